@@ -1,0 +1,14 @@
+"""How the threads of a team divide a kernel's work."""
+
+from __future__ import annotations
+
+from numba import njit
+
+
+@njit(error_model="numpy")
+def share(n: int, part: int, parts: int) -> tuple[int, int]:
+    """Return the half-open range of the `n` units of work that belong to `part` of `parts`.
+
+    The ranges of all parts cover 0..n once, in order, and differ in length by at most one.
+    """
+    return n * part // parts, n * (part + 1) // parts
