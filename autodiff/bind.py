@@ -1,0 +1,317 @@
+"""`bind`: the one way through which every operation runs.
+
+plan (worked out once for given specs) -> take output arrays -> run the kernel -> make the record -> wrap.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from itertools import count
+from types import FrameType
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+
+from autodiff import primitive as _primitive
+from autodiff.errors import DTypeError, InPlaceError, ShapeError
+from autodiff.mode import MODE
+from autodiff.primitive import NOTHING, Plan, Primitive
+from autodiff.program import Memory, Record, tensor_class
+from autodiff.source import LIBRARY, Line, here
+from autodiff.spec import Array, Spec, spec_of
+
+TensorT = TypeVar("TensorT")
+
+_PLAN_LIMIT = 4096
+_numbers = count()
+_new_record = Record.__new__
+
+
+def bind(primitive: Primitive, *inputs: Any, **params: Any) -> Any:
+    """Run an operation on tensors and return its output, or the tuple of its outputs.
+
+    The result requires a gradient, and a record is made, when gradients are recorded, an input requires one and the
+    operation has a derivative.
+    """
+    specs = tuple([x.spec for x in inputs])
+    key = (specs, *params.values()) if params else specs
+    plan = primitive.plans.get(key) or make_plan(primitive, key, specs, params)
+    ins = [x.array for x in inputs]
+    if primitive.view:
+        outs = plan.run(ins[0], **plan.prepared)
+        specs_out = tuple([spec_of(array) for array in outs])
+    else:
+        outs = [take() for take in plan.take]
+        if plan.scratch or plan.status:
+            run_checked(plan, outs, ins, params)
+        else:
+            plan.run(outs, ins, **plan.prepared)
+        specs_out = plan.specs
+
+    cls = tensor_class[0]
+    new = cls.__new__
+    results = []
+    for array, spec in zip(outs, specs_out, strict=False):
+        tensor = new(cls)
+        tensor.array = array
+        tensor.spec = spec
+        tensor.memory = Memory()
+        results.append(tensor)
+
+    mask = None
+    mode = MODE
+    if mode.grad:
+        if primitive.view:
+            for tensor in results:
+                share_memory(tensor, inputs[0])
+        if plan.differentiable:
+            for x in inputs:
+                if x.base is not None and x.seen != x.memory.version:
+                    refresh(x)
+            mask = tuple([x.needs_grad for x in inputs])
+            if True not in mask:
+                mask = None
+    elif primitive.view:
+        inputs[0].memory.shared = True
+        for tensor in results:
+            tensor.memory = inputs[0].memory
+
+    if mask is not None:
+        record = make_record(primitive, inputs, params, specs, specs_out, mask, results)
+        for index, tensor in enumerate(results):
+            if tensor.spec.floating:
+                tensor.edge = (record, index)
+                tensor.needs_grad = True
+    else:
+        note_cut(primitive, inputs, results)
+        if mode.recorder is None:
+            return results[0] if plan.single else tuple(results)
+        record = make_record(primitive, inputs, params, specs, specs_out, mask, results)
+    if mode.recorder is not None:
+        mode.recorder.add(record)
+        for index, tensor in enumerate(results):
+            mode.recorder.alias(tensor, (record, index))
+    return results[0] if plan.single else tuple(results)
+
+
+def bind_into(target: Any, primitive: Primitive, *inputs: Any, **params: Any) -> Any:
+    """Run an element-wise operation and write its result into `target` in place; return `target`.
+
+    PyTorch's rules: a leaf that requires a gradient, or a view of one, may change only while gradients are off; a
+    change through a view is a change of its base; every change raises the version that saved tensors are checked by.
+
+    Raises:
+        InPlaceError: for such a leaf, or for memory that several elements of `target` share.
+        ShapeError: if the result has another shape than `target`.
+    """
+    name = primitive.name + "_"
+    spec = target.spec
+    mode = MODE
+    if spec.order is None and any(stride == 0 and size > 1 for stride, size in zip(spec.strides, spec.shape, strict=True)):
+        raise InPlaceError(name, "several elements of the tensor share one place in memory, so it cannot change in place",
+                           got=repr(spec), fix="write into x.clone()")
+    if target.copied_view:
+        raise InPlaceError(name, "this tensor is a copy that stands for a view: the change would not reach the original",
+                           fix="call contiguous() on the original first, then view or flatten that")
+    if mode.grad:
+        base = target if target.base is None else target.base
+        if base.needs_grad and base.edge is None:
+            what = "a leaf tensor that requires a gradient" if base is target else "a view of a leaf that requires a gradient"
+            raise InPlaceError(name, f"{what} cannot change in place while gradients are recorded",
+                               fix="do it under no_grad(), or work on a clone()")
+        for x in (target, *inputs):
+            if x.base is not None and x.seen != x.memory.version:
+                refresh(x)
+
+    specs = tuple([x.spec for x in inputs])
+    key = (specs, spec, *params.values())
+    plan = primitive.plans.get(key)
+    if plan is None:
+        plan = make_plan(primitive, key, specs, params, into=spec)
+    ins = [x.array for x in inputs]
+    for position, array in enumerate(ins):
+        # Where an input overlaps the target other than element by element, it would be overwritten before it is read.
+        if array is not target.array and inputs[position].memory is target.memory and np.may_share_memory(array, target.array):
+            ins[position] = array.copy()
+    mask = None
+    if mode.grad and plan.differentiable:
+        mask = tuple([x.needs_grad for x in inputs])
+        if True not in mask:
+            mask = None
+    record = None
+    if mask is not None or mode.recorder is not None:
+        # Inputs are saved with the version they have before the change.
+        record = make_record(primitive, inputs, params, specs, (spec,), mask, ())
+    plan.run([target.array], ins, **plan.prepared)
+    target.memory.version += 1
+    target.memory.changed = here()
+    if mask is not None and record is not None:
+        if record.keep.outputs:
+            assert record.saved is not None
+            record.saved = (*record.saved, (target.array, target.memory, target.memory.version))
+        rebase(target, record)
+    elif mode.grad and target.needs_grad:
+        rebase(target, None)
+    if mode.recorder is not None:
+        mode.recorder.add(record)
+        mode.recorder.alias(target, (record, 0))
+    return target
+
+
+def share_memory(view: Any, source: Any) -> None:
+    """Make `view` a view of `source`: one memory, and one tensor (the base) whose history covers both."""
+    view.memory = source.memory
+    view.memory.shared = True
+    view.base = source if source.base is None else source.base
+    view.seen = view.memory.version
+
+
+def rebase(target: Any, record: Record | None) -> None:
+    """After a change in place, let the histories of `target` and of its base go through it.
+
+    `record` is the operation that made the new values; None when they are constants.
+    """
+    target.edge = None if record is None else (record, 0)
+    target.needs_grad = record is not None
+    base = target.base
+    if base is None:
+        return
+    target.seen = target.memory.version
+    if not base.needs_grad and record is None:
+        return
+    params = strides_in(base, target)
+    placed = make_record(_place(), (base, target), params, (base.spec, target.spec), (base.spec,),
+                         (base.needs_grad, target.needs_grad), ())
+    base.edge = (placed, 0)
+    base.needs_grad = True
+
+
+def refresh(view: Any) -> None:
+    """Give a view whose memory has changed the history that its base has now."""
+    base = view.base
+    view.seen = view.memory.version
+    view.needs_grad = base.needs_grad
+    view.edge = None
+    if base.needs_grad:
+        record = make_record(_window(), (base,), strides_in(base, view), (base.spec,), (view.spec,), (True,), ())
+        view.edge = (record, 0)
+
+
+def strides_in(base: Any, view: Any) -> dict[str, Any]:
+    """Return where `view` lies in `base`, in elements of the memory of `base`."""
+    start, first = (tensor.array.__array_interface__["data"][0] for tensor in (base, view))
+    return {"shape": view.spec.shape, "strides": view.spec.strides,
+            "offset": (first - start) // base.spec.dtype.itemsize}
+
+
+def _window() -> Primitive:
+    operation = _primitive.OPERATIONS["window"]
+    assert isinstance(operation, Primitive)
+    return operation
+
+
+def _place() -> Primitive:
+    operation = _primitive.OPERATIONS["place"]
+    assert isinstance(operation, Primitive)
+    return operation
+
+
+class Cut(NamedTuple):
+    """Why no gradient flows into a tensor, and the user's line where it stopped."""
+
+    reason: str
+    line: Line | None
+
+
+def note_cut(primitive: Primitive, inputs: tuple[Any, ...], results: list[Any]) -> None:
+    """Remember on outputs without history why they have none, for the error of a later `backward`."""
+    for x in inputs:
+        if x.cut is not None:
+            cut = x.cut
+        elif x.needs_grad:
+            reason = "it ran under no_grad()" if not MODE.grad else f"{primitive.name} has no derivative"
+            cut = Cut(reason, here())
+        else:
+            continue
+        for tensor in results:
+            tensor.cut = cut
+        return
+
+
+def make_plan(
+    primitive: Primitive, key: tuple[Any, ...], specs: tuple[Spec, ...], params: dict[str, Any], into: Spec | None = None
+) -> Plan:
+    """Work out and remember the plan for these specs and parameters."""
+    plan = Plan(primitive, specs, params)
+    if into is not None:
+        (result,) = plan.specs
+        if result.shape != into.shape:
+            raise ShapeError(primitive.name + "_", "an in-place operation cannot change the shape of its tensor",
+                             expected=str(into.shape), got=str(result.shape), fix="use the out-of-place form")
+        if result.dtype != into.dtype:
+            raise DTypeError(primitive.name + "_", "an in-place operation cannot change the dtype of its tensor",
+                             expected=into.dtype.name, got=result.dtype.name, fix="use the out-of-place form")
+        plan.specs = (into,)
+        plan.prepared = primitive.prepare(specs, (into,), **params) if primitive.prepare else params
+    if len(primitive.plans) >= _PLAN_LIMIT:
+        primitive.plans.clear()
+    primitive.plans[key] = plan
+    return plan
+
+
+def run_checked(plan: Plan, outs: list[Array], ins: list[Array], params: dict[str, Any]) -> None:
+    """Run a kernel that wants scratch or a status word; raise what the status word reports."""
+    outs += [take() for take in plan.scratch]
+    if plan.status is None:
+        plan.run(outs, ins, **plan.prepared)
+        return
+    status = np.full(1, -1, np.int64)
+    outs.append(status)
+    plan.run(outs, ins, **plan.prepared)
+    if status[0] >= 0:
+        raise plan.status(int(status[0]), ins, **params)
+
+
+def make_record(
+    primitive: Primitive, inputs: tuple[Any, ...], params: dict[str, Any], specs: tuple[Spec, ...],
+    specs_out: tuple[Spec, ...], mask: tuple[bool, ...] | None, results: Sequence[Any],
+) -> Record:
+    """Make the record of an operation on `inputs`; outputs that its backward pass needs are saved from `results`."""
+    mode = MODE
+    record = _new_record(Record)
+    record.number = next(_numbers)
+    record.primitive = primitive
+    record.params = params
+    record.inputs = specs
+    record.outputs = specs_out
+    record.hooks = None
+    record.scope = mode.scope
+    record.phase = mode.phase
+    record.edges = record.operands = tuple([x.edge or (x if x.needs_grad else None) for x in inputs])
+    if mode.recorder is not None:
+        record.operands = tuple([mode.recorder.operand(x) for x in inputs])
+    if mask is None:
+        record.mask = (False,) * len(inputs)
+        record.keep = NOTHING
+        record.saved = ()
+    else:
+        record.mask = mask
+        record.keep = keep = primitive.keep(mask)
+        saved = [(inputs[i].array, inputs[i].memory, inputs[i].memory.version) for i in keep.inputs]
+        if results:
+            saved += [(results[i].array, results[i].memory, 0) for i in keep.outputs]
+        record.saved = tuple(saved)
+    if mode.origin is not None:
+        record.code = mode.origin.code
+        record.offset = mode.origin.offset
+        return record
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and LIBRARY[frame.f_code.co_filename]:
+        frame = frame.f_back
+    record.code = None if frame is None else frame.f_code
+    record.offset = 0 if frame is None else frame.f_lasti
+    return record
+
+
+_primitive.bind_hook[0] = bind

@@ -1,0 +1,29 @@
+"""What the current thread is doing: whether it records for a backward pass, for whom, and inside which module."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+
+class Mode(threading.local):
+    """Per-thread state, read by every operation.
+
+    Attributes:
+        grad: whether operations on tensors that require gradients are recorded.
+        inference: whether tensors made now may never take part in a gradient.
+        recorder: collects every record, gradients or not, while a function is being recorded; None otherwise.
+        origin: the record whose vjp runs now; records made by it carry its line.
+        scope: path of the module that runs now.
+        phase: ``"forward"``, ``"backward"`` or ``"update"``.
+    """
+
+    grad: bool = True
+    inference: bool = False
+    recorder: Any = None
+    origin: Any = None
+    scope: str = ""
+    phase: str = "forward"
+
+
+MODE = Mode()

@@ -1,0 +1,222 @@
+"""Broadcasting and its dual, the sum: each is the other's gradient."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import autodiff_kernels as kernels
+import numpy as np
+
+from autodiff.bind import TensorT, bind
+from autodiff.errors import ShapeError
+from autodiff.ops.structural import axes, cast_to, contiguous, permute, reshape, shape_argument
+from autodiff.primitive import Sample, define, no_errors
+from autodiff.spec import Array, Cost, Shape, Spec, moved
+
+INT64 = np.dtype(np.int64)
+
+# ---- Expand -----------------------------------------------------------------------------------------------------------
+
+
+def _free(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], **_: Any) -> Cost:
+    """Cost of a view."""
+    return Cost(0, 0)
+
+
+def _expand_infer(x: Spec, shape: Shape) -> Spec:
+    lead = len(shape) - x.ndim
+    if lead < 0 or any(have not in (1, want) for have, want in zip(x.shape, shape[lead:], strict=True)):
+        raise ShapeError("expand", "the tensor cannot be expanded to this shape",
+                         expected="equal sizes, or 1 where the size grows, counted from the last dimension",
+                         got=f"{x.shape} to {shape}")
+    return Spec.of(shape, x.dtype)
+
+
+expand_p = define(
+    "expand",
+    infer=_expand_infer,
+    run=lambda array, shape: [np.broadcast_to(array, shape)],
+    vjp=lambda record, g: (sum_to(g, record.inputs[0].shape),),
+    cost=_free,
+    view=True,
+    samples=lambda: [Sample(np.arange(3, dtype=np.float32).reshape(3, 1), shape=(2, 3, 4)),
+                     Sample(np.float32(2), shape=(2,)), Sample(np.zeros((1, 0), np.float32), shape=(3, 0))],
+    errors=no_errors,
+)
+
+
+def expand(x: TensorT, *shape: Any) -> TensorT:
+    """Return a view repeated along dimensions of size 1, without copying.
+
+    Args:
+        x: any shape.
+        shape: sizes; -1 keeps a size. New dimensions may be added in front.
+
+    Raises:
+        ShapeError: if a dimension of another size than 1 would have to grow.
+
+    >>> import autodiff as ad
+    >>> ad.expand(ad.tensor([[1.0], [2.0]]), 2, 3)
+    tensor([[1., 1., 1.],
+            [2., 2., 2.]])
+    """
+    spec: Spec = x.spec  # type: ignore[attr-defined]
+    sizes = shape_argument(shape)
+    lead = len(sizes) - spec.ndim
+    sizes = tuple(spec.shape[i - lead] if n == -1 and i >= lead else n for i, n in enumerate(sizes))
+    return x if sizes == spec.shape else bind(expand_p, x, shape=sizes)
+
+
+
+# ---- Sum --------------------------------------------------------------------------------------------------------------
+
+# A reduction reads its input as (A, K1, B, K2) in memory order and reduces K1 and K2: this covers all dimensions, the
+# leading, the trailing, one in the middle, and batch plus space of an image in either layout. Other choices of
+# dimensions are permuted and copied first.
+Groups = tuple[int, int, int, int]
+
+
+def reduction_groups(spec: Spec, dims: tuple[int, ...]) -> Groups | None:
+    """Return the sizes (A, K1, B, K2) that a dense tensor has when `dims` are reduced, or None where it takes a copy."""
+    if spec.order is None:
+        return None
+    sizes = [1, 1, 1, 1]
+    at = 0
+    kept = []
+    for axis in spec.order:
+        if spec.shape[axis] == 1:
+            continue
+        reduced = axis in dims
+        while at < 4 and (at % 2 == 1) != reduced:
+            at += 1
+        if at == 4:
+            return None
+        sizes[at] *= spec.shape[axis]
+        if not reduced:
+            kept.append(axis)
+    # The kept dimensions must come out in their own order.
+    return (sizes[0], sizes[1], sizes[2], sizes[3]) if kept == sorted(kept) else None
+
+
+def reduced_shape(shape: Shape, dims: tuple[int, ...], keepdim: bool) -> Shape:
+    """Return the shape that is left when `dims` are reduced."""
+    if keepdim:
+        return tuple(1 if axis in dims else n for axis, n in enumerate(shape))
+    return tuple(n for axis, n in enumerate(shape) if axis not in dims)
+
+
+def reducible(x: TensorT, dims: tuple[int, ...]) -> TensorT:
+    """Return `x`, or a copy laid out so that `reduction_groups` exist."""
+    spec: Spec = x.spec  # type: ignore[attr-defined]
+    if reduction_groups(spec, dims) is not None:
+        return x
+    x = contiguous(x)
+    if reduction_groups(x.spec, dims) is not None:  # type: ignore[attr-defined]
+        return x
+    # Kept dimensions first in memory, reduced ones last; the view keeps the user's order.
+    order = tuple(a for a in range(spec.ndim) if a not in dims) + dims
+    from_memory = tuple(order.index(axis) for axis in range(spec.ndim))
+    return permute(contiguous(permute(x, order)), from_memory)
+
+
+def in_groups(array: Array, order: tuple[int, ...], groups: Groups) -> Array:
+    """Return a dense array as (A, K1, B, K2), in memory order."""
+    return array.transpose(order).reshape(groups)
+
+
+def reduction_prepare(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], dims: tuple[int, ...], **_: Any) -> dict[str, Any]:
+    """Return the grouping of a reduction for its `run`."""
+    (x,) = inputs
+    groups = reduction_groups(x, dims)
+    assert groups is not None and x.order is not None, "the operation's function makes its input reducible"
+    return {"order": x.order, "groups": groups}
+
+
+def sum_infer(x: Spec, dims: tuple[int, ...], keepdim: bool) -> Spec:
+    return Spec.of(reduced_shape(x.shape, dims, keepdim), x.dtype)
+
+
+def _sum_run(outs: list[Array], ins: list[Array], order: tuple[int, ...], groups: Groups) -> None:
+    x = in_groups(ins[0], order, groups)
+    out = outs[0].reshape(groups[0], groups[2])
+    if out.size == 1:
+        partial = outs[1]
+        kernels.reduce.sum_partial(partial, x.reshape(-1), 0, 1)
+        kernels.reduce.sum_combine(out.reshape(-1), partial, 0, 1)
+    else:
+        kernels.reduce.sum_axes(out, x, 0, 1)
+
+
+def _sum_scratch(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], **_: Any) -> tuple[Spec, ...]:
+    return (partial_sums(inputs[0]),)
+
+
+def partial_sums(x: Spec) -> Spec:
+    """Return the spec of the partial sums that a full reduction of `x` needs."""
+    return Spec.of((kernels.reduce.block_count(x.size),), np.float64 if x.floating else np.int64)
+
+
+def _sum_samples() -> list[Sample]:
+    x = np.linspace(-1, 2, 24, dtype=np.float32).reshape(2, 3, 4)
+    image = np.linspace(-1, 2, 48, dtype=np.float32).reshape(2, 2, 4, 3).transpose(0, 3, 1, 2)
+    return [Sample(x, dims=(0, 1, 2), keepdim=False), Sample(x, dims=(1,), keepdim=True), Sample(x, dims=(0,), keepdim=False),
+            Sample(x, dims=(2,), keepdim=False), Sample(image, dims=(0, 2, 3), keepdim=False),
+            Sample(np.float32(3), dims=(), keepdim=False), Sample(x[:, :0], dims=(1,), keepdim=False),
+            Sample(x.astype(np.float64), dims=(0, 2), keepdim=True), Sample(np.arange(6).reshape(2, 3), dims=(1,), keepdim=False)]
+
+
+def _sum_vjp(record: Any, g: Any) -> tuple[Any]:
+    shape = record.inputs[0].shape
+    if not record.params["keepdim"]:
+        g = reshape(g, reduced_shape(shape, record.params["dims"], True))
+    return (expand(g, shape),)
+
+
+sum_p = define(
+    "sum",
+    infer=sum_infer,
+    run=_sum_run,
+    prepare=reduction_prepare,
+    scratch=_sum_scratch,
+    vjp=_sum_vjp,
+    cost=lambda inputs, outputs, **_: Cost(inputs[0].size, moved(*inputs, *outputs)),
+    samples=_sum_samples,
+    errors=no_errors,
+)
+
+
+def sum(x: TensorT, dim: int | Sequence[int] | None = None, keepdim: bool = False, *, dtype: Any = None) -> TensorT:
+    """Return the sum over dimensions.
+
+    Args:
+        x: any shape and dtype; integers and bools are summed in int64.
+        dim: dimension or dimensions; all by default.
+        keepdim: keep the reduced dimensions with size 1.
+        dtype: convert `x` first.
+
+    Raises:
+        ShapeError: if a dimension does not exist.
+
+    >>> import autodiff as ad
+    >>> ad.sum(ad.tensor([[1.0, 2.0], [3.0, 4.0]]), 0)
+    tensor([4., 6.])
+    """
+    spec: Spec = x.spec  # type: ignore[attr-defined]
+    if dtype is not None or not spec.floating:
+        x = cast_to(x, np.dtype(dtype) if dtype is not None else INT64)
+    dims = axes("sum", dim, spec.ndim)
+    result: TensorT = bind(sum_p, reducible(x, dims), dims=dims, keepdim=bool(keepdim))
+    return result
+
+
+def sum_to(g: Any, shape: Shape) -> Any:
+    """Return `g` summed over the dimensions along which `shape` was broadcast; `g` itself when there are none."""
+    have: Shape = g.spec.shape
+    if have == shape:
+        return g
+    lead = len(have) - len(shape)
+    stretched = tuple(range(lead)) + tuple(lead + i for i, n in enumerate(shape) if n == 1 and have[lead + i] != 1)
+    if stretched:
+        g = sum(g, stretched, keepdim=True)
+    return reshape(g, shape) if lead else g

@@ -1,0 +1,386 @@
+"""Matrix products: matmul of every rank, linear layers and their gradient."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import autodiff_kernels as kernels
+import numpy as np
+
+from autodiff.bind import TensorT, bind
+from autodiff.errors import DTypeError, ShapeError
+from autodiff.ops import strided
+from autodiff.ops.broadcast import expand, sum_to
+from autodiff.ops.broadcast import sum as total
+from autodiff.ops.elementwise import spread
+from autodiff.ops.promotion import promote
+from autodiff.ops.structural import contiguous, reshape, transpose
+from autodiff.primitive import ErrorSample, Keep, Sample, define
+from autodiff.spec import Array, Cost, DType, Shape, Spec, moved
+
+_NO_BIAS = {np.dtype(t): np.empty(0, t) for t in (np.float32, np.float64)}
+
+
+def no_bias(dtype: DType) -> Array:
+    """Return the empty array that stands for a missing bias."""
+    return _NO_BIAS[dtype]
+
+
+def require_floats(operation: str, *specs: Spec) -> None:
+    """Raise unless all specs have one and the same float dtype.
+
+    Raises:
+        DTypeError: names the dtypes.
+    """
+    if not specs[0].floating or any(spec.dtype != specs[0].dtype for spec in specs):
+        raise DTypeError(operation, "the operands must have one float dtype", expected="float32 or float64 throughout",
+                         got=" and ".join(spec.dtype.name for spec in specs), fix="convert with x.float() or x.double()")
+
+
+# ---- matmul -----------------------------------------------------------------------------------------------------------
+
+# Batch dimensions merge into at most two, each with one stride an operand.
+_Batch = tuple[tuple[int, int, int], tuple[int, int, int]]
+
+
+def _merge_batch(a: Spec, b: Spec) -> _Batch | None:
+    """Return two (size, stride of a, stride of b), outermost first; None where more dimensions are left."""
+    batch = strided.broadcast("matmul", Spec.of(a.shape[:-2]), Spec.of(b.shape[:-2]))
+    merged: list[tuple[int, int, int]] = []
+    for axis in range(-len(batch), 0):
+        size = batch[axis]
+        if size == 1:
+            continue
+        step_a, step_b = (
+            spec.strides[axis - 2] if spec.ndim - 2 >= -axis and spec.shape[axis - 2] != 1 else 0 for spec in (a, b)
+        )
+        if merged and merged[-1][1] == step_a * size and merged[-1][2] == step_b * size:
+            merged[-1] = (merged[-1][0] * size, step_a, step_b)
+        else:
+            merged.append((size, step_a, step_b))
+    while len(merged) < 2:
+        merged.insert(0, (1, 0, 0))
+    return (merged[0], merged[1]) if len(merged) == 2 else None
+
+
+def _matmul_infer(a: Spec, b: Spec) -> Spec:
+    require_floats("matmul", a, b)
+    if a.shape[-1] != b.shape[-2]:
+        raise ShapeError("matmul", "the inner sizes differ", expected=f"(..., {a.shape[-1]}) @ ({a.shape[-1]}, ...)",
+                         got=f"{a.shape} @ {b.shape}", fix="transpose one of them, or check the layer's sizes")
+    batch = strided.broadcast("matmul", Spec.of(a.shape[:-2]), Spec.of(b.shape[:-2]))
+    return Spec.of((*batch, a.shape[-2], b.shape[-1]), a.dtype)
+
+
+def _matmul_prepare(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...]) -> dict[str, Any]:
+    a, b = inputs
+    batch = _merge_batch(a, b)
+    assert batch is not None, "matmul() copies operands whose batch dimensions do not merge"
+    (outer, a_outer, b_outer), (inner, a_inner, b_inner) = batch
+    sizes = (outer, inner, a.shape[-2], b.shape[-1], a.shape[-1])
+    steps = (a_outer, a_inner, a.strides[-2], a.strides[-1], b_outer, b_inner, b.strides[-2], b.strides[-1])
+    return {"arguments": (*sizes, *steps) if outputs[0].size else None}
+
+
+def _scratch_size(m: int, n: int, k: int, a_row: int, b_column: int, dtype: DType) -> Spec:
+    return Spec.of((kernels.matmul.matmul_scratch(m, n, k, a_row, b_column, dtype.itemsize, 1),), dtype)
+
+
+def _matmul_scratch(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...]) -> tuple[Spec, ...]:
+    a, b = inputs
+    return (_scratch_size(a.shape[-2], b.shape[-1], a.shape[-1], a.strides[-2], b.strides[-1], a.dtype),)
+
+
+def _matmul_run(outs: list[Array], ins: list[Array], arguments: tuple[int, ...] | None) -> None:
+    if arguments is None:
+        return
+    out, scratch = outs
+    a, b = ins
+    if a.size == 0:
+        strided.fill_array(out, 0)
+        return
+    kernels.matmul.matmul(out.reshape(-1), scratch, strided.first(a), strided.first(b), _NO_BIAS[out.dtype],
+                          *arguments, 0, 1)
+
+
+def _matmul_vjp(record: Any, g: Any) -> tuple[Any, Any]:
+    a, b = record.inputs
+    ga = sum_to(matmul(g, transpose(record.input(1), -1, -2)), a.shape) if record.mask[0] else None
+    gb = sum_to(matmul(transpose(record.input(0), -1, -2), g), b.shape) if record.mask[1] else None
+    return ga, gb
+
+
+def _matmul_samples() -> list[Sample]:
+    x = spread(-1, 1, 2, 3, 4)
+    return [Sample(spread(-1, 1, 3, 4), spread(-1, 1, 4, 5)), Sample(x, spread(-1, 1, 2, 4, 3)),
+            Sample(x, spread(-1, 1, 4, 2)), Sample(spread(-1, 1, 3, 2, 1, 2, 4), spread(-1, 1, 2, 3, 4, 2)),
+            Sample(spread(-1, 1, 4), spread(-1, 1, 4)), Sample(spread(-1, 1, 4), spread(-1, 1, 2, 4, 3)),
+            Sample(x, spread(-1, 1, 4)), Sample(spread(-1, 1, 4, 3).T, spread(-1, 1, 5, 4).T),
+            Sample(np.zeros((2, 0), np.float32), np.zeros((0, 3), np.float32)),
+            Sample(np.zeros((0, 2), np.float32), np.zeros((2, 3), np.float32)),
+            Sample(spread(-1, 1, 7, 9, dtype=np.float64), spread(-1, 1, 9, 33, dtype=np.float64))]
+
+
+def _matmul_errors() -> list[ErrorSample]:
+    x = np.ones((2, 3), np.float32)
+    return [ErrorSample(Sample(x, x), ShapeError, r"\[matmul\] the inner sizes differ.*\(2, 3\) @ \(2, 3\)"),
+            ErrorSample(Sample(x.astype(np.int64), x.T.astype(np.int64)), DTypeError, "one float dtype.*int64"),
+            ErrorSample(Sample(np.float32(1), x), ShapeError, "at least one dimension"),
+            ErrorSample(Sample(np.ones((2, 2, 3), np.float32), np.ones((3, 3, 2), np.float32)), ShapeError, "do not broadcast")]
+
+
+matmul_p = define(
+    "matmul",
+    infer=_matmul_infer,
+    run=_matmul_run,
+    prepare=_matmul_prepare,
+    scratch=_matmul_scratch,
+    vjp=_matmul_vjp,
+    saves=(Keep(inputs=(1,)), Keep(inputs=(0,))),
+    cost=lambda inputs, outputs: Cost(2 * outputs[0].size * inputs[0].shape[-1], moved(*inputs, *outputs)),
+    samples=_matmul_samples,
+    errors=_matmul_errors,
+    call=lambda a, b: matmul(a, b),
+)
+
+
+def matmul(input: TensorT, other: TensorT) -> TensorT:
+    """Return the matrix product, for tensors of every rank from 1 on.
+
+    ``(m, k) @ (k, n)`` is the matrix product; a vector on the left is a row, on the right a column, and its dimension is
+    dropped from the result; further dimensions in front are a batch and are broadcast.
+
+    Raises:
+        ShapeError: if the inner sizes differ or the batch dimensions do not broadcast.
+        DTypeError: unless both have one float dtype.
+
+    >>> import autodiff as ad
+    >>> ad.matmul(ad.tensor([[1.0, 2.0]]), ad.tensor([3.0, 4.0]))
+    tensor([11.])
+    """
+    a: Any
+    b: Any
+    a, b = promote("matmul", input, other)
+    shape_a: Shape = a.spec.shape
+    shape_b: Shape = b.spec.shape
+    if not shape_a or not shape_b:
+        raise ShapeError("matmul", "operands need at least one dimension", got=f"{shape_a} @ {shape_b}",
+                         fix="multiply by a number with *")
+    if len(shape_a) == 1 or len(shape_b) == 1:
+        left = reshape(a, 1, -1) if len(shape_a) == 1 else a
+        right = reshape(b, -1, 1) if len(shape_b) == 1 else b
+        product: Any = matmul(left, right)
+        shape = product.spec.shape
+        rows = () if len(shape_a) == 1 else shape[-2:-1]
+        columns = () if len(shape_b) == 1 else shape[-1:]
+        return reshape(product, (*shape[:-2], *rows, *columns))
+    if len(shape_b) == 2 and len(shape_a) > 2 and a.spec.contiguous and shape_a[-1] == shape_b[0]:
+        # One product over all rows: its gradient then sums over the batch inside the kernel.
+        folded = bind(matmul_p, reshape(a, math.prod(shape_a[:-1]), shape_a[-1]), b)
+        return reshape(folded, (*shape_a[:-1], shape_b[1]))
+    if len(shape_a) > 3 or len(shape_b) > 3:
+        batch = strided.broadcast("matmul", Spec.of(shape_a[:-2]), Spec.of(shape_b[:-2]))
+        if _merge_batch(a.spec, b.spec) is None:
+            a, b = (contiguous(expand(x, (*batch, *x.spec.shape[-2:]))) for x in (a, b))
+    return bind(matmul_p, a, b)  # type: ignore[no-any-return]
+
+
+# ---- linear -----------------------------------------------------------------------------------------------------------
+
+
+def _rows(spec: Spec) -> int:
+    return spec.size // spec.shape[-1] if spec.shape[-1] else math.prod(spec.shape[:-1])
+
+
+def _row_stride(spec: Spec) -> tuple[int, int]:
+    """Return the strides of the rows and columns of a tensor read as (rows, columns)."""
+    return (spec.strides[0], spec.strides[1]) if spec.ndim == 2 else (spec.shape[-1], 1)
+
+
+def _linear_infer(x: Spec, weight: Spec, bias: Spec | None = None) -> Spec:
+    require_floats("linear", x, weight, *(() if bias is None else (bias,)))
+    if weight.ndim != 2:
+        raise ShapeError("linear", "the weight is no matrix", expected="(out features, in features)", got=str(weight.shape))
+    if not x.ndim or x.shape[-1] != weight.shape[1]:
+        raise ShapeError("linear", "the last size of the input is not the layer's number of input features",
+                         expected=f"(..., {weight.shape[1]})", got=str(x.shape),
+                         fix="check the layer's in_features, or flatten or transpose the input")
+    if bias is not None and bias.shape != weight.shape[:1]:
+        raise ShapeError("linear", "the bias does not fit the weight", expected=str(weight.shape[:1]), got=str(bias.shape))
+    return Spec.of((*x.shape[:-1], weight.shape[0]), x.dtype)
+
+
+def _linear_prepare(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...]) -> dict[str, Any]:
+    x, weight = inputs[:2]
+    steps = (0, 0, *_row_stride(x), 0, 0, weight.strides[1], weight.strides[0])
+    return {"arguments": (1, 1, _rows(x), weight.shape[0], weight.shape[1], *steps) if outputs[0].size else None}
+
+
+def _linear_scratch(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...]) -> tuple[Spec, ...]:
+    x, weight = inputs[:2]
+    return (_scratch_size(_rows(x), weight.shape[0], weight.shape[1], _row_stride(x)[0], weight.strides[0], x.dtype),)
+
+
+def _linear_run(outs: list[Array], ins: list[Array], arguments: tuple[int, ...] | None) -> None:
+    if arguments is None:
+        return
+    out, scratch = outs
+    if arguments[4] == 0:
+        strided.fill_array(out, 0)
+        if len(ins) == 3:
+            strided.copy_array(out, ins[2])
+        return
+    bias = ins[2].reshape(-1) if len(ins) == 3 else _NO_BIAS[out.dtype]
+    kernels.matmul.matmul(out.reshape(-1), scratch, strided.first(ins[0]), strided.first(ins[1]), bias, *arguments, 0, 1)
+
+
+def _linear_vjp(record: Any, g: Any) -> tuple[Any, ...]:
+    mask = record.mask
+    g = contiguous(g)
+    x = record.input(0) if mask[1] else None
+    weight = record.input(1) if mask[0] else None
+    # The gradient reads only what it needs; an operand it does not need is stood in for by the cotangent.
+    found = bind(linear_grad_p, g, g if x is None else x, g if weight is None else weight, wanted=mask)
+    gradients = iter(found if isinstance(found, tuple) else (found,))
+    return tuple([next(gradients) if needed else None for needed in mask])
+
+
+def _linear_samples() -> list[Sample]:
+    return [Sample(spread(-1, 1, 5, 3), spread(-1, 1, 4, 3), spread(-1, 1, 4)), Sample(spread(-1, 1, 2, 3, 4), spread(-1, 1, 2, 4)),
+            Sample(spread(-1, 1, 3), spread(-1, 1, 2, 3), spread(-1, 1, 2)),
+            Sample(spread(-1, 1, 3, 5).T, spread(-1, 1, 3, 2).T, spread(-1, 1, 2)),
+            Sample(np.zeros((0, 3), np.float32), spread(-1, 1, 2, 3), spread(-1, 1, 2)),
+            Sample(spread(-1, 1, 3, 2, dtype=np.float64), spread(-1, 1, 4, 2, dtype=np.float64), spread(-1, 1, 4, dtype=np.float64))]
+
+
+def _linear_errors() -> list[ErrorSample]:
+    weight = np.ones((4, 3), np.float32)
+    return [ErrorSample(Sample(np.ones((2, 5), np.float32), weight), ShapeError, r"\[linear\].*expected \(\.\.\., 3\); got \(2, 5\)"),
+            ErrorSample(Sample(np.ones((2, 3), np.float32), weight, np.ones(3, np.float32)), ShapeError, "bias does not fit"),
+            ErrorSample(Sample(np.ones((2, 3), np.int64), weight), DTypeError, "one float dtype"),
+            ErrorSample(Sample(np.ones((2, 3), np.float32), np.ones(3, np.float32)), ShapeError, "no matrix")]
+
+
+linear_p = define(
+    "linear",
+    infer=_linear_infer,
+    run=_linear_run,
+    prepare=_linear_prepare,
+    scratch=_linear_scratch,
+    vjp=_linear_vjp,
+    saves=(Keep(inputs=(1,)), Keep(inputs=(0,)), Keep()),
+    cost=lambda inputs, outputs: Cost(outputs[0].size * (2 * inputs[1].shape[1] + len(inputs) - 2), moved(*inputs, *outputs)),
+    samples=_linear_samples,
+    errors=_linear_errors,
+    call=lambda x, weight, bias=None: linear(x, weight, bias),
+)
+
+
+def linear(input: TensorT, weight: TensorT, bias: TensorT | None = None) -> TensorT:
+    """Return ``input @ weight.T + bias``.
+
+    Args:
+        input: (..., in features).
+        weight: (out features, in features).
+        bias: (out features,), or None.
+
+    Returns:
+        (..., out features).
+
+    Raises:
+        ShapeError: if the sizes do not fit.
+        DTypeError: unless all have one float dtype.
+
+    >>> import autodiff as ad
+    >>> ad.nn.functional.linear(ad.ones(1, 2), ad.tensor([[1.0, 2.0]]), ad.tensor([0.5]))
+    tensor([[3.5000]])
+    """
+    x: Any = input
+    if x.spec.ndim != 2:
+        x = contiguous(x)
+    return bind(linear_p, x, weight) if bias is None else bind(linear_p, x, weight, bias)  # type: ignore[no-any-return]
+
+
+# The gradients of a linear layer in one operation: outputs are those of (input, weight, bias) that `wanted` marks.
+
+
+def _linear_grad_infer(g: Spec, x: Spec, weight: Spec, wanted: tuple[bool, ...]) -> tuple[Spec, ...]:
+    columns = g.shape[-1]
+    shapes = [(*g.shape[:-1], weight.shape[-1]), (columns, x.shape[-1]), (columns,)]
+    return tuple(Spec.of(shape, g.dtype) for shape, needed in zip(shapes, wanted, strict=False) if needed)
+
+
+def _linear_grad_prepare(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], wanted: tuple[bool, ...]) -> dict[str, Any]:
+    g, x, weight = inputs
+    rows, columns = _rows(g), g.shape[-1]
+    calls: list[tuple[str, tuple[int, ...]]] = []
+    if wanted[0]:
+        features = weight.shape[-1]
+        calls.append(("input", (1, 1, rows, features, columns, 0, 0, columns, 1, 0, 0, *weight.strides)))
+    if wanted[1]:
+        calls.append(("weight", (1, 1, columns, x.shape[-1], rows, 0, 0, 1, columns, 0, 0, *_row_stride(x))))
+    if len(wanted) == 3 and wanted[2]:
+        calls.append(("bias", (1, rows, columns, 1)))
+    return {"calls": tuple(calls)}
+
+
+def _linear_grad_scratch(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], wanted: tuple[bool, ...]) -> tuple[Spec, ...]:
+    g, x, weight = inputs
+    rows, columns = _rows(g), g.shape[-1]
+    sizes = [0]
+    if wanted[0]:
+        sizes.append(_scratch_size(rows, weight.shape[-1], columns, columns, weight.strides[1], g.dtype).size)
+    if wanted[1]:
+        sizes.append(_scratch_size(columns, x.shape[-1], rows, 1, _row_stride(x)[1], g.dtype).size)
+    return (Spec.of((max(sizes),), g.dtype),)
+
+
+def _linear_grad_run(outs: list[Array], ins: list[Array], calls: tuple[tuple[str, tuple[int, ...]], ...]) -> None:
+    g, x, weight = ins
+    scratch = outs[-1]
+    for out, (gradient, arguments) in zip(outs, calls, strict=False):
+        if out.size == 0:
+            continue
+        if g.size == 0:
+            strided.fill_array(out, 0)
+        elif gradient == "bias":
+            kernels.reduce.sum_axes(out.reshape(1, -1), g.reshape(arguments), 0, 1)
+        else:
+            other = weight if gradient == "input" else x
+            kernels.matmul.matmul(out.reshape(-1), scratch, strided.first(g), strided.first(other), _NO_BIAS[g.dtype],
+                                  *arguments, 0, 1)
+
+
+def _linear_grad_twin(g: Any, x: Any, weight: Any, wanted: tuple[bool, ...]) -> tuple[Any, ...]:
+    rows = reshape(g, -1, g.spec.shape[-1])
+    results = []
+    if wanted[0]:
+        results.append(matmul(g, weight))
+    if wanted[1]:
+        results.append(matmul(transpose(rows, 0, 1), reshape(x, -1, x.spec.shape[-1])))
+    if len(wanted) == 3 and wanted[2]:
+        results.append(total(rows, 0))
+    return tuple(results)
+
+
+def _linear_grad_samples() -> list[Sample]:
+    g, x, weight = spread(-1, 1, 2, 3, 4), spread(-1, 1, 2, 3, 5), spread(-1, 1, 4, 5)
+    return [Sample(g, x, weight, wanted=(True, True, True)), Sample(g, x, weight, wanted=(False, True)),
+            Sample(g[0].astype(np.float64), x[0].astype(np.float64), weight.astype(np.float64), wanted=(True, False, True))]
+
+
+linear_grad_p = define(
+    "linear_grad",
+    infer=_linear_grad_infer,
+    run=_linear_grad_run,
+    prepare=_linear_grad_prepare,
+    scratch=_linear_grad_scratch,
+    vjp=None,
+    twin=_linear_grad_twin,
+    cost=lambda inputs, outputs, wanted: Cost(
+        2 * inputs[0].size * (inputs[2].shape[-1] * wanted[0] + inputs[1].shape[-1] * wanted[1]), moved(*inputs, *outputs)
+    ),
+    samples=_linear_grad_samples,
+    errors=lambda: [],
+)

@@ -1,0 +1,127 @@
+"""How element-wise operations reach their kernels: any strides, any rank, one compiled kernel a dtype.
+
+A kernel gets one-dimensional arrays that only carry the address of an operand's first element, and a walk: the shape
+and the strides to go through, with dimensions merged where all operands allow it (`kernels/README.md`).
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import autodiff_kernels as kernels
+import numpy as np
+
+from autodiff.errors import ShapeError
+from autodiff.spec import Array, Cost, Shape, Spec, moved
+
+# How to make a one-dimensional array that starts where the operand starts: `_FLAT` for dense C order, else an index.
+_FLAT = None
+_Index = tuple[Any, ...] | None
+
+
+def prepare(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], kernel: str = "", **_: Any) -> dict[str, Any]:
+    """Return what `run` needs: the kernel, the walk over output and inputs, and how to take each address."""
+    (out,) = outputs
+    if out.size == 0:
+        return {"kernel": None, "walk": None, "addresses": ()}
+    walk = kernels.elementwise.plan(out.shape, out.strides, [(spec.shape, spec.strides) for spec in inputs])
+    addresses = tuple(_address(spec) for spec in (out, *inputs))
+    return {"kernel": getattr(kernels.elementwise, kernel), "walk": walk, "addresses": addresses}
+
+
+def run(outs: list[Array], ins: list[Array], kernel: Any, walk: Array, addresses: tuple[_Index, ...]) -> None:
+    """Run an element-wise kernel with what `prepare` worked out."""
+    if kernel is None:
+        return
+    flat = [
+        array.reshape(-1) if index is _FLAT else array[index]
+        for array, index in zip((*outs, *ins), addresses, strict=True)
+    ]
+    kernel(*flat, walk, 0, 1)
+
+
+def _address(spec: Spec) -> _Index:
+    if spec.contiguous:
+        return _FLAT
+    return (0,) * (spec.ndim - 1) + (slice(0, 1),)
+
+
+@lru_cache(maxsize=4096)
+def _copy_walk(shape: Shape, out: tuple[int, ...], source_shape: Shape, source: tuple[int, ...], item: int,
+               source_item: int) -> Array:
+    strides = tuple(stride // item for stride in out)
+    source_strides = tuple(stride // source_item for stride in source)
+    walk: Array = kernels.elementwise.plan(shape, strides, [(source_shape, source_strides)])
+    return walk
+
+
+def first(array: Array) -> Array:
+    """Return a one-element, one-dimensional view of the first element of a non-empty array."""
+    return array.reshape(1) if array.ndim == 0 else array[(0,) * (array.ndim - 1) + (slice(0, 1),)]
+
+
+def copy_array(out: Array, source: Array) -> None:
+    """Copy `source`, broadcast and cast, into `out`; for `run` functions that move blocks."""
+    if out.size == 0:
+        return
+    walk = _copy_walk(out.shape, out.strides, source.shape, source.strides, out.itemsize, source.itemsize)
+    kernels.elementwise.copy(first(out), first(source), walk, 0, 1)
+
+
+_fillers: dict[tuple[str, float], Array] = {}
+
+
+def fill_array(out: Array, value: float) -> None:
+    """Set every element of `out` to `value`."""
+    key = (out.dtype.str, value)
+    source = _fillers.get(key)
+    if source is None:
+        source = _fillers[key] = np.full((), value, out.dtype)
+    copy_array(out, source)
+
+
+def broadcast(operation: str, *specs: Spec) -> Shape:
+    """Return the shape that the specs broadcast to.
+
+    Raises:
+        ShapeError: when two sizes differ and neither is 1.
+    """
+    first_shape = specs[0].shape
+    if all(spec.shape == first_shape for spec in specs):
+        return first_shape
+    rank = max(spec.ndim for spec in specs)
+    result = []
+    for axis in range(-rank, 0):
+        size = 1
+        for spec in specs:
+            if spec.ndim >= -axis and spec.shape[axis] != 1:
+                if size not in (1, spec.shape[axis]):
+                    raise ShapeError(
+                        operation, "the shapes do not broadcast",
+                        expected=f"sizes that are equal or 1 in dimension {axis}, counted from the last",
+                        got=" and ".join(str(s.shape) for s in specs),
+                        fix="bring them to one shape with reshape, unsqueeze or transpose",
+                    )
+                size = spec.shape[axis]
+        result.append(size)
+    return tuple(result)
+
+
+def result_spec(operation: str, *specs: Spec, dtype: Any = None) -> Spec:
+    """Return the spec of an element-wise result: broadcast shape, and the layout of the first input of that shape."""
+    shape = broadcast(operation, *specs)
+    dtype = dtype or specs[-1].dtype
+    for spec in specs:
+        if spec.shape == shape:
+            return spec.like(dtype=dtype)
+    return Spec.of(shape, dtype)
+
+
+def cost(flops_per_element: int) -> Any:
+    """Return the cost function of an element-wise operation."""
+
+    def count(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], **_: Any) -> Cost:
+        return Cost(flops_per_element * outputs[0].size, moved(*inputs, *outputs))
+
+    return count

@@ -1,0 +1,461 @@
+"""Operations that move or re-read elements without arithmetic: views, copies, and their duals.
+
+Dual pairs stand together: slice and slice_grad, window (a strided view) and window_grad, window and place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from autodiff.bind import TensorT, bind
+from autodiff.errors import ShapeError
+from autodiff.ops import strided
+from autodiff.primitive import Sample, define, no_errors
+from autodiff.spec import Array, Cost, DType, Shape, Spec, contiguous_strides
+
+# ---- Copies and casts -------------------------------------------------------------------------------------------------
+
+
+def _free(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], **_: Any) -> Cost:
+    """Cost of a view."""
+    return Cost(0, 0)
+
+
+def _copy_infer(x: Spec, dtype: DType | None, order: tuple[int, ...] | None) -> Spec:
+    return Spec.of(x.shape, dtype or x.dtype, x.order if order is None else order)
+
+
+def _copy_prepare(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], **_: Any) -> dict[str, Any]:
+    return strided.prepare(inputs, outputs, "copy")
+
+
+def _copy_samples() -> list[Sample]:
+    x = np.arange(24.0, dtype=np.float32).reshape(2, 3, 4)
+    return [Sample(x, dtype=None, order=None), Sample(x.transpose(2, 0, 1), dtype=None, order=(0, 1, 2)),
+            Sample(x, dtype=np.dtype(np.float64), order=None), Sample(x[:, :0], dtype=None, order=None),
+            Sample(x - 3.7, dtype=np.dtype(np.int64), order=None)]
+
+
+copy_p = define(
+    "copy",
+    infer=_copy_infer,
+    run=strided.run,
+    prepare=_copy_prepare,
+    vjp=lambda record, g: (g if g.spec.dtype == record.inputs[0].dtype else cast_to(g, record.inputs[0].dtype),),
+    cost=strided.cost(0),
+    samples=_copy_samples,
+    errors=no_errors,
+)
+
+
+def cast_to(x: TensorT, dtype: DType) -> TensorT:
+    """Return `x` in `dtype`, itself when nothing changes."""
+    return x if x.spec.dtype == dtype else bind(copy_p, x, dtype=dtype, order=None)  # type: ignore[attr-defined]
+
+
+def clone(x: TensorT) -> TensorT:
+    """Return a copy with memory of its own, in the same layout; gradients flow through.
+
+    >>> import autodiff as ad
+    >>> x = ad.tensor([1.0, 2.0])
+    >>> ad.clone(x).add_(1), x
+    (tensor([2., 3.]), tensor([1., 2.]))
+    """
+    result: TensorT = bind(copy_p, x, dtype=None, order=None)
+    return result
+
+
+def contiguous(x: TensorT) -> TensorT:
+    """Return `x` with its elements in C order without gaps: itself when they are, else a copy."""
+    spec: Spec = x.spec  # type: ignore[attr-defined]
+    return x if spec.contiguous else bind(copy_p, x, dtype=None, order=tuple(range(spec.ndim)))
+
+
+def ordered(x: TensorT, order: tuple[int, ...] | None) -> TensorT:
+    """Return `x` dense with its dimensions in memory `order` (None: C order); itself when it is."""
+    spec: Spec = x.spec  # type: ignore[attr-defined]
+    if order is None:
+        return contiguous(x)
+    return x if spec.strides == Spec.of(spec.shape, spec.dtype, order).strides else bind(copy_p, x, dtype=None, order=order)
+
+
+def dense(x: TensorT) -> TensorT:
+    """Return `x` without gaps or overlaps in memory: itself, or a copy in C order."""
+    return x if x.spec.order is not None else contiguous(x)  # type: ignore[attr-defined]
+
+
+# ---- Alias ------------------------------------------------------------------------------------------------------------
+
+alias_p = define(
+    "alias",
+    infer=lambda x: x,
+    run=lambda array: [array[...]],
+    vjp=lambda record, g: (g,),
+    cost=_free,
+    view=True,
+    samples=lambda: [Sample(np.ones((2, 3), np.float32))],
+    errors=no_errors,
+)
+
+
+def alias(x: TensorT) -> TensorT:
+    """Return another tensor on the same memory, one record further."""
+    result: TensorT = bind(alias_p, x)
+    return result
+
+
+# ---- Reshape ----------------------------------------------------------------------------------------------------------
+
+
+def _reshape_infer(x: Spec, shape: Shape) -> Spec:
+    return Spec.of(shape, x.dtype)
+
+
+reshape_p = define(
+    "reshape",
+    infer=_reshape_infer,
+    run=lambda array, shape: [array.reshape(shape)],
+    vjp=lambda record, g: (reshape(g, record.inputs[0].shape),),
+    cost=_free,
+    view=True,
+    samples=lambda: [Sample(np.arange(6, dtype=np.float32).reshape(2, 3), shape=(3, 2)),
+                     Sample(np.arange(6, dtype=np.float32).reshape(2, 3)[:, None], shape=(6,)),
+                     Sample(np.float32(2), shape=(1, 1)), Sample(np.zeros((0, 3), np.float32), shape=(3, 0))],
+    errors=no_errors,
+)
+
+
+def resolve_shape(operation: str, size: int, shape: Sequence[int]) -> Shape:
+    """Return `shape` with a -1 replaced by what is left of `size` elements.
+
+    Raises:
+        ShapeError: when the element counts do not agree.
+    """
+    known = 1
+    for n in shape:
+        known *= n if n >= 0 else 1
+    holes = [axis for axis, n in enumerate(shape) if n == -1]
+    valid = len(holes) <= 1 and all(n >= -1 for n in shape)
+    if valid and holes and known and size % known == 0:
+        return tuple(size // known if n == -1 else int(n) for n in shape)
+    if not valid or holes or known != size:
+        raise ShapeError(operation, "the new shape has another number of elements",
+                         expected=f"a shape of {size} elements, with at most one -1", got=str(tuple(shape)))
+    return tuple(int(n) for n in shape)
+
+
+def view_strides(spec: Spec, shape: Shape) -> tuple[int, ...] | None:
+    """Return the element strides of `spec` read as `shape` without a copy, or None where that is impossible."""
+    if spec.contiguous:
+        return contiguous_strides(shape)
+    # NumPy decides by the same rule: try on an array of these strides without memory behind it.
+    probe = np.lib.stride_tricks.as_strided(np.empty(1, np.uint8), spec.shape, spec.strides)
+    viewed = probe.view()
+    try:
+        viewed.shape = shape
+    except AttributeError:
+        return None
+    return tuple(viewed.strides)
+
+
+def reshape(x: TensorT, *shape: Any) -> TensorT:
+    """Return the same elements, read in C order, under another shape; a view where the strides allow, else a copy.
+
+    Args:
+        x: any shape.
+        shape: sizes, as arguments or one sequence; one may be -1.
+
+    Raises:
+        ShapeError: if the number of elements differs.
+
+    >>> import autodiff as ad
+    >>> ad.reshape(ad.arange(6), (2, -1)).shape
+    (2, 3)
+    """
+    spec: Spec = x.spec  # type: ignore[attr-defined]
+    sizes = resolve_shape("reshape", spec.size, shape_argument(shape))
+    if view_strides(spec, sizes) is None:
+        x = contiguous(x)
+        result: Any = bind(reshape_p, x, shape=sizes)
+        result.copied_view = True
+        return result  # type: ignore[no-any-return]
+    return bind(reshape_p, x, shape=sizes)  # type: ignore[no-any-return]
+
+
+def shape_argument(shape: tuple[Any, ...]) -> Shape:
+    """Return sizes that came as arguments or as one sequence."""
+    if len(shape) == 1 and not isinstance(shape[0], int | np.integer):
+        shape = tuple(shape[0])
+    return tuple(int(n) for n in shape)
+
+
+# ---- Permute ----------------------------------------------------------------------------------------------------------
+
+
+def axis_index(operation: str, dim: int, ndim: int) -> int:
+    """Return a dimension counted from 0, given one counted from either end.
+
+    Raises:
+        ShapeError: when it is out of range.
+    """
+    span = max(ndim, 1)
+    if not -span <= dim < span:
+        raise ShapeError(operation, "the dimension does not exist", expected=f"a dimension from {-span} to {span - 1}",
+                         got=str(dim))
+    return int(dim) % span
+
+
+def axes(operation: str, dim: int | Sequence[int] | None, ndim: int) -> tuple[int, ...]:
+    """Return dimensions counted from 0 in rising order; None means all.
+
+    Raises:
+        ShapeError: when one is out of range or stands twice.
+    """
+    if dim is None:
+        return tuple(range(ndim))
+    found = [axis_index(operation, dim, ndim)] if isinstance(dim, int | np.integer) else [axis_index(operation, d, ndim) for d in dim]
+    if len(set(found)) != len(found):
+        raise ShapeError(operation, "a dimension stands twice", got=str(dim))
+    if not found:
+        return tuple(range(ndim))
+    return tuple(axis for axis in sorted(found) if axis < ndim)
+
+
+def _permute_infer(x: Spec, dims: tuple[int, ...]) -> Spec:
+    if sorted(dims) != list(range(x.ndim)):
+        raise ShapeError("permute", "the dimensions are not a permutation", expected=f"each of 0 to {x.ndim - 1} once",
+                         got=str(dims))
+    return Spec.strided(tuple(x.shape[d] for d in dims), x.dtype, tuple(x.strides[d] for d in dims))
+
+
+permute_p = define(
+    "permute",
+    infer=_permute_infer,
+    run=lambda array, dims: [array.transpose(dims)],
+    vjp=lambda record, g: (bind(permute_p, g, dims=inverse(record.params["dims"])),),
+    cost=_free,
+    view=True,
+    samples=lambda: [Sample(np.arange(24.0, dtype=np.float32).reshape(2, 3, 4), dims=(2, 0, 1)),
+                     Sample(np.float32(1), dims=()), Sample(np.zeros((0, 2), np.float32), dims=(1, 0))],
+    errors=no_errors,
+)
+
+
+def inverse(dims: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the permutation that undoes `dims`."""
+    result = [0] * len(dims)
+    for position, dim in enumerate(dims):
+        result[dim] = position
+    return tuple(result)
+
+
+def permute(x: TensorT, *dims: Any) -> TensorT:
+    """Return a view with the dimensions in another order.
+
+    Args:
+        x: any shape.
+        dims: the old dimensions in their new order, as arguments or one sequence; negative ones count from the end.
+
+    Raises:
+        ShapeError: if they are not a permutation.
+
+    >>> import autodiff as ad
+    >>> ad.permute(ad.zeros(2, 3, 4), (2, 0, 1)).shape
+    (4, 2, 3)
+    """
+    ndim = x.spec.ndim  # type: ignore[attr-defined]
+    order = tuple(axis_index("permute", d, ndim) for d in shape_argument(dims)) if ndim else ()
+    return bind(permute_p, x, dims=order)  # type: ignore[no-any-return]
+
+
+def transpose(x: TensorT, dim0: int, dim1: int) -> TensorT:
+    """Return a view with two dimensions exchanged.
+
+    >>> import autodiff as ad
+    >>> ad.transpose(ad.zeros(2, 3, 4), 0, -1).shape
+    (4, 3, 2)
+    """
+    ndim = x.spec.ndim  # type: ignore[attr-defined]
+    order = list(range(ndim))
+    if ndim:
+        a, b = axis_index("transpose", dim0, ndim), axis_index("transpose", dim1, ndim)
+        order[a], order[b] = order[b], order[a]
+    return bind(permute_p, x, dims=tuple(order))  # type: ignore[no-any-return]
+
+
+# ---- Slice and its dual, slice_grad -----------------------------------------------------------------------------------
+
+# A slice is one entry a dimension: an integer takes one place and drops the dimension, (start, count, step) keeps it.
+Index = tuple[int | tuple[int, int, int], ...]
+
+
+def _as_slices(index: Index) -> tuple[Any, ...]:
+    result: list[Any] = []
+    for entry in index:
+        if isinstance(entry, int):
+            result.append(entry)
+        else:
+            start, count, step = entry
+            stop = start + count * step
+            result.append(slice(start, stop if stop >= 0 else None, step) if count else slice(0, 0))
+    return tuple(result)
+
+
+def sliced_shape(index: Index) -> Shape:
+    """Return the shape that a slice has."""
+    return tuple(entry[1] for entry in index if not isinstance(entry, int))
+
+
+slice_p = define(
+    "slice",
+    infer=lambda x, index: Spec.of(sliced_shape(index), x.dtype),
+    run=lambda array, index: [array[(*_as_slices(index), ...)]],
+    vjp=lambda record, g: (bind(slice_grad_p, g, index=record.params["index"], shape=record.inputs[0].shape),),
+    cost=_free,
+    view=True,
+    samples=lambda: [Sample(np.arange(24.0, dtype=np.float32).reshape(2, 3, 4), index=(1, (0, 2, 2), (3, 4, -1))),
+                     Sample(np.arange(3.0, dtype=np.float32), index=(2,)),
+                     Sample(np.arange(3.0, dtype=np.float32), index=((0, 0, 1),))],
+    errors=no_errors,
+)
+
+
+def _slice_grad_run(outs: list[Array], ins: list[Array], index: Index, shape: Shape) -> None:
+    strided.fill_array(outs[0], 0)
+    strided.copy_array(outs[0][(*_as_slices(index), ...)], ins[0])
+
+
+slice_grad_p = define(
+    "slice_grad",
+    infer=lambda g, index, shape: Spec.of(shape, g.dtype),
+    run=_slice_grad_run,
+    vjp=lambda record, g: (bind(slice_p, g, index=record.params["index"]),),
+    cost=strided.cost(0),
+    samples=lambda: [Sample(np.arange(4.0, dtype=np.float32).reshape(2, 2), index=(1, (0, 2, 2), (3, 2, -1)), shape=(2, 3, 4)),
+                     Sample(np.float32(3), index=(2,), shape=(3,))],
+    errors=no_errors,
+)
+
+
+def narrow(x: TensorT, dim: int, start: int, length: int) -> TensorT:
+    """Return the view of `length` places of dimension `dim` from `start` on.
+
+    Raises:
+        ShapeError: if the range leaves the tensor.
+
+    >>> import autodiff as ad
+    >>> ad.narrow(ad.arange(5), 0, 1, 3)
+    tensor([1, 2, 3])
+    """
+    shape: Shape = x.spec.shape  # type: ignore[attr-defined]
+    axis = axis_index("narrow", dim, len(shape))
+    start = start + shape[axis] if start < 0 else start
+    if not 0 <= start <= start + length <= shape[axis]:
+        raise ShapeError("narrow", "the range leaves the tensor", expected=f"0 <= start <= start + length <= {shape[axis]}",
+                         got=f"start {start}, length {length}")
+    index = tuple((start, length, 1) if i == axis else (0, n, 1) for i, n in enumerate(shape))
+    return bind(slice_p, x, index=index)  # type: ignore[no-any-return]
+
+
+def select(x: TensorT, dim: int, index: int) -> TensorT:
+    """Return the view at one place of dimension `dim`, which is dropped.
+
+    Raises:
+        ShapeError: if the place does not exist.
+
+    >>> import autodiff as ad
+    >>> ad.select(ad.tensor([[1, 2], [3, 4]]), 1, -1)
+    tensor([2, 4])
+    """
+    shape: Shape = x.spec.shape  # type: ignore[attr-defined]
+    axis = axis_index("select", dim, len(shape))
+    if not -shape[axis] <= index < shape[axis]:
+        raise ShapeError("select", "the place does not exist", expected=f"{-shape[axis]} to {shape[axis] - 1}", got=str(index))
+    place = index % shape[axis]
+    return bind(slice_p, x, index=tuple(place if i == axis else (0, n, 1) for i, n in enumerate(shape)))  # type: ignore[no-any-return]
+
+
+# ---- Window (any strided view of dense memory) and its duals ----------------------------------------------------------
+
+
+def _windowed(array: Array, shape: Shape, strides: tuple[int, ...], offset: int) -> Array:
+    """Return the view of a dense array's memory, counted from its lowest address."""
+    flat = array.ravel("K") if array.size else array.reshape(-1)
+    item = array.itemsize
+    return np.lib.stride_tricks.as_strided(flat[offset:], shape, tuple(s * item for s in strides))
+
+
+def _window_grad_run(outs: list[Array], ins: list[Array], strides: tuple[int, ...], offset: int, base: Spec) -> None:
+    out, g = outs[0], ins[0]
+    strided.fill_array(out, 0)
+    flat = out.ravel("K")
+    # Elements that several places of the window share receive the sum.
+    places = np.full(g.shape, offset, np.int64)
+    for axis, stride in enumerate(strides):
+        places += np.arange(g.shape[axis]).reshape((-1,) + (1,) * (g.ndim - axis - 1)) * stride
+    np.add.at(flat, places.reshape(-1), g.reshape(-1))
+
+
+window_p = define(
+    "window",
+    infer=lambda x, shape, strides, offset: Spec.strided(shape, x.dtype, strides),
+    run=lambda array, shape, strides, offset: [_windowed(array, shape, strides, offset)],
+    vjp=lambda record, g: (
+        bind(window_grad_p, g, strides=record.params["strides"], offset=record.params["offset"], base=record.inputs[0]),
+    ),
+    cost=_free,
+    view=True,
+    samples=lambda: [Sample(np.arange(12.0, dtype=np.float32), shape=(3, 4), strides=(2, 1), offset=1)],
+    errors=no_errors,
+)
+
+window_grad_p = define(
+    "window_grad",
+    infer=lambda g, strides, offset, base: base,
+    run=_window_grad_run,
+    vjp=lambda record, g: (
+        bind(window_p, ordered(g, record.params["base"].order), shape=record.inputs[0].shape,
+             strides=record.params["strides"], offset=record.params["offset"]),
+    ),
+    cost=strided.cost(1),
+    samples=lambda: [Sample(np.arange(12.0, dtype=np.float32).reshape(3, 4), strides=(2, 1), offset=1, base=Spec.of((12,)))],
+    errors=no_errors,
+)
+
+
+def _place_run(outs: list[Array], ins: list[Array], shape: Shape, strides: tuple[int, ...], offset: int) -> None:
+    strided.copy_array(outs[0], ins[0])
+    strided.copy_array(_windowed(outs[0], shape, strides, offset), ins[1])
+
+
+def _place_vjp(record: Any, g: Any) -> tuple[Any, Any]:
+    g = ordered(g, record.outputs[0].order)
+    params = record.params
+    zeros = bind(window_p, g, **params)
+    kept = bind(place_p, g, bind(zeros_like_p, zeros), **params) if record.mask[0] else None
+    return kept, zeros if record.mask[1] else None
+
+
+# A patch of zeros of the window's shape.
+zeros_like_p = define(
+    "zeros_like",
+    infer=lambda x: Spec.of(x.shape, x.dtype),
+    run=lambda outs, ins: strided.fill_array(outs[0], 0),
+    vjp=None,
+    cost=strided.cost(0),
+    samples=lambda: [Sample(np.ones((2, 3), np.float32))],
+    errors=no_errors,
+)
+
+place_p = define(
+    "place",
+    infer=lambda base, patch, shape, strides, offset: base if base.order is not None else Spec.of(base.shape, base.dtype),
+    run=_place_run,
+    vjp=_place_vjp,
+    cost=strided.cost(0),
+    samples=lambda: [Sample(np.arange(12.0, dtype=np.float32), -np.ones((2, 2), np.float32), shape=(2, 2), strides=(4, 1), offset=2)],
+    errors=no_errors,
+)

@@ -1,0 +1,226 @@
+"""The operation record: everything the library knows of an operation, declared in one call.
+
+`define` makes a `Primitive`: an operation with a kernel. `composed` enters a function that is made of other operations.
+Both stand in one table, `OPERATIONS`, with samples and error samples, and the tests draw on that table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+from autodiff.spec import Array, Cost, Spec
+
+if TYPE_CHECKING:
+    from autodiff.program import Record
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+class Sample:
+    """One call of an operation: positional and keyword arguments, NumPy arrays standing for tensors.
+
+    Args:
+        arguments: positional arguments.
+        gradient: whether derivatives are checked on this sample (points where none exists are left out).
+        tolerance: relative tolerance of a float32 result against the float64 oracle.
+        keywords: keyword arguments.
+    """
+
+    __slots__ = ("arguments", "gradient", "keywords", "tolerance")
+
+    def __init__(self, *arguments: Any, gradient: bool = True, tolerance: float = 2e-5, **keywords: Any) -> None:
+        self.arguments = arguments
+        self.keywords = keywords
+        self.gradient = gradient
+        self.tolerance = tolerance
+
+
+class ErrorSample(NamedTuple):
+    """A call that must raise: the error class and a regular expression that its message matches."""
+
+    sample: Sample
+    error: type[Exception]
+    pattern: str
+
+
+Samples = Callable[[], Iterable[Sample]]
+ErrorSamples = Callable[[], Iterable[ErrorSample]]
+
+
+class Keep(NamedTuple):
+    """Which inputs and outputs the backward pass needs, by position."""
+
+    inputs: tuple[int, ...] = ()
+    outputs: tuple[int, ...] = ()
+
+
+NOTHING = Keep()
+
+
+class Plan:
+    """What `bind` knows of an operation for given specs and parameters: worked out once, used by every call."""
+
+    __slots__ = ("differentiable", "prepared", "run", "scratch", "single", "specs", "status", "take")
+
+    def __init__(self, primitive: Primitive, inputs: tuple[Spec, ...], params: dict[str, Any]) -> None:
+        result = primitive.infer(*inputs, **params)
+        self.single = isinstance(result, Spec)
+        self.specs: tuple[Spec, ...] = (result,) if isinstance(result, Spec) else tuple(result)
+        self.run = primitive.run
+        self.prepared = primitive.prepare(inputs, self.specs, **params) if primitive.prepare else params
+        scratch = primitive.scratch(inputs, self.specs, **params) if primitive.scratch else ()
+        self.take: tuple[Callable[[], Array], ...] = tuple(spec.empty for spec in self.specs)
+        self.scratch: tuple[Callable[[], Array], ...] = tuple(spec.empty for spec in scratch)
+        self.status = primitive.status
+        self.differentiable = primitive.differentiable and any(spec.floating for spec in self.specs)
+
+
+class Operation:
+    """An entry of the table: a name, how to call it, samples and error samples."""
+
+    __slots__ = ("call", "errors", "name", "samples")
+
+    def __init__(self, name: str, call: Callable[..., Any], samples: Samples, errors: ErrorSamples) -> None:
+        if name in OPERATIONS:
+            raise ValueError(f"the operation '{name}' is defined twice")
+        self.name = name
+        self.call = call
+        self.samples = samples
+        self.errors = errors
+        OPERATIONS[name] = self
+
+    def __repr__(self) -> str:
+        return f"<operation {self.name}>"
+
+
+OPERATIONS: dict[str, Operation] = {}
+
+
+class Primitive(Operation):
+    """An operation with a kernel. See `define` for the fields."""
+
+    __slots__ = ("cost", "differentiable", "infer", "keeps", "label", "plans", "prepare", "run", "saves", "scratch",
+                 "status", "twin", "view", "vjp")
+
+    infer: Callable[..., Spec | Sequence[Spec]]
+    run: Callable[..., Any]
+    vjp: Callable[..., Sequence[Any]] | None
+    twin: Callable[..., Any] | None
+    saves: Keep | tuple[Keep, ...]
+    cost: Callable[..., Cost]
+    prepare: Callable[..., dict[str, Any]] | None
+    scratch: Callable[..., Sequence[Spec]] | None
+    status: Callable[..., Exception] | None
+
+    def keep(self, mask: tuple[bool, ...]) -> Keep:
+        """Return what to save when gradients are wanted for the inputs marked in `mask`."""
+        found = self.keeps.get(mask)
+        if found is None:
+            if self.vjp is None:
+                found = Keep(inputs=tuple(range(len(mask))))
+            elif isinstance(self.saves, Keep):
+                found = self.saves
+            else:
+                wanted = [keep for keep, needed in zip(self.saves, mask, strict=False) if needed]
+                found = Keep(
+                    inputs=tuple(sorted({i for keep in wanted for i in keep.inputs})),
+                    outputs=tuple(sorted({i for keep in wanted for i in keep.outputs})),
+                )
+            self.keeps[mask] = found
+        return found
+
+
+def define(
+    name: str,
+    *,
+    infer: Callable[..., Spec | Sequence[Spec]],
+    run: Callable[..., Any],
+    cost: Callable[..., Cost],
+    samples: Samples,
+    errors: ErrorSamples,
+    vjp: Callable[..., Sequence[Any]] | None,
+    saves: Keep | tuple[Keep, ...] = NOTHING,
+    twin: Callable[..., Any] | None = None,
+    prepare: Callable[..., dict[str, Any]] | None = None,
+    scratch: Callable[..., Sequence[Spec]] | None = None,
+    status: Callable[..., Exception] | None = None,
+    view: bool = False,
+    call: Callable[..., Any] | None = None,
+) -> Primitive:
+    """Declare an operation that has a kernel, and enter it into the table.
+
+    Args:
+        name: unique; the name of the public function where there is one.
+        infer: ``infer(*input specs, **params)`` returns the spec of the output, or a tuple of specs of several. It is
+            the only place where an operation raises errors about shapes and dtypes. Memoised.
+        run: ``run(outs, ins, **params)`` fills the arrays `outs` (outputs, then scratch, then the status word) from the
+            arrays `ins`. It allocates nothing. For a view, ``run(array, **params)`` returns a list of
+            NumPy views instead, one an output.
+        cost: ``cost(input specs, output specs, **params)`` returns a `Cost`.
+        samples: function that returns the calls the tests make.
+        errors: function that returns the calls that must raise.
+        vjp: ``vjp(record, *cotangents)`` returns one cotangent (or None) an input, computed with operations, so that it
+            can be recorded and differentiated itself. A cotangent is None where an output did not take part. None: the
+            operation has only a twin, or no derivative.
+        saves: what the vjp reads through ``record.input(i)`` and ``record.output(i)``: one `Keep`, or one an input that
+            says what *its* gradient needs.
+        twin: the same function composed of other operations: differentiates an operation that has no vjp, and is the
+            tests' reference.
+        prepare: ``prepare(input specs, output specs, **params)`` returns the keyword arguments for `run` in place of
+            `params`: whatever depends on specs alone. Memoised with `infer`.
+        scratch: ``scratch(input specs, output specs, **params)`` returns specs of work arrays, handed to `run` after
+            the outputs.
+        status: ``status(position, ins, **params)`` returns the error for a bad value that the kernel met at `position`.
+            Where it is given, `run` gets an int64 status word (-1) as the last of `outs`.
+        view: the output shares the input's memory.
+        call: what the samples call; by default the primitive itself, bound to its inputs.
+
+    Parameters must be hashable, and always of one type each (`int(...)`, `float(...)`, tuples): the plan is looked up
+    by their values.
+    """
+    operation = Primitive(name, call or _unbound, samples, errors)
+    operation.infer = infer
+    operation.run = run
+    operation.vjp = vjp
+    operation.saves = saves
+    operation.twin = twin
+    operation.cost = cost
+    operation.prepare = prepare
+    operation.scratch = scratch
+    operation.status = status
+    operation.view = view
+    operation.differentiable = vjp is not None or twin is not None
+    operation.plans = {}
+    operation.keeps = {}
+    if call is None:
+        operation.call = partial(_bind, operation)
+    return operation
+
+
+def _unbound(*_: Any, **__: Any) -> Any:
+    raise AssertionError
+
+
+def _bind(primitive: Primitive, *inputs: Any, **params: Any) -> Any:
+    return bind_hook[0](primitive, *inputs, **params)
+
+
+# `bind` lives one file up (it needs this one); it puts itself here.
+bind_hook: list[Callable[..., Any]] = [_unbound]
+
+
+def composed(*, samples: Samples, errors: ErrorSamples, name: str | None = None) -> Callable[[Function], Function]:
+    """Enter a function composed of operations into the table, under its own name unless `name` is given."""
+
+    def enter(function: Function) -> Function:
+        Operation(name or function.__name__, function, samples, errors)
+        return function
+
+    return enter
+
+
+def no_errors() -> list[ErrorSample]:
+    """Return no error samples: for operations that accept every tensor."""
+    return []

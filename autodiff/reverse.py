@@ -1,0 +1,171 @@
+"""The backward sweep: a reversed loop over the records, calling vjps, which call `bind`.
+
+There is only this one. `Tensor.backward`, `autograd.grad`, second derivatives and operations that have only a composed
+twin all come through `sweep`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from autodiff import ops
+from autodiff.mode import MODE
+from autodiff.program import Record, reachable
+
+
+def sweep(
+    outputs: Sequence[Any], cotangents: Sequence[Any], targets: Sequence[Any] | None, *,
+    create_graph: bool = False, retain_graph: bool = False,
+) -> list[Any]:
+    """Propagate `cotangents` from `outputs` backward.
+
+    Args:
+        outputs: tensors that require a gradient.
+        cotangents: one tensor each, of the output's shape.
+        targets: tensors to return the gradients of; None collects into the `.grad` of every leaf that is reached.
+        create_graph: record the sweep itself, for higher derivatives.
+        retain_graph: keep the saved tensors for another sweep.
+
+    Returns:
+        The targets' gradients, None for a target that was not reached; an empty list without targets.
+
+    Leaves receive their gradients after the whole sweep, so an error on the way leaves every `.grad` as it was.
+    """
+    pending: dict[Record, list[Any]] = {}
+    arrived: dict[int, Any] = {}      # id of a leaf -> its gradient so far
+    leaves: dict[int, Any] = {}
+    owned: dict[int, bool] = {}       # whether nobody else looks at that gradient's memory
+    wanted: dict[Any, Any] = {}       # edge of a target that is not a leaf -> its gradient
+    for target in targets or ():
+        if type(target.edge) is tuple:
+            wanted[target.edge] = None
+
+    def deliver(edge: Any, cotangent: Any, fresh: bool) -> None:
+        if type(edge) is tuple:
+            record, index = edge
+            slots = pending.get(record)
+            if slots is None:
+                pending[record] = slots = [None] * len(record.outputs)
+            slots[index] = cotangent if slots[index] is None else ops.add(slots[index], cotangent)
+            return
+        key = id(edge)
+        before = arrived.get(key)
+        leaves[key] = edge
+        owned[key] = fresh or before is not None
+        arrived[key] = cotangent if before is None else ops.add(before, cotangent)
+
+    for output, cotangent in zip(outputs, cotangents, strict=True):
+        deliver(output.edge or output, cotangent, False)
+    tape = reachable(list(pending))
+    useful = _leading_to(tape, targets) if targets is not None else None
+
+    mode = MODE
+    grad, origin, phase = mode.grad, mode.origin, mode.phase
+    mode.grad = create_graph
+    mode.phase = "backward"
+    try:
+        while tape:
+            record = tape.pop()
+            slots = pending.pop(record, None)
+            if slots is None:
+                continue
+            mode.origin = record
+            if record.hooks is not None:
+                slots = _run_hooks(record, slots)
+            if wanted:
+                for index, cotangent in enumerate(slots):
+                    if cotangent is not None and (record, index) in wanted:
+                        wanted[record, index] = cotangent
+            if useful is not None and record not in useful:
+                continue
+            gradients = record.primitive.vjp(record, *slots) if record.primitive.vjp else _through_twin(record, slots)
+            for edge, needed, gradient in zip(record.edges, record.mask, gradients, strict=True):
+                if not needed or gradient is None:
+                    continue
+                if type(edge) is tuple:
+                    deliver(edge, gradient, False)
+                else:
+                    fresh = not gradient.memory.shared and not any(gradient is other for other in slots)
+                    deliver(edge, gradient, fresh and sum(gradient is other for other in gradients) == 1)
+            if not retain_graph and record.saved:
+                record.saved = None
+        for key, gradient in arrived.items():
+            for hook in leaves[key].hooks or ():
+                replaced = hook(gradient)
+                if replaced is not None:
+                    arrived[key] = gradient = replaced
+                    owned[key] = False
+        if targets is None:
+            for key, gradient in arrived.items():
+                accumulate(leaves[key], gradient, owned[key] and not create_graph)
+            return []
+    finally:
+        mode.grad, mode.origin, mode.phase = grad, origin, phase
+    return [wanted[t.edge] if type(t.edge) is tuple else arrived.get(id(t.edge or t)) for t in targets]
+
+
+def _leading_to(tape: list[Record], targets: Sequence[Any]) -> set[Record]:
+    """Return the records whose gradients some target needs."""
+    leaves = {id(target.edge or target) for target in targets if type(target.edge) is not tuple}
+    edges = {target.edge for target in targets if type(target.edge) is tuple}
+    useful: set[Record] = set()
+    for record in tape:
+        for edge, needed in zip(record.edges, record.mask, strict=True):
+            if needed and (edge[0] in useful or edge in edges if type(edge) is tuple else id(edge) in leaves):
+                useful.add(record)
+                break
+    return useful
+
+
+def _run_hooks(record: Record, slots: list[Any]) -> list[Any]:
+    """Let the hooks on this record's outputs see, and replace, the cotangents."""
+    slots = list(slots)
+    for index, hooks in (record.hooks or {}).items():
+        for hook in list(hooks):
+            if slots[index] is not None:
+                replaced = hook(slots[index])
+                if replaced is not None:
+                    replaced.memory.shared = True
+                    slots[index] = replaced
+    return slots
+
+
+def _through_twin(record: Record, slots: Sequence[Any]) -> list[Any]:
+    """Differentiate an operation that has no vjp: run its twin under recording, and sweep that."""
+    mode = MODE
+    create_graph = mode.grad
+    twin = record.primitive.twin
+    assert twin is not None
+    inputs = [record.input(i) for i in range(len(record.inputs))]
+    mode.grad = True
+    try:
+        for position, needed in enumerate(record.mask):
+            # The inner sweep ends at these tensors. With `create_graph` they are one record away from the inputs, so
+            # that the outer history goes on behind them.
+            if create_graph:
+                inputs[position] = ops.alias(inputs[position])
+            else:
+                inputs[position].needs_grad = needed
+        results = twin(*inputs, **record.params)
+        results = results if isinstance(results, tuple) else (results,)
+        pairs = [(r, c) for r, c in zip(results, slots, strict=True) if c is not None and r.needs_grad]
+        targets = [x for x, needed in zip(inputs, record.mask, strict=True) if needed]
+        found = iter(sweep([r for r, _ in pairs], [c for _, c in pairs], targets, create_graph=create_graph,
+                           retain_graph=create_graph))
+    finally:
+        mode.grad = create_graph
+    return [next(found) if needed else None for needed in record.mask]
+
+
+def accumulate(leaf: Any, gradient: Any, owned: bool) -> None:
+    """Add a gradient to `leaf.grad`; memory that nobody else looks at becomes the `.grad` without a copy."""
+    if leaf.grad is None:
+        leaf.grad = gradient if owned and gradient.spec.strides == leaf.spec.strides else ops.clone(gradient)
+    elif MODE.grad:
+        leaf.grad = ops.add(leaf.grad, gradient)
+    else:
+        ops.add_(leaf.grad, gradient)
+    for hook in leaf.accumulate_hooks or ():
+        hook(leaf)
+
