@@ -1,0 +1,130 @@
+"""Matrix products against NumPy in float64."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from autodiff_kernels.matmul import STRETCH, matmul, matmul_scratch
+
+GUARD = 7.0
+SIZES = [0, 1, 2, 7, 8, 9, 10, 16, 31, 33, 70, 130]
+
+
+def product(a, b, bias=None, parts=1, transpose_a=False, transpose_b=False):
+    """a @ b by the kernel; the factors are stored transposed where asked, so that strides differ."""
+    m, n, k, itemsize = a.shape[-2], b.shape[-1], a.shape[-1], a.itemsize
+    batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+    outer, inner = (1,) * (2 - len(batch)) + batch
+    strides, buffers = [], []
+    for factor, transposed in ((a, transpose_a), (b, transpose_b)):
+        stored = np.ascontiguousarray(factor.swapaxes(-1, -2) if transposed else factor)
+        buffers.append(stored.reshape(-1))
+        stored = stored.swapaxes(-1, -2) if transposed else stored
+        seen = np.broadcast_to(stored, (outer, inner, *stored.shape[-2:]))
+        strides += [stride // itemsize for stride in seen.strides]
+    memory = np.full(outer * inner * m * n + 64, GUARD, a.dtype)
+    out = memory[: memory.size - 64]
+    out[:] = np.nan
+    scratch = np.full(matmul_scratch(m, n, k, strides[2], strides[7], itemsize, parts) + 16, np.nan, a.dtype)
+    scratch[-16:] = GUARD
+    for part in reversed(range(parts)):
+        matmul(out, scratch, *buffers, np.zeros(0, a.dtype) if bias is None else bias,
+               outer, inner, m, n, k, *strides, part, parts)
+    assert (memory[out.size :] == GUARD).all()
+    assert (scratch[-16:] == GUARD).all()
+    return out.reshape(*batch, m, n)
+
+
+def check(a, b, bias=None, **how):
+    got = product(a, b, bias, **how)
+    want = a.astype(np.float64) @ b.astype(np.float64) + (0 if bias is None else bias)
+    k = a.shape[-1]
+    tolerance = np.finfo(a.dtype).eps * (np.abs(a).astype(np.float64) @ np.abs(b) + 2) * (np.sqrt(k) + 2)
+    assert got.dtype == a.dtype
+    assert (np.abs(got - want) <= tolerance).all()
+    again = product(a, b, bias, **{**how, "parts": 3})
+    np.testing.assert_array_equal(got, again)
+    return got
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("transpose_a", [False, True])
+@pytest.mark.parametrize("transpose_b", [False, True])
+def test_sizes_and_transpositions(dtype, transpose_a, transpose_b):
+    rng = np.random.default_rng(0)
+    for trial in range(120):
+        m, n, k = (int(size) for size in rng.choice(SIZES, 3))
+        k = int(rng.integers(250, 800)) if trial % 5 == 0 else k
+        bias = rng.standard_normal(n).astype(dtype) if trial % 2 else None
+        a, b = rng.standard_normal((m, k)).astype(dtype), rng.standard_normal((k, n)).astype(dtype)
+        check(a, b, bias, transpose_a=transpose_a, transpose_b=transpose_b)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(("batch_a", "batch_b"), [((3,), (3,)), ((2, 3), (2, 3)), ((2, 1), (1, 3)), ((), (2, 2)),
+                                                  ((5,), ()), ((0,), (0,)), ((2, 0), (1, 1))])
+@pytest.mark.parametrize(("m", "n", "k"), [(9, 33, 20), (1, 40, 7), (40, 1, 7), (1, 1, 300), (4, 5, 0)])
+def test_batches_broadcast(dtype, batch_a, batch_b, m, n, k):
+    rng = np.random.default_rng(1)
+    a, b = rng.standard_normal((*batch_a, m, k)).astype(dtype), rng.standard_normal((*batch_b, k, n)).astype(dtype)
+    for transpose_b in (False, True):
+        check(a, b, rng.standard_normal(n).astype(dtype), transpose_a=not transpose_b, transpose_b=transpose_b)
+
+
+def test_no_stride_is_one():
+    rng = np.random.default_rng(2)
+    wide_a, wide_b = (rng.standard_normal((2 * 40, 3 * 40)).astype(np.float32) for _ in range(2))
+    out = np.empty(40 * 40, np.float32)
+    scratch = np.empty(matmul_scratch(40, 40, 40, 240, 3, 4, 1), np.float32)
+    matmul(out, scratch, wide_a.reshape(-1), wide_b.reshape(-1), np.zeros(0, np.float32), 1, 1, 40, 40, 40,
+           0, 0, 240, 3, 0, 0, 240, 3, 0, 1)
+    a, b = (x[::2, ::3] for x in (wide_a, wide_b))
+    np.testing.assert_array_equal(out.reshape(40, 40), product(np.ascontiguousarray(a), np.ascontiguousarray(b)))
+
+
+def test_not_a_number_stays_in_its_row_and_column():
+    a, b = np.ones((9, 17), np.float32), np.ones((17, 35), np.float32)
+    a[8, 16], b[3, 34] = np.nan, np.inf
+    for transpose in (False, True):
+        out = product(a, b, transpose_a=transpose, transpose_b=transpose)
+        assert np.isnan(out[8]).all()
+        assert (out[:8, :34] == 17).all()
+        assert np.isinf(out[:8, 34]).all()
+
+
+def test_stretches_are_summed_apart_and_the_bias_last():
+    # 2**24 + 1 is no float32: each 1 added to 2**24 alone is lost, the second stretch's sum is not.
+    a = np.ones((8, 2 * STRETCH), np.float32)
+    b = np.ones((2 * STRETCH, 32), np.float32)
+    a[:, 0] = 2.0**24
+    out = product(a, b, np.full(32, -(2.0**24), np.float32))
+    assert (out == STRETCH).all()
+
+
+DIGEST = """
+import hashlib, test_matmul, numpy as np
+rng = np.random.default_rng(3)
+digest = hashlib.sha256()
+for m, n, k in [(9, 35, 300), (1, 130, 40), (50, 1, 40), (16, 16, 16)]:
+    for transpose in (False, True):
+        a, b = rng.standard_normal((m, k)).astype(np.float32), rng.standard_normal((k, n)).astype(np.float32)
+        digest.update(test_matmul.product(a, b, None, 1, transpose, transpose).tobytes())
+print(digest.hexdigest(), test_matmul.matmul.stats.cache_hits.total())
+"""
+
+
+def run_digest(cache, **environment):
+    path = os.pathsep.join([os.path.dirname(__file__), *sys.path])
+    environment = {**os.environ, "PYTHONPATH": path, "NUMBA_CACHE_DIR": str(cache), **environment}
+    return subprocess.run([sys.executable, "-c", DIGEST], env=environment, capture_output=True, text=True,
+                          check=True).stdout.split()
+
+
+def test_bits_do_not_depend_on_the_vector_width_and_the_disk_cache_is_hit(tmp_path):
+    bits, _ = run_digest(tmp_path / "own")
+    assert run_digest(tmp_path / "own") == [bits, "1"]
+    for width in ("32", "64"):
+        assert run_digest(tmp_path / width, AUTODIFF_VECTOR_BYTES=width)[0] == bits
