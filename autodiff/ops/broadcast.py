@@ -14,6 +14,8 @@ from autodiff.ops.structural import axes, cast_to, contiguous, permute, reshape,
 from autodiff.primitive import Sample, define, no_errors
 from autodiff.spec import Array, Cost, Shape, Spec, moved
 
+__all__ = ["expand", "sum", "sum_to"]
+
 INT64 = np.dtype(np.int64)
 
 # ---- Expand -----------------------------------------------------------------------------------------------------------

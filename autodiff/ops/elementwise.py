@@ -20,6 +20,8 @@ from autodiff.primitive import NOTHING, ErrorSample, Keep, Primitive, Sample, de
 from autodiff.errors import ShapeError
 from autodiff.spec import DType, Spec
 
+__all__ = ["add", "add_", "div", "mul", "neg", "sub", "tanh"]
+
 X, Y, OUT = Keep(inputs=(0,)), Keep(inputs=(1,)), Keep(outputs=(0,))
 
 # ---- Samples ----------------------------------------------------------------------------------------------------------

@@ -19,6 +19,8 @@ from autodiff.ops.structural import contiguous, reshape, transpose
 from autodiff.primitive import ErrorSample, Keep, Sample, define
 from autodiff.spec import Array, Cost, DType, Shape, Spec, moved
 
+__all__ = ["linear", "matmul"]
+
 _NO_BIAS = {np.dtype(t): np.empty(0, t) for t in (np.float32, np.float64)}
 
 

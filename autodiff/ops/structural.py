@@ -16,6 +16,8 @@ from autodiff.ops import strided
 from autodiff.primitive import Sample, define, no_errors
 from autodiff.spec import Array, Cost, DType, Shape, Spec, contiguous_strides
 
+__all__ = ["alias", "clone", "contiguous", "narrow", "permute", "reshape", "select", "transpose"]
+
 # ---- Copies and casts -------------------------------------------------------------------------------------------------
 
 
