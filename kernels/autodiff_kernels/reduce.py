@@ -1,0 +1,490 @@
+"""Reductions and running sums.
+
+A reduction sees its input as x (A, K1, B, K2) and removes K1 and K2: neighbouring axes that are both kept, or both
+reduced, count as one. Two loops serve all shapes: with K2 = 1 rows of B numbers are combined column by column;
+otherwise each output combines K1 rows of K2 neighbouring numbers.
+
+Sums of float32 are accumulated in float64, sums of integers and booleans in int64. A sum adds up runs of `RUN` numbers,
+and adds the runs with Knuth's exact error term (The Art of Computer Programming 2, 4.2.2, theorem B), so its error is
+that of one run for any length. A full sum, which several parts work on together, is `sum_partial` and `sum_combine`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from autodiff_kernels.parts import share
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+RUN = 128  # numbers added up before their sum is added with an error term
+TILE = 512  # neighbouring columns that are combined side by side, so that their sums stay in the first-level cache
+BLOCK = 4096  # numbers to a partial sum of a full reduction
+
+
+@njit(error_model="numpy")
+def two_sum(x: Any, y: Any) -> Any:
+    """Return x + y and its rounding error (Knuth's TwoSum); the error is NaN where the sum is not finite."""
+    total = x + y
+    from_y = total - x
+    return total, (x - (total - from_y)) + (y - from_y)
+
+
+@njit(error_model="numpy")
+def corrected(total: Any, error: Any) -> Any:
+    """Return total + error, or the total alone where it is not finite."""
+    return total + error if error == error else total
+
+
+@njit(error_model="numpy")
+def row_sum(x: Array, zero: Any) -> Any:
+    """Return the sum of x (n), accumulated in the type of `zero`."""
+    n = x.shape[0]
+    total, error = zero, zero
+    for start in range(0, n, RUN):
+        stop = min(start + RUN, n)
+        s0, s1, s2, s3, s4, s5, s6, s7 = zero, zero, zero, zero, zero, zero, zero, zero
+        eights = (stop - start) // 8
+        for eight in range(eights):
+            i = start + 8 * eight
+            s0 += x[i]
+            s1 += x[i + 1]
+            s2 += x[i + 2]
+            s3 += x[i + 3]
+            s4 += x[i + 4]
+            s5 += x[i + 5]
+            s6 += x[i + 6]
+            s7 += x[i + 7]
+        for i in range(start + 8 * eights, stop):
+            s0 += x[i]
+        total, lost = two_sum(total, ((s0 + s1) + (s2 + s3)) + ((s4 + s5) + (s6 + s7)))
+        error += lost
+    return corrected(total, error)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def sum_axes(out: Array, scratch: Array, x: Array, part: int, parts: int) -> None:
+    """out[a, b] = sum over k1 and k2 of x[a, k1, b, k2]; an empty sum is 0.
+
+    Args:
+        out: (A, B), out; the type of x, float64, or int64 for integers and booleans.
+        scratch: (parts, 3, `TILE`); float64 for floats, int64 for integers and booleans: the type that accumulates.
+        x: (A, K1, B, K2), in; any type. Outputs, or tiles of `TILE` columns with K2 = 1, are shared among the parts.
+    """
+    A, K1, B, K2 = x.shape
+    zero = scratch.dtype.type(0)
+    if K2 != 1:
+        rows = x.reshape((A * K1 * B, K2))
+        low, high = share(A * B, part, parts)
+        for unit in range(low, high):
+            a, b = unit // B, unit % B
+            sum_, lost = zero, zero
+            for k in range(K1):
+                sum_, error = two_sum(sum_, row_sum(rows[(a * K1 + k) * B + b], zero))
+                lost += error
+            out[a, b] = corrected(sum_, lost)
+        return
+    rows = x.reshape((A * K1, B))
+    totals, errors, run = scratch[part, 0], scratch[part, 1], scratch[part, 2]
+    tiles = (B + TILE - 1) // TILE
+    low, high = share(A * tiles, part, parts)
+    for unit in range(low, high):
+        a, b = unit // tiles, unit % tiles * TILE
+        width = min(TILE, B - b)
+        totals[:width] = 0
+        errors[:width] = 0
+        for start in range(0, K1, RUN):
+            run[:width] = 0
+            for k in range(start, min(start + RUN, K1)):
+                row = rows[a * K1 + k, b : b + width]
+                for i in range(width):
+                    run[i] += row[i]
+            for i in range(width):
+                totals[i], lost = two_sum(totals[i], run[i])
+                errors[i] += lost
+        target = out[a, b : b + width]
+        for i in range(width):
+            target[i] = corrected(totals[i], errors[i])
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def sum_partial(partial: Array, x: Array, part: int, parts: int) -> None:
+    """partial[i] = sum of the i-th `BLOCK` numbers of x; `sum_combine` adds them up.
+
+    Args:
+        partial: (ceil(n / `BLOCK`),), out; float64 for floats, int64 for integers and booleans. Shared among the parts.
+        x: (n,), in; any type.
+    """
+    zero = partial.dtype.type(0)
+    low, high = share(partial.shape[0], part, parts)
+    for i in range(low, high):
+        partial[i] = row_sum(x[i * BLOCK : min((i + 1) * BLOCK, x.shape[0])], zero)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def squared_error_partial(partial: Array, x: Array, y: Array, part: int, parts: int) -> None:
+    """partial[i] = sum of (x - y)^2 over the i-th `BLOCK` numbers; `sum_combine` adds them up.
+
+    Args:
+        partial: (ceil(n / `BLOCK`),), out; float64. Shared among the parts.
+        x: (n,), in; float32 or float64.
+        y: (n,), in; like x.
+    """
+    zero = partial.dtype.type(0)
+    low, high = share(partial.shape[0], part, parts)
+    for block in range(low, high):
+        start, stop = block * BLOCK, min((block + 1) * BLOCK, x.shape[0])
+        s0, s1, s2, s3, s4, s5, s6, s7 = zero, zero, zero, zero, zero, zero, zero, zero
+        eights = (stop - start) // 8
+        for eight in range(eights):
+            i = start + 8 * eight
+            s0 += (zero + x[i] - y[i]) ** 2
+            s1 += (zero + x[i + 1] - y[i + 1]) ** 2
+            s2 += (zero + x[i + 2] - y[i + 2]) ** 2
+            s3 += (zero + x[i + 3] - y[i + 3]) ** 2
+            s4 += (zero + x[i + 4] - y[i + 4]) ** 2
+            s5 += (zero + x[i + 5] - y[i + 5]) ** 2
+            s6 += (zero + x[i + 6] - y[i + 6]) ** 2
+            s7 += (zero + x[i + 7] - y[i + 7]) ** 2
+        for i in range(start + 8 * eights, stop):
+            s0 += (zero + x[i] - y[i]) ** 2
+        partial[block] = ((s0 + s1) + (s2 + s3)) + ((s4 + s5) + (s6 + s7))
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def sum_combine(out: Array, partial: Array, part: int, parts: int) -> None:
+    """out[0] = sum of the partial sums; one part does it.
+
+    Args:
+        out: (1,), out; any type that holds the sum.
+        partial: (blocks,), in; float64 or int64. It may be empty: the sum is 0.
+    """
+    low, high = share(1, part, parts)
+    for i in range(low, high):
+        out[i] = row_sum(partial, partial.dtype.type(0))
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def prod_axes(out: Array, x: Array, part: int, parts: int) -> None:
+    """out[a, b] = product over k1 and k2 of x[a, k1, b, k2]; an empty product is 1.
+
+    Args:
+        out: (A, B), out; the type of x, or int64 for integers and booleans. The product is accumulated in it.
+        x: (A, K1, B, K2), in; any type. Outputs, or tiles of `TILE` columns with K2 = 1, are shared among the parts.
+    """
+    A, K1, B, K2 = x.shape
+    one = out.dtype.type(1)
+    if K2 != 1:
+        rows = x.reshape((A * K1 * B, K2))
+        low, high = share(A * B, part, parts)
+        for unit in range(low, high):
+            a, b = unit // B, unit % B
+            p0, p1, p2, p3 = one, one, one, one
+            for k in range(K1):
+                row = rows[(a * K1 + k) * B + b]
+                for four in range(K2 // 4):
+                    i = 4 * four
+                    p0 *= row[i]
+                    p1 *= row[i + 1]
+                    p2 *= row[i + 2]
+                    p3 *= row[i + 3]
+                for i in range(K2 // 4 * 4, K2):
+                    p0 *= row[i]
+            out[a, b] = (p0 * p1) * (p2 * p3)
+        return
+    rows = x.reshape((A * K1, B))
+    tiles = (B + TILE - 1) // TILE
+    low, high = share(A * tiles, part, parts)
+    for unit in range(low, high):
+        a, b = unit // tiles, unit % tiles * TILE
+        width = min(TILE, B - b)
+        target = out[a, b : b + width]
+        target[:] = one
+        for k in range(K1):
+            row = rows[a * K1 + k, b : b + width]
+            for i in range(width):
+                target[i] *= row[i]
+
+
+@njit(error_model="numpy")
+def better(x: Any, y: Any, largest: bool) -> Any:
+    """Return x > y to seek the largest, x < y to seek the smallest."""
+    return x > y if largest else x < y
+
+
+@njit(error_model="numpy")
+def row_extreme(x: Array, largest: bool) -> Any:
+    """Return the number of x (n >= 1) that no other is better than, or the first NaN."""
+    n = x.shape[0]
+    e0, e1, e2, e3 = x[0], x[0], x[0], x[0]
+    for start in range(0, n, TILE):
+        length = min(TILE, n - start)
+        tile = x[start : start + length]
+        for four in range(length // 4):
+            i = 4 * four
+            e0 = tile[i] if better(tile[i], e0, largest) else e0
+            e1 = tile[i + 1] if better(tile[i + 1], e1, largest) else e1
+            e2 = tile[i + 2] if better(tile[i + 2], e2, largest) else e2
+            e3 = tile[i + 3] if better(tile[i + 3], e3, largest) else e3
+        for i in range(length // 4 * 4, length):
+            e0 = tile[i] if better(tile[i], e0, largest) else e0
+        nans = 0
+        for i in range(length):
+            nans += tile[i] != tile[i]
+        if nans:
+            for i in range(length):
+                if tile[i] != tile[i]:
+                    return tile[i]
+    e0 = e1 if better(e1, e0, largest) else e0
+    e2 = e3 if better(e3, e2, largest) else e2
+    return e2 if better(e2, e0, largest) else e0
+
+
+@njit(error_model="numpy")
+def extreme_axes(out: Array, x: Array, largest: bool, part: int, parts: int) -> None:
+    """Reduce x (A, K1, B, K2) to out (A, B) as `max_axes` and `min_axes` do."""
+    A, K1, B, K2 = x.shape
+    if K2 != 1:
+        rows = x.reshape((A * K1 * B, K2))
+        low, high = share(A * B, part, parts)
+        for unit in range(low, high):
+            a, b = unit // B, unit % B
+            best = row_extreme(rows[a * K1 * B + b], largest)
+            for k in range(1, K1):
+                value = row_extreme(rows[(a * K1 + k) * B + b], largest)
+                best = value if (better(value, best, largest) | (value != value)) & (best == best) else best
+            out[a, b] = best
+        return
+    rows = x.reshape((A * K1, B))
+    tiles = (B + TILE - 1) // TILE
+    low, high = share(A * tiles, part, parts)
+    for unit in range(low, high):
+        a, b = unit // tiles, unit % tiles * TILE
+        width = min(TILE, B - b)
+        target = out[a, b : b + width]
+        target[:] = rows[a * K1, b : b + width]
+        for k in range(1, K1):
+            row = rows[a * K1 + k, b : b + width]
+            for i in range(width):
+                value, best = row[i], target[i]
+                target[i] = value if (better(value, best, largest) | (value != value)) & (best == best) else best
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def max_axes(out: Array, x: Array, part: int, parts: int) -> None:
+    """out[a, b] = maximum over k1 and k2 of x[a, k1, b, k2]; NaN if one of them is.
+
+    Args:
+        out: (A, B), out; the type of x.
+        x: (A, K1, B, K2) with K1, K2 >= 1, in; any type. Outputs, or tiles of columns with K2 = 1, are shared.
+    """
+    extreme_axes(out, x, True, part, parts)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def min_axes(out: Array, x: Array, part: int, parts: int) -> None:
+    """out[a, b] = minimum over k1 and k2 of x[a, k1, b, k2]; NaN if one of them is.
+
+    Args:
+        out: (A, B), out; the type of x.
+        x: (A, K1, B, K2) with K1, K2 >= 1, in; any type. Outputs, or tiles of columns with K2 = 1, are shared.
+    """
+    extreme_axes(out, x, False, part, parts)
+
+
+@njit(error_model="numpy")
+def extreme_positions(indices: Array, values: Array, x: Array, largest: bool, part: int, parts: int) -> None:
+    """Reduce x (A, K, B) to positions and values (A, B) as `argmax_axes` and `argmin_axes` do."""
+    A, K, B = x.shape
+    if B == 1:
+        low, high = share(A, part, parts)
+        for a in range(low, high):
+            best, position = x[a, 0, 0], 0
+            for k in range(K):
+                value = x[a, k, 0]
+                if value != value:
+                    best, position = value, k
+                    break
+                if better(value, best, largest):
+                    best, position = value, k
+            values[a, 0], indices[a, 0] = best, position
+        return
+    tiles = (B + TILE - 1) // TILE
+    low, high = share(A * tiles, part, parts)
+    for unit in range(low, high):
+        a, b = unit // tiles, unit % tiles * TILE
+        width = min(TILE, B - b)
+        target, places = values[a, b : b + width], indices[a, b : b + width]
+        target[:] = x[a, 0, b : b + width]
+        places[:] = 0
+        for k in range(1, K):
+            row = x[a, k, b : b + width]
+            for i in range(width):
+                value, best = row[i], target[i]
+                replaces = (better(value, best, largest) | (value != value)) & (best == best)
+                target[i] = value if replaces else best
+                places[i] = k if replaces else places[i]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def argmax_axes(indices: Array, values: Array, x: Array, part: int, parts: int) -> None:
+    """indices[a, b] = first k at which x[a, k, b] is largest, values[a, b] = x there; NaN counts as larger than all.
+
+    Args:
+        indices: (A, B), out; int64.
+        values: (A, B), out; the type of x.
+        x: (A, K, B) with K >= 1, in; any type. Rows with B = 1, otherwise tiles of columns are shared.
+    """
+    extreme_positions(indices, values, x, True, part, parts)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def argmin_axes(indices: Array, values: Array, x: Array, part: int, parts: int) -> None:
+    """indices[a, b] = first k at which x[a, k, b] is smallest, values[a, b] = x there; NaN counts as smaller than all.
+
+    Args:
+        indices: (A, B), out; int64.
+        values: (A, B), out; the type of x.
+        x: (A, K, B) with K >= 1, in; any type. Rows with B = 1, otherwise tiles of columns are shared.
+    """
+    extreme_positions(indices, values, x, False, part, parts)
+
+
+@njit(error_model="numpy")
+def exists_axes(out: Array, x: Array, sought: bool, part: int, parts: int) -> None:
+    """out[a, b] = `sought` if the truth value of one x[a, k1, b, k2] is `sought`, otherwise not `sought`."""
+    A, K1, B, K2 = x.shape
+    if K2 != 1:
+        rows = x.reshape((A * K1 * B, K2))
+        low, high = share(A * B, part, parts)
+        for unit in range(low, high):
+            a, b = unit // B, unit % B
+            found = False
+            for k in range(K1):
+                row = rows[(a * K1 + k) * B + b]
+                for i in range(K2):
+                    if (row[i] != 0) == sought:
+                        found = True
+                        break
+                if found:
+                    break
+            out[a, b] = found == sought
+        return
+    rows = x.reshape((A * K1, B))
+    tiles = (B + TILE - 1) // TILE
+    low, high = share(A * tiles, part, parts)
+    for unit in range(low, high):
+        a, b = unit // tiles, unit % tiles * TILE
+        width = min(TILE, B - b)
+        target = out[a, b : b + width]
+        target[:] = not sought
+        for k in range(K1):
+            row = rows[a * K1 + k, b : b + width]
+            for i in range(width):
+                target[i] = sought if (row[i] != 0) == sought else target[i]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def any_axes(out: Array, x: Array, part: int, parts: int) -> None:
+    """out[a, b] = whether some x[a, k1, b, k2] is not 0 (NaN is not 0); False for none.
+
+    Args:
+        out: (A, B), out; bool.
+        x: (A, K1, B, K2), in; any type. Outputs, or tiles of columns with K2 = 1, are shared among the parts.
+    """
+    exists_axes(out, x, True, part, parts)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def all_axes(out: Array, x: Array, part: int, parts: int) -> None:
+    """out[a, b] = whether no x[a, k1, b, k2] is 0 (NaN is not 0); True for none.
+
+    Args:
+        out: (A, B), out; bool.
+        x: (A, K1, B, K2), in; any type. Outputs, or tiles of columns with K2 = 1, are shared among the parts.
+    """
+    exists_axes(out, x, False, part, parts)
+
+
+@njit(error_model="numpy")
+def scan(out: Array, scratch: Array, x: Array, product: bool, reverse: int, part: int, parts: int) -> None:
+    """Add up, or multiply, x (A, K, B) along K as `cumsum` and `cumprod` do."""
+    A, K, B = x.shape
+    start = scratch.dtype.type(product)
+    if B == 1:
+        low, high = share(A, part, parts)
+        for a in range(low, high):
+            last = start
+            for step in range(K):
+                k = K - 1 - step if reverse else step
+                last = last * x[a, k, 0] if product else last + x[a, k, 0]
+                out[a, k, 0] = last
+        return
+    running = scratch[part, 0]
+    tiles = (B + TILE - 1) // TILE
+    low, high = share(A * tiles, part, parts)
+    for unit in range(low, high):
+        a, b = unit // tiles, unit % tiles * TILE
+        width = min(TILE, B - b)
+        running[:width] = start
+        for step in range(K):
+            k = K - 1 - step if reverse else step
+            row, target = x[a, k, b : b + width], out[a, k, b : b + width]
+            for i in range(width):
+                running[i] = running[i] * row[i] if product else running[i] + row[i]
+                target[i] = running[i]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def cumsum(out: Array, scratch: Array, x: Array, reverse: int, part: int, parts: int) -> None:
+    """out[a, k, b] = sum of x[a, j, b] over j <= k, or over j >= k if `reverse` is 1, which is the gradient's sum.
+
+    Args:
+        out: (A, K, B), out; the type of x, or int64 for integers and booleans.
+        scratch: (parts, 3, `TILE`); float64 for floats, int64 for integers and booleans: the type that accumulates.
+        x: (A, K, B), in; any type. Rows with B = 1, otherwise tiles of `TILE` columns are shared among the parts.
+        reverse: 0 or 1.
+    """
+    scan(out, scratch, x, False, reverse, part, parts)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def cumprod(out: Array, scratch: Array, x: Array, reverse: int, part: int, parts: int) -> None:
+    """out[a, k, b] = product of x[a, j, b] over j <= k, or over j >= k if `reverse` is 1.
+
+    Args:
+        out: (A, K, B), out; the type of x, or int64 for integers and booleans.
+        scratch: (parts, 3, `TILE`); float64 for floats, int64 for integers and booleans: the type that accumulates.
+        x: (A, K, B), in; any type. Rows with B = 1, otherwise tiles of `TILE` columns are shared among the parts.
+        reverse: 0 or 1.
+    """
+    scan(out, scratch, x, True, reverse, part, parts)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def cumprod_grad(out: Array, g: Array, x: Array, part: int, parts: int) -> None:
+    """Write the gradient of `cumprod` along K, without a division and so exact where x is 0.
+
+    With P[k] = product of x[j] over j < k and S[k] = g[k] + x[k + 1] S[k + 1], out[k] = P[k] S[k].
+
+    Args:
+        out: (A, K, B), out; float32 or float64.
+        g: (A, K, B), in; the gradient with respect to the running products; like out.
+        x: (A, K, B), in; like out. Columns (a, b) are shared among the parts.
+    """
+    _, K, B = x.shape
+    low, high = share(x.shape[0] * B, part, parts)
+    for column in range(low, high):
+        a, b = column // B, column % B
+        tail, factor, product = 0.0, 0.0, 1.0
+        for step in range(K):
+            k = K - 1 - step
+            tail = g[a, k, b] + factor * tail
+            factor = x[a, k, b]
+            out[a, k, b] = tail
+        for k in range(K):
+            out[a, k, b] *= product
+            product *= x[a, k, b]

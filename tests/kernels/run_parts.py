@@ -1,0 +1,35 @@
+"""Run a kernel by one part and by three, and require the same bits from both."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+
+def run_parts(kernel: Any, outputs: Any, *arguments: Any, scratch: Any = None, status: bool = False) -> Any:
+    """Return the outputs of `kernel`, as a tuple if there are several; with `status` the first bad position comes last.
+
+    `outputs` are arrays that give the shape and the type, and the start value of in/out arguments. `scratch` is the
+    scratch of one part.
+    """
+    outputs = outputs if isinstance(outputs, tuple) else (outputs,)
+    results = []
+    for parts in (1, 3):
+        copies = tuple(output.copy() for output in outputs)
+        rows = () if scratch is None else (np.repeat(scratch[None], parts, axis=0),)
+        places = (np.full(parts, 7, np.int64),) if status else ()
+        for part in range(parts):
+            kernel(*copies, *rows, *places, *arguments, part, parts)
+        if status:
+            met = places[0][places[0] >= 0]
+            copies += (int(met.min()) if met.size else -1,)
+        results.append(copies)
+    for one, three in zip(*results):
+        assert np.asarray(one).tobytes() == np.asarray(three).tobytes(), "the number of parts changes the result"
+    return results[0] if len(results[0]) > 1 else results[0][0]
+
+
+def junk(shape: Any, dtype: Any) -> Any:
+    """Return an array whose content a kernel must overwrite."""
+    return np.full(shape, True if dtype == np.bool_ else 77, dtype)

@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from run_parts import junk, run_parts
+
+from autodiff_kernels import reduce
+
+SHAPES = [(2, 3, 2, 5), (1, 7, 600, 1), (3, 1, 1, 40), (2, 300, 3, 1), (1, 1, 1, 1), (2, 3, 0, 1), (0, 2, 2, 2)]
+FLOATS = [np.float32, np.float64]
+rng = np.random.default_rng(0)
+
+
+def accumulator(dtype: Any) -> Any:
+    return np.float64 if np.issubdtype(dtype, np.floating) else np.int64
+
+
+def scratch(dtype: Any) -> Any:
+    return junk((3, reduce.TILE), accumulator(dtype))
+
+
+def numbers(shape: Any, dtype: Any = np.float64) -> Any:
+    if dtype == np.bool_:
+        return rng.random(shape) < 0.7
+    return (rng.standard_normal(shape) * 3).astype(dtype)
+
+
+def total(x: Any) -> Any:
+    out = junk((x.shape[0], x.shape[2]), x.dtype if x.dtype.kind == "f" else np.int64)
+    return run_parts(reduce.sum_axes, out, x, scratch=scratch(x.dtype))
+
+
+@pytest.mark.parametrize("dtype", [*FLOATS, np.bool_])
+@pytest.mark.parametrize("shape", [*SHAPES, (2, 0, 3, 1), (2, 3, 2, 0)])
+def test_sum_and_prod(dtype: Any, shape: Any) -> None:
+    x = numbers(shape, dtype)
+    wide = x.astype(accumulator(dtype))
+    out = total(x)
+    np.testing.assert_allclose(out, wide.sum((1, 3)), rtol=1e-6 if dtype == np.float32 else 1e-13, atol=1e-13)
+    if x.dtype.kind == "f":
+        x = 1 + x / 50
+    out = run_parts(reduce.prod_axes, junk(out.shape, out.dtype), x)
+    wide = x.astype(accumulator(dtype))
+    np.testing.assert_allclose(out, wide.prod((1, 3)), rtol=1e-4 if dtype == np.float32 else 1e-12)
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1, 100_003), (1, 100_003, 1, 1), (1, 1003, 1, 97)])
+def test_long_sums_have_the_error_of_a_short_run(shape: Any) -> None:
+    x = rng.random(shape)
+    exact = math.fsum(x.ravel())
+    assert abs(total(x)[0, 0] - exact) <= 8 * np.spacing(exact)
+    assert abs(total(x.astype(np.float32))[0, 0] - np.float32(exact)) <= np.spacing(np.float32(exact))
+
+
+@pytest.mark.parametrize("shape", [(1, 300, 1, 1), (1, 1, 1, 300), (1, 300, 1, 2)])
+@pytest.mark.parametrize("values", [[np.inf], [np.inf, -np.inf], [np.nan], [1e308, 1e308]])
+def test_sums_that_are_not_finite(shape: Any, values: Any) -> None:
+    x = np.zeros(shape)
+    x.ravel()[7 : 7 + 140 * len(values) : 140] = values
+    with np.errstate(over="ignore", invalid="ignore"):
+        np.testing.assert_equal(total(x), x.sum((1, 3)))
+
+
+@pytest.mark.parametrize("dtype", [*FLOATS, np.int64])
+@pytest.mark.parametrize("n", [0, 1, 4096, 20_011])
+def test_full_sum(dtype: Any, n: int) -> None:
+    x, y = numbers(n, dtype), numbers(n, dtype)
+    partial = junk(-(-n // reduce.BLOCK), accumulator(dtype))
+    out = junk(1, accumulator(dtype))
+
+    def combined(partial: Any) -> Any:
+        return run_parts(reduce.sum_combine, out, partial)[0]
+
+    assert combined(run_parts(reduce.sum_partial, partial, x)) == pytest.approx(x.sum(dtype=out.dtype), rel=1e-12)
+    if dtype != np.int64:
+        squares = (x.astype(np.float64) - y) ** 2
+        result = combined(run_parts(reduce.squared_error_partial, partial, x, y))
+        assert result == pytest.approx(squares.sum(), rel=1e-13)
+
+
+@pytest.mark.parametrize("dtype", [*FLOATS, np.int64])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_extremes_any_and_all(dtype: Any, shape: Any) -> None:
+    x = numbers(shape, dtype)
+    x[x == 1] = 0
+    out = junk((shape[0], shape[2]), dtype)
+    for kernel, function in ((reduce.max_axes, np.max), (reduce.min_axes, np.min)):
+        np.testing.assert_array_equal(run_parts(kernel, out, x), function(x, (1, 3)))
+        if x.dtype.kind == "f" and x.size > 1:
+            broken = x.copy()
+            broken.ravel()[[0, x.size // 2, -1]] = np.nan
+            np.testing.assert_array_equal(run_parts(kernel, out, broken), function(broken, (1, 3)))
+    for kernel, function in ((reduce.any_axes, np.any), (reduce.all_axes, np.all)):
+        np.testing.assert_array_equal(run_parts(kernel, junk(out.shape, np.bool_), x), function(x, (1, 3)))
+
+
+@pytest.mark.parametrize("shape", [(2, 0, 3, 1), (2, 3, 2, 0)])
+def test_any_and_all_of_nothing(shape: Any) -> None:
+    x, out = np.zeros(shape), junk((2, shape[2]), np.bool_)
+    assert not run_parts(reduce.any_axes, out, x).any()
+    assert run_parts(reduce.all_axes, ~out, x).all()
+
+
+@pytest.mark.parametrize("dtype", [*FLOATS, np.int64])
+@pytest.mark.parametrize("shape", [(3, 50, 1), (2, 9, 600), (1, 1, 1), (4, 3, 0)])
+def test_positions_of_extremes(dtype: Any, shape: Any) -> None:
+    x = numbers(shape, dtype).round()  # many ties
+    outputs = junk((shape[0], shape[2]), np.int64), junk((shape[0], shape[2]), dtype)
+    for kernel, name in ((reduce.argmax_axes, "argmax"), (reduce.argmin_axes, "argmin")):
+        for broken in (False, True):
+            if broken and x.dtype.kind == "f" and x.size > 1:
+                x.ravel()[[0, x.size // 2, x.size // 2 + shape[2], -1]] = np.nan
+            indices, values = run_parts(kernel, outputs, x)
+            np.testing.assert_array_equal(indices, getattr(np, name)(x, axis=1))
+            np.testing.assert_array_equal(values, np.take_along_axis(x, indices[:, None], 1)[:, 0])
+
+
+@pytest.mark.parametrize("dtype", [*FLOATS, np.int64])
+@pytest.mark.parametrize("shape", [(3, 50, 1), (2, 9, 600), (2, 0, 3), (1, 1, 1)])
+def test_running_sums_and_products(dtype: Any, shape: Any) -> None:
+    x = numbers(shape, dtype)
+    wide = x.astype(accumulator(dtype))
+    out = junk(shape, dtype if x.dtype.kind == "f" else np.int64)
+    close = {"rtol": 1e-5 if dtype == np.float32 else 1e-12, "atol": 1e-5 if dtype == np.float32 else 1e-12}
+    for kernel, function in ((reduce.cumsum, np.cumsum), (reduce.cumprod, np.cumprod)):
+        forward = run_parts(kernel, out, x, 0, scratch=scratch(dtype))
+        np.testing.assert_allclose(forward, function(wide, 1), **close)
+        backward = run_parts(kernel, out, x, 1, scratch=scratch(dtype))
+        np.testing.assert_allclose(backward, function(wide[:, ::-1], 1)[:, ::-1], **close)
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("zeros", [0, 1, 2])
+def test_gradient_of_running_product(dtype: Any, zeros: int) -> None:
+    x, g = numbers((2, 6, 3), dtype), numbers((2, 6, 3), dtype)
+    x[:, [1, 4][:zeros]] = 0
+    expected = np.zeros((2, 6, 3))
+    for k in range(6):
+        for j in range(k, 6):
+            others = [i for i in range(j + 1) if i != k]
+            expected[:, k] += g[:, j] * x[:, others].astype(np.float64).prod(1)
+    out = run_parts(reduce.cumprod_grad, junk(x.shape, dtype), g, x)
+    np.testing.assert_allclose(out, expected, rtol=1e-5 if dtype == np.float32 else 1e-12, atol=1e-5)
