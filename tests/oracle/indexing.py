@@ -1,0 +1,195 @@
+"""Indexing, gathering, scattering, sorting."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .arrays import Array, array
+
+
+def _is_integer(item: Any) -> bool:
+    return not isinstance(item, bool) and np.ndim(item) == 0 and np.asarray(item).dtype.kind in "iu"
+
+
+def _parts_of_index(x: Array, index: Any) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+    """Return the index in two steps: integers select first, then slices, arrays and masks act on what is left.
+
+    NumPy takes an integer beside an index array for an index array, which may move the indexed dimensions to the front.
+    """
+    items = list(index) if isinstance(index, tuple) else [index]
+    items = [np.asarray(item) if isinstance(item, list) else item for item in items]
+
+    def consumed(item: Any) -> int:
+        return item.ndim if isinstance(item, np.ndarray) and item.dtype == bool else 1
+
+    used = sum(consumed(item) for item in items if item is not None and item is not Ellipsis)
+    rest = [slice(None)] * (x.ndim - used)
+    position = next((i for i, item in enumerate(items) if item is Ellipsis), None)
+    items = items + rest if position is None else items[:position] + rest + items[position + 1 :]
+    first: list[Any] = []
+    for item in items:
+        if item is not None:
+            first += [int(item)] if _is_integer(item) else [slice(None)] * consumed(item)
+    return tuple(first), tuple(item for item in items if not _is_integer(item))
+
+
+def getitem(input: Any, index: Any) -> Array:
+    x = array(input)
+    selected, rest = _parts_of_index(x, index)
+    return np.asarray(x[selected])[rest].copy()
+
+
+def setitem(input: Any, index: Any, value: Any) -> Array:
+    """Return a copy of the input in which x[index] = value has been done."""
+    x = array(input).copy()
+    selected, rest = _parts_of_index(x, index)
+    x[selected + (...,)][rest] = array(value)
+    return x
+
+
+def index_select(input: Any, dim: int, index: Any) -> Array:
+    return np.take(array(input), index, axis=dim)
+
+
+def index_add(input: Any, dim: int, index: Any, source: Any, *, alpha: float = 1) -> Array:
+    out = np.moveaxis(array(input).copy(), dim, 0)
+    for i, row in zip(np.atleast_1d(index), np.moveaxis(array(source), dim, 0), strict=True):
+        out[i] += alpha * row
+    return np.moveaxis(out, 0, dim)
+
+
+def index_copy(input: Any, dim: int, index: Any, source: Any) -> Array:
+    out = np.moveaxis(array(input).copy(), dim, 0)
+    for i, row in zip(np.atleast_1d(index), np.moveaxis(array(source), dim, 0), strict=True):
+        out[i] = row
+    return np.moveaxis(out, 0, dim)
+
+
+def index_fill(input: Any, dim: int, index: Any, value: Any) -> Array:
+    out = np.moveaxis(array(input).copy(), dim, 0)
+    for i in np.atleast_1d(index):
+        out[i] = value
+    return np.moveaxis(out, 0, dim)
+
+
+def index_put(input: Any, indices: Any, values: Any, accumulate: bool = False) -> Array:
+    out = array(input).copy()
+    if accumulate:
+        np.add.at(out, tuple(indices), array(values))
+    else:
+        out[tuple(indices)] = array(values)
+    return out
+
+
+def gather(input: Any, dim: int, index: Any) -> Array:
+    """out[i, j, k] = input[index[i, j, k], j, k] for dim 0."""
+    x, index = array(input), np.asarray(index)
+    out = np.empty(index.shape, x.dtype)
+    for place in np.ndindex(index.shape):
+        out[place] = x[_replace(place, dim, index[place])]
+    return out
+
+
+def scatter(input: Any, dim: int, index: Any, src: Any, *, reduce: str | None = None) -> Array:
+    """out[index[i, j, k], j, k] = src[i, j, k] for dim 0; `src` may be a number."""
+    out, index = array(input).copy(), np.asarray(index)
+    src = array(src)
+    for place in np.ndindex(index.shape):
+        target = _replace(place, dim, index[place])
+        value = src[place] if src.ndim or not place else src[()]
+        if reduce == "add":
+            out[target] += value
+        elif reduce == "multiply":
+            out[target] *= value
+        else:
+            out[target] = value
+    return out
+
+
+def scatter_add(input: Any, dim: int, index: Any, src: Any) -> Array:
+    return scatter(input, dim, index, src, reduce="add")
+
+
+def scatter_reduce(input: Any, dim: int, index: Any, src: Any, reduce: str, *, include_self: bool = True) -> Array:
+    """Reduce all scattered to a place ("sum", "prod", "mean", "amax", "amin"), with or without what was there."""
+    x, index, src = array(input), np.asarray(index), array(src)
+    met: dict[tuple[int, ...], list[Any]] = {}
+    for place in np.ndindex(index.shape):
+        met.setdefault(_replace(place, dim, index[place]), []).append(src[place])
+    functions = {"sum": np.sum, "prod": np.prod, "mean": np.mean, "amax": np.max, "amin": np.min}
+    out = x.copy()
+    for target, values in met.items():
+        out[target] = functions[reduce](values + ([x[target]] if include_self else []))
+    return out
+
+
+def _replace(place: tuple[int, ...], dim: int, index: Any) -> tuple[int, ...]:
+    changed = list(place)
+    if changed:
+        changed[dim] = int(index)
+    return tuple(changed)
+
+
+def take(input: Any, index: Any) -> Array:
+    return array(input).reshape(-1)[np.asarray(index)]
+
+
+def take_along_dim(input: Any, indices: Any, dim: int | None = None) -> Array:
+    if dim is None:
+        return array(input).reshape(-1)[np.asarray(indices).reshape(-1)]
+    return np.take_along_axis(array(input), np.asarray(indices), axis=dim)
+
+
+def masked_select(input: Any, mask: Any) -> Array:
+    x, mask = np.broadcast_arrays(array(input), mask)
+    return x[mask]
+
+
+def masked_scatter(input: Any, mask: Any, source: Any) -> Array:
+    out = array(input).copy()
+    mask = np.broadcast_to(mask, out.shape)
+    out[mask] = array(source).reshape(-1)[: int(mask.sum())]
+    return out
+
+
+def nonzero(input: Any, as_tuple: bool = False) -> Any:
+    x = array(input)
+    return tuple(np.nonzero(x)) if as_tuple else np.argwhere(x)
+
+
+argwhere = nonzero
+
+
+def argsort(input: Any, dim: int = -1, descending: bool = False, stable: bool = False) -> Array:
+    """Equal elements keep their order; NaN is larger than any number."""
+    x = array(input)
+    if x.ndim == 0:
+        return np.array(0)
+    if not descending:
+        return np.argsort(x, axis=dim, kind="stable")
+    backwards = np.argsort(np.flip(x, dim), axis=dim, kind="stable")
+    return x.shape[dim] - 1 - np.flip(backwards, dim)
+
+
+def sort(input: Any, dim: int = -1, descending: bool = False, stable: bool = False) -> tuple[Array, Array]:
+    x, order = array(input), argsort(input, dim, descending)
+    return (np.take_along_axis(x, order, axis=dim) if x.ndim else x), order
+
+
+def topk(input: Any, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> tuple[Array, Array]:
+    values, order = sort(input, dim, descending=largest)
+    if values.ndim == 0:
+        return values, order
+    return np.take(values, np.arange(k), axis=dim), np.take(order, np.arange(k), axis=dim)
+
+
+def unique(
+    input: Any,
+    sorted: bool = True,
+    return_inverse: bool = False,
+    return_counts: bool = False,
+    dim: int | None = None,
+) -> Any:
+    return np.unique(array(input), return_inverse=return_inverse, return_counts=return_counts, axis=dim)
