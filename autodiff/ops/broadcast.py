@@ -139,7 +139,7 @@ def sum_infer(x: Spec, dims: tuple[int, ...], keepdim: bool) -> Spec:
     return Spec.of(reduced_shape(x.shape, dims, keepdim), x.dtype)
 
 
-def _sum_run(outs: list[Array], ins: list[Array], order: tuple[int, ...], groups: Groups) -> None:
+def sum_run(outs: list[Array], ins: list[Array], order: tuple[int, ...], groups: Groups) -> None:
     x = in_groups(ins[0], order, groups)
     out = outs[0].reshape(groups[0], groups[2])
     if out.size == 1:
@@ -147,16 +147,22 @@ def _sum_run(outs: list[Array], ins: list[Array], order: tuple[int, ...], groups
         kernels.reduce.sum_partial(partial, x.reshape(-1), 0, 1)
         kernels.reduce.sum_combine(out.reshape(-1), partial, 0, 1)
     else:
-        kernels.reduce.sum_axes(out, x, 0, 1)
+        kernels.reduce.sum_axes(out, outs[1], x, 0, 1)
 
 
-def _sum_scratch(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], **_: Any) -> tuple[Spec, ...]:
-    return (partial_sums(inputs[0]),)
+def sum_scratch(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], **_: Any) -> tuple[Spec, ...]:
+    """Return the scratch of a sum: partial sums where one number comes out, else columns of running sums."""
+    return (partial_sums(inputs[0]) if outputs[0].size == 1 else running_sums(inputs[0]),)
 
 
 def partial_sums(x: Spec) -> Spec:
     """Return the spec of the partial sums that a full reduction of `x` needs."""
-    return Spec.of((kernels.reduce.block_count(x.size),), np.float64 if x.floating else np.int64)
+    return Spec.of((-(-x.size // kernels.reduce.BLOCK),), np.float64 if x.floating else np.int64)
+
+
+def running_sums(x: Spec) -> Spec:
+    """Return the spec of the running sums that `sum_axes` and the cumulative sums of `x` need."""
+    return Spec.of((1, 3, kernels.reduce.TILE), np.float64 if x.floating else np.int64)
 
 
 def _sum_samples() -> list[Sample]:
@@ -178,9 +184,9 @@ def _sum_vjp(record: Any, g: Any) -> tuple[Any]:
 sum_p = define(
     "sum",
     infer=sum_infer,
-    run=_sum_run,
+    run=sum_run,
     prepare=reduction_prepare,
-    scratch=_sum_scratch,
+    scratch=sum_scratch,
     vjp=_sum_vjp,
     cost=lambda inputs, outputs, **_: Cost(inputs[0].size, moved(*inputs, *outputs)),
     samples=_sum_samples,

@@ -11,7 +11,7 @@ import numpy as np
 from autodiff.bind import TensorT, bind
 from autodiff.errors import DTypeError, ShapeError
 from autodiff.ops import strided
-from autodiff.ops.broadcast import expand, sum_to
+from autodiff.ops.broadcast import expand, running_sums, sum_to
 from autodiff.ops.broadcast import sum as total
 from autodiff.ops.elementwise import spread
 from autodiff.ops.promotion import promote
@@ -335,19 +335,19 @@ def _linear_grad_scratch(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], wa
         sizes.append(_scratch_size(rows, weight.shape[-1], columns, columns, weight.strides[1], g.dtype).size)
     if wanted[1]:
         sizes.append(_scratch_size(columns, x.shape[-1], rows, 1, _row_stride(x)[1], g.dtype).size)
-    return (Spec.of((max(sizes),), g.dtype),)
+    return Spec.of((max(sizes),), g.dtype), running_sums(g)
 
 
 def _linear_grad_run(outs: list[Array], ins: list[Array], calls: tuple[tuple[str, tuple[int, ...]], ...]) -> None:
     g, x, weight = ins
-    scratch = outs[-1]
+    scratch, sums = outs[-2:]
     for out, (gradient, arguments) in zip(outs, calls, strict=False):
         if out.size == 0:
             continue
         if g.size == 0:
             strided.fill_array(out, 0)
         elif gradient == "bias":
-            kernels.reduce.sum_axes(out.reshape(1, -1), g.reshape(arguments), 0, 1)
+            kernels.reduce.sum_axes(out.reshape(1, -1), sums, g.reshape(arguments), 0, 1)
         else:
             other = weight if gradient == "input" else x
             kernels.matmul.matmul(out.reshape(-1), scratch, strided.first(g), strided.first(other), _NO_BIAS[g.dtype],
