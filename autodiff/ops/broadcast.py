@@ -35,10 +35,17 @@ def _expand_infer(x: Spec, shape: Shape) -> Spec:
     return Spec.of(shape, x.dtype)
 
 
+def _expand_run(array: Array, shape: Shape) -> list[Array]:
+    # np.broadcast_to marks its result read-only, which is another type to Numba: every kernel would compile again.
+    lead = len(shape) - array.ndim
+    grown = (0 if have != want else step for have, want, step in zip(array.shape, shape[lead:], array.strides, strict=True))
+    return [np.lib.stride_tricks.as_strided(array, shape, (*(0,) * lead, *grown))]
+
+
 expand_p = define(
     "expand",
     infer=_expand_infer,
-    run=lambda array, shape: [np.broadcast_to(array, shape)],
+    run=_expand_run,
     vjp=lambda record, g: (sum_to(g, record.inputs[0].shape),),
     cost=_free,
     view=True,
