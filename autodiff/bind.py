@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from itertools import count
+from operator import attrgetter
 from types import FrameType
 from typing import Any, NamedTuple, TypeVar
 
@@ -25,7 +26,9 @@ TensorT = TypeVar("TensorT")
 
 _PLAN_LIMIT = 4096
 _numbers = count()
-_new_record = Record.__new__
+# The path of every operation: attributes of all inputs are read by loops in C, objects are made without `__init__`.
+_new = object.__new__
+_spec, _array, _needs_grad = attrgetter("spec"), attrgetter("array"), attrgetter("needs_grad")
 
 
 def bind(primitive: Primitive, *inputs: Any, **params: Any) -> Any:
@@ -34,48 +37,41 @@ def bind(primitive: Primitive, *inputs: Any, **params: Any) -> Any:
     The result requires a gradient, and a record is made, when gradients are recorded, an input requires one and the
     operation has a derivative.
     """
-    specs = tuple([x.spec for x in inputs])
-    key = (specs, *params.values()) if params else specs
-    plan = primitive.plans.get(key) or make_plan(primitive, key, specs, params)
-    ins = [x.array for x in inputs]
+    specs = tuple(map(_spec, inputs))
+    plan = primitive.plans.get((specs, *params.values()) if params else specs) or make_plan(primitive, specs, params)
+    ins = list(map(_array, inputs))
     if primitive.view:
         outs = plan.run(ins[0], **plan.prepared)
-        specs_out = tuple([spec_of(array) for array in outs])
+        specs_out = tuple(map(spec_of, outs))
     else:
-        outs = [take() for take in plan.take]
+        specs_out = plan.specs
+        outs = [plan.take_first()] if plan.single else [take() for take in plan.take]
         if plan.scratch or plan.status:
             run_checked(plan, outs, ins, params)
         else:
             plan.run(outs, ins, **plan.prepared)
-        specs_out = plan.specs
 
     cls = tensor_class[0]
-    new = cls.__new__
     results = []
     for array, spec in zip(outs, specs_out, strict=False):
-        tensor = new(cls)
+        tensor = _new(cls)
         tensor.array = array
         tensor.spec = spec
-        tensor.memory = Memory()
+        tensor.memory = _new(Memory)
         results.append(tensor)
 
     mask = None
     mode = MODE
-    if mode.grad:
-        if primitive.view:
-            for tensor in results:
-                share_memory(tensor, inputs[0])
-        if plan.differentiable:
-            for x in inputs:
-                if x.base is not None and x.seen != x.memory.version:
-                    refresh(x)
-            mask = tuple([x.needs_grad for x in inputs])
-            if True not in mask:
-                mask = None
-    elif primitive.view:
-        inputs[0].memory.shared = True
+    if primitive.view:
         for tensor in results:
-            tensor.memory = inputs[0].memory
+            share_memory(tensor, inputs[0], mode.grad)
+    if mode.grad and plan.differentiable:
+        for x in inputs:
+            if x.base is not None and x.seen != x.memory.version:
+                refresh(x)
+        mask = tuple(map(_needs_grad, inputs))
+        if True not in mask:
+            mask = None
 
     if mask is not None:
         record = make_record(primitive, inputs, params, specs, specs_out, mask, results)
@@ -124,12 +120,9 @@ def bind_into(target: Any, primitive: Primitive, *inputs: Any, **params: Any) ->
             if x.base is not None and x.seen != x.memory.version:
                 refresh(x)
 
-    specs = tuple([x.spec for x in inputs])
-    key = (specs, spec, *params.values())
-    plan = primitive.plans.get(key)
-    if plan is None:
-        plan = make_plan(primitive, key, specs, params, into=spec)
-    ins = [x.array for x in inputs]
+    specs = tuple(map(_spec, inputs))
+    plan = primitive.plans.get((specs, spec, *params.values())) or make_plan(primitive, specs, params, into=spec)
+    ins = list(map(_array, inputs))
     for position, array in enumerate(ins):
         # Where an input overlaps the target other than element by element, it would be overwritten before it is read.
         if array is not target.array and inputs[position].memory is target.memory and np.may_share_memory(array, target.array):
@@ -159,12 +152,13 @@ def bind_into(target: Any, primitive: Primitive, *inputs: Any, **params: Any) ->
     return target
 
 
-def share_memory(view: Any, source: Any) -> None:
-    """Make `view` a view of `source`: one memory, and one tensor (the base) whose history covers both."""
+def share_memory(view: Any, source: Any, tracked: bool) -> None:
+    """Put `view` on the memory of `source`; a tracked one has a base, the tensor whose history covers both."""
     view.memory = source.memory
     view.memory.shared = True
-    view.base = source if source.base is None else source.base
-    view.seen = view.memory.version
+    if tracked:
+        view.base = source if source.base is None else source.base
+        view.seen = view.memory.version
 
 
 def rebase(target: Any, record: Record | None) -> None:
@@ -239,12 +233,12 @@ def note_cut(primitive: Primitive, inputs: tuple[Any, ...], results: list[Any]) 
         return
 
 
-def make_plan(
-    primitive: Primitive, key: tuple[Any, ...], specs: tuple[Spec, ...], params: dict[str, Any], into: Spec | None = None
-) -> Plan:
-    """Work out and remember the plan for these specs and parameters."""
+def make_plan(primitive: Primitive, specs: tuple[Spec, ...], params: dict[str, Any], into: Spec | None = None) -> Plan:
+    """Work out and remember the plan for these specs and parameters; `into` is the spec of a target in place."""
     plan = Plan(primitive, specs, params)
+    key: tuple[Any, ...] = (specs, *params.values()) if params else specs
     if into is not None:
+        key = (specs, into, *params.values())
         (result,) = plan.specs
         if result.shape != into.shape:
             raise ShapeError(primitive.name + "_", "an in-place operation cannot change the shape of its tensor",
@@ -266,7 +260,7 @@ def run_checked(plan: Plan, outs: list[Array], ins: list[Array], params: dict[st
     if plan.status is None:
         plan.run(outs, ins, **plan.prepared)
         return
-    status = np.full(1, -1, np.int64)
+    status = np.full(1, -1)
     outs.append(status)
     plan.run(outs, ins, **plan.prepared)
     if status[0] >= 0:
@@ -279,7 +273,7 @@ def make_record(
 ) -> Record:
     """Make the record of an operation on `inputs`; outputs that its backward pass needs are saved from `results`."""
     mode = MODE
-    record = _new_record(Record)
+    record: Record = _new(Record)
     record.number = next(_numbers)
     record.primitive = primitive
     record.params = params

@@ -62,7 +62,8 @@ NOTHING = Keep()
 class Plan:
     """What `bind` knows of an operation for given specs and parameters: worked out once, used by every call."""
 
-    __slots__ = ("differentiable", "prepared", "run", "scratch", "single", "specs", "status", "take")
+    __slots__ = ("differentiable", "prepared", "run", "scratch", "single", "specs", "status", "take",
+                 "take_first")
 
     def __init__(self, primitive: Primitive, inputs: tuple[Spec, ...], params: dict[str, Any]) -> None:
         result = primitive.infer(*inputs, **params)
@@ -72,6 +73,7 @@ class Plan:
         self.prepared = primitive.prepare(inputs, self.specs, **params) if primitive.prepare else params
         scratch = primitive.scratch(inputs, self.specs, **params) if primitive.scratch else ()
         self.take: tuple[Callable[[], Array], ...] = tuple(spec.empty for spec in self.specs)
+        self.take_first = self.take[0]
         self.scratch: tuple[Callable[[], Array], ...] = tuple(spec.empty for spec in scratch)
         self.status = primitive.status
         self.differentiable = primitive.differentiable and any(spec.floating for spec in self.specs)

@@ -71,7 +71,11 @@ class Spec:
         self.floating = dtype.kind == "f"
         self.contiguous = strides == contiguous_strides(shape)
         self.order = _memory_order(shape, strides)
-        if self.contiguous or self.order is None:
+        if self.size == 0:
+            # Nothing can be written there, so one array serves all: scratch is often empty.
+            nothing = np.empty(shape, dtype)
+            self.empty = lambda: nothing
+        elif self.contiguous or self.order is None:
             self.empty = partial(np.empty, shape, dtype)
         else:
             self.empty = partial(_take, tuple(shape[axis] for axis in self.order), dtype, tuple(np.argsort(self.order)))

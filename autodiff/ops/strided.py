@@ -7,6 +7,7 @@ and the strides to go through, with dimensions merged where all operands allow i
 from __future__ import annotations
 
 from functools import lru_cache
+from operator import methodcaller
 from typing import Any
 
 import autodiff_kernels as kernels
@@ -15,8 +16,7 @@ import numpy as np
 from autodiff.errors import ShapeError
 from autodiff.spec import Array, Cost, Shape, Spec, moved
 
-# How to make a one-dimensional array that starts where the operand starts: `_FLAT` for dense C order, else an index.
-_FLAT = None
+# How to make a one-dimensional array that starts where an operand starts: its index, or None for dense C order.
 _Index = tuple[Any, ...] | None
 
 
@@ -24,26 +24,34 @@ def prepare(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], kernel: str = "
     """Return what `run` needs: the kernel, the walk over output and inputs, and how to take each address."""
     (out,) = outputs
     if out.size == 0:
-        return {"kernel": None, "walk": None, "addresses": ()}
+        return {"kernel": _nothing, "walk": None, "addresses": None}
     walk = kernels.elementwise.plan(out.shape, out.strides, [(spec.shape, spec.strides) for spec in inputs])
     addresses = tuple(_address(spec) for spec in (out, *inputs))
-    return {"kernel": getattr(kernels.elementwise, kernel), "walk": walk, "addresses": addresses}
+    return {"kernel": getattr(kernels.elementwise, kernel), "walk": walk,
+            "addresses": None if all(index is None for index in addresses) else addresses}
 
 
-def run(outs: list[Array], ins: list[Array], kernel: Any, walk: Array, addresses: tuple[_Index, ...]) -> None:
+def _nothing(*_: Any) -> None:
+    """Stands for the kernel where there are no elements."""
+
+
+def run(outs: list[Array], ins: list[Array], kernel: Any, walk: Array, addresses: tuple[_Index, ...] | None) -> None:
     """Run an element-wise kernel with what `prepare` worked out."""
-    if kernel is None:
+    if addresses is None:
+        kernel(*map(_ravel, outs), *map(_ravel, ins), walk, 0, 1)
         return
     flat = [
-        array.reshape(-1) if index is _FLAT else array[index]
-        for array, index in zip((*outs, *ins), addresses, strict=True)
+        array.ravel() if index is None else array[index] for array, index in zip((*outs, *ins), addresses, strict=True)
     ]
     kernel(*flat, walk, 0, 1)
 
 
+_ravel = methodcaller("ravel")
+
+
 def _address(spec: Spec) -> _Index:
     if spec.contiguous:
-        return _FLAT
+        return None
     return (0,) * (spec.ndim - 1) + (slice(0, 1),)
 
 

@@ -1,0 +1,24 @@
+"""Gradients: when they are recorded, how they are asked for, custom functions, numerical checks."""
+
+from autodiff.autograd import functional
+from autodiff.autograd.checks import GradcheckError, gradcheck, gradgradcheck
+from autodiff.autograd.custom import Function
+from autodiff.autograd.gradients import backward, grad
+from autodiff.autograd.modes import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
+from autodiff.eager import Tensor as Variable
+
+__all__ = [
+    "Function",
+    "GradcheckError",
+    "Variable",
+    "backward",
+    "enable_grad",
+    "functional",
+    "grad",
+    "gradcheck",
+    "gradgradcheck",
+    "inference_mode",
+    "is_grad_enabled",
+    "no_grad",
+    "set_grad_enabled",
+]
