@@ -282,7 +282,8 @@ def make_record(
     record.hooks = None
     record.scope = mode.scope
     record.phase = mode.phase
-    record.edges = record.operands = tuple([x.edge or (x if x.needs_grad else None) for x in inputs])
+    record.edges = record.operands = tuple(
+        [x.edge if x.edge is not None else x if x.needs_grad else None for x in inputs])
     if mode.recorder is not None:
         record.operands = tuple([mode.recorder.operand(x) for x in inputs])
     if mask is None:

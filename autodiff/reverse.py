@@ -56,7 +56,7 @@ def sweep(
         arrived[key] = cotangent if before is None else ops.add(before, cotangent)
 
     for output, cotangent in zip(outputs, cotangents, strict=True):
-        deliver(output.edge or output, cotangent, False)
+        deliver(output if output.edge is None else output.edge, cotangent, False)
     tape = reachable(list(pending))
     useful = _leading_to(tape, targets) if targets is not None else None
 
@@ -102,12 +102,13 @@ def sweep(
             return []
     finally:
         mode.grad, mode.origin, mode.phase = grad, origin, phase
-    return [wanted[t.edge] if type(t.edge) is tuple else arrived.get(id(t.edge or t)) for t in targets]
+    return [wanted[t.edge] if type(t.edge) is tuple else arrived.get(id(t if t.edge is None else t.edge))
+            for t in targets]
 
 
 def _leading_to(tape: list[Record], targets: Sequence[Any]) -> set[Record]:
     """Return the records whose gradients some target needs."""
-    leaves = {id(target.edge or target) for target in targets if type(target.edge) is not tuple}
+    leaves = {id(t if t.edge is None else t.edge) for t in targets if type(t.edge) is not tuple}
     edges = {target.edge for target in targets if type(target.edge) is tuple}
     useful: set[Record] = set()
     for record in tape:
