@@ -9,30 +9,34 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from test_floors import FILES
+from test_floors import FILES, SOURCES
 
 MODULES = sorted(module for module in FILES if not any(part.startswith("_") for part in module.split(".")))
 
 
-def is_ours(value: Any) -> bool:
-    return str(getattr(value, "__module__", "")).split(".")[0] in ("autodiff", "autodiff_kernels")
-
-
 def is_function(value: Any) -> bool:
-    """Tell whether a value is a function, a compiled kernel or another wrapper around a function."""
-    return inspect.isroutine(inspect.unwrap(value)) if callable(value) else False
+    """Tell whether a value is a function or a compiled kernel."""
+    return inspect.isroutine(value) or hasattr(value, "py_func")
 
 
 def public_names(module: Any) -> Iterator[tuple[str, Any]]:
-    """Yield the public functions and classes of a module, and the public methods and properties of its classes."""
+    """Yield the public functions and classes of a module, and the public methods and properties of its classes.
+
+    A name belongs to the module that defines it and to the packages that export it. A method that overrides one of a
+    base class may leave the description to it.
+    """
     for name in dir(module):
         value = getattr(module, name)
-        if name.startswith("_") or not is_ours(value):
+        home = str(getattr(value, "__module__", ""))
+        exported = FILES[module.__name__].name == "__init__.py" and home.partition(".")[0] in SOURCES
+        if name.startswith("_") or not (exported or home == module.__name__):
             continue
         if inspect.isclass(value):
             yield name, value
             for member, attribute in vars(value).items():
-                if not member.startswith("_") and (is_function(attribute) or isinstance(attribute, property)):
+                if member.startswith("_") or any(hasattr(base, member) for base in value.__bases__):
+                    continue
+                if isinstance(attribute, staticmethod | classmethod | property) or is_function(attribute):
                     yield f"{name}.{member}", getattr(value, member)
         elif is_function(value):
             yield name, value
