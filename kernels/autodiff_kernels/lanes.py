@@ -46,9 +46,10 @@ class Lanes:
         return self.builder.inttoptr(address, self.vector.as_pointer())
 
     def first(self, count: Any) -> Any:
-        """Return the mask of the first `count` lanes; any count, also beyond the register or below 0."""
-        kind = ir.VectorType(_I64, self.count)
-        return self.builder.icmp_signed("<", ir.Constant(kind, list(range(self.count))), self.broadcast(count, kind))
+        """Return the mask of the first `count` lanes; any int32, also beyond the register or below 0."""
+        kind = ir.VectorType(_I32, self.count)
+        count = self.broadcast(self.builder.trunc(count, _I32), kind)
+        return self.builder.icmp_signed("<", ir.Constant(kind, list(range(self.count))), count)
 
     def broadcast(self, value: Any, kind: Any = None) -> Any:
         """Return the scalar in every lane."""
@@ -224,3 +225,7 @@ full_tile = _tile(TILE_ROWS, TILE_VECTORS, masked=False)
 edge_tile = _tile(TILE_ROWS, TILE_VECTORS, masked=True)
 narrow_tile = _tile(TILE_ROWS, 1, masked=True)
 row_tile = _tile(1, ROW_VECTORS, masked=True)
+gathered_full_tile = _tile(TILE_ROWS, TILE_VECTORS, masked=False, gathered=True)
+gathered_edge_tile = _tile(TILE_ROWS, TILE_VECTORS, masked=True, gathered=True)
+gathered_narrow_tile = _tile(TILE_ROWS, 1, masked=True, gathered=True)
+lanewise_tile = _tile(TILE_ROWS, 1, masked=True, gathered=True, lanewise=True)

@@ -35,7 +35,11 @@ STRETCH = 256  # products that are summed before the sum is added to the total; 
 def matmul_scratch(m: int, n: int, k: int, a_row: int, b_column: int, itemsize: int, parts: int) -> int:
     """Return how many elements of scratch `matmul` needs for these sizes, element strides and number of parts.
 
-    0 where it reads both factors in place. Example: ``matmul_scratch(32, 32, 32, 32, 1, 4, 2) == 0``.
+    0 where it reads both factors in place; a factor on the right is packed where its columns are no neighbours.
+
+    >>> from autodiff_kernels.matmul import matmul_scratch
+    >>> matmul_scratch(32, 32, 32, a_row=32, b_column=1, itemsize=4, parts=2)
+    0
     """
     if n == 1:
         m, n, b_column = 1, m, a_row
@@ -101,7 +105,9 @@ def matmul(out: Array, scratch: Array, a: Array, b: Array, bias: Array, outer: i
 
     blocks, panels = (m + height - 1) // height, (n + width - 1) // width
     lo, hi = share(outer * inner * panels * blocks, part, parts)
-    for column_of_tiles in range(lo // max(blocks, 1), (hi + blocks - 1) // max(blocks, 1)):
+    if lo == hi:
+        return
+    for column_of_tiles in range(lo // blocks, (hi + blocks - 1) // blocks):
         matrix, panel = column_of_tiles // panels, column_of_tiles % panels
         first = max(lo - column_of_tiles * blocks, 0)
         last = min(hi - column_of_tiles * blocks, blocks)

@@ -7,7 +7,9 @@ import sys
 import numpy as np
 import pytest
 
-from autodiff_kernels.matmul import STRETCH, matmul, matmul_scratch
+from autodiff_kernels import matmul as family
+
+matmul, matmul_scratch, STRETCH = family.matmul, family.matmul_scratch, family.STRETCH
 
 GUARD = 7.0
 SIZES = [0, 1, 2, 7, 8, 9, 10, 16, 31, 33, 70, 130]
@@ -118,7 +120,7 @@ print(digest.hexdigest(), test_matmul.matmul.stats.cache_hits.total())
 
 def run_digest(cache, **environment):
     path = os.pathsep.join([os.path.dirname(__file__), *sys.path])
-    environment = {**os.environ, "PYTHONPATH": path, "NUMBA_CACHE_DIR": str(cache), **environment}
+    environment = {**os.environ, "PYTHONPATH": path, "AUTODIFF_CACHE_DIR": str(cache), **environment}
     return subprocess.run([sys.executable, "-c", DIGEST], env=environment, capture_output=True, text=True,
                           check=True).stdout.split()
 

@@ -1,0 +1,159 @@
+"""Convolution and its gradients against loops over the taps in float64."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from autodiff_kernels import convolution
+
+FLOATS = [np.float32, np.float64]
+# images, (H, W), channels, outputs, (KH, KW), stride, padding, dilation, groups
+CASES = [
+    (2, (5, 6), 3, 4, (3, 3), (1, 1), (1, 1), (1, 1), 1),
+    (1, (1, 1), 1, 1, (1, 1), (1, 1), (0, 0), (1, 1), 1),
+    (3, (7, 5), 2, 33, (1, 1), (1, 1), (0, 0), (1, 1), 1),
+    (2, (9, 8), 5, 17, (3, 2), (2, 3), (1, 0), (1, 1), 1),
+    (2, (11, 12), 4, 6, (3, 3), (2, 2), (2, 3), (2, 3), 1),
+    (1, (10, 9), 3, 2, (2, 3), (3, 2), (0, 2), (3, 4), 1),
+    (2, (8, 8), 6, 9, (3, 3), (1, 1), (1, 1), (1, 1), 3),
+    (2, (8, 7), 6, 70, (5, 3), (2, 1), (2, 1), (1, 2), 2),
+    (2, (8, 8), 37, 37, (3, 3), (1, 1), (1, 1), (1, 1), 37),
+    (2, (9, 9), 5, 5, (3, 3), (2, 2), (1, 1), (1, 1), 5),
+    (2, (9, 9), 3, 6, (3, 3), (2, 1), (1, 1), (2, 1), 3),
+    (1, (12, 12), 40, 10, (3, 3), (1, 1), (0, 0), (1, 1), 1),
+    (2, (6, 6), 2, 3, (1, 1), (3, 3), (0, 0), (1, 1), 1),
+    (2, (4, 4), 2, 3, (2, 2), (1, 1), (3, 4), (1, 1), 1),
+    (2, (17, 16), 8, 8, (3, 3), (1, 1), (1, 1), (1, 1), 1),
+    (0, (4, 4), 2, 3, (3, 3), (1, 1), (1, 1), (1, 1), 1),
+]
+
+
+class Problem:
+    """One case with random numbers, and what the kernels and NumPy make of it."""
+
+    def __init__(self, case: Any, dtype: Any) -> None:
+        images, size, channels, outputs, self.kernel, self.stride, self.padding, self.dilation, self.groups = case
+        rng = np.random.default_rng(0)
+        self.out_shape = tuple((size[d] + 2 * self.padding[d] - self.dilation[d] * (self.kernel[d] - 1) - 1)
+                               // self.stride[d] + 1 for d in (0, 1))
+        self.x = rng.standard_normal((images, *size, channels)).astype(dtype)
+        self.w = rng.standard_normal((outputs, channels // self.groups, *self.kernel)).astype(dtype)
+        self.dy = rng.standard_normal((images, *self.out_shape, outputs)).astype(dtype)
+        self.bias, self.image_bias = (rng.standard_normal(n).astype(dtype) for n in (outputs, channels))
+
+    def framed(self, image: Any, frame: Any, parts: int) -> Any:
+        top, left, rows, columns = frame
+        if frame == (0, 0, *image.shape[1:3]):
+            return image
+        out = np.full((image.shape[0], rows, columns, image.shape[3]), np.nan, image.dtype)
+        for part in range(parts):
+            convolution.pad(out, image, top, left, part, parts)
+        return out
+
+    def packed(self, transposed: int, parts: int) -> Any:
+        out = np.full(self.w.size, np.nan, self.w.dtype)
+        for part in range(parts):
+            convolution.pack_weights(out, self.w, *self.stride, *self.dilation, self.groups, transposed, part, parts)
+        return out
+
+    def offsets(self, parts: int) -> Any:
+        return np.full(convolution.offsets_scratch(self.w.shape, self.groups, parts), -1 << 60)
+
+    def forward(self, parts: int, bias: Any) -> Any:
+        out = np.full(self.dy.shape, np.nan, self.x.dtype)
+        frame = convolution.forward_frame(self.x.shape, self.w.shape, out.shape, self.stride, self.padding,
+                                          self.dilation)
+        image, packed, offsets = self.framed(self.x, frame, parts), self.packed(0, parts), self.offsets(parts)
+        for part in reversed(range(parts)):
+            convolution.forward(out, offsets, image, packed, bias, *self.kernel, *self.stride, *self.dilation,
+                                self.groups, part, parts)
+        return out
+
+    def data_gradient(self, parts: int, bias: Any, shape: Any = None) -> Any:
+        out = np.full(self.x.shape if shape is None else shape, np.nan, self.x.dtype)
+        frame = convolution.data_gradient_frame(self.dy.shape, self.w.shape, out.shape, self.stride, self.padding,
+                                                self.dilation)
+        image, packed, offsets = self.framed(self.dy, frame, parts), self.packed(1, parts), self.offsets(parts)
+        for part in reversed(range(parts)):
+            convolution.data_gradient(out, offsets, image, packed, bias, *frame[:2], *self.kernel, *self.stride,
+                                      *self.padding, *self.dilation, self.groups, part, parts)
+        return out
+
+    def weight_gradient(self, parts: int) -> Any:
+        out, sums = np.full(self.w.shape, np.nan, self.x.dtype), np.full(self.w.size, np.nan, self.x.dtype)
+        frame = convolution.forward_frame(self.x.shape, self.w.shape, self.dy.shape, self.stride, self.padding,
+                                          self.dilation)
+        image, offsets = self.framed(self.x, frame, parts), self.offsets(parts)
+        for part in reversed(range(parts)):
+            convolution.weight_gradient(out, sums, offsets, image, self.dy, *self.stride, *self.dilation, self.groups,
+                                        part, parts)
+        return out
+
+    def reference(self, shape: Any = None) -> Any:
+        """The forward result without bias, the data gradient for an image of `shape`, and the weight gradient."""
+        x, w, dy = (a.astype(np.float64) for a in (self.x, self.w, self.dy))
+        height, width = self.x.shape[1:3] if shape is None else shape[1:3]
+        (rows, columns), (sh, sw), (ph, pw), (dh, dw) = self.out_shape, self.stride, self.padding, self.dilation
+        padded = np.pad(x, ((0, 0), (ph, ph + 20), (pw, pw + 20), (0, 0)))
+        out, gradient = np.zeros_like(dy), np.zeros((x.shape[0], height + 2 * ph + 60, width + 2 * pw + 60, x.shape[3]))
+        weight_gradient = np.zeros_like(w)
+        cut = x.shape[3] // self.groups, w.shape[0] // self.groups
+        for g in range(self.groups):
+            c, o = (slice(g * n, (g + 1) * n) for n in cut)
+            for i, j in np.ndindex(*self.kernel):
+                seen = (slice(None), slice(i * dh, i * dh + rows * sh, sh), slice(j * dw, j * dw + columns * sw, sw), c)
+                out[..., o] += padded[seen][:, :rows, :columns] @ w[o, :, i, j].T
+                gradient[seen] += dy[..., o] @ w[o, :, i, j]
+                weight_gradient[o, :, i, j] = np.einsum("nijo,nijc->oc", dy[..., o], padded[seen][:, :rows, :columns])
+        return out, gradient[:, ph : ph + height, pw : pw + width], weight_gradient
+
+
+def close(got: Any, want: Any) -> None:
+    tolerance = 2e-4 if got.dtype == np.float32 else 1e-12
+    np.testing.assert_allclose(got, want, rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_forward_and_gradients(case: Any, dtype: Any) -> None:
+    problem = Problem(case, dtype)
+    out, gradient, weight_gradient = problem.reference()
+    none = np.zeros(0, dtype)
+    runs = (problem.forward, out, problem.bias), (problem.data_gradient, gradient, problem.image_bias)
+    for run, want, bias in runs:
+        plain = run(1, none)
+        close(plain, want)
+        np.testing.assert_array_equal(plain, run(3, none))
+        np.testing.assert_array_equal(plain + bias, run(1, bias))
+    close(problem.weight_gradient(1), weight_gradient)
+    np.testing.assert_array_equal(problem.weight_gradient(1), problem.weight_gradient(3))
+
+
+@pytest.mark.parametrize("case", CASES[:12], ids=str)
+@pytest.mark.parametrize("extra", [(1, 0), (2, 5)])
+def test_transposed_convolution_of_any_output_size(case: Any, extra: Any) -> None:
+    problem = Problem(case, np.float64)
+    images, height, width, channels = problem.x.shape
+    shape = (images, height + extra[0], width + extra[1], channels)
+    close(problem.data_gradient(1, np.zeros(0), shape), problem.reference(shape)[1])
+
+
+def test_one_convolution_is_a_matmul_bit_for_bit() -> None:
+    from autodiff_kernels import matmul
+
+    problem = Problem((2, (8, 9), 300, 40, (1, 1), (1, 1), (0, 0), (1, 1), 1), np.float32)
+    out = np.empty(2 * 72 * 40, np.float32)
+    scratch = np.empty(matmul.matmul_scratch(144, 40, 300, 300, 300, 4, 1), np.float32)
+    matmul.matmul(out, scratch, problem.x.reshape(-1), problem.w.reshape(-1), problem.bias, 1, 1, 144, 40, 300,
+                  0, 0, 300, 1, 0, 0, 1, 300, 0, 1)
+    np.testing.assert_array_equal(out.reshape(2, 8, 9, 40), problem.forward(1, problem.bias))
+
+
+def test_the_frame_is_the_image_itself_where_nothing_is_padded() -> None:
+    shapes = (2, 8, 9, 4), (5, 4, 1, 1), (2, 8, 9, 5)
+    assert convolution.forward_frame(*shapes, (1, 1), (0, 0), (1, 1)) == (0, 0, 8, 9)
+    assert convolution.data_gradient_frame(shapes[2], shapes[1], shapes[0], (1, 1), (0, 0), (1, 1)) == (0, 0, 8, 9)
+    assert convolution.forward_frame((2, 8, 9, 4), (5, 4, 3, 3), (2, 3, 4, 5), (2, 2), (0, 0), (1, 1)) == (0, 0, 8, 9)
