@@ -11,7 +11,7 @@ import numpy as np
 from autodiff.bind import TensorT, bind
 from autodiff.errors import ShapeError
 from autodiff.ops.structural import axes, cast_to, contiguous, permute, reshape, shape_argument
-from autodiff.primitive import Sample, define, no_errors
+from autodiff.primitive import ErrorSample, Sample, define, no_errors
 from autodiff.spec import Array, Cost, Shape, Spec, moved
 
 __all__ = ["expand", "sum", "sum_to"]
@@ -49,9 +49,10 @@ expand_p = define(
     vjp=lambda record, g: (sum_to(g, record.inputs[0].shape),),
     cost=_free,
     view=True,
-    samples=lambda: [Sample(np.arange(3, dtype=np.float32).reshape(3, 1), shape=(2, 3, 4)),
-                     Sample(np.float32(2), shape=(2,)), Sample(np.zeros((1, 0), np.float32), shape=(3, 0))],
-    errors=no_errors,
+    samples=lambda: [Sample(np.arange(3, dtype=np.float32).reshape(3, 1), 2, -1, 4),
+                     Sample(np.float32(2), (2,)), Sample(np.zeros((1, 0), np.float32), (3, 0))],
+    errors=lambda: [ErrorSample(Sample(np.ones((2, 3), np.float32), 2, 4), ShapeError, r"cannot be expanded.*\(2, 3\) to \(2, 4\)")],
+    call=lambda x, *shape: expand(x, *shape),
 )
 
 
@@ -175,10 +176,9 @@ def running_sums(x: Spec) -> Spec:
 def _sum_samples() -> list[Sample]:
     x = np.linspace(-1, 2, 24, dtype=np.float32).reshape(2, 3, 4)
     image = np.linspace(-1, 2, 48, dtype=np.float32).reshape(2, 2, 4, 3).transpose(0, 3, 1, 2)
-    return [Sample(x, dims=(0, 1, 2), keepdim=False), Sample(x, dims=(1,), keepdim=True), Sample(x, dims=(0,), keepdim=False),
-            Sample(x, dims=(2,), keepdim=False), Sample(image, dims=(0, 2, 3), keepdim=False),
-            Sample(np.float32(3), dims=(), keepdim=False), Sample(x[:, :0], dims=(1,), keepdim=False),
-            Sample(x.astype(np.float64), dims=(0, 2), keepdim=True), Sample(np.arange(6).reshape(2, 3), dims=(1,), keepdim=False)]
+    return [Sample(x), Sample(x, 1, keepdim=True), Sample(x, 0), Sample(x, -1), Sample(image, (0, 2, 3)),
+            Sample(image, (1,)), Sample(np.float32(3)), Sample(x[:, :0], 1), Sample(x.astype(np.float64), (0, 2), keepdim=True),
+            Sample(x.transpose(2, 0, 1)[::2], (1, 2)), Sample(np.arange(6).reshape(2, 3), 1)]
 
 
 def _sum_vjp(record: Any, g: Any) -> tuple[Any]:
@@ -197,7 +197,9 @@ sum_p = define(
     vjp=_sum_vjp,
     cost=lambda inputs, outputs, **_: Cost(inputs[0].size, moved(*inputs, *outputs)),
     samples=_sum_samples,
-    errors=no_errors,
+    errors=lambda: [ErrorSample(Sample(np.ones((2, 3), np.float32), 2), ShapeError, "dimension does not exist.*from -2 to 1; got 2"),
+                    ErrorSample(Sample(np.ones((2, 3), np.float32), (0, 0)), ShapeError, "stands twice")],
+    call=lambda x, dim=None, keepdim=False: sum(x, dim, keepdim),
 )
 
 

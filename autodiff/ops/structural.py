@@ -13,7 +13,7 @@ import numpy as np
 from autodiff.bind import TensorT, bind
 from autodiff.errors import ShapeError
 from autodiff.ops import strided
-from autodiff.primitive import Sample, define, no_errors
+from autodiff.primitive import ErrorSample, Sample, define, no_errors
 from autodiff.spec import Array, Cost, DType, Shape, Spec, contiguous_strides
 
 __all__ = ["alias", "clone", "contiguous", "narrow", "permute", "reshape", "select", "transpose"]
@@ -123,10 +123,12 @@ reshape_p = define(
     vjp=lambda record, g: (reshape(g, record.inputs[0].shape),),
     cost=_free,
     view=True,
-    samples=lambda: [Sample(np.arange(6, dtype=np.float32).reshape(2, 3), shape=(3, 2)),
-                     Sample(np.arange(6, dtype=np.float32).reshape(2, 3)[:, None], shape=(6,)),
-                     Sample(np.float32(2), shape=(1, 1)), Sample(np.zeros((0, 3), np.float32), shape=(3, 0))],
-    errors=no_errors,
+    samples=lambda: [Sample(np.arange(6, dtype=np.float32).reshape(2, 3), 3, 2),
+                     Sample(np.arange(6, dtype=np.float32).reshape(2, 3)[:, None], (6,)),
+                     Sample(np.float32(2), 1, -1), Sample(np.zeros((0, 3), np.float32), (3, 0)), Sample(np.arange(6, dtype=np.float32).reshape(2, 3).T, -1)],
+    errors=lambda: [ErrorSample(Sample(np.ones((2, 3), np.float32), 4, 2), ShapeError, "another number of elements.*6 elements"),
+                    ErrorSample(Sample(np.ones((2, 3), np.float32), -1, -1), ShapeError, "at most one -1")],
+    call=lambda x, *shape: reshape(x, *shape),
 )
 
 
@@ -240,9 +242,10 @@ permute_p = define(
     vjp=lambda record, g: (bind(permute_p, g, dims=inverse(record.params["dims"])),),
     cost=_free,
     view=True,
-    samples=lambda: [Sample(np.arange(24.0, dtype=np.float32).reshape(2, 3, 4), dims=(2, 0, 1)),
-                     Sample(np.float32(1), dims=()), Sample(np.zeros((0, 2), np.float32), dims=(1, 0))],
-    errors=no_errors,
+    samples=lambda: [Sample(np.arange(24.0, dtype=np.float32).reshape(2, 3, 4), (2, 0, -2)),
+                     Sample(np.float32(1), ()), Sample(np.zeros((0, 2), np.float32), 1, 0)],
+    errors=lambda: [ErrorSample(Sample(np.ones((2, 3), np.float32), 0, 0), ShapeError, "not a permutation")],
+    call=lambda x, *dims: permute(x, *dims),
 )
 
 

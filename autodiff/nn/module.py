@@ -1,0 +1,428 @@
+"""`Module`: parameters, buffers and sub-modules under names, and a forward function."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+
+from autodiff.autograd.modes import no_grad
+from autodiff.eager import HookHandle, Tensor
+from autodiff.errors import AutodiffError, DTypeError, ShapeError
+from autodiff.mode import MODE
+from autodiff.program import Memory
+from autodiff.spec import spec_of
+
+M = TypeVar("M", bound="Module")
+
+
+class Parameter(Tensor):
+    """A tensor that a `Module` lists among its parameters when it is assigned as an attribute.
+
+    Args:
+        data: tensor whose memory the parameter takes over.
+        requires_grad: collect gradients here.
+
+    >>> import autodiff as ad
+    >>> ad.nn.Parameter(ad.zeros(2))
+    Parameter containing:
+    tensor([0., 0.], requires_grad=True)
+    """
+
+    def __init__(self, data: Tensor | None = None, requires_grad: bool = True) -> None:
+        source = Tensor() if data is None else data
+        self.array = source.array
+        self.spec = source.spec
+        self.memory = source.memory
+        self.memory.shared = True
+        self.requires_grad_(requires_grad)
+
+
+class LoadResult(NamedTuple):
+    """What `load_state_dict` met: names the module has and the dictionary lacks, and the other way round."""
+
+    missing_keys: list[str]
+    unexpected_keys: list[str]
+
+
+class StateError(AutodiffError):
+    """A state dictionary does not fit the module."""
+
+
+class Module:
+    """Base of all layers and models: subclass it, assign parameters and sub-modules in `__init__`, write `forward`.
+
+    Attributes:
+        training: whether dropout drops and batch norm uses the batch's statistics; see `train` and `eval`.
+
+    >>> import autodiff as ad
+    >>> class Scale(ad.nn.Module):
+    ...     def __init__(self):
+    ...         super().__init__()
+    ...         self.factor = ad.nn.Parameter(ad.tensor(2.0))
+    ...     def forward(self, x):
+    ...         return x * self.factor
+    >>> Scale()(ad.tensor([1.0, 2.0])).tolist()
+    [2.0, 4.0]
+    """
+
+    training: bool
+    _parameters: dict[str, Tensor | None]
+    _buffers: dict[str, Tensor | None]
+    _modules: dict[str, Module | None]
+
+    # Parameters, buffers and modules stand in these tables *and* among the ordinary attributes, so that reading
+    # `self.weight` costs no more than any other attribute.
+
+    def __init__(self) -> None:
+        self.__dict__.update(
+            training=True, _parameters={}, _buffers={}, _modules={}, _transient=set(), _label=type(self).__name__,
+            _forward_hooks={}, _forward_pre_hooks={}, _named=False,
+        )
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        tables = self.__dict__
+        if "_parameters" not in tables:
+            if isinstance(value, Parameter | Module):
+                raise AttributeError(f"{type(self).__name__}: call super().__init__() before assigning parameters or modules")
+            tables[name] = value
+            return
+        if isinstance(value, Parameter):
+            self._register(self._parameters, name, value)
+        elif isinstance(value, Module):
+            self._register(self._modules, name, value)
+            value._relabel(name)
+        elif name in self._buffers and (value is None or isinstance(value, Tensor)):
+            self._register(self._buffers, name, value)
+        elif name in self._parameters:
+            if value is not None:
+                raise DTypeError(type(self).__name__, f"the parameter '{name}' can only be replaced by a Parameter or None",
+                                 got=type(value).__name__, fix=f"write nn.Parameter(tensor), or delete self.{name} first")
+            self._register(self._parameters, name, None)
+        elif name in self._modules and value is None:
+            self._register(self._modules, name, None)
+        else:
+            for table in (self._buffers, self._modules):
+                table.pop(name, None)
+            object.__setattr__(self, name, value)
+
+    def _register(self, table: dict[str, Any], name: str, value: Any) -> None:
+        if "." in name or not name:
+            raise KeyError(f"the name {name!r} of a parameter, buffer or module must not be empty or contain a dot")
+        for other in (self._parameters, self._buffers, self._modules):
+            if other is not table:
+                other.pop(name, None)  # type: ignore[attr-defined]
+        table[name] = value
+        self.__dict__[name] = value
+        self.__dict__["_named"] = False
+
+    def __delattr__(self, name: str) -> None:
+        for table in (self._parameters, self._buffers, self._modules):
+            table.pop(name, None)  # type: ignore[attr-defined]
+        object.__delattr__(self, name)
+
+    def _relabel(self, name: str) -> None:
+        """Take the name that the parent module calls this one by."""
+        self.__dict__["_label"] = name
+
+    # ---- Calling ------------------------------------------------------------------------------------------------------
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """Compute the output; override.
+
+        Raises:
+            NotImplementedError: unless overridden.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no forward(self, ...)")
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        outer = MODE.scope
+        if outer:
+            MODE.scope = f"{outer}.{self._label}"
+        else:
+            MODE.scope = self._label
+            if not self._named:
+                self._name_parameters()
+        try:
+            if not self._forward_hooks and not self._forward_pre_hooks:
+                return self.forward(*args, **kwargs)
+            for hook in list(self._forward_pre_hooks.values()):
+                changed = hook(self, args)
+                if changed is not None:
+                    args = changed if isinstance(changed, tuple) else (changed,)
+            result = self.forward(*args, **kwargs)
+            for hook in list(self._forward_hooks.values()):
+                changed = hook(self, args, result)
+                result = result if changed is None else changed
+            return result
+        finally:
+            MODE.scope = outer
+
+    def _name_parameters(self) -> None:
+        """Let parameters and buffers carry their paths, for graphs and errors."""
+        for name, tensor in [*self.named_parameters(), *self.named_buffers()]:
+            tensor.name = name
+        self.__dict__["_named"] = True
+
+    def register_forward_hook(self, hook: Callable[..., Any]) -> HookHandle:
+        """Call ``hook(module, args, output)`` after every forward; what it returns, if anything, replaces the output."""
+        return _Registered(self._forward_hooks, hook)
+
+    def register_forward_pre_hook(self, hook: Callable[..., Any]) -> HookHandle:
+        """Call ``hook(module, args)`` before every forward; what it returns, if anything, replaces the arguments."""
+        return _Registered(self._forward_pre_hooks, hook)
+
+    # ---- Tables -------------------------------------------------------------------------------------------------------
+
+    def register_parameter(self, name: str, param: Parameter | None) -> None:
+        """Add a parameter under a name; None reserves the name."""
+        self._register(self._parameters, name, param)
+
+    def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
+        """Add a tensor that is state but no parameter, such as a running mean.
+
+        Args:
+            name: attribute name.
+            tensor: the buffer, or None.
+            persistent: whether it belongs to the `state_dict`.
+        """
+        self._register(self._buffers, name, tensor)
+        self._transient.discard(name) if persistent else self._transient.add(name)
+
+    def add_module(self, name: str, module: Module | None) -> None:
+        """Add a sub-module under a name."""
+        self._register(self._modules, name, module)
+        if module is not None:
+            module._relabel(name)
+
+    register_module = add_module
+
+    def named_modules(self, memo: set[int] | None = None, prefix: str = "", remove_duplicate: bool = True) -> Iterator[tuple[str, Module]]:
+        """Yield this module and all below it with their paths."""
+        memo = set() if memo is None else memo
+        if id(self) in memo:
+            return
+        if remove_duplicate:
+            memo.add(id(self))
+        yield prefix, self
+        for name, module in self._modules.items():
+            if module is not None:
+                yield from module.named_modules(memo, f"{prefix}.{name}" if prefix else name, remove_duplicate)
+
+    def modules(self) -> Iterator[Module]:
+        """Yield this module and all below it."""
+        for _, module in self.named_modules():
+            yield module
+
+    def named_children(self) -> Iterator[tuple[str, Module]]:
+        """Yield the direct sub-modules with their names."""
+        for name, module in self._modules.items():
+            if module is not None:
+                yield name, module
+
+    def children(self) -> Iterator[Module]:
+        """Yield the direct sub-modules."""
+        for _, module in self.named_children():
+            yield module
+
+    def _named_tensors(self, table: str, prefix: str, recurse: bool, remove_duplicate: bool) -> Iterator[tuple[str, Any]]:
+        seen: set[int] = set()
+        modules = self.named_modules(prefix=prefix, remove_duplicate=remove_duplicate) if recurse else [(prefix, self)]
+        for path, module in modules:
+            for name, tensor in getattr(module, table).items():
+                if tensor is not None and id(tensor) not in seen:
+                    if remove_duplicate:
+                        seen.add(id(tensor))
+                    yield (f"{path}.{name}" if path else name), tensor
+
+    def named_parameters(self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True) -> Iterator[tuple[str, Parameter]]:
+        """Yield the parameters with their paths, each once."""
+        return self._named_tensors("_parameters", prefix, recurse, remove_duplicate)
+
+    def parameters(self, recurse: bool = True) -> Iterator[Parameter]:
+        """Yield the parameters, each once."""
+        for _, parameter in self.named_parameters(recurse=recurse):
+            yield parameter
+
+    def named_buffers(self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True) -> Iterator[tuple[str, Tensor]]:
+        """Yield the buffers with their paths, each once."""
+        return self._named_tensors("_buffers", prefix, recurse, remove_duplicate)
+
+    def buffers(self, recurse: bool = True) -> Iterator[Tensor]:
+        """Yield the buffers, each once."""
+        for _, buffer in self.named_buffers(recurse=recurse):
+            yield buffer
+
+    def get_submodule(self, target: str) -> Module:
+        """Return the module at a path such as ``"layer1.0"``.
+
+        Raises:
+            AttributeError: if there is none.
+        """
+        module: Module = self
+        for name in target.split(".") if target else ():
+            found = module._modules.get(name)
+            if found is None:
+                raise AttributeError(f"{type(module).__name__} has no sub-module '{name}'")
+            module = found
+        return module
+
+    def get_parameter(self, target: str) -> Parameter:
+        """Return the parameter at a path such as ``"layer1.0.weight"``.
+
+        Raises:
+            AttributeError: if there is none.
+        """
+        path, _, name = target.rpartition(".")
+        found = self.get_submodule(path)._parameters.get(name)
+        if not isinstance(found, Parameter):
+            raise AttributeError(f"there is no parameter '{target}'")
+        return found
+
+    # ---- State --------------------------------------------------------------------------------------------------------
+
+    def state_dict(self, prefix: str = "") -> dict[str, Tensor]:
+        """Return all parameters and persistent buffers by path: tensors on the same memory, without history."""
+        result: dict[str, Tensor] = {}
+        for path, module in self.named_modules(prefix=prefix.rstrip("."), remove_duplicate=False):
+            for name, tensor in {**module._parameters, **module._buffers}.items():
+                if tensor is not None and name not in module._transient:
+                    result[f"{path}.{name}" if path else name] = tensor.detach()
+        return result
+
+    def load_state_dict(self, state_dict: Mapping[str, Tensor], strict: bool = True) -> LoadResult:
+        """Copy values into parameters and buffers; nothing is changed when anything does not fit.
+
+        Args:
+            state_dict: values by path.
+            strict: raise when names are missing or left over.
+
+        Returns:
+            Missing and unexpected names.
+
+        Raises:
+            StateError: lists every missing or unexpected name (strict) and every shape that differs.
+        """
+        own = self.state_dict()
+        missing = [name for name in own if name not in state_dict]
+        unexpected = [name for name in state_dict if name not in own]
+        wrong = [f"{name}: expected {own[name].shape}, got {tuple(value.shape)}" for name, value in state_dict.items()
+                 if name in own and tuple(value.shape) != own[name].shape]
+        problems = [f"other shapes ({'; '.join(wrong)})"] if wrong else []
+        if strict:
+            problems += [f"missing names ({', '.join(missing)})"] if missing else []
+            problems += [f"unexpected names ({', '.join(unexpected)})"] if unexpected else []
+        if problems:
+            raise StateError("load_state_dict", f"the state does not fit {type(self).__name__}: " + "; ".join(problems),
+                             fix="load it into the model it was saved from, or pass strict=False to ignore names")
+        with no_grad():
+            for name, value in state_dict.items():
+                if name in own:
+                    own[name].copy_(value if isinstance(value, Tensor) else Tensor(value))
+        return LoadResult(missing, unexpected)
+
+    def train(self: M, mode: bool = True) -> M:
+        """Switch this module and all below it to training, and return it."""
+        for module in self.modules():
+            module.__dict__["training"] = bool(mode)
+        return self
+
+    def eval(self: M) -> M:
+        """Switch this module and all below it to evaluation, and return it."""
+        return self.train(False)
+
+    def requires_grad_(self: M, requires_grad: bool = True) -> M:
+        """Say for all parameters whether gradients are wanted, and return the module."""
+        for parameter in self.parameters():
+            parameter.requires_grad_(requires_grad)
+        return self
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget the gradients of all parameters, or fill them with zeros."""
+        for parameter in self.parameters():
+            if parameter.grad is not None:
+                if set_to_none:
+                    parameter.grad = None
+                else:
+                    parameter.grad.detach_().zero_()
+
+    def apply(self: M, fn: Callable[[Module], Any]) -> M:
+        """Call ``fn(module)`` for every module below this one and then for this one; return the module."""
+        for module in self.children():
+            module.apply(fn)
+        fn(self)
+        return self
+
+    def to(self: M, *args: Any, **kwargs: Any) -> M:
+        """Convert floating-point parameters and buffers to a dtype; a device must be the CPU. Returns the module."""
+        from autodiff.creation import check_device, dtype_of
+
+        for argument in (*args, *kwargs.values()):
+            if isinstance(argument, Tensor):
+                self._convert(argument.dtype)
+            elif isinstance(argument, np.dtype | type) and not isinstance(argument, bool):
+                self._convert(dtype_of(argument))
+            elif not isinstance(argument, bool) and argument is not None:
+                check_device(argument)
+        return self
+
+    def _convert(self, dtype: np.dtype[Any]) -> None:
+        if dtype.kind != "f":
+            raise DTypeError("to", "a module converts to float dtypes only", got=dtype.name)
+        for tensor in [*self.parameters(), *self.buffers()]:
+            if tensor.spec.floating and tensor.dtype != dtype:
+                tensor.array = tensor.array.astype(dtype)
+                tensor.spec = spec_of(tensor.array)
+                tensor.memory = Memory()
+                if tensor.grad is not None:
+                    tensor.grad = tensor.grad.to(dtype)
+
+    def float(self: M) -> M:
+        """Convert to float32, and return the module."""
+        return self.to(np.float32)
+
+    def double(self: M) -> M:
+        """Convert to float64, and return the module."""
+        return self.to(np.float64)
+
+    def cpu(self: M) -> M:
+        """Return the module: it is on the CPU."""
+        return self
+
+    def cuda(self: M, device: Any = None) -> M:
+        """Raise: there is no GPU.
+
+        Raises:
+            DTypeError: always.
+        """
+        return self.to("cuda")
+
+    # ---- Printing -----------------------------------------------------------------------------------------------------
+
+    def extra_repr(self) -> str:
+        """Return what stands between the parentheses in `repr`; override."""
+        return ""
+
+    def __repr__(self) -> str:
+        children = [f"({name}): " + repr(module).replace("\n", "\n  ") for name, module in self._modules.items()]
+        if not children:
+            return f"{type(self).__name__}({self.extra_repr()})"
+        lines = ([self.extra_repr()] if self.extra_repr() else []) + children
+        return f"{type(self).__name__}(\n  " + "\n  ".join(lines) + "\n)"
+
+    def __dir__(self) -> list[str]:
+        return sorted({*object.__dir__(self), *self._parameters, *self._buffers, *self._modules})
+
+
+class _Registered(HookHandle):
+    """Handle of a hook in one of a module's tables."""
+
+    def __init__(self, table: dict[int, Any], hook: Any) -> None:
+        self._table = table
+        self._key = max(table, default=-1) + 1
+        table[self._key] = hook
+
+    def remove(self) -> None:
+        """Take the hook away; nothing happens the second time."""
+        self._table.pop(self._key, None)

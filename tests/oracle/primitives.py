@@ -1,0 +1,67 @@
+"""References of operations that users do not call by name: views, their duals, copies."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .elementwise import div as divide
+from .elementwise import mul as multiply
+from .elementwise import neg as negative
+from .elementwise import sub as subtract
+
+
+def _slices(index: Any) -> Any:
+    picks = []
+    for entry in index:
+        picks.append([entry] if isinstance(entry, int) else [entry[0] + i * entry[2] for i in range(entry[1])])
+    return np.ix_(*picks), tuple(len(p) for p, e in zip(picks, index, strict=True) if not isinstance(e, int))
+
+
+def copy(x: Any, dtype: Any, order: Any) -> Any:
+    """x, converted."""
+    return x if dtype is None or np.dtype(dtype).kind == "f" else np.trunc(x).astype(dtype)
+
+
+def alias(x: Any) -> Any:
+    """x."""
+    return x
+
+
+def slice(x: Any, index: Any) -> Any:
+    """The places that `index` lists, dimension by dimension."""
+    places, shape = _slices(index)
+    return x[places].reshape(shape) if index else x
+
+
+def slice_grad(g: Any, index: Any, shape: Any) -> Any:
+    """Zeros with g at the places that `index` lists."""
+    out = np.zeros(shape)
+    places, _ = _slices(index)
+    out[places] = np.reshape(g, out[places].shape)
+    return out
+
+
+def window(x: Any, shape: Any, strides: Any, offset: int) -> Any:
+    """Element (i, j, ...) is element offset + i * strides[0] + j * strides[1] + ... of the flat x."""
+    out = np.zeros(shape)
+    for place in np.ndindex(*shape):
+        out[place] = x.reshape(-1)[offset + sum(i * s for i, s in zip(place, strides, strict=True))]
+    return out
+
+
+def window_grad(g: Any, strides: Any, offset: int, base: Any) -> Any:
+    """Each element of g added to the place that `window` reads it from."""
+    out = np.zeros(base.shape)
+    for place in np.ndindex(*g.shape):
+        out.reshape(-1)[offset + sum(i * s for i, s in zip(place, strides, strict=True))] += g[place]
+    return out
+
+
+def place(base: Any, patch: Any, shape: Any, strides: Any, offset: int) -> Any:
+    """base with patch written where `window` reads."""
+    out = base.copy()
+    for at in np.ndindex(*shape):
+        out.reshape(-1)[offset + sum(i * s for i, s in zip(at, strides, strict=True))] = patch[at]
+    return out
