@@ -2,5 +2,7 @@
 
 from autodiff.ops.broadcast import *  # noqa: F403
 from autodiff.ops.elementwise import *  # noqa: F403
+from autodiff.ops.loss import *  # noqa: F403
 from autodiff.ops.matmul import *  # noqa: F403
+from autodiff.ops.reduce import *  # noqa: F403
 from autodiff.ops.structural import *  # noqa: F403
