@@ -151,7 +151,7 @@ def test_strided_inputs(operation: Operation, number: int, sample: Sample) -> No
     def spaced(x: Any) -> ad.Tensor:
         x = np.asarray(x)
         wide = np.zeros(tuple(2 * n for n in x.shape), x.dtype)
-        view = wide[tuple(slice(None, None, 2) for _ in x.shape)]
+        view = wide[(*(slice(None, None, 2) for _ in x.shape), ...)]
         view[...] = x
         return ad.from_numpy(view)
 

@@ -2,7 +2,10 @@
 
 from autodiff.ops.broadcast import *  # noqa: F403
 from autodiff.ops.elementwise import *  # noqa: F403
+from autodiff.ops.indexing import *  # noqa: F403
+from autodiff.ops.joining import *  # noqa: F403
 from autodiff.ops.loss import *  # noqa: F403
 from autodiff.ops.matmul import *  # noqa: F403
 from autodiff.ops.reduce import *  # noqa: F403
+from autodiff.ops.shaping import *  # noqa: F403
 from autodiff.ops.structural import *  # noqa: F403

@@ -124,7 +124,9 @@ def repeat_interleave(input: Any, repeats: Any, dim: int | None = None) -> Array
 
 
 def cat(tensors: Any, dim: int = 0) -> Array:
-    return np.concatenate([array(x) for x in tensors], axis=dim)
+    """A tensor of shape (0,) fits everywhere."""
+    arrays = [array(x) for x in tensors]
+    return np.concatenate([x for x in arrays if x.shape != (0,)] or arrays[:1], axis=dim)
 
 
 concat = concatenate = cat
@@ -142,6 +144,26 @@ def vstack(tensors: Any) -> Array:
     return np.vstack([array(x) for x in tensors])
 
 
+def dstack(tensors: Any) -> Array:
+    return np.dstack([array(x) for x in tensors])
+
+
+def column_stack(tensors: Any) -> Array:
+    return np.column_stack([array(x) for x in tensors])
+
+
+def atleast_1d(input: Any) -> Array:
+    return np.atleast_1d(array(input))
+
+
+def atleast_2d(input: Any) -> Array:
+    return np.atleast_2d(array(input))
+
+
+def atleast_3d(input: Any) -> Array:
+    return np.atleast_3d(array(input))
+
+
 def split(tensor: Any, split_size_or_sections: Any, dim: int = 0) -> tuple[Array, ...]:
     """Pieces of one size, the last one smaller; or pieces of the given sizes."""
     x = array(tensor)
@@ -156,8 +178,22 @@ def split(tensor: Any, split_size_or_sections: Any, dim: int = 0) -> tuple[Array
 
 
 def chunk(input: Any, chunks: int, dim: int = 0) -> tuple[Array, ...]:
-    """At most `chunks` pieces of the size ceil(length / chunks)."""
+    """At most `chunks` pieces of the size ceil(length / chunks); of an empty dimension exactly `chunks`."""
+    if array(input).shape[dim] == 0:
+        return split(input, [0] * chunks, dim)
     return split(input, max(1, -(-array(input).shape[dim] // chunks)), dim)
+
+
+def tensor_split(input: Any, indices_or_sections: Any, dim: int = 0) -> tuple[Array, ...]:
+    return tuple(np.array_split(array(input), indices_or_sections, axis=dim))
+
+
+def hsplit(input: Any, indices_or_sections: Any) -> tuple[Array, ...]:
+    return tensor_split(input, indices_or_sections, 0 if array(input).ndim == 1 else 1)
+
+
+def vsplit(input: Any, indices_or_sections: Any) -> tuple[Array, ...]:
+    return tensor_split(input, indices_or_sections, 0)
 
 
 def unbind(input: Any, dim: int = 0) -> tuple[Array, ...]:
