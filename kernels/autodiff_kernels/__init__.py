@@ -6,15 +6,19 @@ operation that runs and not by ``import autodiff_kernels``. The contract that ev
 
 from __future__ import annotations
 
-import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from autodiff_kernels.cache import import_module
+
+if TYPE_CHECKING:
+    from autodiff_kernels import elementwise as elementwise
 
 
 def __getattr__(name: str) -> Any:
     if name.startswith("_"):
         raise AttributeError(name)
     try:
-        return importlib.import_module(f"autodiff_kernels.{name}")
+        return import_module(f"autodiff_kernels.{name}")
     except ModuleNotFoundError as error:
         if error.name != f"autodiff_kernels.{name}":
             raise

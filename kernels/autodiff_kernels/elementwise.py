@@ -1,0 +1,85 @@
+"""Element-wise kernels over operands with any strides, one for each function of `scalar`.
+
+    elementwise.<name>(out, x0, ..., walk, part, parts)
+
+`out` and the inputs are 1-D C arrays that carry the address of the operand's element (0, ..., 0) and its dtype: their
+length does not matter. `walk` holds shape and strides. `out` may be one of the inputs (in place), but must not overlap
+one in another way. dtypes: what the function takes; the result is cast to the dtype of `out`.
+
+    >>> import numpy as np
+    >>> from autodiff_kernels import elementwise
+    >>> x, y, out = np.ones((2, 3), np.float32), np.arange(3, dtype=np.float32), np.empty((2, 3), np.float32)
+    >>> walk = elementwise.plan((2, 3), (3, 1), [((2, 3), (3, 1)), ((3,), (1,))])
+    >>> elementwise.add(elementwise.carrier(out), elementwise.carrier(x), elementwise.carrier(y), walk, 0, 1)
+    >>> out
+    array([[1., 2., 3.],
+           [1., 2., 3.]], dtype=float32)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numba.core.dispatcher import Dispatcher
+
+from autodiff_kernels import cache, generate, scalar
+
+Array = np.ndarray[Any, np.dtype[Any]]
+Shape = Sequence[int]
+
+NAMES = frozenset(name for name, value in vars(scalar).items() if isinstance(value, Dispatcher) and name[0] != "_")
+
+
+def __getattr__(name: str) -> Any:
+    if name not in NAMES:
+        raise AttributeError(f"scalar has no element-wise function '{name}'")
+    with cache.importing():
+        kernel = globals()[name] = globals().get(name) or generate.elementwise(name)
+    return kernel
+
+
+def plan(out_shape: Shape, out_strides: Shape, inputs: Sequence[tuple[Shape, Shape]]) -> Array:
+    """Return the walk over an output and the inputs that are broadcast to its shape.
+
+    Args:
+        out_shape, out_strides: shape and strides (in elements, any sign) of the output.
+        inputs: (shape, strides) of each input, broadcastable to `out_shape`.
+
+    Returns:
+        int64 array [dims, total, shape..., strides of out..., strides of x0..., ...] with dims >= 1. Dimensions are in
+        the order of the output's memory, those of size 1 are left out, and neighbours that every operand holds as one
+        are merged.
+    """
+    rank = len(out_shape)
+    rows = [tuple(out_strides)]
+    for shape, strides in inputs:
+        missing = rank - len(shape)
+        rows.append((0,) * missing + tuple(0 if size == 1 else step for size, step in zip(shape, strides, strict=True)))
+    axes = [axis for axis in range(rank) if out_shape[axis] != 1]
+    axes.sort(key=lambda axis: [-abs(row[axis]) for row in rows])
+    sizes: list[int] = []
+    steps: list[list[int]] = []
+    for axis in axes:
+        size, column = out_shape[axis], [row[axis] for row in rows]
+        if sizes and steps[-1] == [step * size for step in column]:
+            sizes[-1] *= size
+            steps[-1] = column
+        else:
+            sizes.append(size)
+            steps.append(column)
+    if not sizes:
+        sizes, steps = [1], [[1] * len(rows)]
+    total = 1
+    for size in out_shape:
+        total *= size
+    strides_by_operand = [step for row in zip(*steps, strict=True) for step in row]
+    return np.array([len(sizes), total, *(sizes if total else [1] * len(sizes)), *strides_by_operand], dtype=np.int64)
+
+
+def carrier(array: Array) -> Array:
+    """Return the 1-D C array that carries an array's first address: a view of all of it, or of its first element."""
+    if array.flags.c_contiguous:
+        return array.reshape(-1)
+    return array[(0,) * (array.ndim - 1)][:1]

@@ -1,0 +1,102 @@
+"""Kernels that are written as source files: one for each scalar formula, in the cache folder.
+
+Numba caches a function on disk only when it stands in a file, and only when its closure holds no compiled function. So
+the text below is filled in and written out; a person can read the result in `<cache folder>/generated/`.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+import os
+import sys
+import tempfile
+from types import ModuleType
+from typing import Any
+
+from autodiff_kernels import cache, scalar
+
+ELEMENTWISE = '''\
+"""The element-wise kernel of `scalar.{name}`, written by `autodiff_kernels.generate`."""
+
+from numba import njit
+
+from autodiff_kernels.memory import apply, pointer, stack
+from autodiff_kernels.scalar import {name} as formula
+from autodiff_kernels.walk import CHUNK, NOTHING, chunk_length, gather, offset, scatter, share_of_elements, stride
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def {name}(out, {inputs}, walk, part, parts):
+    """out = {name}({inputs}): {summary}
+
+    `out` and the inputs are 1-D arrays that carry the address of an operand's first element, `walk` says where the
+    others are (`elementwise.plan`).
+    """
+    begin, end = share_of_elements(walk[1], part, parts)
+    inner = walk[1 + walk[0]]
+    row, column = begin // inner, begin % inner
+    step, {steps} = stride(walk, 0), {strides}
+    chunk = chunk_length(inner, {all_steps_are_one})
+    copy, {copies} = stack(out, CHUNK), {stacks}
+    {held} = {nothing_held}
+    while begin < end:
+        count = min(chunk, inner - column, end - begin)
+        place = pointer(out, offset(walk, 0, row) + column * step)
+{gathers}
+        apply(formula, count, (place if step == 1 else copy,), ({sources}), ())
+        scatter(copy, place, step, count)
+        begin += count
+        column += count
+        if column == inner:
+            row, column = row + 1, 0
+'''
+
+GATHER = """\
+        at{k} = offset(walk, {operand}, row) + column * step{k}
+        source{k}, held{k} = gather(pointer(x{k}, at{k}), at{k}, step{k}, count, chunk, copy{k}, held{k})
+"""
+
+
+def elementwise(name: str) -> Any:
+    """Return the element-wise kernel of the function `name` of `scalar`; its source is written when it is not there."""
+    function = getattr(scalar, name).py_func
+    ks = range(len(inspect.signature(function).parameters))
+
+    def listed(text: str) -> str:
+        return ", ".join(text.format(k=k, operand=k + 1) for k in ks)
+
+    source = ELEMENTWISE.format(
+        name=name,
+        inputs=listed("x{k}"),
+        summary=inspect.getdoc(function),
+        steps=listed("step{k}"),
+        strides=listed("stride(walk, {operand})"),
+        all_steps_are_one=" and ".join(["step == 1", *(f"step{k} == 1" for k in ks)]),
+        copies=listed("copy{k}"),
+        stacks=listed("stack(x{k}, CHUNK)"),
+        held=listed("held{k}"),
+        nothing_held=listed("NOTHING"),
+        gathers="".join(GATHER.format(k=k, operand=k + 1) for k in ks).rstrip(),
+        sources=listed("source{k}") + ("," if len(ks) == 1 else ""),
+    )
+    return getattr(module(f"elementwise_{name}", source), name)
+
+
+def module(name: str, source: str) -> ModuleType:
+    """Import the module `name` with this source from the cache folder, as `autodiff_kernels.generated.<name>`."""
+    path = cache.folder() / "generated" / f"{name}.py"
+    if not path.exists() or path.read_text() != source:
+        path.parent.mkdir(exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", dir=path.parent, suffix=".tmp", delete=False) as file:
+            file.write(source)
+        os.replace(file.name, path)
+    qualified = f"autodiff_kernels.generated.{name}"
+    spec = importlib.util.spec_from_file_location(qualified, path)
+    assert spec is not None
+    assert spec.loader is not None
+    loaded = importlib.util.module_from_spec(spec)
+    sys.modules[qualified] = loaded
+    with cache.importing():
+        spec.loader.exec_module(loaded)
+    return loaded

@@ -1,0 +1,313 @@
+"""Mathematical functions of one float, made to be inlined into a vectorised loop.
+
+There is no branch, no table and no call into libm, so LLVM turns a loop over these functions into vector code. Every
+step is a correctly rounded IEEE operation (`fma` is written out), so a value does not depend on the lane, or on the
+part, that computes it. float32 computes in float32, float64 in float64.
+
+The polynomials were computed for this file with Remez' exchange algorithm at 50 digits; what each one approximates
+stands beside it. Argument reduction follows J.-M. Muller, "Elementary Functions", 3rd ed., chapter 11. The errors
+stated are the largest that `tests/kernels/test_elementwise.py` allows.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from llvmlite import ir
+from numba import njit, types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+# ---- Instructions ----------------------------------------------------------------------------------------------------
+
+
+def _instruction(name: str, arity: int) -> Any:
+    """LLVM's `name` for floats. A number of another kind is returned as it is: rounding an integer changes nothing."""
+
+    def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        if not isinstance(signature.return_type, types.Float):
+            return arguments[0]
+        kind = arguments[0].type
+        suffix = "f32" if signature.return_type == types.float32 else "f64"
+        kind_of_function = ir.FunctionType(kind, [kind] * arity)
+        function = cgutils.get_or_insert_function(builder.module, kind_of_function, f"llvm.{name}.{suffix}")
+        return builder.call(function, arguments)
+
+    def unary(typing_context: Any, x: Any) -> Any:
+        return x(x), emit
+
+    def binary(typing_context: Any, x: Any, y: Any) -> Any:
+        return x(x, y), emit
+
+    define = unary if arity == 1 else binary
+    define.__name__ = name
+    return intrinsic(define)
+
+
+rint, round_down, round_up, cut = (_instruction(name, 1) for name in ("rint", "floor", "ceil", "trunc"))
+magnitude, root, with_sign = _instruction("fabs", 1), _instruction("sqrt", 1), _instruction("copysign", 2)
+
+
+@intrinsic
+def fma(typing_context: Any, x: Any, y: Any, z: Any) -> Any:
+    """fma(x, y, z): x * y + z, rounded once; all of one float dtype."""
+    return x(x, x, x), lambda context, builder, signature, arguments: builder.fma(*arguments)
+
+
+@intrinsic
+def frem(typing_context: Any, x: Any, y: Any) -> Any:
+    """frem(x, y): C's fmod, exact; both of one float dtype."""
+    return x(x, x), lambda context, builder, signature, arguments: builder.frem(*arguments)
+
+
+@intrinsic
+def constant(typing_context: Any, x: Any, single: Any, double: Any) -> Any:
+    """constant(x, single, double): the number for x's float dtype, in that dtype."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        choice, kind = (arguments[1], single) if x == types.float32 else (arguments[2], double)
+        return context.cast(builder, choice, kind, x)
+
+    return x(x, single, double), generate
+
+
+@intrinsic
+def polynomial(typing_context: Any, x: Any, single: Any, double: Any) -> Any:
+    """polynomial(x, single, double): Horner's rule on the coefficients (lowest first) for x's float dtype."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        choice = arguments[1] if x == types.float32 else arguments[2]
+        *coefficients, value = [
+            context.cast(builder, number, types.float64, x) for number in cgutils.unpack_tuple(builder, choice)
+        ]
+        for coefficient in reversed(coefficients):
+            value = builder.fma(value, arguments[0], coefficient)
+        return value
+
+    return x(x, single, double), generate
+
+
+# A float plus this is that float rounded to an integer, which then stands in the lowest bits of the sum: the way to
+# integers and back that is exact, vectorises on every CPU, and is defined for NaN.
+INTEGERS_SINGLE, INTEGERS_DOUBLE = 1.5 * 2**23, 1.5 * 2**52
+
+
+def _layout(kind: Any) -> tuple[Any, int, int, int]:
+    """Integer type of the same width, bits of the fraction, bits of 1.0 and bits of `INTEGERS`, for a float type."""
+    if isinstance(kind, ir.FloatType):
+        return ir.IntType(32), 23, 0x3F800000, 0x4B400000
+    return ir.IntType(64), 52, 0x3FF0000000000000, 0x4338000000000000
+
+
+@intrinsic
+def power_of_two(typing_context: Any, shifted: Any) -> Any:
+    """power_of_two(n + INTEGERS): 2**n for the exponents n of normal numbers."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        integer, fraction, one, _ = _layout(arguments[0].type)
+        exponent = builder.shl(builder.bitcast(arguments[0], integer), integer(fraction))
+        return builder.bitcast(builder.add(exponent, integer(one)), arguments[0].type)
+
+    return shifted(shifted), generate
+
+
+@intrinsic
+def exponent_and_fraction(typing_context: Any, x: Any) -> Any:
+    """exponent_and_fraction(x): (n, m), floats with x = 2**n * m and sqrt(1/2) <= m < sqrt(2), for a normal x > 0."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        kind = arguments[0].type
+        integer, fraction, _, shift = _layout(kind)
+        value = builder.bitcast(arguments[0], integer)
+        half_root = builder.bitcast(ir.Constant(kind, math.sqrt(0.5)), integer)
+        exponent = builder.ashr(builder.sub(value, half_root), integer(fraction))
+        rest = builder.bitcast(builder.sub(value, builder.shl(exponent, integer(fraction))), kind)
+        shifted = builder.bitcast(builder.add(exponent, integer(shift)), kind)
+        number = builder.fsub(shifted, builder.bitcast(integer(shift), kind))
+        return context.make_tuple(builder, signature.return_type, [number, rest])
+
+    return types.UniTuple(x, 2)(x), generate
+
+
+# ---- exp, expm1, tanh, sigmoid ---------------------------------------------------------------------------------------
+
+LOG2_E = 1.4426950408889634
+# ln 2 in two parts; the first has so few bits that its product with an exponent is exact.
+LN2_HIGH_SINGLE, LN2_LOW_SINGLE = 0.693145751953125, 1.4286068203094172e-06
+LN2_HIGH_DOUBLE, LN2_LOW_DOUBLE = 0.693147180369123816490, 1.90821492927058770002e-10
+# (e**r - 1 - r) / r**2 for |r| <= ln(2) / 2
+EXP_SINGLE = (0.5000000081043168, 0.1666666675667091, 0.041666239859114496, 0.008333285931483048, 0.0013948640637153269,
+              0.00019907637995300235)
+EXP_DOUBLE = (0.5, 0.16666666666666677, 0.0416666666666667, 0.008333333333321579, 0.001388888888886686,
+              0.00019841269886266316, 2.480158736055771e-05, 2.7557244061872493e-06, 2.75572427308971e-07,
+              2.5109090411995475e-08, 2.0924458035489523e-09)
+
+
+@njit(error_model="numpy", forceinline=True)
+def _reduced_expm1(x: float) -> tuple[float, float, float]:
+    """Return n (an integer), n + INTEGERS and e**r - 1, where x = n ln 2 + r and |r| <= ln(2) / 2."""
+    integers = constant(x, INTEGERS_SINGLE, INTEGERS_DOUBLE)
+    shifted = fma(x, constant(x, LOG2_E, LOG2_E), integers)
+    n = shifted - integers
+    r = fma(n, constant(x, -LN2_HIGH_SINGLE, -LN2_HIGH_DOUBLE), x)
+    r = fma(n, constant(x, -LN2_LOW_SINGLE, -LN2_LOW_DOUBLE), r)
+    return n, shifted, fma(r * r, polynomial(r, EXP_SINGLE, EXP_DOUBLE), r)
+
+
+@njit(error_model="numpy", forceinline=True)
+def exp(x: float) -> float:
+    """e**x, within 1 ulp, subnormal results too."""
+    low, high = constant(x, -104.0, -746.0), constant(x, 89.0, 710.0)
+    x = low if x < low else x
+    x = high if x > high else x
+    n, _, value = _reduced_expm1(x)
+    integers = constant(x, INTEGERS_SINGLE, INTEGERS_DOUBLE)
+    half = fma(n, constant(x, 0.5, 0.5), integers)  # 2**n in two factors: n reaches below and above what one can hold
+    rest = n - (half - integers)
+    return (value + constant(x, 1.0, 1.0)) * power_of_two(half) * power_of_two(rest + integers)
+
+
+@njit(error_model="numpy", forceinline=True)
+def expm1(x: float) -> float:
+    """e**x - 1, within 2 ulp."""
+    T = type(x)
+    low, high = constant(x, -20.0, -40.0), constant(x, 89.0, 710.0)
+    y = low if x < low else x
+    y = high if y > high else y
+    n, shifted, value = _reduced_expm1(y)
+    half = power_of_two(shifted - T(1))  # 2**n / 2, which is finite also where 2**n is not
+    return with_sign(value if n == T(0) else T(2) * fma(half, value, half - T(0.5)), x)
+
+
+# (tanh(x) / x - 1) / x**2 as a polynomial in x**2, for |x| <= 0.55
+TANH_SINGLE = (-0.33333320727666327, 0.1333262097580638, -0.053851130652778974, 0.021053485004248328,
+               -0.00623538676463013)
+TANH_DOUBLE = (-0.33333333333333315, 0.13333333333328964, -0.05396825396476612, 0.021869488406603868,
+               -0.008863232835298218, 0.003592093515375827, -0.0014555477222172825, 0.000588448381548733,
+               -0.0002333566346962892, 8.323805791683222e-05, -1.9423632926451596e-05)
+
+
+@njit(error_model="numpy", forceinline=True)
+def tanh(x: float) -> float:
+    """1 - 2 / (e**2|x| + 1) with the sign of x, an odd polynomial for |x| <= 0.55; within 2 ulp."""
+    T = type(x)
+    z, y, high = x * x, T(2) * magnitude(x), constant(x, 20.0, 40.0)
+    _, shifted, value = _reduced_expm1(high if y > high else y)
+    power = power_of_two(shifted)
+    far = T(1) - T(2) / fma(power, value, power + T(1))
+    return with_sign(far if y > T(1.1) else fma(x * z, polynomial(z, TANH_SINGLE, TANH_DOUBLE), x), x)
+
+
+@njit(error_model="numpy", forceinline=True)
+def sigmoid(x: float) -> float:
+    """1 / (1 + e**-x), within 2 ulp; written with e**-|x|, so that it neither overflows nor loses small results."""
+    T = type(x)
+    power = exp(-magnitude(x))
+    total = T(1) + power
+    lost = power - (total - T(1))  # the sum is `total + lost`
+    positive = x >= T(0)
+    value = (T(1) if positive else power) / total
+    return fma(-value * (value if positive else T(1) - value), lost, value)
+
+
+# ---- log, log1p ------------------------------------------------------------------------------------------------------
+
+# (log((1 + s) / (1 - s)) - 2 s) / s**3 as a polynomial in s**2, for |s| <= (sqrt(2) - 1) / (sqrt(2) + 1)
+LOG_SINGLE = (0.6666677859933686, 0.3997603382537266, 0.2992685369190402)
+LOG_DOUBLE = (0.6666666666666666, 0.4000000000000481, 0.2857142856935891, 0.2222222262564328, 0.1818177619915668,
+              0.1538710484471492, 0.1324916870951909, 0.13264310226479128)
+
+
+@njit(error_model="numpy", forceinline=True)
+def _log_of_parts(n: float, f: float, correction: float) -> float:
+    """n ln 2 + log(1 + f) + correction, with log(1 + f) = f - (f**2 / 2 - s (f**2 / 2 + R(s))), s = f / (2 + f)."""
+    T = type(f)
+    s = f / (T(2) + f)
+    z = s * s
+    half_square = T(0.5) * f * f
+    low = fma(n, constant(f, LN2_LOW_SINGLE, LN2_LOW_DOUBLE), correction)
+    rest = half_square - fma(s, half_square + z * polynomial(z, LOG_SINGLE, LOG_DOUBLE), low)
+    return fma(n, constant(f, LN2_HIGH_SINGLE, LN2_HIGH_DOUBLE), f - rest)
+
+
+@njit(error_model="numpy", forceinline=True)
+def log(x: float) -> float:
+    """Natural logarithm, within 1 ulp: -inf at 0, NaN below."""
+    T = type(x)
+    subnormal = x < constant(x, 2.0**-126, 2.0**-1022)
+    n, m = exponent_and_fraction(x * constant(x, 2.0**24, 2.0**54) if subnormal else x)
+    n = n - constant(x, 24.0, 54.0) if subnormal else n
+    value = _log_of_parts(n, m - T(1), T(0))
+    value = value if x < T(math.inf) else x
+    value = T(-math.inf) if x == T(0) else value
+    return T(math.nan) if x < T(0) else value
+
+
+@njit(error_model="numpy", forceinline=True)
+def log1p(x: float) -> float:
+    """log(1 + x), within 2 ulp: what 1 + x loses by rounding is added as its share of the logarithm."""
+    T = type(x)
+    u = T(1) + x
+    lost = T(1) - (u - x) if x > T(1) else x - (u - T(1))
+    n, m = exponent_and_fraction(u)
+    near = n == T(0)
+    value = _log_of_parts(n, x if near else m - T(1), T(0) if near else lost / u)
+    value = value if x < T(math.inf) else x
+    value = T(-math.inf) if x == T(-1) else value
+    return T(math.nan) if x < T(-1) else with_sign(value, x)
+
+
+# ---- erf and the normal distribution ---------------------------------------------------------------------------------
+
+# erf(x) / x - 1 as a polynomial in x**2, for x**2 <= 0.85 (single) and 1 (double)
+ERF_SINGLE = (0.1283791666367107, -0.37612633729586287, 0.11283695414006521, -0.026859393915448334,
+              0.005201021571723628, -0.000814258275720727, 8.369586022434924e-05)
+ERF_DOUBLE = (0.12837916709551257, -0.3761263890318375, 0.11283791670954857, -0.026866170645072896,
+              0.005223977624780878, -0.0008548326978742835, 0.00012055331036919498, -1.4925593507269706e-05,
+              1.6460972821383026e-06, -1.635002525043636e-07, 1.4657879910627581e-08, -1.136566580151185e-09,
+              5.945260824914696e-11)
+# log(1 - erf(x)) from there to 4 (single) and 6 (double), where erf is 1; weighted by 1 - erf(x)
+TAIL_SINGLE = (0.00016137744733850466, -1.129439270249747, -0.6335317398111034, -0.1080268903706464,
+               0.0249068534793885, -0.004059136616041675, 0.00039839037314171066, -1.45923041347681e-05,
+               -5.018181886170972e-07)
+TAIL_DOUBLE = (-5.132627134714045e-07, -1.1283739915201458, -0.6366440558938034, -0.10270228776705011,
+               0.01898803845730646, 0.00041354117654792734, -0.0019189501202800541, 0.000773046476439095,
+               -0.00013655619968176922, -1.952287272228693e-05, 2.2532914005887425e-05, -8.578800541459516e-06,
+               2.1148054064436682e-06, -3.6956651548009685e-07, 4.593335567529305e-08, -3.890025833747119e-09,
+               2.0203494719258506e-10, -4.865117291609214e-12)
+
+
+@njit(error_model="numpy", forceinline=True)
+def _erf_parts(a: float) -> tuple[bool, float, float]:
+    """For a >= 0: whether `a` is small, erf(a) when it is, 1 - erf(a) when it is not."""
+    square, end = a * a, constant(a, 4.0, 6.0)
+    small = square < constant(a, 0.85, 1.0)
+    tail = exp(polynomial(end if a > end else a, TAIL_SINGLE, TAIL_DOUBLE))
+    return small, fma(a, polynomial(square, ERF_SINGLE, ERF_DOUBLE), a), tail
+
+
+@njit(error_model="numpy", forceinline=True)
+def erf(x: float) -> float:
+    """2 / sqrt(pi) times the integral of e**-t**2 from 0 to x, within 2 ulp."""
+    T = type(x)
+    small, near, tail = _erf_parts(magnitude(x))
+    return with_sign(near if small else T(1) - tail, x)
+
+
+@njit(error_model="numpy", forceinline=True)
+def normal_cdf(x: float) -> float:
+    """(1 + erf(x / sqrt(2))) / 2; from the tail where x is negative, so that nothing cancels."""
+    T = type(x)
+    a = magnitude(x) * T(0.7071067811865476)
+    small, near, tail = _erf_parts(a)
+    tail = T(0) if a > constant(x, 4.0, 6.0) else tail
+    below = T(0.5) - T(0.5) * near if small else T(0.5) * tail
+    return T(1) - below if x > T(0) else below
+
+
+@njit(error_model="numpy", forceinline=True)
+def normal_density(x: float) -> float:
+    """e**(-x**2 / 2) / sqrt(2 pi)."""
+    T = type(x)
+    return T(0.3989422804014327) * exp(T(-0.5) * x * x)

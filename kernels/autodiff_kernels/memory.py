@@ -1,0 +1,178 @@
+"""Typed addresses and the loop that applies a scalar formula to elements: what compiled code needs below NumPy arrays.
+
+Numba's arrays wrap negative indices and say nothing about overlap, so a loop over them vectorises by luck. Here an
+address is a plain pointer, an offset may be negative (a negative stride), and `apply` tells LLVM that the turns of its
+loop are independent: also where an output *is* one of the inputs, which a runtime overlap check would send down the
+scalar path. Inputs that overlap an output in any other way are the caller's error.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+INT64 = ir.IntType(64)
+
+
+@intrinsic
+def pointer(typing_context: Any, array: Any, offset: Any) -> Any:
+    """pointer(array, offset): the address of the element `offset` elements (any sign) after the array's first one."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        data = cgutils.create_struct_proxy(array)(context, builder, arguments[0]).data
+        return builder.gep(data, [arguments[1]])
+
+    return types.CPointer(array.dtype)(array, types.intp), generate
+
+
+@intrinsic
+def pointer_at(typing_context: Any, address: Any, like: Any) -> Any:
+    """pointer_at(address, like): an integer address as a pointer to elements of the dtype of the array `like`."""
+    kind = types.CPointer(like.dtype)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.inttoptr(arguments[0], context.get_value_type(kind))
+
+    return kind(types.intp, like), generate
+
+
+@intrinsic
+def forward(typing_context: Any, address: Any, offset: Any) -> Any:
+    """forward(address, offset): the pointer `offset` elements (any sign) further on."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.gep(arguments[0], [arguments[1]])
+
+    return address(address, types.intp), generate
+
+
+@intrinsic(prefer_literal=True)
+def stack(typing_context: Any, like: Any, count: Any) -> Any:
+    """stack(like, count): pointer to `count` (a literal) elements of `like`'s dtype in the caller's stack frame."""
+    kind, size = types.CPointer(like.dtype), count.literal_value
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        with builder.goto_entry_block():
+            place = builder.alloca(ir.ArrayType(context.get_data_type(like.dtype), size))
+            place.align = 64
+        return builder.bitcast(place, context.get_value_type(kind))
+
+    return kind(like, count), generate
+
+
+@intrinsic
+def load(typing_context: Any, address: Any) -> Any:
+    """load(address): the element there."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return read(context, builder, address, arguments[0])[0]
+
+    return address.dtype(address), generate
+
+
+@intrinsic
+def store(typing_context: Any, address: Any, value: Any) -> Any:
+    """store(address, value): write the value, cast as `convert` says."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        write(context, builder, address, arguments[0], value, arguments[1])
+        return context.get_dummy_value()
+
+    return types.void(address, value), generate
+
+
+def read(context: Any, builder: Any, kind: Any, place: Any) -> tuple[Any, Any]:
+    """Emit the load of an element through a pointer of type `kind`; return the value and the instruction."""
+    access = builder.load(place)
+    return context.data_model_manager[kind.dtype].from_data(builder, access), access
+
+
+def write(context: Any, builder: Any, kind: Any, place: Any, source: Any, value: Any) -> Any:
+    """Emit the cast and the store of a value of type `source` through a pointer of type `kind`; return the store."""
+    element = convert(context, builder, value, source, kind.dtype)
+    return builder.store(context.data_model_manager[kind.dtype].as_data(builder, element), place)
+
+
+def convert(context: Any, builder: Any, value: Any, source: Any, target: Any) -> Any:
+    """Emit the cast of a scalar: a number to bool is `!= 0` (NaN is true), a float to an integer is cut towards zero.
+
+    The way to a narrow integer goes through int64, so that what does not fit wraps in the same way in every lane.
+    """
+    if target == types.boolean and isinstance(source, types.Float):
+        return builder.fcmp_unordered("!=", value, ir.Constant(value.type, 0.0))
+    if isinstance(source, types.Float) and isinstance(target, types.Integer) and target.bitwidth < 64:
+        return builder.trunc(builder.fptosi(value, INT64), ir.IntType(target.bitwidth))
+    return context.cast(builder, value, source, target)
+
+
+class DistinctNode(ir.MDValue):
+    """A metadata node that equals itself only, as LLVM wants for a loop and for a group of memory accesses."""
+
+    def __init__(self, module: Any, hints: tuple[Any, ...] = (), names_itself: bool = False) -> None:
+        super().__init__(module, hints, name=str(len(module.metadata)))
+        if names_itself:
+            self.operands = (self, *hints)
+
+    def descr(self, buffer: Any) -> None:
+        """Write the node's text."""
+        buffer += ("distinct ",)
+        super().descr(buffer)
+
+
+def independent_turns(builder: Any, count: Any, body: Any) -> None:
+    """Emit `body(index)` for 0 <= index < count; `body` returns its loads and stores, on which no other turn depends.
+
+    https://llvm.org/docs/LangRef.html#llvm-access-group-metadata
+    """
+    module, start = builder.module, builder.block
+    group = DistinctNode(module)
+    turn, end = builder.append_basic_block("elements"), builder.append_basic_block("elements.end")
+    builder.cbranch(builder.icmp_signed(">", count, INT64(0)), turn, end)
+    builder.position_at_end(turn)
+    index = builder.phi(INT64)
+    index.add_incoming(INT64(0), start)
+    for access in body(index):
+        access.set_metadata("llvm.access.group", group)
+    following = builder.add(index, INT64(1), flags=["nsw", "nuw"])
+    index.add_incoming(following, builder.block)
+    latch = builder.cbranch(builder.icmp_signed("<", following, count), turn, end)
+    parallel = module.add_metadata([ir.MetaDataString(module, "llvm.loop.parallel_accesses"), group])
+    latch.set_metadata("llvm.loop", DistinctNode(module, (parallel,), names_itself=True))
+    builder.position_at_end(end)
+
+
+@intrinsic
+def apply(typing_context: Any, formula: Any, count: Any, outputs: Any, inputs: Any, numbers: Any) -> Any:
+    """apply(formula, count, outputs, inputs, numbers): outputs[..][i] = formula(*inputs[..][i], *numbers), i < count.
+
+    `formula` is a compiled function, `outputs` and `inputs` are tuples of pointers to elements that lie side by side,
+    `numbers` is a tuple of scalars. A formula for several outputs returns a tuple. Results are cast as `convert` says.
+    """
+    called = formula.get_call_type(typing_context, [kind.dtype for kind in inputs] + list(numbers), {})
+    results = list(called.return_type) if len(outputs) > 1 else [called.return_type]
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        function = context.get_function(formula, called)
+        context.add_linking_libs(getattr(function, "libs", ()))
+        targets, sources, fixed = (cgutils.unpack_tuple(builder, packed) for packed in arguments[2:])
+
+        def body(index: Any) -> list[Any]:
+            accesses, elements = [], []
+            for kind, source in zip(inputs, sources, strict=True):
+                element, access = read(context, builder, kind, builder.gep(source, [index]))
+                accesses.append(access)
+                elements.append(element)
+            value = function(builder, [*elements, *fixed])
+            values = cgutils.unpack_tuple(builder, value) if len(outputs) > 1 else [value]
+            for kind, target, result, value in zip(outputs, targets, results, values, strict=True):
+                accesses.append(write(context, builder, kind, builder.gep(target, [index]), result, value))
+            return accesses
+
+        independent_turns(builder, arguments[1], body)
+        return context.get_dummy_value()
+
+    return types.void(formula, types.intp, outputs, inputs, numbers), generate
