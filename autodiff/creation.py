@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from autodiff import ops
 from autodiff.bind import Cut
 from autodiff.eager import FLOAT32, SUPPORTED, Tensor, wrap
-from autodiff.errors import DTypeError
+from autodiff.errors import DTypeError, ValueRangeError
 from autodiff.ops.structural import shape_argument
+from autodiff.random import Generator
 from autodiff.source import here
 from autodiff.spec import Array, DType
 
@@ -149,6 +151,299 @@ def ones(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool 
     tensor([1., 1.])
     """
     return _filled(size, 1, dtype, device, requires_grad)
+
+
+def full(size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """Return a tensor filled with one number; its type decides the dtype: bool, int64 or float32.
+
+    >>> import autodiff as ad
+    >>> ad.full((2,), 7)
+    tensor([7, 7])
+    """
+    if dtype is None:
+        dtype = BOOL if isinstance(fill_value, bool) else INT64 if isinstance(fill_value, int) else FLOAT32
+    sizes = (size,) if isinstance(size, int) else tuple(size)
+    return _filled(sizes, fill_value, dtype, device, requires_grad)
+
+
+def empty(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """Return a tensor of the given sizes whose contents are arbitrary.
+
+    >>> import autodiff as ad
+    >>> ad.empty(2, 3).shape
+    (2, 3)
+    """
+    check_device(device)
+    result = wrap(np.empty(shape_argument(size), dtype_of(dtype)))
+    return result.requires_grad_() if requires_grad else result
+
+
+def _like(x: Tensor, dtype: Any) -> Array:
+    spec = x.spec.like(dtype=dtype_of(dtype, x.dtype))
+    return spec.empty() if spec.size else np.empty(spec.shape, spec.dtype)
+
+
+def _filled_like(x: Tensor, value: Any, dtype: Any, device: Any, requires_grad: bool) -> Tensor:
+    check_device(device)
+    array = _like(x, dtype)
+    array[...] = value
+    result = wrap(array)
+    return result.requires_grad_() if requires_grad else result
+
+
+def zeros_like(input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """Return zeros of the shape, dtype and layout of another tensor.
+
+    >>> import autodiff as ad
+    >>> ad.zeros_like(ad.ones(2))
+    tensor([0., 0.])
+    """
+    return _filled_like(input, 0, dtype, device, requires_grad)
+
+
+def ones_like(input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """Return ones of the shape, dtype and layout of another tensor.
+
+    >>> import autodiff as ad
+    >>> ad.ones_like(ad.zeros(2))
+    tensor([1., 1.])
+    """
+    return _filled_like(input, 1, dtype, device, requires_grad)
+
+
+def full_like(input: Tensor, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """Return one number in the shape, dtype and layout of another tensor.
+
+    >>> import autodiff as ad
+    >>> ad.full_like(ad.zeros(2), 3)
+    tensor([3., 3.])
+    """
+    return _filled_like(input, fill_value, dtype, device, requires_grad)
+
+
+def empty_like(input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """Return a tensor of the shape, dtype and layout of another one, with arbitrary contents.
+
+    >>> import autodiff as ad
+    >>> ad.empty_like(ad.zeros(2, 3)).shape
+    (2, 3)
+    """
+    check_device(device)
+    result = wrap(_like(input, dtype))
+    return result.requires_grad_() if requires_grad else result
+
+
+def arange(start: Any, end: Any = None, step: Any = 1, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """Return start, start + step, ... below `end`; one argument counts from 0. Integers give int64, floats float32.
+
+    >>> import autodiff as ad
+    >>> ad.arange(3), ad.arange(1, 2, 0.5)
+    (tensor([0, 1, 2]), tensor([1.0000, 1.5000]))
+    """
+    check_device(device)
+    start, end = (0, start) if end is None else (start, end)
+    numbers = [x.item() if isinstance(x, Tensor) else x for x in (start, end, step)]
+    default = INT64 if all(isinstance(x, int | np.integer) for x in numbers) else FLOAT32
+    # Each element is start + i * step in float64, rounded once.
+    exact = np.arange(*numbers)
+    result = wrap(exact.astype(dtype_of(dtype, default)))
+    return result.requires_grad_() if requires_grad else result
+
+
+def linspace(start: float, end: float, steps: int, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """Return `steps` numbers at equal distances from `start` to `end`, both included.
+
+    >>> import autodiff as ad
+    >>> ad.linspace(0, 1, 3)
+    tensor([0.0000, 0.5000, 1.0000])
+    """
+    check_device(device)
+    result = wrap(np.linspace(float(start), float(end), int(steps)).astype(dtype_of(dtype)))
+    return result.requires_grad_() if requires_grad else result
+
+
+def logspace(start: float, end: float, steps: int, base: float = 10.0, *, dtype: Any = None, device: Any = None,
+             requires_grad: bool = False) -> Tensor:
+    """Return `base` to the powers of `linspace`.
+
+    >>> import autodiff as ad
+    >>> ad.logspace(0, 2, 3)
+    tensor([  1.,  10., 100.])
+    """
+    check_device(device)
+    result = wrap(np.logspace(float(start), float(end), int(steps), base=base).astype(dtype_of(dtype)))
+    return result.requires_grad_() if requires_grad else result
+
+
+def eye(n: int, m: int | None = None, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """Return the (n, m) matrix with ones on the diagonal and zeros elsewhere.
+
+    >>> import autodiff as ad
+    >>> ad.eye(2)
+    tensor([[1., 0.],
+            [0., 1.]])
+    """
+    check_device(device)
+    result = wrap(np.eye(n, m, dtype=dtype_of(dtype)))
+    return result.requires_grad_() if requires_grad else result
+
+
+# ---- Random -----------------------------------------------------------------------------------------------------------
+
+
+def rand(*size: Any, generator: Generator | None = None, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """Return draws from the uniform distribution on [0, 1).
+
+    >>> import autodiff as ad
+    >>> ad.rand(2, 3).shape
+    (2, 3)
+    """
+    check_device(device)
+    result: Tensor = ops.random_uniform(shape_argument(size), dtype=dtype_of(dtype), generator=generator)
+    return result.requires_grad_() if requires_grad else result
+
+
+def randn(*size: Any, generator: Generator | None = None, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """Return draws from the standard normal distribution.
+
+    >>> import autodiff as ad
+    >>> ad.randn(2, 3).shape
+    (2, 3)
+    """
+    check_device(device)
+    result: Tensor = ops.random_normal(shape_argument(size), dtype=dtype_of(dtype), generator=generator)
+    return result.requires_grad_() if requires_grad else result
+
+
+def randint(low: int, high: Any = None, size: Any = None, *, generator: Generator | None = None, dtype: Any = None,
+            device: Any = None, requires_grad: bool = False) -> Tensor:
+    """Return integers from low, ..., high - 1; ``randint(high, size)`` counts from 0.
+
+    Raises:
+        ValueRangeError: if the range is empty.
+
+    >>> import autodiff as ad
+    >>> ad.randint(0, 10, (4,)).dtype.name
+    'int64'
+    """
+    check_device(device)
+    if size is None:
+        low, high, size = 0, low, high
+    result: Tensor = ops.random_integers(shape_argument(tuple(size)), low, high, generator)
+    result = result if dtype is None else ops.cast_to(result, dtype_of(dtype))
+    return result.requires_grad_() if requires_grad else result
+
+
+def randperm(n: int, *, generator: Generator | None = None, dtype: Any = None, device: Any = None) -> Tensor:
+    """Return the numbers 0 to n - 1 in random order.
+
+    >>> import autodiff as ad
+    >>> sorted(ad.randperm(3).tolist())
+    [0, 1, 2]
+    """
+    check_device(device)
+    result: Tensor = ops.random_permutation(n, generator)
+    return result if dtype is None else ops.cast_to(result, dtype_of(dtype))
+
+
+def rand_like(input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """Return uniform draws of the shape and dtype of another tensor; see `rand`.
+
+    >>> import autodiff as ad
+    >>> ad.rand_like(ad.zeros(2, 3)).shape
+    (2, 3)
+    """
+    return rand(input.shape, dtype=dtype_of(dtype, input.dtype), device=device, requires_grad=requires_grad)
+
+
+def randn_like(input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """Return standard normal draws of the shape and dtype of another tensor; see `randn`.
+
+    >>> import autodiff as ad
+    >>> ad.randn_like(ad.zeros(2, 3)).shape
+    (2, 3)
+    """
+    return randn(input.shape, dtype=dtype_of(dtype, input.dtype), device=device, requires_grad=requires_grad)
+
+
+def randint_like(input: Tensor, low: int, high: int | None = None, *, dtype: Any = None, device: Any = None,
+                 requires_grad: bool = False) -> Tensor:
+    """Return integer draws of the shape and dtype of another tensor; see `randint`.
+
+    >>> import autodiff as ad
+    >>> ad.randint_like(ad.zeros(2), 5, 6)
+    tensor([5., 5.])
+    """
+    low, high = (0, low) if high is None else (low, high)
+    return randint(low, high, input.shape, dtype=dtype_of(dtype, input.dtype), device=device, requires_grad=requires_grad)
+
+
+def normal(mean: Any = 0.0, std: Any = 1.0, size: Any = None, *, generator: Generator | None = None, dtype: Any = None,
+           device: Any = None) -> Tensor:
+    """Return normal draws with the given means and standard deviations, numbers (then with `size`) or tensors.
+
+    >>> import autodiff as ad
+    >>> ad.normal(0.0, 1.0, (2, 3)).shape
+    (2, 3)
+    """
+    check_device(device)
+    if size is None:
+        size = (ops.add(mean, std) if isinstance(mean, Tensor) else ops.add(std, mean)).shape
+    draws = ops.random_normal(shape_argument(tuple(size)), dtype=dtype_of(dtype), generator=generator)
+    result: Tensor = ops.add(ops.mul(draws, std), mean)
+    return result
+
+
+def bernoulli(input: Tensor, *, generator: Generator | None = None) -> Tensor:
+    """Return draws that are 1 with the probabilities `input` and 0 otherwise, of its shape and dtype.
+
+    >>> import autodiff as ad
+    >>> ad.bernoulli(ad.tensor([0.0, 1.0]))
+    tensor([0., 1.])
+    """
+    draws = ops.random_uniform(input.shape, dtype=input.dtype, generator=generator)
+    return wrap((draws.array < input.array).astype(input.dtype))
+
+
+def multinomial(input: Tensor, num_samples: int, replacement: bool = False, *, generator: Generator | None = None) -> Tensor:
+    """Return indices drawn with probabilities proportional to the last dimension of `input`.
+
+    Args:
+        input: (n,) or (rows, n), non-negative weights.
+        num_samples: draws a row.
+        replacement: whether an index may be drawn twice.
+
+    Returns:
+        int64, (num_samples,) or (rows, num_samples).
+
+    Raises:
+        ValueRangeError: for negative weights, a row without weight, or more draws than weights without replacement.
+
+    >>> import autodiff as ad
+    >>> ad.multinomial(ad.tensor([0.0, 1.0, 0.0]), 2, replacement=True)
+    tensor([1, 1])
+    """
+    weights = np.atleast_2d(input.detach().array.astype(np.float64))
+    if not (weights >= 0).all() or not np.isfinite(weights).all() or not (weights.sum(-1) > 0).all():
+        raise ValueRangeError("multinomial", "weights must be finite, not negative, and not all zero in a row")
+    if not replacement and ((weights > 0).sum(-1) < num_samples).any():
+        raise ValueRangeError("multinomial", "there are fewer positive weights than draws", expected=f"{num_samples} or more",
+                              fix="draw fewer, or pass replacement=True")
+    rows = weights.shape[0]
+    if replacement:
+        draws = ops.random_uniform((rows, num_samples), dtype=np.dtype(np.float64), generator=generator).array
+        edges = np.cumsum(weights, -1)
+        found = np.stack([np.searchsorted(edge, u * edge[-1], side="right") for edge, u in zip(edges, draws, strict=True)])
+        # A draw that rounds up to the total belongs to the last index with weight.
+        last = weights.shape[1] - 1 - np.argmax(weights[:, ::-1] > 0, -1)
+        found = np.minimum(found, last[:, None])
+    else:
+        # The largest keys u^(1/w) are a draw without replacement (Efraimidis & Spirakis 2006); here as -log(u) / w.
+        draws = ops.random_uniform(weights.shape, dtype=np.dtype(np.float64), generator=generator).array
+        with np.errstate(divide="ignore"):
+            keys = -np.log1p(-draws) / weights
+        found = np.argsort(keys, -1, kind="stable")[:, :num_samples]
+    return wrap(np.ascontiguousarray(found.reshape((*input.shape[:-1], num_samples))).astype(INT64))
 
 
 def check_device(device: Any) -> None:

@@ -1,0 +1,199 @@
+"""What all optimizers share: parameter groups, state, `zero_grad`, `state_dict`."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from autodiff.autograd.modes import enable_grad
+from autodiff.eager import Tensor, wrap
+from autodiff.errors import AutodiffError, DTypeError, ValueRangeError
+from autodiff.mode import MODE
+
+
+class OptimizerStateError(AutodiffError):
+    """A state dictionary does not fit the optimizer."""
+
+
+class Optimizer:
+    """Base of the optimizers: holds parameters in groups with their own settings, and a state for each parameter.
+
+    Args:
+        params: parameters, ``(name, parameter)`` pairs, or dictionaries (groups) with ``"params"`` and settings.
+        defaults: settings of groups that do not say otherwise.
+
+    Attributes:
+        param_groups: list of dictionaries, ``"params"`` and the settings; they may be changed between steps.
+        state: state of each parameter, by parameter.
+
+    Raises:
+        ValueRangeError: for no parameters, or one that is in two groups.
+        DTypeError: for something that is no leaf tensor.
+
+    A subclass names its state in `slots` (tensors of a parameter's shape, zero at first) and writes `update`.
+    """
+
+    slots: tuple[str, ...] = ()
+
+    def __init__(self, params: Any, defaults: dict[str, Any]) -> None:
+        self.defaults = defaults
+        self.state: dict[Tensor, dict[str, Any]] = defaultdict(dict)
+        self.param_groups: list[dict[str, Any]] = []
+        if isinstance(params, Tensor):
+            raise DTypeError(type(self).__name__, "the parameters must be an iterable of tensors", got="a tensor",
+                             fix="write [tensor], or model.parameters()")
+        given = list(params)
+        if not given:
+            raise ValueRangeError(type(self).__name__, "there are no parameters to optimize",
+                                  fix="pass model.parameters() of a model that has parameters")
+        for group in given if isinstance(given[0], dict) else [{"params": given}]:
+            self.add_param_group(group)
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """Add parameters with their own settings.
+
+        Raises:
+            ValueRangeError: if a setting is missing or a parameter is in a group already.
+            DTypeError: for something that is no leaf tensor.
+        """
+        name = type(self).__name__
+        given = param_group["params"]
+        params = [given] if isinstance(given, Tensor) else [p[1] if isinstance(p, tuple) else p for p in given]
+        known = {id(p) for group in self.param_groups for p in group["params"]}
+        for p in params:
+            if not isinstance(p, Tensor):
+                raise DTypeError(name, "only tensors can be optimized", got=type(p).__name__)
+            if not p.is_leaf:
+                raise DTypeError(name, "only leaf tensors can be optimized", got=f"the result of {p.grad_fn}",
+                                 fix="pass the parameters themselves, not something computed from them")
+            if id(p) in known:
+                raise ValueRangeError(name, "a parameter stands in two groups, or twice in one", got=p.name or repr(p.spec))
+            known.add(id(p))
+        self.param_groups.append({"params": params, **self.defaults, **{k: v for k, v in param_group.items() if k != "params"}})
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget the gradients of all parameters, or fill them with zeros."""
+        for group in self.param_groups:
+            for p in group["params"]:
+                if p.grad is not None:
+                    if set_to_none:
+                        p.grad = None
+                    else:
+                        p.grad.detach_().zero_()
+
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Change every parameter that has a gradient, once.
+
+        Args:
+            closure: computes the loss anew and returns it; called with gradients recorded.
+
+        Returns:
+            What `closure` returned, or None.
+        """
+        loss = None
+        if closure is not None:
+            with enable_grad():
+                loss = closure()
+        grad, phase = MODE.grad, MODE.phase
+        MODE.grad, MODE.phase = False, "update"
+        try:
+            for group in self.param_groups:
+                self._step_group(group)
+        finally:
+            MODE.grad, MODE.phase = grad, phase
+        return loss
+
+    def _step_group(self, group: dict[str, Any]) -> None:
+        """Bring the state of a group's parameters into being and update those that have gradients, dtype by dtype."""
+        batches: dict[tuple[Any, int], list[Tensor]] = {}
+        for p in group["params"]:
+            if p.grad is None:
+                continue
+            state = self.state[p]
+            if not state:
+                self.initialise(p, state, group)
+            state["step"] += 1
+            batches.setdefault((p.spec.dtype, state["step"]), []).append(p)
+        for (_, step), params in batches.items():
+            self.update(params, [p.grad for p in params], [self.state[p] for p in params], step, group)
+
+    def initialise(self, p: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
+        """Fill a parameter's empty state: the step count and zeros for every slot."""
+        state["step"] = 0
+        for slot in self.slots:
+            array = p.spec.empty()
+            array[...] = 0
+            state[slot] = wrap(array)
+
+    def update(self, params: list[Tensor], grads: list[Tensor], states: list[dict[str, Any]], step: int, group: dict[str, Any]) -> None:
+        """Change parameters of one dtype in place; override.
+
+        Args:
+            params: parameters that have gradients.
+            grads: their gradients.
+            states: their states.
+            step: how many steps these parameters have made, this one included.
+            group: the group's settings.
+        """
+        raise NotImplementedError
+
+    # ---- State --------------------------------------------------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the settings of all groups and the state of all parameters, parameters replaced by their numbers."""
+        numbers = {p: i for i, p in enumerate(p for group in self.param_groups for p in group["params"])}
+        groups = [{**group, "params": [numbers[p] for p in group["params"]]} for group in self.param_groups]
+        return {"state": {numbers[p]: dict(state) for p, state in self.state.items()}, "param_groups": groups}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Take over settings and state; tensors are copied.
+
+        Raises:
+            OptimizerStateError: if groups or shapes do not fit; nothing is changed then.
+        """
+        groups = state_dict["param_groups"]
+        sizes = [len(group["params"]) for group in self.param_groups]
+        if [len(group["params"]) for group in groups] != sizes:
+            raise OptimizerStateError("load_state_dict", "the parameter groups differ", expected=f"groups of {sizes} parameters",
+                                      got=f"{[len(group['params']) for group in groups]}")
+        params = [p for group in self.param_groups for p in group["params"]]
+        numbers = [n for group in groups for n in group["params"]]
+        loaded: dict[Tensor, dict[str, Any]] = defaultdict(dict)
+        for p, number in zip(params, numbers, strict=True):
+            for key, value in state_dict["state"].get(number, state_dict["state"].get(str(number), {})).items():
+                if isinstance(value, Tensor) and value.spec.ndim == 0 and key == "step":
+                    value = int(value.item())
+                if isinstance(value, Tensor | np.ndarray):
+                    if tuple(value.shape) != p.shape:
+                        raise OptimizerStateError("load_state_dict", f"'{key}' of parameter {number} has another shape",
+                                                  expected=str(p.shape), got=str(tuple(value.shape)))
+                    array = p.spec.empty()
+                    array[...] = value.array if isinstance(value, Tensor) else value
+                    value = wrap(array)
+                loaded[p][key] = value
+        self.state = loaded
+        for group, new in zip(self.param_groups, groups, strict=True):
+            group.update({key: value for key, value in new.items() if key != "params"})
+
+    def __repr__(self) -> str:
+        lines = [f"{type(self).__name__} ("]
+        for number, group in enumerate(self.param_groups):
+            lines.append(f"Parameter Group {number}")
+            lines += [f"    {key}: {value}" for key, value in sorted(group.items()) if key != "params"]
+        return "\n".join([*lines, ")"])
+
+
+def check_settings(name: str, **ranges: tuple[float, float, float]) -> None:
+    """Raise for the first setting outside its range; each is given as ``(value, least, below)``.
+
+    Raises:
+        ValueRangeError: names the setting, its range and its value.
+    """
+    for setting, (value, least, below) in ranges.items():
+        if not least <= value < below:
+            raise ValueRangeError(name, f"'{setting}' is outside its range",
+                                  expected=f"{least} <= {setting}" + (f" < {below}" if below != float("inf") else ""), got=str(value))
+
