@@ -1,0 +1,203 @@
+"""Reading and writing at integer positions along the middle axis of (A, K, B), for any type unless a kernel adds.
+
+`index` (M,) holds one position for all A and B: `take`, `take_grad` and `place`. `index` (A, M, B) holds one for every
+element: `gather_along`, `scatter_add_along` and `scatter_along`. Positions run from 0 to K - 1 (the caller has added K
+to negative ones). Any other is reported in `status` as its flat place in `index`; what it would have read is 0, and
+what it would have written is left out.
+
+Where several numbers go to one place they are added, or overwrite each other, in the order of M.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from autodiff_kernels.parts import share
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+COLUMNS = 16  # columns to a unit of work of the kernels that write at positions: whole cache lines
+
+
+@njit(error_model="numpy")
+def row_share(A: int, B: int, part: int, parts: int) -> tuple[int, int, int]:
+    """Return (first, last, units): the units of `COLUMNS` columns that are this part's, and how many each a has."""
+    units = (B + COLUMNS - 1) // COLUMNS
+    low, high = share(A * units, part, parts)
+    return low, high, max(units, 1)
+
+
+@njit(error_model="numpy")
+def columns(a: int, B: int, low: int, high: int, units: int) -> tuple[int, int]:
+    """Return the half-open range of the columns of a that are among the units from low to high."""
+    start, stop = max(low - a * units, 0), min(high - a * units, units)
+    return min(start * COLUMNS, B), min(stop * COLUMNS, B)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def take(out: Array, status: Array, x: Array, index: Array, part: int, parts: int) -> None:
+    """out[a, i, b] = x[a, index[i], b].
+
+    Args:
+        out: (A, M, B), out; the type of x. Rows (a, i) are shared among the parts.
+        status: (parts,), out; int64. The first i of each part whose position is out of range, or -1.
+        x: (A, K, B), in; any type.
+        index: (M,), in; int64.
+    """
+    A, M, B = out.shape
+    status[part] = -1
+    low, high = share(A * M, part, parts)
+    for unit in range(low, high):
+        a, i = unit // M, unit % M
+        k = index[i]
+        target = out[a, i]
+        if 0 <= k < x.shape[1]:
+            source = x[a, k]
+            for b in range(B):
+                target[b] = source[b]
+        else:
+            target[:] = 0
+            if status[part] < 0:
+                status[part] = i
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def take_grad(
+    out: Array, status: Array, g: Array, index: Array, accumulate: int, padding_index: int, part: int, parts: int
+) -> None:
+    """out[a, k, b] = sum of g[a, i, b] over the i with index[i] = k: the transpose of `take`, and `index_add`.
+
+    Args:
+        out: (A, K, B), out, or in/out if `accumulate` is 1; any type that adds. Columns are shared among the parts.
+        status: (parts,), out; int64. The first i of each part whose position is out of range, or -1.
+        g: (A, M, B), in; like out.
+        index: (M,), in; int64.
+        accumulate: 0 if out starts from zeros, 1 if from what it holds.
+        padding_index: a position that receives nothing (that of an embedding's padding), or -1.
+    """
+    A, K, B = out.shape
+    status[part] = -1
+    low, high, units = row_share(A, B, part, parts)
+    for a in range(low // units, (high + units - 1) // units):
+        start, stop = columns(a, B, low, high, units)
+        if not accumulate:
+            for k in range(K):
+                out[a, k, start:stop] = 0
+        for i in range(index.shape[0]):
+            k = index[i]
+            if k == padding_index and k >= 0:
+                continue
+            if 0 <= k < K:
+                target, source = out[a, k, start:stop], g[a, i, start:stop]
+                for b in range(target.shape[0]):
+                    target[b] += source[b]
+            elif status[part] < 0:
+                status[part] = i
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def place(out: Array, status: Array, x: Array, index: Array, part: int, parts: int) -> None:
+    """out[a, index[i], b] = x[a, i, b]; the last i wins. Other positions keep what they hold.
+
+    Args:
+        out: (A, K, B), in/out; any type. Columns are shared among the parts.
+        status: (parts,), out; int64. The first i of each part whose position is out of range, or -1.
+        x: (A, M, B), in; like out.
+        index: (M,), in; int64.
+    """
+    A, K, B = out.shape
+    status[part] = -1
+    low, high, units = row_share(A, B, part, parts)
+    for a in range(low // units, (high + units - 1) // units):
+        start, stop = columns(a, B, low, high, units)
+        for i in range(index.shape[0]):
+            k = index[i]
+            if 0 <= k < K:
+                target, source = out[a, k, start:stop], x[a, i, start:stop]
+                for b in range(target.shape[0]):
+                    target[b] = source[b]
+            elif status[part] < 0:
+                status[part] = i
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def gather_along(out: Array, status: Array, x: Array, index: Array, part: int, parts: int) -> None:
+    """out[a, i, b] = x[a, index[a, i, b], b].
+
+    Args:
+        out: (A, M, B), out; the type of x. Rows (a, i) are shared among the parts.
+        status: (parts,), out; int64. The first flat place in index of each part that is out of range, or -1.
+        x: (A, K, B), in; any type.
+        index: (A, M, B), in; int64.
+    """
+    A, M, B = out.shape
+    status[part] = -1
+    low, high = share(A * M, part, parts)
+    for a in range(low // max(M, 1), (high + M - 1) // max(M, 1)):
+        for i in range(max(low - a * M, 0), min(high - a * M, M)):
+            for b in range(B):
+                k = index[a, i, b]
+                if 0 <= k < x.shape[1]:
+                    out[a, i, b] = x[a, k, b]
+                else:
+                    out[a, i, b] = 0
+                    if status[part] < 0:
+                        status[part] = (a * M + i) * B + b
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def scatter_add_along(
+    out: Array, status: Array, g: Array, index: Array, accumulate: int, part: int, parts: int
+) -> None:
+    """out[a, k, b] = sum of g[a, i, b] over the i with index[a, i, b] = k: the transpose of `gather_along`.
+
+    Args:
+        out: (A, K, B), out, or in/out if `accumulate` is 1; any type that adds. Columns are shared among the parts.
+        status: (parts,), out; int64. The first flat place in index of each part that is out of range, or -1.
+        g: (A, M, B), in; like out.
+        index: (A, M, B), in; int64.
+        accumulate: 0 if out starts from zeros, 1 if from what it holds.
+    """
+    A, K, B = out.shape
+    status[part] = -1
+    low, high, units = row_share(A, B, part, parts)
+    for a in range(low // units, (high + units - 1) // units):
+        start, stop = columns(a, B, low, high, units)
+        if not accumulate:
+            for k in range(K):
+                for b in range(start, stop):
+                    out[a, k, b] = 0
+        for i in range(index.shape[1]):
+            for b in range(start, stop):
+                k = index[a, i, b]
+                if 0 <= k < K:
+                    out[a, k, b] += g[a, i, b]
+                elif status[part] < 0:
+                    status[part] = (a * index.shape[1] + i) * B + b
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def scatter_along(out: Array, status: Array, x: Array, index: Array, part: int, parts: int) -> None:
+    """out[a, index[a, i, b], b] = x[a, i, b]; the last i wins. Other positions keep what they hold.
+
+    Args:
+        out: (A, K, B), in/out; any type. Columns are shared among the parts.
+        status: (parts,), out; int64. The first flat place in index of each part that is out of range, or -1.
+        x: (A, M, B), in; like out.
+        index: (A, M, B), in; int64.
+    """
+    A, K, B = out.shape
+    status[part] = -1
+    low, high, units = row_share(A, B, part, parts)
+    for a in range(low // units, (high + units - 1) // units):
+        start, stop = columns(a, B, low, high, units)
+        for i in range(index.shape[1]):
+            for b in range(start, stop):
+                k = index[a, i, b]
+                if 0 <= k < K:
+                    out[a, k, b] = x[a, i, b]
+                elif status[part] < 0:
+                    status[part] = (a * index.shape[1] + i) * B + b
