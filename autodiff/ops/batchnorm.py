@@ -1,0 +1,367 @@
+"""Batch normalisation, and what all normalisations share.
+
+A normalisation also gives the statistics it used, and its gradient is an operation of its own that reads them; the
+statistics are differentiated like any output, so that second derivatives are those of the formula::
+
+    xhat = (x - mean) * rstd,   rstd = 1 / sqrt(variance + eps),   out = xhat * weight + bias
+
+A missing weight or bias is a tensor of ones or zeros.
+
+Source: Ioffe and Szegedy, Batch Normalization (2015).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+import autodiff_kernels as kernels
+from autodiff.bind import TensorT, bind, bind_into
+from autodiff.errors import DTypeError, ShapeError
+from autodiff.mode import MODE
+from autodiff.ops.broadcast import expand
+from autodiff.ops.broadcast import sum as total
+from autodiff.ops.elementwise import add, lerp_p, mul, spread, sub
+from autodiff.ops.functions import rsqrt
+from autodiff.ops.host import from_array
+from autodiff.ops.matmul import require_floats
+from autodiff.ops.promotion import constant
+from autodiff.ops.structural import contiguous, ordered, reshape
+from autodiff.primitive import ErrorSample, Keep, Primitive, Sample, define, no_errors
+from autodiff.spec import Array, Cost, DType, Shape, Spec, channels_last_order, moved
+
+__all__ = ["batch_norm"]
+
+# ---- What all share --------------------------------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=256)
+def _filled(shape: Shape, dtype: DType, value: float) -> Any:
+    """Return a constant tensor, the same for every call."""
+    return from_array(np.full(shape, value, dtype))
+
+
+def affine(x: Any, weight: Any, bias: Any, shape: Shape) -> tuple[Any, Any]:
+    """Return weight and bias in C order, ones and zeros where they are missing."""
+    return (_filled(shape, x.spec.dtype, 1.0) if weight is None else contiguous(weight),
+            _filled(shape, x.spec.dtype, 0.0) if bias is None else contiguous(bias))
+
+
+def require_shape(operation: str, name: str, found: Spec, shape: Shape) -> None:
+    if found.shape != shape:
+        raise ShapeError(operation, f"the {name} does not fit the input", expected=str(shape), got=str(found.shape))
+
+
+def channel_shape(ndim: int) -> Shape:
+    """Return the shape in which a value a channel broadcasts against (N, C, ...)."""
+    return (1, -1) + (1,) * (ndim - 2)
+
+
+def channels_inside(x: TensorT) -> TensorT:
+    """Return an (N, C, ...) tensor with its channels innermost in memory: itself when they are, else a copy."""
+    return ordered(x, channels_last_order(x.spec.ndim))  # type: ignore[attr-defined]
+
+
+def as_rows(array: Array) -> Array:
+    """Return an (N, C, ...) array whose channels lie innermost as (pixels, C)."""
+    return array.transpose(channels_last_order(array.ndim)).reshape(-1, array.shape[1])
+
+
+def block_sums(rows: int, columns: int) -> Spec:
+    """Return the spec of the float64 sums over blocks of rows."""
+    return Spec.of((-(-rows // kernels.norm.ROWS), columns), np.float64)
+
+
+def summed(flops: int) -> Callable[..., Cost]:
+    return lambda inputs, outputs, **_: Cost(flops * outputs[0].size, moved(*inputs, *outputs))
+
+
+def with_statistics(gx: Any, *terms: Any) -> Any:
+    """Add what flows into x through the statistics, where anything does."""
+    for term in terms:
+        if term is not None:
+            gx = term if gx is None else add(gx, term)
+    return gx
+
+
+# ---- Batch normalisation ---------------------------------------------------------------------------------------------
+
+
+def _pixels(x: Spec) -> int:
+    return x.size // x.shape[1] if x.shape[1] else 0
+
+
+def _require_channels(operation: str, x: Spec, **values: Spec) -> None:
+    if x.ndim < 2:
+        raise ShapeError(operation, "the input has no channels", expected="(N, C) or (N, C, ...)", got=str(x.shape))
+    require_floats(operation, x, *values.values())
+    for name, spec in values.items():
+        require_shape(operation, name, spec, x.shape[1:2])
+
+
+def _batch_norm_infer(x: Spec, weight: Spec, bias: Spec, eps: float) -> tuple[Spec, ...]:
+    _require_channels("batch_norm", x, weight=weight, bias=bias)
+    if _pixels(x) < 2:
+        raise ShapeError("batch_norm", "there is no variance in one value a channel",
+                         expected="more than one value a channel in training", got=str(x.shape),
+                         fix="use a larger batch, or eval() to normalise with the running statistics")
+    statistics = Spec.of(x.shape[1:2], x.dtype)
+    return Spec.of(x.shape, x.dtype, channels_last_order(x.ndim)), statistics, statistics, statistics
+
+
+def _batch_norm_scratch(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], **_: Any) -> tuple[Spec, ...]:
+    sums = block_sums(_pixels(inputs[0]), inputs[0].shape[1])
+    return sums, sums
+
+
+def _batch_norm_run(outs: list[Array], ins: list[Array], eps: float) -> None:
+    out, mean, variance, rstd, means, deviations = outs
+    x, weight, bias = ins
+    rows = as_rows(x)
+    kernels.norm.batch_norm_partial(means, deviations, rows, 0, 1)
+    kernels.norm.batch_norm_combine(mean, variance, rstd, means, deviations, rows.shape[0], eps, 0, 1)
+    kernels.norm.batch_norm(as_rows(out), rows, mean, rstd, weight, bias, 0, 1)
+
+
+def _batch_norm_vjp(record: Any, g: Any, g_mean: Any, g_variance: Any, g_rstd: Any) -> tuple[Any, ...]:
+    x, weight, mean, rstd = record.input(0), record.input(1), record.output(1), record.output(3)
+    gx = g_weight = g_bias = None
+    if g is not None:
+        gx, g_weight, g_bias = bind(batch_norm_grad_p, channels_inside(g), x, mean, rstd, weight, training=True)
+    if record.mask[0]:
+        shape, count = channel_shape(x.spec.ndim), _pixels(x.spec)
+        if g_rstd is not None:
+            through = mul(g_rstd, mul(cube(rstd), -0.5))
+            g_variance = through if g_variance is None else add(g_variance, through)
+        gx = with_statistics(
+            gx,
+            None if g_mean is None else expand(reshape(mul(g_mean, 1 / count), shape), x.spec.shape),
+            None if g_variance is None else
+            mul(sub(x, reshape(mean, shape)), reshape(mul(g_variance, 2 / count), shape)),
+        )
+    return gx, g_weight, g_bias
+
+
+def cube(x: Any) -> Any:
+    return mul(x, mul(x, x))
+
+
+def _batch_norm_samples() -> list[Sample]:
+    x, weight, bias = spread(-2, 3, 5, 3), spread(0.5, 2, 3), spread(-1, 1, 3)
+    mean, variance = spread(-1, 1, 3), spread(0.5, 2, 3)
+    image = spread(-2, 3, 2, 3, 4, 3).transpose(0, 3, 1, 2)
+    double = [a.astype(np.float64) for a in (image, weight, bias)]
+    return [
+        Sample(x, training=True), Sample(x, None, None, weight, bias, True),
+        Sample(image, None, None, weight, bias, True),
+        Sample(image, weight=weight, training=True, eps=0.1), Sample(spread(-2, 3, 2, 3, 5), bias=bias, training=True),
+        Sample(spread(-2, 3, 300, 2), training=True), Sample(x[::2, ::-1], None, None, weight, bias, True),
+        Sample(double[0], None, None, *double[1:], training=True),
+        Sample(image, mean, variance, weight, bias), Sample(x, mean, variance), Sample(x[:0], mean, variance, weight),
+    ]
+
+
+def _batch_norm_errors() -> list[ErrorSample]:
+    x, one = np.ones((4, 3), np.float32), np.ones(3, np.float32)
+    return [
+        ErrorSample(Sample(x[:1], training=True), ShapeError, r"\[batch_norm\].*more than one value.*\(1, 3\)"),
+        ErrorSample(Sample(x, weight=one[:2], training=True), ShapeError, r"weight does not fit.*\(3,\); got \(2,\)"),
+        ErrorSample(Sample(x, one[:2], one), ShapeError, "running_mean does not fit"),
+        ErrorSample(Sample(x), DTypeError, "running_mean and running_var are missing"),
+        ErrorSample(Sample(one, one, one), ShapeError, "the input has no channels"),
+        ErrorSample(Sample(x.astype(np.int64), training=True), DTypeError, "one float dtype"),
+    ]
+
+
+batch_norm_p = define(
+    "batch_norm",
+    infer=_batch_norm_infer,
+    run=_batch_norm_run,
+    scratch=_batch_norm_scratch,
+    vjp=_batch_norm_vjp,
+    saves=Keep(inputs=(0, 1), outputs=(1, 3)),
+    cost=summed(7),
+    samples=_batch_norm_samples,
+    errors=_batch_norm_errors,
+    call=lambda *arguments, **keywords: batch_norm(*arguments, **keywords),
+)
+
+
+def grad_infer(g: Spec, x: Spec, mean: Spec, rstd: Spec, weight: Spec, **_: Any) -> tuple[Spec, ...]:
+    """Return the specs of the gradients of x, weight and bias: for batch, layer and group normalisation."""
+    gradient = Spec.of(weight.shape, x.dtype)
+    return Spec.of(x.shape, x.dtype, x.order), gradient, gradient
+
+
+def _batch_norm_grad_scratch(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], **_: Any) -> tuple[Spec, ...]:
+    sums = block_sums(_pixels(inputs[1]), inputs[1].shape[1])
+    return sums, sums
+
+
+def _batch_norm_grad_run(outs: list[Array], ins: list[Array], training: bool) -> None:
+    gx, g_weight, g_bias, weights, biases = outs
+    g, x, mean, rstd, weight = ins
+    g, x = as_rows(g), as_rows(x)
+    kernels.norm.batch_norm_grad_partial(weights, biases, g, x, mean, rstd, 0, 1)
+    kernels.norm.sum_blocks(g_weight, weights, 0, 1)
+    kernels.norm.sum_blocks(g_bias, biases, 0, 1)
+    kernels.norm.batch_norm_grad(as_rows(gx), g, x, mean, rstd, weight, g_weight, g_bias, int(training), 0, 1)
+
+
+def _batch_norm_grad_twin(g: Any, x: Any, mean: Any, rstd: Any, weight: Any, *, training: bool) -> tuple[Any, ...]:
+    shape = channel_shape(x.spec.ndim)
+    dims = (0, *range(2, x.spec.ndim))
+    normal = mul(sub(x, reshape(mean, shape)), reshape(rstd, shape))
+    g_weight, g_bias = total(mul(g, normal), dims), total(g, dims)
+    inner = g
+    if training:
+        share = 1 / _pixels(x.spec)
+        inner = sub(sub(g, reshape(mul(g_bias, share), shape)), mul(normal, reshape(mul(g_weight, share), shape)))
+    return mul(inner, reshape(mul(weight, rstd), shape)), g_weight, g_bias
+
+
+def _batch_norm_grad_samples() -> list[Sample]:
+    image = [spread(low, 2, 2, 3, 4, 3).transpose(0, 3, 1, 2) for low in (-1, -2)]
+    statistics = spread(-1, 1, 3), spread(0.5, 1, 3), spread(1, 2, 3)
+    double = [a.astype(np.float64) for a in (spread(-1, 1, 5, 3), spread(-2, 2, 5, 3), *statistics)]
+    return [Sample(*image, *statistics, training=True), Sample(*image, *statistics, training=False),
+            Sample(*double, training=True), Sample(*double, training=False)]
+
+
+batch_norm_grad_p: Primitive = define(
+    "batch_norm_grad",
+    infer=grad_infer,
+    run=_batch_norm_grad_run,
+    scratch=_batch_norm_grad_scratch,
+    vjp=None,
+    twin=_batch_norm_grad_twin,
+    cost=summed(11),
+    samples=_batch_norm_grad_samples,
+    errors=no_errors,
+    call=lambda g, x, *others, training: bind(
+        batch_norm_grad_p, channels_inside(g), channels_inside(x), *map(contiguous, others), training=training
+    ),
+)
+
+
+def _given_infer(x: Spec, mean: Spec, variance: Spec, weight: Spec, bias: Spec, eps: float) -> tuple[Spec, Spec]:
+    _require_channels("batch_norm", x, running_mean=mean, running_var=variance, weight=weight, bias=bias)
+    return Spec.of(x.shape, x.dtype, channels_last_order(x.ndim)), Spec.of(x.shape[1:2], x.dtype)
+
+
+def _given_run(outs: list[Array], ins: list[Array], eps: float) -> None:
+    out, rstd = outs
+    x, mean, variance, weight, bias = ins
+    kernels.norm.reciprocal_std(rstd, variance, eps, 0, 1)
+    kernels.norm.batch_norm(as_rows(out), as_rows(x), mean, rstd, weight, bias, 0, 1)
+
+
+def _given_vjp(record: Any, g: Any, g_rstd: Any) -> tuple[Any, ...]:
+    x, mean, weight, rstd = record.input(0), record.input(1), record.input(3), record.output(1)
+    gx = g_mean = g_variance = g_weight = g_bias = None
+    if g is not None:
+        gx, g_weight, g_bias = bind(batch_norm_grad_p, channels_inside(g), x, mean, rstd, weight, training=False)
+        if record.mask[1]:
+            g_mean = mul(mul(g_bias, mul(weight, rstd)), -1.0)
+        if record.mask[2]:
+            g_variance = mul(mul(g_weight, mul(weight, mul(rstd, rstd))), -0.5)
+    if record.mask[2] and g_rstd is not None:
+        g_variance = with_statistics(g_variance, mul(g_rstd, mul(cube(rstd), -0.5)))
+    return gx, g_mean, g_variance, g_weight, g_bias
+
+
+def _given_twin(x: Any, mean: Any, variance: Any, weight: Any, bias: Any, *, eps: float) -> tuple[Any, Any]:
+    shape = channel_shape(x.spec.ndim)
+    rstd = rsqrt(add(variance, eps))
+    scaled = mul(sub(x, reshape(mean, shape)), reshape(mul(rstd, weight), shape))
+    return add(scaled, reshape(bias, shape)), rstd
+
+
+def _given_samples() -> list[Sample]:
+    values = spread(-1, 1, 3), spread(0.5, 2, 3), spread(0.5, 2, 3), spread(-1, 1, 3)
+    return [Sample(spread(-2, 3, 2, 3, 4, 3).transpose(0, 3, 1, 2), *values, eps=1e-5),
+            Sample(*[a.astype(np.float64) for a in (spread(-2, 3, 4, 3), *values)], eps=0.1)]
+
+
+batch_norm_given_p: Primitive = define(
+    "batch_norm_given",
+    infer=_given_infer,
+    run=_given_run,
+    vjp=_given_vjp,
+    twin=_given_twin,
+    saves=Keep(inputs=(0, 1, 3), outputs=(1,)),
+    cost=summed(3),
+    samples=_given_samples,
+    errors=no_errors,
+    call=lambda x, *values, eps: bind(batch_norm_given_p, channels_inside(x), *map(contiguous, values), eps=eps),
+)
+
+
+def _update(running: Any, value: Any, momentum: float) -> None:
+    """Let a running statistic follow: ``running += momentum * (value - running)``, in place."""
+    bind_into(running, lerp_p, running, value, constant(momentum, running.spec.dtype))
+
+
+def batch_norm(input: TensorT, running_mean: TensorT | None = None, running_var: TensorT | None = None,
+               weight: TensorT | None = None, bias: TensorT | None = None, training: bool = False,
+               momentum: float = 0.1, eps: float = 1e-05) -> TensorT:
+    """Normalise each channel over the batch: ``(x - mean) / sqrt(variance + eps) * weight + bias``.
+
+    In training, mean and (biased) variance are those of this batch, and the running statistics, where given, move
+    towards them in place: ``running = (1 - momentum) * running + momentum * statistic``, with the unbiased variance.
+    Otherwise the running statistics are used.
+
+    Args:
+        input: (N, C) or (N, C, ...).
+        running_mean: (C,); may be None in training.
+        running_var: (C,); may be None in training.
+        weight: (C,), or None for ones.
+        bias: (C,), or None for zeros.
+        training: which statistics to use.
+        momentum: weight of this batch in the running statistics.
+        eps: added to the variance.
+
+    Returns:
+        The shape of `input`, channels-last in memory.
+
+    Raises:
+        ShapeError: if a size does not fit, or in training with only one value a channel.
+        DTypeError: unless all have one float dtype, or when running statistics are missing outside of training.
+
+    Source: Ioffe and Szegedy, Batch Normalization (2015), algorithms 1 and 2.
+
+    >>> import autodiff as ad
+    >>> ad.nn.functional.batch_norm(ad.tensor([[1.0], [3.0]]), training=True)
+    tensor([[-1.0000],
+            [ 1.0000]])
+    """
+    x: Any = input
+    if x.spec.ndim >= 2:
+        x = channels_inside(x)
+    scale, shift = affine(x, weight, bias, x.spec.shape[1:2])
+    if not training:
+        if running_mean is None or running_var is None:
+            raise DTypeError("batch_norm", "running_mean and running_var are missing",
+                             got="training=False without them",
+                             fix="pass them, or normalise with the batch's own statistics: training=True")
+        given = contiguous(running_mean), contiguous(running_var)
+        return bind(batch_norm_given_p, x, *given, scale, shift, eps=float(eps))[0]  # type: ignore[no-any-return]
+    out, mean, variance, _ = bind(batch_norm_p, x, scale, shift, eps=float(eps))
+    count = _pixels(x.spec)
+    follow(running_mean, running_var, mean, variance, count, momentum)
+    return out  # type: ignore[no-any-return]
+
+
+def follow(running_mean: Any, running_var: Any, mean: Any, variance: Any, count: int, momentum: float) -> None:
+    """Move the running statistics, where there are any, towards those of `count` values, in place, unrecorded."""
+    grad, MODE.grad = MODE.grad, False
+    try:
+        if running_mean is not None:
+            _update(running_mean, mean, momentum)
+        if running_var is not None:
+            _update(running_var, mul(variance, count / (count - 1)), momentum)
+    finally:
+        MODE.grad = grad

@@ -1,0 +1,97 @@
+"""What operations on images share: (N, C, H, W) to the user, channels-last in memory; a line has height 1."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from autodiff.bind import TensorT
+from autodiff.errors import DTypeError, ShapeError, ValueRangeError
+from autodiff.ops.structural import ordered, reshape
+from autodiff.spec import Array, Shape, Spec
+
+Pair = tuple[int, int]
+
+# The dimensions of an image as they lie in memory: N, H, W, C.
+CHANNELS_LAST = (0, 2, 3, 1)
+
+
+def image_spec(shape: Shape, dtype: Any) -> Spec:
+    """Return the spec of an (N, C, H, W) result: channels-last."""
+    return Spec.of(shape, dtype, CHANNELS_LAST)
+
+
+def channels_last(x: TensorT) -> TensorT:
+    """Return an (N, C, H, W) tensor channels-last in memory: itself when it is, else a copy."""
+    return x if x.spec.order == CHANNELS_LAST else ordered(x, CHANNELS_LAST)  # type: ignore[attr-defined]
+
+
+def in_memory(array: Array) -> Array:
+    """Return a channels-last (N, C, H, W) array as kernels read it: (N, H, W, C), C-contiguous."""
+    return array.transpose(CHANNELS_LAST)
+
+
+def numbers(operation: str, name: str, value: Any, count: int, least: int = 1) -> tuple[int, ...]:
+    """Return an argument that may be one integer or one for each spatial dimension, as a tuple of `count` integers.
+
+    Raises:
+        DTypeError: unless it consists of integers.
+        ShapeError: if it has another length than `count` or 1.
+        ValueRangeError: if a number is below `least`.
+    """
+    if type(value) is int:
+        found: tuple[Any, ...] = (value,) * count
+    else:
+        found = tuple(value) if isinstance(value, tuple | list) else (value,)
+        for n in found:
+            if not isinstance(n, int | np.integer) or isinstance(n, bool):
+                raise DTypeError(operation, f"{name} does not consist of integers", expected="int or tuple of int",
+                                 got=repr(value))
+        found = tuple(int(n) for n in found) * (count if len(found) == 1 else 1)
+        if len(found) != count:
+            raise ShapeError(operation, f"{name} has the wrong length", expected=f"1 or {count} numbers",
+                             got=repr(value))
+    if min(found) < least:
+        raise ValueRangeError(operation, f"{name} is too small", expected=f"at least {least}", got=repr(value))
+    return found
+
+
+def pair(operation: str, name: str, value: Any, rank: int, least: int = 1) -> Pair:
+    """Return an argument of an image's two dimensions, given one for each of the user's `rank`."""
+    if rank == 2:
+        return numbers(operation, name, value, 2, least)  # type: ignore[return-value]
+    return least, numbers(operation, name, value, 1, least)[0]  # height 1: no padding, a step of 1
+
+
+def spatial(rank: int, shape: Shape) -> Shape:
+    """Return the shape the user gave for an (N, C, H, W) shape: without the height when `rank` is 1."""
+    return shape if rank == 2 else (*shape[:2], *shape[3:])
+
+
+_LAYOUT = {1: "(N, C, L) or (C, L)", 2: "(N, C, H, W) or (C, H, W)"}
+
+
+def as_image(operation: str, x: TensorT, rank: int) -> TensorT:
+    """Return an input with `rank` spatial dimensions, batched or not, as (N, C, H, W), without copying.
+
+    Raises:
+        ShapeError: if it has another number of dimensions.
+    """
+    shape: Shape = x.spec.shape  # type: ignore[attr-defined]
+    if rank == 2 and len(shape) == 4:
+        return x
+    if len(shape) not in (rank + 1, rank + 2):
+        raise ShapeError(operation, "the input has the wrong number of dimensions", expected=_LAYOUT[rank],
+                         got=str(shape), fix="add a dimension with unsqueeze, or reshape")
+    batch = shape[:-1 - rank] or (1,)
+    height = (1,) if rank == 1 else ()
+    return reshape(x, (*batch, shape[-1 - rank], *height, *shape[len(shape) - rank:]))
+
+
+def from_image(out: TensorT, x: Any, rank: int) -> TensorT:
+    """Return an (N, C, H, W) result in the rank of the input `x` that `as_image` took."""
+    if x.spec.ndim == 4 and rank == 2:
+        return out
+    shape: Shape = out.spec.shape  # type: ignore[attr-defined]
+    return reshape(out, (*(shape[:1] if x.spec.ndim == rank + 2 else ()), shape[1], *shape[4 - rank:]))

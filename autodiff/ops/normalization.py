@@ -1,0 +1,577 @@
+"""Layer, RMS, group and instance normalisation, and what is composed of other operations.
+
+Sources: Ba, Kiros, Hinton, Layer Normalization (2016); Zhang and Sennrich, Root Mean Square Layer Normalization (2019);
+Wu and He, Group Normalization (2018); Ulyanov et al., Instance Normalization (2016); Krizhevsky et al., ImageNet
+Classification with Deep Convolutional Neural Networks (2012), section 3.3.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+import autodiff_kernels as kernels
+from autodiff.bind import TensorT, bind
+from autodiff.errors import DTypeError, ShapeError, ValueRangeError
+from autodiff.ops.batchnorm import (
+    affine,
+    batch_norm,
+    block_sums,
+    channel_shape,
+    channels_inside,
+    cube,
+    follow,
+    grad_infer,
+    require_shape,
+    summed,
+    with_statistics,
+)
+from autodiff.ops.broadcast import expand
+from autodiff.ops.broadcast import sum as total
+from autodiff.ops.elementwise import mul, reciprocal, spread, square, sub
+from autodiff.ops.matmul import require_floats
+from autodiff.ops.reduce import mean as mean_of
+from autodiff.ops.structural import contiguous, reshape
+from autodiff.primitive import ErrorSample, Keep, Primitive, Sample, composed, define, no_errors
+from autodiff.spec import Array, Shape, Spec, channels_last_order
+
+__all__ = ["group_norm", "instance_norm", "layer_norm", "rms_norm"]
+
+# ---- Layer normalisation ---------------------------------------------------------------------------------------------
+
+
+def _lead(x: Spec, weight: Spec) -> Shape:
+    """Return the dimensions in front of the normalised ones."""
+    return x.shape[: x.ndim - weight.ndim]
+
+
+def _rows(x: Spec, weight: Spec) -> tuple[int, int]:
+    return math.prod(_lead(x, weight)), weight.size
+
+
+def _last_dimensions(operation: str, x: Any, shape: Sequence[int] | int, **values: Any) -> Shape:
+    """Return the shape that is normalised.
+
+    Raises:
+        ShapeError: unless the input ends in it, and weight and bias have it.
+    """
+    wanted = tuple(int(n) for n in shape) if isinstance(shape, Sequence) else (int(shape),)
+    found: Shape = x.spec.shape
+    if not wanted or found[len(found) - len(wanted):] != wanted:
+        raise ShapeError(operation, "the input does not end in normalized_shape",
+                         expected=f"(..., {', '.join(map(str, wanted))})", got=str(found))
+    for name, value in values.items():
+        if value is not None:
+            require_shape(operation, name, value.spec, wanted)
+    return wanted
+
+
+def _layer_norm_infer(x: Spec, weight: Spec, bias: Spec, eps: float) -> tuple[Spec, Spec, Spec]:
+    require_floats("layer_norm", x, weight, bias)
+    statistics = Spec.of(_lead(x, weight), x.dtype)
+    return Spec.of(x.shape, x.dtype), statistics, statistics
+
+
+def _layer_norm_run(outs: list[Array], ins: list[Array], rows: tuple[int, int], eps: float) -> None:
+    out, mean, rstd = outs
+    x, weight, bias = ins
+    kernels.norm.layer_norm(out.reshape(rows), mean.reshape(-1), rstd.reshape(-1), x.reshape(rows), weight.reshape(-1),
+                            bias.reshape(-1), eps, 0, 1)
+
+
+def _layer_norm_vjp(record: Any, g: Any, g_mean: Any, g_rstd: Any) -> tuple[Any, ...]:
+    x, weight, mean, rstd = record.input(0), record.input(1), record.output(1), record.output(2)
+    gx = g_weight = g_bias = None
+    if g is not None:
+        gx, g_weight, g_bias = bind(layer_norm_grad_p, contiguous(g), x, mean, rstd, weight)
+    if record.mask[0]:
+        lead = (*mean.spec.shape, *(1,) * weight.spec.ndim)
+        size = weight.spec.size
+        gx = with_statistics(
+            gx,
+            None if g_mean is None else expand(reshape(mul(g_mean, 1 / size), lead), x.spec.shape),
+            None if g_rstd is None else
+            mul(sub(x, reshape(mean, lead)), reshape(mul(mul(g_rstd, cube(rstd)), -1 / size), lead)),
+        )
+    return gx, g_weight, g_bias
+
+
+def _layer_norm_samples() -> list[Sample]:
+    x, weight, bias = spread(-2, 3, 2, 3, 5), spread(0.5, 2, 5), spread(-1, 1, 5)
+    return [
+        Sample(x, (5,)), Sample(x, (5,), weight, bias), Sample(x, [3, 5], spread(0.5, 2, 3, 5)),
+        Sample(x, (5,), bias=bias), Sample(x[0, 0], (5,), weight), Sample(x[:, :, ::-1], (5,), weight, bias, 0.1),
+        Sample(x[:0], (5,), weight, bias), Sample(spread(-2, 3, 150, 2), (2,), weight[:2], bias[:2], 0.1),
+        Sample(x.astype(np.float64), (5,), weight.astype(np.float64), bias.astype(np.float64)),
+    ]
+
+
+def _layer_norm_errors() -> list[ErrorSample]:
+    x, one = np.ones((2, 3), np.float32), np.ones(3, np.float32)
+    return [ErrorSample(Sample(x, (2,)), ShapeError, r"\[layer_norm\].*expected \(\.\.\., 2\); got \(2, 3\)"),
+            ErrorSample(Sample(x, (3,), one[:2]), ShapeError, r"weight does not fit.*\(3,\); got \(2,\)"),
+            ErrorSample(Sample(x, (3,), one, one[:1]), ShapeError, "bias does not fit"),
+            ErrorSample(Sample(x.astype(np.int64), (3,), one), DTypeError, "one float dtype")]
+
+
+layer_norm_p = define(
+    "layer_norm",
+    infer=_layer_norm_infer,
+    run=_layer_norm_run,
+    prepare=lambda inputs, outputs, eps: {"rows": _rows(*inputs[:2]), "eps": eps},
+    vjp=_layer_norm_vjp,
+    saves=Keep(inputs=(0, 1), outputs=(1, 2)),
+    cost=summed(8),
+    samples=_layer_norm_samples,
+    errors=_layer_norm_errors,
+    call=lambda *arguments, **keywords: layer_norm(*arguments, **keywords),
+)
+
+
+def _layer_norm_grad_run(outs: list[Array], ins: list[Array], rows: tuple[int, int]) -> None:
+    gx, g_weight, g_bias, weights, biases = outs
+    g, x, mean, rstd, weight = ins
+    g, x, mean, rstd = g.reshape(rows), x.reshape(rows), mean.reshape(-1), rstd.reshape(-1)
+    kernels.norm.layer_norm_grad(gx.reshape(rows), g, x, mean, rstd, weight.reshape(-1), 0, 1)
+    kernels.norm.layer_norm_grad_partial(weights, biases, g, x, mean, rstd, 0, 1)
+    kernels.norm.sum_blocks(g_weight.reshape(-1), weights, 0, 1)
+    kernels.norm.sum_blocks(g_bias.reshape(-1), biases, 0, 1)
+
+
+def _layer_norm_grad_twin(g: Any, x: Any, mean: Any, rstd: Any, weight: Any) -> tuple[Any, ...]:
+    lead = mean.spec.ndim
+    dims = tuple(range(lead, x.spec.ndim))
+    shape = (*mean.spec.shape, *(1,) * len(dims))
+    scale = reshape(rstd, shape)
+    normal = mul(sub(x, reshape(mean, shape)), scale)
+    inner = mul(g, weight)
+    gx = sub(sub(inner, mean_of(inner, dims, True)), mul(normal, mean_of(mul(inner, normal), dims, True)))
+    return mul(gx, scale), _over_lead(mul(g, normal), lead), _over_lead(g, lead)
+
+
+def _over_lead(x: Any, lead: int) -> Any:
+    """Return the sum over the first `lead` dimensions."""
+    return total(x, tuple(range(lead))) if lead else x
+
+
+def _layer_norm_grad_samples() -> list[Sample]:
+    g, x, weight = spread(-1, 1, 2, 3, 5), spread(-2, 2, 2, 3, 5), spread(0.5, 2, 5)
+    mean, rstd = spread(-1, 1, 2, 3), spread(0.5, 1, 2, 3)
+    double = [a.astype(np.float64) for a in (g, x, mean[:, 0], rstd[:, 0], spread(0.5, 2, 3, 5))]
+    return [Sample(g, x, mean, rstd, weight), Sample(*double),
+            Sample(g[0, 0], x[0, 0], mean[0, 0], rstd[0, 0], weight)]
+
+
+def _grad_scratch(count: int) -> Any:
+    """Return the scratch function of a gradient that sums `count` values a column over blocks of rows."""
+    return lambda inputs, outputs: (block_sums(*_rows(inputs[1], inputs[-1])),) * count
+
+
+layer_norm_grad_p: Primitive = define(
+    "layer_norm_grad",
+    infer=grad_infer,
+    run=_layer_norm_grad_run,
+    prepare=lambda inputs, outputs: {"rows": _rows(inputs[1], inputs[4])},
+    scratch=_grad_scratch(2),
+    vjp=None,
+    twin=_layer_norm_grad_twin,
+    cost=summed(16),
+    samples=_layer_norm_grad_samples,
+    errors=no_errors,
+    call=lambda *inputs: bind(layer_norm_grad_p, *map(contiguous, inputs)),
+)
+
+
+def layer_norm(input: TensorT, normalized_shape: Sequence[int] | int, weight: TensorT | None = None,
+               bias: TensorT | None = None, eps: float = 1e-05) -> TensorT:
+    """Normalise over the last dimensions: ``(x - mean) / sqrt(variance + eps) * weight + bias``, the variance biased.
+
+    Args:
+        input: (..., *normalized_shape).
+        normalized_shape: the last dimensions.
+        weight: of that shape, or None for ones.
+        bias: of that shape, or None for zeros.
+        eps: added to the variance.
+
+    Returns:
+        The shape of `input`.
+
+    Raises:
+        ShapeError: if `input` does not end in `normalized_shape`, or weight or bias have another shape.
+        DTypeError: unless all have one float dtype.
+
+    Source: Ba, Kiros, Hinton, Layer Normalization (2016).
+
+    >>> import autodiff as ad
+    >>> ad.nn.functional.layer_norm(ad.tensor([[1.0, 3.0], [0.0, 4.0]]), (2,))
+    tensor([[-1.0000,  1.0000],
+            [-1.0000,  1.0000]])
+    """
+    shape = _last_dimensions("layer_norm", input, normalized_shape, weight=weight, bias=bias)
+    x = contiguous(input)
+    out: TensorT = bind(layer_norm_p, x, *affine(x, weight, bias, shape), eps=float(eps))[0]
+    return out
+
+
+# ---- RMS normalisation -----------------------------------------------------------------------------------------------
+
+
+def _rms_norm_infer(x: Spec, weight: Spec, eps: float) -> tuple[Spec, Spec]:
+    require_floats("rms_norm", x, weight)
+    return Spec.of(x.shape, x.dtype), Spec.of(_lead(x, weight), x.dtype)
+
+
+def _rms_norm_run(outs: list[Array], ins: list[Array], rows: tuple[int, int], eps: float) -> None:
+    out, rstd = outs
+    x, weight = ins
+    kernels.norm.rms_norm(out.reshape(rows), rstd.reshape(-1), x.reshape(rows), weight.reshape(-1), eps, 0, 1)
+
+
+def _rms_norm_vjp(record: Any, g: Any, g_rstd: Any) -> tuple[Any, ...]:
+    x, weight, rstd = record.input(0), record.input(1), record.output(1)
+    gx = g_weight = None
+    if g is not None:
+        gx, g_weight = bind(rms_norm_grad_p, contiguous(g), x, rstd, weight)
+    if record.mask[0] and g_rstd is not None:
+        lead = (*rstd.spec.shape, *(1,) * weight.spec.ndim)
+        gx = with_statistics(gx, mul(x, reshape(mul(mul(g_rstd, cube(rstd)), -1 / weight.spec.size), lead)))
+    return gx, g_weight
+
+
+def _rms_norm_samples() -> list[Sample]:
+    x, weight = spread(-2, 3, 2, 3, 5), spread(0.5, 2, 5)
+    return [Sample(x, (5,)), Sample(x, (5,), weight), Sample(x, [3, 5], spread(0.5, 2, 3, 5), 0.1),
+            Sample(x[0, 0], (5,)), Sample(x[:, :, ::-1], (5,), weight), Sample(x[:0], (5,), weight),
+            Sample(x.astype(np.float64), (5,), weight.astype(np.float64), 1e-5)]
+
+
+def _rms_norm_errors() -> list[ErrorSample]:
+    x = np.ones((2, 3), np.float32)
+    return [ErrorSample(Sample(x, (2,)), ShapeError, r"\[rms_norm\].*expected \(\.\.\., 2\); got \(2, 3\)"),
+            ErrorSample(Sample(x, (3,), x), ShapeError, "weight does not fit"),
+            ErrorSample(Sample(x.astype(np.int64), (3,)), DTypeError, "one float dtype")]
+
+
+rms_norm_p = define(
+    "rms_norm",
+    infer=_rms_norm_infer,
+    run=_rms_norm_run,
+    prepare=lambda inputs, outputs, eps: {"rows": _rows(*inputs), "eps": eps},
+    vjp=_rms_norm_vjp,
+    saves=Keep(inputs=(0, 1), outputs=(1,)),
+    cost=summed(4),
+    samples=_rms_norm_samples,
+    errors=_rms_norm_errors,
+    call=lambda *arguments, **keywords: rms_norm(*arguments, **keywords),
+)
+
+
+def _rms_norm_grad_run(outs: list[Array], ins: list[Array], rows: tuple[int, int]) -> None:
+    gx, g_weight, weights = outs
+    g, x, rstd, weight = ins
+    g, x, rstd = g.reshape(rows), x.reshape(rows), rstd.reshape(-1)
+    kernels.norm.rms_norm_grad(gx.reshape(rows), g, x, rstd, weight.reshape(-1), 0, 1)
+    kernels.norm.rms_norm_grad_partial(weights, g, x, rstd, 0, 1)
+    kernels.norm.sum_blocks(g_weight.reshape(-1), weights, 0, 1)
+
+
+def _rms_norm_grad_twin(g: Any, x: Any, rstd: Any, weight: Any) -> tuple[Any, Any]:
+    lead = rstd.spec.ndim
+    dims = tuple(range(lead, x.spec.ndim))
+    scale = reshape(rstd, (*rstd.spec.shape, *(1,) * len(dims)))
+    normal, inner = mul(x, scale), mul(g, weight)
+    gx = sub(inner, mul(normal, mean_of(mul(inner, normal), dims, True)))
+    return mul(gx, scale), _over_lead(mul(g, normal), lead)
+
+
+def _rms_norm_grad_samples() -> list[Sample]:
+    g, x, rstd, weight = spread(-1, 1, 2, 3, 5), spread(-2, 2, 2, 3, 5), spread(0.5, 1, 2, 3), spread(0.5, 2, 5)
+    double = [a.astype(np.float64) for a in (g, x, rstd[:, 0], spread(0.5, 2, 3, 5))]
+    return [Sample(g, x, rstd, weight), Sample(*double)]
+
+
+rms_norm_grad_p: Primitive = define(
+    "rms_norm_grad",
+    infer=lambda g, x, rstd, weight: (Spec.of(x.shape, x.dtype), Spec.of(weight.shape, x.dtype)),
+    run=_rms_norm_grad_run,
+    prepare=lambda inputs, outputs: {"rows": _rows(inputs[1], inputs[3])},
+    scratch=_grad_scratch(1),
+    vjp=None,
+    twin=_rms_norm_grad_twin,
+    cost=summed(11),
+    samples=_rms_norm_grad_samples,
+    errors=no_errors,
+    call=lambda *inputs: bind(rms_norm_grad_p, *map(contiguous, inputs)),
+)
+
+
+def rms_norm(input: TensorT, normalized_shape: Sequence[int] | int, weight: TensorT | None = None,
+             eps: float | None = None) -> TensorT:
+    """Divide by the root of the mean square over the last dimensions: ``x / sqrt(mean(x ** 2) + eps) * weight``.
+
+    Args:
+        input: (..., *normalized_shape).
+        normalized_shape: the last dimensions.
+        weight: of that shape, or None for ones.
+        eps: added to the mean square; by default the distance from 1 to the next number of the dtype.
+
+    Returns:
+        The shape of `input`.
+
+    Raises:
+        ShapeError: if `input` does not end in `normalized_shape`, or `weight` has another shape.
+        DTypeError: unless both have one float dtype.
+
+    Source: Zhang and Sennrich, Root Mean Square Layer Normalization (2019).
+
+    >>> import autodiff as ad
+    >>> ad.nn.functional.rms_norm(ad.tensor([1.0, 7.0]), (2,))
+    tensor([0.2000, 1.4000])
+    """
+    shape = _last_dimensions("rms_norm", input, normalized_shape, weight=weight)
+    x: Any = contiguous(input)
+    if eps is None:
+        eps = float(np.finfo(x.spec.dtype).eps) if x.spec.floating else 0.0
+    out: TensorT = bind(rms_norm_p, x, affine(x, weight, None, shape)[0], eps=float(eps))[0]
+    return out
+
+
+# ---- Group and instance normalisation --------------------------------------------------------------------------------
+
+
+def _spaced(array: Array) -> Array:
+    """Return an (N, C, ...) array whose channels lie innermost as (N, places, C)."""
+    inside = array.transpose(channels_last_order(array.ndim))
+    return inside.reshape(inside.shape[0], math.prod(inside.shape[1:-1]), inside.shape[-1])
+
+
+def _group_norm_infer(x: Spec, weight: Spec, bias: Spec, groups: int, eps: float) -> tuple[Spec, Spec, Spec]:
+    require_floats("group_norm", x, weight, bias)
+    statistics = Spec.of((x.shape[0], groups), x.dtype)
+    return Spec.of(x.shape, x.dtype, channels_last_order(x.ndim)), statistics, statistics
+
+
+def _channel_sums(x: Spec) -> Spec:
+    return Spec.of((x.shape[0], 4, x.shape[1]), np.float64)
+
+
+def _group_norm_run(outs: list[Array], ins: list[Array], groups: int, eps: float) -> None:
+    out, mean, rstd, scratch = outs
+    x, weight, bias = ins
+    kernels.norm.group_norm(_spaced(out), mean, rstd, scratch, _spaced(x), weight, bias, eps, 0, 1)
+
+
+def _grouped(x: Spec, groups: int) -> Shape:
+    """Return the shape (N, G, C / G, ...) of an (N, C, ...) tensor."""
+    return (x.shape[0], groups, x.shape[1] // groups, *x.shape[2:])
+
+
+def _group_norm_vjp(record: Any, g: Any, g_mean: Any, g_rstd: Any) -> tuple[Any, ...]:
+    x, weight, mean, rstd = record.input(0), record.input(1), record.output(1), record.output(2)
+    gx = g_weight = g_bias = None
+    if g is not None:
+        gx, g_weight, g_bias = bind(group_norm_grad_p, channels_inside(g), x, mean, rstd, weight)
+    if record.mask[0] and not (g_mean is None and g_rstd is None):
+        shape = _grouped(x.spec, record.params["groups"])
+        lead = (*shape[:2], *(1,) * (len(shape) - 2))
+        size = math.prod(shape[2:])
+        terms = [
+            None if g_mean is None else expand(reshape(mul(g_mean, 1 / size), lead), shape),
+            None if g_rstd is None else mul(sub(reshape(x, shape), reshape(mean, lead)),
+                                            reshape(mul(mul(g_rstd, cube(rstd)), -1 / size), lead)),
+        ]
+        gx = with_statistics(gx, *[None if term is None else reshape(term, x.spec.shape) for term in terms])
+    return gx, g_weight, g_bias
+
+
+def _group_norm_samples() -> list[Sample]:
+    x, weight, bias = spread(-2, 3, 2, 4, 3, 2), spread(0.5, 2, 4), spread(-1, 1, 4)
+    image = spread(-2, 3, 2, 3, 3, 6).transpose(0, 3, 1, 2)
+    return [Sample(x, 2), Sample(x, 2, weight, bias), Sample(x, 1, weight), Sample(x, 4, weight, bias, 0.1),
+            Sample(image, 3), Sample(spread(-2, 3, 3, 6), 3, bias=spread(-1, 1, 6)), Sample(spread(-2, 3, 2, 4, 5), 2),
+            Sample(x.astype(np.float64), 2)]
+
+
+def _group_norm_errors() -> list[ErrorSample]:
+    x, one = np.ones((2, 4, 3), np.float32), np.ones(3, np.float32)
+    return [ErrorSample(Sample(x, 3), ShapeError, r"\[group_norm\] the channels do not divide.*num_groups=3; got 4"),
+            ErrorSample(Sample(x, 0), ValueRangeError, "num_groups is too small"),
+            ErrorSample(Sample(x, 2, one), ShapeError, r"weight does not fit.*\(4,\); got \(3,\)"),
+            ErrorSample(Sample(one, 3), ShapeError, "the input has no channels"),
+            ErrorSample(Sample(x.astype(np.int64), 2), DTypeError, "one float dtype")]
+
+
+group_norm_p = define(
+    "group_norm",
+    infer=_group_norm_infer,
+    run=_group_norm_run,
+    scratch=lambda inputs, outputs, **_: (_channel_sums(inputs[0]),),
+    vjp=_group_norm_vjp,
+    saves=Keep(inputs=(0, 1), outputs=(1, 2)),
+    cost=summed(7),
+    samples=_group_norm_samples,
+    errors=_group_norm_errors,
+    call=lambda *arguments, **keywords: group_norm(*arguments, **keywords),
+)
+
+
+def _group_norm_grad_scratch(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...]) -> tuple[Spec, ...]:
+    sums = Spec.of(inputs[1].shape[:2], np.float64)
+    return sums, sums, _channel_sums(inputs[1])
+
+
+def _group_norm_grad_run(outs: list[Array], ins: list[Array]) -> None:
+    gx, g_weight, g_bias, weights, biases, scratch = outs
+    g, x, mean, rstd, weight = ins
+    g, x = _spaced(g), _spaced(x)
+    kernels.norm.group_norm_grad_partial(weights, biases, scratch, g, x, mean, rstd, 0, 1)
+    kernels.norm.sum_blocks(g_weight, weights, 0, 1)
+    kernels.norm.sum_blocks(g_bias, biases, 0, 1)
+    kernels.norm.group_norm_grad(_spaced(gx), scratch, g, x, mean, rstd, weight, weights, biases, 0, 1)
+
+
+def _group_norm_grad_twin(g: Any, x: Any, mean: Any, rstd: Any, weight: Any) -> tuple[Any, ...]:
+    shape = _grouped(x.spec, mean.spec.shape[1])
+    lead = (*shape[:2], *(1,) * (len(shape) - 2))
+    dims, scale = tuple(range(2, len(shape))), reshape(rstd, lead)
+    normal = mul(sub(reshape(x, shape), reshape(mean, lead)), scale)
+    inner = reshape(mul(g, reshape(weight, channel_shape(x.spec.ndim))), shape)
+    gx = sub(sub(inner, mean_of(inner, dims, True)), mul(normal, mean_of(mul(inner, normal), dims, True)))
+    outside = (0, *range(2, x.spec.ndim))
+    return (reshape(mul(gx, scale), x.spec.shape), total(mul(g, reshape(normal, x.spec.shape)), outside),
+            total(g, outside))
+
+
+def _group_norm_grad_samples() -> list[Sample]:
+    g, x = (spread(low, 2, 2, 3, 2, 6).transpose(0, 3, 1, 2) for low in (-1, -2))
+    mean, rstd, weight = spread(-1, 1, 2, 3), spread(0.5, 1, 2, 3), spread(0.5, 2, 6)
+    double = [a.astype(np.float64) for a in (g, x, mean[:, :1], rstd[:, :1], weight)]
+    return [Sample(g, x, mean, rstd, weight), Sample(*double)]
+
+
+group_norm_grad_p: Primitive = define(
+    "group_norm_grad",
+    infer=grad_infer,
+    run=_group_norm_grad_run,
+    scratch=_group_norm_grad_scratch,
+    vjp=None,
+    twin=_group_norm_grad_twin,
+    cost=summed(9),
+    samples=_group_norm_grad_samples,
+    errors=no_errors,
+    call=lambda g, x, *others: bind(
+        group_norm_grad_p, channels_inside(g), channels_inside(x), *map(contiguous, others)
+    ),
+)
+
+
+def _by_groups(operation: str, x: Any, groups: int, weight: Any, bias: Any, eps: float) -> Any:
+    """Normalise by groups of channels; return the output and the statistics."""
+    shape: Shape = x.spec.shape
+    if len(shape) < 2:
+        raise ShapeError(operation, "the input has no channels", expected="(N, C, ...)", got=str(shape))
+    if groups < 1:
+        raise ValueRangeError(operation, "num_groups is too small", expected="at least 1", got=str(groups))
+    if shape[1] % groups:
+        raise ShapeError(operation, "the channels do not divide into the groups",
+                         expected=f"a multiple of num_groups={groups}", got=f"{shape[1]} (input {shape})")
+    for name, value in (("weight", weight), ("bias", bias)):
+        if value is not None:
+            require_shape(operation, name, value.spec, shape[1:2])
+    x = channels_inside(x)
+    return bind(group_norm_p, x, *affine(x, weight, bias, shape[1:2]), groups=groups, eps=float(eps))
+
+
+def group_norm(input: TensorT, num_groups: int, weight: TensorT | None = None, bias: TensorT | None = None,
+               eps: float = 1e-05) -> TensorT:
+    """Normalise over groups of channels and all places of one sample.
+
+    Args:
+        input: (N, C, ...).
+        num_groups: divides C; 1 normalises over everything, C over each channel alone.
+        weight: (C,), or None for ones.
+        bias: (C,), or None for zeros.
+        eps: added to the (biased) variance.
+
+    Returns:
+        The shape of `input`, channels-last in memory.
+
+    Raises:
+        ShapeError: if the channels do not divide into the groups, or weight or bias have another shape.
+        DTypeError: unless all have one float dtype.
+        ValueRangeError: if `num_groups` is less than 1.
+
+    Source: Wu and He, Group Normalization (2018).
+
+    >>> import autodiff as ad
+    >>> ad.nn.functional.group_norm(ad.tensor([[1.0, 3.0, 0.0, 4.0]]), 2)
+    tensor([[-1.0000,  1.0000, -1.0000,  1.0000]])
+    """
+    out: TensorT = _by_groups("group_norm", input, int(num_groups), weight, bias, eps)[0]
+    return out
+
+
+def _instance_norm_samples() -> list[Sample]:
+    x, values = spread(-2, 3, 2, 3, 4, 2), (spread(0.5, 2, 3), spread(-1, 1, 3))
+    statistics = spread(-1, 1, 3), spread(0.5, 2, 3)
+    return [Sample(x), Sample(x, None, None, *values), Sample(x[:, :, 0], None, None, *values, eps=0.1), Sample(x[0]),
+            Sample(x, *statistics, *values, use_input_stats=False), Sample(x.astype(np.float64)),
+            Sample(spread(-2, 3, 2, 4, 2, 3).transpose(0, 3, 1, 2), weight=values[0])]
+
+
+def _instance_norm_errors() -> list[ErrorSample]:
+    x = np.ones((2, 3, 1), np.float32)
+    return [ErrorSample(Sample(x), ShapeError, r"\[instance_norm\].*more than one place.*\(2, 3, 1\)"),
+            ErrorSample(Sample(x[..., 0]), ShapeError, "more than one place"),
+            ErrorSample(Sample(x, use_input_stats=False), DTypeError, "running_mean and running_var are missing")]
+
+
+def _averages(mean: Any, rstd: Any, eps: float) -> tuple[Any, Any]:
+    """Return mean and variance of a channel, averaged over the samples."""
+    return mean_of(mean, 0), sub(mean_of(reciprocal(square(rstd)), 0), eps)
+
+
+@composed(samples=_instance_norm_samples, errors=_instance_norm_errors)
+def instance_norm(input: TensorT, running_mean: TensorT | None = None, running_var: TensorT | None = None,
+                  weight: TensorT | None = None, bias: TensorT | None = None, use_input_stats: bool = True,
+                  momentum: float = 0.1, eps: float = 1e-05) -> TensorT:
+    """Normalise each channel of each sample over its places.
+
+    Args:
+        input: (N, C, ...).
+        running_mean: (C,), or None; moves in place towards the samples' average mean.
+        running_var: (C,), or None; moves in place towards the samples' average unbiased variance.
+        weight: (C,), or None for ones.
+        bias: (C,), or None for zeros.
+        use_input_stats: otherwise the running statistics are used, as in `batch_norm`.
+        momentum: weight of this input in the running statistics.
+        eps: added to the (biased) variance.
+
+    Returns:
+        The shape of `input`, channels-last in memory.
+
+    Raises:
+        ShapeError: if there is only one place a channel, or weight or bias have another shape.
+        DTypeError: unless all have one float dtype.
+
+    Source: Ulyanov et al., Instance Normalization (2016).
+
+    >>> import autodiff as ad
+    >>> ad.nn.functional.instance_norm(ad.tensor([[[1.0, 3.0], [0.0, 4.0]]]))
+    tensor([[[-1.0000,  1.0000],
+             [-1.0000,  1.0000]]])
+    """
+    if not use_input_stats:
+        return batch_norm(input, running_mean, running_var, weight, bias, False, momentum, eps)
+    shape: Shape = input.spec.shape  # type: ignore[attr-defined]
+    places = math.prod(shape[2:])
+    if places < 2:
+        raise ShapeError("instance_norm", "there is no variance in one place a channel",
+                         expected="more than one place a channel", got=str(shape))
+    out, mean, rstd = _by_groups("instance_norm", input, max(shape[1], 1), weight, bias, eps)
+    if running_mean is not None or running_var is not None:
+        follow(running_mean, running_var, *_averages(mean, rstd, eps), places, momentum)
+    return out  # type: ignore[no-any-return]
