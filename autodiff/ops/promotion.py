@@ -27,13 +27,29 @@ def is_tensor(x: Any) -> bool:
     return isinstance(x, tensor_class[0])
 
 
+_CONSTANT_LIMIT = 1024
+_constants: dict[tuple[Any, ...], Any] = {}
+
+
 def constant(value: Any, dtype: Any) -> Any:
-    """Return a tensor without dimensions that holds a Python number and requires no gradient."""
-    tensor = tensor_class[0].__new__(tensor_class[0])
-    tensor.array = np.array(value, dtype)
-    tensor.spec = spec_of(tensor.array)
-    tensor.memory = Memory()
-    return tensor
+    """Return a tensor without dimensions that holds a Python number and requires no gradient.
+
+    Later calls with the same number return the same tensor, so nobody may change it in place.
+    """
+    key = (type(value), value or str(value), dtype)  # 0.0 and -0.0 are equal and must stay apart
+    found = _constants.get(key)
+    if found is None:
+        with np.errstate(over="ignore", invalid="ignore"):
+            array = np.asarray(value).astype(dtype)
+        found = tensor_class[0].__new__(tensor_class[0])
+        found.array = array
+        found.spec = spec_of(array)
+        found.memory = Memory()
+        found.memory.shared = True
+        if len(_constants) >= _CONSTANT_LIMIT:
+            _constants.clear()
+        _constants[key] = found
+    return found
 
 
 def cast(x: Any, dtype: DType) -> Any:
@@ -80,24 +96,65 @@ def _join(a: DType, b: DType) -> DType:
     return np.promote_types(a, b)
 
 
+# The types of numbers that leave a tensor of this kind of dtype as it is.
+WEAKER = {"f": (float, int, bool), "i": (int, bool), "u": (int, bool), "b": (bool,)}
+
+
 def promote(operation: str, *operands: Any) -> list[Any]:
     """Return all operands as tensors of the dtype they promote to; numbers become tensors without dimensions."""
     tensor = tensor_class[0]
-    first = operands[0]
-    if isinstance(first, tensor):
-        dtype = first.spec.dtype
-        for x in operands:
-            if not isinstance(x, tensor) or x.spec.dtype is not dtype:
-                break
-        else:
+    dtype: DType | None = None
+    numbers = False
+    for x in operands:
+        if not isinstance(x, tensor):
+            numbers = True
+        elif dtype is None:
+            dtype = x.spec.dtype
+        elif x.spec.dtype is not dtype:
+            break
+    else:
+        # The common case: all tensors have one dtype, and numbers do not change it.
+        if not numbers:
             return list(operands)
-    dtype = result_dtype(operation, *operands)
-    return [cast(x, dtype) if isinstance(x, tensor) else constant(x, dtype) for x in operands]
+        if dtype is not None:
+            weaker = WEAKER[dtype.kind]
+            if all([isinstance(x, tensor) or type(x) in weaker for x in operands]):
+                return [x if isinstance(x, tensor) else constant(x, dtype) for x in operands]
+    return _converted(operands, result_dtype(operation, *operands))
 
 
 def promote_float(operation: str, *operands: Any) -> list[Any]:
     """Like `promote`, but integers and bools become float32: for operations with real results."""
+    tensor = tensor_class[0]
+    for x in operands:
+        if isinstance(x, tensor) and x.spec.floating:
+            return promote(operation, *operands)
     dtype = result_dtype(operation, *operands)
-    if dtype.kind != "f":
-        dtype = FLOAT32
+    return _converted(operands, dtype if dtype.kind == "f" else FLOAT32)
+
+
+def _converted(operands: tuple[Any, ...], dtype: DType) -> list[Any]:
     return [cast(x, dtype) if is_tensor(x) else constant(x, dtype) for x in operands]
+
+
+def require_tensor(operation: str, x: Any) -> None:
+    """Raise unless `x` is a tensor.
+
+    Raises:
+        DTypeError: names the type.
+    """
+    if not isinstance(x, tensor_class[0]):
+        raise DTypeError(operation, "the input is not a tensor", expected="a tensor", got=type(x).__name__,
+                         fix="wrap it with autodiff.tensor(...)")
+
+
+def real(operation: str, x: Any) -> Any:
+    """Return a tensor of floats: `x` itself, or converted to float32 from integers or bools.
+
+    Raises:
+        DTypeError: if `x` is not a tensor.
+    """
+    if isinstance(x, tensor_class[0]) and x.spec.floating:
+        return x
+    require_tensor(operation, x)
+    return cast(x, FLOAT32)
