@@ -28,7 +28,7 @@ FLOOR_OF_NAME = {
         3: "ops",
         4: "reverse",
         5: "eager creation functional methods indexing representation",
-        6: "autograd compiler viz cost memory",
+        6: "autograd compiler viz cost memory recording",
         7: "nn optim utils linalg fft special serialization distributions",
         8: "train datasets landscape distributed",
         9: "cli demo __main__",  # the commands: on the top floor, and they may use all of it
