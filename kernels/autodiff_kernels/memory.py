@@ -29,15 +29,23 @@ def pointer(typing_context: Any, array: Any, offset: Any) -> Any:
     return types.CPointer(array.dtype)(array, types.intp), generate
 
 
-@intrinsic
-def pointer_at(typing_context: Any, address: Any, like: Any) -> Any:
-    """pointer_at(address, like): an integer address as a pointer to elements of the dtype of the array `like`."""
-    kind = types.CPointer(like.dtype)
+@intrinsic(prefer_literal=True)
+def pointers_at(typing_context: Any, addresses: Any, like: Any, offset: Any, count: Any) -> Any:
+    """pointers_at(addresses, like, offset, count): tuple of the first `count` (a literal) of an array of addresses.
+
+    Each as a pointer to elements of the dtype of the array `like`, `offset` elements further on.
+    """
+    kind, size = types.CPointer(like.dtype), count.literal_value
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.inttoptr(arguments[0], context.get_value_type(kind))
+        data = cgutils.create_struct_proxy(addresses)(context, builder, arguments[0]).data
+        places = []
+        for i in range(size):
+            first = builder.inttoptr(builder.load(builder.gep(data, [INT64(i)])), context.get_value_type(kind))
+            places.append(builder.gep(first, [arguments[2]]))
+        return context.make_tuple(builder, signature.return_type, places)
 
-    return kind(types.intp, like), generate
+    return types.UniTuple(kind, size)(addresses, like, types.intp, count), generate
 
 
 @intrinsic
