@@ -60,22 +60,36 @@ NOTHING = Keep()
 
 
 class Plan:
-    """What `bind` knows of an operation for given specs and parameters: worked out once, used by every call."""
+    """What `bind` knows of an operation for given specs and parameters: worked out once, used by every call.
 
-    __slots__ = ("differentiable", "prepared", "run", "scratch", "single", "specs", "status", "take",
-                 "take_first")
+    Attributes:
+        single: whether the operation returns a tensor, not a tuple.
+        specs: of the outputs.
+        take: take the arrays for outputs and scratch.
+        take_only: takes the one output, where there is nothing else to take and to check; None otherwise.
+        run: ``run(outs, ins)``; for a view, ``run(array)``.
+        status: makes the error of a status word, or None.
+        differentiable: whether a record may be needed.
+    """
 
-    def __init__(self, primitive: Primitive, inputs: tuple[Spec, ...], params: dict[str, Any]) -> None:
-        result = primitive.infer(*inputs, **params)
+    __slots__ = ("differentiable", "run", "single", "specs", "status", "take", "take_only")
+
+    def __init__(
+        self, primitive: Primitive, inputs: tuple[Spec, ...], params: dict[str, Any], into: Spec | None = None
+    ) -> None:
+        result = primitive.infer(*inputs, **params) if into is None else into
         self.single = isinstance(result, Spec)
         self.specs: tuple[Spec, ...] = (result,) if isinstance(result, Spec) else tuple(result)
-        self.run = primitive.run
-        self.prepared = primitive.prepare(inputs, self.specs, **params) if primitive.prepare else params
+        prepared = primitive.prepare(inputs, self.specs, **params) if primitive.prepare else params
+        if callable(prepared):
+            self.run: Callable[..., Any] = prepared
+        else:
+            self.run = partial(primitive.run, **prepared) if prepared else primitive.run
         scratch = primitive.scratch(inputs, self.specs, **params) if primitive.scratch else ()
-        self.take: tuple[Callable[[], Array], ...] = tuple(spec.empty for spec in self.specs)
-        self.take_first = self.take[0]
-        self.scratch: tuple[Callable[[], Array], ...] = tuple(spec.empty for spec in scratch)
+        self.take: tuple[Callable[[], Array], ...] = tuple(spec.empty for spec in (*self.specs, *scratch))
         self.status = primitive.status
+        only = len(self.take) == 1 and self.status is None and not primitive.view
+        self.take_only = self.take[0] if only else None
         self.differentiable = primitive.differentiable and any(spec.floating for spec in self.specs)
 
 
@@ -112,7 +126,7 @@ class Primitive(Operation):
     twin: Callable[..., Any] | None
     saves: Keep | tuple[Keep, ...]
     cost: Callable[..., Cost]
-    prepare: Callable[..., dict[str, Any]] | None
+    prepare: Callable[..., Any] | None
     scratch: Callable[..., Sequence[Spec]] | None
     status: Callable[..., Exception] | None
 
@@ -145,7 +159,7 @@ def define(
     vjp: Callable[..., Sequence[Any]] | None,
     saves: Keep | tuple[Keep, ...] = NOTHING,
     twin: Callable[..., Any] | None = None,
-    prepare: Callable[..., dict[str, Any]] | None = None,
+    prepare: Callable[..., Any] | None = None,
     scratch: Callable[..., Sequence[Spec]] | None = None,
     status: Callable[..., Exception] | None = None,
     view: bool = False,
@@ -171,7 +185,8 @@ def define(
         twin: the same function composed of other operations: differentiates an operation that has no vjp, and is the
             tests' reference.
         prepare: ``prepare(input specs, output specs, **params)`` returns the keyword arguments for `run` in place of
-            `params`: whatever depends on specs alone. Memoised with `infer`.
+            `params`: whatever depends on specs alone. Memoised with `infer`. Where even that costs too much, it
+            returns the finished function of ``(outs, ins)``.
         scratch: ``scratch(input specs, output specs, **params)`` returns specs of work arrays, handed to `run` after
             the outputs.
         status: ``status(position, ins, **params)`` returns the error for a bad value that the kernel met at `position`.

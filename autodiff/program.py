@@ -243,9 +243,12 @@ class Recorder:
         self.records: list[Record] = []
         self._values: dict[int, tuple[Any, Any]] = {}
 
-    def add(self, record: Record) -> None:
-        """Append a record."""
+    def add(self, record: Record | None, results: Sequence[Any]) -> None:
+        """Append a record, and note that the tensors `results` are its outputs."""
+        assert record is not None
         self.records.append(record)
+        for index, tensor in enumerate(results):
+            self.alias(tensor, (record, index))
 
     def alias(self, tensor: Any, operand: Any) -> None:
         """Note that `tensor` is now the value `operand`. The tensor is kept alive, so that its id stays its own."""

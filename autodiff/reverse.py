@@ -41,7 +41,8 @@ def sweep(
         if type(target.edge) is tuple:
             wanted[target.edge] = None
 
-    def deliver(edge: Any, cotangent: Any, fresh: bool) -> None:
+    def deliver(edge: Any, cotangent: Any, sources: Sequence[Any]) -> None:
+        """Add a cotangent to what has arrived at a record or a leaf; `sources` are those it was made from."""
         if type(edge) is tuple:
             record, index = edge
             slots = pending.get(record)
@@ -51,12 +52,20 @@ def sweep(
             return
         key = id(edge)
         before = arrived.get(key)
+        if before is not None:
+            arrived[key] = ops.add(before, cotangent)
+            owned[key] = True
+            return
         leaves[key] = edge
-        owned[key] = fresh or before is not None
-        arrived[key] = cotangent if before is None else ops.add(before, cotangent)
+        arrived[key] = cotangent
+        fresh = not cotangent.memory.shared
+        for other in sources:
+            if other is cotangent:
+                fresh = False
+        owned[key] = fresh
 
     for output, cotangent in zip(outputs, cotangents, strict=True):
-        deliver(output if output.edge is None else output.edge, cotangent, False)
+        deliver(output if output.edge is None else output.edge, cotangent, (cotangent,))
     tape = reachable(list(pending))
     useful = _leading_to(tape, targets) if targets is not None else None
 
@@ -79,16 +88,12 @@ def sweep(
                         wanted[record, index] = cotangent
             if useful is not None and record not in useful:
                 continue
-            gradients = record.primitive.vjp(record, *slots) if record.primitive.vjp else _through_twin(record, slots)
+            vjp = record.primitive.vjp
+            gradients = vjp(record, *slots) if vjp is not None else _through_twin(record, slots)
             for edge, needed, gradient in zip(record.edges, record.mask, gradients, strict=True):
-                if not needed or gradient is None:
-                    continue
-                if type(edge) is tuple:
-                    deliver(edge, gradient, False)
-                else:
-                    fresh = not gradient.memory.shared and not any(gradient is other for other in slots)
-                    deliver(edge, gradient, fresh and sum(gradient is other for other in gradients) == 1)
-            if not retain_graph and record.saved:
+                if needed and gradient is not None:
+                    deliver(edge, gradient, slots)
+            if record.saved and not retain_graph:
                 record.saved = None
         for key, gradient in arrived.items():
             for hook in leaves[key].hooks or ():

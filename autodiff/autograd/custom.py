@@ -144,10 +144,8 @@ class Function:
             if tracked and output.spec.floating and id(output) not in context._not_differentiable:
                 output.edge = (record, index)
                 output.needs_grad = True
-            if recorder is not None:
-                recorder.alias(output, (record, index))
         if recorder is not None:
-            recorder.add(record)
+            recorder.add(record, outputs)
         return outputs[0] if single else tuple(outputs)
 
 

@@ -5,6 +5,7 @@ The losses that are composed of other operations are in `loss_composed.py`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from autodiff.ops import strided
 from autodiff.ops.broadcast import expand, partial_sums, sum_to
 from autodiff.ops.elementwise import mul, spread, sub
 from autodiff.ops.promotion import is_tensor, promote_float
-from autodiff.ops.reduce import divide_by, divide_walk, number
+from autodiff.ops.reduce import Run, division, number
 from autodiff.ops.structural import dense, ordered
 from autodiff.primitive import ErrorSample, Keep, Sample, define
 from autodiff.spec import Array, Cost, Spec, moved
@@ -94,20 +95,21 @@ def _mse_infer(x: Spec, y: Spec, mean: bool) -> Spec:
 def _mse_prepare(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], mean: bool) -> dict[str, Any]:
     x = inputs[0]
     assert x.order is not None, "mse_loss() makes its operands dense"
-    order = None if x.contiguous else x.order
-    return {"order": order, "count": number(x.size, x.dtype) if mean else None, "walk": divide_walk(1)}
+    return {"order": None if x.contiguous else x.order, "count": number(x.size, x.dtype) if mean else None,
+            "divide": division(outputs[0])}
 
 
-def _mse_run(outs: list[Array], ins: list[Array], order: tuple[int, ...] | None, count: Array | None, walk: Array) -> None:
+def _mse_run(
+    outs: list[Array], ins: list[Array], order: tuple[int, ...] | None, count: Array | None, divide: Run
+) -> None:
     out, partial = outs
     x, y = ins
     if order is not None:
         x, y = x.transpose(order), y.transpose(order)
-    total = out.reshape(1)
-    kernels.reduce.squared_error_partial(partial, x.reshape(-1), y.reshape(-1), 0, 1)
-    kernels.reduce.sum_combine(total, partial, 0, 1)
+    kernels.reduce.squared_error_partial(partial, x.ravel(), y.ravel(), 0, 1)
+    kernels.reduce.sum_combine(out.ravel(), partial, 0, 1)
     if count is not None:
-        divide_by(total, count, walk)
+        divide((out,), (out, count))
 
 
 def _mse_vjp(record: Any, g: Any) -> tuple[Any, ...]:
@@ -132,14 +134,10 @@ mse_loss_p = define(
 )
 
 
-def _mse_grad_prepare(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], scale: float) -> dict[str, Any]:
+def _mse_grad_prepare(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], scale: float) -> Run:
     factor = number(scale, inputs[1].dtype)
-    prepared = strided.prepare((*inputs, Spec.of((), factor.dtype)), outputs, "scaled_difference")
-    return {**prepared, "factor": factor}
-
-
-def _mse_grad_run(outs: list[Array], ins: list[Array], factor: Array, **prepared: Any) -> None:
-    strided.run(outs, [*ins, factor], **prepared)
+    run = strided.prepare((*inputs, Spec.of((), factor.dtype)), outputs, "scaled_difference")
+    return lambda outs, ins: run(outs, (*ins, factor))
 
 
 def _mse_grad_vjp(record: Any, h: Any) -> tuple[Any, ...]:
@@ -153,7 +151,7 @@ def _mse_grad_vjp(record: Any, h: Any) -> tuple[Any, ...]:
 mse_loss_grad_p = define(
     "mse_loss_grad",
     infer=lambda g, x, y, scale: x.like(),
-    run=_mse_grad_run,
+    run=strided.run,
     prepare=_mse_grad_prepare,
     vjp=_mse_grad_vjp,
     saves=Keep(inputs=(0, 1, 2)),

@@ -102,7 +102,7 @@ def _matmul_run(outs: list[Array], ins: list[Array], arguments: tuple[int, ...] 
     if a.size == 0:
         strided.fill_array(out, 0)
         return
-    kernels.matmul.matmul(out.reshape(-1), scratch, strided.first(a), strided.first(b), _NO_BIAS[out.dtype],
+    kernels.matmul.matmul(out.ravel(), scratch, strided.first(a), strided.first(b), _NO_BIAS[out.dtype],
                           *arguments, 0, 1)
 
 
@@ -233,8 +233,8 @@ def _linear_run(outs: list[Array], ins: list[Array], arguments: tuple[int, ...] 
         if len(ins) == 3:
             strided.copy_array(out, ins[2])
         return
-    bias = ins[2].reshape(-1) if len(ins) == 3 else _NO_BIAS[out.dtype]
-    kernels.matmul.matmul(out.reshape(-1), scratch, strided.first(ins[0]), strided.first(ins[1]), bias, *arguments, 0, 1)
+    bias = ins[2].ravel() if len(ins) == 3 else _NO_BIAS[out.dtype]
+    kernels.matmul.matmul(out.ravel(), scratch, strided.first(ins[0]), strided.first(ins[1]), bias, *arguments, 0, 1)
 
 
 def _linear_vjp(record: Any, g: Any) -> tuple[Any, ...]:
@@ -350,7 +350,7 @@ def _linear_grad_run(outs: list[Array], ins: list[Array], calls: tuple[tuple[str
             kernels.reduce.sum_axes(out.reshape(1, -1), sums, g.reshape(arguments), 0, 1)
         else:
             other = weight if gradient == "input" else x
-            kernels.matmul.matmul(out.reshape(-1), scratch, strided.first(g), strided.first(other), _NO_BIAS[g.dtype],
+            kernels.matmul.matmul(out.ravel(), scratch, strided.first(g), strided.first(other), _NO_BIAS[g.dtype],
                                   *arguments, 0, 1)
 
 

@@ -6,7 +6,8 @@ and the strides to go through, with dimensions merged where all operands allow i
 
 from __future__ import annotations
 
-from functools import lru_cache
+from collections.abc import Callable, Sequence
+from functools import lru_cache, partial
 from operator import methodcaller
 from typing import Any
 
@@ -20,26 +21,30 @@ from autodiff.spec import Array, Cost, Shape, Spec, moved
 _Index = tuple[Any, ...] | None
 
 
-def prepare(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], kernel: str = "", **_: Any) -> dict[str, Any]:
-    """Return what `run` needs: the kernel, the walk over output and inputs, and how to take each address."""
+def prepare(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], kernel: str = "", **_: Any) -> Callable[..., None]:
+    """Return the function that runs an element-wise kernel on arrays of these specs."""
     (out,) = outputs
     if out.size == 0:
-        return {"kernel": _nothing, "walk": None, "addresses": None}
+        return _nothing
+    function = getattr(kernels.elementwise, kernel)
     walk = kernels.elementwise.plan(out.shape, out.strides, [(spec.shape, spec.strides) for spec in inputs])
     addresses = tuple(_address(spec) for spec in (out, *inputs))
-    return {"kernel": getattr(kernels.elementwise, kernel), "walk": walk,
-            "addresses": None if all(index is None for index in addresses) else addresses}
+    if any(index is not None for index in addresses):
+        return partial(run, kernel=function, walk=walk, addresses=addresses)
+    # Tiny tensors feel every step of Python: the common arities are written out.
+    if len(inputs) == 1:
+        return lambda outs, ins: function(outs[0].ravel(), ins[0].ravel(), walk, 0, 1)
+    if len(inputs) == 2:
+        return lambda outs, ins: function(outs[0].ravel(), ins[0].ravel(), ins[1].ravel(), walk, 0, 1)
+    return lambda outs, ins: function(outs[0].ravel(), *map(_ravel, ins), walk, 0, 1)
 
 
 def _nothing(*_: Any) -> None:
-    """Stands for the kernel where there are no elements."""
+    """Runs where there are no elements."""
 
 
-def run(outs: list[Array], ins: list[Array], kernel: Any, walk: Array, addresses: tuple[_Index, ...] | None) -> None:
-    """Run an element-wise kernel with what `prepare` worked out."""
-    if addresses is None:
-        kernel(*map(_ravel, outs), *map(_ravel, ins), walk, 0, 1)
-        return
+def run(outs: Sequence[Array], ins: Sequence[Array], kernel: Any, walk: Array, addresses: tuple[_Index, ...]) -> None:
+    """Run an element-wise kernel on operands of which some have gaps or another order in memory."""
     flat = [
         array.ravel() if index is None else array[index] for array, index in zip((*outs, *ins), addresses, strict=True)
     ]
@@ -65,8 +70,8 @@ def _copy_walk(shape: Shape, out: tuple[int, ...], source_shape: Shape, source: 
 
 
 def first(array: Array) -> Array:
-    """Return a one-element, one-dimensional view of the first element of a non-empty array."""
-    return array.reshape(1) if array.ndim == 0 else array[(0,) * (array.ndim - 1) + (slice(0, 1),)]
+    """Return a one-dimensional view that starts at the first element of a non-empty array."""
+    return array.ravel() if array.flags.c_contiguous else array[(0,) * (array.ndim - 1) + (slice(0, 1),)]
 
 
 def copy_array(out: Array, source: Array) -> None:

@@ -5,7 +5,7 @@ Dual pairs stand together: slice and slice_grad, window (a strided view) and win
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from autodiff.ops import strided
 from autodiff.primitive import ErrorSample, Sample, define, no_errors
 from autodiff.spec import Array, Cost, DType, Shape, Spec, contiguous_strides
 
-__all__ = ["alias", "clone", "contiguous", "narrow", "permute", "reshape", "select", "transpose"]
+__all__ = ["alias", "clone", "contiguous", "cast_to", "narrow", "permute", "reshape", "select", "transpose"]
 
 # ---- Copies and casts -------------------------------------------------------------------------------------------------
 
@@ -30,7 +30,7 @@ def _copy_infer(x: Spec, dtype: DType | None, order: tuple[int, ...] | None) -> 
     return Spec.of(x.shape, dtype or x.dtype, x.order if order is None else order)
 
 
-def _copy_prepare(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], **_: Any) -> dict[str, Any]:
+def _copy_prepare(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], **_: Any) -> Callable[..., None]:
     return strided.prepare(inputs, outputs, "copy")
 
 
