@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -91,6 +92,8 @@ def reduction_groups(spec: Spec, dims: tuple[int, ...]) -> Groups | None:
     """Return the sizes (A, K1, B, K2) that a dense tensor has when `dims` are reduced, or None where it takes a copy."""
     if spec.order is None:
         return None
+    if spec.size == 0:
+        return 1, math.prod(spec.shape[axis] for axis in dims), math.prod(reduced_shape(spec.shape, dims, False)), 1
     sizes = [1, 1, 1, 1]
     at = 0
     kept = []
