@@ -40,54 +40,48 @@ def bind(primitive: Primitive, *inputs: Any, **params: Any) -> Any:
     specs = tuple(map(_spec, inputs))
     plan = primitive.plans.get((specs, *params.values()) if params else specs) or make_plan(primitive, specs, params)
     ins = list(map(_array, inputs))
-    if primitive.view:
-        outs = plan.run(ins[0], **plan.prepared)
-        specs_out = tuple(map(spec_of, outs))
-    else:
-        specs_out = plan.specs
-        outs = [plan.take_first()] if plan.single else [take() for take in plan.take]
-        if plan.scratch or plan.status:
-            run_checked(plan, outs, ins, params)
-        else:
-            plan.run(outs, ins, **plan.prepared)
-
-    cls = tensor_class[0]
-    results = []
-    for array, spec in zip(outs, specs_out, strict=False):
-        tensor = _new(cls)
-        tensor.array = array
-        tensor.spec = spec
-        tensor.memory = _new(Memory)
-        results.append(tensor)
-
-    mask = None
     mode = MODE
-    if primitive.view:
-        for tensor in results:
-            share_memory(tensor, inputs[0], mode.grad)
-    if mode.grad and plan.differentiable:
+    if plan.take_only is not None:
+        # By far the most operations: one output, no scratch, no status word.
+        array = plan.take_only()
+        plan.run((array,), ins)
+        specs_out = plan.specs
+        tensor = _new(tensor_class[0])
+        tensor.array = array
+        tensor.spec = specs_out[0]
+        tensor.memory = _new(Memory)
+        results = [tensor]
+    else:
+        if primitive.view:
+            outs = plan.run(ins[0])
+            specs_out = tuple(map(spec_of, outs))
+        else:
+            outs = run_plan(plan, ins, params)
+            specs_out = plan.specs
+        results = [_wrap(array, spec) for array, spec in zip(outs, specs_out, strict=False)]
+        if primitive.view:
+            for tensor in results:
+                share_memory(tensor, inputs[0], mode.grad)
+
+    if plan.differentiable and mode.grad:
         for x in inputs:
             if x.base is not None and x.seen != x.memory.version:
                 refresh(x)
         mask = tuple(map(_needs_grad, inputs))
-        if True not in mask:
-            mask = None
-
-    if mask is not None:
-        record = make_record(primitive, inputs, params, specs, specs_out, mask, results)
-        for index, tensor in enumerate(results):
-            if tensor.spec.floating:
-                tensor.edge = (record, index)
-                tensor.needs_grad = True
-    else:
-        note_cut(primitive, inputs, results)
-        if mode.recorder is None:
+        if True in mask:
+            record = make_record(primitive, inputs, params, specs, specs_out, mask, results)
+            for index, tensor in enumerate(results):
+                if tensor.spec.floating:
+                    tensor.edge = (record, index)
+                    tensor.needs_grad = True
+            if mode.recorder is not None:
+                mode.recorder.add(record, results)
             return results[0] if plan.single else tuple(results)
-        record = make_record(primitive, inputs, params, specs, specs_out, mask, results)
+
+    if mode.origin is None:
+        note_cut(primitive, inputs, results)
     if mode.recorder is not None:
-        mode.recorder.add(record)
-        for index, tensor in enumerate(results):
-            mode.recorder.alias(tensor, (record, index))
+        mode.recorder.add(make_record(primitive, inputs, params, specs, specs_out, None, ()), results)
     return results[0] if plan.single else tuple(results)
 
 
@@ -136,7 +130,7 @@ def bind_into(target: Any, primitive: Primitive, *inputs: Any, **params: Any) ->
     if mask is not None or mode.recorder is not None:
         # Inputs are saved with the version they have before the change.
         record = make_record(primitive, inputs, params, specs, (spec,), mask, ())
-    plan.run([target.array], ins, **plan.prepared)
+    plan.run([target.array], ins)
     target.memory.version += 1
     target.memory.changed = here()
     if mask is not None and record is not None:
@@ -147,8 +141,7 @@ def bind_into(target: Any, primitive: Primitive, *inputs: Any, **params: Any) ->
     elif mode.grad and target.needs_grad:
         rebase(target, None)
     if mode.recorder is not None:
-        mode.recorder.add(record)
-        mode.recorder.alias(target, (record, 0))
+        mode.recorder.add(record, [target])
     return target
 
 
@@ -246,25 +239,33 @@ def make_plan(primitive: Primitive, specs: tuple[Spec, ...], params: dict[str, A
         if result.dtype != into.dtype:
             raise DTypeError(primitive.name + "_", "an in-place operation cannot change the dtype of its tensor",
                              expected=into.dtype.name, got=result.dtype.name, fix="use the out-of-place form")
-        plan.specs = (into,)
-        plan.prepared = primitive.prepare(specs, (into,), **params) if primitive.prepare else params
+        plan = Plan(primitive, specs, params, into)
     if len(primitive.plans) >= _PLAN_LIMIT:
         primitive.plans.clear()
     primitive.plans[key] = plan
     return plan
 
 
-def run_checked(plan: Plan, outs: list[Array], ins: list[Array], params: dict[str, Any]) -> None:
-    """Run a kernel that wants scratch or a status word; raise what the status word reports."""
-    outs += [take() for take in plan.scratch]
+def run_plan(plan: Plan, ins: list[Array], params: dict[str, Any]) -> list[Array]:
+    """Take the arrays an operation wants, run it, and return outputs and scratch; raise what the status word reports."""
+    outs = [take() for take in plan.take]
     if plan.status is None:
-        plan.run(outs, ins, **plan.prepared)
-        return
+        plan.run(outs, ins)
+        return outs
     status = np.full(1, -1)
-    outs.append(status)
-    plan.run(outs, ins, **plan.prepared)
+    plan.run([*outs, status], ins)
     if status[0] >= 0:
         raise plan.status(int(status[0]), ins, **params)
+    return outs
+
+
+def _wrap(array: Array, spec: Spec) -> Any:
+    """Return a tensor on new memory."""
+    tensor = _new(tensor_class[0])
+    tensor.array = array
+    tensor.spec = spec
+    tensor.memory = _new(Memory)
+    return tensor
 
 
 def make_record(
@@ -282,27 +283,36 @@ def make_record(
     record.hooks = None
     record.scope = mode.scope
     record.phase = mode.phase
-    record.edges = record.operands = tuple(
-        [x.edge if x.edge is not None else x if x.needs_grad else None for x in inputs])
+    edges = []
+    for x in inputs:
+        edge = x.edge
+        edges.append(edge if edge is not None else x if x.needs_grad else None)
+    record.edges = record.operands = tuple(edges)
     if mode.recorder is not None:
-        record.operands = tuple([mode.recorder.operand(x) for x in inputs])
+        record.operands = tuple(map(mode.recorder.operand, inputs))
     if mask is None:
         record.mask = (False,) * len(inputs)
         record.keep = NOTHING
         record.saved = ()
     else:
         record.mask = mask
-        record.keep = keep = primitive.keep(mask)
-        saved = [(inputs[i].array, inputs[i].memory, inputs[i].memory.version) for i in keep.inputs]
+        keep = primitive.keeps.get(mask)
+        record.keep = keep = primitive.keep(mask) if keep is None else keep
+        saved = []
+        for i in keep.inputs:
+            x = inputs[i]
+            saved.append((x.array, x.memory, x.memory.version))
         if results:
-            saved += [(results[i].array, results[i].memory, 0) for i in keep.outputs]
+            for i in keep.outputs:
+                x = results[i]
+                saved.append((x.array, x.memory, 0))
         record.saved = tuple(saved)
     if mode.origin is not None:
         record.code = mode.origin.code
         record.offset = mode.origin.offset
         record.scope = mode.scope or mode.origin.scope
         return record
-    frame: FrameType | None = sys._getframe(1)
+    frame: FrameType | None = sys._getframe(2)
     while frame is not None and LIBRARY[frame.f_code.co_filename]:
         frame = frame.f_back
     record.code = None if frame is None else frame.f_code
