@@ -5,7 +5,6 @@ The losses that are composed of other operations are in `loss_composed.py`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -24,7 +23,7 @@ from autodiff.spec import Array, Cost, Spec, moved
 
 __all__ = ["mse_loss"]
 
-# ---- What all losses share --------------------------------------------------------------------------------------------
+# ---- What all losses share -------------------------------------------------------------------------------------------
 
 _REDUCTIONS = ("mean", "sum", "none")
 
@@ -36,8 +35,12 @@ def check_reduction(operation: str, reduction: str, allowed: tuple[str, ...] = _
         ValueRangeError: names them.
     """
     if reduction not in allowed:
-        raise ValueRangeError(operation, "the reduction does not exist",
-                              expected=" or ".join(f"'{name}'" for name in allowed), got=repr(reduction))
+        raise ValueRangeError(
+            operation,
+            "the reduction does not exist",
+            expected=" or ".join(f"'{name}'" for name in allowed),
+            got=repr(reduction),
+        )
 
 
 def pair(operation: str, input: Any, target: Any) -> list[Any]:
@@ -56,18 +59,30 @@ def pair(operation: str, input: Any, target: Any) -> list[Any]:
         return [x, y]
     shape = strided.broadcast(operation, x.spec, y.spec)
     if shape not in (x.spec.shape, y.spec.shape):
-        raise ShapeError(operation, "input and target would both be broadcast, which compares every element with several",
-                         expected=f"one shape; these two would make {shape}", got=f"{x.spec.shape} and {y.spec.shape}",
-                         fix="bring the target to the input's shape: target.reshape(input.shape), or input.squeeze(-1)")
+        raise ShapeError(
+            operation,
+            "input and target would both be broadcast, which compares every element with several",
+            expected=f"one shape; these two would make {shape}",
+            got=f"{x.spec.shape} and {y.spec.shape}",
+            fix="bring the target to the input's shape: target.reshape(input.shape), or input.squeeze(-1)",
+        )
     return [expand(x, shape), expand(y, shape)]
 
 
 def pair_errors(*more: Any) -> list[ErrorSample]:
     """Return the calls ``f(input, target, *more)`` that `pair` and `check_reduction` refuse."""
     x = np.ones((3, 1), np.float32)
-    return [ErrorSample(Sample(x, x[:, 0], *more), ShapeError, r"would both be broadcast.*make \(3, 3\); got \(3, 1\) and \(3,\)"),
-            ErrorSample(Sample(x, np.ones((2, 1), np.float32), *more), ShapeError, r"do not broadcast.*\(3, 1\) and \(2, 1\)"),
-            ErrorSample(Sample(x, x, *more, reduction="average"), ValueRangeError, "expected 'mean' or 'sum' or 'none'.*average")]
+    return [
+        ErrorSample(
+            Sample(x, x[:, 0], *more), ShapeError, r"would both be broadcast.*make \(3, 3\); got \(3, 1\) and \(3,\)"
+        ),
+        ErrorSample(
+            Sample(x, np.ones((2, 1), np.float32), *more), ShapeError, r"do not broadcast.*\(3, 1\) and \(2, 1\)"
+        ),
+        ErrorSample(
+            Sample(x, x, *more, reduction="average"), ValueRangeError, "expected 'mean' or 'sum' or 'none'.*average"
+        ),
+    ]
 
 
 def pair_samples(low: float, high: float, low_y: float, high_y: float, **options: Any) -> list[Sample]:
@@ -85,7 +100,7 @@ def pair_samples(low: float, high: float, low_y: float, high_y: float, **options
     ]
 
 
-# ---- Squared error ----------------------------------------------------------------------------------------------------
+# ---- Squared error ---------------------------------------------------------------------------------------------------
 
 
 def _mse_infer(x: Spec, y: Spec, mean: bool) -> Spec:
@@ -95,8 +110,11 @@ def _mse_infer(x: Spec, y: Spec, mean: bool) -> Spec:
 def _mse_prepare(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], mean: bool) -> dict[str, Any]:
     x = inputs[0]
     assert x.order is not None, "mse_loss() makes its operands dense"
-    return {"order": None if x.contiguous else x.order, "count": number(x.size, x.dtype) if mean else None,
-            "divide": division(outputs[0])}
+    return {
+        "order": None if x.contiguous else x.order,
+        "count": number(x.size, x.dtype) if mean else None,
+        "divide": division(outputs[0]),
+    }
 
 
 def _mse_run(
@@ -115,8 +133,10 @@ def _mse_run(
 def _mse_vjp(record: Any, g: Any) -> tuple[Any, ...]:
     x, y = record.input(0), record.input(1)
     scale = 2.0 / max(x.spec.size, 1) if record.params["mean"] else 2.0
-    return (bind(mse_loss_grad_p, g, x, y, scale=scale) if record.mask[0] else None,
-            bind(mse_loss_grad_p, g, y, x, scale=scale) if record.mask[1] else None)
+    return (
+        bind(mse_loss_grad_p, g, x, y, scale=scale) if record.mask[0] else None,
+        bind(mse_loss_grad_p, g, y, x, scale=scale) if record.mask[1] else None,
+    )
 
 
 mse_loss_p = define(
@@ -157,8 +177,10 @@ mse_loss_grad_p = define(
     saves=Keep(inputs=(0, 1, 2)),
     twin=lambda g, x, y, scale: mul(mul(g, sub(x, y)), scale),
     cost=strided.cost(3),
-    samples=lambda: [Sample(spread(1, 2, 1).reshape(()), spread(-1, 1, 3, 4), spread(-1, 1, 3, 4)[::-1], scale=0.5),
-                     Sample(spread(1, 2, 3), spread(-1, 1, 3), spread(-1, 1, 6)[::2], scale=2.0)],
+    samples=lambda: [
+        Sample(spread(1, 2, 1).reshape(()), spread(-1, 1, 3, 4), spread(-1, 1, 3, 4)[::-1], scale=0.5),
+        Sample(spread(1, 2, 3), spread(-1, 1, 3), spread(-1, 1, 6)[::2], scale=2.0),
+    ],
     errors=lambda: [],
 )
 

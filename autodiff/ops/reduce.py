@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-import autodiff_kernels as kernels
 from autodiff.bind import TensorT, bind
 from autodiff.errors import DTypeError, ShapeError
+from autodiff.ops import strided
 from autodiff.ops.broadcast import (
     Groups,
     expand,
@@ -28,35 +28,35 @@ from autodiff.spec import Array, Cost, DType, Spec, moved
 __all__ = ["mean"]
 
 
+Run = Callable[..., None]
+
+
 def number(value: float, dtype: DType) -> Array:
-    """Return a one-element array: how a kernel is handed a number of its own dtype."""
-    return np.full(1, value, dtype)
+    """Return an array without dimensions: how a kernel is handed a number of its own dtype."""
+    return np.full((), value, dtype)
 
 
-def divide_walk(size: int) -> Array:
-    """Return the walk of `divide_by` over `size` elements."""
-    walk: Array = kernels.elementwise.plan((size,), (1,), [((size,), (1,)), ((), ())])
-    return walk
+def division(out: Spec) -> Run:
+    """Return the function that divides an array by a number in place: ``divide((out,), (out, number))``."""
+    return strided.prepare((out, Spec.of((), out.dtype)), (out,), "divide")
 
 
-def divide_by(out: Array, divisor: Array, walk: Array) -> None:
-    """Divide a C-contiguous array by a number in place."""
-    flat = out.reshape(-1)
-    kernels.elementwise.divide(flat, flat, divisor, walk, 0, 1)
+# ---- mean ------------------------------------------------------------------------------------------------------------
 
 
-# ---- mean -------------------------------------------------------------------------------------------------------------
-
-
-def _mean_prepare(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], dims: tuple[int, ...], keepdim: bool) -> dict[str, Any]:
+def _mean_prepare(
+    inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], dims: tuple[int, ...], keepdim: bool
+) -> dict[str, Any]:
     (x,), (out,) = inputs, outputs
     count = number(x.size // out.size if out.size else 1, x.dtype)
-    return {**reduction_prepare(inputs, outputs, dims), "count": count, "walk": divide_walk(out.size)}
+    return {**reduction_prepare(inputs, outputs, dims), "count": count, "divide": division(out)}
 
 
-def _mean_run(outs: list[Array], ins: list[Array], order: tuple[int, ...], groups: Groups, count: Array, walk: Array) -> None:
+def _mean_run(
+    outs: list[Array], ins: list[Array], order: tuple[int, ...], groups: Groups, count: Array, divide: Run
+) -> None:
     sum_run(outs, ins, order, groups)
-    divide_by(outs[0], count, walk)
+    divide(outs[:1], (outs[0], count))
 
 
 def _mean_vjp(record: Any, g: Any) -> tuple[Any]:
@@ -69,9 +69,19 @@ def _mean_vjp(record: Any, g: Any) -> tuple[Any]:
 def _mean_samples() -> list[Sample]:
     x = spread(-1, 2, 2, 3, 4)
     image = spread(-1, 2, 2, 2, 4, 3).transpose(0, 3, 1, 2)
-    return [Sample(x), Sample(x, 1), Sample(x, (0, -1), keepdim=True), Sample(x, (), keepdim=True), Sample(image, (0, 2, 3)),
-            Sample(image, dim=2), Sample(spread(-1, 2, 1).reshape(())), Sample(x[:, ::-2].T, 1), Sample(x[:0], 1),
-            Sample(x[:0], 0, gradient=False), Sample(spread(-1, 2, 5, 3, dtype=np.float64), 0)]
+    return [
+        Sample(x),
+        Sample(x, 1),
+        Sample(x, (0, -1), keepdim=True),
+        Sample(x, (), keepdim=True),
+        Sample(image, (0, 2, 3)),
+        Sample(image, dim=2),
+        Sample(spread(-1, 2, 1).reshape(())),
+        Sample(x[:, ::-2].T, 1),
+        Sample(x[:0], 1),
+        Sample(x[:0], 0, gradient=False),
+        Sample(spread(-1, 2, 5, 3, dtype=np.float64), 0),
+    ]
 
 
 mean_p = define(
@@ -83,13 +93,17 @@ mean_p = define(
     vjp=_mean_vjp,
     cost=lambda inputs, outputs, **_: Cost(inputs[0].size + outputs[0].size, moved(*inputs, *outputs)),
     samples=_mean_samples,
-    errors=lambda: [ErrorSample(Sample(np.arange(3)), DTypeError, r"\[mean\] integers have no mean.*int64.*float"),
-                    *dimension_errors()],
+    errors=lambda: [
+        ErrorSample(Sample(np.arange(3)), DTypeError, r"\[mean\] integers have no mean.*int64.*float"),
+        *dimension_errors(),
+    ],
     call=lambda *arguments, **keywords: mean(*arguments, **keywords),
 )
 
 
-def mean(input: TensorT, dim: int | Sequence[int] | None = None, keepdim: bool = False, *, dtype: Any = None) -> TensorT:
+def mean(
+    input: TensorT, dim: int | Sequence[int] | None = None, keepdim: bool = False, *, dtype: Any = None
+) -> TensorT:
     """Return the mean over dimensions: the sum divided by the number of elements.
 
     Args:
@@ -109,8 +123,13 @@ def mean(input: TensorT, dim: int | Sequence[int] | None = None, keepdim: bool =
     x = with_dtype(input, dtype)
     spec: Spec = x.spec  # type: ignore[attr-defined]
     if not spec.floating:
-        raise DTypeError("mean", "integers have no mean of their own dtype", expected="float32 or float64",
-                         got=spec.dtype.name, fix="convert with x.float(), or pass dtype=")
+        raise DTypeError(
+            "mean",
+            "integers have no mean of their own dtype",
+            expected="float32 or float64",
+            got=spec.dtype.name,
+            fix="convert with x.float(), or pass dtype=",
+        )
     dims = axes("mean", dim, spec.ndim)
     result: TensorT = bind(mean_p, reducible(x, dims), dims=dims, keepdim=bool(keepdim))
     return result
@@ -124,5 +143,9 @@ def with_dtype(x: TensorT, dtype: Any) -> TensorT:
 def dimension_errors(*more: Any) -> list[ErrorSample]:
     """Return calls with dimensions that do not exist, for a reduction ``f(x, dim)`` that takes several dimensions."""
     x = np.ones((2, 3), np.float32)
-    return [ErrorSample(Sample(x, 2, *more), ShapeError, "the dimension does not exist; expected a dimension from -2 to 1; got 2"),
-            ErrorSample(Sample(x, (0, -2), *more), ShapeError, "a dimension stands twice")]
+    return [
+        ErrorSample(
+            Sample(x, 2, *more), ShapeError, "the dimension does not exist; expected a dimension from -2 to 1; got 2"
+        ),
+        ErrorSample(Sample(x, (0, -2), *more), ShapeError, "a dimension stands twice"),
+    ]
