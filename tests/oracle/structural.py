@@ -215,6 +215,14 @@ def flip(input: Any, *dims: Any) -> Array:
     return np.flip(array(input), varargs(dims))
 
 
+def fliplr(input: Any) -> Array:
+    return np.fliplr(array(input))
+
+
+def flipud(input: Any) -> Array:
+    return np.flipud(array(input))
+
+
 def roll(input: Any, shifts: Any, dims: Any = None) -> Array:
     return np.roll(array(input), shifts, axis=dims)
 
@@ -226,6 +234,23 @@ def diagonal(input: Any, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Array
 def diag(input: Any, diagonal: int = 0) -> Array:
     """The matrix with a vector on its diagonal, or the diagonal of a matrix."""
     return np.diag(array(input), diagonal).copy()
+
+
+def diag_embed(input: Any, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Array:
+    x = array(input)
+    n = x.shape[-1] + abs(offset)
+    out = np.zeros((*x.shape[:-1], n, n), x.dtype)
+    for i in range(x.shape[-1]):
+        out[..., i + max(-offset, 0), i + max(offset, 0)] = x[..., i]
+    return np.moveaxis(out, (-2, -1), (dim1, dim2))
+
+
+def diagflat(input: Any, offset: int = 0) -> Array:
+    return np.diagflat(array(input), offset)
+
+
+def trace(input: Any) -> Array:
+    return np.asarray(np.trace(array(input)))
 
 
 def tril(input: Any, diagonal: int = 0) -> Array:
