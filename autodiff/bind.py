@@ -145,6 +145,22 @@ def bind_into(target: Any, primitive: Primitive, *inputs: Any, **params: Any) ->
     return target
 
 
+def bind_update(primitive: Primitive, written: Sequence[Any], read: Sequence[Any], **params: Any) -> None:
+    """Run an operation that overwrites the tensors `written`, from them and the tensors `read`: an optimizer's step.
+
+    No gradient flows through it; it raises the versions of what it writes, and is recorded as one operation.
+    """
+    primitive.run([t.array for t in written], [x.array for x in read], **params)
+    line = here()
+    for tensor in written:
+        tensor.memory.version += 1
+        tensor.memory.changed = line
+    if MODE.recorder is not None:
+        inputs = (*written, *read)
+        record = make_record(primitive, inputs, params, tuple(map(_spec, inputs)), tuple(map(_spec, written)), None, ())
+        MODE.recorder.add(record, written)
+
+
 def share_memory(view: Any, source: Any, tracked: bool) -> None:
     """Put `view` on the memory of `source`; a tracked one has a base, the tensor whose history covers both."""
     view.memory = source.memory

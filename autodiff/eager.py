@@ -9,6 +9,7 @@ import numpy as np
 
 from autodiff import ops, reverse
 from autodiff.bind import Cut
+from autodiff.conversion import Conversions
 from autodiff.errors import DTypeError, GradientError, ShapeError
 from autodiff.methods import Methods
 from autodiff.mode import MODE
@@ -21,7 +22,7 @@ FLOAT32 = np.dtype(np.float32)
 SUPPORTED = tuple(np.dtype(name) for name in ("float32", "float64", "int64", "int32", "int16", "int8", "uint8", "bool"))
 
 
-class Tensor(Methods):
+class Tensor(Methods, Conversions):
     """An array of numbers that takes part in automatic differentiation.
 
     Make one with `autodiff.tensor`, `autodiff.zeros` and the like. ``Tensor(data)`` copies `data` into float32;
@@ -64,6 +65,7 @@ class Tensor(Methods):
     name: str | None = None
     hooks: Any = None
     accumulate_hooks: Any = None
+    place: Any = None  # the array and its address, once an optimizer has asked
 
     # NumPy leaves operators with a tensor on the right to the tensor, and its ufuncs refuse tensors.
     __array_ufunc__ = None
@@ -314,9 +316,6 @@ class Tensor(Methods):
     def __contains__(self, value: Any) -> bool:
         return bool((self.array == (value.array if isinstance(value, Tensor) else value)).any())
 
-    def __hash__(self) -> int:
-        return id(self)
-
     def __repr__(self) -> str:
         return text_of(self)
 
@@ -341,7 +340,7 @@ class Tensor(Methods):
         return _rebuild, (type(self), self.array, self.needs_grad, self.name)
 
 
-_OWN = {"array", "spec", "memory", "grad", "hooks", "accumulate_hooks", "base", "seen", "edge"}
+_OWN = {"array", "spec", "memory", "grad", "hooks", "accumulate_hooks", "base", "seen", "edge", "place"}
 
 
 def _rebuild(cls: type[Tensor], array: Array, needs_grad: bool, name: str | None) -> Tensor:

@@ -144,7 +144,11 @@ def test_value(operation: Operation, number: int, sample: Sample) -> None:
             np.testing.assert_array_equal(result.array, second.array)
 
 
-@pytest.mark.parametrize(("operation", "number", "sample"), SAMPLES, ids=SAMPLE_IDS)
+# Gradient operations are called by vjps, which lay out what they pass; users call only these.
+PUBLIC = [(o, i, s) for o, i, s in SAMPLES if o.name in oracle.FUNCTIONS]
+
+
+@pytest.mark.parametrize(("operation", "number", "sample"), PUBLIC, ids=[f"{o.name}-{i}" for o, i, _ in PUBLIC])
 def test_strided_inputs(operation: Operation, number: int, sample: Sample) -> None:
     """Inputs with gaps in memory give the same values."""
 
@@ -155,8 +159,6 @@ def test_strided_inputs(operation: Operation, number: int, sample: Sample) -> No
         view[...] = x
         return ad.from_numpy(view)
 
-    if operation.name in {"window", "place"}:
-        pytest.skip("reads dense memory")
     for dense, strided in zip(call(operation, sample, lambda x: ad.tensor(np.asarray(x))), call(operation, sample, spaced), strict=True):
         if isinstance(dense, ad.Tensor):
             np.testing.assert_allclose(strided.detach().numpy(), dense.detach().numpy(), rtol=1e-5, atol=1e-6)
@@ -184,7 +186,7 @@ def _leaves(operation: Operation, sample: Sample) -> tuple[list[ad.Tensor], Any]
 
 def _project(results: list[ad.Tensor], rng: np.random.Generator) -> ad.Tensor:
     """Return a random combination of all elements of all results."""
-    total = ad.zeros((), dtype=ad.float64)
+    total = ad.zeros((), dtype=np.float64)
     for result in results:
         weights = ad.tensor(rng.standard_normal(result.shape))
         total = total + (result * weights).sum()
@@ -214,7 +216,7 @@ def test_derivatives(operation: Operation, number: int, sample: Sample) -> None:
 
     def slope(values: list[ad.Tensor], create_graph: bool) -> ad.Tensor:
         found = ad.autograd.grad(first(values), values, create_graph=create_graph, materialize_grads=True)
-        total = ad.zeros((), dtype=ad.float64)
+        total = ad.zeros((), dtype=np.float64)
         for gradient, direction in zip(found, directions, strict=True):
             assert gradient.dtype == np.float64
             total = total + (gradient * ad.tensor(direction)).sum()

@@ -1,0 +1,241 @@
+"""Optimizer steps as operations: all parameters of one dtype, with their states, in one pass of one kernel.
+
+Written in place, never differentiated. Every other number an update needs (bias corrections, decayed rates) is derived
+from its settings and the step count inside the kernel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import autodiff_kernels as kernels
+import numpy as np
+
+from autodiff.bind import bind_update
+from autodiff.errors import ShapeError
+from autodiff.ops.elementwise import spread
+from autodiff.ops.structural import clone, ordered, zeros_like_p
+from autodiff.bind import bind
+from autodiff.primitive import Primitive, Sample, define, no_errors
+from autodiff.spec import Array, Cost, Spec, moved
+
+__all__ = ["adadelta_step", "adagrad_step", "adam_step", "rmsprop_step", "rprop_step", "sgd_step"]
+
+
+def _address(tensor: Any) -> int:
+    """Return where a tensor's array begins, remembered with the tensor: the lookup costs as much as a small kernel."""
+    place = tensor.place
+    if place is None or place[0] is not tensor.array:
+        tensor.place = place = (tensor.array, tensor.array.__array_interface__["data"][0])
+    return int(place[1])
+
+
+def step(primitive: Primitive, params: Sequence[Any], states: Sequence[Sequence[Any]], grads: Sequence[Any], **settings: Any) -> None:
+    """Update parameters of one dtype in place.
+
+    Args:
+        primitive: the optimizer's operation.
+        params: parameters.
+        states: for each state of the optimizer one tensor a parameter, of its shape; may be empty where unused.
+        grads: gradients, in the parameters' order.
+        settings: the kernel's numbers.
+
+    Raises:
+        ShapeError: if a parameter has gaps in memory or a gradient another shape.
+    """
+    columns = [params, *states]
+    rows = []
+    for i, p in enumerate(params):
+        grad = grads[i]
+        if grad.spec is not p.spec:
+            grad = _fitting(p, grad)
+        addresses = [_address(column[i]) if column else 0 for column in columns]
+        rows.append([*addresses, grad.array.__array_interface__["data"][0], p.spec.size])
+        if grad is not grads[i]:
+            grads = [*grads[:i], grad, *grads[i + 1:]]  # keeps the copy alive until the kernel has run
+    written = [t for column in columns for t in column]
+    bind_update(primitive, written, grads, table=np.array(rows, np.int64), **settings)
+
+
+def _fitting(p: Any, grad: Any) -> Any:
+    """Return a gradient laid out as its parameter."""
+    if p.spec.order is None:
+        raise ShapeError("step", "a parameter has gaps in memory", got=repr(p.spec), fix="make it from x.contiguous()")
+    if grad.spec.shape != p.spec.shape or grad.spec.dtype != p.spec.dtype:
+        raise ShapeError("step", "a gradient does not fit its parameter", expected=repr(p.spec), got=repr(grad.spec))
+    return ordered(grad, p.spec.order)
+
+
+def _kernel(name: str, outs: list[Array], ins: list[Array], table: Array, **settings: Any) -> None:
+    getattr(kernels.update, name)(table, ins[0].reshape(-1)[:0], *settings.values(), 0, 1)
+
+
+def _infer(*specs: Spec, **_: Any) -> tuple[Spec, ...]:
+    return specs
+
+
+def _cost(flops: int) -> Callable[..., Cost]:
+    """Return the cost of an update with so many operations an element."""
+
+    def count(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], **_: Any) -> Cost:
+        grads = inputs[len(outputs):]
+        return Cost(flops * sum(spec.size for spec in grads), moved(*inputs, *outputs))
+
+    return count
+
+
+def _path(take: Callable[..., None], states: int, param: Any, grads: Sequence[Any], **settings: Any) -> tuple[Any, ...]:
+    """Return the values that a parameter has after each of the steps along `grads`."""
+    p = clone(param.detach())
+    slots = [[bind(zeros_like_p, p)] for _ in range(states)]
+    path = []
+    for number, grad in enumerate(grads, 1):
+        take([p], *slots, [grad.detach()], step_count=number, **settings)
+        path.append(clone(p))
+    return tuple(path)
+
+
+def _samples(*options: dict[str, Any]) -> list[Sample]:
+    grads = [spread(-1, 1, 3, 7) * (-0.7) ** i for i in range(4)]
+    image = spread(-1, 1, 2, 3, 3, 2).transpose(0, 3, 1, 2)
+    samples = [Sample(spread(-2, 2, 3, 7), grads, gradient=False, tolerance=1e-4, **option) for option in options]
+    return [*samples, Sample(image, [image * 0.5, image[:, ::-1]], gradient=False, tolerance=1e-4),
+            Sample(spread(-1, 1, 40, dtype=np.float64), [spread(-1, 1, 40, dtype=np.float64)] * 3, gradient=False)]
+
+
+def _define(name: str, call: Callable[..., Any], flops: int, *options: dict[str, Any]) -> Primitive:
+    return define(name, infer=_infer, run=partial(_kernel, name), vjp=None, cost=_cost(flops), call=call,
+                  samples=lambda: _samples(*options), errors=no_errors)
+
+
+# The settings below stand in the order of the kernels' arguments, defaults as in `autodiff.optim`.
+
+
+def sgd_step(params: Any, velocities: Any, grads: Any, *, lr: float = 1e-3, momentum: float = 0, dampening: float = 0,
+             weight_decay: float = 0, nesterov: bool = False, maximize: bool = False, step_count: int = 1) -> None:
+    """Take a step of stochastic gradient descent, all tensors in place; see `autodiff.optim.SGD`.
+
+    Args:
+        params: parameters of one dtype.
+        velocities: one a parameter; empty without momentum.
+        grads: gradients.
+        lr, momentum, dampening, weight_decay, nesterov, maximize: as in `autodiff.optim.SGD`.
+        step_count: number of this step, from 1.
+    """
+    step(sgd_p, params, [velocities if momentum else ()], grads, lr=float(lr), momentum=float(momentum),
+         dampening=float(dampening), weight_decay=float(weight_decay), nesterov=nesterov, maximize=maximize, step=step_count)
+
+
+def adam_step(params: Any, means: Any, squares: Any, largest: Any, grads: Any, *, lr: float = 1e-3,
+              betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8, weight_decay: float = 0, decoupled: bool = False,
+              amsgrad: bool = False, maximize: bool = False, step_count: int = 1) -> None:
+    """Take a step of Adam or (`decoupled`) AdamW, all tensors in place; see `autodiff.optim.Adam`.
+
+    Args:
+        params: parameters of one dtype.
+        means, squares: running averages of the gradients and their squares, one a parameter.
+        largest: largest `squares` so far; empty without `amsgrad`.
+        grads: gradients.
+        lr, betas, eps, weight_decay, decoupled, amsgrad, maximize: as in `autodiff.optim.Adam`.
+        step_count: number of this step, from 1.
+    """
+    step(adam_p, params, [means, squares, largest if amsgrad else ()], grads, lr=float(lr), beta1=float(betas[0]),
+         beta2=float(betas[1]), eps=float(eps), weight_decay=float(weight_decay), decoupled=decoupled, amsgrad=amsgrad,
+         maximize=maximize, step=step_count)
+
+
+def adagrad_step(params: Any, sums: Any, grads: Any, *, lr: float = 1e-2, lr_decay: float = 0, eps: float = 1e-10,
+                 weight_decay: float = 0, maximize: bool = False, step_count: int = 1) -> None:
+    """Take a step of Adagrad, all tensors in place; see `autodiff.optim.Adagrad`.
+
+    Args:
+        params: parameters of one dtype.
+        sums: sums of squared gradients, one a parameter.
+        grads: gradients.
+        lr, lr_decay, eps, weight_decay, maximize: as in `autodiff.optim.Adagrad`.
+        step_count: number of this step, from 1.
+    """
+    step(adagrad_p, params, [sums], grads, lr=float(lr), lr_decay=float(lr_decay), eps=float(eps),
+         weight_decay=float(weight_decay), maximize=maximize, step=step_count)
+
+
+def rmsprop_step(params: Any, squares: Any, buffers: Any, averages: Any, grads: Any, *, lr: float = 1e-2, alpha: float = 0.99,
+                 eps: float = 1e-8, weight_decay: float = 0, momentum: float = 0, centered: bool = False,
+                 maximize: bool = False, step_count: int = 1) -> None:
+    """Take a step of RMSprop, all tensors in place; see `autodiff.optim.RMSprop`.
+
+    Args:
+        params: parameters of one dtype.
+        squares: running averages of the squared gradients, one a parameter.
+        buffers: momentum; empty without.
+        averages: running averages of the gradients; empty unless `centered`.
+        grads: gradients.
+        lr, alpha, eps, weight_decay, momentum, centered, maximize: as in `autodiff.optim.RMSprop`.
+        step_count: number of this step; it has no influence.
+    """
+    step(rmsprop_p, params, [squares, buffers if momentum else (), averages if centered else ()], grads, lr=float(lr),
+         alpha=float(alpha), eps=float(eps), weight_decay=float(weight_decay), momentum=float(momentum), centered=centered,
+         maximize=maximize)
+
+
+def adadelta_step(params: Any, squares: Any, changes: Any, grads: Any, *, lr: float = 1.0, rho: float = 0.9, eps: float = 1e-6,
+                  weight_decay: float = 0, maximize: bool = False, step_count: int = 1) -> None:
+    """Take a step of Adadelta, all tensors in place; see `autodiff.optim.Adadelta`.
+
+    Args:
+        params: parameters of one dtype.
+        squares, changes: running averages of the squared gradients and the squared changes, one a parameter.
+        grads: gradients.
+        lr, rho, eps, weight_decay, maximize: as in `autodiff.optim.Adadelta`.
+        step_count: number of this step; it has no influence.
+    """
+    step(adadelta_p, params, [squares, changes], grads, lr=float(lr), rho=float(rho), eps=float(eps),
+         weight_decay=float(weight_decay), maximize=maximize)
+
+
+def rprop_step(params: Any, previous: Any, sizes: Any, grads: Any, *, etas: tuple[float, float] = (0.5, 1.2),
+               step_sizes: tuple[float, float] = (1e-6, 50), maximize: bool = False, step_count: int = 1) -> None:
+    """Take a step of Rprop, all tensors in place; see `autodiff.optim.Rprop`.
+
+    Args:
+        params: parameters of one dtype.
+        previous: gradients of the step before, one a parameter.
+        sizes: step sizes, one a parameter.
+        grads: gradients.
+        etas, step_sizes, maximize: as in `autodiff.optim.Rprop`.
+        step_count: number of this step; it has no influence.
+    """
+    step(rprop_p, params, [previous, sizes], grads, shrink=float(etas[0]), grow=float(etas[1]), smallest=float(step_sizes[0]),
+         largest=float(step_sizes[1]), maximize=maximize)
+
+
+def _adagrad_path(param: Any, grads: Any, initial_accumulator_value: float = 0, **settings: Any) -> tuple[Any, ...]:
+    def take(params: Any, sums: Any, gradients: Any, step_count: int, **numbers: Any) -> None:
+        if step_count == 1:
+            sums[0].array[...] = initial_accumulator_value
+        adagrad_step(params, sums, gradients, step_count=step_count, **numbers)
+
+    return _path(take, 1, param, grads, **settings)
+
+
+def _rprop_path(param: Any, grads: Any, lr: float = 1e-2, **settings: Any) -> tuple[Any, ...]:
+    def take(params: Any, previous: Any, sizes: Any, gradients: Any, step_count: int, **numbers: Any) -> None:
+        if step_count == 1:
+            sizes[0].array[...] = lr
+        rprop_step(params, previous, sizes, gradients, step_count=step_count, **numbers)
+
+    return _path(take, 2, param, grads, **settings)
+
+
+sgd_p = _define("sgd", partial(_path, sgd_step, 1), 5, {}, {"lr": 0.1, "momentum": 0.9, "weight_decay": 0.1},
+                {"momentum": 0.9, "dampening": 0.5, "maximize": True}, {"lr": 0.1, "momentum": 0.8, "nesterov": True})
+adam_p = _define("adam", partial(_path, adam_step, 3), 15, {}, {"lr": 0.1, "betas": (0.8, 0.95), "weight_decay": 0.1},
+                 {"lr": 0.1, "amsgrad": True}, {"maximize": True})
+adagrad_p = _define("adagrad", _adagrad_path, 8, {}, {"lr": 0.1, "lr_decay": 0.2, "weight_decay": 0.1},
+                    {"initial_accumulator_value": 0.3, "maximize": True})
+rmsprop_p = _define("rmsprop", partial(_path, rmsprop_step, 3), 12, {}, {"lr": 0.1, "alpha": 0.9, "weight_decay": 0.1},
+                    {"momentum": 0.9}, {"centered": True, "momentum": 0.5}, {"maximize": True})
+adadelta_p = _define("adadelta", partial(_path, adadelta_step, 2), 14, {}, {"lr": 0.5, "rho": 0.8, "weight_decay": 0.1}, {"maximize": True})
+rprop_p = _define("rprop", _rprop_path, 6, {}, {"lr": 0.1, "etas": (0.4, 1.3), "step_sizes": (1e-3, 0.2)}, {"maximize": True})

@@ -1,0 +1,256 @@
+"""Optimizers that scale each weight's step by the history of its gradients."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from autodiff import ops
+from autodiff.eager import Tensor
+from autodiff.optim.optimizer import Optimizer, check_settings
+
+_INFINITY = float("inf")
+
+
+class Adam(Optimizer):
+    r"""Adam: running averages of gradients and of their squares, both corrected for their start at zero.
+
+    .. math::
+        m \leftarrow \beta_1 m + (1 - \beta_1) g, \quad v \leftarrow \beta_2 v + (1 - \beta_2) g^2, \quad
+        w \leftarrow w - \eta \frac{m / (1 - \beta_1^t)}{\sqrt{v / (1 - \beta_2^t)} + \epsilon}
+
+    Args:
+        params: parameters or groups.
+        lr: learning rate, eta.
+        betas: decay of the two averages.
+        eps: added outside the root.
+        weight_decay: times the weights, added to the gradient (L2); see `AdamW` for the other form.
+        amsgrad: use the largest v so far.
+        maximize: go up instead of down.
+        foreach, capturable, differentiable, fused: PyTorch's choices of an implementation; there is only one here.
+
+    Raises:
+        ValueRangeError: for a setting outside its range.
+
+    Source: Kingma & Ba, "Adam: a method for stochastic optimization", ICLR 2015, algorithm 1; Reddi et al., "On the
+    convergence of Adam and beyond", ICLR 2018, algorithm 2 (`amsgrad`).
+
+    State of a parameter: ``exp_avg``, ``exp_avg_sq`` and, with `amsgrad`, ``max_exp_avg_sq``, of its shape.
+
+    >>> import autodiff as ad
+    >>> w = ad.tensor([1.0], requires_grad=True)
+    >>> optimizer = ad.optim.Adam([w], lr=0.1)
+    >>> (w * 3).sum().backward()
+    >>> optimizer.step()
+    >>> w.detach()
+    tensor([0.9000])
+    """
+
+    slots = ("exp_avg", "exp_avg_sq")
+    decoupled = False
+
+    def __init__(self, params: Any, lr: float = 1e-3, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8,
+                 weight_decay: float = 0, amsgrad: bool = False, *, foreach: bool | None = None, maximize: bool = False,
+                 capturable: bool = False, differentiable: bool = False, fused: bool | None = None) -> None:
+        check_settings(type(self).__name__, lr=(lr, 0, _INFINITY), eps=(eps, 0, _INFINITY), beta1=(betas[0], 0, 1), beta2=(betas[1], 0, 1),
+                       weight_decay=(weight_decay, 0, _INFINITY))
+        super().__init__(params, {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "amsgrad": amsgrad,
+                                  "maximize": maximize})
+
+    def initialise(self, p: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
+        """Start both averages, and the largest where it is wanted, at zero."""
+        super().initialise(p, state, group)
+        if group["amsgrad"]:
+            state["max_exp_avg_sq"] = state["exp_avg_sq"].clone()
+
+    def update(self, params: list[Tensor], grads: list[Tensor], states: list[dict[str, Any]], step: int, group: dict[str, Any]) -> None:
+        """Take the step."""
+        largest = [state["max_exp_avg_sq"] for state in states] if group["amsgrad"] else []
+        ops.adam_step(params, [state["exp_avg"] for state in states], [state["exp_avg_sq"] for state in states], largest, grads,
+                      lr=group["lr"], betas=group["betas"], eps=group["eps"], weight_decay=group["weight_decay"],
+                      decoupled=self.decoupled, amsgrad=group["amsgrad"], maximize=group["maximize"], step_count=step)
+
+
+class AdamW(Adam):
+    r"""Adam with decoupled weight decay: :math:`w \leftarrow (1 - \eta \lambda) w` before Adam's step.
+
+    Args:
+        params: parameters or groups.
+        lr: learning rate, eta.
+        betas: decay of the two averages.
+        eps: added outside the root.
+        weight_decay: lambda.
+        amsgrad: use the largest v so far.
+        maximize: go up instead of down.
+        foreach, capturable, differentiable, fused: PyTorch's choices of an implementation; there is only one here.
+
+    Raises:
+        ValueRangeError: for a setting outside its range.
+
+    Source: Loshchilov & Hutter, "Decoupled weight decay regularization", ICLR 2019, algorithm 2. As in PyTorch the decay
+    is multiplied by the learning rate.
+
+    >>> import autodiff as ad
+    >>> w = ad.tensor([1.0], requires_grad=True)
+    >>> optimizer = ad.optim.AdamW([w], lr=0.1, weight_decay=0.5)
+    >>> (w * 0).sum().backward()
+    >>> optimizer.step()
+    >>> w.detach()
+    tensor([0.9500])
+    """
+
+    decoupled = True
+
+    def __init__(self, params: Any, lr: float = 1e-3, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8,
+                 weight_decay: float = 1e-2, amsgrad: bool = False, *, maximize: bool = False, foreach: bool | None = None,
+                 capturable: bool = False, differentiable: bool = False, fused: bool | None = None) -> None:
+        super().__init__(params, lr, betas, eps, weight_decay, amsgrad, maximize=maximize)
+
+
+class Adagrad(Optimizer):
+    r"""Adagrad: :math:`s \leftarrow s + g^2, \quad w \leftarrow w - \frac{\eta}{1 + (t - 1) d} \frac{g}{\sqrt{s} + \epsilon}`.
+
+    Args:
+        params: parameters or groups.
+        lr: learning rate, eta.
+        lr_decay: d.
+        weight_decay: times the weights, added to the gradient.
+        initial_accumulator_value: of s.
+        eps: added outside the root.
+        maximize: go up instead of down.
+        foreach, differentiable, fused: PyTorch's choices of an implementation; there is only one here.
+
+    Raises:
+        ValueRangeError: for a setting outside its range.
+
+    Source: Duchi et al., "Adaptive subgradient methods", JMLR 2011.
+
+    State of a parameter: ``sum``, of its shape.
+
+    >>> import autodiff as ad
+    >>> w = ad.tensor([1.0], requires_grad=True)
+    >>> optimizer = ad.optim.Adagrad([w], lr=0.1)
+    >>> (w * 3).sum().backward()
+    >>> optimizer.step()
+    >>> w.detach()
+    tensor([0.9000])
+    """
+
+    slots = ("sum",)
+
+    def __init__(self, params: Any, lr: float = 1e-2, lr_decay: float = 0, weight_decay: float = 0,
+                 initial_accumulator_value: float = 0, eps: float = 1e-10, foreach: bool | None = None, *, maximize: bool = False,
+                 differentiable: bool = False, fused: bool | None = None) -> None:
+        check_settings("Adagrad", lr=(lr, 0, _INFINITY), lr_decay=(lr_decay, 0, _INFINITY), eps=(eps, 0, _INFINITY),
+                       weight_decay=(weight_decay, 0, _INFINITY),
+                       initial_accumulator_value=(initial_accumulator_value, 0, _INFINITY))
+        super().__init__(params, {"lr": lr, "lr_decay": lr_decay, "weight_decay": weight_decay, "eps": eps,
+                                  "initial_accumulator_value": initial_accumulator_value, "maximize": maximize})
+
+    def initialise(self, p: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
+        """Start the sum at its initial value."""
+        super().initialise(p, state, group)
+        state["sum"].fill_(group["initial_accumulator_value"])
+
+    def update(self, params: list[Tensor], grads: list[Tensor], states: list[dict[str, Any]], step: int, group: dict[str, Any]) -> None:
+        """Take the step."""
+        ops.adagrad_step(params, [state["sum"] for state in states], grads, lr=group["lr"], lr_decay=group["lr_decay"],
+                         eps=group["eps"], weight_decay=group["weight_decay"], maximize=group["maximize"], step_count=step)
+
+
+class RMSprop(Optimizer):
+    r"""RMSprop: :math:`v \leftarrow \alpha v + (1 - \alpha) g^2, \quad w \leftarrow w - \eta \frac{g}{\sqrt{v} + \epsilon}`.
+
+    Args:
+        params: parameters or groups.
+        lr: learning rate, eta.
+        alpha: decay of the average.
+        eps: added outside the root (TensorFlow and Keras: inside).
+        weight_decay: times the weights, added to the gradient.
+        momentum: of the step.
+        centered: subtract the squared running average of the gradient under the root.
+        maximize: go up instead of down.
+        foreach, capturable, differentiable: PyTorch's choices of an implementation; there is only one here.
+
+    Raises:
+        ValueRangeError: for a setting outside its range.
+
+    Source: Tieleman & Hinton, "Neural networks for machine learning", lecture 6.5, 2012; centred: Graves, "Generating
+    sequences with recurrent neural networks", 2013.
+
+    State of a parameter: ``square_avg``, ``momentum_buffer`` with momentum, ``grad_avg`` when centred, of its shape.
+
+    >>> import autodiff as ad
+    >>> w = ad.tensor([1.0], requires_grad=True)
+    >>> optimizer = ad.optim.RMSprop([w], lr=0.1, alpha=0.0)
+    >>> (w * 3).sum().backward()
+    >>> optimizer.step()
+    >>> w.detach()
+    tensor([0.9000])
+    """
+
+    def __init__(self, params: Any, lr: float = 1e-2, alpha: float = 0.99, eps: float = 1e-8, weight_decay: float = 0,
+                 momentum: float = 0, centered: bool = False, capturable: bool = False, foreach: bool | None = None,
+                 maximize: bool = False, differentiable: bool = False) -> None:
+        check_settings("RMSprop", lr=(lr, 0, _INFINITY), alpha=(alpha, 0, _INFINITY), eps=(eps, 0, _INFINITY),
+                       weight_decay=(weight_decay, 0, _INFINITY), momentum=(momentum, 0, _INFINITY))
+        super().__init__(params, {"lr": lr, "alpha": alpha, "eps": eps, "weight_decay": weight_decay, "momentum": momentum,
+                                  "centered": centered, "maximize": maximize})
+
+    def initialise(self, p: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
+        """Take memory for the averages that the settings use."""
+        self.slots = ("square_avg", *(("momentum_buffer",) if group["momentum"] else ()), *(("grad_avg",) if group["centered"] else ()))
+        super().initialise(p, state, group)
+
+    def update(self, params: list[Tensor], grads: list[Tensor], states: list[dict[str, Any]], step: int, group: dict[str, Any]) -> None:
+        """Take the step."""
+        buffers = [state["momentum_buffer"] for state in states] if group["momentum"] else []
+        averages = [state["grad_avg"] for state in states] if group["centered"] else []
+        ops.rmsprop_step(params, [state["square_avg"] for state in states], buffers, averages, grads, lr=group["lr"],
+                         alpha=group["alpha"], eps=group["eps"], weight_decay=group["weight_decay"], momentum=group["momentum"],
+                         centered=group["centered"], maximize=group["maximize"], step_count=step)
+
+
+class Adadelta(Optimizer):
+    r"""Adadelta: steps in the units of the weights, from running averages of squared gradients and squared steps.
+
+    .. math::
+        v \leftarrow \rho v + (1 - \rho) g^2, \quad \Delta = \frac{\sqrt{d + \epsilon}}{\sqrt{v + \epsilon}} g, \quad
+        d \leftarrow \rho d + (1 - \rho) \Delta^2, \quad w \leftarrow w - \eta \Delta
+
+    Args:
+        params: parameters or groups.
+        lr: learning rate, eta; 1 in the paper.
+        rho: decay of both averages.
+        eps: added inside both roots.
+        weight_decay: times the weights, added to the gradient.
+        maximize: go up instead of down.
+        foreach, capturable, differentiable: PyTorch's choices of an implementation; there is only one here.
+
+    Raises:
+        ValueRangeError: for a setting outside its range.
+
+    Source: Zeiler, "ADADELTA: an adaptive learning rate method", 2012, algorithm 1.
+
+    State of a parameter: ``square_avg``, ``acc_delta``, of its shape.
+
+    >>> import autodiff as ad
+    >>> w = ad.tensor([1.0], requires_grad=True)
+    >>> optimizer = ad.optim.Adadelta([w])
+    >>> (w * 3).sum().backward()
+    >>> optimizer.step()
+    >>> w.item() < 1
+    True
+    """
+
+    slots = ("square_avg", "acc_delta")
+
+    def __init__(self, params: Any, lr: float = 1.0, rho: float = 0.9, eps: float = 1e-6, weight_decay: float = 0,
+                 foreach: bool | None = None, *, capturable: bool = False, maximize: bool = False, differentiable: bool = False) -> None:
+        check_settings("Adadelta", lr=(lr, 0, _INFINITY), rho=(rho, 0, 1), eps=(eps, 0, _INFINITY), weight_decay=(weight_decay, 0, _INFINITY))
+        super().__init__(params, {"lr": lr, "rho": rho, "eps": eps, "weight_decay": weight_decay, "maximize": maximize})
+
+    def update(self, params: list[Tensor], grads: list[Tensor], states: list[dict[str, Any]], step: int, group: dict[str, Any]) -> None:
+        """Take the step."""
+        ops.adadelta_step(params, [state["square_avg"] for state in states], [state["acc_delta"] for state in states], grads,
+                          lr=group["lr"], rho=group["rho"], eps=group["eps"], weight_decay=group["weight_decay"],
+                          maximize=group["maximize"], step_count=step)
