@@ -311,3 +311,29 @@ def normal_density(x: float) -> float:
     """e**(-x**2 / 2) / sqrt(2 pi)."""
     T = type(x)
     return T(0.3989422804014327) * exp(T(-0.5) * x * x)
+
+
+# ---- sine and cosine of a part of a full turn ------------------------------------------------------------------------
+
+# sin(2 pi u) / u and (cos(2 pi u) - 1) / u**2 as polynomials in u**2, for |u| <= 1 / 8
+TURN_SINE_SINGLE = (6.283185286744677, -41.34166133019403, 81.59232759799318, -75.3922530485636)
+TURN_SINE_DOUBLE = (6.283185307179586, -41.341702240399634, 81.60524927594383, -76.70585970311114, 42.05868487436223,
+                    -15.093795786981927, 3.780686468297796)
+TURN_COSINE_SINGLE = (-19.739208704488295, 64.93932528800629, -85.44321899583873, 59.21927167401446)
+TURN_COSINE_DOUBLE = (-19.739208802178716, 64.93939402266805, -85.45681720655051, 60.244641332230216,
+                      -26.426251092163145, 7.9030951036731905, -1.696832564782603)
+
+
+@njit(error_model="numpy", forceinline=True)
+def turn(u: float) -> tuple[float, float]:
+    """cos(2 pi u) and sin(2 pi u) for 0 <= u <= 1."""
+    T = type(u)
+    quarter = rint(T(4) * u)
+    f = u - T(0.25) * quarter
+    z = f * f
+    sine = f * polynomial(z, TURN_SINE_SINGLE, TURN_SINE_DOUBLE)
+    cosine = fma(z, polynomial(z, TURN_COSINE_SINGLE, TURN_COSINE_DOUBLE), T(1))
+    across = quarter == T(1) or quarter == T(3)
+    x, y = (sine if across else cosine), (cosine if across else sine)
+    x = -x if quarter == T(1) or quarter == T(2) else x
+    return x, -y if quarter == T(2) or quarter == T(3) else y

@@ -60,12 +60,13 @@ def forward(typing_context: Any, address: Any, offset: Any) -> Any:
 
 @intrinsic(prefer_literal=True)
 def stack(typing_context: Any, like: Any, count: Any) -> Any:
-    """stack(like, count): pointer to `count` (a literal) elements of `like`'s dtype in the caller's stack frame."""
-    kind, size = types.CPointer(like.dtype), count.literal_value
+    """stack(like, count): pointer to `count` (a literal) elements, of the dtype of an array or number, on the stack."""
+    dtype, size = getattr(like, "dtype", like), count.literal_value
+    kind = types.CPointer(dtype)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         with builder.goto_entry_block():
-            place = builder.alloca(ir.ArrayType(context.get_data_type(like.dtype), size))
+            place = builder.alloca(ir.ArrayType(context.get_data_type(dtype), size))
             place.align = 64
         return builder.bitcast(place, context.get_value_type(kind))
 

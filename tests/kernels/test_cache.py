@@ -1,0 +1,130 @@
+"""The cache folder: what names it, that a second process finds the kernels, and that users' functions keep theirs."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import numba
+import pytest
+
+import autodiff_kernels
+from autodiff_kernels import cache
+
+
+def run(folder: Path, code: str, **environment: str) -> str:
+    path = os.pathsep.join(sys.path)
+    variables = {**os.environ, "AUTODIFF_CACHE_DIR": str(folder), "PYTHONPATH": path, **environment}
+    done = subprocess.run([sys.executable, "-c", code], env=variables, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+USE_KERNELS = """
+import numpy as np
+import autodiff_kernels as kernels
+x = np.ones(3, np.float32)
+walk = kernels.elementwise.plan((3,), (1,), [((3,), (1,))])
+kernels.elementwise.tanh(x, x, walk, 0, 1)
+kernels.random.uniform(x, 0, 0, 0, 1)
+kernels.update.sgd(np.array([[x.ctypes.data, 0, x.ctypes.data, 3]]), x, 0.1, 0.0, 0.0, 0.0, False, False, 1, 0, 1)
+used = (kernels.elementwise.tanh, kernels.random.uniform, kernels.update.sgd)
+print(*(sum(f.stats.cache_hits.values()) for f in used), *(sum(f.stats.cache_misses.values()) for f in used))
+"""
+
+
+def test_a_second_process_compiles_nothing(tmp_path: Path) -> None:
+    assert run(tmp_path, USE_KERNELS).split() == ["0", "0", "0", "1", "1", "1"]
+    assert run(tmp_path, USE_KERNELS).split() == ["1", "1", "1", "0", "0", "0"]
+    (folder,) = (tmp_path / "autodiff").iterdir()
+    assert (folder / "generated" / "elementwise_tanh.py").read_text().startswith('"""The element-wise kernel')
+    assert not list(folder.rglob("*.tmp"))
+
+
+def test_users_functions_keep_their_folder(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import numba\n"
+        + USE_KERNELS
+        + "@numba.njit(cache=True)\ndef mine(x):\n    return x + 1\n\nmine(1)\nprint(mine.stats.cache_path)\n"
+        + "print(numba.config.CACHE_DIR)\n"
+    )
+    runner = f"import runpy; runpy.run_path({str(script)!r})"
+    assert Path(run(tmp_path / "ours", runner).splitlines()[1]) == tmp_path / "__pycache__"
+    *_, path, setting = run(tmp_path / "ours", runner, NUMBA_CACHE_DIR=str(tmp_path / "theirs")).splitlines()
+    assert path.startswith(str(tmp_path / "theirs"))
+    assert setting == str(tmp_path / "theirs")
+
+
+def test_importing_the_package_loads_no_numba(tmp_path: Path) -> None:
+    assert run(tmp_path, "import sys, autodiff_kernels; print('numba' in sys.modules)").strip() == "False"
+
+
+def test_a_folder_that_cannot_be_made_is_replaced_by_a_temporary_one(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    code = "from autodiff_kernels import cache; print(cache.folder())" + USE_KERNELS + "print(cache.folder().exists())"
+    folder, _, exists = run(tmp_path / "file", code).splitlines()
+    assert exists == "True"
+    assert not folder.startswith(str(tmp_path))
+    assert not Path(folder).exists()
+
+
+def test_the_name_depends_on_sources_versions_and_cpu(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    names = [cache._version()]
+    for setting in ("CPU_NAME", "CPU_FEATURES"):
+        with monkeypatch.context() as patch:
+            patch.setattr(numba.config, setting, "generic")
+            names.append(cache._version())
+    with monkeypatch.context() as patch:
+        patch.setattr(numba, "__version__", "0.0")
+        names.append(cache._version())
+    (tmp_path / "cache.py").write_text("")
+    with monkeypatch.context() as patch:
+        patch.setattr(cache, "__file__", str(tmp_path / "cache.py"))
+        names.append(cache._version())
+        (tmp_path / "cache.py").write_text("# changed")
+        names.append(cache._version())
+    assert len(set(names)) == len(names)
+    assert cache._version() == names[0]
+
+
+def test_base_folders(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("AUTODIFF_CACHE_DIR", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    assert cache.folder.__wrapped__().parent == tmp_path / "xdg" / "autodiff"
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path / "home"))
+    assert cache.folder.__wrapped__().parent == tmp_path / "home" / ".cache" / "autodiff"
+
+
+def test_threads_import_one_after_the_other() -> None:
+    before, found, failures = numba.config.CACHE_DIR, [], []
+
+    def work() -> None:
+        try:
+            for _ in range(50):
+                with cache.importing():
+                    found.append(numba.config.CACHE_DIR)
+                getattr(autodiff_kernels.elementwise, "negative")  # noqa: B009
+        except Exception as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failures
+    assert set(found) == {str(cache.folder())}
+    assert before == numba.config.CACHE_DIR
+
+
+def test_unknown_families_are_attribute_errors() -> None:
+    package: Any = autodiff_kernels
+    with pytest.raises(AttributeError, match="no family 'elementwize'"):
+        package.elementwize  # noqa: B018
