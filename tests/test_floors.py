@@ -23,11 +23,11 @@ SOURCES = {"autodiff": ROOT / "autodiff", "autodiff_kernels": ROOT / "kernels" /
 FLOOR_OF_NAME = {
     name: floor
     for floor, names in {
-        1: "errors config spec random source mode",
+        1: "errors config spec random source mode dtypes devices cuda backends",
         2: "primitive program bind",
         3: "ops",
         4: "reverse",
-        5: "eager creation functional methods indexing representation",
+        5: "eager creation functional methods conversion indexing representation",
         6: "autograd compiler viz cost memory recording",
         7: "nn optim utils linalg fft special serialization distributions",
         8: "train datasets landscape distributed",
