@@ -1,31 +1,39 @@
-"""Reductions: one number from many along some dimensions, and the running sums and products along one."""
+"""Means, products and truth: one number from many over some dimensions; sums are in `broadcast.py`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+import autodiff_kernels as kernels
 from autodiff.bind import TensorT, bind
 from autodiff.errors import DTypeError, ShapeError
 from autodiff.ops import strided
 from autodiff.ops.broadcast import (
     Groups,
     expand,
+    in_groups,
     reduced_shape,
     reducible,
     reduction_prepare,
+    sum,
     sum_infer,
     sum_run,
     sum_scratch,
 )
+from autodiff.ops.choice import where
+from autodiff.ops.comparison import isnan, logical_not, ne
 from autodiff.ops.elementwise import div, spread
-from autodiff.ops.structural import axes, cast_to, reshape
-from autodiff.primitive import ErrorSample, Sample, define
+from autodiff.ops.promotion import INT64
+from autodiff.ops.scan import cumprod_grad_p
+from autodiff.ops.structural import axes, axis_index, cast_to, contiguous, reshape, slice_grad_p
+from autodiff.primitive import ErrorSample, Keep, Primitive, Sample, composed, define
 from autodiff.spec import Array, Cost, DType, Spec, moved
 
-__all__ = ["mean"]
+__all__ = ["all", "any", "count_nonzero", "mean", "nanmean", "nansum", "prod"]
 
 
 Run = Callable[..., None]
@@ -122,17 +130,26 @@ def mean(
     """
     x = with_dtype(input, dtype)
     spec: Spec = x.spec  # type: ignore[attr-defined]
-    if not spec.floating:
-        raise DTypeError(
-            "mean",
-            "integers have no mean of their own dtype",
-            expected="float32 or float64",
-            got=spec.dtype.name,
-            fix="convert with x.float(), or pass dtype=",
-        )
+    require_float("mean", x)
     dims = axes("mean", dim, spec.ndim)
     result: TensorT = bind(mean_p, reducible(x, dims), dims=dims, keepdim=bool(keepdim))
     return result
+
+
+def require_float(operation: str, x: Any) -> None:
+    """Raise unless `x` holds floats.
+
+    Raises:
+        DTypeError: names the dtype.
+    """
+    if not x.spec.floating:
+        raise DTypeError(
+            operation,
+            "integers have no mean of their own dtype",
+            expected="float32 or float64",
+            got=x.spec.dtype.name,
+            fix="convert with x.float(), or pass dtype=",
+        )
 
 
 def with_dtype(x: TensorT, dtype: Any) -> TensorT:
@@ -149,3 +166,261 @@ def dimension_errors(*more: Any) -> list[ErrorSample]:
         ),
         ErrorSample(Sample(x, (0, -2), *more), ShapeError, "a dimension stands twice"),
     ]
+
+
+# ---- prod ------------------------------------------------------------------------------------------------------------
+
+
+def _axes_run(kernel: str, outs: list[Array], ins: list[Array], order: tuple[int, ...], groups: Groups) -> None:
+    getattr(kernels.reduce, kernel)(outs[0].reshape(groups[0], groups[2]), in_groups(ins[0], order, groups), 0, 1)
+
+
+def _prod_vjp(record: Any, g: Any) -> tuple[Any]:
+    """A product is the last of the running products, whose gradient needs no division and is exact at zeros."""
+    shape, dims = record.inputs[0].shape, record.params["dims"]
+    if not dims:
+        return (g,)
+    (dim,) = dims
+    if record.inputs[0].size == 0:
+        return (expand(reshape(g, reduced_shape(shape, dims, True)), shape),)
+    last = tuple(n - 1 if axis == dim else (0, n, 1) for axis, n in enumerate(shape))
+    g = bind(slice_grad_p, reshape(g, reduced_shape(shape, dims, False)), index=last, shape=shape)
+    return (bind(cumprod_grad_p, g, contiguous(record.input(0)), dim=dim),)
+
+
+def _prod_samples() -> list[Sample]:
+    x = spread(-2, 2, 2, 3, 4)
+    zeros = np.where(np.arange(12).reshape(3, 4) % 5 == 0, 0, spread(1, 2, 3, 4)).astype(np.float32)
+    return [
+        Sample(x),
+        Sample(x, 1),
+        Sample(x, -1, keepdim=True),
+        Sample(spread(-2, 2, 2, 2, 4, 3).transpose(0, 3, 1, 2), 2),
+        Sample(zeros, 0),
+        Sample(zeros),
+        Sample(np.zeros((2, 3), np.float32), 1),
+        Sample(spread(-2, 2, 1).reshape(())),
+        Sample(x[:0], 0),
+        Sample(x[:0], 1),
+        Sample(np.arange(1, 7).reshape(2, 3), 1),
+        Sample(spread(-2, 2, 5, 3, dtype=np.float64), 0),
+    ]
+
+
+prod_p = define(
+    "prod",
+    infer=sum_infer,
+    run=partial(_axes_run, "prod_axes"),
+    prepare=reduction_prepare,
+    vjp=_prod_vjp,
+    saves=Keep(inputs=(0,)),
+    cost=lambda inputs, outputs, **_: Cost(inputs[0].size, moved(*inputs, *outputs)),
+    samples=_prod_samples,
+    errors=lambda: dimension_errors()[:1],
+    call=lambda *arguments, **keywords: prod(*arguments, **keywords),
+)
+
+
+def prod(input: TensorT, dim: int | None = None, keepdim: bool = False, *, dtype: Any = None) -> TensorT:
+    """Return the product of all elements, or of those along a dimension. The gradient is exact where elements are 0.
+
+    Args:
+        input: any shape and dtype; integers and bools are multiplied in int64.
+        dim: dimension; all by default.
+        keepdim: keep the reduced dimension with size 1.
+        dtype: convert `input` first.
+
+    Raises:
+        ShapeError: if the dimension does not exist.
+
+    >>> import autodiff as ad
+    >>> ad.prod(ad.tensor([[1.0, 2.0], [3.0, 4.0]]), 1)
+    tensor([ 2., 12.])
+    """
+    x: Any = with_dtype(input, INT64 if dtype is None and not input.spec.floating else dtype)  # type: ignore[attr-defined]
+    ndim = x.spec.ndim
+    if dim is None:
+        result = bind(prod_p, reshape(x, -1), dims=(0,), keepdim=False)
+        return reshape(result, (1,) * ndim) if keepdim else result  # type: ignore[no-any-return]
+    axis = axis_index("prod", dim, ndim)
+    dims = (axis,) if ndim else ()
+    return bind(prod_p, reducible(x, dims), dims=dims, keepdim=bool(keepdim))  # type: ignore[no-any-return]
+
+
+# ---- all, any --------------------------------------------------------------------------------------------------------
+
+
+def _truth_samples() -> list[Sample]:
+    x = np.arange(24).reshape(2, 3, 4) % 5 != 0
+    return [
+        Sample(x),
+        Sample(x, 1),
+        Sample(x, (0, 2), True),
+        Sample(x, -1),
+        Sample(np.zeros((2, 3), np.float32), 0),
+        Sample(np.array([0.0, np.nan, 2.0])),
+        Sample(np.arange(3), 0, keepdim=True),
+        Sample(x[:, ::-2].T, 0),
+        Sample(x[:0], 0),
+        Sample(x[:0], 1),
+        Sample(np.array(True)),
+    ]
+
+
+def _truth(name: str, kernel: str, call: Callable[..., Any]) -> Primitive:
+    return define(
+        name,
+        infer=lambda x, dims, keepdim: Spec.of(reduced_shape(x.shape, dims, keepdim), np.bool_),
+        run=partial(_axes_run, kernel),
+        prepare=reduction_prepare,
+        vjp=None,
+        cost=lambda inputs, outputs, **_: Cost(inputs[0].size, moved(*inputs, *outputs)),
+        samples=_truth_samples,
+        errors=dimension_errors,
+        call=call,
+    )
+
+
+all_p = _truth("all", "all_axes", lambda *arguments, **keywords: all(*arguments, **keywords))
+any_p = _truth("any", "any_axes", lambda *arguments, **keywords: any(*arguments, **keywords))
+
+
+def all(input: TensorT, dim: int | Sequence[int] | None = None, keepdim: bool = False) -> TensorT:
+    """Return whether all elements are nonzero, over dimensions. NaN is not zero.
+
+    Args:
+        input: any shape and dtype.
+        dim: dimension or dimensions; all by default.
+        keepdim: keep the reduced dimensions with size 1.
+
+    Returns:
+        bool.
+
+    Raises:
+        ShapeError: if a dimension does not exist.
+
+    >>> import autodiff as ad
+    >>> ad.all(ad.tensor([[True, False], [True, True]]), 1)
+    tensor([False, True])
+    """
+    return _truth_of(all_p, input, dim, keepdim)  # type: ignore[no-any-return]
+
+
+def any(input: TensorT, dim: int | Sequence[int] | None = None, keepdim: bool = False) -> TensorT:
+    """Return whether some element is nonzero, over dimensions. NaN is not zero.
+
+    Args:
+        input: any shape and dtype.
+        dim: dimension or dimensions; all by default.
+        keepdim: keep the reduced dimensions with size 1.
+
+    Returns:
+        bool.
+
+    Raises:
+        ShapeError: if a dimension does not exist.
+
+    >>> import autodiff as ad
+    >>> ad.any(ad.tensor([[0, 0], [0, 2]]), 1)
+    tensor([False, True])
+    """
+    return _truth_of(any_p, input, dim, keepdim)  # type: ignore[no-any-return]
+
+
+def _truth_of(primitive: Primitive, x: Any, dim: Any, keepdim: bool) -> Any:
+    dims = axes(primitive.name, dim, x.spec.ndim)
+    return bind(primitive, reducible(x, dims), dims=dims, keepdim=bool(keepdim))
+
+
+# ---- Counts and sums that leave elements out -------------------------------------------------------------------------
+
+
+def _with_nans() -> list[Sample]:
+    x = np.where(np.arange(12).reshape(3, 4) % 5 == 0, np.nan, spread(-2, 2, 3, 4)).astype(np.float32)
+    return [
+        Sample(x),
+        Sample(x, 0),
+        Sample(x, (0, 1), keepdim=True),
+        Sample(x[:, 1:].astype(np.float64), -1),
+        Sample(x[:0], 1),
+    ]
+
+
+@composed(
+    samples=lambda: [
+        Sample(np.arange(6).reshape(2, 3) % 3),
+        Sample(spread(0, 1, 2, 3) > 0.5, 1),
+        Sample(np.zeros((2, 3), np.float32), (0, 1)),
+    ],
+    errors=dimension_errors,
+)
+def count_nonzero(input: TensorT, dim: int | Sequence[int] | None = None) -> TensorT:
+    """Return the number of elements that are not 0, over dimensions.
+
+    Args:
+        input: any shape and dtype.
+        dim: dimension or dimensions; all by default.
+
+    Returns:
+        int64.
+
+    Raises:
+        ShapeError: if a dimension does not exist.
+
+    >>> import autodiff as ad
+    >>> ad.count_nonzero(ad.tensor([[0, 1], [2, 3]]), 0)
+    tensor([1, 2])
+    """
+    return sum(ne(input, 0), dim)
+
+
+@composed(samples=lambda: [*_with_nans(), Sample(np.arange(4))], errors=dimension_errors)
+def nansum(
+    input: TensorT, dim: int | Sequence[int] | None = None, keepdim: bool = False, *, dtype: Any = None
+) -> TensorT:
+    """Return the sum over dimensions, NaN counting as 0.
+
+    Args:
+        input: any shape and dtype.
+        dim: dimension or dimensions; all by default.
+        keepdim: keep the reduced dimensions with size 1.
+        dtype: convert `input` first.
+
+    Raises:
+        ShapeError: if a dimension does not exist.
+
+    >>> import autodiff as ad
+    >>> ad.nansum(ad.tensor([1.0, float("nan"), 2.0]))
+    tensor(3.)
+    """
+    x = with_dtype(input, dtype)
+    return sum(where(isnan(x), 0, x) if x.spec.floating else x, dim, keepdim)  # type: ignore[attr-defined]
+
+
+@composed(
+    samples=lambda: [Sample(*s.arguments, **s.keywords) for s in _with_nans()],
+    errors=lambda: [*dimension_errors(), ErrorSample(Sample(np.arange(3)), DTypeError, "integers have no mean.*int64")],
+)
+def nanmean(
+    input: TensorT, dim: int | Sequence[int] | None = None, keepdim: bool = False, *, dtype: Any = None
+) -> TensorT:
+    """Return the mean over dimensions of the elements that are not NaN; NaN where there are none.
+
+    Args:
+        input: any shape; floats.
+        dim: dimension or dimensions; all by default.
+        keepdim: keep the reduced dimensions with size 1.
+        dtype: convert `input` first.
+
+    Raises:
+        DTypeError: for integers and bools, unless `dtype` is a float type.
+        ShapeError: if a dimension does not exist.
+
+    >>> import autodiff as ad
+    >>> ad.nanmean(ad.tensor([1.0, float("nan"), 2.0]))
+    tensor(1.5000)
+    """
+    x = with_dtype(input, dtype)
+    require_float("nanmean", x)
+    present: Any = logical_not(isnan(x))
+    return div(nansum(x, dim, keepdim), sum(present, dim, keepdim))
