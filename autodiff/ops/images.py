@@ -8,6 +8,8 @@ import numpy as np
 
 from autodiff.bind import TensorT
 from autodiff.errors import DTypeError, ShapeError, ValueRangeError
+from autodiff.ops.host import from_array
+from autodiff.ops.matmul import matmul
 from autodiff.ops.structural import ordered, reshape
 from autodiff.spec import Array, Shape, Spec
 
@@ -95,3 +97,9 @@ def from_image(out: TensorT, x: Any, rank: int) -> TensorT:
         return out
     shape: Shape = out.spec.shape  # type: ignore[attr-defined]
     return reshape(out, (*(shape[:1] if x.spec.ndim == rank + 2 else ()), shape[1], *shape[4 - rank:]))
+
+
+def separable(x: Any, rows: Array, columns: Array) -> Any:
+    """Return ``rows @ x @ columns.T`` for (N, C, H, W), rows (P, H) and columns (Q, W): any separable linear map."""
+    left, right = (from_array(np.ascontiguousarray(m, x.spec.dtype)) for m in (rows, columns.T))
+    return matmul(left, matmul(x, right))

@@ -392,7 +392,7 @@ def _group_norm_samples() -> list[Sample]:
     image = spread(-2, 3, 2, 3, 3, 6).transpose(0, 3, 1, 2)
     return [Sample(x, 2), Sample(x, 2, weight, bias), Sample(x, 1, weight), Sample(x, 4, weight, bias, 0.1),
             Sample(image, 3), Sample(spread(-2, 3, 3, 6), 3, bias=spread(-1, 1, 6)), Sample(spread(-2, 3, 2, 4, 5), 2),
-            Sample(x.astype(np.float64), 2)]
+            Sample(x[:0], 2, weight, bias), Sample(x.astype(np.float64), 2)]
 
 
 def _group_norm_errors() -> list[ErrorSample]:
