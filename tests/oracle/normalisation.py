@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -95,7 +96,7 @@ def rms_norm(input: Any, normalized_shape: Any, weight: Any = None, eps: float |
 def group_norm(input: Any, num_groups: int, weight: Any = None, bias: Any = None, eps: float = 1e-05) -> Array:
     """Over the channels of a group and the spatial dimensions: Wu and He 2018."""
     x = array(input)
-    grouped = x.reshape(x.shape[0], num_groups, -1)
+    grouped = x.reshape(x.shape[0], num_groups, math.prod(x.shape[1:]) // num_groups)
     return _affine(_standardise(grouped, (2,), eps).reshape(x.shape), weight, bias, _channels(x))
 
 

@@ -24,7 +24,7 @@ def _max_of_positions(x: Array, positions: list[list[list[int]]]) -> tuple[Array
     lead = x.shape[:-rank]
     out = np.zeros(lead + tuple(len(windows) for windows in positions), x.dtype)
     places = np.zeros(out.shape, np.int64)
-    flat = x.reshape(lead + (-1,))
+    flat = x.reshape((*lead, math.prod(plane)))
     for place in np.ndindex(*[len(windows) for windows in positions]):
         grid = np.meshgrid(*[windows[i] for windows, i in zip(positions, place, strict=True)], indexing="ij")
         window = np.ravel_multi_index(tuple(axis.ravel() for axis in grid), plane)
