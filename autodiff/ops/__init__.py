@@ -1,6 +1,7 @@
 """Every operation, once: shape rule, kernel call, gradient, what backward keeps, cost, samples."""
 
 from autodiff.ops.activation import *  # noqa: F403
+from autodiff.ops.adaptive import *  # noqa: F403
 from autodiff.ops.batchnorm import *  # noqa: F403
 from autodiff.ops.broadcast import *  # noqa: F403
 from autodiff.ops.choice import *  # noqa: F403
@@ -17,9 +18,13 @@ from autodiff.ops.loss import *  # noqa: F403
 from autodiff.ops.loss_classes import *  # noqa: F403
 from autodiff.ops.matmul import *  # noqa: F403
 from autodiff.ops.normalization import *  # noqa: F403
+from autodiff.ops.patches import *  # noqa: F403
+from autodiff.ops.pooling import *  # noqa: F403
 from autodiff.ops.random import *  # noqa: F403
 from autodiff.ops.rearranging import *  # noqa: F403
 from autodiff.ops.reduce import *  # noqa: F403
+from autodiff.ops.rescaling import *  # noqa: F403
+from autodiff.ops.resize import *  # noqa: F403
 from autodiff.ops.scan import *  # noqa: F403
 from autodiff.ops.shaping import *  # noqa: F403
 from autodiff.ops.softmax import *  # noqa: F403
