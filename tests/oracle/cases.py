@@ -128,7 +128,7 @@ case("glu", normal(2, 4))
 case("glu", normal(4, 3), 0)
 
 # Reductions.
-for name in ["sum", "nansum", "mean", "prod", "amax", "amin", "all", "any", "logsumexp", "var", "std"]:
+for name in ["sum", "nansum", "mean", "nanmean", "prod", "amax", "amin", "all", "any", "logsumexp", "var", "std"]:
     for dims in (0, -1, (0, 2)):
         if name == "prod" and dims == (0, 2):
             continue

@@ -39,6 +39,11 @@ def mean(input: Any, dim: Any = None, keepdim: bool = False) -> Array:
 
 
 @ieee
+def nanmean(input: Any, dim: Any = None, keepdim: bool = False) -> Array:
+    return nansum(input, dim, keepdim) / sum(~np.isnan(real(input)), dim, keepdim)
+
+
+@ieee
 def prod(input: Any, dim: Any = None, keepdim: bool = False) -> Array:
     x = _summable(input)
     return np.prod(x, axis=axes(dim, x.ndim), keepdims=keepdim)
