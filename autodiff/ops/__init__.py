@@ -14,11 +14,13 @@ from autodiff.ops.functions import *  # noqa: F403
 from autodiff.ops.in_place import *  # noqa: F403
 from autodiff.ops.indexing import *  # noqa: F403
 from autodiff.ops.joining import *  # noqa: F403
+from autodiff.ops.lookup import *  # noqa: F403
 from autodiff.ops.loss import *  # noqa: F403
 from autodiff.ops.loss_classes import *  # noqa: F403
 from autodiff.ops.matmul import *  # noqa: F403
 from autodiff.ops.normalization import *  # noqa: F403
 from autodiff.ops.patches import *  # noqa: F403
+from autodiff.ops.picking import *  # noqa: F403
 from autodiff.ops.pooling import *  # noqa: F403
 from autodiff.ops.random import *  # noqa: F403
 from autodiff.ops.rearranging import *  # noqa: F403

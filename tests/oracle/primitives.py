@@ -65,3 +65,31 @@ def place(base: Any, patch: Any, shape: Any, strides: Any, offset: int) -> Any:
     for at in np.ndindex(*shape):
         out.reshape(-1)[offset + sum(i * s for i, s in zip(at, strides, strict=True))] = patch[at]
     return out
+
+
+def positions(*indices: Any, sizes: Any) -> Any:
+    """The C-order position of elements of dimensions of these sizes."""
+    wrapped = [np.where(index < 0, index + n, index) for index, n in zip(indices, sizes, strict=True)]
+    return np.ravel_multi_index(tuple(wrapped), sizes)
+
+
+def pick(x: Any, index: Any, dim: int, padding: int) -> Any:
+    """The places of a dimension that the index lists."""
+    return np.take(x, index, axis=dim)
+
+
+def index_select_grad(g: Any, index: Any, dim: int, padding: int, size: int) -> Any:
+    """Each place of g added to the place that the index sends it to; nothing goes to the padding."""
+    rows = np.moveaxis(g.reshape(*g.shape[:dim], index.size, *g.shape[dim + index.ndim:]), dim, 0)
+    out = np.zeros((size, *rows.shape[1:]))
+    for k, row in zip(index.reshape(-1), rows, strict=True):
+        out[k] += row * (k != padding)
+    return np.moveaxis(out, 0, dim)
+
+
+def put_along(x: Any, index: Any, source: Any, dim: int) -> Any:
+    """x with the places of source where the index sends them."""
+    rows = np.moveaxis(source.reshape(*source.shape[:dim], index.size, *source.shape[dim + index.ndim:]), dim, 0)
+    out = np.moveaxis(x.copy(), dim, 0)
+    out[index.reshape(-1)] = rows
+    return np.moveaxis(out, 0, dim)
