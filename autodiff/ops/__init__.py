@@ -30,6 +30,7 @@ from autodiff.ops.resize import *  # noqa: F403
 from autodiff.ops.scan import *  # noqa: F403
 from autodiff.ops.shaping import *  # noqa: F403
 from autodiff.ops.softmax import *  # noqa: F403
+from autodiff.ops.statistics import *  # noqa: F403
 from autodiff.ops.structural import *  # noqa: F403
 from autodiff.ops.transposed import *  # noqa: F403
 from autodiff.ops.update import *  # noqa: F403
