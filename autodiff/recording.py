@@ -1,0 +1,61 @@
+"""`record`: run a function and return everything that ran, as a `Program`.
+
+`eager.tape_of` gives the records that lead to a tensor and carry a gradient. A recorded function gives all of them, in
+order: forward, backward, optimizer updates, and what needs no gradient.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from autodiff.eager import Tensor
+from autodiff.mode import MODE
+from autodiff.program import Program, Recorder
+
+
+def record(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Program:
+    """Call ``fn(*args, **kwargs)`` once, for real, and return the program of every operation that ran in this thread.
+
+    Args:
+        fn: a function, a module, a whole training step: backward passes and optimizer steps are recorded too, in the
+            phases ``"backward"`` and ``"update"``.
+        args, kwargs: its arguments.
+
+    Returns:
+        The program. Its `outputs` are the tensors that `fn` returned, however nested, as far as operations made them.
+
+    Raises:
+        Whatever `fn` raises.
+
+    The call has its usual effects: gradients are accumulated, parameters updated, running statistics moved on. The
+    program keeps the arrays alive that were saved for a backward pass that has not run.
+
+    >>> import autodiff as ad
+    >>> from autodiff.recording import record
+    >>> print(record(lambda x: x * x, ad.tensor([1.0, 2.0])))
+    leaf0: float32[2]
+    %0: float32[2] = mul(leaf0, leaf0)
+    return %0
+    """
+    outer, recorder = MODE.recorder, Recorder()
+    MODE.recorder = recorder
+    try:
+        result = fn(*args, **kwargs)
+    finally:
+        MODE.recorder = outer
+    operands = [recorder.operand(tensor) for tensor in tensors_in(result)]
+    return Program(recorder.records, [operand for operand in operands if type(operand) is tuple])
+
+
+def tensors_in(value: Any) -> Iterator[Tensor]:
+    """Yield the tensors in nested tuples, lists and dictionaries, from left to right."""
+    stack = [value]
+    while stack:
+        item = stack.pop()
+        if isinstance(item, Tensor):
+            yield item
+        elif isinstance(item, tuple | list):
+            stack.extend(reversed(item))
+        elif isinstance(item, Mapping):
+            stack.extend(reversed(list(item.values())))

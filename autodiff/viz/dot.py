@@ -1,0 +1,195 @@
+"""From a `Graph` to DOT text: deterministic, and with every text escaped."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterator, Mapping
+
+from autodiff.viz.graph import BUFFER, CONSTANT, INPUT, MODULE, OPERATION, OUTPUT, PARAMETER, Edge, Graph, Group, Node
+
+# Blue, orange and green of Okabe and Ito's palette, which people with any colour vision tell apart
+# (https://jfly.uni-koeln.de/color/): fill and line of nodes, and of the area around them.
+_PHASE_COLORS = {
+    "forward": ("#d6e8f5", "#0072b2", "#f4f9fc"),
+    "backward": ("#fbe0d0", "#d55e00", "#fef8f4"),
+    "update": ("#d2efe5", "#009e73", "#f3fbf8"),
+}
+_OTHER_PHASE = ("#eeeeee", "#555555", "#fafafa")
+_LEAF_STYLES = {
+    PARAMETER: {"shape": "box", "style": "filled", "fillcolor": "#fff3c4", "color": "#a67c00"},
+    BUFFER: {"shape": "box", "style": "filled,dashed", "fillcolor": "#f2f2f2", "color": "#777777"},
+    INPUT: {"shape": "box", "style": "filled,bold", "fillcolor": "#ffffff", "color": "#222222"},
+    OUTPUT: {"shape": "box", "style": "filled,bold", "fillcolor": "#ffffff", "color": "#222222"},
+    CONSTANT: {"shape": "plaintext", "fontcolor": "#666666", "margin": "0.04,0.02"},
+}
+_FONT = 'fontname="Helvetica,Arial,sans-serif"'
+_LEGEND = {INPUT: "input, output", PARAMETER: "parameter", BUFFER: "buffer"}
+
+def quote(text: str) -> str:
+    r"""Return a text as a quoted DOT string that shows exactly this text, line breaks included.
+
+    >>> print(quote('say "hi"\\N'))
+    "say \"hi\"\\N"
+    """
+    # The sequences that Graphviz replaces in texts (\N, \G, \l, ...) start with a backslash.
+    lines = (_printable(line).replace("\\", "\\\\").replace('"', '\\"') for line in text.split("\n"))
+    return '"' + "\\n".join(lines) + '"'
+
+
+def escape(text: str) -> str:
+    """Return a text for use inside an HTML-like label, on one line.
+
+    >>> escape("<b>&")
+    '&lt;b&gt;&amp;'
+    """
+    return html.escape(_printable(text))
+
+
+def _printable(text: str) -> str:
+    """Spell out what cannot stand in a picture: control characters, line breaks, lone surrogates."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def lines_of(graph: Graph, *, title: str = "", direction: str = "TB", legend: bool = True) -> list[str]:
+    """Return the DOT statements of a graph: everything between the outer braces, one statement or brace a line.
+
+    Args:
+        graph: what to draw.
+        title: text above the picture.
+        direction: where the computation runs to: ``"TB"`` down, ``"LR"`` to the right.
+        legend: explain the colours below the title.
+    """
+    lanes = [member for member in graph.root.members if isinstance(member, Group)]
+    lines = [
+        f"\tgraph [rankdir={direction} newrank=true nodesep=0.25 ranksep=0.35 {_FONT} fontsize=12 tooltip=\" \"]\n",
+        f"\tnode [shape=box style=\"rounded,filled\" {_FONT} fontsize=10 height=0.3 margin=\"0.09,0.05\"]\n",
+        f"\tedge [color=\"#444444\" arrowsize=0.6 {_FONT} fontsize=8]\n",
+    ]
+    header = _header(graph, title, legend)
+    if header:
+        lines.append(f"\tgraph [label=<{header}> labelloc=t]\n")
+    lines += _group_lines(graph.root, len(lanes) > 1)
+    if len(lanes) > 1:
+        # Invisible points on one rank keep the phases in order, from left to right.
+        lines.append(f"\t{{rank=same {' -> '.join(_anchor(lane) for lane in lanes)} [style=invis]}}\n")
+    # A picture whose main road is straight is easy to follow: the edge from the operation that ran last before the
+    # reader gets weight, a skip connection bends around it.
+    main: dict[Node, Edge] = {}
+    position = {node: i for i, node in enumerate(graph.nodes)}
+    for edge in graph.edges:
+        if edge.tail.phase == edge.head.phase and edge.tail.kind in (OPERATION, MODULE):
+            known = main.get(edge.head)
+            if known is None or position[edge.tail] > position[known.tail]:
+                main[edge.head] = edge
+    lines += [_edge_line(edge, main.get(edge.head) is edge) for edge in graph.edges]
+    lines += _guides(graph, main)
+    return lines
+
+
+def _guides(graph: Graph, main: Mapping[Node, Edge]) -> Iterator[str]:
+    """Yield invisible edges that put a leaf behind what its reader waits for.
+
+    Without them leaves stand beside earlier operations, modules overlap in height, and a chain of modules that could
+    stand below each other becomes a staircase.
+    """
+    guided: set[Node] = set()
+    for edge in graph.edges:
+        before, leaf = main.get(edge.head), edge.tail
+        if before is not None and leaf.kind in _LEAF_STYLES and leaf not in guided:
+            guided.add(leaf)
+            ends = (leaf.id, before.tail.id) if leaf.phase == "backward" else (before.tail.id, leaf.id)
+            yield f"\t{' -> '.join(ends)} [style=invis]\n"
+
+
+def _anchor(lane: Group) -> str:
+    return f"a{lane.id.rpartition('_')[2]}"
+
+
+def _header(graph: Graph, title: str, legend: bool) -> str:
+    """Return the title and the legend of what occurs in the graph, as an HTML-like label."""
+    rows = [f'<TR><TD COLSPAN="9"><FONT POINT-SIZE="16"><B>{escape(title)}</B></FONT></TD></TR>'] if title else []
+    if legend:
+        cells = []
+        for phase in dict.fromkeys(node.phase for node in graph.nodes if node.kind in (OPERATION, MODULE)):
+            fill, line, _ = _PHASE_COLORS.get(phase, _OTHER_PHASE)
+            cells.append(_swatch(phase, fill, line, "ROUNDED"))
+        kinds = {INPUT if node.kind == OUTPUT else node.kind for node in graph.nodes}
+        for kind, text in _LEGEND.items():
+            if kind in kinds:
+                cells.append(_swatch(text, _LEAF_STYLES[kind]["fillcolor"], _LEAF_STYLES[kind]["color"], ""))
+        if any(edge.saved for edge in graph.edges):
+            cells.append('<TD><FONT COLOR="#888888">- - -</FONT> saved for backward</TD>')
+        rows.append(f"<TR>{''.join(cells)}</TR>")
+    return f'<TABLE BORDER="0" CELLSPACING="6">{"".join(rows)}</TABLE>' if rows else ""
+
+
+def _swatch(text: str, fill: str, line: str, style: str) -> str:
+    rounded = f' STYLE="{style}"' if style else ""
+    return f'<TD BORDER="1" BGCOLOR="{fill}" COLOR="{line}"{rounded}>{escape(text)}</TD>'
+
+
+def _group_lines(root: Group, lanes: bool) -> Iterator[str]:
+    """Yield nodes and nested clusters, without recursion: modules nest as deep as they like."""
+    stack: list[Group | Node | str] = list(reversed(root.members))
+    while stack:
+        member = stack.pop()
+        if isinstance(member, str):
+            yield member
+        elif isinstance(member, Node):
+            yield _node_line(member)
+        else:
+            is_lane = member.depth == 1
+            if is_lane and not lanes:
+                stack += reversed(member.members)
+                continue
+            indent = "\t" * member.depth
+            _, line, area = _PHASE_COLORS.get(member.phase, _OTHER_PHASE)
+            yield f"{indent}subgraph {member.id} {{\n"
+            if is_lane:
+                look = f'fillcolor="{area}" color="{line}" fontcolor="{line}" fontsize=14 margin=14'
+            else:
+                look = 'fillcolor="#00000009" color="#999999" fontcolor="#333333" fontsize=11 margin=8'
+            title = quote(member.title)
+            yield (f'{indent}\tgraph [label={title} tooltip={title} labeljust=l labelloc=t '
+                   f'style="rounded,filled" {look}]\n')
+            if is_lane:
+                yield f'{indent}\t{_anchor(member)} [shape=point style=invis width=0 height=0 label=""]\n'
+            stack.append(f"{indent}}}\n")
+            stack += reversed(member.members)
+
+
+def _node_line(node: Node) -> str:
+    style = _LEAF_STYLES.get(node.kind)
+    if style is None:
+        fill, line, _ = _PHASE_COLORS.get(node.phase, _OTHER_PHASE)
+        style = {"fillcolor": fill, "color": line}
+        if node.kind == MODULE:
+            style |= {"penwidth": "2"}
+    attributes = "".join(f' {key}="{value}"' for key, value in style.items())
+    details, head = node.details, node.title
+    if node.place and node.kind == MODULE:
+        head = f"{node.place}.{head}"
+    elif node.place:
+        details = [node.place, *details]
+    small = "".join(f'<BR/><FONT POINT-SIZE="8" COLOR="#333333">{escape(text)}</FONT>' for text in details)
+    tooltip = quote("\n".join(text for text in node.tooltip if text) or " ")
+    label = escape(head) if node.kind == CONSTANT else f"<B>{escape(head)}</B>"
+    return "\t" * (node.parent.depth + 1) + f"{node.id} [label=<{label}{small}>{attributes} tooltip={tooltip}]\n"
+
+
+def _edge_line(edge: Edge, main: bool) -> str:
+    """Return an edge statement. The backward pass is drawn upwards, beside the operations it differentiates."""
+    attributes = [f"tooltip={quote(edge.tooltip)}"]
+    if edge.values > 1:
+        attributes.append(f'label="{edge.values}×"')
+    if edge.saved:
+        attributes.append('style=dashed color="#888888" arrowsize=0.45 minlen=0')
+    tail, head = edge.tail.id, edge.head.id
+    if edge.tail.phase == edge.head.phase == "backward":
+        tail, head = head, tail
+        attributes.append("dir=back")
+    if main:
+        attributes.append("weight=16")
+    elif edge.tail.phase != edge.head.phase and not edge.saved:
+        attributes.append("minlen=0")
+    return f"\t{tail} -> {head} [{' '.join(attributes)}]\n"

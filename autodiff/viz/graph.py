@@ -1,0 +1,439 @@
+"""From a `Program` to the nodes, edges and nested groups of its picture. Nothing here knows how they are drawn.
+
+Every record is one node, every operand one edge, so ``x * x`` has two. A module call is a group: an unbroken run of
+records under one module path. Runs of an ordered program cannot depend on each other in a circle, so a group may be
+shown as a single node and the picture stays free of cycles, however often a module is called.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from autodiff.program import Program, Record, tensor_class
+from autodiff.spec import Spec
+
+OPERATION, MODULE, PARAMETER, BUFFER, INPUT, CONSTANT, OUTPUT = (
+    "operation", "module", "parameter", "buffer", "input", "constant", "output")
+_SPECS_SHOWN = 3
+_LEAVES_SHOWN = 8
+
+
+@dataclass(eq=False, slots=True)
+class Node:
+    """A box of the picture.
+
+    Attributes:
+        id: unique within the graph and the same on every run.
+        kind: ``"operation"``, ``"module"``, ``"parameter"``, ``"buffer"``, ``"input"``, ``"constant"`` or ``"output"``.
+        title: name of the operation, module or tensor.
+        phase: ``"forward"``, ``"backward"`` or ``"update"``.
+        parent: group it stands in.
+        details: further lines of text.
+        tooltip: lines of text shown on demand.
+        place: labels of the modules around it that are not drawn as groups.
+        records: how many operations it stands for.
+        specs: of its outputs.
+        held: parameters that are not drawn because they stand in it: ``id`` and number of elements.
+    """
+
+    id: str
+    kind: str
+    title: str
+    phase: str
+    parent: Group
+    details: list[str] = field(default_factory=list)
+    tooltip: list[str] = field(default_factory=list)
+    place: str = ""
+    records: int = 0
+    specs: list[Spec] = field(default_factory=list)
+    held: dict[int, int] = field(default_factory=dict)
+
+
+@dataclass(eq=False, slots=True)
+class Group:
+    """Nodes and smaller groups that belong together: a phase of the program, or one call of a module.
+
+    Attributes:
+        id: unique within the graph and the same on every run.
+        title: label of the module, or the phase.
+        phase: ``"forward"``, ``"backward"`` or ``"update"``; empty for the whole picture.
+        parent: the group around it; None for the whole picture.
+        depth: number of groups around it.
+        members: in program order.
+    """
+
+    id: str
+    title: str
+    phase: str
+    parent: Group | None
+    depth: int
+    members: list[Node | Group] = field(default_factory=list)
+
+
+@dataclass(eq=False, slots=True)
+class Edge:
+    """A value on its way from one node to another.
+
+    Attributes:
+        tail, head: where it is made and where it is read.
+        values: how many values it stands for: more than one only at a module shown as one node.
+        saved: whether a backward pass reads what the forward pass made.
+        tooltip: what is carried.
+    """
+
+    tail: Node
+    head: Node
+    values: int
+    saved: bool
+    tooltip: str
+
+
+@dataclass(slots=True)
+class Graph:
+    """The picture of a program: all nodes and edges, and the tree of groups the nodes stand in.
+
+    Attributes:
+        root: the whole picture; its members are the phases, in the order they ran.
+        nodes: in program order.
+        edges: in program order.
+    """
+
+    root: Group
+    nodes: list[Node]
+    edges: list[Edge]
+
+
+def graph_of(
+    program: Program, *, depth: int | None = None, constants: bool = False, names: Mapping[int, str] | None = None,
+    results: Sequence[tuple[Any, str]] | None = None, gradients: Sequence[tuple[Any, str]] = (),
+) -> Graph:
+    """Lay out a program as nodes, edges and groups, in time linear in its edges.
+
+    Args:
+        program: records in order.
+        depth: modules nested deeper are shown as one node each: 0 shows the outermost modules as nodes, 1 their
+            children, and so on; None shows every operation.
+        constants: show numbers (tensors without dimensions that need no gradient) as nodes of their own.
+        names: names of leaf tensors by ``id``: those named here are inputs.
+        results: edges ``(record, output index)`` with the names to show for them; by default the program's outputs.
+        gradients: further results, which a module that is shown as one node only counts.
+    """
+    builder = _Builder(depth, constants, names or {})
+    builder.place(program)
+    for record in program:
+        for position, operand in enumerate(record.operands):
+            builder.connect(record, position, operand)
+    if results is None:
+        plural = len(program.outputs) > 1
+        results = [(edge, f"output {i}" if plural else "output") for i, edge in enumerate(program.outputs)]
+    for edge, name in results:
+        builder.finish(edge, name)
+    for edge, name in gradients:
+        builder.finish(edge, name, gradient=True)
+    return builder.graph()
+
+
+def text_of_spec(spec: Spec) -> str:
+    """Return shape and dtype as people write them.
+
+    >>> from autodiff.spec import Spec
+    >>> text_of_spec(Spec.of((32, 16, 8))), text_of_spec(Spec.of((), "int64"))
+    ('32×16×8 float32', 'scalar int64')
+    """
+    return ("×".join(map(str, spec.shape)) or "scalar") + f" {spec.dtype.name}"
+
+
+class _Builder:
+    """Builds a graph in one pass over the records and one over their operands."""
+
+    def __init__(self, depth: int | None, constants: bool, names: Mapping[int, str]) -> None:
+        self.depth = depth
+        self.constants = constants
+        self.names = names
+        self.root = Group("root", "", "", None, 0)
+        self.groups = 0
+        self.nodes: list[Node] = []
+        self.edges: list[Edge] = []
+        self.owner: dict[Record, Node] = {}
+        self.leaves: dict[tuple[int, str], _Leaf] = {}
+        self.reads: Counter[Node] = Counter()
+        self.gradients: Counter[Node] = Counter()
+        self.merged: dict[tuple[Node, Node], Edge] = {}
+        self.carried: set[tuple[Node, Node, Record, int]] = set()
+        self.leaving: set[tuple[Record, int]] = set()
+
+    # ---- Nodes and groups --------------------------------------------------------------------------------------------
+
+    def place(self, program: Program) -> None:
+        """Make the nodes of all records, in the groups of their modules."""
+        open_path: list[str] = []
+        open_groups = [self.root]
+        collapsed: Node | None = None
+        for index, (record, path) in enumerate(zip(program, _paths(program))):
+            inside = self.depth is not None and len(path) > self.depth + 1
+            if inside:
+                assert self.depth is not None
+                path = path[:self.depth + 2]
+            if path == open_path and collapsed is not None:
+                self._add_to_module(collapsed, record)
+                continue
+            groups = path[:-1] if inside else path
+            common = 0
+            for old, new in zip(open_path[:len(open_groups) - 1], groups):
+                if old != new:
+                    break
+                common += 1
+            del open_groups[common + 1:]
+            for title in groups[common:]:
+                open_groups.append(self._new_group(title, record.phase, open_groups[-1]))
+            open_path = path
+            if inside:
+                collapsed = self._new_node(f"m{index}", MODULE, path[-1], record.phase, open_groups[-1])
+                collapsed.tooltip = ["module " + ".".join(path[1:])]
+                self._add_to_module(collapsed, record)
+            else:
+                collapsed = None
+                self.owner[record] = self._operation(f"r{index}", record, open_groups[-1])
+
+    def _new_group(self, title: str, phase: str, parent: Group) -> Group:
+        group = Group(f"cluster_{self.groups}", title, phase, parent, parent.depth + 1)
+        self.groups += 1
+        parent.members.append(group)
+        return group
+
+    def _new_node(self, id: str, kind: str, title: str, phase: str, parent: Group) -> Node:
+        node = Node(id, kind, title, phase, parent)
+        self.nodes.append(node)
+        parent.members.append(node)
+        return node
+
+    def _operation(self, id: str, record: Record, group: Group) -> Node:
+        node = self._new_node(id, OPERATION, record.name, record.phase, group)
+        node.records = 1
+        node.specs = list(record.outputs)
+        read, made = (", ".join(map(repr, specs)) for specs in (record.inputs, record.outputs))
+        node.tooltip = [f"{record.name}({read}) → {made}"]
+        if record.params:
+            node.tooltip.append(", ".join(f"{key}={value!r}" for key, value in record.params.items()))
+        if record.scope:
+            node.tooltip.append(f"module {record.scope}")
+        line = _line(record)
+        if line:
+            node.tooltip.append(line)
+        return node
+
+    def _add_to_module(self, node: Node, record: Record) -> None:
+        self.owner[record] = node
+        node.records += 1
+        if node.records == 1:
+            node.tooltip.append(_line(record))
+            node.details = [record.name]
+        else:
+            node.details = [f"{node.records} operations"]
+
+    # ---- Edges -------------------------------------------------------------------------------------------------------
+
+    def connect(self, record: Record, position: int, operand: Any) -> None:
+        """Draw what a record reads at one position."""
+        head, spec = self.owner[record], record.inputs[position]
+        if type(operand) is tuple and operand[0] in self.owner:
+            self._edge(self.owner[operand[0]], head, operand, repr(spec))
+            return
+        leaf = None if operand is None or type(operand) is tuple else operand
+        if leaf is not None and not self._is_number(leaf):
+            found = self.leaves.get((id(leaf), head.phase))
+            if found is None:
+                found = self.leaves[id(leaf), head.phase] = _Leaf(leaf)
+            self.reads[head] += 1
+            found.reads.append((head, spec))
+            return
+        if spec.shape or self.constants:
+            self._constant(head, spec, leaf)
+        elif leaf is not None and head.kind == OPERATION:
+            head.details.append(f"with {leaf.array.item():.6g}")
+
+    def _is_number(self, leaf: Any) -> bool:
+        return not (leaf.spec.shape or leaf.needs_grad or leaf.name or id(leaf) in self.names)
+
+    def _constant(self, head: Node, spec: Spec, leaf: Any) -> None:
+        """Draw a value of which nothing is known but its spec, and perhaps its number."""
+        if head.kind == MODULE:
+            return
+        title = f"{leaf.array.item():.6g}" if leaf is not None else ""
+        node = self._new_node(f"c{len(self.nodes)}", CONSTANT, title or text_of_spec(spec), head.phase, head.parent)
+        self.edges.append(Edge(node, head, 1, False, repr(spec)))
+
+    def _edge(self, tail: Node, head: Node, value: tuple[Record, int], tooltip: str) -> None:
+        if tail is head:
+            return
+        if tail.phase == head.phase:
+            self.leaving.add(value)
+        saved = tail.phase == "forward" and head.phase == "backward"
+        if MODULE not in (tail.kind, head.kind):
+            self.edges.append(Edge(tail, head, 1, saved, tooltip))
+            return
+        carried = (tail, head, *value)
+        if carried in self.carried:
+            return
+        self.carried.add(carried)
+        edge = self.merged.get((tail, head))
+        if edge is None:
+            edge = self.merged[tail, head] = Edge(tail, head, 0, saved, "")
+            self.edges.append(edge)
+        edge.values += 1
+        edge.tooltip += ("\n" if edge.tooltip else "") + tooltip
+
+    def finish(self, value: tuple[Record, int], name: str, gradient: bool = False) -> None:
+        """Draw a result of the program: a gradient beside the operation that made it, others outside of all modules."""
+        record, index = value
+        tail = self.owner.get(record)
+        if tail is None:
+            return
+        if gradient and tail.kind == MODULE:
+            self.gradients[tail] += 1
+            return
+        self.leaving.add(value)
+        group = tail.parent
+        while not gradient and group.depth > 1 and group.parent is not None:
+            group = group.parent
+        spec = record.outputs[index]
+        node = self._new_node(f"o{len(self.nodes)}", OUTPUT, name, tail.phase, group)
+        node.specs = [spec]
+        self.edges.append(Edge(tail, node, 1, False, repr(spec)))
+
+    # ---- Leaves ------------------------------------------------------------------------------------------------------
+
+    def graph(self) -> Graph:
+        """Draw the leaves where they are read, complete the modules' texts, and return the graph."""
+        for number, leaf in enumerate(self.leaves.values()):
+            self._place_leaf(number, leaf)
+        for record, node in self.owner.items():
+            if node.kind == MODULE:
+                node.specs += [spec for i, spec in enumerate(record.outputs) if (record, i) in self.leaving]
+        for node in self.nodes:
+            if node.held:
+                node.details.append(f"{_count(len(node.held), 'parameter')}, {sum(node.held.values()):,} elements")
+            if node in self.gradients:
+                node.details.append(_count(self.gradients[node], "gradient"))
+            shown = node.specs[:_SPECS_SHOWN]
+            node.details += [text_of_spec(spec) for spec in shown]
+            if len(node.specs) > len(shown):
+                node.details.append(f"and {len(node.specs) - len(shown)} more")
+        _inline(self.root)
+        return Graph(self.root, self.nodes, self.edges)
+
+    def _place_leaf(self, number: int, leaf: _Leaf) -> None:
+        tensor = leaf.tensor
+        name = self.names.get(id(tensor)) or tensor.name
+        if id(tensor) in self.names:
+            kind = INPUT
+        elif tensor.needs_grad or type(tensor) is not tensor_class[0]:
+            kind = PARAMETER
+        else:
+            kind = BUFFER if tensor.name else CONSTANT
+        heads = {head for head, _ in leaf.reads}
+        first = leaf.reads[0][0]
+        if kind != INPUT and len(heads) == 1 and (first.kind == MODULE or self.reads[first] > _LEAVES_SHOWN):
+            if kind == PARAMETER and first.phase != "backward":
+                first.held[id(tensor)] = tensor.spec.size
+            return
+        parent = first.parent
+        for head in heads:
+            parent = _common_group(parent, head.parent)
+        inside = ".".join(_labels(parent)[1:]) + "."
+        title = (name or ("parameter" if kind == PARAMETER else "")).removeprefix(inside)
+        node = Node(f"l{number}", kind, title, first.phase, parent)
+        node.tooltip = [f"{kind} {name or ''}".strip(), repr(tensor.spec)]
+        node.specs = [tensor.spec]
+        if not node.title:
+            node.title, node.specs = text_of_spec(tensor.spec), []
+        self.nodes.append(node)
+        parent.members.append(node)
+        drawn: set[Node] = set()
+        for head, spec in leaf.reads:
+            if head.kind != MODULE or head not in drawn:
+                drawn.add(head)
+                self.edges.append(Edge(node, head, 1, False, repr(spec)))
+
+
+class _Leaf:
+    """A leaf tensor in one phase, and who reads it there."""
+
+    def __init__(self, tensor: Any) -> None:
+        self.tensor = tensor
+        self.reads: list[tuple[Node, Spec]] = []
+
+
+def _paths(program: Program) -> list[list[str]]:
+    """Return where each record stands: its phase, then the labels of the modules around it, outermost first."""
+    model = next((record.scope.split(".")[0] for record in program if record.scope), "")
+    paths = []
+    following: list[str] = []
+    for record in reversed(program.records):
+        if record.scope:
+            path = record.scope.split(".")
+        elif record.phase == "update":
+            # An update runs outside every module. It belongs to the module whose parameter it changes; where it only
+            # prepares a change, to that of the next one.
+            owner = _first_name(record)
+            path = [model, *owner.split(".")[:-1]] if owner and model else owner.split(".")[:-1] if owner else following
+            following = path
+        else:
+            path = following = []
+        paths.append([record.phase, *path])
+    return paths[::-1]
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" + ("" if number == 1 else "s")
+
+
+def _first_name(record: Record) -> str:
+    """Return the name of the first leaf that a record reads, or an empty text."""
+    return next((operand.name for operand in record.operands
+                 if operand is not None and type(operand) is not tuple and operand.name), "")
+
+
+def _line(record: Record) -> str:
+    """Return the user's line without its folder, so that the text is the same on every machine."""
+    line = record.line
+    if line is None:
+        return ""
+    return str(line).replace(line.filename, line.filename.replace("\\", "/").rpartition("/")[2], 1)
+
+
+def _common_group(first: Group, second: Group) -> Group:
+    """Return the innermost group around both."""
+    while first is not second:
+        if first.depth < second.depth:
+            first, second = second, first
+        assert first.parent is not None
+        first = first.parent
+    return first
+
+
+def _labels(group: Group) -> list[str]:
+    """Return the labels of the modules around a node in this group, outermost first."""
+    labels = []
+    while group.parent is not None and group.depth > 1:
+        labels.append(group.title)
+        group = group.parent
+    return labels[::-1]
+
+
+def _inline(root: Group) -> None:
+    """Replace every module that consists of one operation by that operation, with the module's name on it."""
+    order = [root]
+    for group in order:
+        order += [member for member in group.members if isinstance(member, Group)]
+    for group in reversed(order):
+        for place, member in enumerate(group.members):
+            if isinstance(member, Group) and member.depth > 2 and len(member.members) == 1:
+                only = member.members[0]
+                if isinstance(only, Node):
+                    only.parent = group
+                    only.place = f"{member.title}.{only.place}" if only.place else member.title
+                    group.members[place] = only

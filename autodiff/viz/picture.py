@@ -1,0 +1,106 @@
+"""`Picture`: a `graphviz.Digraph` that can be drawn with or without the program `dot`."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import graphviz
+
+from autodiff.viz.rendering import layout_with_pygraphviz, scalable, write_atomically
+
+
+class Picture(graphviz.Digraph):  # type: ignore[misc]
+    """A graph as DOT text (`source`), drawn when it is asked for: `save`, `render`, `pipe`, or shown by Jupyter as SVG.
+
+    Everything that works on a `graphviz.Digraph` works here; nodes and edges may be added. Where there is no program
+    `dot` on the path, pygraphviz draws.
+
+    Args:
+        lines: DOT statements.
+        name: of the graph.
+
+    >>> import autodiff as ad
+    >>> from autodiff.viz import draw
+    >>> picture = draw(lambda x: x * x, ad.ones(2))
+    >>> picture.source.splitlines()[0]
+    'digraph {'
+    """
+
+    def __init__(self, lines: Sequence[str] = (), name: str | None = None, **options: Any) -> None:
+        super().__init__(name=name, **options)
+        self.body += lines
+
+    def pipe(
+        self, format: str | None = None, renderer: str | None = None, formatter: str | None = None,
+        neato_no_op: bool | int | None = None, quiet: bool = False, *, engine: str | None = None,
+        encoding: str | None = None,
+    ) -> Any:
+        """Return the picture as bytes, or as text where an `encoding` is given.
+
+        Args:
+            format: ``"svg"``, ``"png"``, ``"pdf"``, ``"dot"`` (with positions), ...; ``"pdf"`` by default.
+            renderer, formatter, neato_no_op, quiet: as in `graphviz.Digraph.pipe`.
+            engine: layout algorithm; ``"dot"`` by default.
+            encoding: of the text, such as ``"utf-8"``.
+
+        Raises:
+            MissingExtraError: if neither `dot` nor pygraphviz is installed.
+        """
+        format, engine = format or self.format, engine or self.engine
+        if shutil.which(graphviz.DOT_BINARY):
+            data = super().pipe(format, renderer, formatter, neato_no_op, quiet, engine=engine)
+        else:
+            wanted = ":".join(part for part in (format, renderer, formatter) if part)
+            data = layout_with_pygraphviz(self.source, wanted, engine)
+        if format == "svg":
+            data = scalable(data)
+        return data if encoding is None else data.decode(encoding)
+
+    def render(
+        self, filename: Any = None, directory: Any = None, view: bool = False, cleanup: bool = False,
+        format: str | None = None, renderer: str | None = None, formatter: str | None = None,
+        neato_no_op: bool | int | None = None, quiet: bool = False, quiet_view: bool = False, *, outfile: Any = None,
+        engine: str | None = None, raise_if_result_exists: bool = False, overwrite_source: bool = False,
+    ) -> str:
+        """Write the picture to a file, whole or not at all, and return its path.
+
+        Args:
+            filename: file for the DOT text; the picture is written beside it with the format's ending.
+            directory: folder for both.
+            view: open the picture in the system's viewer.
+            cleanup: do not leave the DOT text.
+            format: ``"svg"``, ``"png"``, ``"pdf"``, ...; by default that of the ending of `outfile`.
+            outfile: file for the picture; the DOT text is then written only where `filename` is given.
+            renderer, formatter, neato_no_op, quiet, quiet_view, engine: as in `graphviz.Digraph.render`.
+            raise_if_result_exists: do not replace an existing picture.
+            overwrite_source: has no meaning here, for text and picture never share a file.
+
+        Raises:
+            MissingExtraError: if neither `dot` nor pygraphviz is installed.
+            graphviz.FileExistsError: if `raise_if_result_exists` and there is such a file.
+        """
+        if outfile is not None:
+            picture = Path(directory or self.directory or "", outfile)
+            format = format or picture.suffix[1:] or self.format
+            source = None if filename is None else Path(directory or self.directory or "", filename)
+        else:
+            source = Path(directory or self.directory or "", filename or self.filename)
+            format = format or self.format
+            endings = [part for part in (formatter, renderer, format) if part]
+            picture = source.with_name(".".join([source.name, *endings]))
+        if raise_if_result_exists and picture.exists():
+            raise graphviz.FileExistsError(f"output file exists: {os.fspath(picture)!r}")
+        if source is not None and not cleanup:
+            write_atomically(source, self.source.encode())
+        if format in ("gv", "dot") and outfile is not None:
+            data = self.source.encode()
+        else:
+            data = self.pipe(format, renderer, formatter, neato_no_op, quiet, engine=engine)
+        write_atomically(picture, data)
+        if view or quiet_view:
+            self._view(os.fspath(picture), format=format, quiet=quiet_view)
+        return os.fspath(picture)
