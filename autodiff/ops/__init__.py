@@ -28,6 +28,7 @@ from autodiff.ops.reduce import *  # noqa: F403
 from autodiff.ops.rescaling import *  # noqa: F403
 from autodiff.ops.resize import *  # noqa: F403
 from autodiff.ops.scan import *  # noqa: F403
+from autodiff.ops.scattering import *  # noqa: F403
 from autodiff.ops.shaping import *  # noqa: F403
 from autodiff.ops.softmax import *  # noqa: F403
 from autodiff.ops.statistics import *  # noqa: F403

@@ -93,3 +93,11 @@ def put_along(x: Any, index: Any, source: Any, dim: int) -> Any:
     out = np.moveaxis(x.copy(), dim, 0)
     out[index.reshape(-1)] = rows
     return np.moveaxis(out, 0, dim)
+
+
+def gather_grad(g: Any, index: Any, dim: int, size: int) -> Any:
+    """Each element of g added to the place that its index names."""
+    out = np.zeros((*g.shape[:dim], size, *g.shape[dim + 1:]))
+    for place in np.ndindex(*g.shape):
+        out[(*place[:dim], index[place], *place[dim + 1:])] += g[place]
+    return out
