@@ -23,7 +23,7 @@ from numba import njit
 
 from autodiff_kernels.memory import apply, pointer, stack
 from autodiff_kernels.scalar import {name} as formula
-from autodiff_kernels.walk import CHUNK, NOTHING, chunk_length, gather, offset, scatter, share_of_elements, stride
+from autodiff_kernels.walk import CHUNK, NOTHING, chunk_length, gather, offset, scatter, share_of_elements
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -33,16 +33,15 @@ def {name}(out, {inputs}, walk, part, parts):
     `out` and the inputs are 1-D arrays that carry the address of an operand's first element, `walk` says where the
     others are (`elementwise.plan`).
     """
+    dims, shape, strides = walk[0], pointer(walk, 2), pointer(walk, 2 + walk[0])
+    inner, step, copy = shape[dims - 1], strides[dims - 1], stack(out, CHUNK)
+{operands}
     begin, end = share_of_elements(walk[1], part, parts)
-    inner = walk[1 + walk[0]]
     row, column = begin // inner, begin % inner
-    step, {steps} = stride(walk, 0), {strides}
     chunk = chunk_length(inner, {all_steps_are_one})
-    copy, {copies} = stack(out, CHUNK), {stacks}
-    {held} = {nothing_held}
     while begin < end:
         count = min(chunk, inner - column, end - begin)
-        place = pointer(out, offset(walk, 0, row) + column * step)
+        place = pointer(out, offset(dims, shape, strides, row) + column * step)
 {gathers}
         apply(formula, count, (place if step == 1 else copy,), ({sources}), ())
         scatter(copy, place, step, count)
@@ -52,8 +51,13 @@ def {name}(out, {inputs}, walk, part, parts):
             row, column = row + 1, 0
 '''
 
+OPERAND = """\
+    strides{k} = pointer(walk, 2 + {operand} * dims)
+    step{k}, copy{k}, held{k} = strides{k}[dims - 1], stack(x{k}, CHUNK), NOTHING
+"""
+
 GATHER = """\
-        at{k} = offset(walk, {operand}, row) + column * step{k}
+        at{k} = offset(dims, shape, strides{k}, row) + column * step{k}
         source{k}, held{k} = gather(pointer(x{k}, at{k}), at{k}, step{k}, count, chunk, copy{k}, held{k})
 """
 
@@ -64,20 +68,15 @@ def elementwise(name: str) -> Any:
     ks = range(len(inspect.signature(function).parameters))
 
     def listed(text: str) -> str:
-        return ", ".join(text.format(k=k, operand=k + 1) for k in ks)
+        return ", ".join(text.format(k=k) for k in ks)
 
     source = ELEMENTWISE.format(
         name=name,
         inputs=listed("x{k}"),
         summary=inspect.getdoc(function),
-        steps=listed("step{k}"),
-        strides=listed("stride(walk, {operand})"),
+        operands="".join(OPERAND.format(k=k, operand=k + 2) for k in ks).rstrip(),
         all_steps_are_one=" and ".join(["step == 1", *(f"step{k} == 1" for k in ks)]),
-        copies=listed("copy{k}"),
-        stacks=listed("stack(x{k}, CHUNK)"),
-        held=listed("held{k}"),
-        nothing_held=listed("NOTHING"),
-        gathers="".join(GATHER.format(k=k, operand=k + 1) for k in ks).rstrip(),
+        gathers="".join(GATHER.format(k=k) for k in ks).rstrip(),
         sources=listed("source{k}") + ("," if len(ks) == 1 else ""),
     )
     return getattr(module(f"elementwise_{name}", source), name)

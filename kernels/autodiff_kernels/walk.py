@@ -15,11 +15,9 @@ from numba import njit
 from autodiff_kernels.memory import forward, load, store
 from autodiff_kernels.parts import share
 
-Array = np.ndarray[Any, np.dtype[Any]]
-
 CHUNK = 512
 LINE = 64
-NOTHING = -(2**62)
+NOTHING = np.int64(-(2**62))
 
 
 @njit(error_model="numpy")
@@ -30,21 +28,17 @@ def share_of_elements(total: int, part: int, parts: int) -> tuple[int, int]:
 
 
 @njit(error_model="numpy")
-def stride(walk: Array, operand: int) -> int:
-    """The innermost stride of an operand: 0 is `out`, 1 is `x0`."""
-    return walk[1 + walk[0] * (operand + 2)]
+def offset(dims: int, shape: Any, strides: Any, row: int) -> int:
+    """Where the row with this number (all dimensions but the last, counted in order) begins in an operand.
 
-
-@njit(error_model="numpy")
-def offset(walk: Array, operand: int, row: int) -> int:
-    """Where the row with this number (all dimensions but the last, counted in order) begins in an operand."""
-    dims = walk[0]
-    strides, place = 2 + dims * (operand + 1), 0
+    `shape` and `strides` are pointers into the walk.
+    """
+    place = 0
     for axis in range(dims - 2, 0, -1):
-        outer = row // walk[2 + axis]
-        place += (row - outer * walk[2 + axis]) * walk[strides + axis]
+        outer = row // shape[axis]
+        place += (row - outer * shape[axis]) * strides[axis]
         row = outer
-    return place + row * walk[strides] if dims > 1 else 0
+    return place + row * strides[0] if dims > 1 else 0
 
 
 @njit(error_model="numpy")
@@ -54,7 +48,7 @@ def chunk_length(inner: int, side_by_side: bool) -> int:
 
 
 @njit(error_model="numpy")
-def gather(source: Any, at: int, step: int, count: int, chunk: int, copy: Any, held: int) -> tuple[Any, int]:
+def gather(source: Any, at: int, step: int, count: int, chunk: int, copy: Any, held: int) -> tuple[Any, Any]:
     """Return where `count` elements of an operand lie side by side, and the offset of the one that fills the copy.
 
     With a step of 0 the whole copy is filled with the element, whose offset is `held`, and later chunks use it again.
