@@ -2,12 +2,14 @@
 
 from autodiff.ops.activation import *  # noqa: F403
 from autodiff.ops.adaptive import *  # noqa: F403
+from autodiff.ops.attention import *  # noqa: F403
 from autodiff.ops.batchnorm import *  # noqa: F403
 from autodiff.ops.broadcast import *  # noqa: F403
 from autodiff.ops.choice import *  # noqa: F403
 from autodiff.ops.comparison import *  # noqa: F403
 from autodiff.ops.convolution import *  # noqa: F403
 from autodiff.ops.diagonals import *  # noqa: F403
+from autodiff.ops.distance import *  # noqa: F403
 from autodiff.ops.elementwise import *  # noqa: F403
 from autodiff.ops.extremes import *  # noqa: F403
 from autodiff.ops.functions import *  # noqa: F403
@@ -17,6 +19,7 @@ from autodiff.ops.joining import *  # noqa: F403
 from autodiff.ops.lookup import *  # noqa: F403
 from autodiff.ops.loss import *  # noqa: F403
 from autodiff.ops.loss_classes import *  # noqa: F403
+from autodiff.ops.loss_elementwise import *  # noqa: F403
 from autodiff.ops.matmul import *  # noqa: F403
 from autodiff.ops.normalization import *  # noqa: F403
 from autodiff.ops.patches import *  # noqa: F403
@@ -24,6 +27,7 @@ from autodiff.ops.picking import *  # noqa: F403
 from autodiff.ops.pooling import *  # noqa: F403
 from autodiff.ops.random import *  # noqa: F403
 from autodiff.ops.rearranging import *  # noqa: F403
+from autodiff.ops.recurrent import *  # noqa: F403
 from autodiff.ops.reduce import *  # noqa: F403
 from autodiff.ops.rescaling import *  # noqa: F403
 from autodiff.ops.resize import *  # noqa: F403
