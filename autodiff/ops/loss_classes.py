@@ -21,9 +21,9 @@ from autodiff.ops.broadcast import sum as total
 from autodiff.ops.comparison import eq, ne
 from autodiff.ops.elementwise import add, div, mul, neg, spread, sub
 from autodiff.ops.host import from_array
-from autodiff.ops.loss import check_reduction
+from autodiff.ops.loss import check_reduction, reduced
 from autodiff.ops.promotion import INT64, is_tensor
-from autodiff.ops.reduce import Run, division, mean
+from autodiff.ops.reduce import Run, division
 from autodiff.ops.shaping import unsqueeze
 from autodiff.ops.softmax import last, log_softmax, softmax_grad_p
 from autodiff.ops.structural import cast_to, contiguous, reshape
@@ -157,11 +157,15 @@ def _grad_scratch(target: Spec, weight: Spec) -> tuple[Spec, ...]:
     return (Spec.of(target.shape, weight.dtype),)
 
 
+def class_hits(target: Any, classes: int) -> Any:
+    """Return which class each target is: bools, the classes as a last dimension."""
+    return eq(unsqueeze(target, -1), _class_numbers(classes))
+
+
 def _hits(target: Any, weight: Any, ignore_index: int) -> tuple[Any, Any]:
     """Return, as floats, which class each row's target is (..., K) and which rows count (..., 1)."""
-    column = unsqueeze(target, -1)
-    live = cast_to(ne(column, ignore_index), weight.spec.dtype)
-    hit = cast_to(eq(column, _class_numbers(weight.spec.size)), weight.spec.dtype)
+    live = cast_to(ne(unsqueeze(target, -1), ignore_index), weight.spec.dtype)
+    hit = cast_to(class_hits(target, weight.spec.size), weight.spec.dtype)
     return mul(hit, live), live
 
 
@@ -381,7 +385,7 @@ def _soft_cross_entropy(x: Any, target: Any, weight: Any, reduction: str, label_
         weights = _class_weights("cross_entropy", weight, classes, x.spec.dtype)
         target = mul(target, reshape(weights, (classes,) + (1,) * (x.spec.ndim - axis - 1)))
     losses = neg(total(mul(target, log_softmax(x, axis)), axis))
-    return losses if reduction == "none" else total(losses) if reduction == "sum" else mean(losses)
+    return reduced(losses, reduction)
 
 
 def _cross_entropy_grad_run(

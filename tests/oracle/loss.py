@@ -202,3 +202,18 @@ def multilabel_soft_margin_loss(input: Any, target: Any, weight: Any = None, red
     p, y = sigmoid(input), real(target)
     losses = -(y * np.log(p) + (1 - y) * np.log(1 - p))
     return _reduce((losses if weight is None else losses * array(weight)).mean(axis=-1), reduction)
+
+
+@ieee
+def multi_margin_loss(
+    input: Any, target: Any, p: int = 1, margin: float = 1.0, weight: Any = None, reduction: str = "mean"
+) -> Array:
+    """The sum over k != t of max(0, margin - x[t] + x[k])^p, times the weight of t, divided by the number of classes."""
+    x, target = real(input), np.asarray(target)
+    weight = np.ones(x.shape[-1]) if weight is None else real(weight)
+    losses = np.zeros(target.shape)
+    for place in np.ndindex(target.shape):
+        label = int(target[place])
+        hinge = np.maximum(margin - x[place][label] + x[place], 0) ** p
+        losses[place] = weight[label] * (hinge.sum() - hinge[label]) / x.shape[-1]
+    return _reduce(losses, reduction)
