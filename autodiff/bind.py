@@ -41,10 +41,10 @@ def bind(primitive: Primitive, *inputs: Any, **params: Any) -> Any:
     plan = primitive.plans.get((specs, *params.values()) if params else specs) or make_plan(primitive, specs, params)
     ins = list(map(_array, inputs))
     mode = MODE
-    if plan.take_only is not None:
-        # By far the most operations: one output, no scratch, no status word.
-        array = plan.take_only()
-        plan.run((array,), ins)
+    if plan.take_first is not None:
+        # By far the most operations have one output and cannot fail.
+        array = plan.take_first()
+        plan.run((array, *[take() for take in plan.scratch]) if plan.scratch else (array,), ins)
         specs_out = plan.specs
         tensor = _new(tensor_class[0])
         tensor.array = array
@@ -264,7 +264,7 @@ def make_plan(primitive: Primitive, specs: tuple[Spec, ...], params: dict[str, A
 
 def run_plan(plan: Plan, ins: list[Array], params: dict[str, Any]) -> list[Array]:
     """Take the arrays an operation wants, run it, and return outputs and scratch; raise what the status word reports."""
-    outs = [take() for take in plan.take]
+    outs = [take() for take in (*plan.take, *plan.scratch)]
     if plan.status is None:
         plan.run(outs, ins)
         return outs

@@ -65,14 +65,15 @@ class Plan:
     Attributes:
         single: whether the operation returns a tensor, not a tuple.
         specs: of the outputs.
-        take: take the arrays for outputs and scratch.
-        take_only: takes the one output, where there is nothing else to take and to check; None otherwise.
+        take: take the arrays of the outputs.
+        scratch: take the work arrays.
+        take_first: takes the one output, where there is one and no status word; None otherwise.
         run: ``run(outs, ins)``; for a view, ``run(array)``.
         status: makes the error of a status word, or None.
         differentiable: whether a record may be needed.
     """
 
-    __slots__ = ("differentiable", "run", "single", "specs", "status", "take", "take_only")
+    __slots__ = ("differentiable", "run", "scratch", "single", "specs", "status", "take", "take_first")
 
     def __init__(
         self, primitive: Primitive, inputs: tuple[Spec, ...], params: dict[str, Any], into: Spec | None = None
@@ -86,10 +87,10 @@ class Plan:
         else:
             self.run = partial(primitive.run, **prepared) if prepared else primitive.run
         scratch = primitive.scratch(inputs, self.specs, **params) if primitive.scratch else ()
-        self.take: tuple[Callable[[], Array], ...] = tuple(spec.empty for spec in (*self.specs, *scratch))
+        self.take: tuple[Callable[[], Array], ...] = tuple(spec.empty for spec in self.specs)
+        self.scratch: tuple[Callable[[], Array], ...] = tuple(spec.empty for spec in scratch)
         self.status = primitive.status
-        only = len(self.take) == 1 and self.status is None and not primitive.view
-        self.take_only = self.take[0] if only else None
+        self.take_first = self.take[0] if self.single and self.status is None and not primitive.view else None
         self.differentiable = primitive.differentiable and any(spec.floating for spec in self.specs)
 
 

@@ -13,6 +13,9 @@ from autodiff.source import Line
 from autodiff.spec import Array, Cost, Spec
 
 
+_new = object.__new__
+
+
 class Memory:
     """What all tensors on the same memory share: a version that rises with every change in place.
 
@@ -86,18 +89,40 @@ class Record:
 
     def input(self, position: int) -> Any:
         """Return the saved input at `position` as a tensor, with its history while gradients are recorded."""
-        array, memory = self._saved(self.keep.inputs.index(position), self.inputs[position], position)
-        edge = self.edges[position] if self.mask[position] else None
-        return _restore(array, memory, self.inputs[position], edge, self.operands[position])
+        place = self.keep.inputs.index(position)
+        tensor = self._restore(place, self.inputs[position], position)
+        if MODE.grad and self.mask[position]:
+            tensor.edge = self.edges[position]
+            tensor.needs_grad = True
+        if MODE.recorder is not None:
+            MODE.recorder.alias(tensor, self.operands[position])
+        return tensor
 
     def output(self, position: int) -> Any:
         """Return the saved output at `position` as a tensor, with its history while gradients are recorded."""
         place = len(self.keep.inputs) + self.keep.outputs.index(position)
-        array, memory = self._saved(place, self.outputs[position], None)
-        return _restore(array, memory, self.outputs[position], (self, position), (self, position))
+        tensor = self._restore(place, self.outputs[position], None)
+        if MODE.grad:
+            tensor.edge = (self, position)
+            tensor.needs_grad = True
+        if MODE.recorder is not None:
+            MODE.recorder.alias(tensor, (self, position))
+        return tensor
 
-    def _saved(self, place: int, spec: Spec, position: int | None) -> tuple[Array, Memory]:
-        """Return a saved array, or raise when it was freed or changed since."""
+    def _restore(self, place: int, spec: Spec, position: int | None) -> Any:
+        """Wrap a saved array as a tensor again, or raise when it was freed or changed since."""
+        if self.saved is None or self.saved[place][1].version != self.saved[place][2]:
+            self._refuse(place, spec, position)
+        array, memory, _ = self.saved[place]  # type: ignore[index]
+        memory.shared = True
+        tensor = _new(tensor_class[0])
+        tensor.array = array
+        tensor.spec = spec
+        tensor.memory = memory
+        return tensor
+
+    def _refuse(self, place: int, spec: Spec, position: int | None) -> None:
+        """Raise what is wrong with a saved array."""
         if self.saved is None:
             raise GradientError(
                 self.name, "the backward pass needs saved tensors that an earlier backward pass has freed",
@@ -105,15 +130,13 @@ class Record:
                     "cut it with state.detach()",
                 line=self.line,
             )
-        array, memory, version = self.saved[place]
-        if memory.version != version:
-            raise InPlaceError(
-                self.name, f"{self._describe(position)} {spec!r} was saved for the backward pass and then changed in place",
-                expected=f"version {version}", got=f"version {memory.version}, last changed at {memory.changed}",
-                fix="use the out-of-place form (y = x + 1 instead of x += 1), or change a clone()",
-                line=self.line,
-            )
-        return array, memory
+        _, memory, version = self.saved[place]
+        raise InPlaceError(
+            self.name, f"{self._describe(position)} {spec!r} was saved for the backward pass and then changed in place",
+            expected=f"version {version}", got=f"version {memory.version}, last changed at {memory.changed}",
+            fix="use the out-of-place form (y = x + 1 instead of x += 1), or change a clone()",
+            line=self.line,
+        )
 
     def _describe(self, position: int | None) -> str:
         """Name an input, or the output when `position` is None, for an error message."""
@@ -127,21 +150,6 @@ class Record:
 
     def __repr__(self) -> str:
         return f"<record {self.number} {self.name}>"
-
-
-def _restore(array: Array, memory: Memory, spec: Spec, edge: Any, operand: Any) -> Any:
-    """Wrap a saved array as a tensor again, with its history while gradients are recorded."""
-    memory.shared = True
-    tensor = tensor_class[0].__new__(tensor_class[0])
-    tensor.array = array
-    tensor.spec = spec
-    tensor.memory = memory
-    if MODE.grad and edge is not None:
-        tensor.edge = edge
-        tensor.needs_grad = True
-    if MODE.recorder is not None:
-        MODE.recorder.alias(tensor, operand)
-    return tensor
 
 
 # The class that arrays are wrapped in; the file that defines it is above this floor and puts it here.

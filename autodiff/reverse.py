@@ -92,7 +92,10 @@ def sweep(
             gradients = vjp(record, *slots) if vjp is not None else _through_twin(record, slots)
             for edge, needed, gradient in zip(record.edges, record.mask, gradients, strict=True):
                 if needed and gradient is not None:
-                    deliver(edge, gradient, slots)
+                    if type(edge) is tuple and edge[0] not in pending and len(edge[0].outputs) == 1:
+                        pending[edge[0]] = [gradient]  # what `deliver` does in by far the most cases
+                    else:
+                        deliver(edge, gradient, slots)
             if record.saved and not retain_graph:
                 record.saved = None
         for key, gradient in arrived.items():
@@ -167,7 +170,7 @@ def _through_twin(record: Record, slots: Sequence[Any]) -> list[Any]:
 def accumulate(leaf: Any, gradient: Any, owned: bool) -> None:
     """Add a gradient to `leaf.grad`; memory that nobody else looks at becomes the `.grad` without a copy."""
     if leaf.grad is None:
-        leaf.grad = gradient if owned and gradient.spec.strides == leaf.spec.strides else ops.clone(gradient)
+        leaf.grad = gradient if owned and gradient.spec is leaf.spec else _laid_out(gradient, leaf)
     elif MODE.grad:
         leaf.grad = ops.add(leaf.grad, gradient)
     else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import autodiff_kernels as kernels
@@ -213,28 +214,31 @@ def _linear_infer(x: Spec, weight: Spec, bias: Spec | None = None) -> Spec:
     return Spec.of((*x.shape[:-1], weight.shape[0]), x.dtype)
 
 
-def _linear_prepare(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...]) -> dict[str, Any]:
+def _linear_prepare(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...]) -> Callable[..., None]:
     x, weight = inputs[:2]
-    steps = (0, 0, *_row_stride(x), 0, 0, weight.strides[1], weight.strides[0])
-    return {"arguments": (1, 1, _rows(x), weight.shape[0], weight.shape[1], *steps) if outputs[0].size else None}
+    rows, (columns, features) = _rows(x), weight.shape
+    if not rows * columns * features:
+        return _linear_empty
+    sizes = (1, 1, rows, columns, features, 0, 0, *_row_stride(x), 0, 0, weight.strides[1], weight.strides[0])
+    product, missing = kernels.matmul.matmul, _NO_BIAS[x.dtype]
+
+    def run(outs: Sequence[Array], ins: Sequence[Array]) -> None:
+        bias = ins[2].ravel() if len(ins) == 3 else missing
+        product(outs[0].ravel(), outs[1], strided.first(ins[0]), strided.first(ins[1]), bias, *sizes, 0, 1)
+
+    return run
+
+
+def _linear_empty(outs: Sequence[Array], ins: Sequence[Array]) -> None:
+    """Without features or rows the result is the bias."""
+    strided.fill_array(outs[0], 0)
+    if len(ins) == 3:
+        strided.copy_array(outs[0], ins[2])
 
 
 def _linear_scratch(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...]) -> tuple[Spec, ...]:
     x, weight = inputs[:2]
     return (_scratch_size(_rows(x), weight.shape[0], weight.shape[1], _row_stride(x)[0], weight.strides[0], x.dtype),)
-
-
-def _linear_run(outs: list[Array], ins: list[Array], arguments: tuple[int, ...] | None) -> None:
-    if arguments is None:
-        return
-    out, scratch = outs
-    if arguments[4] == 0:
-        strided.fill_array(out, 0)
-        if len(ins) == 3:
-            strided.copy_array(out, ins[2])
-        return
-    bias = ins[2].ravel() if len(ins) == 3 else _NO_BIAS[out.dtype]
-    kernels.matmul.matmul(out.ravel(), scratch, strided.first(ins[0]), strided.first(ins[1]), bias, *arguments, 0, 1)
 
 
 def _linear_vjp(record: Any, g: Any) -> tuple[Any, ...]:
@@ -267,7 +271,7 @@ def _linear_errors() -> list[ErrorSample]:
 linear_p = define(
     "linear",
     infer=_linear_infer,
-    run=_linear_run,
+    run=_linear_empty,
     prepare=_linear_prepare,
     scratch=_linear_scratch,
     vjp=_linear_vjp,
@@ -313,18 +317,37 @@ def _linear_grad_infer(g: Spec, x: Spec, weight: Spec, wanted: tuple[bool, ...])
     return tuple(Spec.of(shape, g.dtype) for shape, needed in zip(shapes, wanted, strict=False) if needed)
 
 
-def _linear_grad_prepare(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], wanted: tuple[bool, ...]) -> dict[str, Any]:
+def _linear_grad_prepare(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], wanted: tuple[bool, ...]) -> Callable[..., None]:
     g, x, weight = inputs
     rows, columns = _rows(g), g.shape[-1]
-    calls: list[tuple[str, tuple[int, ...]]] = []
-    if wanted[0]:
-        features = weight.shape[-1]
-        calls.append(("input", (1, 1, rows, features, columns, 0, 0, columns, 1, 0, 0, *weight.strides)))
-    if wanted[1]:
-        calls.append(("weight", (1, 1, columns, x.shape[-1], rows, 0, 0, 1, columns, 0, 0, *_row_stride(x))))
-    if len(wanted) == 3 and wanted[2]:
-        calls.append(("bias", (1, rows, columns, 1)))
-    return {"calls": tuple(calls)}
+    if not g.size:
+        return _linear_grad_empty
+    # Positions of the outputs, and the arguments of the products: sizes, then strides of both factors.
+    at = [sum(wanted[:i]) for i in range(3)]
+    to_input = (1, 1, rows, weight.shape[-1], columns, 0, 0, columns, 1, 0, 0, *weight.strides[-2:])
+    to_weight = (1, 1, columns, x.shape[-1], rows, 0, 0, 1, columns, 0, 0, *_row_stride(x))
+    input_wanted = wanted[0] and outputs[at[0]].size > 0
+    weight_wanted = wanted[1] and outputs[at[1]].size > 0
+    bias_wanted = len(wanted) == 3 and wanted[2]
+    product, sum_axes, no_bias = kernels.matmul.matmul, kernels.reduce.sum_axes, _NO_BIAS[g.dtype]
+
+    def run(outs: Sequence[Array], ins: Sequence[Array]) -> None:
+        cotangent = ins[0].ravel()
+        scratch = outs[-2]
+        if input_wanted:
+            product(outs[at[0]].ravel(), scratch, cotangent, strided.first(ins[2]), no_bias, *to_input, 0, 1)
+        if weight_wanted:
+            product(outs[at[1]].ravel(), scratch, cotangent, strided.first(ins[1]), no_bias, *to_weight, 0, 1)
+        if bias_wanted:
+            sum_axes(outs[at[2]].reshape(1, columns), outs[-1], ins[0].reshape(1, rows, columns, 1), 0, 1)
+
+    return run
+
+
+def _linear_grad_empty(outs: Sequence[Array], ins: Sequence[Array]) -> None:
+    """Without rows every gradient is zero."""
+    for out in outs[:-2]:
+        strided.fill_array(out, 0)
 
 
 def _linear_grad_scratch(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], wanted: tuple[bool, ...]) -> tuple[Spec, ...]:
@@ -336,22 +359,6 @@ def _linear_grad_scratch(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], wa
     if wanted[1]:
         sizes.append(_scratch_size(columns, x.shape[-1], rows, 1, _row_stride(x)[1], g.dtype).size)
     return Spec.of((max(sizes),), g.dtype), running_sums(g)
-
-
-def _linear_grad_run(outs: list[Array], ins: list[Array], calls: tuple[tuple[str, tuple[int, ...]], ...]) -> None:
-    g, x, weight = ins
-    scratch, sums = outs[-2:]
-    for out, (gradient, arguments) in zip(outs, calls, strict=False):
-        if out.size == 0:
-            continue
-        if g.size == 0:
-            strided.fill_array(out, 0)
-        elif gradient == "bias":
-            kernels.reduce.sum_axes(out.reshape(1, -1), sums, g.reshape(arguments), 0, 1)
-        else:
-            other = weight if gradient == "input" else x
-            kernels.matmul.matmul(out.ravel(), scratch, strided.first(g), strided.first(other), _NO_BIAS[g.dtype],
-                                  *arguments, 0, 1)
 
 
 def _linear_grad_twin(g: Any, x: Any, weight: Any, wanted: tuple[bool, ...]) -> tuple[Any, ...]:
@@ -375,7 +382,7 @@ def _linear_grad_samples() -> list[Sample]:
 linear_grad_p = define(
     "linear_grad",
     infer=_linear_grad_infer,
-    run=_linear_grad_run,
+    run=_linear_grad_empty,
     prepare=_linear_grad_prepare,
     scratch=_linear_grad_scratch,
     vjp=None,
