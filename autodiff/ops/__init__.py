@@ -35,6 +35,7 @@ from autodiff.ops.scan import *  # noqa: F403
 from autodiff.ops.scattering import *  # noqa: F403
 from autodiff.ops.shaping import *  # noqa: F403
 from autodiff.ops.softmax import *  # noqa: F403
+from autodiff.ops.sorting import *  # noqa: F403
 from autodiff.ops.statistics import *  # noqa: F403
 from autodiff.ops.structural import *  # noqa: F403
 from autodiff.ops.transposed import *  # noqa: F403

@@ -1,7 +1,7 @@
 """Elements read and written along a dimension, each at a position of its own: gather and its dual, the scattered sum.
 
-Every kernel reads memory as (A, K, B) with an index (A, M, B). Elements that meet at one place are added in the order of
-the index, for any number of threads.
+Every kernel reads memory as (A, K, B) with an index (A, M, B). Elements that meet at one place are added in the order
+of the index, for any number of threads.
 """
 
 from __future__ import annotations
@@ -305,8 +305,8 @@ def scatter(input: TensorT, dim: int, index: Any, src: Any = None, *, value: Any
     Args:
         input: any shape.
         dim: dimension.
-        index: integers from 0 on; as many dimensions as `input` and, except in `dim`, no larger. Of several elements that
-            go to one place, the last counts.
+        index: integers from 0 on; as many dimensions as `input` and, except in `dim`, no larger. Of several elements
+            that go to one place, the last counts.
         src: tensor at least as large as `index`, of the dtype of `input`, or a number.
         value: a number; another name for `src`.
         reduce: ``"add"`` adds to what is there, as `scatter_add` does; None replaces it.
@@ -330,8 +330,8 @@ def scatter(input: TensorT, dim: int, index: Any, src: Any = None, *, value: Any
         return scatter_add(input, axis, index, source)
     if not index.spec.ndim:
         return reshape(scatter(reshape(input, 1), 0, reshape(index, 1), reshape(source, 1)), ())
-    return _written(input, axis, index,
-                    lambda x: bind(scatter_p, x, index, source, dim=axis))  # type: ignore[no-any-return]
+    result: TensorT = _written(input, axis, index, lambda x: bind(scatter_p, x, index, source, dim=axis))
+    return result
 
 
 def _scatter_add_samples() -> list[Sample]:
@@ -344,7 +344,7 @@ def _scatter_add_samples() -> list[Sample]:
 
 @composed(samples=_scatter_add_samples, errors=lambda: [*_along_errors(np.ones((2, 4), np.float32))])
 def scatter_add(input: TensorT, dim: int, index: Any, src: Any) -> TensorT:
-    """Return `input` with ``src[i, j, k]`` added at ``[index[i, j, k], j, k]`` for dimension 0, and so on for the others.
+    """Return `input` with ``src[i, j, k]`` added at ``[index[i, j, k], j, k]`` for dimension 0; others likewise.
 
     Args:
         input: any shape.

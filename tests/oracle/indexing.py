@@ -193,3 +193,70 @@ def unique(
     dim: int | None = None,
 ) -> Any:
     return np.unique(array(input), return_inverse=return_inverse, return_counts=return_counts, axis=dim)
+
+
+def msort(input: Any) -> Array:
+    return sort(input, 0)[0]
+
+
+def _at_rank(x: Array, rank: Array, dim: int, keepdim: bool) -> tuple[Array, Array]:
+    """The elements that stand at the given rank in order, and their places."""
+    places = np.take_along_axis(argsort(x, dim), rank, axis=dim)
+    found = np.take_along_axis(x, places, axis=dim)
+    return (found, places) if keepdim else (np.squeeze(found, dim), np.squeeze(places, dim))
+
+
+def kthvalue(input: Any, k: int, dim: int = -1, keepdim: bool = False) -> tuple[Array, Array]:
+    x = array(input)
+    if x.ndim == 0:
+        return x, np.array(0)
+    return _at_rank(x, np.full(np.expand_dims(x.take(0, dim), dim).shape, k - 1), dim, keepdim)
+
+
+def median(input: Any, dim: int | None = None, keepdim: bool = False) -> Any:
+    """The lower median; NaN where there is one."""
+    x = array(input)
+    if dim is None:
+        return median(x.reshape(-1), 0)[0]
+    ranks = np.full(np.expand_dims(x.take(0, dim), dim).shape, (x.shape[dim] - 1) // 2)
+    if x.dtype.kind == "f":
+        missing = np.isnan(x).sum(axis=dim, keepdims=True)
+        ranks = np.where(missing > 0, x.shape[dim] - missing, ranks)
+    return _at_rank(x, ranks, dim, keepdim)
+
+
+def searchsorted(sorted_sequence: Any, input: Any, *, right: bool = False, side: str | None = None) -> Array:
+    """The number of elements of the row that are smaller, or not larger for the right side."""
+    rows, x = np.asarray(sorted_sequence)[..., None, :], np.asarray(input)[..., None]
+    rows = rows if rows.ndim > 2 else rows[0]
+    return (rows <= x if right or side == "right" else rows < x).sum(axis=-1)
+
+
+def bucketize(input: Any, boundaries: Any, *, right: bool = False) -> Array:
+    return searchsorted(boundaries, input, right=right)
+
+
+def isin(elements: Any, test_elements: Any, *, invert: bool = False) -> Array:
+    return np.isin(elements, test_elements, invert=invert)
+
+
+def unique_consecutive(
+    input: Any, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None
+) -> Any:
+    x = array(input)
+    rows = list(x.reshape(-1) if dim is None else np.moveaxis(x, dim, 0))
+    kept: list[Any] = []
+    counts: list[int] = []
+    inverse: list[int] = []
+    for row in rows:
+        if not kept or not np.array_equal(row, kept[-1]):
+            kept.append(row)
+            counts.append(0)
+        counts[-1] += 1
+        inverse.append(len(kept) - 1)
+    out = np.array(kept, x.dtype) if dim is None else np.stack(kept, axis=dim)
+    places = np.array(inverse, np.int64)
+    results = [out]
+    results += [places.reshape(x.shape) if dim is None else places] if return_inverse else []
+    results += [np.array(counts, np.int64)] if return_counts else []
+    return tuple(results) if len(results) > 1 else out
