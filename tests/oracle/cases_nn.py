@@ -31,8 +31,8 @@ for reduction in ("none", "sum", "mean"):
     case("poisson_nll_loss", positive(4), np.array([0.0, 1, 2, 5]), full=True, reduction=reduction)
     case("gaussian_nll_loss", normal(4), normal(4), positive(4), full=True, reduction=reduction)
     case("multilabel_soft_margin_loss", normal(2, 4), integers(0, 2, 2, 4).astype(float), reduction=reduction)
-    case("multi_margin_loss", normal(4, 3), labels, reduction=reduction)
-    case("multi_margin_loss", normal(4, 3), labels, 2, 0.5, positive(3), reduction=reduction)
+    case("multi_margin_loss", normal(4, 3), np.array([2, 0, 1, 1]), reduction=reduction)
+    case("multi_margin_loss", normal(4, 3), np.array([2, 0, 1, 1]), 2, 0.5, positive(3), reduction=reduction)
 for reduction in ("none", "sum", "batchmean"):
     case("kl_div", np.log(positive(2, 3)), np.array([[0.0, 0.4, 0.6], [0.2, 0.3, 0.5]]), reduction=reduction)
     case("kl_div", np.log(positive(2, 3)), np.log(positive(2, 3)), reduction=reduction, log_target=True)
