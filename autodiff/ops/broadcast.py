@@ -108,6 +108,8 @@ def reduction_groups(spec: Spec, dims: tuple[int, ...]) -> Groups | None:
         sizes[at] *= spec.shape[axis]
         if not reduced:
             kept.append(axis)
+    if at == 1:
+        sizes[1], sizes[3] = 1, sizes[1]  # whole rows: the kernels go along K2
     # The kept dimensions must come out in their own order.
     return (sizes[0], sizes[1], sizes[2], sizes[3]) if kept == sorted(kept) else None
 

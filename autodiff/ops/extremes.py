@@ -226,7 +226,7 @@ def _along_infer(name: str, x: Spec, dims: Dims, keepdim: bool) -> tuple[Spec, S
 
 def _along_run(kernel: str, outs: list[Array], ins: list[Array], order: Dims, groups: Groups) -> None:
     values, indices = outs
-    before, length, after = groups[0], groups[1], groups[2]
+    before, length, after = groups[0], groups[1] * groups[3], groups[2]  # one dimension is reduced: one of the two is 1
     x = ins[0].transpose(order).reshape(before, length, after)
     getattr(kernels.reduce, kernel)(indices.reshape(before, after), values.reshape(before, after), x, 0, 1)
 
