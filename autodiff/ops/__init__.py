@@ -7,6 +7,7 @@ from autodiff.ops.batchnorm import *  # noqa: F403
 from autodiff.ops.broadcast import *  # noqa: F403
 from autodiff.ops.choice import *  # noqa: F403
 from autodiff.ops.comparison import *  # noqa: F403
+from autodiff.ops.contraction import *  # noqa: F403
 from autodiff.ops.convolution import *  # noqa: F403
 from autodiff.ops.diagonals import *  # noqa: F403
 from autodiff.ops.distance import *  # noqa: F403

@@ -102,3 +102,18 @@ def einsum(equation: str, *operands: Any) -> Array:
             product *= x[tuple(value[letter] if size > 1 else 0 for letter, size in zip(term, x.shape, strict=True))]
         out[tuple(value[letter] for letter in output)] += product
     return out
+
+
+@ieee
+def inner(input: Any, other: Any) -> Array:
+    return np.asarray(np.inner(array(input), array(other)))
+
+
+@ieee
+def kron(input: Any, other: Any) -> Array:
+    return np.asarray(np.kron(array(input), array(other)))
+
+
+@ieee
+def tensordot(a: Any, b: Any, dims: Any = 2) -> Array:
+    return np.asarray(np.tensordot(array(a), array(b), dims))
