@@ -23,7 +23,9 @@ from numba import njit
 
 from autodiff_kernels.memory import apply, pointer, stack
 from autodiff_kernels.scalar import {name} as formula
-from autodiff_kernels.walk import CHUNK, NOTHING, chunk_length, gather, offset, scatter, share_of_elements
+from autodiff_kernels.walk import (
+    CHUNK, NOTHING, gather, offset, scatter, share_of_elements, side_by_side, steps, tile_here, tile_limits,
+)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -34,31 +36,34 @@ def {name}(out, {inputs}, walk, part, parts):
     others are (`elementwise.plan`).
     """
     dims, shape, strides = walk[0], pointer(walk, 2), pointer(walk, 2 + walk[0])
-    inner, step, copy = shape[dims - 1], strides[dims - 1], stack(out, CHUNK)
+    inner, copy = shape[dims - 1], stack(out, CHUNK)
+    step, row_step = steps(dims, strides)
 {operands}
     begin, end = share_of_elements(walk[1], part, parts)
     row, column = begin // inner, begin % inner
-    chunk = chunk_length(inner, {all_steps_are_one})
+    longest, most = tile_limits(dims, shape, {all_steps_are_one})
     while begin < end:
-        count = min(chunk, inner - column, end - begin)
+        rows, width = tile_here(dims, shape, row, column, end - begin, longest, most)
         place = pointer(out, offset(dims, shape, strides, row) + column * step)
 {gathers}
-        apply(formula, count, (place if step == 1 else copy,), ({sources}), ())
-        scatter(copy, place, step, count)
-        begin += count
-        column += count
+        target = place if side_by_side(step, row_step, rows, width) else copy
+        apply(formula, rows * width, (target,), ({sources}), ())
+        scatter(copy, place, step, row_step, rows, width)
+        begin += rows * width
+        column += width
         if column == inner:
-            row, column = row + 1, 0
+            row, column = row + rows, 0
 '''
 
 OPERAND = """\
     strides{k} = pointer(walk, 2 + {operand} * dims)
-    step{k}, copy{k}, held{k} = strides{k}[dims - 1], stack(x{k}, CHUNK), NOTHING
+    step{k}, row_step{k} = steps(dims, strides{k})
+    copy{k}, held{k} = stack(x{k}, CHUNK), NOTHING
 """
 
 GATHER = """\
         at{k} = offset(dims, shape, strides{k}, row) + column * step{k}
-        source{k}, held{k} = gather(pointer(x{k}, at{k}), at{k}, step{k}, count, chunk, copy{k}, held{k})
+        source{k}, held{k} = gather(pointer(x{k}, at{k}), at{k}, step{k}, row_step{k}, rows, width, copy{k}, held{k})
 """
 
 

@@ -300,7 +300,10 @@ LAYOUTS: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("shape", [(1, 1), (3, 5), (4, 1, 700), (2, 3, 4, 6), (130, 3), (3, 1200)])
+SHAPES = [(1, 1), (3, 5), (4, 1, 700), (2, 3, 4, 6), (130, 3), (3, 1200), (40, 100), (3, 50, 7)]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("first", LAYOUTS)
 @pytest.mark.parametrize("second", LAYOUTS)
 def test_any_strides(first: str, second: str, shape: tuple[int, ...]) -> None:
