@@ -229,20 +229,34 @@ def build(target: Callable[..., Any], text: str) -> Callable[..., Any]:
     """Return the module that `target` builds, or `target` itself when it is a module or a function of tensors.
 
     Raises:
-        UsageError: if building fails.
+        UsageError: if building fails, or `target` is a class that needs arguments.
     """
     from autodiff.nn.module import Module
 
-    if isinstance(target, Module) or required_arguments(target):
+    if isinstance(target, Module):
+        return target
+    required = required_arguments(target)
+    if required:
+        if isinstance(target, type):
+            raise UsageError(f"{text} needs {', '.join(required)}: write a function without arguments that builds it")
         return target
     built = attempt(f"{text} failed", target)
     return built if isinstance(built, Module) else target
 
 
+def signature(function: Callable[..., Any]) -> inspect.Signature:
+    """Return what a function, the `forward` of a module, or the constructor of a class takes.
+
+    Raises:
+        ValueError: for a built-in function that does not say.
+    """
+    return inspect.signature(function if isinstance(function, type) else getattr(function, "forward", function))
+
+
 def required_arguments(function: Callable[..., Any]) -> list[str]:
     """Return the names of the positional arguments that must be given."""
     try:
-        parameters = inspect.signature(getattr(function, "forward", function)).parameters.values()
+        parameters = signature(function).parameters.values()
     except ValueError:
         return []
     return [p.name for p in parameters
@@ -256,13 +270,13 @@ def check_inputs(function: Callable[..., Any], inputs: Sequence[Input], text: st
         UsageError: if there are too few or too many.
     """
     try:
-        inspect.signature(getattr(function, "forward", function)).bind(*inputs)
+        signature(function).bind(*inputs)
     except TypeError:
         names = required_arguments(function)
         raise UsageError(f"{text} takes {', '.join(names) or 'no arguments'}: "
                          f"write --input SHAPE once for each argument; got {len(inputs)}") from None
     except ValueError:
-        pass  # a built-in function without a signature: the call itself will tell
+        pass  # the call itself will tell
 
 
 def make_input(given: Input, number: int, requires_grad: bool) -> Any:

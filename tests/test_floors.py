@@ -27,8 +27,8 @@ FLOOR_OF_NAME = {
         2: "primitive program bind",
         3: "ops",
         4: "reverse",
-        5: "eager creation functional methods conversion indexing representation",
-        6: "autograd compiler viz cost memory recording",
+        5: "eager creation functional methods conversion indexing representation recording",
+        6: "autograd compiler viz cost memory",
         7: "nn optim utils linalg fft special serialization distributions",
         8: "train datasets landscape distributed",
         9: "cli demo __main__",  # the commands: on the top floor, and they may use all of it

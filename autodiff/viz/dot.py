@@ -20,7 +20,7 @@ _LEAF_STYLES = {
     BUFFER: {"shape": "box", "style": "filled,dashed", "fillcolor": "#f2f2f2", "color": "#777777"},
     INPUT: {"shape": "box", "style": "filled,bold", "fillcolor": "#ffffff", "color": "#222222"},
     OUTPUT: {"shape": "box", "style": "filled,bold", "fillcolor": "#ffffff", "color": "#222222"},
-    CONSTANT: {"shape": "plaintext", "fontcolor": "#666666", "margin": "0.04,0.02"},
+    CONSTANT: {"shape": "plaintext", "style": "", "fontcolor": "#666666", "margin": "0.04,0.02"},
 }
 _FONT = 'fontname="Helvetica,Arial,sans-serif"'
 _LEGEND = {INPUT: "input, output", PARAMETER: "parameter", BUFFER: "buffer"}
@@ -87,18 +87,38 @@ def lines_of(graph: Graph, *, title: str = "", direction: str = "TB", legend: bo
 
 
 def _guides(graph: Graph, main: Mapping[Node, Edge]) -> Iterator[str]:
-    """Yield invisible edges that put a leaf behind what its reader waits for.
+    """Yield invisible edges that put a leaf behind what its reader waits for, and a module behind the one before it.
 
-    Without them leaves stand beside earlier operations, modules overlap in height, and a chain of modules that could
-    stand below each other becomes a staircase.
+    Without them leaves stand beside earlier operations and side branches (running statistics) beside later ones, so
+    that modules overlap in height, and a chain of modules that could stand below each other becomes a staircase.
     """
     guided: set[Node] = set()
     for edge in graph.edges:
         before, leaf = main.get(edge.head), edge.tail
         if before is not None and leaf.kind in _LEAF_STYLES and leaf not in guided:
             guided.add(leaf)
-            ends = (leaf.id, before.tail.id) if leaf.phase == "backward" else (before.tail.id, leaf.id)
-            yield f"\t{' -> '.join(ends)} [style=invis]\n"
+            yield _guide(before.tail, leaf)
+    read = {edge.tail for edge in graph.edges if edge.tail.phase == edge.head.phase and edge.head.kind != OUTPUT}
+    # Groups are unbroken runs: what comes after the last node of a group comes after the group.
+    after: dict[Group, Node | None] = {}
+    following: Node | None = None
+    for node in reversed(graph.nodes):
+        if node.kind not in (OPERATION, MODULE) or node.phase == "update":
+            continue
+        group = node.parent
+        while group.depth > 1 and group not in after and group.parent is not None:
+            after[group] = following
+            group = group.parent
+        next_node = after.get(node.parent)
+        if node not in read and next_node is not None and next_node.phase == node.phase:
+            yield _guide(node, next_node)
+        following = node
+
+
+def _guide(before: Node, after: Node) -> str:
+    """Return an invisible edge that keeps one node above another; below, in the backward pass."""
+    first, second = (after, before) if before.phase == "backward" else (before, after)
+    return f"\t{first.id} -> {second.id} [style=invis]\n"
 
 
 def _anchor(lane: Group) -> str:

@@ -55,7 +55,8 @@ def draw(
     >>> import autodiff as ad
     >>> from autodiff.viz import draw
     >>> x = ad.tensor([1.0, 2.0], requires_grad=True)
-    >>> draw((x * x).sum()).source.count("->")
+    >>> picture = draw((x * x).sum())
+    >>> picture.source.count("<B>")  # two operations, the leaf and the output
     4
     """
     if depth is not None and depth < 0:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import Any
 
 from autodiff.program import Program, Record, tensor_class
@@ -376,11 +377,11 @@ def _paths(program: Program) -> list[list[str]]:
         if record.scope:
             path = record.scope.split(".")
         elif record.phase == "update":
-            # An update runs outside every module. It belongs to the module whose parameter it changes; where it only
+            # An update runs outside every module. It belongs to the module whose parameters it changes; where it only
             # prepares a change, to that of the next one.
-            owner = _first_name(record)
-            path = [model, *owner.split(".")[:-1]] if owner and model else owner.split(".")[:-1] if owner else following
-            following = path
+            owners = [leaf.name.split(".")[:-1] for leaf in record.operands
+                      if leaf is not None and type(leaf) is not tuple and leaf.name]
+            path = following = [model, *_common_prefix(owners)] if owners and model else following
         else:
             path = following = []
         paths.append([record.phase, *path])
@@ -391,10 +392,10 @@ def _count(number: int, noun: str) -> str:
     return f"{number} {noun}" + ("" if number == 1 else "s")
 
 
-def _first_name(record: Record) -> str:
-    """Return the name of the first leaf that a record reads, or an empty text."""
-    return next((operand.name for operand in record.operands
-                 if operand is not None and type(operand) is not tuple and operand.name), "")
+def _common_prefix(paths: Sequence[list[str]]) -> list[str]:
+    """Return what all paths begin with: what the first and the last in dictionary order begin with."""
+    pairs = zip(min(paths), max(paths))
+    return [label for label, _ in takewhile(lambda pair: pair[0] == pair[1], pairs)]
 
 
 def _line(record: Record) -> str:

@@ -1,0 +1,192 @@
+"""The command `autodiff`: what it writes, and what it says when it cannot."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import types
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from autodiff.cli import Input, main, parse_input
+
+ROOT = Path(__file__).resolve().parent.parent
+ENVIRONMENT = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "kernels")])}
+
+MODEL = '''
+import autodiff as ad
+from autodiff.nn.module import Module, Parameter
+
+class Layer(Module):
+    def __init__(self):
+        super().__init__()
+        self.weight = Parameter(ad.ones(2, 4))
+        self.bias = Parameter(ad.zeros(2))
+    def forward(self, x):
+        return ad.linear(x, self.weight, self.bias)
+
+class Net(Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = Layer()
+    def forward(self, x, scale):
+        return ad.tanh(self.layer(x)) * scale
+
+def build(): return Net()
+def product(x, y): return (x * y).sum()
+class Sized(Net):
+    def __init__(self, size): super().__init__()
+
+def total(): return ad.ones(3).sum()
+def broken(): return missing_name
+def crashes(x): raise KeyError("lost")
+def counts(tokens): return tokens + 1
+net = Net()
+number = 3
+'''
+
+
+@pytest.fixture
+def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.delitem(sys.modules, "example_model", raising=False)
+    file = tmp_path / "example_model.py"
+    file.write_text(MODEL)
+    return file
+
+
+def succeed(*arguments: Any) -> None:
+    assert main([str(argument) for argument in arguments]) == 0
+
+
+def fail(capsys: pytest.CaptureFixture[str], *arguments: Any) -> str:
+    """Run a command that must fail with exit code 2, and return what it says."""
+    try:
+        code = main([str(argument) for argument in arguments])
+    except SystemExit as end:  # argparse
+        code = int(str(end.code))
+    assert code == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "Traceback" not in said.err
+    return said.err
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["graph", "--help"], ["demo", "--help"], ["--version"]])
+def test_help_loads_no_numba(arguments: list[str]) -> None:
+    code = (
+        "import sys\nfrom autodiff.cli import main\n"
+        "try:\n    main(sys.argv[1:])\n"
+        "except SystemExit as end:\n    assert end.code == 0\n"
+        "assert not {'numba', 'llvmlite', 'graphviz', 'pygraphviz'} & set(sys.modules)"
+    )
+    answer = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, env=ENVIRONMENT)
+    assert answer.returncode == 0, answer.stderr
+    assert "autodiff" in answer.stdout
+
+
+def test_python_m() -> None:
+    command = [sys.executable, "-m", "autodiff", "--help"]
+    answer = subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT)
+    assert answer.returncode == 0, answer.stderr
+    assert answer.stdout.startswith("usage: autodiff ")
+
+
+@pytest.mark.parametrize(
+    ("text", "shape", "dtype"),
+    [
+        ("1x3x32x32", (1, 3, 32, 32), "float32"),
+        ("8x64:int64", (8, 64), "int64"),
+        (":float64", (), "float64"),
+        ("5", (5,), "float32"),
+    ],
+)
+def test_inputs(text: str, shape: tuple[int, ...], dtype: str) -> None:
+    assert parse_input(text) == Input(shape, dtype)
+
+
+def test_graph_of_a_model_that_a_function_builds(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    succeed("graph", f"{model}:build", "--input", "3x4", "--input", "2")
+    source = capsys.readouterr().out
+    assert source.startswith("digraph {")
+    for text in ("<B>x</B>", "<B>scale</B>", "<B>linear</B>", "<B>weight</B>", "<B>Net</B>"):
+        assert text in source
+
+
+@pytest.mark.parametrize("name", ["net", "Net"])
+def test_graph_of_a_module_and_of_its_class(name: str, model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    succeed("graph", f"{model}:{name}", "--input", "3x4", "--input", "2", "--depth", "1")
+    assert "2 parameters, 10 elements" in capsys.readouterr().out
+
+
+def test_graph_of_functions(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    succeed("graph", f"{model}:product", "--input", "3x4", "--input", "4", "--backward")
+    assert "<B>gradient of y</B>" in capsys.readouterr().out
+    succeed("graph", f"{model}:total")
+    assert "<B>sum</B>" in capsys.readouterr().out
+    succeed("graph", f"{model}:counts", "--input", "8x2:int64")
+    assert "8×2 int64" in capsys.readouterr().out
+
+
+def test_graph_of_a_module_by_its_import_name(model: Path, capsys: pytest.CaptureFixture[str],
+                                              monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(model.parent)
+    succeed("graph", "example_model:total")
+    assert "<B>sum</B>" in capsys.readouterr().out
+
+
+def test_graph_files(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("pygraphviz")
+    files = {ending: tmp_path / "out" / f"graph.{ending}" for ending in ("svg", "png", "pdf", "dot")}
+    options = [part for ending, file in files.items() for part in (f"--{ending}", file)]
+    succeed("graph", f"{model}:build", "--input", "3x4", "--input", "2", "--backward", *options)
+    assert capsys.readouterr().out.splitlines() == [f"wrote {file}" for file in files.values()]
+    starts = {"svg": b"<?xml", "png": b"\x89PNG", "pdf": b"%PDF", "dot": b"digraph {"}
+    assert all(files[ending].read_bytes().startswith(start) for ending, start in starts.items())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ([], "the following arguments are required: command"),
+        (["paint"], "invalid choice: 'paint'"),
+        (["graph", "{model}"], "expected module.py:function, got"),
+        (["graph", "missing.py:build"], "there is no file 'missing.py'"),
+        (["graph", "no_such_package:build"], "ModuleNotFoundError: No module named 'no_such_package'"),
+        (["graph", "{model}:bild"], "has no 'bild'; it has Layer, Net, build, product, Sized, total, broken"),
+        (["graph", "{model}:number"], "is no function and no module but int"),
+        (["graph", "{model}:broken"], "NameError: name 'missing_name' is not defined (example_model.py:26)"),
+        (["graph", "{model}:crashes", "--input", "2"], "KeyError: 'lost' (example_model.py:27)"),
+        (["graph", "{model}:Sized"], "needs size: write a function without arguments that builds it"),
+        (["graph", "{model}:build"], "takes x, scale: write --input SHAPE once for each argument; got 0"),
+        (["graph", "{model}:product", "--input", "3"], "takes x, y: write --input SHAPE once for each argument; got 1"),
+        (["graph", "{model}:product", "--input", "3", "--input", "4"], "[mul] the shapes do not broadcast"),
+        (["graph", "{model}:product", "--input", "3y4"], "such as 1x3x32x32 or 8x64:int64; got '3y4'"),
+        (["graph", "{model}:product", "--input", "3:complex"], "got '3:complex'"),
+        (["graph", "{model}:build", "--depth", "-1"], "expected a whole number of at least 0, got '-1'"),
+        (["graph", "{model}:counts", "--input", "3:int64", "--backward"], "this tensor requires no gradient"),
+        (["demo", "--epochs", "0"], "expected a whole number of at least 1, got '0'"),
+    ],
+)
+def test_errors(arguments: list[str], text: str, model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert text in fail(capsys, *[argument.replace("{model}", str(model)) for argument in arguments])
+
+
+def test_a_file_that_cannot_be_written(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").write_text("")
+    said = fail(capsys, "graph", f"{model}:total", "--dot", tmp_path / "file" / "graph.dot")
+    assert "file" in said
+
+
+def test_demo_passes_its_options_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[dict[str, Any]] = []
+    demo = types.ModuleType("autodiff.demo")
+    demo.main = lambda **options: calls.append(options)  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "autodiff.demo", demo)
+    monkeypatch.setattr(sys.modules["autodiff"], "demo", demo, raising=False)
+    succeed("demo")
+    succeed("demo", "--out", "here", "--epochs", "2", "--seed", "7")
+    assert calls == [{"out": Path("out/demo"), "seed": 0}, {"out": Path("here"), "seed": 7, "epochs": 2}]

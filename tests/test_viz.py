@@ -1,0 +1,522 @@
+"""Graphs of computations: what is in them, that it is escaped, and how they become pictures."""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+import stat
+import subprocess
+import sys
+import xml.etree.ElementTree as ElementTree
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import autodiff as ad
+from autodiff import reverse
+from autodiff.autograd.modes import no_grad
+from autodiff.eager import cotangent_of
+from autodiff.errors import DTypeError, GradientError, MissingExtraError, ValueRangeError
+from autodiff.mode import MODE
+from autodiff.nn.module import Module, Parameter
+from autodiff.program import Program
+from autodiff.recording import record
+from autodiff.viz import draw
+from autodiff.viz.dot import escape, lines_of, quote
+from autodiff.viz.graph import Edge, Graph, Group, Node, graph_of
+from autodiff.viz.rendering import scalable, write_atomically
+
+ROOT = Path(__file__).resolve().parent.parent
+EDGE = re.compile(r"^\t(\w+) -> (\w+) \[(.*)\]$")
+NODE = re.compile(r"^\t+([rmloc]\d+) \[label=<(.*)> ?.* tooltip=(\".*\")\]$")
+
+
+class Linear(Module):
+    def __init__(self, features_in: int, features_out: int) -> None:
+        super().__init__()
+        self.weight = Parameter(ad.ones(features_out, features_in) * 0.5)
+        self.bias = Parameter(ad.zeros(features_out))
+
+    def forward(self, x: Any) -> Any:
+        return ad.linear(x, self.weight, self.bias)
+
+
+class Block(Module):
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        self.first = Linear(features, features)
+        self.second = Linear(features, features)
+
+    def forward(self, x: Any) -> Any:
+        return x + self.second(ad.tanh(self.first(x)))
+
+
+class Net(Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.block1 = Block(3)
+        self.block2 = Block(3)
+        self.head = Linear(3, 2)
+
+    def forward(self, x: Any) -> Any:
+        return self.head(self.block2(self.block1(x)))
+
+
+def training_step(net: Module, x: Any) -> Any:
+    """Forward, backward and a plain gradient step, in their phases."""
+    loss = net(x).sum()
+    loss.backward()
+    MODE.phase = "update"
+    try:
+        with no_grad():
+            for parameter in net.parameters():
+                parameter.add_(parameter.grad * -0.1)
+    finally:
+        MODE.phase = "forward"
+    return loss
+
+
+def drawn_edges(source: str) -> Counter[tuple[str, str]]:
+    """Return the visible edges of DOT text, from what is made to what reads it."""
+    edges: Counter[tuple[str, str]] = Counter()
+    for line in source.splitlines():
+        found = EDGE.match(line)
+        if found and "style=invis" not in found[3]:
+            tail, head = (found[2], found[1]) if "dir=back" in found[3] else (found[1], found[2])
+            edges[tail, head] += 1
+    return edges
+
+
+def drawn_nodes(source: str) -> dict[str, tuple[str, str]]:
+    """Return id -> (label, tooltip) of the nodes of DOT text."""
+    return {found[1]: (found[2], found[3]) for found in map(NODE.match, source.splitlines()) if found}
+
+
+def titles(source: str) -> list[str]:
+    """Return the first line of every node."""
+    return [re.sub(r"<BR/>.*|</?B>", "", label) for label, _ in drawn_nodes(source).values()]
+
+
+def layout_is_possible() -> bool:
+    try:
+        import pygraphviz  # noqa: F401
+    except ImportError:
+        return False
+    return True
+
+
+needs_layout = pytest.mark.skipif(not layout_is_possible(), reason="pygraphviz is not installed")
+
+# ---- What is drawn ---------------------------------------------------------------------------------------------------
+
+
+def test_the_text_of_a_small_graph() -> None:
+    def square(x: Any) -> Any:
+        return (x * x).sum()
+
+    source = draw(square, ad.ones(2, 3), legend=False, title="").source
+    assert re.sub(r'tooltip="[^"]*"', "tooltip", source).splitlines()[4:] == [
+        '\t\tr0 [label=<<B>mul</B><BR/><FONT POINT-SIZE="8" COLOR="#333333">2×3 float32</FONT>> '
+        'fillcolor="#d6e8f5" color="#0072b2" tooltip]',
+        '\t\tr1 [label=<<B>sum</B><BR/><FONT POINT-SIZE="8" COLOR="#333333">scalar float32</FONT>> '
+        'fillcolor="#d6e8f5" color="#0072b2" tooltip]',
+        '\t\to2 [label=<<B>output</B><BR/><FONT POINT-SIZE="8" COLOR="#333333">scalar float32</FONT>> '
+        'shape="box" style="filled,bold" fillcolor="#ffffff" color="#222222" tooltip]',
+        '\t\tl0 [label=<<B>x</B><BR/><FONT POINT-SIZE="8" COLOR="#333333">2×3 float32</FONT>> '
+        'shape="box" style="filled,bold" fillcolor="#ffffff" color="#222222" tooltip]',
+        "\tr0 -> r1 [tooltip weight=16]",
+        "\tr1 -> o2 [tooltip weight=16]",
+        "\tl0 -> r0 [tooltip]",
+        "\tl0 -> r0 [tooltip]",
+        "}",
+    ]
+
+
+def test_the_same_computation_has_the_same_text() -> None:
+    first, second = (draw(training_step, Net(), ad.ones(2, 3)).source for _ in range(2))
+    assert first == second
+
+
+def random_program(seed: int) -> Program:
+    """Record a random computation of two inputs and its gradients."""
+    draws = random.Random(seed)
+
+    def compute(x: Any, y: Any) -> Any:
+        values = [x, y]
+        for _ in range(25):
+            a, b = draws.choice(values), draws.choice(values)
+            values.append(draws.choice([lambda a=a, b=b: a * b, lambda a=a, b=b: a + b, lambda a=a: ad.tanh(a)])())
+        loss = (values[-1] * values[-2]).sum()
+        return loss, *reverse.sweep([loss], [cotangent_of(loss, None, "test")], [x, y])
+
+    return record(compute, ad.tensor([1.0, 2.0], requires_grad=True), ad.tensor([3.0, 4.0], requires_grad=True))
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_nodes_and_edges_are_those_of_the_program(seed: int) -> None:
+    program = random_program(seed)
+    source = draw(program, constants=True).source
+    number = {r: f"r{i}" for i, r in enumerate(program)}
+    expected = Counter(
+        (number[edge[0]], number[r]) for r in program for edge in r.operands if type(edge) is tuple)
+    edges = drawn_edges(source)
+    assert {pair: n for pair, n in edges.items() if {*pair} <= {*number.values()}} == expected
+    for r in program:
+        assert sum(n for (_, head), n in edges.items() if head == number[r]) == len(r.operands)
+    nodes = drawn_nodes(source)
+    assert {name: nodes[name][0].split("</B>")[0] for name in number.values()} == {
+        number[r]: f"<B>{r.name}" for r in program}
+    outputs = [head for _, head in edges if head.startswith("o")]
+    assert len(outputs) == len(program.outputs)
+
+
+def test_a_module_with_an_input_shows_names_shapes_and_lines() -> None:
+    source = draw(Net(), ad.ones(2, 3)).source
+    nodes = drawn_nodes(source).values()
+    shapes = {"x": "2×3 float32", "weight": "2×3 float32", "bias": "3 float32", "linear": "2×2 float32"}
+    for title, text in shapes.items():
+        assert any(label.startswith(f"<B>{title}</B>") and text in label for label, _ in nodes), title
+    assert any("test_viz.py:" in tip and "in forward: `return x + self.second" in tip for _, tip in nodes)
+    assert any("parameter head.weight" in tip for _, tip in nodes)
+    assert str(ROOT) not in source
+    clusters = re.findall(r'label="(\w+)"', source)
+    assert clusters == ["Net", "block1", "first", "second", "block2", "first", "second", "head"]
+
+
+def test_a_tensor_shows_its_tape() -> None:
+    x = ad.tensor([1.0, 2.0], requires_grad=True)
+    x.name = "start"
+    loss = (x * ad.ones(2)).sum()
+    loss.name = "loss"
+    assert titles(draw(loss).source) == ["mul", "sum", "2 float32", "loss", "start"]
+
+
+def test_several_tensors_and_named_tensors() -> None:
+    x, y = ad.tensor([1.0], requires_grad=True), ad.tensor([1.0])
+    assert titles(draw((x * 2, x + 1)).source) == ["mul", "add", "output 0", "output 1", "parameter"]
+    assert "offset" in titles(draw(record(lambda: x + y), names={"offset": y}).source)
+
+
+def test_inputs_in_lists_have_names() -> None:
+    source = draw(lambda pair: pair[0] * pair[1], [ad.ones(2), ad.ones(2)]).source
+    assert titles(source) == ["mul", "output", "pair[0]", "pair[1]"]
+
+
+def test_numbers_stand_on_the_operation_unless_constants_are_wanted() -> None:
+    source = draw(lambda x: x * 2.5, ad.ones(2)).source
+    assert "with 2.5" in source
+    assert "c0" not in drawn_nodes(source)
+    source = draw(lambda x: x * 2.5, ad.ones(2), constants=True).source
+    assert any(name.startswith("c") and label == "2.5" for name, (label, _) in drawn_nodes(source).items())
+
+
+def test_backward_touches_no_gradient_and_names_the_results() -> None:
+    net = Net()
+    source = draw(net, ad.ones(2, 3), backward=True).source
+    assert all(parameter.grad is None for parameter in net.parameters())
+    gradients = [title for title in titles(source) if title.startswith("gradient of ")]
+    assert sorted(gradients) == sorted(f"gradient of {name}" for name, _ in net.named_parameters())
+    assert 'label="forward"' in source
+    assert 'label="backward"' in source
+    assert "saved for backward" in source
+
+
+def test_phases_of_a_training_step_are_lanes() -> None:
+    graph = graph_of(record(training_step, Net(), ad.ones(2, 3)))
+    assert [lane.title for lane in graph.root.members] == ["forward", "backward", "update"]
+    assert any(edge.saved for edge in graph.edges)
+    assert all((edge.tail.phase, edge.head.phase) == ("forward", "backward") for edge in graph.edges if edge.saved)
+    updates = [node for node in graph.nodes if node.phase == "update" and node.kind == "operation"]
+    assert len(updates) == 2 * len(list(Net().parameters()))
+    assert all(node.parent.title in ("first", "second", "head") for node in updates)
+
+
+def test_backward_operations_stand_in_the_module_they_differentiate() -> None:
+    graph = graph_of(record(training_step, Net(), ad.ones(2, 3)))
+    homes = [node.parent.title for node in graph.nodes if node.title == "linear_grad"]
+    assert homes == ["head", "second", "first", "second", "first"]
+
+
+# ---- Depth -----------------------------------------------------------------------------------------------------------
+
+
+def operations(graph: Graph) -> int:
+    return sum(node.records for node in graph.nodes)
+
+
+@pytest.mark.parametrize(("depth", "modules"), [(0, 3), (1, 9), (2, 12), (3, 0), (None, 0)])
+def test_depth_shows_deeper_modules_as_one_node(depth: int | None, modules: int) -> None:
+    program = record(training_step, Net(), ad.ones(2, 3))
+    graph = graph_of(program, depth=depth)
+    assert sum(node.kind == "module" for node in graph.nodes) == modules
+    assert operations(graph) == len(program)
+    assert_acyclic(graph)
+
+
+def assert_acyclic(graph: Graph) -> None:
+    waiting = Counter(edge.head for edge in graph.edges)
+    following: dict[Node, list[Node]] = {}
+    for edge in graph.edges:
+        following.setdefault(edge.tail, []).append(edge.head)
+    ready = [node for node in graph.nodes if not waiting[node]]
+    for node in ready:
+        for head in following.get(node, ()):
+            waiting[head] -= 1
+            if not waiting[head]:
+                ready.append(head)
+    assert len(ready) == len(graph.nodes)
+
+
+def test_a_module_called_twice_is_two_nodes() -> None:
+    class Twice(Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = Linear(3, 3)
+
+        def forward(self, x: Any) -> Any:
+            return self.layer(ad.tanh(self.layer(x)))
+
+    graph = graph_of(record(Twice(), ad.ones(1, 3)), depth=1)
+    assert [node.title for node in graph.nodes if node.kind in ("module", "operation")] == ["layer", "tanh", "layer"]
+    assert_acyclic(graph)
+
+
+def test_a_node_for_a_module_counts_what_it_hides() -> None:
+    source = draw(Net(), ad.ones(2, 3), depth=1, backward=True).source
+    label = next(label for label, _ in drawn_nodes(source).values() if label.startswith("<B>block1</B>"))
+    assert "4 operations" in label
+    assert "4 parameters, 24 elements" in label
+    assert "2×3 float32" in label
+    assert "4 gradients" in source
+
+
+def test_parallel_values_between_modules_are_one_edge_with_a_number() -> None:
+    graph = graph_of(record(training_step, Net(), ad.ones(2, 3)), depth=1)
+    gradients = [edge for edge in graph.edges if (edge.tail.phase, edge.head.phase) == ("backward", "update")]
+    assert [edge.values for edge in gradients] == [4, 4, 2]
+
+
+def test_an_operation_on_many_leaves_lists_their_number() -> None:
+    leaves = [ad.ones(2).requires_grad_() for _ in range(20)]
+    source = draw(lambda: ad.stack(leaves)).source
+    assert "20 parameters, 40 elements" in source
+    assert len(drawn_nodes(source)) == 2
+
+
+# ---- Size ------------------------------------------------------------------------------------------------------------
+
+
+def test_long_chains_and_deep_modules_need_no_recursion() -> None:
+    scope = MODE.scope
+
+    def compute(x: Any) -> Any:
+        for i in range(3000):
+            MODE.scope = ".".join(["m"] * (i % 1500 + 1))
+            x = x * x
+        MODE.scope = scope
+        return x
+
+    program = record(compute, ad.ones(1))
+    lines = lines_of(graph_of(program))
+    assert sum("mul" in line and "label" in line for line in lines) == 3000
+    assert operations(graph_of(program, depth=2)) == 3000
+
+
+def test_building_is_linear_in_the_edges() -> None:
+    """Counted, not timed: lines executed while a graph of n and of 2n records is built."""
+
+    def lines_executed(records: int) -> int:
+        def compute(x: Any) -> Any:
+            first = x
+            for _ in range(records):
+                x = x * first
+            return x
+
+        program = record(compute, ad.ones(1))
+        count = 0
+
+        def trace(frame: Any, event: str, _: Any) -> Any:
+            nonlocal count
+            count += event == "line"
+            return trace
+
+        sys.settrace(trace)
+        try:
+            lines_of(graph_of(program))
+        finally:
+            sys.settrace(None)
+        return count
+
+    small, large = lines_executed(200), lines_executed(400)
+    assert large < 2.1 * small
+
+
+# ---- Escaping --------------------------------------------------------------------------------------------------------
+
+NASTY = [
+    'a"b', "back\\slash\\N", "two\nlines", "tab\tbell\a", "ünï→💡", "<script>alert(1)</script>", "a&amp;b", "\ud800",
+    "}]>",
+]
+
+
+@needs_layout
+@pytest.mark.parametrize("name", NASTY)
+def test_any_name_can_be_drawn(name: str) -> None:
+    net = Block(2)
+    net.second.__dict__["_label"] = name
+    x = ad.ones(1, 2)
+    picture = draw(net, x, names={name: x}, title=name)
+    svg = picture.pipe("svg")
+    texts = "".join(ElementTree.fromstring(svg).itertext())
+    assert b"<script" not in svg
+    shown = name.replace("\n", "\\n").replace("\t", "\\t").replace("\a", "\\x07").replace("\ud800", "\\ud800")
+    assert shown in texts.replace("\xa0", " ")
+
+
+def test_quoting() -> None:
+    assert quote('a"\\N\nb\r') == r'"a\"\\N\nb\\r"'
+    assert escape("<a href='x'>&\n") == "&lt;a href=&#x27;x&#x27;&gt;&amp;\\n"
+
+
+# ---- Pictures --------------------------------------------------------------------------------------------------------
+
+
+@needs_layout
+def test_svg_scales() -> None:
+    svg = draw(Net(), ad.ones(2, 3)).pipe(format="svg", encoding="utf-8")
+    root = ElementTree.fromstring(svg.encode())
+    assert root.get("width") == "100%"
+    assert root.get("height") is None
+    assert root.get("viewBox")
+    assert scalable(b"<svg/>") == b"<svg/>"
+
+
+@needs_layout
+@pytest.mark.parametrize(
+    ("ending", "start"), [("svg", b"<?xml"), ("png", b"\x89PNG"), ("pdf", b"%PDF"), ("dot", b"digraph {")]
+)
+def test_files(ending: str, start: bytes, tmp_path: Path) -> None:
+    file = tmp_path / "new" / f"graph.{ending}"
+    assert draw(Net(), ad.ones(2, 3), backward=True, depth=1).render(outfile=file) == str(file)
+    assert file.read_bytes().startswith(start)
+    assert os.listdir(file.parent) == [file.name]
+
+
+@needs_layout
+def test_render_as_graphviz_does(tmp_path: Path) -> None:
+    picture = draw(lambda x: x * x, ad.ones(2))
+    assert picture.render("graph", directory=tmp_path, format="svg") == str(tmp_path / "graph.svg")
+    assert sorted(os.listdir(tmp_path)) == ["graph", "graph.svg"]
+    picture.render("other", directory=tmp_path, format="png", cleanup=True)
+    assert sorted(os.listdir(tmp_path)) == ["graph", "graph.svg", "other.png"]
+    with pytest.raises(FileExistsError):
+        picture.render("graph", directory=tmp_path, format="svg", raise_if_result_exists=True)
+
+
+@needs_layout
+def test_jupyter_shows_svg() -> None:
+    (kind, text), = draw(lambda x: x * x, ad.ones(2))._repr_mimebundle_().items()
+    assert kind == "image/svg+xml"
+    assert 'width="100%"' in text
+
+
+def test_it_is_a_digraph() -> None:
+    graphviz = pytest.importorskip("graphviz")
+    picture = draw(lambda x: x * x, ad.ones(2))
+    assert isinstance(picture, graphviz.Digraph)
+    picture.node("mine")
+    assert "mine" in picture.source
+    assert picture.copy().source == picture.source
+
+
+def test_a_failing_renderer_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "graph.svg"
+    write_atomically(file, b"old")
+    monkeypatch.setattr(os, "replace", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
+    with pytest.raises(OSError, match="disk full"):
+        write_atomically(file, b"new")
+    assert file.read_bytes() == b"old"
+    assert os.listdir(tmp_path) == ["graph.svg"]
+    assert stat.S_IMODE(file.stat().st_mode) & 0o077 == 0o077 & 0o666 & ~_umask()
+
+
+def _umask() -> int:
+    umask = os.umask(0)
+    os.umask(umask)
+    return umask
+
+
+def test_the_program_dot_is_used_where_there_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    dot = tmp_path / "dot"
+    dot.write_text('#!/bin/sh\ncat > /dev/null\nprintf \'<svg width="8pt" height="9pt">by dot %s\' "$*"\n')
+    dot.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setitem(sys.modules, "pygraphviz", None)
+    svg = draw(lambda x: x * x, ad.ones(2)).pipe("svg", encoding="utf-8")
+    assert svg == '<svg width="100%" style="max-width:8pt">by dot -Kdot -Tsvg'
+
+
+def test_without_any_renderer_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setitem(sys.modules, "pygraphviz", None)
+    picture = draw(lambda x: x * x, ad.ones(2))
+    assert picture.source
+    with pytest.raises(MissingExtraError, match=r"autodiff-tape\[draw\]"):
+        picture.pipe("svg")
+
+
+def test_import_loads_no_graphviz() -> None:
+    code = "import sys, autodiff.viz; print({'graphviz', 'pygraphviz', 'numba'} & set(sys.modules))"
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "kernels")])}
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
+    assert answer.stdout.strip() == "set()"
+
+
+# ---- Errors ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "text"),
+    [
+        (lambda: draw(3), DTypeError, "nothing here has records; expected a tensor, a Program"),
+        (lambda: draw(ad.ones(2)), GradientError, "no recorded operation leads to this tensor"),
+        (lambda: draw(Net(), ad.ones(2, 3), depth=-1), ValueRangeError, "depth cannot be negative"),
+        (lambda: draw(Net(), ad.ones(2, 3), direction="up"), ValueRangeError, "'TB' or 'LR'; got 'up'"),
+        (lambda: draw(ad.tanh, ad.ones(2), backward=True), GradientError, r"\[draw\] this tensor requires no gradient"),
+    ],
+)
+def test_errors(call: Any, error: type[Exception], text: str) -> None:
+    with pytest.raises(error, match=text):
+        call()
+
+
+# ---- Recording -------------------------------------------------------------------------------------------------------
+
+
+def test_record_returns_everything_that_ran() -> None:
+    program = record(training_step, Net(), ad.ones(2, 3))
+    program.verify()
+    assert list(dict.fromkeys(r.phase for r in program)) == ["forward", "backward", "update"]
+    assert [r.name for r, _ in program.outputs] == ["sum"]
+    assert MODE.recorder is None
+
+
+def test_record_finds_results_in_containers() -> None:
+    program = record(lambda x: {"a": [x * x], "b": (x + x, x)}, ad.ones(2))
+    assert [r.name for r, _ in program.outputs] == ["mul", "add"]
+
+
+def test_record_ends_when_the_function_raises() -> None:
+    with pytest.raises(ZeroDivisionError):
+        record(lambda: 1 / 0)
+    assert MODE.recorder is None
+
+
+def test_graph_classes_are_what_they_say() -> None:
+    graph = graph_of(record(lambda x: x * x, ad.ones(2)))
+    assert all(isinstance(node, Node) for node in graph.nodes)
+    assert all(isinstance(edge, Edge) for edge in graph.edges)
+    assert isinstance(graph.root, Group)
