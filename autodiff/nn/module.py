@@ -8,35 +8,16 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from autodiff.autograd.modes import no_grad
+from autodiff.creation import as_tensor, check_device, dtype_of
 from autodiff.eager import HookHandle, Tensor
-from autodiff.errors import AutodiffError, DTypeError, ShapeError
+from autodiff.errors import AutodiffError, DTypeError
 from autodiff.mode import MODE
+from autodiff.nn.hooks import BackwardWatch
+from autodiff.nn.parameter import Parameter
 from autodiff.program import Memory
 from autodiff.spec import spec_of
 
 M = TypeVar("M", bound="Module")
-
-
-class Parameter(Tensor):
-    """A tensor that a `Module` lists among its parameters when it is assigned as an attribute.
-
-    Args:
-        data: tensor whose memory the parameter takes over.
-        requires_grad: collect gradients here.
-
-    >>> import autodiff as ad
-    >>> ad.nn.Parameter(ad.zeros(2))
-    Parameter containing:
-    tensor([0., 0.], requires_grad=True)
-    """
-
-    def __init__(self, data: Tensor | None = None, requires_grad: bool = True) -> None:
-        source = Tensor() if data is None else data
-        self.array = source.array
-        self.spec = source.spec
-        self.memory = source.memory
-        self.memory.shared = True
-        self.requires_grad_(requires_grad)
 
 
 class LoadResult(NamedTuple):
@@ -71,6 +52,10 @@ class Module:
     _parameters: dict[str, Tensor | None]
     _buffers: dict[str, Tensor | None]
     _modules: dict[str, Module | None]
+    _transient: set[str]
+    _label: str
+    _named: bool
+    _hooks: dict[int, tuple[str, Callable[..., Any]]]
 
     # Parameters, buffers and modules stand in these tables *and* among the ordinary attributes, so that reading
     # `self.weight` costs no more than any other attribute.
@@ -78,14 +63,15 @@ class Module:
     def __init__(self) -> None:
         self.__dict__.update(
             training=True, _parameters={}, _buffers={}, _modules={}, _transient=set(), _label=type(self).__name__,
-            _forward_hooks={}, _forward_pre_hooks={}, _named=False,
+            _named=False, _hooks={},
         )
 
     def __setattr__(self, name: str, value: Any) -> None:
         tables = self.__dict__
         if "_parameters" not in tables:
-            if isinstance(value, Parameter | Module):
-                raise AttributeError(f"{type(self).__name__}: call super().__init__() before assigning parameters or modules")
+            if isinstance(value, (Parameter, Module)):
+                raise AttributeError(f"{type(self).__name__}: call super().__init__() before assigning parameters "
+                                     "or modules")
             tables[name] = value
             return
         if isinstance(value, Parameter):
@@ -97,8 +83,9 @@ class Module:
             self._register(self._buffers, name, value)
         elif name in self._parameters:
             if value is not None:
-                raise DTypeError(type(self).__name__, f"the parameter '{name}' can only be replaced by a Parameter or None",
-                                 got=type(value).__name__, fix=f"write nn.Parameter(tensor), or delete self.{name} first")
+                raise DTypeError(type(self).__name__, f"the parameter '{name}' can only become a Parameter or None",
+                                 got=type(value).__name__,
+                                 fix=f"write nn.Parameter(tensor), or delete self.{name} first")
             self._register(self._parameters, name, None)
         elif name in self._modules and value is None:
             self._register(self._modules, name, None)
@@ -110,23 +97,24 @@ class Module:
     def _register(self, table: dict[str, Any], name: str, value: Any) -> None:
         if "." in name or not name:
             raise KeyError(f"the name {name!r} of a parameter, buffer or module must not be empty or contain a dot")
-        for other in (self._parameters, self._buffers, self._modules):
+        tables: tuple[dict[str, Any], ...] = (self._parameters, self._buffers, self._modules)
+        for other in tables:
             if other is not table:
-                other.pop(name, None)  # type: ignore[attr-defined]
+                other.pop(name, None)
         table[name] = value
         self.__dict__[name] = value
         self.__dict__["_named"] = False
 
     def __delattr__(self, name: str) -> None:
         for table in (self._parameters, self._buffers, self._modules):
-            table.pop(name, None)  # type: ignore[attr-defined]
+            table.pop(name, None)
         object.__delattr__(self, name)
 
     def _relabel(self, name: str) -> None:
         """Take the name that the parent module calls this one by."""
         self.__dict__["_label"] = name
 
-    # ---- Calling ------------------------------------------------------------------------------------------------------
+    # ---- Calling -----------------------------------------------------------------------------------------------------
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Compute the output; override.
@@ -145,19 +133,28 @@ class Module:
             if not self._named:
                 self._name_parameters()
         try:
-            if not self._forward_hooks and not self._forward_pre_hooks:
-                return self.forward(*args, **kwargs)
-            for hook in list(self._forward_pre_hooks.values()):
-                changed = hook(self, args)
-                if changed is not None:
-                    args = changed if isinstance(changed, tuple) else (changed,)
-            result = self.forward(*args, **kwargs)
-            for hook in list(self._forward_hooks.values()):
-                changed = hook(self, args, result)
-                result = result if changed is None else changed
-            return result
+            return self._call_with_hooks(args, kwargs) if self._hooks else self.forward(*args, **kwargs)
         finally:
             MODE.scope = outer
+
+    def _call_with_hooks(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        for hook in self._hooks_of("before"):
+            changed = hook(self, args)
+            if changed is not None:
+                args = changed if isinstance(changed, tuple) else (changed,)
+        backward = self._hooks_of("backward")
+        if backward and MODE.grad:
+            watch = BackwardWatch(self, backward)
+            result = watch.outputs(self.forward(*watch.inputs(args), **kwargs))
+        else:
+            result = self.forward(*args, **kwargs)
+        for hook in self._hooks_of("after"):
+            changed = hook(self, args, result)
+            result = result if changed is None else changed
+        return result
+
+    def _hooks_of(self, kind: str) -> list[Callable[..., Any]]:
+        return [hook for own, hook in self._hooks.values() if own == kind]
 
     def _name_parameters(self) -> None:
         """Let parameters and buffers carry their paths, for graphs and errors."""
@@ -166,14 +163,22 @@ class Module:
         self.__dict__["_named"] = True
 
     def register_forward_hook(self, hook: Callable[..., Any]) -> HookHandle:
-        """Call ``hook(module, args, output)`` after every forward; what it returns, if anything, replaces the output."""
-        return _Registered(self._forward_hooks, hook)
+        """Call ``hook(module, args, output)`` after every forward; what it returns replaces the output."""
+        return _Registered(self._hooks, ("after", hook))
 
     def register_forward_pre_hook(self, hook: Callable[..., Any]) -> HookHandle:
-        """Call ``hook(module, args)`` before every forward; what it returns, if anything, replaces the arguments."""
-        return _Registered(self._forward_pre_hooks, hook)
+        """Call ``hook(module, args)`` before every forward; what it returns, if not None, replaces the arguments."""
+        return _Registered(self._hooks, ("before", hook))
 
-    # ---- Tables -------------------------------------------------------------------------------------------------------
+    def register_full_backward_hook(self, hook: Callable[..., Any]) -> HookHandle:
+        """Call ``hook(module, grad_input, grad_output)`` when the gradients of a call's inputs are known.
+
+        Both are tuples, with None where there is no gradient; what the hook returns, if not None, replaces
+        `grad_input`. Inputs are the positional arguments.
+        """
+        return _Registered(self._hooks, ("backward", hook))
+
+    # ---- Tables ------------------------------------------------------------------------------------------------------
 
     def register_parameter(self, name: str, param: Parameter | None) -> None:
         """Add a parameter under a name; None reserves the name."""
@@ -198,7 +203,9 @@ class Module:
 
     register_module = add_module
 
-    def named_modules(self, memo: set[int] | None = None, prefix: str = "", remove_duplicate: bool = True) -> Iterator[tuple[str, Module]]:
+    def named_modules(
+        self, memo: set[int] | None = None, prefix: str = "", remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Module]]:
         """Yield this module and all below it with their paths."""
         memo = set() if memo is None else memo
         if id(self) in memo:
@@ -216,9 +223,11 @@ class Module:
             yield module
 
     def named_children(self) -> Iterator[tuple[str, Module]]:
-        """Yield the direct sub-modules with their names."""
+        """Yield the direct sub-modules with their names, each once."""
+        seen: set[int] = set()
         for name, module in self._modules.items():
-            if module is not None:
+            if module is not None and id(module) not in seen:
+                seen.add(id(module))
                 yield name, module
 
     def children(self) -> Iterator[Module]:
@@ -226,9 +235,11 @@ class Module:
         for _, module in self.named_children():
             yield module
 
-    def _named_tensors(self, table: str, prefix: str, recurse: bool, remove_duplicate: bool) -> Iterator[tuple[str, Any]]:
+    def _named_tensors(
+        self, table: str, prefix: str, recurse: bool, remove_duplicate: bool
+    ) -> Iterator[tuple[str, Any]]:
         seen: set[int] = set()
-        modules = self.named_modules(prefix=prefix, remove_duplicate=remove_duplicate) if recurse else [(prefix, self)]
+        modules = self.named_modules(None, prefix, remove_duplicate) if recurse else [(prefix, self)]
         for path, module in modules:
             for name, tensor in getattr(module, table).items():
                 if tensor is not None and id(tensor) not in seen:
@@ -236,7 +247,9 @@ class Module:
                         seen.add(id(tensor))
                     yield (f"{path}.{name}" if path else name), tensor
 
-    def named_parameters(self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True) -> Iterator[tuple[str, Parameter]]:
+    def named_parameters(
+        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Parameter]]:
         """Yield the parameters with their paths, each once."""
         return self._named_tensors("_parameters", prefix, recurse, remove_duplicate)
 
@@ -245,7 +258,9 @@ class Module:
         for _, parameter in self.named_parameters(recurse=recurse):
             yield parameter
 
-    def named_buffers(self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True) -> Iterator[tuple[str, Tensor]]:
+    def named_buffers(
+        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Tensor]]:
         """Yield the buffers with their paths, each once."""
         return self._named_tensors("_buffers", prefix, recurse, remove_duplicate)
 
@@ -280,22 +295,42 @@ class Module:
             raise AttributeError(f"there is no parameter '{target}'")
         return found
 
-    # ---- State --------------------------------------------------------------------------------------------------------
+    def get_buffer(self, target: str) -> Tensor:
+        """Return the buffer at a path such as ``"bn1.running_mean"``.
 
-    def state_dict(self, prefix: str = "") -> dict[str, Tensor]:
-        """Return all parameters and persistent buffers by path: tensors on the same memory, without history."""
-        result: dict[str, Tensor] = {}
+        Raises:
+            AttributeError: if there is none.
+        """
+        path, _, name = target.rpartition(".")
+        found = self.get_submodule(path)._buffers.get(name)
+        if found is None:
+            raise AttributeError(f"there is no buffer '{target}'")
+        return found
+
+    # ---- State -------------------------------------------------------------------------------------------------------
+
+    def state_dict(
+        self, destination: dict[str, Tensor] | None = None, prefix: str = "", keep_vars: bool = False
+    ) -> dict[str, Tensor]:
+        """Return all parameters and persistent buffers by path: tensors on the same memory, without history.
+
+        Args:
+            destination: dictionary to write into; a new one by default.
+            prefix: begins every path, with its dot.
+            keep_vars: return the parameters and buffers themselves.
+        """
+        result = {} if destination is None else destination
         for path, module in self.named_modules(prefix=prefix.rstrip("."), remove_duplicate=False):
-            for name, tensor in {**module._parameters, **module._buffers}.items():
+            for name, tensor in (*module._parameters.items(), *module._buffers.items()):
                 if tensor is not None and name not in module._transient:
-                    result[f"{path}.{name}" if path else name] = tensor.detach()
+                    result[f"{path}.{name}" if path else name] = tensor if keep_vars else tensor.detach()
         return result
 
-    def load_state_dict(self, state_dict: Mapping[str, Tensor], strict: bool = True) -> LoadResult:
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True) -> LoadResult:
         """Copy values into parameters and buffers; nothing is changed when anything does not fit.
 
         Args:
-            state_dict: values by path.
+            state_dict: tensors, or arrays, by path.
             strict: raise when names are missing or left over.
 
         Returns:
@@ -305,10 +340,12 @@ class Module:
             StateError: lists every missing or unexpected name (strict) and every shape that differs.
         """
         own = self.state_dict()
-        missing = [name for name in own if name not in state_dict]
-        unexpected = [name for name in state_dict if name not in own]
-        wrong = [f"{name}: expected {own[name].shape}, got {tuple(value.shape)}" for name, value in state_dict.items()
-                 if name in own and tuple(value.shape) != own[name].shape]
+        given = {name: value if isinstance(value, Tensor) else as_tensor(np.asarray(value))
+                 for name, value in state_dict.items()}
+        missing = [name for name in own if name not in given]
+        unexpected = [name for name in given if name not in own]
+        wrong = [f"{name}: expected {own[name].shape}, got {value.shape}" for name, value in given.items()
+                 if name in own and value.shape != own[name].shape]
         problems = [f"other shapes ({'; '.join(wrong)})"] if wrong else []
         if strict:
             problems += [f"missing names ({', '.join(missing)})"] if missing else []
@@ -317,9 +354,9 @@ class Module:
             raise StateError("load_state_dict", f"the state does not fit {type(self).__name__}: " + "; ".join(problems),
                              fix="load it into the model it was saved from, or pass strict=False to ignore names")
         with no_grad():
-            for name, value in state_dict.items():
+            for name, value in given.items():
                 if name in own:
-                    own[name].copy_(value if isinstance(value, Tensor) else Tensor(value))
+                    own[name].copy_(value)
         return LoadResult(missing, unexpected)
 
     def train(self: M, mode: bool = True) -> M:
@@ -355,15 +392,23 @@ class Module:
         return self
 
     def to(self: M, *args: Any, **kwargs: Any) -> M:
-        """Convert floating-point parameters and buffers to a dtype; a device must be the CPU. Returns the module."""
-        from autodiff.creation import check_device, dtype_of
+        """Convert floating-point parameters and buffers to a dtype; a device must be the CPU. Returns the module.
 
+        Args:
+            args: a dtype, a device, or a tensor whose dtype is taken.
+            kwargs: `dtype`, `device`, and `non_blocking` and `memory_format`, which change nothing here.
+
+        Raises:
+            DTypeError: for a dtype that is no float type, or a device that is not the CPU.
+        """
+        for ignored in ("non_blocking", "memory_format"):
+            kwargs.pop(ignored, None)
         for argument in (*args, *kwargs.values()):
             if isinstance(argument, Tensor):
                 self._convert(argument.dtype)
-            elif isinstance(argument, np.dtype | type) and not isinstance(argument, bool):
+            elif isinstance(argument, (np.dtype, type)):
                 self._convert(dtype_of(argument))
-            elif not isinstance(argument, bool) and argument is not None:
+            elif not isinstance(argument, bool):
                 check_device(argument)
         return self
 
@@ -398,7 +443,7 @@ class Module:
         """
         return self.to("cuda")
 
-    # ---- Printing -----------------------------------------------------------------------------------------------------
+    # ---- Printing ----------------------------------------------------------------------------------------------------
 
     def extra_repr(self) -> str:
         """Return what stands between the parentheses in `repr`; override."""
