@@ -10,7 +10,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from autodiff import ops
+from autodiff.bind import bind
 from autodiff.mode import MODE
+from autodiff.ops.structural import copy_p
 from autodiff.program import Record, reachable
 
 
@@ -178,3 +180,7 @@ def accumulate(leaf: Any, gradient: Any, owned: bool) -> None:
     for hook in leaf.accumulate_hooks or ():
         hook(leaf)
 
+
+def _laid_out(gradient: Any, leaf: Any) -> Any:
+    """Return a copy of a gradient, in memory of its own and in the layout of its leaf."""
+    return bind(copy_p, gradient, dtype=None, order=leaf.spec.order)
