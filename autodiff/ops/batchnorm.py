@@ -51,6 +51,7 @@ def affine(x: Any, weight: Any, bias: Any, shape: Shape) -> tuple[Any, Any]:
 
 
 def require_shape(operation: str, name: str, found: Spec, shape: Shape) -> None:
+    """Raise a `ShapeError` unless a weight or the like has this shape."""
     if found.shape != shape:
         raise ShapeError(operation, f"the {name} does not fit the input", expected=str(shape), got=str(found.shape))
 
@@ -76,6 +77,7 @@ def block_sums(rows: int, columns: int) -> Spec:
 
 
 def summed(flops: int) -> Callable[..., Cost]:
+    """Return the cost function of so many operations an element."""
     return lambda inputs, outputs, **_: Cost(flops * outputs[0].size, moved(*inputs, *outputs))
 
 
@@ -146,6 +148,7 @@ def _batch_norm_vjp(record: Any, g: Any, g_mean: Any, g_variance: Any, g_rstd: A
 
 
 def cube(x: Any) -> Any:
+    """Return ``x ** 3``."""
     return mul(x, mul(x, x))
 
 

@@ -52,9 +52,9 @@ def pooled_size(operation: str, x: Spec, kernel: Pair, stride: Pair, padding: Pa
     for axis in range(2):
         size, before = x.shape[2 + axis], padding[axis]
         reach = dilation[axis] * (kernel[axis] - 1) + 1
-        if 2 * before > reach:
+        if 2 * before > kernel[axis]:
             raise ShapeError(operation, "the padding is more than half of the window", got=str(padding[2 - rank:]),
-                             expected=f"at most {reach // 2} for the window of {reach}")
+                             expected=f"at most {kernel[axis] // 2} for kernel_size={kernel[axis]}")
         steps = size + 2 * before - reach
         count = (steps + (stride[axis] - 1 if ceil_mode else 0)) // stride[axis] + 1
         if ceil_mode and (count - 1) * stride[axis] >= size + before:

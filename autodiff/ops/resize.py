@@ -147,6 +147,8 @@ _MODES: dict[str, tuple[tuple[int, ...], bool]] = {
     "linear": ((1,), True), "bilinear": ((2,), True), "bicubic": ((2,), True),
 }
 
+_EXACT: dict[str, dict[float, float]] = {"nearest": {1.0: 1.0, 2.0: 0.5}, "linear": {1.0: 1.0}, "bilinear": {1.0: 1.0}}
+
 
 def _sizes(lengths: Shape, size: Any, scale_factor: Any, align_corners: bool, recompute: bool | None
            ) -> tuple[tuple[int, ...], tuple[float, ...]]:
@@ -262,6 +264,9 @@ def interpolate(input: TensorT, size: int | tuple[int, ...] | None = None,
     if 0 in shape[2:]:
         raise ShapeError("interpolate", "the input has no places", expected="sizes of at least 1", got=str(shape))
     sizes, scales = _sizes(shape[2:], size, scale_factor, bool(align_corners), recompute_scale_factor)
+    if mode in _EXACT:
+        # PyTorch ignores scale_factor where the size stays, and in the nearest mode where it doubles.
+        scales = tuple(_EXACT[mode].get(m / n, scale) for n, m, scale in zip(shape[2:], sizes, scales, strict=True))
     x: Any = as_image("interpolate", input, rank)
     if rank == 1:
         sizes, scales = (1, *sizes), (1.0, *scales)

@@ -1,0 +1,109 @@
+"""What the samples of the image operations do not show: running statistics, layouts, exact costs, kinks."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import autodiff as ad
+from autodiff import ops
+from autodiff.primitive import OPERATIONS
+from autodiff.spec import Spec
+from tests import oracle
+
+
+def numbers(*shape: int) -> ad.Tensor:
+    return ad.tensor(np.random.default_rng(0).standard_normal(shape).astype(np.float32))
+
+
+@pytest.mark.parametrize("shape", [(5, 3), (4, 3, 2), (2, 3, 4, 2)])
+def test_batch_norm_moves_the_running_statistics(shape: tuple[int, ...]) -> None:
+    x = numbers(*shape).requires_grad_()
+    mean, variance = ad.ones(3), ad.ones(3) * 2
+    want = oracle.batch_norm_running(x.detach().numpy(), np.ones(3), np.full(3, 2.0), 0.3)
+    out = ops.batch_norm(x, mean, variance, training=True, momentum=0.3)
+    np.testing.assert_allclose(mean.numpy(), want[0], rtol=1e-6)
+    np.testing.assert_allclose(variance.numpy(), want[1], rtol=1e-6)
+    assert not mean.requires_grad
+    assert not variance.requires_grad
+    out.sum().backward()  # the statistics in use were the batch's: their change in place does no harm
+
+
+def test_batch_norm_in_evaluation_leaves_the_running_statistics() -> None:
+    mean, variance = ad.zeros(3), ad.ones(3)
+    ops.batch_norm(numbers(4, 3), mean, variance)
+    assert mean.tolist() == [0, 0, 0]
+    assert variance.tolist() == [1, 1, 1]
+
+
+def test_running_statistics_without_gradients() -> None:
+    mean = ad.zeros(3)
+    with ad.no_grad():
+        ops.batch_norm(numbers(4, 3), mean, None, training=True, momentum=1.0)
+    np.testing.assert_allclose(mean.numpy(), numbers(4, 3).numpy().mean(0), rtol=1e-5)
+
+
+def test_instance_norm_moves_the_running_statistics() -> None:
+    x = numbers(2, 3, 4, 2)
+    mean, variance = ad.zeros(3), ad.ones(3)
+    ops.instance_norm(x, mean, variance, momentum=0.25)
+    np.testing.assert_allclose(mean.numpy(), 0.25 * x.numpy().mean((2, 3)).mean(0), rtol=1e-5)
+    want = 0.75 + 0.25 * x.numpy().var((2, 3), ddof=1).mean(0)
+    np.testing.assert_allclose(variance.numpy(), want, rtol=1e-5)
+
+
+@pytest.mark.parametrize("layout", ["contiguous", "channels_last"])
+def test_images_stay_channels_last(layout: str) -> None:
+    x = numbers(2, 4, 6, 6)
+    if layout == "channels_last":
+        x = ad.tensor(x.numpy().transpose(0, 2, 3, 1).copy()).permute(0, 3, 1, 2)
+    for out in (
+        ops.conv2d(x, numbers(3, 4, 3, 3)), ops.conv_transpose2d(x, numbers(4, 3, 3, 3)), ops.max_pool2d(x, 2),
+        ops.avg_pool2d(x, 2), ops.adaptive_avg_pool2d(x, 2), ops.batch_norm(x, training=True), ops.group_norm(x, 2),
+        ops.interpolate(x, 4), ops.interpolate(x, 4, mode="bilinear"),
+    ):
+        assert out.spec.layout == "channels_last"
+
+
+def test_costs_of_convolutions_are_exact() -> None:
+    x, weight = Spec.of((2, 6, 9, 8)), Spec.of((4, 3, 3, 2))
+    kept = {"stride": (2, 1), "padding": (1, 1, 0, 0), "dilation": (1, 2), "groups": 2, "rank": 2}
+    forward = OPERATIONS["conv2d"]
+    out = forward.infer(x, weight, **kept)
+    assert out.shape == (2, 4, 5, 6)
+    flops = 2 * 2 * 5 * 6 * 4 * (6 // 2) * 3 * 2
+    assert forward.cost((x, weight), (out,), **kept).flops == flops
+    assert OPERATIONS["conv2d_input_grad"].cost((out, weight), (x,), size=(9, 8), **kept).flops == flops
+    assert OPERATIONS["conv2d_weight_grad"].cost((out, x), (weight,), kernel=(3, 2), **kept).flops == flops
+    bias = Spec.of((4,))
+    with_bias = forward.cost((x, weight, bias), (out,), **kept)
+    assert with_bias.flops == flops + out.size
+    assert with_bias.bytes == 4 * (x.size + weight.size + bias.size + out.size)
+
+
+def test_a_convolution_transposed_is_the_gradient_of_the_convolution() -> None:
+    x, weight, g = numbers(1, 2, 7, 6).requires_grad_(), numbers(3, 2, 3, 3), numbers(1, 3, 3, 2)
+    ops.conv2d(x, weight, stride=2).backward(g)
+    np.testing.assert_allclose(
+        x.grad.numpy(), ops.conv_transpose2d(g, weight, stride=2, output_padding=(0, 1)).numpy(), atol=1e-5
+    )
+
+
+def test_max_pool_gives_the_gradient_to_the_first_of_equal_elements() -> None:
+    x = ad.zeros(1, 1, 2, 2).requires_grad_()
+    ops.max_pool2d(x, 2).sum().backward()
+    assert x.grad.tolist() == [[[[1, 0], [0, 0]]]]
+
+
+def test_max_pool_keeps_nan() -> None:
+    x = ad.tensor([[[1.0, float("nan"), 3.0, 2.0]]])
+    out, places = ops.max_pool1d(x, 2, return_indices=True)
+    assert np.isnan(out.numpy()[0, 0, 0])
+    assert places.tolist() == [[[1, 2]]]
+
+
+def test_interpolation_keeps_a_size_that_the_factor_rounds_to() -> None:
+    """PyTorch reads pixel by pixel then, although 1 / 1.3 would read other places."""
+    x = ad.tensor([[[1.0, 2.0]]])
+    assert ops.interpolate(x, scale_factor=1.3).tolist() == [[[1, 2]]]
+    assert ops.interpolate(x, scale_factor=1.3, mode="linear").tolist() == [[[1, 2]]]
