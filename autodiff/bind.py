@@ -114,13 +114,14 @@ def bind_into(target: Any, primitive: Primitive, *inputs: Any, **params: Any) ->
             if x.base is not None and x.seen != x.memory.version:
                 refresh(x)
 
-    specs = tuple(map(_spec, inputs))
-    plan = primitive.plans.get((specs, spec, *params.values())) or make_plan(primitive, specs, params, into=spec)
+    specs = read = tuple(map(_spec, inputs))
     ins = list(map(_array, inputs))
     for position, array in enumerate(ins):
         # Where an input overlaps the target other than element by element, it would be overwritten before it is read.
         if array is not target.array and inputs[position].memory is target.memory and np.may_share_memory(array, target.array):
             ins[position] = array.copy()
+            read = (*read[:position], spec_of(ins[position]), *read[position + 1:])
+    plan = primitive.plans.get((read, spec, *params.values())) or make_plan(primitive, read, params, into=spec)
     mask = None
     if mode.grad and plan.differentiable:
         mask = tuple([x.needs_grad for x in inputs])

@@ -172,7 +172,8 @@ def _through_twin(record: Record, slots: Sequence[Any]) -> list[Any]:
 def accumulate(leaf: Any, gradient: Any, owned: bool) -> None:
     """Add a gradient to `leaf.grad`; memory that nobody else looks at becomes the `.grad` without a copy."""
     if leaf.grad is None:
-        leaf.grad = gradient if owned and gradient.spec is leaf.spec else _laid_out(gradient, leaf)
+        keep = owned and gradient.spec is leaf.spec
+        leaf.grad = gradient if keep else ops.copied(gradient, leaf.spec.order or tuple(range(leaf.spec.ndim)))
     elif MODE.grad:
         leaf.grad = ops.add(leaf.grad, gradient)
     else:

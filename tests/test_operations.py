@@ -20,7 +20,7 @@ from autodiff.spec import Cost, spec_of
 from tests import oracle
 from tests.oracle import primitives
 
-REFERENCES = {**{n: f for n, f in vars(primitives).items() if callable(f)}, **oracle.FUNCTIONS}
+REFERENCES = {**oracle.FUNCTIONS, **{n: f for n, f in vars(primitives).items() if callable(f)}}
 SAMPLES = [(operation, i, sample) for operation in OPERATIONS.values() for i, sample in enumerate(operation.samples())]
 SAMPLE_IDS = [f"{operation.name}-{i}" for operation, i, _ in SAMPLES]
 ERRORS = [(operation, error) for operation in OPERATIONS.values() for error in operation.errors()]

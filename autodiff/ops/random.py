@@ -13,6 +13,7 @@ import numpy as np
 from autodiff.bind import TensorT, bind
 from autodiff.errors import ShapeError, ValueRangeError
 from autodiff.ops.elementwise import add, mul, spread
+from autodiff.ops.in_place import copy_
 from autodiff.ops.promotion import FLOAT32, INT64
 from autodiff.primitive import ErrorSample, Sample, composed, define, no_errors
 from autodiff.program import Memory, tensor_class
@@ -20,7 +21,7 @@ from autodiff.random import Generator, default_generator
 from autodiff.spec import Array, Cost, DType, Shape, Spec, moved, spec_of
 
 __all__ = ["alpha_dropout", "dropout", "dropout1d", "dropout2d", "random_bernoulli", "random_integers", "random_normal",
-           "random_permutation", "random_uniform"]
+           "random_permutation", "random_uniform", "bernoulli_", "normal_", "uniform_"]
 
 
 def draw_key(generator: Generator | None = None) -> Any:
@@ -156,6 +157,48 @@ def random_permutation(n: int, generator: Generator | None = None) -> Any:
     # A stable sort of the keys runs on the host; the permutation is data, no gradient flows through it.
     keys.array[...] = np.argsort(keys.array, kind="stable")
     return keys
+
+
+def uniform_(input: TensorT, a: float = 0, b: float = 1, *, generator: Generator | None = None) -> TensorT:
+    """Fill `input` with draws from the uniform distribution on [a, b), and return it.
+
+    Raises:
+        InPlaceError: for a leaf that requires a gradient, while gradients are recorded.
+
+    >>> import autodiff as ad
+    >>> bool((ad.empty(9).uniform_(1, 2) >= 1).all())
+    True
+    """
+    spec: Spec = input.spec  # type: ignore[attr-defined]
+    return copy_(input, random_uniform(spec.shape, a, b, spec.dtype, generator))
+
+
+def normal_(input: TensorT, mean: float = 0, std: float = 1, *, generator: Generator | None = None) -> TensorT:
+    """Fill `input` with draws from a normal distribution, and return it.
+
+    Raises:
+        InPlaceError: for a leaf that requires a gradient, while gradients are recorded.
+
+    >>> import autodiff as ad
+    >>> ad.empty(2).normal_(3, 0)
+    tensor([3., 3.])
+    """
+    spec: Spec = input.spec  # type: ignore[attr-defined]
+    return copy_(input, random_normal(spec.shape, mean, std, spec.dtype, generator))
+
+
+def bernoulli_(input: TensorT, p: float = 0.5, *, generator: Generator | None = None) -> TensorT:
+    """Fill `input` with ones, with probability `p`, and zeros, and return it.
+
+    Raises:
+        InPlaceError: for a leaf that requires a gradient, while gradients are recorded.
+
+    >>> import autodiff as ad
+    >>> ad.empty(2).bernoulli_(1.0)
+    tensor([1., 1.])
+    """
+    spec: Spec = input.spec  # type: ignore[attr-defined]
+    return copy_(input, random_bernoulli(spec.shape, p, 1, spec.dtype, generator))
 
 
 # ---- Dropout ----------------------------------------------------------------------------------------------------------

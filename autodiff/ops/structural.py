@@ -16,7 +16,7 @@ from autodiff.ops import strided
 from autodiff.primitive import ErrorSample, Sample, define, no_errors
 from autodiff.spec import Array, Cost, DType, Shape, Spec, contiguous_strides
 
-__all__ = ["alias", "clone", "contiguous", "cast_to", "narrow", "permute", "reshape", "select", "transpose"]
+__all__ = ["alias", "cast_to", "clone", "contiguous", "copied", "narrow", "permute", "reshape", "select", "transpose"]
 
 # ---- Copies and casts -------------------------------------------------------------------------------------------------
 
@@ -82,6 +82,12 @@ def ordered(x: TensorT, order: tuple[int, ...] | None) -> TensorT:
     if order is None:
         return contiguous(x)
     return x if spec.strides == Spec.of(spec.shape, spec.dtype, order).strides else bind(copy_p, x, dtype=None, order=order)
+
+
+def copied(x: TensorT, order: tuple[int, ...]) -> TensorT:
+    """Return a copy of `x`, dense with its dimensions in memory `order`."""
+    result: TensorT = bind(copy_p, x, dtype=None, order=order)
+    return result
 
 
 def dense(x: TensorT) -> TensorT:

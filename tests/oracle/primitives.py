@@ -101,3 +101,70 @@ def gather_grad(g: Any, index: Any, dim: int, size: int) -> Any:
     for place in np.ndindex(*g.shape):
         out[(*place[:dim], index[place], *place[dim + 1:])] += g[place]
     return out
+
+
+# ---- Random draws, from the published Philox and the order of elements that `autodiff_kernels/random.py` describes -----
+
+
+def _philox(counter: list[int], key: list[int]) -> list[int]:
+    low = 0xFFFFFFFF
+    for _ in range(10):
+        a, b = 0xD2511F53 * counter[0], 0xCD9E8D57 * counter[2]
+        counter = [b >> 32 ^ counter[1] ^ key[0], b & low, a >> 32 ^ counter[3] ^ key[1], a & low]
+        key = [(key[0] + 0x9E3779B9) & low, (key[1] + 0xBB67AE85) & low]
+    return counter
+
+
+def _words(seed: int, draw: int, element: int, words: int) -> list[int]:
+    """The words of the block that an element comes from; `words` elements come from one block."""
+    block = element // (64 * words) * 64 + element % 64
+    low = 0xFFFFFFFF
+    return _philox([block & low, block >> 32, draw & low, draw >> 32], [seed & low, seed >> 32])
+
+
+def _draws(key: Any, shape: Any, words: int, convert: Any) -> Any:
+    """convert(words of the block, which of its elements) for every element."""
+    n = int(np.prod(shape))
+    seed, draw = int(key[0]), int(key[1])
+    return np.array([convert(_words(seed, draw, i, words), i // 64 % words) for i in range(n)]).reshape(shape)
+
+
+def _pair(w: list[int], which: int) -> int:
+    return w[2 * which + 1] << 32 | w[2 * which]
+
+
+def random_uniform(key: Any, shape: Any, dtype: Any) -> Any:
+    """The highest 24 of 32 bits, or 53 of 64, over their range."""
+    if np.dtype(dtype) == np.float32:
+        return _draws(key, shape, 4, lambda w, k: (w[k] >> 8) * 2.0**-24)
+    return _draws(key, shape, 2, lambda w, k: (_pair(w, k) >> 11) * 2.0**-53)
+
+
+def random_normal(key: Any, shape: Any, dtype: Any) -> Any:
+    """Box & Muller: sqrt(-2 log u) times cosine and sine of 2 pi v."""
+
+    def turn(u: float, v: float, which: int) -> float:
+        angle = 2 * np.pi * v
+        return float(np.sqrt(-2 * np.log(u)) * (np.sin(angle) if which else np.cos(angle)))
+
+    if np.dtype(dtype) == np.float32:
+        return _draws(key, shape, 4, lambda w, k: turn(w[k // 2 * 2] * 2.0**-32 + 2.0**-33, w[k // 2 * 2 + 1] * 2.0**-32, k % 2))
+    return _draws(key, shape, 2, lambda w, k: turn(1 - (_pair(w, 0) >> 11) * 2.0**-53, (_pair(w, 1) >> 11) * 2.0**-53, k))
+
+
+def random_bernoulli(key: Any, shape: Any, dtype: Any, p: float, scale: float) -> Any:
+    """`scale` where 32 random bits are below p * 2**32."""
+    return _draws(key, shape, 4, lambda w, k: scale if w[k] < int(p * 2**32) else 0.0)
+
+
+def random_integers(key: Any, shape: Any, low: int, high: int) -> Any:
+    """low plus the upper half of 64 random bits times the range."""
+    return _draws(key, shape, 2, lambda w, k: low + (_pair(w, k) * (high - low) >> 64))
+
+
+def dropout(input: Any, p: float = 0.5, training: bool = True) -> Any:
+    """The samples drop nothing; what dropping does is in tests/test_random.py."""
+    return input
+
+
+dropout1d = dropout2d = alpha_dropout = dropout

@@ -1,0 +1,100 @@
+"""Random draws as users see them: reproducible, distributed as they say, the same whatever was drawn before."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import autodiff as ad
+from autodiff.nn import functional as F
+
+N = 20_000
+
+
+def test_the_seed_decides_everything() -> None:
+    def draws() -> list[np.ndarray]:
+        ad.manual_seed(7)
+        return [t.numpy() for t in (ad.rand(5), ad.randn(3, 4), ad.randint(0, 9, (6,)), ad.randperm(8), F.dropout(ad.ones(9)))]
+
+    for first, second in zip(draws(), draws(), strict=True):
+        np.testing.assert_array_equal(first, second)
+    ad.manual_seed(8)
+    assert not np.array_equal(ad.rand(5).numpy(), draws()[0])
+    one, other = ad.Generator().manual_seed(3), ad.Generator().manual_seed(3)
+    np.testing.assert_array_equal(ad.randn(4, generator=one).numpy(), ad.randn(4, generator=other).numpy())
+
+
+def test_a_draw_does_not_depend_on_the_sizes_of_earlier_ones() -> None:
+    ad.manual_seed(0)
+    ad.rand(3)
+    second = ad.rand(4).numpy()
+    ad.manual_seed(0)
+    ad.rand(1000)
+    np.testing.assert_array_equal(ad.rand(4).numpy(), second)
+
+
+def test_moments() -> None:
+    ad.manual_seed(1)
+    u, z = ad.rand(N).numpy(), ad.randn(N).numpy()
+    assert 0 <= u.min() <= u.max() < 1
+    assert abs(u.mean() - 0.5) < 0.01
+    assert abs(u.var() - 1 / 12) < 0.005
+    assert abs(z.mean()) < 0.03
+    assert abs(z.var() - 1) < 0.05
+    assert abs((z**4).mean() - 3) < 0.3
+    shifted = ad.normal(2.0, 0.5, (N,)).numpy()
+    assert abs(shifted.mean() - 2) < 0.02
+    assert abs(shifted.std() - 0.5) < 0.02
+
+
+def test_integers_permutations_and_choices() -> None:
+    ad.manual_seed(2)
+    counts = np.bincount(ad.randint(3, 8, (N,)).numpy(), minlength=8)
+    assert counts[:3].sum() == 0
+    assert (abs(counts[3:] / N - 0.2) < 0.02).all()
+    assert sorted(ad.randperm(100).tolist()) == list(range(100))
+    assert ad.randperm(100).tolist() != list(range(100))
+    weights = ad.tensor([1.0, 0.0, 3.0])
+    picked = np.bincount(ad.multinomial(weights, N, replacement=True).numpy(), minlength=3) / N
+    assert picked[1] == 0
+    assert abs(picked[2] - 0.75) < 0.02
+    assert sorted(ad.multinomial(weights, 2).tolist()) == [0, 2]
+    with pytest.raises(ValueError, match="fewer positive weights"):
+        ad.multinomial(weights, 3)
+    with pytest.raises(ValueError, match="range is empty"):
+        ad.randint(5, 5, (2,))
+
+
+@pytest.mark.parametrize("p", [0.0, 0.3, 0.9, 1.0])
+def test_dropout_keeps_the_mean_and_masks_the_gradient(p: float) -> None:
+    ad.manual_seed(3)
+    x = ad.ones(N, requires_grad=True)
+    y = F.dropout(x, p)
+    kept = y.detach().numpy() != 0
+    assert abs(kept.mean() - (1 - p)) < 0.02
+    if p < 1:
+        np.testing.assert_allclose(y.detach().numpy()[kept], 1 / (1 - p), rtol=1e-6)
+    y.sum().backward()
+    np.testing.assert_array_equal(x.grad.numpy(), y.detach().numpy())
+    assert F.dropout(x, p, training=False) is x
+
+
+def test_channel_dropout_and_alpha_dropout() -> None:
+    ad.manual_seed(4)
+    y = F.dropout2d(ad.ones(50, 40, 3, 3), 0.25).numpy()
+    per_channel = y.reshape(50, 40, -1)
+    assert (per_channel == per_channel[..., :1]).all()
+    assert abs((per_channel[..., 0] == 0).mean() - 0.25) < 0.05
+    z = F.alpha_dropout(ad.randn(N), 0.3, training=True).numpy()
+    assert abs(z.mean()) < 0.05
+    assert abs(z.std() - 1) < 0.05
+    with pytest.raises(ValueError, match=r"expected 0 <= p <= 1; got -1"):
+        F.dropout(ad.ones(2), -1)
+
+
+def test_in_place_draws() -> None:
+    ad.manual_seed(5)
+    x = ad.empty(N)
+    assert abs(float(x.uniform_(-1, 3).mean()) - 1) < 0.05
+    assert abs(float(x.normal_(2, 3).std()) - 3) < 0.1
+    assert set(np.unique(x.bernoulli_(0.5).numpy())) == {0.0, 1.0}
