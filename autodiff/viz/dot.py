@@ -203,7 +203,8 @@ def _edge_line(edge: Edge, main: bool) -> str:
     if edge.values > 1:
         attributes.append(f'label="{edge.values}×"')
     if edge.saved:
-        attributes.append('style=dashed color="#888888" arrowsize=0.45 minlen=0')
+        # Weight keeps a backward operation beside the forward one whose values it reads.
+        attributes.append('style=dashed color="#888888" arrowsize=0.45 minlen=0 weight=6')
     tail, head = edge.tail.id, edge.head.id
     if edge.tail.phase == edge.head.phase == "backward":
         tail, head = head, tail

@@ -18,7 +18,7 @@ from autodiff.spec import Spec
 
 OPERATION, MODULE, PARAMETER, BUFFER, INPUT, CONSTANT, OUTPUT = (
     "operation", "module", "parameter", "buffer", "input", "constant", "output")
-_SPECS_SHOWN = 3
+_SPECS_SHOWN = 4
 _LEAVES_SHOWN = 8
 
 
@@ -319,10 +319,10 @@ class _Builder:
                 node.details.append(f"{_count(len(node.held), 'parameter')}, {sum(node.held.values()):,} elements")
             if node in self.gradients:
                 node.details.append(_count(self.gradients[node], "gradient"))
-            shown = node.specs[:_SPECS_SHOWN]
-            node.details += [text_of_spec(spec) for spec in shown]
-            if len(node.specs) > len(shown):
-                node.details.append(f"and {len(node.specs) - len(shown)} more")
+            if len(node.specs) > _SPECS_SHOWN:
+                node.details.append(_count(len(node.specs), "output"))
+            else:
+                node.details += [text_of_spec(spec) for spec in node.specs]
         _inline(self.root)
         return Graph(self.root, self.nodes, self.edges)
 
