@@ -368,3 +368,45 @@ for equation, shapes in {
     "ij->": [(2, 3)],
 }.items():
     case("einsum", equation, *[normal(*shape) for shape in shapes])
+
+# Shapes, diagonals, order and products that PyTorch has beside NumPy's names.
+for shape in ((), (3,), (2, 3), (2, 3, 2)):
+    for name in ("atleast_1d", "atleast_2d", "atleast_3d"):
+        case(name, normal(*shape))
+for name in ("dstack", "column_stack"):
+    case(name, [normal(3), normal(3)])
+    case(name, [normal(2, 3), normal(2, 3)])
+for cuts in (3, (1, 4), (2, 9, 5), (-3,)):
+    case("tensor_split", normal(7, 3), cuts)
+    case("vsplit", normal(6, 3), cuts)
+    case("hsplit", normal(2, 6), cuts)
+case("hsplit", normal(6), (1, 4))
+case("chunk", normal(0, 2), 3)
+case("cat", [normal(2, 3), normal(0)], 1)
+for name in ("fliplr", "flipud", "trace"):
+    case(name, normal(3, 4))
+for args in ((), (1,), (-2, 0, 2), (1, 2, 0)):
+    case("diag_embed", normal(2, 3), *args)
+case("diagflat", normal(2, 2), 1)
+rows = np.array([[1.0, 2.0, 2.0, 5.0], [0.0, 0.0, 3.0, 3.0]])
+case("msort", normal(4, 3))
+for dim in (0, 1, -1):
+    case("kthvalue", normal(3, 4), 2, dim)
+    case("median", normal(3, 4), dim, True)
+case("median", normal(3, 4))
+case("median", np.array([[1, np.nan, 2], [3, 1, 2]]), 1)
+for right in (False, True):
+    case("searchsorted", rows, rows[::-1].copy(), right=right)
+    case("searchsorted", rows[0], normal(2, 3), right=right)
+    case("bucketize", rows, np.array([0.0, 2.0, 4.0]), right=right)
+case("searchsorted", rows, rows, side="right")
+case("isin", integers(0, 5, 3, 4), np.array([1, 3]))
+case("isin", integers(0, 5, 6), np.array([2]), invert=True)
+case("unique_consecutive", np.array([1, 1, 2, 2, 1]), return_inverse=True, return_counts=True)
+case("unique_consecutive", np.array([[1, 2], [1, 2], [3, 2]]), return_inverse=True, return_counts=True, dim=0)
+case("inner", normal(2, 3), normal(4, 3))
+case("inner", normal(3), normal(3))
+case("kron", normal(2, 3), normal(2, 2))
+case("kron", normal(2), normal(2, 1, 2))
+for dims in (1, ([1, 2], [2, 1]), ([-1], [0])):
+    case("tensordot", normal(4, 2, 4), normal(4, 4, 2), dims)
