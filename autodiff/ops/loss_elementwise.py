@@ -12,8 +12,8 @@ from autodiff.errors import ShapeError, ValueRangeError
 from autodiff.mode import MODE
 from autodiff.ops import strided
 from autodiff.ops.broadcast import expand
-from autodiff.ops.choice import clamp_min, where
-from autodiff.ops.comparison import eq, gt, le, lt
+from autodiff.ops.choice import clamp, clamp_min, where
+from autodiff.ops.comparison import eq, gt
 from autodiff.ops.elementwise import abs, add, div, mul, neg, spread, square, sub
 from autodiff.ops.functions import exp, log, logsigmoid, xlogy
 from autodiff.ops.loss import check_reduction, pair, pair_errors, pair_samples, reduced
@@ -155,11 +155,16 @@ def smooth_l1_loss(input: TensorT, target: TensorT, reduction: str = "mean", bet
     x, y = _operands("smooth_l1_loss", input, target, reduction)
     if beta < 0:
         raise ValueRangeError("smooth_l1_loss", "beta is negative", expected="at least 0", got=str(beta))
-    distance = abs(sub(x, y))
+    difference = sub(x, y)
     if beta == 0:
-        return reduced(distance, reduction)  # type: ignore[no-any-return]
-    parabola = mul(square(distance), 0.5 / beta)
-    return reduced(where(lt(distance, beta), parabola, sub(distance, beta / 2)), reduction)  # type: ignore[no-any-return]
+        return reduced(abs(difference), reduction)  # type: ignore[no-any-return]
+    return reduced(mul(_bent(difference, beta), 1 / beta), reduction)  # type: ignore[no-any-return]
+
+
+def _bent(difference: Any, corner: float) -> Any:
+    """Return d ** 2 / 2 up to the corner and its tangent beyond: c (d - c / 2) with d clamped to c."""
+    clamped = clamp(difference, -corner, corner)
+    return mul(clamped, sub(difference, mul(clamped, 0.5)))
 
 
 @composed(
@@ -186,9 +191,7 @@ def huber_loss(input: TensorT, target: TensorT, reduction: str = "mean", delta: 
     x, y = _operands("huber_loss", input, target, reduction)
     if delta <= 0:
         raise ValueRangeError("huber_loss", "delta is not positive", expected="above 0", got=str(delta))
-    distance = abs(sub(x, y))
-    parabola, line = mul(square(distance), 0.5), mul(sub(distance, delta / 2), delta)
-    return reduced(where(le(distance, delta), parabola, line), reduction)  # type: ignore[no-any-return]
+    return reduced(_bent(sub(x, y), delta), reduction)  # type: ignore[no-any-return]
 
 
 # ---- Yes or no -------------------------------------------------------------------------------------------------------

@@ -26,8 +26,8 @@ from autodiff.ops.broadcast import (
 )
 from autodiff.ops.choice import where
 from autodiff.ops.comparison import isnan, logical_not, ne
-from autodiff.ops.elementwise import div, spread
-from autodiff.ops.promotion import INT64
+from autodiff.ops.elementwise import div, div_p, spread
+from autodiff.ops.promotion import INT64, constant
 from autodiff.ops.scan import cumprod_grad_p
 from autodiff.ops.structural import axes, axis_index, cast_to, contiguous, reshape, slice_grad_p
 from autodiff.primitive import ErrorSample, Keep, Primitive, Sample, composed, define
@@ -69,9 +69,11 @@ def _mean_run(
 
 def _mean_vjp(record: Any, g: Any) -> tuple[Any]:
     x, out = record.inputs[0], record.outputs[0]
-    if not record.params["keepdim"]:
+    if out.size:
+        g = bind(div_p, g, constant(x.size // out.size, out.dtype))
+    if out.ndim and not record.params["keepdim"]:
         g = reshape(g, reduced_shape(x.shape, record.params["dims"], True))
-    return (expand(div(g, x.size // out.size), x.shape) if out.size else expand(g, x.shape),)
+    return (expand(g, x.shape),)
 
 
 def _mean_samples() -> list[Sample]:

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from autodiff.bind import TensorT
+from autodiff.bind import TensorT, bind
 from autodiff.errors import DTypeError, ShapeError, ValueRangeError
 from autodiff.ops.broadcast import sum
 from autodiff.ops.choice import where
 from autodiff.ops.comparison import eq, ne
-from autodiff.ops.elementwise import abs, div, spread, square, sub
+from autodiff.ops.elementwise import OUT, abs, div, mul, pointwise, spread, square, sub, unary_samples
 from autodiff.ops.extremes import amax, amin
 from autodiff.ops.functions import pow, sqrt
 from autodiff.ops.promotion import real
@@ -24,11 +24,34 @@ from autodiff.primitive import ErrorSample, Sample, composed
 __all__ = ["norm", "std", "std_mean", "var", "var_mean"]
 
 
+# ---- Roots -----------------------------------------------------------------------------------------------------------
+
+
+def _root_vjp(record: Any, g: Any) -> tuple[Any]:
+    y = record.output(0)
+    zero = eq(y, 0)
+    return (where(zero, 0.0, div(mul(g, 0.5), where(zero, 1.0, y))),)
+
+
+# The square root with the gradient 0 at 0, where the slope is infinite: for lengths, which have no slope there.
+root_p = pointwise(
+    "root",
+    kernel="sqrt",
+    kinds="f",
+    vjp=_root_vjp,
+    saves=OUT,
+    twin=lambda x: sqrt(x),
+    samples=lambda: [*unary_samples(0.1, 4), Sample(np.array([0, 4], np.float32), gradient=False)],
+    flops=1,
+)
+
+
 def root(x: Any, exponent: float = 0.5) -> Any:
-    """Return a root of nonnegative numbers, with the gradient 0 at 0, where the slope is infinite."""
+    """Return a root of nonnegative numbers, with the gradient 0 at 0."""
+    if exponent == 0.5:
+        return bind(root_p, x)
     zero = eq(x, 0)
-    safe = where(zero, 1.0, x)
-    return where(zero, 0.0, sqrt(safe) if exponent == 0.5 else pow(safe, exponent))
+    return where(zero, 0.0, pow(where(zero, 1.0, x), exponent))
 
 
 # ---- Variance --------------------------------------------------------------------------------------------------------
