@@ -16,7 +16,7 @@ from autodiff.ops.broadcast import sum as total
 from autodiff.ops.diagonals import diagonal
 from autodiff.ops.elementwise import add, mul, spread
 from autodiff.ops.joining import tensors_of
-from autodiff.ops.matmul import matmul
+from autodiff.ops.products import matmul
 from autodiff.ops.promotion import require_tensor
 from autodiff.ops.shaping import shape_of, squeeze
 from autodiff.ops.structural import axes, axis_index, permute, reshape
@@ -38,7 +38,7 @@ def _product(operation: str, a: Any, b: Any, ranks: tuple[int, int]) -> Any:
     """
     require_tensor(operation, a)
     require_tensor(operation, b)
-    shapes = shape_of(a), shape_of(b)
+    shapes = shape_of(a, operation), shape_of(b, operation)
     if tuple(map(len, shapes)) != ranks:
         names = {1: "vector", 2: "matrix", 3: "batch of matrices"}
         raise ShapeError(operation, "the operands have other numbers of dimensions",
@@ -156,7 +156,7 @@ def outer(input: TensorT, vec2: Any) -> TensorT:
     tensor([[3, 4],
             [6, 8]])
     """
-    if len(shape_of(input)) != 1 or len(shape_of(vec2)) != 1:
+    if len(shape_of(input, "outer")) != 1 or len(shape_of(vec2, "outer")) != 1:
         raise ShapeError("outer", "the operands are not two vectors", expected="two vectors",
                          got=f"{shape_of(input)} and {shape_of(vec2)}")
     return mul(reshape(input, -1, 1), reshape(vec2, 1, -1))
@@ -176,7 +176,7 @@ def inner(input: TensorT, other: Any) -> TensorT:
     >>> ad.inner(ad.tensor([1.0, 2.0]), ad.tensor([3.0, 4.0]))
     tensor(11.)
     """
-    a, b = shape_of(input), shape_of(other)
+    a, b = shape_of(input, "inner"), shape_of(other, "inner")
     if not a or not b:
         return mul(input, other)
     if a[-1] != b[-1]:
@@ -279,7 +279,7 @@ def kron(input: TensorT, other: Any) -> TensorT:
     """
     require_tensor("kron", input)
     require_tensor("kron", other)
-    a, b = shape_of(input), shape_of(other)
+    a, b = shape_of(input, "kron"), shape_of(other, "kron")
     ndim = max(len(a), len(b))
     a, b = (1,) * (ndim - len(a)) + a, (1,) * (ndim - len(b)) + b
     blocks = reshape(input, tuple([n for size in a for n in (size, 1)]))
@@ -323,7 +323,7 @@ def tensordot(a: TensorT, b: Any, dims: int | Sequence[Sequence[int]] = 2) -> Te
     >>> ad.tensordot(ad.ones(2, 3, 4), ad.ones(3, 4, 5), dims=2).shape
     (2, 5)
     """
-    shape_a, shape_b = shape_of(a), shape_of(b)
+    shape_a, shape_b = shape_of(a, "tensordot"), shape_of(b, "tensordot")
     if isinstance(dims, int):
         if not 0 <= dims <= min(len(shape_a), len(shape_b)):
             raise ShapeError("tensordot", "the tensors have not so many dimensions",

@@ -157,7 +157,7 @@ def diag_embed(input: TensorT, offset: int = 0, dim1: int = -2, dim2: int = -1) 
     tensor([[1, 0],
             [0, 2]])
     """
-    shape = shape_of(input)
+    shape = shape_of(input, "diag_embed")
     if not shape:
         raise ShapeError("diag_embed", "a diagonal needs at least one dimension", got="a tensor without dimensions")
     rows, columns = _two_dimensions("diag_embed", dim1, dim2, len(shape) + 1)
@@ -184,7 +184,7 @@ def diag(input: TensorT, diagonal: int = 0) -> TensorT:
     >>> ad.diag(ad.tensor([[1, 2], [3, 4]]))
     tensor([1, 4])
     """
-    shape = shape_of(input)
+    shape = shape_of(input, "diag")
     if len(shape) == 1:
         return diag_embed(input, diagonal)
     if len(shape) != 2:
@@ -219,7 +219,7 @@ def trace(input: TensorT) -> TensorT:
     >>> ad.trace(ad.tensor([[1.0, 2.0], [3.0, 4.0]]))
     tensor(5.)
     """
-    if len(shape_of(input)) != 2:
+    if len(shape_of(input, "trace")) != 2:
         raise ShapeError("trace", "the trace is that of a matrix", expected="two dimensions", got=str(shape_of(input)))
     return total_of(diagonal(input))
 
@@ -295,7 +295,7 @@ def _matrix(operation: str, x: Any) -> tuple[int, int]:
     Raises:
         ShapeError: for fewer than two dimensions.
     """
-    shape = shape_of(x)
+    shape = shape_of(x, operation)
     if len(shape) < 2:
         raise ShapeError(operation, "a triangle is part of a matrix", expected="at least two dimensions",
                          got=str(shape))

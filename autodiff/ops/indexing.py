@@ -53,6 +53,8 @@ def parse(shape: Shape, index: Any) -> Parts:
         ValueRangeError: for a slice whose step is not positive.
         DTypeError: for anything that is no index.
     """
+    if type(index) is int and shape:
+        return Parts((_place(index, shape, 0), *[(0, n, 1) for n in shape[1:]]), None, ())
     items = index if type(index) is tuple else (index,)
     items = tuple([item if type(item) in _PLAIN else _normal(item) for item in items])
     used = 0
@@ -166,7 +168,7 @@ def _columns(mask: Any, shape: Shape, axis: int) -> list[Any]:
 def _viewed(input: Any, index: Any) -> tuple[Any, tuple[Any, ...]]:
     """Return the view that the integers, slices and None of an index give, and its index tensors."""
     x = input
-    slices, shape, arrays = parse(x.spec.shape, index)
+    slices, shape, arrays = parse(shape_of(x, "getitem"), index)
     if slices is not None:
         x = bind(slice_p, x, index=slices)
     if shape is not None:
@@ -354,7 +356,7 @@ def setitem(input: Any, index: Any, value: Any) -> None:
         value = constant(value, input.spec.dtype)
     mask: Any = None if type(index) in _PLAIN or type(index) is tuple else _normal(index)
     if not value.spec.ndim and is_tensor(mask) and mask.spec.dtype.kind == "b":
-        have, want = shape_of(mask), shape_of(input)
+        have, want = shape_of(mask), shape_of(input, "setitem")
         if have == want[:len(have)]:
             # A choice between elements, without looking at the values of the mask first.
             masked_fill_(input, reshape(mask, (*have, *(1,) * (len(want) - len(have)))), value)

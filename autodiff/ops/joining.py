@@ -249,7 +249,7 @@ def _cut(operation: str, x: Any, dim: int) -> tuple[int, int]:
     Raises:
         ShapeError: if there is none.
     """
-    shape = shape_of(x)
+    shape = shape_of(x, operation)
     if not shape:
         raise ShapeError(operation, "a tensor without dimensions cannot be cut")
     axis = axis_index(operation, dim, len(shape))
@@ -505,7 +505,7 @@ def hsplit(input: TensorT, indices_or_sections: int | Sequence[int]) -> tuple[Te
     >>> ad.hsplit(ad.arange(4), 2)
     (tensor([0, 1]), tensor([2, 3]))
     """
-    return tensor_split(input, indices_or_sections, 0 if len(shape_of(input)) == 1 else 1)
+    return tensor_split(input, indices_or_sections, 0 if len(shape_of(input, "hsplit")) == 1 else 1)
 
 
 @composed(samples=lambda: [Sample(spread(-1, 1, 4, 2), 2), Sample(spread(-1, 1, 6, 1), (1, 4))], errors=lambda: [
@@ -520,7 +520,7 @@ def vsplit(input: TensorT, indices_or_sections: int | Sequence[int]) -> tuple[Te
     >>> ad.vsplit(ad.tensor([[1], [2]]), 2)
     (tensor([[1]]), tensor([[2]]))
     """
-    if len(shape_of(input)) < 2:
+    if len(shape_of(input, "vsplit")) < 2:
         raise ShapeError("vsplit", "only rows can be split", expected="at least two dimensions",
                          got=str(shape_of(input)))
     return tensor_split(input, indices_or_sections, 0)

@@ -85,7 +85,7 @@ def repeat_interleave(input: TensorT, repeats: Any, dim: int | None = None, *,
     """
     if dim is None:
         return repeat_interleave(flatten(input), repeats, 0)
-    shape = shape_of(input)
+    shape = shape_of(input, "repeat_interleave")
     axis = axis_index("repeat_interleave", dim, len(shape))
     counts = values(repeats).reshape(-1) if is_tensor(repeats) else np.array([repeats])
     if counts.size not in (1, shape[axis]):
@@ -147,7 +147,7 @@ def embedding(input: Any, weight: TensorT, padding_idx: int | None = None) -> Te
             [1., 2.]])
     """
     index = require_index("embedding", input)
-    shape = shape_of(weight)
+    shape = shape_of(weight, "embedding")
     if len(shape) != 2:
         raise ShapeError("embedding", "the weight is no table", expected="(rows, features)", got=str(shape))
     if padding_idx is not None and not -shape[0] <= padding_idx < shape[0]:

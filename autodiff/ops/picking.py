@@ -108,7 +108,8 @@ def positions(indices: Sequence[Any], sizes: Sequence[int]) -> Any:
         ShapeError: if the tensors do not broadcast.
     """
     shape = strided.broadcast("getitem", *[index.spec for index in indices])
-    return bind(positions_p, *[contiguous(expand(index, shape)) for index in indices], sizes=tuple(sizes))
+    full = [index if index.spec.shape == shape else expand(index, shape) for index in indices]
+    return bind(positions_p, *[contiguous(index) for index in full], sizes=tuple(sizes))
 
 
 # ---- Reading along a dimension and its dual, the sum -----------------------------------------------------------------
@@ -208,7 +209,7 @@ def index_select(input: TensorT, dim: int, index: Any) -> TensorT:
             [4, 4, 3]])
     """
     index = _vector("index_select", index)
-    shape = shape_of(input)
+    shape = shape_of(input, "index_select")
     axis = axis_index("index_select", dim, len(shape))
     if not shape:
         result: TensorT = reshape(select_along(index_select_p, reshape(input, 1), 0, index), ())
@@ -333,7 +334,7 @@ def _rows(operation: str, input: Any, dim: int, index: Any, source: Any) -> tupl
         DTypeError: if it has another dtype.
     """
     index = _vector(operation, index)
-    shape = shape_of(input)
+    shape = shape_of(input, operation)
     axis = axis_index(operation, dim, len(shape))
     if not is_tensor(source):
         source = constant(source, input.spec.dtype)

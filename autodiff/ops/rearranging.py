@@ -84,7 +84,7 @@ def flip(input: TensorT, *dims: Any) -> TensorT:
             [4, 3]])
     """
     listed = shape_argument(dims)
-    turned = axes("flip", listed, len(shape_of(input))) if listed else ()
+    turned = axes("flip", listed, len(shape_of(input, "flip"))) if listed else ()
     return bind(flip_p, input, dims=turned)  # type: ignore[no-any-return]
 
 
@@ -142,7 +142,7 @@ def roll(input: TensorT, shifts: int | Sequence[int], dims: int | Sequence[int] 
     >>> ad.roll(ad.tensor([1, 2, 3]), 1)
     tensor([3, 1, 2])
     """
-    shape = shape_of(input)
+    shape = shape_of(input, "roll")
     steps = (shifts,) if isinstance(shifts, int) else tuple(shifts)
     listed = () if dims is None else (dims,) if isinstance(dims, int) else tuple(dims)
     if len(steps) != max(len(listed), 1):
@@ -189,7 +189,7 @@ def repeat(input: TensorT, *repeats: Any) -> TensorT:
     tensor([[1, 2, 1, 2],
             [1, 2, 1, 2]])
     """
-    shape = shape_of(input)
+    shape = shape_of(input, "repeat")
     counts = shape_argument(repeats)
     if len(counts) < len(shape):
         raise ShapeError("repeat", "every dimension needs a number", expected=f"at least {len(shape)} numbers",
@@ -308,7 +308,7 @@ def pad(input: TensorT, pad: Sequence[int], mode: str = "constant", value: float
     >>> ad.nn.functional.pad(ad.tensor([1, 2, 3]), (2, 1), mode="reflect")
     tensor([3, 2, 1, 2, 3, 2])
     """
-    shape = shape_of(input)
+    shape = shape_of(input, "pad")
     if len(pad) % 2 or len(pad) > 2 * len(shape):
         what = "there are more pairs than dimensions" if len(pad) % 2 == 0 else "the widths are no pairs of numbers"
         raise ShapeError("pad", what, expected=f"(before, after) for at most {len(shape)} dimensions",
@@ -472,7 +472,7 @@ def tensor_unfold(input: TensorT, dimension: int, size: int, step: int) -> Tenso
             [2, 3],
             [3, 4]])
     """
-    shape = shape_of(input)
+    shape = shape_of(input, "tensor_unfold")
     if not shape:
         raise ShapeError("unfold", "a tensor without dimensions has no windows")
     axis = axis_index("unfold", dimension, len(shape))
@@ -504,7 +504,7 @@ def glu(input: TensorT, dim: int = -1) -> TensorT:
     >>> ad.nn.functional.glu(ad.tensor([3.0, 0.0]))
     tensor([1.5000])
     """
-    shape = shape_of(input)
+    shape = shape_of(input, "glu")
     axis = axis_index("glu", dim, len(shape))
     if not shape or shape[axis] % 2:
         raise ShapeError("glu", "the dimension cannot be halved", expected="an even size",

@@ -121,7 +121,7 @@ def _aligned(operation: str, input: Any, dim: int, index: Any) -> tuple[int, Any
         DTypeError: if the index does not hold integers.
     """
     index = require_index(operation, index)
-    shape, have = shape_of(input), shape_of(index)
+    shape, have = shape_of(input, operation), shape_of(index, operation)
     axis = axis_index(operation, dim, len(shape))
     if len(have) != len(shape):
         raise ShapeError(operation, "input and index need as many dimensions", got=f"input {shape}, index {have}")
@@ -197,7 +197,7 @@ def take_along_dim(input: TensorT, indices: Any, dim: int | None = None) -> Tens
     """
     if dim is None:
         return gather(flatten(input), 0, flatten(indices))
-    shape, have = shape_of(input), shape_of(indices)
+    shape, have = shape_of(input, "take_along_dim"), shape_of(indices, "take_along_dim")
     axis = axis_index("take_along_dim", dim, len(shape))
     if len(have) != len(shape):
         raise ShapeError("take_along_dim", "input and indices need as many dimensions", got=f"{shape} and {have}")
@@ -278,7 +278,7 @@ def _source(operation: str, input: Any, index: Any, src: Any) -> Any:
     if src.spec.dtype != input.spec.dtype:
         raise DTypeError(operation, "the source has another dtype than the input", expected=input.spec.dtype.name,
                          got=src.spec.dtype.name, fix="convert it with src.to(input.dtype)")
-    have, want = shape_of(src), index.spec.shape
+    have, want = shape_of(src, operation), index.spec.shape
     if len(have) != len(want) or any(n < m for n, m in zip(have, want, strict=True)):
         raise ShapeError(operation, "the source is smaller than the index", expected=f"at least {want}", got=str(have))
     return contiguous(_narrowed(src, want, None))
@@ -364,7 +364,7 @@ def scatter_add(input: TensorT, dim: int, index: Any, src: Any) -> TensorT:
     """
     axis, index = _aligned("scatter_add", input, dim, index)
     source = _source("scatter_add", input, index, src)
-    shape = shape_of(input)
+    shape = shape_of(input, "scatter_add")
     if not shape:
         return reshape(scatter_add(reshape(input, 1), 0, reshape(index, 1), reshape(source, 1)), ())
     added = bind(gather_grad_p, source, index, dim=axis, size=shape[axis])

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 
 from autodiff.bind import TensorT
-from autodiff.errors import ShapeError, ValueRangeError
+from autodiff.errors import DTypeError, ShapeError, ValueRangeError
 from autodiff.ops import strided
 from autodiff.ops.broadcast import expand
 from autodiff.ops.elementwise import spread
+from autodiff.ops.promotion import require_tensor
 from autodiff.ops.structural import axes, axis_index, permute, reshape, resolve_shape, shape_argument, transpose
 from autodiff.primitive import ErrorSample, Sample, composed, no_errors
 from autodiff.spec import Shape, Spec
@@ -22,15 +23,24 @@ __all__ = ["atleast_1d", "atleast_2d", "atleast_3d", "broadcast_shapes", "broadc
            "unflatten", "unsqueeze", "view_as"]
 
 
-def shape_of(x: Any) -> Shape:
-    """Return the shape of a tensor."""
-    shape: Shape = x.spec.shape
+def shape_of(x: Any, operation: str = "shape") -> Shape:
+    """Return the shape of a tensor.
+
+    Raises:
+        DTypeError: if it is none.
+    """
+    try:
+        shape: Shape = x.spec.shape
+    except AttributeError:
+        require_tensor(operation, x)
+        raise
     return shape
 
 
 def missing_dimension(*arguments: Any) -> list[ErrorSample]:
-    """Return a call on a matrix with a dimension that it does not have."""
-    return [ErrorSample(Sample(np.ones((2, 3), np.float32), *arguments), ShapeError,
+    """Return a call on a matrix with a dimension that it does not have, and one on a list."""
+    return [ErrorSample(Sample([[1.0, 2.0]], *arguments), DTypeError, "not a tensor.*got list"),
+            ErrorSample(Sample(np.ones((2, 3), np.float32), *arguments), ShapeError,
                         "dimension does not exist.*-2 to 1; got 2")]
 
 
@@ -58,7 +68,7 @@ def squeeze(input: TensorT, dim: int | Sequence[int] | None = None) -> TensorT:
     >>> ad.squeeze(ad.zeros(1, 3, 1)).shape, ad.squeeze(ad.zeros(1, 3, 1), 0).shape
     ((3,), (3, 1))
     """
-    shape = shape_of(input)
+    shape = shape_of(input, "squeeze")
     dropped: Sequence[int] = () if dim == () else axes("squeeze", dim, len(shape))
     return reshape(input, tuple(n for axis, n in enumerate(shape) if n != 1 or axis not in dropped))
 
@@ -85,7 +95,7 @@ def unsqueeze(input: TensorT, dim: int) -> TensorT:
     >>> ad.unsqueeze(ad.zeros(2, 3), -1).shape
     (2, 3, 1)
     """
-    shape = shape_of(input)
+    shape = shape_of(input, "unsqueeze")
     axis = axis_index("unsqueeze", dim, len(shape) + 1)
     return reshape(input, (*shape[:axis], 1, *shape[axis:]))
 
@@ -116,7 +126,7 @@ def flatten(input: TensorT, start_dim: int = 0, end_dim: int = -1) -> TensorT:
     >>> ad.flatten(ad.zeros(2, 3, 4), 1).shape
     (2, 12)
     """
-    shape = shape_of(input)
+    shape = shape_of(input, "flatten")
     first, last = axis_index("flatten", start_dim, len(shape)), axis_index("flatten", end_dim, len(shape))
     if first > last:
         raise ShapeError("flatten", "start_dim lies after end_dim", got=f"start_dim {start_dim}, end_dim {end_dim}")
@@ -168,7 +178,7 @@ def unflatten(input: TensorT, dim: int, sizes: Sequence[int]) -> TensorT:
     >>> ad.unflatten(ad.zeros(2, 12), 1, (3, -1)).shape
     (2, 3, 4)
     """
-    shape = shape_of(input)
+    shape = shape_of(input, "unflatten")
     axis = axis_index("unflatten", dim, len(shape))
     split = resolve_shape("unflatten", shape[axis] if shape else 1, tuple(sizes))
     return reshape(input, (*shape[:axis], *split, *shape[axis + 1:]))
@@ -296,7 +306,7 @@ def movedim(input: TensorT, source: int | Sequence[int], destination: int | Sequ
     >>> ad.movedim(ad.zeros(2, 3, 4), 0, -1).shape
     (3, 4, 2)
     """
-    ndim = len(shape_of(input))
+    ndim = len(shape_of(input, "movedim"))
     sources = [axis_index("movedim", d, ndim) for d in ((source,) if isinstance(source, int) else source)]
     targets = [axis_index("movedim", d,
                           ndim) for d in ((destination,) if isinstance(destination, int) else destination)]
@@ -354,7 +364,7 @@ def t(input: TensorT) -> TensorT:
     >>> ad.t(ad.zeros(2, 3)).shape
     (3, 2)
     """
-    ndim = len(shape_of(input))
+    ndim = len(shape_of(input, "t"))
     if ndim > 2:
         raise ShapeError("t", "only a matrix has a transpose", expected="at most two dimensions",
                          got=str(shape_of(input)),

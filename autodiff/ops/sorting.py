@@ -80,7 +80,7 @@ def argsort(input: Any, dim: int = -1, descending: bool = False, stable: bool = 
     >>> ad.argsort(ad.tensor([3.0, 1.0, 2.0]))
     tensor([1, 2, 0])
     """
-    ndim = len(shape_of(input))
+    ndim = len(shape_of(input, "argsort"))
     axis = axis_index("argsort", dim, ndim)
     if not ndim:
         return from_array(np.array(0))
@@ -155,7 +155,7 @@ def topk(input: TensorT, k: int, dim: int = -1, largest: bool = True, sorted: bo
     >>> ad.topk(ad.tensor([3.0, 1.0, 2.0]), 2).indices
     tensor([0, 2])
     """
-    shape = shape_of(input)
+    shape = shape_of(input, "topk")
     axis = axis_index("topk", dim, len(shape))
     places = shape[axis] if shape else 1
     if not 0 <= k <= places:
@@ -185,7 +185,7 @@ def kthvalue(input: TensorT, k: int, dim: int = -1, keepdim: bool = False) -> Va
     >>> ad.kthvalue(ad.tensor([3.0, 1.0, 2.0]), 2).values
     tensor(2.)
     """
-    shape = shape_of(input)
+    shape = shape_of(input, "kthvalue")
     axis = axis_index("kthvalue", dim, len(shape))
     places = shape[axis] if shape else 1
     if not 1 <= k <= places:
@@ -258,7 +258,7 @@ def median(input: TensorT, dim: int | None = None, keepdim: bool = False) -> Any
     """
     if dim is None:
         return median(flatten(input), 0).values
-    ndim = len(shape_of(input))
+    ndim = len(shape_of(input, "median"))
     axis = axis_index("median", dim, ndim)
     place = bind(median_position_p, input, dim=axis) if ndim else from_array(np.array(0))
     return _ranked(input, axis, place, keepdim)
@@ -352,7 +352,7 @@ def bucketize(input: Any, boundaries: Any, *, out_int32: bool = False, right: bo
     >>> ad.bucketize(ad.tensor([0.5, 1.0, 2.0]), ad.tensor([1.0, 1.5]))
     tensor([0, 0, 2])
     """
-    if len(shape_of(boundaries)) != 1:
+    if len(shape_of(boundaries, "bucketize")) != 1:
         raise ShapeError("bucketize", "the boundaries are no vector", expected="one row", got=str(shape_of(boundaries)))
     return searchsorted(boundaries, input, out_int32=out_int32, right=right)
 
@@ -434,7 +434,7 @@ def unique(input: Any, sorted: bool = True, return_inverse: bool = False, return
     (tensor([1, 3]), tensor([1, 2]))
     """
     require_tensor("unique", input)
-    axis = None if dim is None else axis_index("unique", dim, len(shape_of(input)))
+    axis = None if dim is None else axis_index("unique", dim, len(shape_of(input, "unique")))
     find: Any = np.unique
     return _several(find(values(input), return_inverse=return_inverse, return_counts=return_counts, axis=axis))
 
