@@ -7,6 +7,7 @@ Operations come from `autodiff.ops`, each of whose files lists its public names 
 from __future__ import annotations
 
 import importlib
+from math import e, inf, nan, pi
 from typing import TYPE_CHECKING, Any
 
 from autodiff import autograd, backends, cuda
@@ -78,13 +79,16 @@ from autodiff.dtypes import (
 from autodiff.eager import Tensor
 from autodiff.ops import *  # noqa: F403
 from autodiff.random import Generator, initial_seed, manual_seed, seed
+from autodiff.serialization import load, save
 
 if TYPE_CHECKING:
-    from autodiff import nn, optim
+    from autodiff import nn, optim, utils
 
 Size = tuple
 
-_ON_FIRST_USE = frozenset({"nn", "optim", "recording", "viz"})
+__version__ = "0.1.0"
+
+_ON_FIRST_USE = frozenset({"nn", "optim", "recording", "utils", "viz"})
 
 __all__ = [
     "Tensor", "Size", "is_tensor", "is_floating_point", "numel",
@@ -101,8 +105,8 @@ __all__ = [
     "Generator", "manual_seed", "seed", "initial_seed",
     # gradients
     "autograd", "no_grad", "enable_grad", "set_grad_enabled", "is_grad_enabled", "inference_mode",
-    # packages
-    "nn", "optim",
+    # files, numbers, packages
+    "save", "load", "e", "inf", "nan", "pi", "nn", "optim", "utils",
 ]
 
 
