@@ -134,15 +134,15 @@ def bind_into(target: Any, primitive: Primitive, *inputs: Any, **params: Any) ->
     plan.run([target.array], ins)
     target.memory.version += 1
     target.memory.changed = here()
+    if mode.recorder is not None:
+        mode.recorder.add(record, [target])
     if mask is not None and record is not None:
         if record.keep.outputs:
             assert record.saved is not None
             record.saved = (*record.saved, (target.array, target.memory, target.memory.version))
         rebase(target, record)
-    elif mode.grad and target.needs_grad:
+    elif mode.grad and (target.needs_grad or mode.recorder is not None):
         rebase(target, None)
-    if mode.recorder is not None:
-        mode.recorder.add(record, [target])
     return target
 
 
@@ -182,13 +182,17 @@ def rebase(target: Any, record: Record | None) -> None:
     if base is None:
         return
     target.seen = target.memory.version
-    if not base.needs_grad and record is None:
+    recorder = MODE.recorder
+    if not base.needs_grad and record is None and recorder is None:
         return
     params = strides_in(base, target)
     placed = make_record(_place(), (base, target), params, (base.spec, target.spec), (base.spec,),
                          (base.needs_grad, target.needs_grad), ())
-    base.edge = (placed, 0)
-    base.needs_grad = True
+    if recorder is not None:
+        recorder.add(placed, [base])
+    if base.needs_grad or target.needs_grad:
+        base.edge = (placed, 0)
+        base.needs_grad = True
 
 
 def refresh(view: Any) -> None:
@@ -200,6 +204,8 @@ def refresh(view: Any) -> None:
     if base.needs_grad:
         record = make_record(_window(), (base,), strides_in(base, view), (base.spec,), (view.spec,), (True,), ())
         view.edge = (record, 0)
+        if MODE.recorder is not None:
+            MODE.recorder.add(record, [view])
 
 
 def strides_in(base: Any, view: Any) -> dict[str, Any]:

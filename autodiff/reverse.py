@@ -100,6 +100,7 @@ def sweep(
                         deliver(edge, gradient, slots)
             if record.saved and not retain_graph:
                 record.saved = None
+        mode.origin = None
         for key, gradient in arrived.items():
             for hook in leaves[key].hooks or ():
                 replaced = hook(gradient)

@@ -29,7 +29,7 @@ def without_collector() -> Iterator[None]:
 
 
 def live_records() -> int:
-    return sum(isinstance(o, Record) for o in gc.get_objects())
+    return sum(type(o) is Record for o in gc.get_objects())
 
 
 def test_gradients_accumulate_until_zeroed() -> None:

@@ -21,11 +21,12 @@ from autodiff.ops.lookup import *  # noqa: F403
 from autodiff.ops.loss import *  # noqa: F403
 from autodiff.ops.loss_classes import *  # noqa: F403
 from autodiff.ops.loss_elementwise import *  # noqa: F403
-from autodiff.ops.matmul import *  # noqa: F403
 from autodiff.ops.normalization import *  # noqa: F403
 from autodiff.ops.patches import *  # noqa: F403
 from autodiff.ops.picking import *  # noqa: F403
 from autodiff.ops.pooling import *  # noqa: F403
+from autodiff.ops.probability import *  # noqa: F403
+from autodiff.ops.products import *  # noqa: F403
 from autodiff.ops.random import *  # noqa: F403
 from autodiff.ops.rearranging import *  # noqa: F403
 from autodiff.ops.recurrent import *  # noqa: F403
@@ -35,7 +36,6 @@ from autodiff.ops.resize import *  # noqa: F403
 from autodiff.ops.scan import *  # noqa: F403
 from autodiff.ops.scattering import *  # noqa: F403
 from autodiff.ops.shaping import *  # noqa: F403
-from autodiff.ops.softmax import *  # noqa: F403
 from autodiff.ops.sorting import *  # noqa: F403
 from autodiff.ops.statistics import *  # noqa: F403
 from autodiff.ops.structural import *  # noqa: F403

@@ -24,7 +24,7 @@ from autodiff.ops.images import (
     separable,
     spatial,
 )
-from autodiff.ops.matmul import require_floats
+from autodiff.ops.products import require_floats
 from autodiff.ops.pooling import max_vjp
 from autodiff.ops.reduce import mean
 from autodiff.primitive import ErrorSample, Keep, Primitive, Sample, composed, define, no_errors

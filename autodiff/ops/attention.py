@@ -18,12 +18,12 @@ from autodiff.ops.comparison import eq, logical_not, logical_or, ne
 from autodiff.ops.elementwise import add, mul, spread
 from autodiff.ops.host import from_array
 from autodiff.ops.joining import cat, chunk, split, zeros_of
-from autodiff.ops.matmul import linear, matmul
+from autodiff.ops.products import linear, matmul
 from autodiff.ops.promotion import cast, require_tensor
 from autodiff.ops.random import dropout
 from autodiff.ops.reduce import mean
 from autodiff.ops.shaping import unsqueeze
-from autodiff.ops.softmax import softmax
+from autodiff.ops.probability import softmax
 from autodiff.ops.structural import permute, reshape, select, transpose
 from autodiff.primitive import ErrorSample, Sample, composed
 from autodiff.spec import Shape, Spec

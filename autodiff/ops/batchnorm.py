@@ -27,7 +27,7 @@ from autodiff.ops.broadcast import sum as total
 from autodiff.ops.elementwise import add, lerp_p, mul, spread, sub
 from autodiff.ops.functions import rsqrt
 from autodiff.ops.host import from_array
-from autodiff.ops.matmul import require_floats
+from autodiff.ops.products import require_floats
 from autodiff.ops.promotion import constant
 from autodiff.ops.structural import contiguous, ordered, reshape
 from autodiff.primitive import ErrorSample, Keep, Primitive, Sample, define, no_errors

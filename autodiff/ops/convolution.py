@@ -25,7 +25,7 @@ from autodiff.ops import strided
 from autodiff.ops.broadcast import sum as total
 from autodiff.ops.elementwise import add, spread
 from autodiff.ops.images import Pair, as_image, channels_last, from_image, image_spec, in_memory, numbers, pair, spatial
-from autodiff.ops.matmul import matmul, no_bias, require_floats
+from autodiff.ops.products import matmul, no_bias, require_floats
 from autodiff.ops.structural import contiguous, reshape, slice_grad_p, slice_p, transpose
 from autodiff.primitive import ErrorSample, Keep, Primitive, Sample, composed, define, no_errors
 from autodiff.spec import Array, Cost, Shape, Spec, moved

@@ -9,7 +9,7 @@ import numpy as np
 from autodiff.bind import TensorT
 from autodiff.errors import DTypeError, ShapeError, ValueRangeError
 from autodiff.ops.host import from_array
-from autodiff.ops.matmul import matmul
+from autodiff.ops.products import matmul
 from autodiff.ops.structural import ordered, reshape
 from autodiff.spec import Array, Shape, Spec
 

@@ -25,7 +25,7 @@ from autodiff.ops.loss import check_reduction, reduced
 from autodiff.ops.promotion import INT64, is_tensor
 from autodiff.ops.reduce import Run, division
 from autodiff.ops.shaping import unsqueeze
-from autodiff.ops.softmax import last, log_softmax, softmax_grad_p
+from autodiff.ops.probability import last, log_softmax, softmax_grad_p
 from autodiff.ops.structural import cast_to, contiguous, reshape
 from autodiff.primitive import ErrorSample, Keep, Sample, define
 from autodiff.spec import Array, Cost, DType, Shape, Spec, moved

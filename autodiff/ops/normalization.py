@@ -32,7 +32,7 @@ from autodiff.ops.batchnorm import (
 from autodiff.ops.broadcast import expand
 from autodiff.ops.broadcast import sum as total
 from autodiff.ops.elementwise import mul, reciprocal, spread, square, sub
-from autodiff.ops.matmul import require_floats
+from autodiff.ops.products import require_floats
 from autodiff.ops.reduce import mean as mean_of
 from autodiff.ops.structural import contiguous, reshape
 from autodiff.primitive import ErrorSample, Keep, Primitive, Sample, composed, define, no_errors

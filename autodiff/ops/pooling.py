@@ -28,7 +28,7 @@ from autodiff.ops.images import (
     separable,
     spatial,
 )
-from autodiff.ops.matmul import matmul, require_floats
+from autodiff.ops.products import matmul, require_floats
 from autodiff.ops.structural import reshape
 from autodiff.primitive import ErrorSample, Keep, Primitive, Sample, composed, define, no_errors
 from autodiff.spec import Array, Cost, Spec, moved

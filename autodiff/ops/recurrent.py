@@ -17,7 +17,7 @@ from autodiff.ops.activation import relu
 from autodiff.ops.elementwise import add, mul, spread, sub
 from autodiff.ops.functions import sigmoid, tanh
 from autodiff.ops.joining import cat, chunk, split, stack, unbind
-from autodiff.ops.matmul import linear
+from autodiff.ops.products import linear
 from autodiff.ops.random import dropout as drop
 from autodiff.ops.shaping import unsqueeze
 from autodiff.ops.structural import narrow, select
@@ -313,7 +313,8 @@ def _layers(
 
 def _layer_samples(gates: int, states: int) -> Callable[[], list[Sample]]:
     def sample(
-        layers: int, bidirectional: bool, biases: bool, batch_first: bool, batched: bool = True, dtype: Any = np.float32
+        layers: int, bidirectional: bool, biases: bool, batch_first: bool, batched: bool = True,
+        dtype: Any = np.float32,
     ) -> Sample:
         def numbers(low: float, *shape: int) -> Any:
             return spread(low, 1, *shape, dtype=dtype)

@@ -15,7 +15,7 @@ from autodiff.bind import TensorT, bind
 from autodiff.errors import DTypeError, ShapeError, ValueRangeError
 from autodiff.ops.elementwise import spread
 from autodiff.ops.images import Pair, as_image, channels_last, from_image, image_spec, in_memory, numbers, separable
-from autodiff.ops.matmul import require_floats
+from autodiff.ops.products import require_floats
 from autodiff.ops.structural import permute, reshape
 from autodiff.primitive import OPERATIONS, ErrorSample, Primitive, Sample, composed, define, no_errors
 from autodiff.spec import Array, Cost, DType, Shape, Spec, moved
