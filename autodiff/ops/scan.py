@@ -1,4 +1,4 @@
-"""Running sums and products along a dimension."""
+"""Running sums, products and log-sum-exps along a dimension."""
 
 from __future__ import annotations
 
@@ -13,15 +13,16 @@ from autodiff.errors import ShapeError
 from autodiff.ops.broadcast import running_sums
 from autodiff.ops.broadcast import sum as total
 from autodiff.ops.choice import where
-from autodiff.ops.elementwise import mul, spread
+from autodiff.ops.elementwise import mul, spread, sub
+from autodiff.ops.functions import exp
 from autodiff.ops.host import from_array
-from autodiff.ops.promotion import INT64
+from autodiff.ops.promotion import INT64, real
 from autodiff.ops.shaping import movedim, unsqueeze
 from autodiff.ops.structural import axis_index, cast_to, contiguous
 from autodiff.primitive import ErrorSample, Keep, Primitive, Sample, define
 from autodiff.spec import Array, Cost, Spec, moved
 
-__all__ = ["cumprod", "cumsum"]
+__all__ = ["cumprod", "cumsum", "logcumsumexp"]
 
 # ---- What all of them share ------------------------------------------------------------------------------------------
 
@@ -184,6 +185,86 @@ cumprod_grad_p: Primitive = define(
         Sample(spread(-1, 1, 2, 4), np.array([[1, 0, 2, 3], [0, 2, 0, 1]], np.float32), dim=1),
         Sample(spread(-1, 1, 1).reshape(()), spread(1, 2, 1).reshape(()), dim=0),
         Sample(spread(-1, 1, 4, 3, dtype=np.float64).T, spread(-2, 2, 3, 4, dtype=np.float64), dim=0),
+    ],
+    errors=lambda: [],
+)
+
+
+# ---- logcumsumexp ----------------------------------------------------------------------------------------------------
+
+
+def _logcumsumexp_run(outs: list[Array], ins: list[Array], groups: tuple[int, int, int]) -> None:
+    kernels.scan.logcumsumexp(outs[0].reshape(groups), ins[0].reshape(groups), 0, 1)
+
+
+def _logcumsumexp_vjp(record: Any, g: Any) -> tuple[Any]:
+    return (bind(logcumsumexp_grad_p, contiguous(g), record.input(0), record.output(0), dim=record.params["dim"]),)
+
+
+logcumsumexp_p: Primitive = define(
+    "logcumsumexp",
+    infer=lambda x, dim: Spec.of(x.shape, x.dtype),
+    run=_logcumsumexp_run,
+    prepare=_prepare,
+    vjp=_logcumsumexp_vjp,
+    saves=Keep(inputs=(0,), outputs=(0,)),
+    cost=lambda inputs, outputs, **_: Cost(20 * outputs[0].size, moved(*inputs, *outputs)),
+    samples=lambda: [
+        *_samples(),
+        Sample(1000 * spread(-1, 1, 2, 4), 1),
+        Sample(np.array([-np.inf, 1, 2]), 0, gradient=False),
+    ],
+    errors=_errors,
+    call=lambda *arguments, **keywords: logcumsumexp(*arguments, **keywords),
+)
+
+
+def logcumsumexp(input: TensorT, dim: int) -> TensorT:
+    """Return ``log(cumsum(exp(input)))`` along a dimension, without overflow.
+
+    Args:
+        input: any shape; integers become float32.
+        dim: dimension.
+
+    Raises:
+        ShapeError: if the dimension does not exist.
+
+    >>> import autodiff as ad
+    >>> ad.logcumsumexp(ad.tensor([0.0, 0.0, 500.0]), 0)
+    tensor([  0.0000,   0.6931, 500.0000])
+    """
+    axis = axis_index("logcumsumexp", dim, input.spec.ndim)  # type: ignore[attr-defined]
+    return bind(logcumsumexp_p, contiguous(real("logcumsumexp", input)), dim=axis)  # type: ignore[no-any-return]
+
+
+def _logcumsumexp_grad_run(outs: list[Array], ins: list[Array], groups: tuple[int, int, int]) -> None:
+    g, x, y = (array.reshape(groups) for array in ins)
+    kernels.scan.logcumsumexp_grad(outs[0].reshape(groups), g, x, y, 0, 1)
+
+
+def _logcumsumexp_grad_twin(g: Any, x: Any, y: Any, dim: int) -> Any:
+    """K times K slopes of the later sums by the earlier elements."""
+    if x.spec.ndim == 0:
+        return mul(g, exp(sub(x, y)))
+    g, y = (unsqueeze(movedim(a, dim, -1), -2) for a in (g, y))
+    size = y.spec.shape[-1]
+    later = from_array(np.triu(np.ones((size, size), np.bool_)))
+    slopes = exp(where(later, sub(unsqueeze(movedim(x, dim, -1), -1), y), -math.inf))
+    return movedim(total(mul(slopes, g), -1), -1, dim)
+
+
+logcumsumexp_grad_p: Primitive = define(
+    "logcumsumexp_grad",
+    infer=lambda g, x, y, dim: Spec.of(x.shape, x.dtype),
+    run=_logcumsumexp_grad_run,
+    prepare=_prepare,
+    vjp=None,
+    twin=_logcumsumexp_grad_twin,
+    cost=lambda inputs, outputs, **_: Cost(40 * outputs[0].size, moved(*inputs, *outputs)),
+    samples=lambda: [
+        Sample(spread(-1, 1, 2, 3, 4), spread(-2, 2, 2, 3, 4), np.cumsum(spread(1, 2, 2, 3, 4), 1), dim=1),
+        Sample(spread(-1, 1, 1).reshape(()), spread(1, 2, 1).reshape(()), spread(1, 2, 1).reshape(()), dim=0),
+        Sample(spread(-1, 1, 3, 2), spread(-2, 2, 3, 2), np.cumsum(spread(1, 2, 3, 2), 0), dim=0),
     ],
     errors=lambda: [],
 )
