@@ -22,6 +22,8 @@ def _parts_of_index(x: Array, index: Any) -> tuple[tuple[Any, ...], tuple[Any, .
     items = [np.asarray(item) if isinstance(item, list) else item for item in items]
 
     def consumed(item: Any) -> int:
+        if isinstance(item, bool):
+            return 0
         return item.ndim if isinstance(item, np.ndarray) and item.dtype == bool else 1
 
     used = sum(consumed(item) for item in items if item is not None and item is not Ellipsis)
