@@ -43,13 +43,15 @@ class ResidualBlock(nn.Module):
         self.norm2 = nn.BatchNorm2d(out_channels)
         self.shortcut: nn.Module = nn.Identity()
         if stride != 1 or channels != out_channels:
-            self.shortcut = nn.Sequential(nn.Conv2d(channels, out_channels, 1, stride, bias=False), nn.BatchNorm2d(out_channels))
+            self.shortcut = nn.Sequential(
+                nn.Conv2d(channels, out_channels, 1, stride, bias=False), nn.BatchNorm2d(out_channels))
 
     def forward(self, x: Tensor) -> Tensor:
         """Return relu(shortcut(x) + norm2(conv2(relu(norm1(conv1(x))))))."""
         y = F.relu(self.norm1(self.conv1(x)))
         y = self.norm2(self.conv2(y))
-        return F.relu(y + self.shortcut(x))
+        z: Tensor = F.relu(y + self.shortcut(x))
+        return z
 
 
 class DigitsNet(nn.Module):
@@ -67,7 +69,8 @@ class DigitsNet(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return the scores of the ten digits."""
         x = self.layer3(self.layer2(self.layer1(self.stem(x))))
-        return self.head(self.pool(x).flatten(1))
+        scores: Tensor = self.head(self.pool(x).flatten(1))
+        return scores
 
 
 def shifted(images: Tensor) -> Tensor:
@@ -90,12 +93,15 @@ def weights_hash(model: nn.Module) -> str:
     return digest.hexdigest()
 
 
-def main(out: str | os.PathLike[str] = "out/demo", epochs: int = 15, seed: int = 0, progress: bool = True) -> dict[str, Any]:
+def main(
+    out: str | os.PathLike[str] = "out/demo", epochs: int = 15, seed: int = 0, progress: bool = True
+) -> dict[str, Any]:
     """Train `DigitsNet` on the handwritten digits and write what came out of it.
 
     Args:
-        out: folder for ``metrics.json``, ``history.json``, ``model.safetensors``, ``curve.png``, ``model.svg`` (the graph
-            of the model) and ``step.svg`` (that of a whole training step).
+        out: folder for ``metrics.json``, ``history.json``, ``model.safetensors``, ``curve.png``, ``model.svg`` (the
+            graph of the model), ``step.svg`` (that of a whole training step) and ``overview.svg`` (the same with one
+            node a module).
         epochs: passes over the training set.
         seed: of weights, order and shifts; the same seed gives the same bits.
         progress: show a progress bar.
@@ -109,6 +115,7 @@ def main(out: str | os.PathLike[str] = "out/demo", epochs: int = 15, seed: int =
     start = time.perf_counter()
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
+    print("Reading handwritten digits. The first run compiles kernels before its first step; later runs find them on disk.")
     manual_seed(seed)
     train, test = digits()
     train_loader = DataLoader(train, batch_size=64, shuffle=True, drop_last=True)
@@ -142,14 +149,14 @@ def main(out: str | os.PathLike[str] = "out/demo", epochs: int = 15, seed: int =
         remarks.append(f"No curve.png: {error}")
     try:
         _draw(model, next(iter(train_loader)), folder)
-        written += ["model.svg", "step.svg"]
+        written += ["model.svg", "step.svg", "overview.svg"]
     except MissingExtraError as error:
         remarks.append(f"No graphs: {error}")
     metrics["seconds"] = time.perf_counter() - start
     _write_json(folder / "metrics.json", metrics)
 
-    print(f"{metrics['test_accuracy']:.2%} of {len(test)} held-out digits read correctly, after {metrics['seconds']:.1f} s "
-          f"and {epochs} epochs with {metrics['parameters']:,} parameters (seed {seed}).")
+    print(f"{metrics['test_accuracy']:.2%} of {len(test)} held-out digits read correctly: {epochs} epochs, "
+          f"{metrics['parameters']:,} parameters, seed {seed}, {metrics['seconds']:.1f} s.")
     print(f"Written to {folder}/: {', '.join(written)}")
     for remark in remarks:
         print(remark)
@@ -157,13 +164,13 @@ def main(out: str | os.PathLike[str] = "out/demo", epochs: int = 15, seed: int =
 
 
 def _draw(model: nn.Module, batch: Any, folder: Path) -> None:
-    """Draw the model, and a whole step of its training: forward, backward and update."""
+    """Draw the model, and a whole step of its training (forward, backward and update) in full and module by module."""
     inputs, targets = batch
-    draw(model, inputs, title="The model").render(outfile=folder / "model.svg")
-    # A step changes the weights: the picture is taken of a copy.
-    model = copy.deepcopy(model).train()
-    step = Trainer(model, optim.AdamW(model.parameters()), nn.CrossEntropyLoss()).step
-    draw(step, inputs, targets, title="A training step").render(outfile=folder / "step.svg")
+    model = copy.deepcopy(model)  # a step changes the weights
+    draw(model.eval(), inputs, title="The model").render(outfile=folder / "model.svg")
+    step = Trainer(model.train(), optim.AdamW(model.parameters()), nn.CrossEntropyLoss()).step
+    for name, depth in (("step", None), ("overview", 1)):
+        draw(step, inputs, targets, depth=depth, title="A training step").render(outfile=folder / f"{name}.svg")
 
 
 def _write_json(path: Path, value: Any) -> None:

@@ -1,8 +1,8 @@
 """`save` and `load`: nested dictionaries and sequences of tensors and numbers in one file, without pickle.
 
-The file is a safetensors file (a JSON header, then plain arrays), so other programs can read the arrays, and reading one
-never runs code. How tensors, numbers and texts nest stands as JSON in its metadata. Tensors of a flat dictionary, such as
-a `state_dict`, carry their keys as names; deeper ones their paths: ``"optimizer.state.0.exp_avg"``.
+The file is a safetensors file (a JSON header, then plain arrays), so other programs can read the arrays, and reading
+one never runs code. How tensors, numbers and texts nest stands as JSON in its metadata. Tensors of a flat dictionary,
+such as a `state_dict`, carry their keys as names; deeper ones their paths: ``"optimizer.state.0.exp_avg"``.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 
 from autodiff.devices import check_device
 from autodiff.eager import SUPPORTED, Tensor, wrap
-from autodiff.errors import AutodiffError, DTypeError, ValueRangeError
+from autodiff.errors import AutodiffError, DTypeError
 from autodiff.program import Memory
 from autodiff.spec import Array
 
@@ -131,7 +131,8 @@ class _Writer:
         if isinstance(value, np.generic) and value.dtype in SUPPORTED:
             return value.item()
         if isinstance(value, Mapping):
-            return {"dict": [[self.encode_key(key, path), self.encode(item, (*path, str(key)))] for key, item in value.items()]}
+            items = [[self.encode_key(key, path), self.encode(item, (*path, str(key)))] for key, item in value.items()]
+            return {"dict": items}
         if isinstance(value, list | tuple):
             kind = "list" if isinstance(value, list) else "tuple"
             return {kind: [self.encode(item, (*path, str(i))) for i, item in enumerate(value)]}
@@ -147,9 +148,10 @@ class _Writer:
 
     def store(self, array: Array, path: tuple[str, ...], owner: Any, spec: Any) -> str:
         """Return the name under which an array is stored; the same memory, seen the same way, is stored once."""
-        if array.dtype not in SUPPORTED:
+        dtype = array.dtype.newbyteorder("=")
+        if dtype not in SUPPORTED:
             raise DTypeError("save", f"the dtype at {_place(path)} cannot be saved",
-                             expected=", ".join(dtype.name for dtype in SUPPORTED), got=str(array.dtype))
+                             expected=", ".join(known.name for known in SUPPORTED), got=str(array.dtype))
         identity = id(owner), array.__array_interface__["data"][0], spec
         name = self.stored.get(identity)
         if name is None:
@@ -161,7 +163,7 @@ class _Writer:
             self.stored[identity] = name
             self.met.append(owner)
             # The library's NumPy writer copies memory without looking at the strides.
-            dense = np.empty(array.shape, array.dtype.newbyteorder("="))
+            dense = np.empty(array.shape, dtype)
             dense[...] = array
             self.arrays[name] = dense
         return name
@@ -220,11 +222,12 @@ def _read(name: str, data: bytes) -> tuple[dict[str, Array], dict[str, str]]:
     from safetensors import SafetensorError, deserialize
 
     if data[:4] == b"PK\x03\x04" or data[:2] in (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"):
-        raise FileError("load", f"{name} was written by PyTorch's save (or another pickle), and loading a pickle can run any code",
-                        fix="convert it once where PyTorch is installed: "
-                        "safetensors.torch.save_file(torch.load(path, weights_only=True), 'model.safetensors')")
+        raise FileError(
+            "load", f"{name} was written by PyTorch's save (or is another pickle); loading a pickle can run any code",
+            fix="convert it once where PyTorch is installed: "
+                "safetensors.torch.save_file(torch.load(path, weights_only=True), 'model.safetensors')")
     try:
-        entries = deserialize(data)
+        entries = deserialize(data)  # type: ignore[no-untyped-call]
     except SafetensorError as error:
         raise FileError("load", f"{name} is no safetensors file, or it is damaged", got=str(error)) from None
     arrays: dict[str, Array] = {}

@@ -13,7 +13,9 @@ from autodiff.spec import Array
 FLOAT64 = np.dtype(np.float64)
 
 
-def spirals(n: int = 500, arms: int = 2, turns: float = 1.5, noise: float = 0.05, seed: int = 0) -> tuple[Tensor, Tensor]:
+def spirals(
+    n: int = 500, arms: int = 2, turns: float = 1.5, noise: float = 0.05, seed: int = 0
+) -> tuple[Tensor, Tensor]:
     """Return points on spiral arms that wind around each other, one class an arm.
 
     Args:
@@ -72,7 +74,9 @@ def two_moons(n: int = 500, noise: float = 0.1, seed: int = 0) -> tuple[Tensor, 
     return _shuffled(points, classes, noise, generator)
 
 
-def blobs(n: int = 500, centres: int = 3, dimensions: int = 2, spread: float = 0.5, seed: int = 0) -> tuple[Tensor, Tensor]:
+def blobs(
+    n: int = 500, centres: int = 3, dimensions: int = 2, spread: float = 0.5, seed: int = 0
+) -> tuple[Tensor, Tensor]:
     """Return points around random centres, one class a centre.
 
     Args:
@@ -109,6 +113,7 @@ def _shuffled(points: Array, classes: Array, noise: float, generator: Generator)
 
 def _check(name: str, n: int, classes: int, noise: float) -> None:
     if not 1 <= classes <= n:
-        raise ValueRangeError(name, "there must be at least one class, and a point for each", got=f"{n} points, {classes} classes")
+        raise ValueRangeError(name, "there must be at least one class, and a point for each",
+                              got=f"{n} points, {classes} classes")
     if noise < 0:
         raise ValueRangeError(name, "a standard deviation cannot be negative", got=str(noise))

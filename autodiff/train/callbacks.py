@@ -50,7 +50,8 @@ class _Monitor(Callback):
         """Say whether this epoch is the best so far, and remember it if so."""
         name = self.monitor or ("test_loss" if "test_loss" in entry else "train_loss")
         if name not in entry:
-            raise ValueRangeError(type(self).__name__, "the history has no such number", expected=", ".join(entry), got=name)
+            raise ValueRangeError(type(self).__name__, "the history has no such number", expected=", ".join(entry),
+                                  got=name)
         mode = self.mode or ("max" if "accuracy" in name else "min")
         value = entry[name] if mode == "min" else -entry[name]
         if not value < self.best - self.min_delta:
@@ -87,9 +88,11 @@ class Checkpoint(_Monitor):
         self.folder = Path(folder)
 
     def on_fit_start(self, trainer: Trainer) -> None:
+        """Make the folder."""
         self.folder.mkdir(parents=True, exist_ok=True)
 
     def on_epoch_end(self, trainer: Trainer) -> None:
+        """Write the files."""
         if self.improved(trainer.history[-1]):
             save(trainer.model.state_dict(), self.folder / "model.safetensors")
         save(trainer.state_dict(), self.folder / "last.safetensors")
@@ -122,6 +125,7 @@ class EarlyStopping(_Monitor):
         self._weights: dict[str, Any] | None = None
 
     def on_epoch_end(self, trainer: Trainer) -> None:
+        """Keep the weights of a better epoch; stop when there has been none for too long."""
         if self.improved(trainer.history[-1]):
             self.waited = 0
             if self.restore_best:
@@ -132,12 +136,15 @@ class EarlyStopping(_Monitor):
                 trainer.stopped = True
 
     def on_fit_end(self, trainer: Trainer) -> None:
+        """Bring back the weights of the best epoch."""
         if self._weights is not None:
             trainer.model.load_state_dict(self._weights)
 
     def state_dict(self) -> dict[str, Any]:
+        """Return the best value, the waiting time and the best weights."""
         return {**super().state_dict(), "waited": self.waited, "weights": self._weights}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take over a `state_dict`."""
         super().load_state_dict(state_dict)
         self.waited, self._weights = state_dict["waited"], state_dict["weights"]

@@ -36,7 +36,8 @@ def plot_curves(history: Sequence[dict[str, Any]], path: str | os.PathLike[str],
     names = [name.removeprefix("train_") for name in history[0] if name.startswith("train_")]
     # A figure of its own, without pyplot: it needs no screen and leaves the user's figures and backend alone.
     figure = Figure(figsize=(5 * len(names), 3.6), layout="constrained")
-    figure.suptitle(title)
+    if title:
+        figure.suptitle(title)
     for axes, name in zip(figure.subplots(1, len(names), squeeze=False)[0], names, strict=True):
         for part, colour in _COLOURS.items():
             points = [(entry["epoch"], entry[f"{part}_{name}"]) for entry in history if f"{part}_{name}" in entry]

@@ -100,7 +100,9 @@ class Trainer:
         self._generators: list[Generator] = [default_generator]
         self._generator_states: list[tuple[int, int]] = []
 
-    def fit(self, train_loader: Iterable[Any], test_loader: Iterable[Any] | None = None, epochs: int = 1) -> list[dict[str, Any]]:
+    def fit(
+        self, train_loader: Iterable[Any], test_loader: Iterable[Any] | None = None, epochs: int = 1
+    ) -> list[dict[str, Any]]:
         """Train until `epochs` epochs are done, those before a `resume` included.
 
         Args:
@@ -156,19 +158,20 @@ class Trainer:
         entry: dict[str, Any] = {"epoch": self.epoch + 1, "lr": self.optimizer.param_groups[0]["lr"]}
         self.model.train()
         means = _Means()
-        with tqdm(train_loader, f"epoch {self.epoch + 1:{len(str(epochs))}}/{epochs}", disable=not self.progress,
-                  unit="batch") as bar:
-            for inputs, targets in bar:
+        title = f"epoch {self.epoch + 1:{len(str(epochs))}}/{epochs}"
+        with tqdm(desc=title, total=_length(train_loader), unit="batch", disable=not self.progress) as bar:
+            for inputs, targets in train_loader:
                 loss, outputs = self.step(inputs if self.augment is None else self.augment(inputs), targets)
                 means.add(len(targets), self._measure(loss, outputs, targets))
                 if self.scheduler is not None and self.schedule == "batch":
                     self.scheduler.step()
                 bar.set_postfix_str(_text(means.values()), refresh=False)
+                bar.update()
             entry |= {f"train_{name}": value for name, value in means.values().items()}
             if test_loader is not None:
                 found = self.evaluate(test_loader)
                 entry |= {f"test_{name}": value for name, value in found.items()}
-                bar.set_postfix_str(f"{_text(means.values())}, test {_text(found)}", refresh=False)
+                bar.set_postfix_str(f"{_text(means.values())}, test {_text(found)}")
         if self.scheduler is not None and self.schedule == "epoch":
             plateau = isinstance(self.scheduler, ReduceLROnPlateau)
             self.scheduler.step(*[entry.get("test_loss", entry["train_loss"])] if plateau else [])
@@ -178,7 +181,7 @@ class Trainer:
     def _measure(self, loss: Tensor, outputs: Any, targets: Any) -> dict[str, float]:
         return {"loss": loss.item()} | {name: float(metric(outputs, targets)) for name, metric in self.metrics.items()}
 
-    # ---- State --------------------------------------------------------------------------------------------------------
+    # ---- State -------------------------------------------------------------------------------------------------------
 
     def state_dict(self) -> dict[str, Any]:
         """Return everything that the epochs to come depend on: anything of it goes through `autodiff.save`."""
@@ -243,7 +246,16 @@ class _Means:
 
 
 def _text(values: dict[str, float]) -> str:
-    return ", ".join(f"{name} {value:.2%}" if name == "accuracy" else f"{name} {value:.4g}" for name, value in values.items())
+    return ", ".join([f"{name} {value:.2%}" if name == "accuracy" else f"{name} {value:.4g}"
+                      for name, value in values.items()])
+
+
+def _length(loader: Any) -> int | None:
+    """Return the number of batches, None where only the end will tell."""
+    try:
+        return len(loader)
+    except TypeError:
+        return None
 
 
 def _generators_of(*loaders: Any) -> list[Generator]:

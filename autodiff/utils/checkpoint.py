@@ -2,9 +2,9 @@
 
 Chen et al., "Training deep nets with sublinear memory cost", 2016; Griewank & Walther, "Algorithm 799: revolve", 2000.
 
-The records of the part stay as they are; only the arrays they saved are dropped. When the backward pass first asks one of
-them for a saved array, the function runs again, and its new records hand their arrays to the old ones. So everything that
-works on a tape works here: `autograd.grad`, hooks, `create_graph`, tensors that the function reaches from outside.
+The records of the part stay as they are; only the arrays they saved are dropped. When the backward pass first asks one
+of them for a saved array, the function runs again, and its new records hand their arrays to the old ones. So everything
+that works on a tape works here: `autograd.grad`, hooks, `create_graph`, tensors that the function reaches from outside.
 """
 
 from __future__ import annotations
@@ -64,8 +64,9 @@ def checkpoint(
     result = function(*args, **kwargs)
     for x, version in zip(given, versions, strict=True):
         if x.memory.version != version:
-            raise InPlaceError("checkpoint", "the function changed one of its arguments in place, so it cannot run again",
-                               got=f"{x.spec!r}, changed at {x.memory.changed}", fix="change a clone() of it instead")
+            raise InPlaceError("checkpoint", "the function changed one of its arguments in place, so it cannot run "
+                               "again", got=f"{x.spec!r}, changed at {x.memory.changed}",
+                               fix="change a clone() of it instead")
     again.follow(_records_since(start, result))
     return result
 
@@ -144,9 +145,10 @@ class _Again:
             if self.state is not None:
                 default_generator.restore(now)
         if [_signature(record) for record in records] != self.signatures:
-            raise GradientError("checkpoint", "the function did other operations in the backward pass than in the forward pass",
-                                expected=f"{len(self.signatures)} records", got=f"{len(records)} records, or other shapes",
-                                fix="let it depend on nothing that changes in between (train/eval, counters, its own random numbers)")
+            raise GradientError(
+                "checkpoint", "the function did other operations in the backward pass than in the forward pass",
+                expected=f"{len(self.signatures)} records", got=f"{len(records)} records, or other shapes",
+                fix="let it depend on nothing that changes in between (train/eval, counters, its own random numbers)")
         for record, reference in zip(records, self.dropped, strict=True):
             saved = reference()
             if saved is not None:
@@ -166,7 +168,7 @@ class _Saved:
 
     def __init__(self, again: _Again, saved: Any) -> None:
         self.again = again
-        self.versions = saved.versions if isinstance(saved, _Saved) else [version for _, _, version in saved]
+        self.versions: list[int] = saved.versions if isinstance(saved, _Saved) else [version for _, _, version in saved]
         self.entries: Any = None
 
     def __len__(self) -> int:
@@ -196,8 +198,8 @@ class _Argument:
             InPlaceError: if the memory has changed since.
         """
         if self.memory.version != self.version:
-            raise InPlaceError("checkpoint", f"an argument {self.spec!r} was changed in place before the backward pass, "
-                               "so the function cannot run again", expected=f"version {self.version}",
+            raise InPlaceError("checkpoint", f"an argument {self.spec!r} was changed in place before the backward pass,"
+                               " so the function cannot run again", expected=f"version {self.version}",
                                got=f"version {self.memory.version}, last changed at {self.memory.changed}",
                                fix="change a clone() of it instead")
         x = wrap(self.array, self.spec, self.memory)

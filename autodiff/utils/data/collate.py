@@ -18,8 +18,8 @@ def default_collate(batch: Sequence[Any]) -> Any:
 
     Args:
         batch: samples of one kind: tensors and NumPy arrays (of one shape) are stacked along a new first dimension;
-            Python floats become a float64 tensor, integers an int64 one, bools a bool one; strings and bytes stay a list;
-            dictionaries, named tuples, tuples and lists are joined entry by entry, the last two into a list.
+            Python floats become a float64 tensor, integers an int64 one, bools a bool one; strings and bytes stay a
+            list; dictionaries, named tuples, tuples and lists are joined entry by entry, the last two into a list.
 
     Raises:
         DTypeError: for samples of another type.

@@ -159,7 +159,8 @@ class ConcatDataset(Dataset[T_co]):
         if not self.datasets:
             raise ValueRangeError("ConcatDataset", "there are no datasets to join")
         if any(isinstance(dataset, IterableDataset) for dataset in self.datasets):
-            raise DTypeError("ConcatDataset", "the samples of an IterableDataset have no numbers", fix="use ChainDataset")
+            raise DTypeError("ConcatDataset", "the samples of an IterableDataset have no numbers",
+                             fix="use ChainDataset")
         self.cumulative_sizes = list(itertools.accumulate(len(dataset) for dataset in self.datasets))
 
     def __getitem__(self, index: Any) -> Any:
@@ -243,8 +244,9 @@ def random_split(dataset: Any, lengths: Sequence[int | float], generator: Genera
     else:
         sizes = [int(n) for n in lengths]
     if sum(sizes) != count:
-        raise ValueRangeError("random_split", "the lengths do not add up to the dataset's", expected=f"{count}, or fractions "
-                              "that add up to 1", got=f"{list(lengths)}, {sum(lengths)} together")
+        raise ValueRangeError("random_split", "the lengths do not add up to the dataset's",
+                              expected=f"{count}, or fractions that add up to 1",
+                              got=f"{list(lengths)}, {sum(lengths)} together")
     order = randperm(count, generator=generator).tolist()
     ends = list(itertools.accumulate(sizes))
     return [Subset(dataset, order[end - size:end]) for size, end in zip(sizes, ends, strict=True)]
@@ -257,5 +259,6 @@ def _position(name: str, index: int, count: int) -> int:
         PositionError: if it points outside.
     """
     if not -count <= index < count:
-        raise PositionError(name, "the index points outside the dataset", expected=f"-{count} to {count - 1}", got=str(index))
+        raise PositionError(name, "the index points outside the dataset", expected=f"-{count} to {count - 1}",
+                            got=str(index))
     return index % count

@@ -138,7 +138,9 @@ class WeightedRandomSampler(Sampler[int]):
     [1, 1, 1]
     """
 
-    def __init__(self, weights: Any, num_samples: int, replacement: bool = True, generator: Generator | None = None) -> None:
+    def __init__(
+        self, weights: Any, num_samples: int, replacement: bool = True, generator: Generator | None = None
+    ) -> None:
         if num_samples <= 0:
             raise ValueRangeError("WeightedRandomSampler", "num_samples must be positive", got=str(num_samples))
         self.weights = as_tensor(weights)
@@ -170,7 +172,7 @@ class BatchSampler(Sampler[list[int]]):
     """
 
     def __init__(self, sampler: Iterable[int], batch_size: int, drop_last: bool) -> None:
-        if not isinstance(batch_size, int) or isinstance(batch_size, bool) or batch_size <= 0:
+        if type(batch_size) is not int or batch_size <= 0:
             raise ValueRangeError("BatchSampler", "batch_size must be a positive integer", got=repr(batch_size))
         self.sampler = sampler
         self.batch_size = batch_size

@@ -1,0 +1,214 @@
+"""`utils.checkpoint`: the same gradients to the bit, without what the operations saved."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import autodiff as ad
+from autodiff import nn
+from autodiff.errors import GradientError, InPlaceError
+from autodiff.utils.checkpoint import checkpoint, checkpoint_sequential
+
+
+def same(first: Any, second: Any) -> None:
+    for a, b in zip(first, second, strict=True):
+        np.testing.assert_array_equal(a.detach().numpy(), b.detach().numpy())
+
+
+def plain(function: Callable[..., Any], *args: Any) -> Any:
+    return function(*args)
+
+
+def values() -> tuple[Any, Any]:
+    generator = ad.Generator().manual_seed(1)
+    return (ad.randn(4, 3, generator=generator).requires_grad_(), ad.randn(3, 3, generator=generator).requires_grad_())
+
+
+@pytest.mark.parametrize("second", [False, True])
+def test_the_same_gradients(second: bool) -> None:
+    """Through an argument, a leaf from outside, and a tensor computed outside from that same leaf."""
+    def gradients(call: Callable[..., Any]) -> list[Any]:
+        x, w = values()
+        outside = (w * 2).sum()
+
+        def block(a: Any, b: Any) -> tuple[Any, Any]:
+            y = ad.tanh(a @ w) * outside
+            return y * b, ad.exp(y).sum()
+
+        y, z = call(block, x * 1.5, ad.ones(3))
+        loss = (y * y).sum() + z
+        found = ad.autograd.grad(loss, (x, w), create_graph=second)
+        if second:
+            found = ad.autograd.grad(sum((g * g).sum() for g in found), (x, w))
+        return list(found)
+
+    same(gradients(plain), gradients(checkpoint))
+
+
+def test_backward_into_leaves_and_hooks() -> None:
+    x, w = values()
+    seen = []
+
+    def block(a: Any) -> Any:
+        h = a @ w
+        if not seen:
+            h.register_hook(lambda g: seen.append(g))
+        return (h * h).sum()
+
+    checkpoint(block, x, use_reentrant=False).backward()
+    want = 2 * (x @ w)
+    np.testing.assert_allclose(seen[0].numpy(), want.detach().numpy(), rtol=1e-6)
+    np.testing.assert_allclose(w.grad.numpy(), (x.t() @ want).detach().numpy(), rtol=1e-5)
+
+
+def test_backward_twice() -> None:
+    x, w = values()
+    loss = checkpoint(lambda a: ad.tanh(a @ w).sum(), x)
+    first = ad.autograd.grad(loss, (x, w), retain_graph=True)
+    same(first, ad.autograd.grad(loss, (x, w)))
+    with pytest.raises(GradientError, match="retain_graph"):
+        ad.autograd.grad(loss, (x, w))
+
+
+def test_saved_arrays_are_freed_and_come_back_only_for_the_backward_pass() -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        x, w = values()
+        made: list[list[Any]] = []
+
+        def block(a: Any) -> Any:
+            inner = [a @ w]
+            for _ in range(3):
+                inner.append(ad.tanh(inner[-1]) * 2.0)
+            made.append([weakref.ref(y.array) for y in inner])
+            return inner[-1].sum()
+
+        loss = checkpoint(block, x)
+        assert [ref() for ref in made[0]] == [None] * 4
+        assert len(made) == 1
+        loss.backward()
+        assert len(made) == 2
+        assert [ref() for ref in made[1]] == [None] * 4
+        record = weakref.ref(loss.grad_fn)
+        del loss
+        assert record() is None
+        # An argument that later takes part in a change in place with the result closes no cycle either.
+        h = x * 1.0
+        out = checkpoint(block, h)
+        h.copy_(out)
+        record = weakref.ref(out.grad_fn)
+        del out, h
+        assert record() is None
+    finally:
+        gc.enable()
+
+
+@pytest.mark.parametrize("preserve", [True, False])
+def test_random_numbers(preserve: bool) -> None:
+    def run(call: Callable[..., Any]) -> Any:
+        ad.manual_seed(0)
+        x = ad.ones(1000, requires_grad=True)
+        y = call(lambda a: ad.dropout(a * 1.0, 0.5) * a, x)
+        after = ad.rand(1)
+        y.sum().backward()
+        return x.grad, after, ad.rand(1)
+
+    want = run(plain)
+    got = run(lambda *args: checkpoint(*args, preserve_rng_state=preserve))
+    if preserve:
+        same(want, got)
+    else:
+        same(want[1:2], got[1:2])
+        assert not ad.equal(want[0], got[0])
+
+
+def test_nested() -> None:
+    calls = []
+
+    def inner(a: Any, w: Any) -> Any:
+        calls.append("inner")
+        return ad.tanh(a @ w)
+
+    def outer(a: Any, w: Any, call: Callable[..., Any]) -> Any:
+        calls.append("outer")
+        return call(inner, call(inner, a * 2, w), w).sum()
+
+    x, w = values()
+    want = ad.autograd.grad(outer(x, w, plain), (x, w))
+    calls.clear()
+    loss = checkpoint(outer, x, w, checkpoint)
+    got = ad.autograd.grad(loss, (x, w))
+    same(want, got)
+    assert calls.count("outer") == 2
+    assert calls.count("inner") == 6
+
+
+def test_modules_and_keyword_arguments() -> None:
+    ad.manual_seed(0)
+    model = nn.Sequential(nn.Linear(3, 8), nn.ReLU(), nn.Linear(8, 8), nn.Tanh(), nn.Linear(8, 2))
+    x = ad.randn(5, 3)
+
+    def gradients(out: Any) -> list[Any]:
+        model.zero_grad()
+        (out * out).sum().backward()
+        return [p.grad for p in model.parameters()]
+
+    want = gradients(model(x))
+    same(want, gradients(checkpoint(model, x)))  # no argument requires a gradient, the parameters do
+    same(want, gradients(checkpoint(model, input=x)))
+    for segments in (1, 2, 3, 5):
+        same(want, gradients(checkpoint_sequential(model, segments, x)))
+
+
+def test_without_gradients_it_is_a_call() -> None:
+    with ad.no_grad():
+        assert not checkpoint(lambda a: a * 2, ad.ones(2, requires_grad=True)).requires_grad
+    assert checkpoint(lambda a: (a, 3), ad.ones(2))[1] == 3
+
+
+def test_errors() -> None:
+    x, w = values()
+    with pytest.raises(InPlaceError, match="its arguments in place"):
+        checkpoint(lambda a: a.mul_(2).sum(), x * 1)
+
+    h = x * 1
+    loss = checkpoint(lambda a: (a @ w).sum(), h)
+    h.add_(1)
+    with pytest.raises(InPlaceError, match="changed in place"):
+        loss.backward()
+
+    loss = checkpoint(lambda a: (a @ w).sum(), x)
+    with ad.no_grad():
+        w.mul_(2)
+    with pytest.raises(InPlaceError, match="saved for the backward pass and then changed in place"):
+        loss.backward()
+
+    calls = []
+
+    def fickle(a: Any) -> Any:
+        calls.append(1)
+        return (a * a).sum() if len(calls) == 1 else ad.exp(a).sum()
+
+    loss = checkpoint(fickle, x)
+    with pytest.raises(GradientError, match="other operations"):
+        loss.backward()
+
+
+def test_a_recorded_step_holds_no_recomputation() -> None:
+    """What is recorded is the computation; where it forgets and computes again is for the reader of it to decide."""
+    from autodiff.recording import record
+
+    def step(call: Callable[..., Any]) -> Any:
+        x, w = values()
+        return ad.autograd.grad(call(lambda a: ad.tanh(a @ w).sum(), x), (x, w))
+
+    programs = [record(step, call) for call in (plain, checkpoint)]
+    programs[1].verify()
+    assert [r.name for r in programs[0]] == [r.name for r in programs[1]]
