@@ -18,12 +18,13 @@ from autodiff.ops.elementwise import add, mul, spread
 from autodiff.ops.joining import tensors_of
 from autodiff.ops.products import matmul
 from autodiff.ops.promotion import require_tensor
-from autodiff.ops.shaping import shape_of, squeeze
+from autodiff.ops.shaping import shape_of, squeeze, unsqueeze
 from autodiff.ops.structural import axes, axis_index, permute, reshape
 from autodiff.primitive import ErrorSample, Sample, composed
 from autodiff.spec import Shape
 
-__all__ = ["addmm", "addmv", "baddbmm", "bmm", "dot", "einsum", "inner", "kron", "mm", "mv", "outer", "tensordot"]
+__all__ = ["addmm", "addmv", "baddbmm", "bilinear", "bmm", "dot", "einsum", "inner", "kron", "mm", "mv", "outer",
+           "tensordot"]
 
 # ---- Products of given ranks -----------------------------------------------------------------------------------------
 
@@ -532,3 +533,56 @@ def einsum(equation: str, *operands: Any) -> Any:
     result, labels = _summed(result, labels, set(output))
     result = _laid_out(result, labels, output)
     return expand(result, tuple([sizes[label] for label in output]))
+
+
+# ---- Bilinear forms --------------------------------------------------------------------------------------------------
+
+
+def _bilinear_samples() -> list[Sample]:
+    weight, bias = spread(-1, 1, 4, 3, 2), spread(-1, 1, 4)
+    wide = [x.astype(np.float64) for x in (spread(-1, 1, 3), spread(-1, 1, 2), weight)]
+    return [Sample(spread(-1, 1, 5, 3), spread(-1, 2, 5, 2), weight, bias),
+            Sample(spread(-1, 1, 2, 4, 3), spread(-1, 2, 2, 4, 2), weight), Sample(*wide)]
+
+
+def _bilinear_errors() -> list[ErrorSample]:
+    x, y, weight = np.ones((5, 3), np.float32), np.ones((5, 2), np.float32), np.ones((4, 3, 2), np.float32)
+    return [ErrorSample(Sample(x, x, weight), ShapeError, r"\(\.\.\., 3\) and \(\.\.\., 2\); got \(5, 3\) and"),
+            ErrorSample(Sample(x[:4], y, weight), ShapeError, "sizes in front"),
+            ErrorSample(Sample(x, y, weight[0]), ShapeError, "three dimensions")]
+
+
+@composed(samples=_bilinear_samples, errors=_bilinear_errors)
+def bilinear(input1: TensorT, input2: Any, weight: Any, bias: Any = None) -> TensorT:
+    """Return ``sum over i and j of input1[..., i] weight[k, i, j] input2[..., j] + bias[k]`` for every k.
+
+    Args:
+        input1: (..., I).
+        input2: (..., J), of the same sizes in front.
+        weight: (K, I, J).
+        bias: (K,), or None.
+
+    Returns:
+        (..., K).
+
+    Raises:
+        ShapeError: if the sizes do not fit.
+
+    >>> import autodiff as ad
+    >>> ad.bilinear(ad.ones(1, 2), ad.ones(1, 3), ad.ones(1, 2, 3))
+    tensor([[6.]])
+    """
+    left, right, sizes = shape_of(input1), shape_of(input2), shape_of(weight)
+    if len(sizes) != 3:
+        raise ShapeError("bilinear", "the weight has not three dimensions", expected="(K, I, J)", got=str(sizes))
+    if left[-1:] != sizes[1:2] or right[-1:] != sizes[2:]:
+        raise ShapeError("bilinear", "the last sizes of the inputs are not those of the weight",
+                         expected=f"(..., {sizes[1]}) and (..., {sizes[2]})", got=f"{left} and {right}")
+    if left[:-1] != right[:-1]:
+        raise ShapeError("bilinear", "the sizes in front of the last one differ", expected=str(left[:-1]),
+                         got=str(right[:-1]))
+    # (..., I) @ (I, K J) is one product for all k; what it leaves is a matrix (K, J) for each pair.
+    matrices = matmul(input1, reshape(permute(weight, 1, 0, 2), sizes[1], -1))
+    matrices = reshape(matrices, *left[:-1], sizes[0], sizes[2])
+    forms: Any = squeeze(matmul(matrices, unsqueeze(input2, -1)), -1)
+    return forms if bias is None else add(forms, bias)  # type: ignore[no-any-return]
