@@ -115,7 +115,7 @@ def main(
     start = time.perf_counter()
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
-    print("Reading handwritten digits. The first run compiles kernels before its first step; later runs find them on disk.")
+    print("Learning to read digits. The first run begins with compiling kernels; later runs find them on disk.")
     manual_seed(seed)
     train, test = digits()
     train_loader = DataLoader(train, batch_size=64, shuffle=True, drop_last=True)
