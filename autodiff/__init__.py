@@ -6,6 +6,7 @@ Operations come from `autodiff.ops`, each of whose files lists its public names 
 
 from __future__ import annotations
 
+import builtins
 import importlib
 from math import e, inf, nan, pi
 from typing import TYPE_CHECKING, Any
@@ -84,7 +85,7 @@ from autodiff.serialization import load, save
 if TYPE_CHECKING:
     from autodiff import nn, optim, utils
 
-Size = tuple
+Size = tuple[builtins.int, ...]
 
 __version__ = "0.1.0"
 
@@ -97,11 +98,14 @@ __all__ = [
     "finfo", "iinfo", "get_default_dtype", "set_default_dtype", "device", "cuda", "backends",
     "memory_format", "channels_last", "contiguous_format", "preserve_format",
     # new tensors
-    "tensor", "as_tensor", "from_numpy", "zeros", "ones", "full", "empty", "zeros_like", "ones_like", "full_like", "empty_like",
-    "arange", "linspace", "logspace", "eye", "FloatTensor", "DoubleTensor", "LongTensor", "IntTensor", "ShortTensor", "CharTensor",
+    "tensor", "as_tensor", "from_numpy", "zeros", "ones", "full", "empty", "zeros_like", "ones_like", "full_like",
+    "empty_like",
+    "arange", "linspace", "logspace", "eye", "FloatTensor", "DoubleTensor", "LongTensor", "IntTensor", "ShortTensor",
+    "CharTensor",
     "ByteTensor", "BoolTensor",
     # random numbers
-    "rand", "randn", "randint", "randperm", "rand_like", "randn_like", "randint_like", "normal", "bernoulli", "multinomial",
+    "rand", "randn", "randint", "randperm", "rand_like", "randn_like", "randint_like", "normal", "bernoulli",
+    "multinomial",
     "Generator", "manual_seed", "seed", "initial_seed",
     # gradients
     "autograd", "no_grad", "enable_grad", "set_grad_enabled", "is_grad_enabled", "inference_mode",

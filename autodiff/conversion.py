@@ -11,7 +11,7 @@ from autodiff import dtypes, ops
 from autodiff.devices import CPU, check_device, device
 from autodiff.errors import DTypeError, ShapeError
 from autodiff.ops.structural import axis_index, cast_to, ordered
-from autodiff.spec import Array, DType, Shape, Spec, channels_last_order
+from autodiff.spec import Array, DType, Spec, channels_last_order
 
 if TYPE_CHECKING:
     from autodiff.eager import Tensor
@@ -146,7 +146,8 @@ class Conversions:
         Args:
             shape: sizes, as arguments or one sequence; one may be -1.
 
-        Where the strides allow no view, the result is a copy, as `reshape` makes it; such a copy refuses to be changed in
+        Where the strides allow no view, the result is a copy,
+        as `reshape` makes it; such a copy refuses to be changed in
         place.
 
         Raises:
@@ -158,7 +159,8 @@ class Conversions:
         (2, 3)
         """
         if len(shape) == 1 and isinstance(shape[0], np.dtype | builtins.type):
-            raise DTypeError("view", "memory is not read as another dtype", got=str(shape[0]), fix="convert with x.to(dtype)")
+            raise DTypeError("view", "memory is not read as another dtype", got=str(shape[0]),
+                             fix="convert with x.to(dtype)")
         return ops.reshape(self, *shape)
 
     # ---- Conversion --------------------------------------------------------------------------------------------------
@@ -167,7 +169,8 @@ class Conversions:
            copy: builtins.bool = False, memory_format: dtypes.memory_format | None = None) -> Any:
         """Return this tensor in another dtype or layout; itself where nothing changes.
 
-        Called as ``to(dtype)``, ``to(device)``, ``to(device, dtype)``, ``to(other)`` with a tensor whose dtype is taken, or
+        Called as ``to(dtype)``, ``to(device)``, ``to(device, dtype)``,
+        ``to(other)`` with a tensor whose dtype is taken, or
         with keywords.
 
         Args:
@@ -262,13 +265,15 @@ class Conversions:
 
     # ---- New tensors -------------------------------------------------------------------------------------------------
 
-    def new_zeros(self, *size: Any, dtype: Any = None, device: Any = None, requires_grad: builtins.bool = False) -> Tensor:
+    def new_zeros(self, *size: Any, dtype: Any = None, device: Any = None,
+                  requires_grad: builtins.bool = False) -> Tensor:
         """Return zeros of the given sizes, in this tensor's dtype unless another is given."""
         from autodiff.creation import zeros
 
         return zeros(*size, dtype=dtype or self.spec.dtype, device=device, requires_grad=requires_grad)
 
-    def new_ones(self, *size: Any, dtype: Any = None, device: Any = None, requires_grad: builtins.bool = False) -> Tensor:
+    def new_ones(self, *size: Any, dtype: Any = None, device: Any = None,
+                 requires_grad: builtins.bool = False) -> Tensor:
         """Return ones of the given sizes, in this tensor's dtype unless another is given."""
         from autodiff.creation import ones
 
@@ -281,13 +286,15 @@ class Conversions:
 
         return full(size, fill_value, dtype=dtype or self.spec.dtype, device=device, requires_grad=requires_grad)
 
-    def new_empty(self, *size: Any, dtype: Any = None, device: Any = None, requires_grad: builtins.bool = False) -> Tensor:
+    def new_empty(self, *size: Any, dtype: Any = None, device: Any = None,
+                  requires_grad: builtins.bool = False) -> Tensor:
         """Return uninitialised memory of the given sizes, in this tensor's dtype unless another is given."""
         from autodiff.creation import empty
 
         return empty(*size, dtype=dtype or self.spec.dtype, device=device, requires_grad=requires_grad)
 
-    def new_tensor(self, data: Any, *, dtype: Any = None, device: Any = None, requires_grad: builtins.bool = False) -> Tensor:
+    def new_tensor(self, data: Any, *, dtype: Any = None, device: Any = None,
+                   requires_grad: builtins.bool = False) -> Tensor:
         """Return a copy of `data`, in this tensor's dtype unless another is given."""
         from autodiff.creation import tensor
 
@@ -325,6 +332,7 @@ class TypedTensor:
         self.dtype = dtype
 
     def __call__(self, *data: Any) -> Tensor:
+        """Return uninitialised memory of the given sizes, or a tensor of the given data."""
         from autodiff.creation import empty, tensor
 
         sizes = all(isinstance(n, int) for n in data)
@@ -335,7 +343,8 @@ class TypedTensor:
 
 
 _TYPE_NAMES: dict[DType, str] = {
-    dtypes.float32: "FloatTensor", dtypes.float64: "DoubleTensor", dtypes.int64: "LongTensor", dtypes.int32: "IntTensor",
+    dtypes.float32: "FloatTensor", dtypes.float64: "DoubleTensor", dtypes.int64: "LongTensor",
+    dtypes.int32: "IntTensor",
     dtypes.int16: "ShortTensor", dtypes.int8: "CharTensor", dtypes.uint8: "ByteTensor", dtypes.bool: "BoolTensor",
 }
 FloatTensor, DoubleTensor = TypedTensor(dtypes.float32), TypedTensor(dtypes.float64)

@@ -52,6 +52,7 @@ class Methods:
     __gt__ = ops.gt
     __ge__ = ops.ge
     __getitem__ = ops.getitem
+    __setitem__ = ops.setitem
     __hash__ = object.__hash__
 
     def __radd__(self, other: Any) -> Any:
@@ -260,6 +261,9 @@ class Methods:
     copy_ = ops.copy_
     fill_ = ops.fill_
     zero_ = ops.zero_
+    bernoulli_ = ops.bernoulli_
+    normal_ = ops.normal_
+    uniform_ = ops.uniform_
 
     # ---- Shape -------------------------------------------------------------------------------------------------------
 
@@ -284,6 +288,20 @@ class Methods:
     unflatten = ops.unflatten
     unsqueeze = ops.unsqueeze
     view_as = ops.view_as
+    diag = ops.diag
+    diag_embed = ops.diag_embed
+    diagflat = ops.diagflat
+    diagonal = ops.diagonal
+    flip = ops.flip
+    fliplr = ops.fliplr
+    flipud = ops.flipud
+    repeat = ops.repeat
+    repeat_interleave = ops.repeat_interleave
+    roll = ops.roll
+    tile = ops.tile
+    tril = ops.tril
+    triu = ops.triu
+    unfold = ops.tensor_unfold
 
     # ---- Cutting and rearranging -------------------------------------------------------------------------------------
 
@@ -295,11 +313,69 @@ class Methods:
     hsplit = ops.hsplit
     vsplit = ops.vsplit
 
-    # ---- Reductions and products -------------------------------------------------------------------------------------
+    # ---- Indexing and order ------------------------------------------------------------------------------------------
+
+    argsort = ops.argsort
+    argwhere = ops.argwhere
+    gather = ops.gather
+    index_add = ops.index_add
+    index_copy = ops.index_copy
+    index_fill = ops.index_fill
+    index_put = ops.index_put
+    index_select = ops.index_select
+    kthvalue = ops.kthvalue
+    masked_scatter = ops.masked_scatter
+    masked_select = ops.masked_select
+    median = ops.median
+    msort = ops.msort
+    nonzero = ops.nonzero
+    scatter = ops.scatter
+    scatter_add = ops.scatter_add
+    sort = ops.sort
+    take = ops.take
+    take_along_dim = ops.take_along_dim
+    topk = ops.topk
+    unique = ops.unique
+    unique_consecutive = ops.unique_consecutive
+
+    # ---- Reductions --------------------------------------------------------------------------------------------------
 
     sum = ops.sum
     mean = ops.mean
+    all = ops.all
+    amax = ops.amax
+    amin = ops.amin
+    aminmax = ops.aminmax
+    any = ops.any
+    argmax = ops.argmax
+    argmin = ops.argmin
+    count_nonzero = ops.count_nonzero
+    cumprod = ops.cumprod
+    cumsum = ops.cumsum
+    max = ops.max
+    min = ops.min
+    nanmean = ops.nanmean
+    nansum = ops.nansum
+    norm = ops.norm
+    prod = ops.prod
+    std = ops.std
+    var = ops.var
     softmax = ops.softmax
     log_softmax = ops.log_softmax
     logsumexp = ops.logsumexp
+    logcumsumexp = ops.logcumsumexp
+
+    # ---- Products ----------------------------------------------------------------------------------------------------
+
     matmul = ops.matmul
+    addmm = ops.addmm
+    addmv = ops.addmv
+    baddbmm = ops.baddbmm
+    bmm = ops.bmm
+    dot = ops.dot
+    inner = ops.inner
+    kron = ops.kron
+    mm = ops.mm
+    mv = ops.mv
+    outer = ops.outer
+    trace = ops.trace

@@ -6,7 +6,6 @@ With ``inplace=True`` the input itself is changed; where the gradient needs its 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,40 +14,28 @@ from autodiff.bind import TensorT, bind
 from autodiff.errors import DTypeError, ShapeError, ValueRangeError
 from autodiff.ops.choice import clamp, masked_fill, where
 from autodiff.ops.comparison import gt, le, logical_and, lt
-from autodiff.ops.elementwise import (
-    NOTHING,
-    OUT,
-    X,
-    abs,
-    add,
-    div,
-    fit,
-    gradient_samples,
-    mul,
-    pointwise,
-    spread,
-    sub,
-    unary_errors,
-    unary_samples,
-)
-from autodiff.ops.functions import erf, exp, expm1, function, sigmoid, tanh
+from autodiff.ops.elementwise import OUT, X, abs, add, div, fit, mul, pointwise, sub
+from autodiff.ops.functions import erf, exp, function, sigmoid, tanh
 from autodiff.ops.in_place import in_place, through, unary
 from autodiff.ops.promotion import cast, constant, real, require_tensor
+from autodiff.ops.samples import gradient_samples, spread, unary_errors, unary_samples
 from autodiff.ops.structural import reshape
 from autodiff.primitive import ErrorSample, Keep, Primitive, Sample, composed
 from autodiff.spec import Spec
 
-__all__ = ["celu", "elu", "gelu", "hardshrink", "hardsigmoid", "hardswish", "hardtanh", "leaky_relu", "mish", "prelu", "relu",
-           "relu6", "relu_", "selu", "silu", "softplus", "softshrink", "softsign", "tanhshrink", "threshold"]
+__all__ = ["celu", "elu", "gelu", "hardshrink", "hardsigmoid", "hardswish", "hardtanh", "leaky_relu", "mish", "prelu",
+           "relu", "relu6", "relu_", "selu", "silu", "softplus", "softshrink", "softsign", "tanhshrink", "threshold"]
 
-# ---- ReLU and its relatives -------------------------------------------------------------------------------------------
+# ---- ReLU and its relatives ------------------------------------------------------------------------------------------
 
 relu_p = pointwise(
     "relu", vjp=lambda r, g: (bind(relu_grad_p, g, r.output(0)),), saves=OUT, kinds="iuf", errors=unary_errors,
-    samples=lambda: [*unary_samples(-3, 3.1), Sample(np.array([2, -3])), Sample(np.array([0, np.nan, -np.inf], np.float32), gradient=False)],
+    samples=lambda: [*unary_samples(-3, 3.1), Sample(np.array([2, -3])),
+                     Sample(np.array([0, np.nan, -np.inf], np.float32), gradient=False)],
     call=lambda *a, **k: relu(*a, **k),
 )
-relu_grad_p = pointwise("relu_grad", vjp=None, twin=lambda g, y: where(le(y, 0), 0, g), samples=gradient_samples(-2, 2))
+relu_grad_p: Primitive = pointwise("relu_grad", vjp=None, twin=lambda g, y: where(le(y, 0), 0, g),
+                                   samples=gradient_samples(-2, 2))
 
 
 def relu(input: TensorT, inplace: bool = False) -> TensorT:
@@ -84,8 +71,10 @@ def _bounded_samples(**options: Any) -> list[Sample]:
 
 hardtanh_p = pointwise(
     "hardtanh", kernel="clamp", vjp=_hardtanh_vjp, saves=Keep(inputs=(0, 1, 2)), kinds="iuf", flops=2,
-    samples=lambda: [*_bounded_samples(), *_bounded_samples(min_val=-2.0, max_val=3.5), Sample(np.array([2, -3]), -1, 1)],
-    errors=lambda: [*unary_errors(), ErrorSample(Sample(spread(-1, 1, 3), 1.0, -1.0), ValueRangeError, "min_val is above max_val")],
+    samples=lambda: [*_bounded_samples(), *_bounded_samples(min_val=-2.0, max_val=3.5),
+                     Sample(np.array([2, -3]), -1, 1)],
+    errors=lambda: [*unary_errors(), ErrorSample(Sample(spread(-1, 1, 3), 1.0, -1.0), ValueRangeError,
+                                                 "min_val is above max_val")],
     call=lambda *a, **k: hardtanh(*a, **k),
 )
 
@@ -128,7 +117,8 @@ def relu6(input: TensorT, inplace: bool = False) -> TensorT:
     return hardtanh(input, 0, 6, inplace)
 
 
-@composed(samples=lambda: [*[Sample(*s.arguments, 0.3, -2.0) for s in unary_samples(-3, 3.1)], Sample(np.array([1, 5]), 3, 7)],
+@composed(samples=lambda: [*[Sample(*s.arguments, 0.3, -2.0) for s in unary_samples(-3, 3.1)],
+                           Sample(np.array([1, 5]), 3, 7)],
           errors=lambda: [ErrorSample(Sample("3", 1.0, 2.0), DTypeError, "not a tensor")])
 def threshold(input: TensorT, threshold: float, value: float, inplace: bool = False) -> TensorT:
     """Return `input` where it is above `threshold`, else `value`.
@@ -154,7 +144,7 @@ def _threshold(x: Any, limit: float, value: float) -> Any:
     return masked_fill(x, le(x, limit), value)
 
 
-# ---- Leaky ReLU and PReLU: one operation; the slope is a number or a parameter ----------------------------------------
+# ---- Leaky ReLU and PReLU: one operation; the slope is a number or a parameter ---------------------------------------
 
 
 def _leaky_relu_vjp(r: Any, g: Any) -> tuple[Any, ...]:
@@ -165,10 +155,13 @@ def _leaky_relu_vjp(r: Any, g: Any) -> tuple[Any, ...]:
 
 leaky_relu_p = pointwise(
     "leaky_relu", vjp=_leaky_relu_vjp, saves=(Keep(inputs=(0, 1)), X), kinds="f", errors=unary_errors,
-    samples=lambda: [*unary_samples(-3, 3.1), Sample(spread(-1, 1, 3, 4), negative_slope=0.2)], call=lambda *a, **k: leaky_relu(*a, **k),
+    samples=lambda: [*unary_samples(-3, 3.1), Sample(spread(-1, 1, 3, 4), negative_slope=0.2)],
+    call=lambda *a, **k: leaky_relu(*a, **k),
 )
-leaky_relu_grad_p = pointwise("leaky_relu_grad", vjp=None, twin=lambda g, x, slope: where(gt(x, 0), g, mul(g, slope)), flops=2,
-                              samples=lambda: [Sample(spread(-2, 2, 3, 4), spread(-2, 2, 3, 4)[::-1], spread(0.1, 1, 4))])
+leaky_relu_grad_p: Primitive = pointwise("leaky_relu_grad", vjp=None,
+                                         twin=lambda g, x, slope: where(gt(x, 0), g, mul(g, slope)), flops=2,
+                              samples=lambda: [Sample(spread(-2, 2, 3, 4), spread(-2, 2, 3, 4)[::-1],
+                                                      spread(0.1, 1, 4))])
 
 
 def leaky_relu(input: TensorT, negative_slope: float = 0.01, inplace: bool = False) -> TensorT:
@@ -195,8 +188,10 @@ def _prelu_errors() -> list[ErrorSample]:
 
 @composed(
     samples=lambda: [Sample(spread(-1, 1, 3, 4), spread(0.1, 1, 1)), Sample(spread(-1, 1, 3, 4), spread(0.1, 1, 4)),
-                     Sample(spread(-1, 1, 2, 2, 3, 3).transpose(0, 3, 1, 2), spread(0.1, 1, 3)), Sample(spread(-1, 1, 5), spread(0.1, 1, 1)),
-                     Sample(spread(-1, 1, 1).reshape(()), spread(0.1, 1, 1)), Sample(spread(-1, 1, 2, 3, 4, dtype=np.float64), spread(0.1, 1, 3, dtype=np.float64))],
+                     Sample(spread(-1, 1, 2, 2, 3, 3).transpose(0, 3, 1, 2), spread(0.1, 1, 3)),
+                     Sample(spread(-1, 1, 5), spread(0.1, 1, 1)),
+                     Sample(spread(-1, 1, 1).reshape(()), spread(0.1, 1, 1)),
+                     Sample(spread(-1, 1, 2, 3, 4, dtype=np.float64), spread(0.1, 1, 3, dtype=np.float64))],
     errors=_prelu_errors,
 )
 def prelu(input: TensorT, weight: TensorT) -> TensorT:
@@ -230,7 +225,7 @@ def prelu(input: TensorT, weight: TensorT) -> TensorT:
     return bind(leaky_relu_p, x, slope)  # type: ignore[no-any-return]
 
 
-# ---- ELU and its relatives --------------------------------------------------------------------------------------------
+# ---- ELU and its relatives -------------------------------------------------------------------------------------------
 
 
 def _elu_vjp(r: Any, g: Any) -> tuple[Any, ...]:
@@ -238,10 +233,12 @@ def _elu_vjp(r: Any, g: Any) -> tuple[Any, ...]:
 
 
 elu_p = pointwise("elu", vjp=_elu_vjp, saves=Keep(inputs=(0, 1)), kinds="f", flops=10, errors=unary_errors,
-                  samples=lambda: [*unary_samples(-3, 3.1), Sample(spread(-1, 1, 3, 4), alpha=0.5), Sample(np.float32([200, -200]))],
+                  samples=lambda: [*unary_samples(-3, 3.1), Sample(spread(-1, 1, 3, 4), alpha=0.5),
+                                   Sample(np.array([200, -200], np.float32))],
                   call=lambda *a, **k: elu(*a, **k))
-elu_grad_p = pointwise(
-    "elu_grad", vjp=None, twin=lambda g, x, alpha: mul(g, where(gt(x, 0), 1, mul(alpha, exp(clamp(x, max=0))))), flops=12,
+elu_grad_p: Primitive = pointwise(
+    "elu_grad", vjp=None, twin=lambda g, x, alpha: mul(g, where(gt(x, 0), 1, mul(alpha, exp(clamp(x, max=0))))),
+    flops=12,
     samples=lambda: [Sample(spread(-2, 2, 3, 4), spread(-2, 2, 3, 4)[::-1], spread(0.5, 1, 1).reshape(()))],
 )
 
@@ -249,7 +246,8 @@ elu_grad_p = pointwise(
 def elu(input: TensorT, alpha: float = 1.0, inplace: bool = False) -> TensorT:
     """Return `input` where it is positive, else ``alpha * (exp(input) - 1)``.
 
-    Source: Clevert, Unterthiner & Hochreiter 2016, "Fast and accurate deep network learning by exponential linear units".
+    Source: Clevert, Unterthiner & Hochreiter 2016,
+    "Fast and accurate deep network learning by exponential linear units".
 
     >>> import autodiff as ad
     >>> import autodiff.ops as F
@@ -298,7 +296,7 @@ def celu(input: TensorT, alpha: float = 1.0, inplace: bool = False) -> TensorT:
     return mul(elu(div(input, alpha)), alpha) if alpha != 1 else elu(input)
 
 
-# ---- Smooth activations -----------------------------------------------------------------------------------------------
+# ---- Smooth activations ----------------------------------------------------------------------------------------------
 
 
 def _gelu_tanh_twin(x: Any) -> Any:
@@ -325,13 +323,20 @@ def _silu_grad_twin(g: Any, x: Any) -> Any:
 
 _LARGE = (-30, 30, 0, np.nan)
 
-gelu_p = function("gelu", -4, 4, lambda *a, **k: gelu(*a, **k), lambda r, g: (bind(gelu_grad_p, g, r.input(0)),), special=_LARGE, flops=15)
-gelu_grad_p = pointwise("gelu_grad", vjp=None, twin=_gelu_grad_twin, samples=gradient_samples(-3, 3), flops=30)
-gelu_tanh_p = pointwise("gelu_tanh", kinds="f", vjp=lambda r, g: (bind(gelu_tanh_grad_p, g, r.input(0)),), saves=X, twin=_gelu_tanh_twin,
-                        samples=lambda: unary_samples(-4, 4), errors=unary_errors, call=lambda x: gelu(x, "tanh"), flops=15)
-gelu_tanh_grad_p = pointwise("gelu_tanh_grad", vjp=None, twin=_gelu_tanh_grad_twin, samples=gradient_samples(-3, 3), flops=25)
-silu_p = function("silu", -6, 6, lambda *a, **k: silu(*a, **k), lambda r, g: (bind(silu_grad_p, g, r.input(0)),), special=_LARGE, flops=11)
-silu_grad_p = pointwise("silu_grad", vjp=None, twin=_silu_grad_twin, samples=gradient_samples(-3, 3), flops=15)
+gelu_p = function("gelu", -4, 4, lambda *a, **k: gelu(*a, **k), lambda r, g: (bind(gelu_grad_p, g, r.input(0)),),
+                  special=_LARGE, flops=15)
+gelu_grad_p: Primitive = pointwise("gelu_grad", vjp=None, twin=_gelu_grad_twin, samples=gradient_samples(-3, 3),
+                                   flops=30)
+gelu_tanh_p = pointwise("gelu_tanh", kinds="f", vjp=lambda r, g: (bind(gelu_tanh_grad_p, g, r.input(0)),), saves=X,
+                        twin=_gelu_tanh_twin,
+                        samples=lambda: unary_samples(-4, 4), errors=unary_errors, call=lambda x: gelu(x, "tanh"),
+                        flops=15)
+gelu_tanh_grad_p: Primitive = pointwise("gelu_tanh_grad", vjp=None, twin=_gelu_tanh_grad_twin,
+                                        samples=gradient_samples(-3, 3), flops=25)
+silu_p = function("silu", -6, 6, lambda *a, **k: silu(*a, **k), lambda r, g: (bind(silu_grad_p, g, r.input(0)),),
+                  special=_LARGE, flops=11)
+silu_grad_p: Primitive = pointwise("silu_grad", vjp=None, twin=_silu_grad_twin, samples=gradient_samples(-3, 3),
+                                   flops=15)
 
 
 def gelu(input: TensorT, approximate: str = "none") -> TensorT:
@@ -379,14 +384,16 @@ def _softplus_grad_twin(g: Any, x: Any, beta: Any, limit: Any) -> Any:
 
 
 softplus_p = pointwise(
-    "softplus", vjp=lambda r, g: (bind(softplus_grad_p, g, r.input(0), r.input(1), r.input(2)), None, None), kinds="f", flops=20,
+    "softplus", vjp=lambda r, g: (bind(softplus_grad_p, g, r.input(0), r.input(1), r.input(2)), None, None), kinds="f",
+    flops=20,
     saves=Keep(inputs=(0, 1, 2)), call=lambda *a, **k: softplus(*a, **k), errors=unary_errors,
     samples=lambda: [*unary_samples(-5, 5), Sample(spread(-1, 1, 3, 4), beta=2.5), Sample(spread(-3, 3, 3, 4), 2, 1.0),
                      Sample(np.array([100, -100, 20.5], np.float32), gradient=False)],
 )
-softplus_grad_p = pointwise(
+softplus_grad_p: Primitive = pointwise(
     "softplus_grad", vjp=None, twin=_softplus_grad_twin, flops=12,
-    samples=lambda: [Sample(spread(-2, 2, 3, 4), spread(-3, 3, 3, 4)[::-1], np.full((), 1.5, np.float32), np.full((), 2.0, np.float32))],
+    samples=lambda: [Sample(spread(-2, 2, 3, 4), spread(-3, 3, 3, 4)[::-1], np.full((), 1.5, np.float32),
+                            np.full((), 2.0, np.float32))],
 )
 
 
@@ -419,7 +426,7 @@ def mish(input: TensorT, inplace: bool = False) -> TensorT:
     return mul(input, tanh(softplus(input)))
 
 
-# ---- Piecewise and rational activations -------------------------------------------------------------------------------
+# ---- Piecewise and rational activations ------------------------------------------------------------------------------
 
 
 @composed(samples=lambda: unary_samples(-5, 5.1), errors=unary_errors)
@@ -444,8 +451,8 @@ def hardswish(input: TensorT, inplace: bool = False) -> TensorT:
 
     >>> import autodiff as ad
     >>> import autodiff.ops as F
-    >>> F.hardswish(ad.tensor([-4.0, 1.0, 4.0]))
-    tensor([0.0000, 0.6667, 4.0000])
+    >>> F.hardswish(ad.tensor([-2.0, 1.0, 4.0]))
+    tensor([-0.3333,  0.6667,  4.0000])
     """
     if inplace:
         return through(hardswish, input)  # type: ignore[no-any-return]

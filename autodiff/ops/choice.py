@@ -11,15 +11,17 @@ import numpy as np
 from autodiff.bind import TensorT, bind
 from autodiff.errors import DTypeError, ShapeError, ValueRangeError
 from autodiff.ops.comparison import eq, eq_p, gt_p, isnan, le, logical_and, logical_or, lt_p, ne
-from autodiff.ops.elementwise import X, binary_errors, binary_samples, fit, integer_samples, mul, pointwise, spread, unary_errors
+from autodiff.ops.elementwise import X, fit, mul, pointwise
 from autodiff.ops.promotion import BOOL, cast, constant, is_tensor, promote, require_tensor
+from autodiff.ops.samples import binary_errors, binary_samples, integer_samples, spread, unary_errors
 from autodiff.ops.structural import clone
 from autodiff.primitive import ErrorSample, Keep, Primitive, Sample, composed
 from autodiff.spec import DType
 
-__all__ = ["clamp", "clamp_max", "clamp_min", "clip", "fmax", "fmin", "masked_fill", "maximum", "minimum", "nan_to_num", "where"]
+__all__ = ["clamp", "clamp_max", "clamp_min", "clip", "fmax", "fmin", "masked_fill", "maximum", "minimum",
+           "nan_to_num", "where"]
 
-# ---- Where ------------------------------------------------------------------------------------------------------------
+# ---- Where -----------------------------------------------------------------------------------------------------------
 
 
 def _where_vjp(r: Any, g: Any) -> tuple[Any, ...]:
@@ -33,8 +35,10 @@ def _where_vjp(r: Any, g: Any) -> tuple[Any, ...]:
 def _where_samples() -> list[Sample]:
     mask = np.arange(12).reshape(3, 4) % 3 == 0
     image = spread(-1, 1, 2, 2, 3, 3).transpose(0, 3, 1, 2)
-    return [Sample(mask, spread(-1, 1, 3, 4), spread(-2, 2, 3, 4)), Sample(mask[:, :1], spread(-1, 1, 4), spread(-2, 2, 1).reshape(())),
-            Sample(image > 0, image, spread(-1, 1, 3, 1, 1)), Sample(mask, spread(-1, 1, 3, 4), -5), Sample(mask, 1.0, 0.0),
+    return [Sample(mask, spread(-1, 1, 3, 4), spread(-2, 2, 3, 4)),
+            Sample(mask[:, :1], spread(-1, 1, 4), spread(-2, 2, 1).reshape(())),
+            Sample(image > 0, image, spread(-1, 1, 3, 1, 1)), Sample(mask, spread(-1, 1, 3, 4), -5),
+            Sample(mask, 1.0, 0.0),
             Sample(mask, np.arange(4), 7), Sample(mask[:0], spread(-1, 1, 0, 4), 2.0),
             Sample(mask, spread(-1, 1, 4, 3, dtype=np.float64).T, spread(-1, 1, 4, dtype=np.float64))]
 
@@ -45,7 +49,8 @@ def _where_errors() -> list[ErrorSample]:
             ErrorSample(Sample(x, x, x), DTypeError, "the condition does not hold bools.*bool.*got float32.*x != 0")]
 
 
-where_p = pointwise("where", vjp=_where_vjp, saves=X, samples=_where_samples, errors=_where_errors, call=lambda *a: where(*a))
+where_p = pointwise("where", vjp=_where_vjp, saves=X, samples=_where_samples, errors=_where_errors,
+                    call=lambda *a: where(*a))
 
 
 def where(condition: TensorT, input: Any = None, other: Any = None) -> TensorT:
@@ -88,7 +93,8 @@ def require_bools(operation: str, what: str, mask: Any) -> None:
 
 def _masked_fill_samples() -> list[Sample]:
     mask = np.arange(12).reshape(3, 4) % 3 == 0
-    return [Sample(spread(-1, 1, 3, 4), mask, -np.inf), Sample(spread(-1, 1, 3, 4), mask[0], 2), Sample(spread(-1, 1, 4), mask, 2),
+    return [Sample(spread(-1, 1, 3, 4), mask, -np.inf, gradient=False), Sample(spread(-1, 1, 3, 4), mask[0], 2),
+            Sample(spread(-1, 1, 4), mask, 2),
             Sample(spread(-1, 1, 3, 4), mask, spread(1, 2, 1).reshape(())), Sample(np.arange(4), mask[1], 7.9)]
 
 
@@ -130,16 +136,19 @@ def fill_value(operation: str, value: Any, target: Any) -> Any:
     if not is_tensor(value):
         return constant(value, target.spec.dtype)
     if value.spec.ndim:
-        raise ShapeError(operation, "the value is no single number", expected="one number, or a tensor without dimensions",
+        raise ShapeError(operation, "the value is no single number",
+                         expected="one number, or a tensor without dimensions",
                          got=f"a tensor of shape {value.spec.shape}", fix="use where(mask, value, input)")
     return cast(value, target.spec.dtype)
 
 
-@composed(
-    samples=lambda: [Sample(np.array([1, np.nan, np.inf, -np.inf], dtype), gradient=False, **options)
-                     for dtype, options in ((np.float64, {}), (np.float32, {"nan": 2.0, "posinf": 3.0, "neginf": -4.0}))] + [Sample(np.array([1, 2])), Sample(spread(-1, 1, 3))],
-    errors=unary_errors,
-)
+def _nan_to_num_samples() -> list[Sample]:
+    x = np.array([1, np.nan, np.inf, -np.inf])
+    replaced = Sample(x.astype(np.float32), nan=2.0, posinf=3.0, neginf=-4.0, gradient=False)
+    return [Sample(x, gradient=False), replaced, Sample(np.array([1, 2])), Sample(spread(-1, 1, 3))]
+
+
+@composed(samples=_nan_to_num_samples, errors=unary_errors)
 def nan_to_num(input: TensorT, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None) -> TensorT:
     """Return `input` with numbers in place of NaN and infinities; their gradient is zero.
 
@@ -163,7 +172,7 @@ def nan_to_num(input: TensorT, nan: float = 0.0, posinf: float | None = None, ne
     return masked_fill(x, eq(input, -np.inf), float(limits.min) if neginf is None else neginf)
 
 
-# ---- Maximum and minimum ----------------------------------------------------------------------------------------------
+# ---- Maximum and minimum ---------------------------------------------------------------------------------------------
 
 
 def _extremum_vjp(loses: Primitive) -> Callable[..., tuple[Any, ...]]:
@@ -185,9 +194,11 @@ def _extremum_samples() -> list[Sample]:
             Sample(np.array([True, False]), np.array([False, False])), Sample(np.array([1, 5]), spread(1, 3, 2))]
 
 
-maximum_p = pointwise("maximum", vjp=_extremum_vjp(lt_p), saves=Keep(inputs=(0, 1)), samples=_extremum_samples, errors=binary_errors,
+maximum_p = pointwise("maximum", vjp=_extremum_vjp(lt_p), saves=Keep(inputs=(0, 1)), samples=_extremum_samples,
+                      errors=binary_errors,
                       call=lambda *a: maximum(*a))
-minimum_p = pointwise("minimum", vjp=_extremum_vjp(gt_p), saves=Keep(inputs=(0, 1)), samples=_extremum_samples, errors=binary_errors,
+minimum_p = pointwise("minimum", vjp=_extremum_vjp(gt_p), saves=Keep(inputs=(0, 1)), samples=_extremum_samples,
+                      errors=binary_errors,
                       call=lambda *a: minimum(*a))
 
 
@@ -219,7 +230,8 @@ def minimum(input: TensorT, other: Any) -> TensorT:
 
 def _nan_samples() -> list[Sample]:
     x = np.array([1, 2, np.nan, np.nan], np.float32)
-    return [*binary_samples(-3, 3.1), Sample(x, x[[1, 2, 0, 3]], gradient=False), Sample(np.array([1, 5]), np.array([2, 2]))]
+    return [*binary_samples(-3, 3.1), Sample(x, x[[1, 2, 0, 3]], gradient=False),
+            Sample(np.array([1, 5]), np.array([2, 2]))]
 
 
 @composed(samples=_nan_samples, errors=binary_errors)
@@ -231,7 +243,7 @@ def fmax(input: TensorT, other: Any) -> TensorT:
     tensor([3., 2.])
     """
     x, y = promote("fmax", input, other)
-    return where(ne(x, x), y, where(ne(y, y), x, maximum(x, y)))
+    return where(ne(x, x), y, where(ne(y, y), x, maximum(x, y)))  # type: ignore[no-any-return]
 
 
 @composed(samples=_nan_samples, errors=binary_errors)
@@ -243,10 +255,10 @@ def fmin(input: TensorT, other: Any) -> TensorT:
     tensor([1., 2.])
     """
     x, y = promote("fmin", input, other)
-    return where(ne(x, x), y, where(ne(y, y), x, minimum(x, y)))
+    return where(ne(x, x), y, where(ne(y, y), x, minimum(x, y)))  # type: ignore[no-any-return]
 
 
-# ---- Clamp ------------------------------------------------------------------------------------------------------------
+# ---- Clamp -----------------------------------------------------------------------------------------------------------
 
 
 def _clamp_vjp(r: Any, g: Any) -> tuple[Any, ...]:
@@ -267,8 +279,10 @@ def _clamp_vjp(r: Any, g: Any) -> tuple[Any, ...]:
 def _clamp_samples() -> list[Sample]:
     x = spread(-3, 3, 3, 4)
     image = spread(-3, 3, 2, 2, 3, 3).transpose(0, 3, 1, 2)
-    return [Sample(x, -1.0, 2.0), Sample(x, min=-1), Sample(x, max=1.5), Sample(x, spread(-2, -1, 4), spread(1, 2, 3, 1)),
-            Sample(x, 1.0, -1.0), Sample(x, max=spread(-1, 1, 3, 4)), Sample(x, -1.0, spread(-2, 2, 4)), Sample(image, 0, 1),
+    return [Sample(x, -1.0, 2.0), Sample(x, min=-1), Sample(x, max=1.5),
+            Sample(x, spread(-2, -1, 4), spread(1, 2, 3, 1)),
+            Sample(x, 1.0, -1.0), Sample(x, max=spread(-1, 1, 3, 4)), Sample(x, -1.0, spread(-2, 2, 4)),
+            Sample(image, 0, 1),
             Sample(np.arange(5), 1, 3), Sample(np.arange(5), max=2.5), Sample(np.arange(5, dtype=np.uint8), min=2),
             Sample(x[0, 0].reshape(()), 0.0, 1.0), Sample(x[:0], 0.0), Sample(x.astype(np.float64).T, -1.0, 0.1),
             Sample(np.array([np.nan, np.inf, 1, 2], np.float32), 1.0, 2.0, gradient=False)]
@@ -281,7 +295,8 @@ def _clamp_errors() -> list[ErrorSample]:
             ErrorSample(Sample(x, np.ones(2, np.float32)), ShapeError, "do not broadcast")]
 
 
-clamp_p = pointwise("clamp", vjp=_clamp_vjp, saves=Keep(inputs=(0, 1, 2)), samples=_clamp_samples, errors=_clamp_errors, flops=2,
+clamp_p = pointwise("clamp", vjp=_clamp_vjp, saves=Keep(inputs=(0, 1, 2)), samples=_clamp_samples, errors=_clamp_errors,
+                    flops=2,
                     call=lambda *a, **k: clamp(*a, **k))
 
 
@@ -289,7 +304,7 @@ def _clamp_grad_twin(g: Any, x: Any, low: Any, high: Any) -> Any:
     return where(logical_and(le(low, x), le(x, high)), g, 0)
 
 
-clamp_grad_p = pointwise(
+clamp_grad_p: Primitive = pointwise(
     "clamp_grad", vjp=None, twin=_clamp_grad_twin, flops=2,
     samples=lambda: [Sample(spread(-1, 1, 3, 4), spread(-3, 3, 3, 4), spread(-2, -1, 4), spread(1, 2, 1).reshape(()))],
 )

@@ -9,25 +9,28 @@ import numpy as np
 
 from autodiff.bind import TensorT, bind
 from autodiff.errors import DTypeError, ShapeError
-from autodiff.ops.elementwise import abs, add, binary_errors, binary_samples, integer_samples, mul, pointwise, sub, unary_errors
+from autodiff.ops.elementwise import abs, add, mul, pointwise, sub
 from autodiff.ops.promotion import BOOL, promote, real, require_tensor
+from autodiff.ops.samples import binary_errors, binary_samples, integer_samples, unary_errors
 from autodiff.primitive import ErrorSample, Primitive, Sample, composed
 
-__all__ = ["allclose", "bitwise_and", "bitwise_not", "bitwise_or", "bitwise_xor", "eq", "equal", "ge", "greater", "greater_equal",
-           "gt", "isclose", "isfinite", "isinf", "isnan", "le", "less", "less_equal", "logical_and", "logical_not", "logical_or",
-           "logical_xor", "lt", "ne", "not_equal"]
+__all__ = ["allclose", "bitwise_and", "bitwise_not", "bitwise_or", "bitwise_xor", "eq", "equal", "ge", "greater",
+           "greater_equal", "gt", "isclose", "isfinite", "isinf", "isnan", "le", "less", "less_equal", "logical_and",
+           "logical_not", "logical_or", "logical_xor", "lt", "ne", "not_equal"]
 
-# ---- Comparisons ------------------------------------------------------------------------------------------------------
+# ---- Comparisons -----------------------------------------------------------------------------------------------------
 
 
 def _comparison_samples() -> list[Sample]:
     x = np.array([1, 2, 3, np.nan, np.inf], np.float32)
-    return [*binary_samples(-3, 3), *integer_samples(), Sample(x, x[::-1]), Sample(x, x), Sample(x, 2), Sample(np.array([1, 2]), 1.5),
+    return [*binary_samples(-3, 3), *integer_samples(), Sample(x, x[::-1]), Sample(x, x), Sample(x, 2),
+            Sample(np.array([1, 2]), 1.5),
             Sample(np.array([True, False]), np.array([True, True]))]
 
 
 def _comparison(name: str, kernel: str, call: Callable[..., Any]) -> Primitive:
-    return pointwise(name, kernel=kernel, vjp=None, dtype=BOOL, call=call, samples=_comparison_samples, errors=binary_errors)
+    return pointwise(name, kernel=kernel, vjp=None, dtype=BOOL, call=call, samples=_comparison_samples,
+                     errors=binary_errors)
 
 
 eq_p = _comparison("eq", "equal", lambda *a: eq(*a))
@@ -116,7 +119,7 @@ def ge(input: TensorT, other: Any) -> TensorT:
     return bind(ge_p, *promote("ge", input, other))  # type: ignore[no-any-return]
 
 
-# ---- Logic and bits ---------------------------------------------------------------------------------------------------
+# ---- Logic and bits --------------------------------------------------------------------------------------------------
 
 
 def _logic_samples() -> list[Sample]:
@@ -252,7 +255,7 @@ def bitwise_not(input: TensorT) -> TensorT:
     return _logical(bitwise_not_p, input)  # type: ignore[no-any-return]
 
 
-# ---- NaN and infinity -------------------------------------------------------------------------------------------------
+# ---- NaN and infinity ------------------------------------------------------------------------------------------------
 
 
 def _special_samples() -> list[Sample]:
@@ -301,12 +304,14 @@ def isfinite(input: TensorT) -> TensorT:
 
 @composed(
     samples=lambda: [
-        Sample(np.array([1, 1, np.inf, np.inf, np.nan], np.float32), np.array([1 + 5e-6, 1.1, np.inf, 1, np.nan], np.float32), **options)
+        Sample(np.array([1, 1, np.inf, np.inf, np.nan], np.float32),
+               np.array([1 + 5e-6, 1.1, np.inf, 1, np.nan], np.float32), **options)
         for options in ({}, {"equal_nan": True}, {"rtol": 0.0, "atol": 0.2})
     ],
     errors=lambda: binary_errors()[:1],
 )
-def isclose(input: TensorT, other: TensorT, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> TensorT:
+def isclose(input: TensorT, other: TensorT, rtol: float = 1e-05, atol: float = 1e-08,
+            equal_nan: bool = False) -> TensorT:
     """Return where ``|input - other| <= atol + rtol * |other|``, as bools; equal infinities are close.
 
     Args:

@@ -1,7 +1,7 @@
 """Element-wise operations: how they are declared and sampled, and arithmetic.
 
-Each is one `pointwise`; its kernel is generated from the scalar formula in `autodiff_kernels/scalar.py`. A gradient that
-has a kernel of its own is an operation too; its twin, composed of others, gives the derivatives of higher order.
+Each is one `pointwise`; its kernel is generated from the scalar formula in `autodiff_kernels/scalar.py`. A gradient
+that has a kernel of its own is an operation too; its twin, composed of others, gives the derivatives of higher order.
 """
 
 from __future__ import annotations
@@ -18,6 +18,16 @@ from autodiff.errors import DTypeError, ShapeError, ValueRangeError
 from autodiff.ops import strided
 from autodiff.ops.broadcast import sum_to
 from autodiff.ops.promotion import is_tensor, promote, promote_float, real, require_tensor
+from autodiff.ops.samples import (
+    binary_errors,
+    binary_samples,
+    bool_errors,
+    gradient_samples,
+    integer_samples,
+    unary_errors,
+    unary_samples,
+)
+from autodiff.ops.samples import spread as spread
 from autodiff.ops.structural import clone, zeros_like_p
 from autodiff.primitive import NOTHING, ErrorSample, Keep, Primitive, Sample, composed, define, no_errors
 from autodiff.spec import DType, Spec
@@ -28,73 +38,7 @@ __all__ = ["abs", "absolute", "add", "addcdiv", "addcmul", "ceil", "div", "divid
 
 X, Y, OUT = Keep(inputs=(0,)), Keep(inputs=(1,)), Keep(outputs=(0,))
 
-# ---- Samples ----------------------------------------------------------------------------------------------------------
-
-
-def spread(low: float, high: float, *shape: int, dtype: Any = np.float32) -> np.ndarray[Any, Any]:
-    """Return irregular numbers from `low` to `high`: no ties, no round values, the same on every call."""
-    n = int(np.prod(shape))
-    golden = np.modf((np.arange(n) + 1) * 0.6180339887498949)[0]
-    return (low + (high - low) * golden).astype(dtype).reshape(shape)
-
-
-def unary_samples(low: float, high: float, tolerance: float = 2e-5) -> list[Sample]:
-    """Return samples of a function of one tensor on [low, high]: every rank, layout and float dtype."""
-    return [
-        Sample(spread(low, high, 3, 5), tolerance=tolerance),
-        Sample(spread(low, high, 1).reshape(()), tolerance=tolerance),
-        Sample(np.zeros((0, 3), np.float32)),
-        Sample(spread(low, high, 4, 6)[::2, ::-2].T, tolerance=tolerance),
-        Sample(spread(low, high, 2, 2, 3, 3).transpose(0, 3, 1, 2), tolerance=tolerance),
-        Sample(spread(low, high, 37, dtype=np.float64)),
-    ]
-
-
-def binary_samples(low: float, high: float, low_y: float | None = None, high_y: float | None = None) -> list[Sample]:
-    """Return samples of a function of two tensors: equal shapes, broadcast, 0-d, empty, strided, channels-last."""
-    low_y, high_y = low if low_y is None else low_y, high if high_y is None else high_y
-    image = spread(low, high, 2, 2, 3, 3).transpose(0, 3, 1, 2)
-    return [
-        Sample(spread(low, high, 3, 5), spread(low_y, high_y, 3, 5)[:, ::-1]),
-        Sample(spread(low, high, 3, 1), spread(low_y, high_y, 4)),
-        Sample(spread(low, high, 2, 3), spread(low_y, high_y, 1).reshape(())),
-        Sample(spread(low, high, 1).reshape(()), spread(low_y, high_y, 2)),
-        Sample(np.zeros((0, 2), np.float32), np.ones((1, 2), np.float32)),
-        Sample(image, spread(low_y, high_y, 3, 1, 1)),
-        Sample(spread(low, high, 6, dtype=np.float64), spread(low_y, high_y, 2, 1, dtype=np.float64)),
-    ]
-
-
-def integer_samples() -> list[Sample]:
-    """Return samples of a function of two tensors on integers of several dtypes and numbers."""
-    x = np.array([7, -7, 3, -3], np.int64)
-    return [Sample(x, np.array([2, 2, -2, -5])), Sample(x.astype(np.int32), 4), Sample(x.astype(np.int8), np.int8([3])),
-            Sample(np.array([[1], [9]], np.uint8), np.array([2, 5], np.uint8))]
-
-
-def unary_errors() -> list[ErrorSample]:
-    """Return calls that no function of one tensor accepts."""
-    return [ErrorSample(Sample("3"), DTypeError, "the input is not a tensor; expected a tensor; got str")]
-
-
-def binary_errors() -> list[ErrorSample]:
-    """Return calls that no function of two tensors accepts."""
-    x = np.ones((2, 3), np.float32)
-    return [
-        ErrorSample(Sample(x, np.ones((4,), np.float32)), ShapeError, r"do not broadcast.*\(2, 3\) and \(4,\)"),
-        ErrorSample(Sample(x, "3"), DTypeError, "neither a tensor nor a number"),
-    ]
-
-
-def gradient_samples(low: float, high: float) -> Callable[[], list[Sample]]:
-    """Return the samples of a gradient operation ``(g, x)`` with x on [low, high]."""
-    return lambda: [
-        Sample(spread(-2, 2, 3, 4), spread(low, high, 3, 4)[::-1]),
-        Sample(spread(-2, 2, 4, 3, dtype=np.float64).T, spread(low, high, 3, 4, dtype=np.float64)),
-    ]
-
-
-# ---- How the operations below are declared ----------------------------------------------------------------------------
+# ---- How the operations below are declared ---------------------------------------------------------------------------
 
 Vjp = Callable[..., Sequence[Any]]
 _KIND_NAMES = {"b": "bool", "i": "int8 to int64", "u": "uint8", "f": "float32, float64"}
@@ -102,7 +46,8 @@ _KIND_NAMES = {"b": "bool", "i": "int8 to int64", "u": "uint8", "f": "float32, f
 
 def pointwise(
     name: str, *, vjp: Vjp | None, samples: Callable[[], list[Sample]], saves: Keep | tuple[Keep, ...] = NOTHING,
-    errors: Callable[[], list[ErrorSample]] = no_errors, dtype: DType | None = None, kinds: str = "biuf", flops: int = 1,
+    errors: Callable[[], list[ErrorSample]] = no_errors, dtype: DType | None = None, kinds: str = "biuf",
+    flops: int = 1,
     kernel: str | None = None, call: Callable[..., Any] | None = None, twin: Callable[..., Any] | None = None,
 ) -> Primitive:
     """Declare an element-wise operation.
@@ -140,13 +85,14 @@ def _infer(name: str, dtype: DType | None, kinds: str, *specs: Spec) -> Spec:
 _INSTEAD = {"neg": "use ~x or logical_not(x)", "sub": "use x ^ y or logical_xor(x, y)"}
 
 
-def _prepare(kernel: str, inputs: tuple[Spec, ...], outputs: tuple[Spec, ...]) -> dict[str, Any]:
+def _prepare(kernel: str, inputs: tuple[Spec, ...], outputs: tuple[Spec, ...]) -> Any:
     return strided.prepare(inputs, outputs, kernel)
 
 
 def fit(record: Any, *gradients: Any) -> tuple[Any, ...]:
     """Sum each gradient to the shape of its input."""
-    return tuple([None if g is None else sum_to(g, spec.shape) for g, spec in zip(gradients, record.inputs, strict=True)])
+    pairs = zip(gradients, record.inputs, strict=True)
+    return tuple([None if g is None else sum_to(g, spec.shape) for g, spec in pairs])
 
 
 def no_slope(record: Any, g: Any) -> tuple[Any, ...]:
@@ -154,29 +100,31 @@ def no_slope(record: Any, g: Any) -> tuple[Any, ...]:
     return fit(record, *[bind(zeros_like_p, g) if wanted else None for wanted in record.mask])
 
 
-def bool_errors(*arguments: Any) -> Callable[[], list[ErrorSample]]:
-    """Return the error samples of a function of one tensor that refuses bools."""
-    call = Sample(np.array([True]), *arguments)
-    return lambda: [*unary_errors(), ErrorSample(call, DTypeError, "this dtype is not supported.*got bool")]
-
-
-# ---- Arithmetic -------------------------------------------------------------------------------------------------------
+# ---- Arithmetic ------------------------------------------------------------------------------------------------------
 
 add_p = pointwise(
     "add", vjp=lambda r, g: fit(r, g, g), call=lambda *a, **k: add(*a, **k), errors=binary_errors,
     samples=lambda: [*binary_samples(-3, 3), *integer_samples(), Sample(spread(-1, 1, 3), 2.5, alpha=-0.5),
-                     Sample(2.5, spread(-1, 1, 3), alpha=-0.5), Sample(np.array([True, False]), np.array([True, True]))],
+                     Sample(2.5, spread(-1, 1, 3), alpha=-0.5),
+                     Sample(np.array([True, False]), np.array([True, True]))],
 )
 sub_p = pointwise(
     "sub", kernel="subtract", kinds="iuf", vjp=lambda r, g: fit(r, g, neg(g) if r.mask[1] else None),
     call=lambda *a, **k: sub(*a, **k),
     samples=lambda: [*binary_samples(-3, 3), *integer_samples(), Sample(spread(-1, 1, 3), spread(0, 1, 3), alpha=2)],
-    errors=lambda: [*binary_errors(), ErrorSample(Sample(np.array([True]), np.array([False])), DTypeError, r"got bool; use x \^ y")],
+    errors=lambda: [*binary_errors(), ErrorSample(Sample(np.array([True]), np.array([False])), DTypeError,
+                                                  r"got bool; use x \^ y")],
 )
+
+
+def _mul_vjp(r: Any, g: Any) -> tuple[Any, ...]:
+    return fit(r, bind(mul_p, g, r.input(1)) if r.mask[0] else None, bind(mul_p, g, r.input(0)) if r.mask[1] else None)
+
+
 mul_p = pointwise(
-    "mul", kernel="multiply", saves=(Y, X),
-    vjp=lambda r, g: fit(r, bind(mul_p, g, r.input(1)) if r.mask[0] else None, bind(mul_p, g, r.input(0)) if r.mask[1] else None),
-    samples=lambda: [*binary_samples(-3, 3), *integer_samples(), Sample(2, spread(-1, 1, 3)), Sample(np.array([1, 2]), 2.5)],
+    "mul", kernel="multiply", saves=(Y, X), vjp=_mul_vjp,
+    samples=lambda: [*binary_samples(-3, 3), *integer_samples(), Sample(2, spread(-1, 1, 3)),
+                     Sample(np.array([1, 2]), 2.5)],
     errors=binary_errors, call=lambda *a: mul(*a),
 )
 
@@ -187,13 +135,16 @@ def _div_vjp(r: Any, g: Any) -> tuple[Any, ...]:
 
 
 div_p = pointwise(
-    "div", kernel="divide", vjp=_div_vjp, saves=(Y, Keep(inputs=(1,), outputs=(0,))), kinds="f", call=lambda *a, **k: div(*a, **k),
+    "div", kernel="divide", vjp=_div_vjp, saves=(Y, Keep(inputs=(1,), outputs=(0,))), kinds="f",
+    call=lambda *a, **k: div(*a, **k),
     samples=lambda: [
-        *binary_samples(-3, 3, 0.5, 2), *integer_samples(), Sample(2, spread(1, 2, 3)), Sample(np.array([True, False]), 4),
+        *binary_samples(-3, 3, 0.5, 2), *integer_samples(), Sample(2, spread(1, 2, 3)),
+        Sample(np.array([True, False]), 4),
         *[Sample(*s.arguments, rounding_mode=mode, gradient=False) for mode in ("floor", "trunc")
           for s in (*integer_samples(), Sample(spread(-9, 9, 7), spread(1, 3, 7)), Sample(spread(-9, 9, 7), -2))],
     ],
-    errors=lambda: [*binary_errors(), ErrorSample(Sample(spread(1, 2, 2), 2, rounding_mode="up"), ValueRangeError, "'floor'.*'up'")],
+    errors=lambda: [*binary_errors(), ErrorSample(Sample(spread(1, 2, 2), 2, rounding_mode="up"), ValueRangeError,
+                                                  "'floor'.*'up'")],
 )
 neg_p = pointwise("neg", kernel="negative", kinds="iuf", vjp=lambda r, g: (neg(g),), call=lambda x: neg(x),
                   samples=lambda: [*unary_samples(-2, 2), Sample(np.array([1, -2]))], errors=bool_errors())
@@ -244,7 +195,8 @@ def scaled(x: Any, factor: float) -> Any:
     return mul(x, factor) if is_tensor(x) else x * factor
 
 
-@composed(samples=lambda: [Sample(spread(-1, 1, 3), spread(-1, 1, 2, 3)), Sample(spread(-1, 1, 3), 1, alpha=3)], errors=lambda: binary_errors()[1:])
+@composed(samples=lambda: [Sample(spread(-1, 1, 3), spread(-1, 1, 2, 3)), Sample(spread(-1, 1, 3), 1, alpha=3)],
+          errors=lambda: binary_errors()[1:])
 def rsub(input: TensorT, other: Any, *, alpha: float = 1) -> TensorT:
     """Return ``other - alpha * input``.
 
@@ -290,8 +242,8 @@ def div(input: TensorT, other: Any, *, rounding_mode: str | None = None) -> Tens
     Args:
         input: tensor or number.
         other: tensor or number.
-        rounding_mode: None divides exactly, integers to float32; ``"floor"`` rounds down and ``"trunc"`` towards zero, in
-            the operands' own dtype. An integer divided by zero is 0 then. The gradient of a rounded quotient is zero.
+        rounding_mode: None divides exactly, integers to float32; ``"floor"`` rounds down and ``"trunc"`` towards zero,
+            in the operands' own dtype. An integer divided by zero is 0 then. A rounded quotient's gradient is zero.
 
     Raises:
         ShapeError: if the shapes do not broadcast.
@@ -309,14 +261,15 @@ def div(input: TensorT, other: Any, *, rounding_mode: str | None = None) -> Tens
     if rounding_mode == "floor":
         return floor_divide(input, other)
     if rounding_mode != "trunc":
-        raise ValueRangeError("div", "unknown rounding mode", expected="None, 'floor' or 'trunc'", got=repr(rounding_mode))
+        raise ValueRangeError("div", "unknown rounding mode", expected="None, 'floor' or 'trunc'",
+                              got=repr(rounding_mode))
     x, y = promote("div", input, other)
     if x.spec.floating:
         return trunc(bind(div_p, x, y))  # type: ignore[no-any-return]
     return floor_divide(sub(x, fmod(x, y)), y)  # type: ignore[no-any-return]
 
 
-# ---- Quotients and remainders -----------------------------------------------------------------------------------------
+# ---- Quotients and remainders ----------------------------------------------------------------------------------------
 
 
 def _quotient_samples() -> list[Sample]:
@@ -378,20 +331,25 @@ def fmod(input: TensorT, other: Any) -> TensorT:
     return bind(fmod_p, *promote("fmod", input, other))  # type: ignore[no-any-return]
 
 
-# ---- Square, reciprocal, magnitude and sign ---------------------------------------------------------------------------
+# ---- Square, reciprocal, magnitude and sign --------------------------------------------------------------------------
 
 square_p = pointwise("square", vjp=lambda r, g: (bind(square_grad_p, g, r.input(0)),), saves=X, kinds="iuf",
                      samples=lambda: [*unary_samples(-3, 3), Sample(np.array([2, -3]))], errors=bool_errors(),
                      call=lambda x: square(x))
-square_grad_p = pointwise("square_grad", vjp=None, twin=lambda g, x: mul(mul(g, x), 2), samples=gradient_samples(-2, 2), flops=2)
-reciprocal_p = pointwise("reciprocal", kinds="f", vjp=lambda r, g: (bind(reciprocal_grad_p, g, r.output(0)),), saves=OUT, errors=unary_errors,
-                         samples=lambda: [*unary_samples(0.5, 3), Sample(np.array([2, -3]))], call=lambda x: reciprocal(x))
-reciprocal_grad_p = pointwise("reciprocal_grad", vjp=None, twin=lambda g, y: neg(mul(g, mul(y, y))), flops=2,
+square_grad_p: Primitive = pointwise("square_grad", vjp=None, twin=lambda g, x: mul(mul(g, x), 2),
+                                     samples=gradient_samples(-2, 2), flops=2)
+reciprocal_p = pointwise("reciprocal", kinds="f", vjp=lambda r, g: (bind(reciprocal_grad_p, g, r.output(0)),),
+                         saves=OUT, errors=unary_errors,
+                         samples=lambda: [*unary_samples(0.5, 3), Sample(np.array([2, -3]))],
+                         call=lambda x: reciprocal(x))
+reciprocal_grad_p: Primitive = pointwise("reciprocal_grad", vjp=None, twin=lambda g, y: neg(mul(g, mul(y, y))), flops=2,
                               samples=gradient_samples(-2, 2))
 abs_p = pointwise("abs", kernel="absolute", vjp=lambda r, g: (bind(abs_grad_p, g, r.input(0)),), saves=X, kinds="iuf",
-                  samples=lambda: [*unary_samples(-3, 3.1), Sample(np.array([2, -3])), Sample(np.zeros(2, np.float32), gradient=False)],
+                  samples=lambda: [*unary_samples(-3, 3.1), Sample(np.array([2, -3])),
+                                   Sample(np.zeros(2, np.float32), gradient=False)],
                   errors=bool_errors(), call=lambda x: abs(x))
-abs_grad_p = pointwise("abs_grad", kernel="absolute_grad", vjp=None, twin=lambda g, x: mul(g, sign(x)), flops=2,
+abs_grad_p: Primitive = pointwise("abs_grad", kernel="absolute_grad", vjp=None, twin=lambda g, x: mul(g, sign(x)),
+                                  flops=2,
                        samples=gradient_samples(-2, 2))
 sign_p = pointwise("sign", vjp=no_slope, samples=lambda: [*unary_samples(-3, 3.1), Sample(np.array([2, 0, -3]))],
                    errors=unary_errors, call=lambda x: sign(x))
@@ -440,7 +398,7 @@ def sign(input: TensorT) -> TensorT:
     return bind(sign_p, input)  # type: ignore[no-any-return]
 
 
-# ---- Rounding: the gradient is zero -----------------------------------------------------------------------------------
+# ---- Rounding: the gradient is zero ----------------------------------------------------------------------------------
 
 
 def _rounding(name: str, kernel: str, call: Callable[..., Any], *more: Sample) -> Primitive:
@@ -454,7 +412,8 @@ def _rounding(name: str, kernel: str, call: Callable[..., Any], *more: Sample) -
 floor_p = _rounding("floor", "floor", lambda x: floor(x))
 ceil_p = _rounding("ceil", "ceil", lambda x: ceil(x))
 trunc_p = _rounding("trunc", "truncate", lambda x: trunc(x))
-round_p = _rounding("round", "round", lambda x, **k: round(x, **k), Sample(spread(-3, 3, 4, dtype=np.float64), decimals=2),
+round_p = _rounding("round", "round", lambda x, **k: round(x, **k),
+                    Sample(spread(-3, 3, 4, dtype=np.float64), decimals=2),
                     Sample(spread(-300, 300, 4), decimals=-2))
 
 
@@ -519,13 +478,14 @@ def frac(input: TensorT) -> TensorT:
     return sub(input, trunc(input))
 
 
-# ---- Arithmetic of three operands -------------------------------------------------------------------------------------
+# ---- Arithmetic of three operands ------------------------------------------------------------------------------------
 
 
 def _three_samples(**options: Any) -> list[Sample]:
     image = spread(1, 2, 2, 2, 3, 3).transpose(0, 3, 1, 2)
     return [Sample(spread(-2, 2, 3, 4), spread(-1, 1, 3, 4), spread(1, 2, 3, 4), **options),
-            Sample(spread(-2, 2, 1), spread(-1, 1, 3, 1), spread(1, 2, 4)), Sample(image, image, spread(1, 2, 1).reshape(()), **options),
+            Sample(spread(-2, 2, 1), spread(-1, 1, 3, 1), spread(1, 2, 4)),
+            Sample(image, image, spread(1, 2, 1).reshape(()), **options),
             Sample(*[spread(1, 2, 5, dtype=np.float64)] * 3, **options), Sample(*[np.zeros((0, 2), np.float32)] * 3)]
 
 
@@ -535,7 +495,7 @@ def _three_errors() -> list[ErrorSample]:
             ErrorSample(Sample(x, x, "3"), DTypeError, "neither a tensor nor a number")]
 
 
-addcmul_p = pointwise(
+addcmul_p: Primitive = pointwise(
     "addcmul", kernel="multiply_add", saves=(NOTHING, Keep(inputs=(2, 3)), Keep(inputs=(1, 3)), NOTHING), flops=3,
     vjp=lambda r, g: fit(r, g, mul(mul(g, r.input(3)), r.input(2)) if r.mask[1] else None,
                          mul(mul(g, r.input(3)), r.input(1)) if r.mask[2] else None, None),
@@ -561,7 +521,8 @@ def _lerp_vjp(r: Any, g: Any) -> tuple[Any, ...]:
                mul(g, sub(r.input(1), r.input(0))) if r.mask[2] else None)
 
 
-lerp_p = pointwise("lerp", vjp=_lerp_vjp, saves=(Keep(inputs=(2,)), Keep(inputs=(2,)), Keep(inputs=(0, 1))), flops=3, kinds="f",
+lerp_p = pointwise("lerp", vjp=_lerp_vjp, saves=(Keep(inputs=(2,)), Keep(inputs=(2,)), Keep(inputs=(0, 1))), flops=3,
+                   kinds="f",
                    samples=lambda: [*_three_samples(), Sample(spread(-1, 1, 4), spread(0, 1, 4), 0.25)],
                    errors=_three_errors, call=lambda *a: lerp(*a))
 

@@ -19,14 +19,15 @@ from autodiff.ops.structural import clone, copy_p
 from autodiff.primitive import Primitive
 from autodiff.spec import DType
 
-__all__ = ["abs_", "absolute_", "acos_", "add_", "addcdiv_", "addcmul_", "asin_", "atan_", "bitwise_and_", "bitwise_not_",
-           "bitwise_or_", "bitwise_xor_", "ceil_", "clamp_", "clamp_max_", "clamp_min_", "clip_", "copy_", "cos_", "cosh_",
-           "div_", "divide_", "erf_", "exp2_", "exp_", "expm1_", "fill_", "floor_", "floor_divide_", "fmod_", "frac_", "lerp_",
-           "log10_", "log1p_", "log2_", "log_", "logit_", "masked_fill_", "mul_", "multiply_", "nan_to_num_", "neg_", "negative_",
-           "pow_", "reciprocal_", "remainder_", "round_", "rsqrt_", "sigmoid_", "sign_", "sin_", "sinh_", "sqrt_", "square_",
-           "sub_", "subtract_", "tan_", "tanh_", "trunc_", "zero_"]
+__all__ = ["abs_", "absolute_", "acos_", "add_", "addcdiv_", "addcmul_", "asin_", "atan_", "bitwise_and_",
+           "bitwise_not_", "bitwise_or_", "bitwise_xor_", "ceil_", "clamp_", "clamp_max_", "clamp_min_", "clip_",
+           "copy_", "cos_", "cosh_", "div_", "divide_", "erf_", "exp2_", "exp_", "expm1_", "fill_", "floor_",
+           "floor_divide_", "fmod_", "frac_", "lerp_", "log10_", "log1p_", "log2_", "log_", "logit_", "masked_fill_",
+           "mul_", "multiply_", "nan_to_num_", "neg_", "negative_", "pow_", "reciprocal_", "remainder_", "round_",
+           "rsqrt_", "sigmoid_", "sign_", "sin_", "sinh_", "sqrt_", "square_", "sub_", "subtract_", "tan_", "tanh_",
+           "trunc_", "zero_"]
 
-# ---- How it is done ---------------------------------------------------------------------------------------------------
+# ---- How it is done --------------------------------------------------------------------------------------------------
 
 
 def in_place(primitive: Primitive, target: Any, *others: Any) -> Any:
@@ -55,7 +56,7 @@ def in_place(primitive: Primitive, target: Any, *others: Any) -> Any:
         if True in mask:
             # The gradient may need the values from before the change.
             kept = primitive.keep(mask).inputs
-            if any([i == 0 or operands[i - 1] is target for i in kept]):
+            if any(i == 0 or operands[i - 1] is target for i in kept):
                 before = clone(target)
                 return bind_into(target, primitive, before, *[before if x is target else x for x in operands])
     return bind_into(target, primitive, target, *operands)
@@ -69,7 +70,7 @@ def through(function: Callable[..., Any], target: Any, *arguments: Any, **option
     """
     name = function.__name__
     require_tensor(name + "_", target)
-    recorded = MODE.grad and any([is_tensor(x) and x.needs_grad for x in (target, *arguments)])
+    recorded = MODE.grad and any(is_tensor(x) and x.needs_grad for x in (target, *arguments))
     value = function(clone(target) if recorded else target, *arguments, **options)
     require_same_kind(name, target.spec.dtype, value.spec.dtype)
     return copy_(target, value)
@@ -83,7 +84,8 @@ def require_same_kind(name: str, dtype: DType, wanted: DType) -> None:
     """
     if "biuf".index(wanted.kind.replace("u", "i")) > "biuf".index(dtype.kind):
         raise DTypeError(name + "_", "an in-place operation cannot change the dtype of its tensor",
-                         expected=dtype.name, got=wanted.name, fix="use the out-of-place form, or convert the tensor first")
+                         expected=dtype.name, got=wanted.name,
+                         fix="use the out-of-place form, or convert the tensor first")
 
 
 def _documented(function: Callable[..., TensorT], name: str) -> Callable[..., TensorT]:
@@ -109,7 +111,7 @@ def unary(operation: Primitive | Callable[..., Any]) -> Callable[[TensorT], Tens
     return _documented(lambda input: through(operation, input), operation.__name__)
 
 
-# ---- Values -----------------------------------------------------------------------------------------------------------
+# ---- Values ----------------------------------------------------------------------------------------------------------
 
 
 def copy_(input: TensorT, src: Any, non_blocking: bool = False) -> TensorT:
@@ -165,10 +167,11 @@ def masked_fill_(input: TensorT, mask: Any, value: Any) -> TensorT:
     tensor([0., 1.])
     """
     choice.require_bools("masked_fill_", "mask", mask)
-    return bind_into(input, choice.where_p, mask, choice.fill_value("masked_fill_", value, input), input)  # type: ignore[no-any-return]
+    number = choice.fill_value("masked_fill_", value, input)
+    return bind_into(input, choice.where_p, mask, number, input)  # type: ignore[no-any-return]
 
 
-# ---- Arithmetic -------------------------------------------------------------------------------------------------------
+# ---- Arithmetic ------------------------------------------------------------------------------------------------------
 
 
 def add_(input: TensorT, other: Any, *, alpha: float = 1) -> TensorT:
@@ -183,7 +186,8 @@ def add_(input: TensorT, other: Any, *, alpha: float = 1) -> TensorT:
     >>> ad.zeros(2).add_(3)
     tensor([3., 3.])
     """
-    return in_place(elementwise.add_p, input, other if alpha == 1 else elementwise.scaled(other, alpha))  # type: ignore[no-any-return]
+    change = other if alpha == 1 else elementwise.scaled(other, alpha)
+    return in_place(elementwise.add_p, input, change)  # type: ignore[no-any-return]
 
 
 def sub_(input: TensorT, other: Any, *, alpha: float = 1) -> TensorT:
@@ -196,7 +200,8 @@ def sub_(input: TensorT, other: Any, *, alpha: float = 1) -> TensorT:
     >>> ad.zeros(2).sub_(3)
     tensor([-3., -3.])
     """
-    return in_place(elementwise.sub_p, input, other if alpha == 1 else elementwise.scaled(other, alpha))  # type: ignore[no-any-return]
+    change = other if alpha == 1 else elementwise.scaled(other, alpha)
+    return in_place(elementwise.sub_p, input, change)  # type: ignore[no-any-return]
 
 
 def mul_(input: TensorT, other: Any) -> TensorT:
@@ -309,7 +314,8 @@ def clamp_(input: TensorT, min: Any = None, max: Any = None) -> TensorT:
     """
     choice.require_bound(min, max)
     lowest, highest = choice.limits(input.spec.dtype)  # type: ignore[attr-defined]
-    return in_place(choice.clamp_p, input, lowest if min is None else min, highest if max is None else max)  # type: ignore[no-any-return]
+    low, high = lowest if min is None else min, highest if max is None else max
+    return in_place(choice.clamp_p, input, low, high)  # type: ignore[no-any-return]
 
 
 def clamp_min_(input: TensorT, min: Any) -> TensorT:
@@ -402,11 +408,12 @@ def bitwise_not_(input: TensorT) -> TensorT:
     return in_place(comparison.bitwise_not_p, input)  # type: ignore[no-any-return]
 
 
-# ---- Functions of one tensor ------------------------------------------------------------------------------------------
+# ---- Functions of one tensor -----------------------------------------------------------------------------------------
 
 abs_, neg_, sign_ = unary(elementwise.abs_p), unary(elementwise.neg_p), unary(elementwise.sign_p)
 square_, reciprocal_ = unary(elementwise.square_p), unary(elementwise.reciprocal_p)
-floor_, ceil_, trunc_, frac_ = (unary(f) for f in (elementwise.floor, elementwise.ceil, elementwise.trunc, elementwise.frac))
+floor_, ceil_, trunc_, frac_ = (unary(f) for f in (elementwise.floor, elementwise.ceil, elementwise.trunc,
+                                                   elementwise.frac))
 sqrt_, rsqrt_ = unary(functions.sqrt_p), unary(functions.rsqrt_p)
 exp_, expm1_, exp2_ = unary(functions.exp_p), unary(functions.expm1_p), unary(functions.exp2)
 log_, log1p_ = unary(functions.log_p), unary(functions.log1p_p)

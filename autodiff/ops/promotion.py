@@ -118,7 +118,7 @@ def promote(operation: str, *operands: Any) -> list[Any]:
             return list(operands)
         if dtype is not None:
             weaker = WEAKER[dtype.kind]
-            if all([isinstance(x, tensor) or type(x) in weaker for x in operands]):
+            if all(isinstance(x, tensor) or type(x) in weaker for x in operands):
                 return [x if isinstance(x, tensor) else constant(x, dtype) for x in operands]
     return _converted(operands, result_dtype(operation, *operands))
 
