@@ -14,11 +14,12 @@ from autodiff.ops.broadcast import expand
 from autodiff.ops.broadcast import sum as total
 from autodiff.ops.choice import clamp_min, minimum, where
 from autodiff.ops.comparison import eq
-from autodiff.ops.elementwise import add, div, mul, neg, spread, square, sub
+from autodiff.ops.elementwise import add, div, mul, neg, square, sub
 from autodiff.ops.functions import sqrt
 from autodiff.ops.loss import check_reduction, reduced
 from autodiff.ops.loss_classes import class_hits, nll_loss
 from autodiff.ops.promotion import constant, promote_float
+from autodiff.ops.samples import spread
 from autodiff.ops.shaping import unsqueeze
 from autodiff.ops.statistics import vector_norm
 from autodiff.ops.structural import axis_index

@@ -15,9 +15,10 @@ from autodiff.errors import ShapeError, ValueRangeError
 from autodiff.ops import strided
 from autodiff.ops.broadcast import expand, partial_sums, sum_to
 from autodiff.ops.broadcast import sum as total
-from autodiff.ops.elementwise import mul, spread, sub
+from autodiff.ops.elementwise import mul, sub
 from autodiff.ops.promotion import is_tensor, promote_float
 from autodiff.ops.reduce import Run, division, mean, number
+from autodiff.ops.samples import spread
 from autodiff.ops.structural import dense, ordered
 from autodiff.primitive import ErrorSample, Keep, Sample, define
 from autodiff.spec import Array, Cost, Spec, moved

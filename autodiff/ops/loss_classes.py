@@ -19,13 +19,14 @@ from autodiff.ops import strided
 from autodiff.ops.broadcast import expand, partial_sums
 from autodiff.ops.broadcast import sum as total
 from autodiff.ops.comparison import eq, ne
-from autodiff.ops.elementwise import add, div, mul, neg, spread, sub
+from autodiff.ops.elementwise import add, div, mul, neg, sub
 from autodiff.ops.host import from_array
 from autodiff.ops.loss import check_reduction, reduced
+from autodiff.ops.probability import last, log_softmax, softmax_grad_p
 from autodiff.ops.promotion import INT64, is_tensor
 from autodiff.ops.reduce import Run, division
+from autodiff.ops.samples import spread
 from autodiff.ops.shaping import unsqueeze
-from autodiff.ops.probability import last, log_softmax, softmax_grad_p
 from autodiff.ops.structural import cast_to, contiguous, reshape
 from autodiff.primitive import ErrorSample, Keep, Sample, define
 from autodiff.spec import Array, Cost, DType, Shape, Spec, moved

@@ -14,11 +14,12 @@ from autodiff.ops import strided
 from autodiff.ops.broadcast import expand
 from autodiff.ops.choice import clamp, clamp_min, where
 from autodiff.ops.comparison import eq, gt
-from autodiff.ops.elementwise import abs, add, div, mul, neg, spread, square, sub
+from autodiff.ops.elementwise import abs, add, div, mul, neg, square, sub
 from autodiff.ops.functions import exp, log, logsigmoid, xlogy
 from autodiff.ops.loss import check_reduction, pair, pair_errors, pair_samples, reduced
 from autodiff.ops.promotion import constant, is_tensor
 from autodiff.ops.reduce import mean
+from autodiff.ops.samples import spread
 from autodiff.ops.shaping import unsqueeze
 from autodiff.ops.structural import cast_to
 from autodiff.primitive import ErrorSample, Sample, composed

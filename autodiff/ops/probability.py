@@ -18,9 +18,10 @@ from autodiff.bind import TensorT, bind
 from autodiff.errors import DTypeError, ShapeError
 from autodiff.ops.broadcast import reduced_shape
 from autodiff.ops.broadcast import sum as total
-from autodiff.ops.elementwise import mul, neg, spread, sub
+from autodiff.ops.elementwise import mul, neg, sub
 from autodiff.ops.functions import exp
 from autodiff.ops.promotion import real
+from autodiff.ops.samples import spread
 from autodiff.ops.shaping import unsqueeze
 from autodiff.ops.structural import axes, axis_index, cast_to, contiguous, permute, reshape
 from autodiff.primitive import ErrorSample, Keep, Primitive, Sample, define

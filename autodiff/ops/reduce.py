@@ -26,8 +26,9 @@ from autodiff.ops.broadcast import (
 )
 from autodiff.ops.choice import where
 from autodiff.ops.comparison import isnan, logical_not, ne
-from autodiff.ops.elementwise import div, div_p, spread
+from autodiff.ops.elementwise import div, div_p
 from autodiff.ops.promotion import INT64, constant
+from autodiff.ops.samples import spread
 from autodiff.ops.scan import cumprod_grad_p
 from autodiff.ops.structural import axes, axis_index, cast_to, contiguous, reshape, slice_grad_p
 from autodiff.primitive import ErrorSample, Keep, Primitive, Sample, composed, define

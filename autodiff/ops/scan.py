@@ -13,10 +13,11 @@ from autodiff.errors import ShapeError
 from autodiff.ops.broadcast import running_sums
 from autodiff.ops.broadcast import sum as total
 from autodiff.ops.choice import where
-from autodiff.ops.elementwise import mul, spread, sub
+from autodiff.ops.elementwise import mul, sub
 from autodiff.ops.functions import exp
 from autodiff.ops.host import from_array
 from autodiff.ops.promotion import INT64, real
+from autodiff.ops.samples import spread
 from autodiff.ops.shaping import movedim, unsqueeze
 from autodiff.ops.structural import axis_index, cast_to, contiguous
 from autodiff.primitive import ErrorSample, Keep, Primitive, Sample, define

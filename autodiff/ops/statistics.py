@@ -13,11 +13,12 @@ from autodiff.errors import DTypeError, ShapeError, ValueRangeError
 from autodiff.ops.broadcast import sum
 from autodiff.ops.choice import where
 from autodiff.ops.comparison import eq, ne
-from autodiff.ops.elementwise import OUT, abs, div, mul, pointwise, spread, square, sub, unary_samples
+from autodiff.ops.elementwise import OUT, abs, div, mul, pointwise, square, sub
 from autodiff.ops.extremes import amax, amin
 from autodiff.ops.functions import pow, sqrt
 from autodiff.ops.promotion import real
 from autodiff.ops.reduce import dimension_errors, mean, require_float, with_dtype
+from autodiff.ops.samples import spread, unary_samples
 from autodiff.ops.structural import axes, cast_to
 from autodiff.primitive import ErrorSample, Sample, composed
 
@@ -255,7 +256,8 @@ def vector_norm(
         ShapeError: if a dimension does not exist.
 
     >>> import autodiff as ad
-    >>> ad.linalg.vector_norm(ad.tensor([3.0, -4.0]))
+    >>> from autodiff.ops.statistics import vector_norm
+    >>> vector_norm(ad.tensor([3.0, -4.0]))
     tensor(5.)
     """
     if not isinstance(ord, int | float | np.number):
