@@ -300,7 +300,9 @@ class Methods:
     roll = ops.roll
     tile = ops.tile
     tril = ops.tril
+    tril_ = ops.tril_
     triu = ops.triu
+    triu_ = ops.triu_
     unfold = ops.tensor_unfold
 
     # ---- Cutting and rearranging -------------------------------------------------------------------------------------
@@ -319,18 +321,25 @@ class Methods:
     argwhere = ops.argwhere
     gather = ops.gather
     index_add = ops.index_add
+    index_add_ = ops.index_add_
     index_copy = ops.index_copy
+    index_copy_ = ops.index_copy_
     index_fill = ops.index_fill
+    index_fill_ = ops.index_fill_
     index_put = ops.index_put
+    index_put_ = ops.index_put_
     index_select = ops.index_select
     kthvalue = ops.kthvalue
     masked_scatter = ops.masked_scatter
+    masked_scatter_ = ops.masked_scatter_
     masked_select = ops.masked_select
     median = ops.median
     msort = ops.msort
     nonzero = ops.nonzero
     scatter = ops.scatter
+    scatter_ = ops.scatter_
     scatter_add = ops.scatter_add
+    scatter_add_ = ops.scatter_add_
     sort = ops.sort
     take = ops.take
     take_along_dim = ops.take_along_dim
@@ -352,6 +361,7 @@ class Methods:
     count_nonzero = ops.count_nonzero
     cumprod = ops.cumprod
     cumsum = ops.cumsum
+    cumsum_ = ops.cumsum_
     max = ops.max
     min = ops.min
     nanmean = ops.nanmean

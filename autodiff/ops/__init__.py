@@ -15,6 +15,7 @@ from autodiff.ops.elementwise import *  # noqa: F403
 from autodiff.ops.extremes import *  # noqa: F403
 from autodiff.ops.functions import *  # noqa: F403
 from autodiff.ops.in_place import *  # noqa: F403
+from autodiff.ops.in_place_indexing import *  # noqa: F403
 from autodiff.ops.indexing import *  # noqa: F403
 from autodiff.ops.joining import *  # noqa: F403
 from autodiff.ops.lookup import *  # noqa: F403
