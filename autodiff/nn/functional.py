@@ -9,6 +9,7 @@ from autodiff.ops import (
     avg_pool1d,
     avg_pool2d,
     batch_norm,
+    bilinear,
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
     celu,
@@ -50,6 +51,7 @@ from autodiff.ops import (
     mish,
     mse_loss,
     multi_head_attention_forward,
+    multi_margin_loss,
     multilabel_soft_margin_loss,
     nll_loss,
     normalize,
@@ -83,7 +85,7 @@ from autodiff.ops import (
 )
 
 __all__ = [
-    "linear", "embedding", "one_hot", "multi_head_attention_forward", "scaled_dot_product_attention",
+    "linear", "bilinear", "embedding", "one_hot", "multi_head_attention_forward", "scaled_dot_product_attention",
     "conv1d", "conv2d", "conv_transpose1d", "conv_transpose2d", "max_pool1d", "max_pool2d", "avg_pool1d",
     "avg_pool2d", "adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_max_pool1d", "adaptive_max_pool2d",
     "interpolate", "pad", "pixel_shuffle", "pixel_unshuffle", "unfold",
@@ -94,6 +96,6 @@ __all__ = [
     "dropout", "dropout1d", "dropout2d", "alpha_dropout",
     "binary_cross_entropy", "binary_cross_entropy_with_logits", "cosine_embedding_loss", "cross_entropy",
     "gaussian_nll_loss", "hinge_embedding_loss", "huber_loss", "kl_div", "l1_loss", "margin_ranking_loss",
-    "mse_loss", "multilabel_soft_margin_loss", "nll_loss", "poisson_nll_loss", "smooth_l1_loss", "soft_margin_loss",
-    "triplet_margin_loss", "cosine_similarity", "pairwise_distance",
+    "mse_loss", "multi_margin_loss", "multilabel_soft_margin_loss", "nll_loss", "poisson_nll_loss", "smooth_l1_loss",
+    "soft_margin_loss", "triplet_margin_loss", "cosine_similarity", "pairwise_distance",
 ]

@@ -66,7 +66,7 @@ def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: Generato
     >>> ad.nn.init.uniform_(ad.zeros(2), 3.0, 3.0)
     tensor([3., 3.])
     """
-    tensor.copy_(ops.random_uniform(tensor.shape, a, b, tensor.dtype, generator))
+    tensor.uniform_(a, b, generator=generator)
     return tensor
 
 
@@ -78,7 +78,7 @@ def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator: Gene
     >>> ad.nn.init.normal_(ad.zeros(2), 3.0, 0.0)
     tensor([3., 3.])
     """
-    tensor.copy_(ops.random_normal(tensor.shape, mean, std, tensor.dtype, generator))
+    tensor.normal_(mean, std, generator=generator)
     return tensor
 
 
@@ -105,13 +105,12 @@ def _erfinv(x: Array) -> Array:
 
     Source: Giles, "Approximating the erfinv function", GPU Computing Gems, 2011, table for single precision.
     """
-    with np.errstate(divide="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore"):
         w = -np.log((1 - x) * (1 + x))
-    near = np.polyval([2.81022636e-08, 3.43273939e-07, -3.5233877e-06, -4.39150654e-06, 0.00021858087, -0.00125372503,
-                       -0.00417768164, 0.246640727, 1.50140941], w - 2.5)
-    with np.errstate(invalid="ignore"):
-        far = np.polyval([-0.000200214257, 0.000100950558, 0.00134934322, -0.00367342844, 0.00573950773, -0.0076224613,
-                          0.00943887047, 1.00167406, 2.83297682], np.sqrt(w) - 3)
+        near = np.polyval([2.81022636e-08, 3.43273939e-07, -3.5233877e-06, -4.39150654e-06, 0.00021858087,
+                           -0.00125372503, -0.00417768164, 0.246640727, 1.50140941], w - 2.5)
+        far = np.polyval([-0.000200214257, 0.000100950558, 0.00134934322, -0.00367342844, 0.00573950773,
+                          -0.0076224613, 0.00943887047, 1.00167406, 2.83297682], np.sqrt(w) - 3)
         result: Array = np.where(np.isinf(w), np.copysign(np.inf, x), np.where(w < 5, near, far) * x)
     return result
 

@@ -168,11 +168,11 @@ class Module:
         self.__dict__["_named"] = True
 
     def register_forward_hook(self, hook: Callable[..., Any]) -> HookHandle:
-        """Call ``hook(module, args, output)`` after every forward; what it returns replaces the output."""
+        """Call ``hook(module, args, output)`` after every forward; its result, if not None, replaces the output."""
         return _Registered(self._hooks, ("after", hook))
 
     def register_forward_pre_hook(self, hook: Callable[..., Any]) -> HookHandle:
-        """Call ``hook(module, args)`` before every forward; what it returns, if not None, replaces the arguments."""
+        """Call ``hook(module, args)`` before every forward; its result, if not None, replaces the arguments."""
         return _Registered(self._hooks, ("before", hook))
 
     def register_full_backward_hook(self, hook: Callable[..., Any]) -> HookHandle:

@@ -104,8 +104,8 @@ class MultiheadAttention(Module):
 
     def forward(
         self, query: Tensor, key: Tensor, value: Tensor, key_padding_mask: Tensor | None = None,
-        need_weights: bool = True,
-        attn_mask: Tensor | None = None, average_attn_weights: bool = True, is_causal: bool = False,
+        need_weights: bool = True, attn_mask: Tensor | None = None, average_attn_weights: bool = True,
+        is_causal: bool = False,
     ) -> tuple[Tensor, Tensor | None]:
         """Return the output and, if wanted, the weights; arguments as for `functional.multi_head_attention_forward`."""
         return F.multi_head_attention_forward(

@@ -24,6 +24,7 @@ class RunningNorm(Module):
         track_running_stats: keep running averages.
         device: the CPU; accepted for PyTorch's sake.
         dtype: of parameters and averages; float32 by default.
+        bias: learn the offset.
     """
 
     _ranks: ClassVar[tuple[int, ...]]
@@ -37,8 +38,7 @@ class RunningNorm(Module):
 
     def __init__(
         self, num_features: int, eps: float, momentum: float | None, affine: bool, track_running_stats: bool,
-        device: Any,
-        dtype: Any,
+        device: Any, dtype: Any, bias: bool,
     ) -> None:
         super().__init__()
         self.num_features = num_features
@@ -46,8 +46,9 @@ class RunningNorm(Module):
         self.momentum = momentum
         self.affine = affine
         self.track_running_stats = track_running_stats
-        for name in ("weight", "bias"):
-            self.register_parameter(name, uninitialised(num_features, dtype=dtype, device=device) if affine else None)
+        for name, wanted in (("weight", affine), ("bias", affine and bias)):
+            parameter = uninitialised(num_features, dtype=dtype, device=device) if wanted else None
+            self.register_parameter(name, parameter)
         self.register_buffer("running_mean",
                              zeros(num_features, dtype=dtype, device=device) if track_running_stats else None)
         self.register_buffer("running_var",
@@ -65,8 +66,9 @@ class RunningNorm(Module):
     def reset_parameters(self) -> None:
         """Forget the running averages, and set factors to 1 and offsets to 0."""
         self.reset_running_stats()
-        if self.weight is not None and self.bias is not None:
+        if self.weight is not None:
             init.ones_(self.weight)
+        if self.bias is not None:
             init.zeros_(self.bias)
 
     def _check(self, input: Tensor) -> None:
@@ -76,15 +78,15 @@ class RunningNorm(Module):
 
     def extra_repr(self) -> str:
         return (f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.affine}, "
-                f"track_running_stats={self.track_running_stats}")
+                f"bias={self.bias is not None}, track_running_stats={self.track_running_stats}")
 
 
 class _BatchNorm(RunningNorm):
     def __init__(
         self, num_features: int, eps: float = 1e-5, momentum: float | None = 0.1, affine: bool = True,
-        track_running_stats: bool = True, device: Any = None, dtype: Any = None,
+        track_running_stats: bool = True, device: Any = None, dtype: Any = None, *, bias: bool = True,
     ) -> None:
-        super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype)
+        super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype, bias)
 
     def forward(self, input: Tensor) -> Tensor:
         self._check(input)
@@ -113,6 +115,7 @@ class BatchNorm1d(_BatchNorm):
         track_running_stats: keep running averages; without, evaluation normalises by the batch too.
         device: the CPU; accepted for PyTorch's sake.
         dtype: of parameters and averages; float32 by default.
+        bias: learn the offset.
 
     Attributes:
         weight: (C,) factors, 1 at first.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import chain
+from itertools import chain, groupby
 from typing import Any, TypeVar, overload
 
 from autodiff.eager import Tensor
@@ -170,6 +170,16 @@ class ModuleList(_ModuleSequence):
         super().add_module(name, module)
         if module is not None:
             module._relabel(f"{self._label}.{name}")
+
+    def __repr__(self) -> str:
+        # Neighbours that print alike are printed once.
+        groups = [(text, len(list(same))) for text, same in groupby(map(repr, self))]
+        lines, start = [], 0
+        for text, count in groups:
+            title = f"({start})" if count == 1 else f"({start}-{start + count - 1}): {count} x"
+            lines.append(f"{title}{':' if count == 1 else ''} {text}".replace("\n", "\n  "))
+            start += count
+        return "ModuleList(" + "".join(f"\n  {line}" for line in lines) + ("\n)" if lines else ")")
 
     def _relabel(self, name: str) -> None:
         # The list is never called, so its children carry its name in their own.

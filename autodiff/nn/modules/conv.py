@@ -72,7 +72,7 @@ class _Conv(Module):
     def extra_repr(self) -> str:
         none = (0,) * self._rank
         parts = [f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}"]
-        parts += [f"padding={self.padding!r}"] if self.padding != none else []
+        parts += [f"padding={self.padding}"] if self.padding != none else []
         parts += [f"dilation={self.dilation}"] if self.dilation != (1,) * self._rank else []
         parts += [f"output_padding={self.output_padding}"] if self.output_padding != none else []
         parts += [f"groups={self.groups}"] if self.groups != 1 else []

@@ -14,9 +14,9 @@ from autodiff.nn.modules.batchnorm import RunningNorm
 class _InstanceNorm(RunningNorm):
     def __init__(
         self, num_features: int, eps: float = 1e-5, momentum: float = 0.1, affine: bool = False,
-        track_running_stats: bool = False, device: Any = None, dtype: Any = None,
+        track_running_stats: bool = False, device: Any = None, dtype: Any = None, *, bias: bool = True,
     ) -> None:
-        super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype)
+        super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype, bias)
 
     def forward(self, input: Tensor) -> Tensor:
         self._check(input)
@@ -43,6 +43,7 @@ class InstanceNorm1d(_InstanceNorm):
         track_running_stats: keep running averages, and normalise by those in evaluation.
         device: the CPU; accepted for PyTorch's sake.
         dtype: of parameters and averages; float32 by default.
+        bias: learn the offset.
 
     Attributes: as for `BatchNorm1d`; by default there are none.
 

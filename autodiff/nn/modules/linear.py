@@ -102,7 +102,7 @@ class Bilinear(Module):
 
     def __init__(
         self, in1_features: int, in2_features: int, out_features: int, bias: bool = True, device: Any = None,
-        dtype: Any = None
+        dtype: Any = None,
     ) -> None:
         super().__init__()
         self.in1_features = in1_features

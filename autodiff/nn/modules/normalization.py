@@ -44,8 +44,7 @@ class LayerNorm(Module):
 
     def __init__(
         self, normalized_shape: int | Sequence[int], eps: float = 1e-5, elementwise_affine: bool = True,
-        bias: bool = True,
-        device: Any = None, dtype: Any = None,
+        bias: bool = True, device: Any = None, dtype: Any = None,
     ) -> None:
         super().__init__()
         self.normalized_shape = _shape(normalized_shape)
@@ -68,7 +67,8 @@ class LayerNorm(Module):
         return F.layer_norm(input, self.normalized_shape, self.weight, self.bias, self.eps)
 
     def extra_repr(self) -> str:
-        return f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}"
+        return (f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}, "
+                f"bias={self.bias is not None}")
 
 
 class RMSNorm(Module):
@@ -87,8 +87,8 @@ class RMSNorm(Module):
     Source: Zhang and Sennrich, "Root mean square layer normalization", 2019.
 
     >>> import autodiff as ad
-    >>> ad.nn.RMSNorm(2)(ad.tensor([3.0, 3.0]))
-    tensor([1.0000, 1.0000])
+    >>> ad.nn.RMSNorm(2)(ad.tensor([3.0, 3.0])).detach()
+    tensor([1., 1.])
     """
 
     weight: Parameter | None
@@ -127,6 +127,7 @@ class GroupNorm(Module):
         affine: learn a factor and an offset for each channel.
         device: the CPU; accepted for PyTorch's sake.
         dtype: of the parameters; float32 by default.
+        bias: learn the offset.
 
     Attributes:
         weight: (C,), 1 at first.
@@ -147,7 +148,7 @@ class GroupNorm(Module):
 
     def __init__(
         self, num_groups: int, num_channels: int, eps: float = 1e-5, affine: bool = True, device: Any = None,
-        dtype: Any = None
+        dtype: Any = None, *, bias: bool = True,
     ) -> None:
         super().__init__()
         require("GroupNorm", num_channels % num_groups == 0, f"num_channels is no multiple of num_groups={num_groups}",
@@ -156,21 +157,24 @@ class GroupNorm(Module):
         self.num_channels = num_channels
         self.eps = eps
         self.affine = affine
-        for name in ("weight", "bias"):
-            self.register_parameter(name, uninitialised(num_channels, dtype=dtype, device=device) if affine else None)
+        for name, wanted in (("weight", affine), ("bias", affine and bias)):
+            parameter = uninitialised(num_channels, dtype=dtype, device=device) if wanted else None
+            self.register_parameter(name, parameter)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
         """Set factors to 1 and offsets to 0."""
-        if self.weight is not None and self.bias is not None:
+        if self.weight is not None:
             init.ones_(self.weight)
+        if self.bias is not None:
             init.zeros_(self.bias)
 
     def forward(self, input: Tensor) -> Tensor:
         return F.group_norm(input, self.num_groups, self.weight, self.bias, self.eps)
 
     def extra_repr(self) -> str:
-        return f"{self.num_groups}, {self.num_channels}, eps={self.eps}, affine={self.affine}"
+        return (f"{self.num_groups}, {self.num_channels}, eps={self.eps}, affine={self.affine}, "
+                f"bias={self.bias is not None}")
 
 
 class LocalResponseNorm(Module):

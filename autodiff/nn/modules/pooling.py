@@ -90,9 +90,9 @@ class AvgPool1d(Module):
         count_include_pad: bool = True,
     ) -> None:
         super().__init__()
-        self.kernel_size = sizes(kernel_size, 1, "AvgPool1d", "kernel_size")
-        self.stride = self.kernel_size if stride is None else sizes(stride, 1, "AvgPool1d", "stride")
-        self.padding = sizes(padding, 1, "AvgPool1d", "padding")
+        self.kernel_size: Size = sizes(kernel_size, 1, "AvgPool1d", "kernel_size")
+        self.stride: Size = self.kernel_size if stride is None else sizes(stride, 1, "AvgPool1d", "stride")
+        self.padding: Size = sizes(padding, 1, "AvgPool1d", "padding")
         self.ceil_mode = ceil_mode
         self.count_include_pad = count_include_pad
 

@@ -48,8 +48,7 @@ class _Layer(Module):
 
     def __init__(
         self, d_model: int, nhead: int, dim_feedforward: int, dropout: float, activation: str | Activation,
-        batch_first: bool,
-        bias: bool, norm_first: bool, device: Any, dtype: Any, attentions: tuple[str, ...],
+        batch_first: bool, bias: bool, norm_first: bool, device: Any, dtype: Any, attentions: tuple[str, ...],
     ) -> None:
         super().__init__()
         for name in attentions:
@@ -117,7 +116,7 @@ class TransformerEncoderLayer(_Layer):
 
     def forward(
         self, src: Tensor, src_mask: Tensor | None = None, src_key_padding_mask: Tensor | None = None,
-        is_causal: bool = False
+        is_causal: bool = False,
     ) -> Tensor:
         """Return the new features; masks as for `MultiheadAttention`: True hides."""
         def attend(x: Tensor) -> Any:
@@ -217,7 +216,7 @@ class TransformerEncoder(Module):
 
     def forward(
         self, src: Tensor, mask: Tensor | None = None, src_key_padding_mask: Tensor | None = None,
-        is_causal: bool | None = None
+        is_causal: bool | None = None,
     ) -> Tensor:
         """Return the features after all layers; masks as for `MultiheadAttention`: True hides."""
         x: Any = src

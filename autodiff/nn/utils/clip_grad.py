@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import Any
 
 from autodiff import ops
 from autodiff.autograd.modes import no_grad
 from autodiff.creation import zeros
 from autodiff.eager import Tensor
 from autodiff.errors import GradientError
+from autodiff.ops.statistics import vector_norm
 
 
 def _listed(parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
@@ -20,7 +20,7 @@ def _listed(parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
 @no_grad()
 def get_total_norm(
     tensors: Tensor | Iterable[Tensor], norm_type: float = 2.0, error_if_nonfinite: bool = False,
-    foreach: bool | None = None
+    foreach: bool | None = None,
 ) -> Tensor:
     """Return the norm of all elements of all tensors, as if they were one vector.
 
@@ -41,8 +41,8 @@ def get_total_norm(
     if not found:
         return zeros(())
     p = float(norm_type)
-    norms: list[Any] = [ops.vector_norm(x, p) for x in found]
-    total = norms[0] if len(norms) == 1 else ops.vector_norm(ops.stack(norms), p)
+    norms = [vector_norm(x, p) for x in found]
+    total = norms[0] if len(norms) == 1 else vector_norm(ops.stack(norms), p)
     if error_if_nonfinite and not math.isfinite(total.item()):
         raise GradientError("get_total_norm", "the norm of the gradients is not finite", expected="a finite norm",
                             got=str(total.item()), fix="lower the learning rate, or pass error_if_nonfinite=False")
