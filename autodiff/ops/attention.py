@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -17,13 +18,13 @@ from autodiff.ops.choice import masked_fill, where
 from autodiff.ops.comparison import eq, logical_not, logical_or, ne
 from autodiff.ops.elementwise import add, mul, spread
 from autodiff.ops.host import from_array
-from autodiff.ops.joining import cat, chunk, split, zeros_of
+from autodiff.ops.joining import cat, chunk, split, unbind, zeros_of
+from autodiff.ops.probability import softmax
 from autodiff.ops.products import linear, matmul
 from autodiff.ops.promotion import cast, require_tensor
 from autodiff.ops.random import dropout
 from autodiff.ops.reduce import mean
 from autodiff.ops.shaping import unsqueeze
-from autodiff.ops.probability import softmax
 from autodiff.ops.structural import permute, reshape, select, transpose
 from autodiff.primitive import ErrorSample, Sample, composed
 from autodiff.spec import Shape, Spec
@@ -231,18 +232,34 @@ def _heads_errors() -> list[ErrorSample]:
                         r"key_padding_mask.*\(2, 3\); got \(3, 2\)")]
 
 
-def _projected(query: Any, key: Any, value: Any, weight: Any, bias: Any) -> tuple[Any, ...]:
+def _heads_of(x: Any, parts: int, heads: int, batch_first: bool) -> tuple[Any, ...]:
+    """Return `parts` views (batch, heads, length, size) of projected features that lie side by side."""
+    x = reshape(x, *x.spec.shape[:2], parts, heads, -1)
+    return unbind(permute(x, (2, 0, 3, 1, 4) if batch_first else (2, 1, 3, 0, 4)), 0)
+
+
+def _projected(
+    query: Any, key: Any, value: Any, weight: Any, bias: Any, heads: int, batch_first: bool
+) -> tuple[Any, ...]:
     """Project with one matrix that holds those of query, key and value; one product for inputs that are one tensor."""
     if query is key and key is value:
-        return chunk(linear(query, weight, bias), 3, -1)
-    features = weight.spec.shape[1]
+        return _heads_of(linear(query, weight, bias), 3, heads, batch_first)
     if key is value:
-        sizes = (features, 2 * features)
+        sizes = (weight.spec.shape[1], 2 * weight.spec.shape[1])
         own, other = split(weight, sizes)
         own_bias, other_bias = (None, None) if bias is None else split(bias, sizes)
-        return linear(query, own, own_bias), *chunk(linear(key, other, other_bias), 2, -1)
+        return (*_heads_of(linear(query, own, own_bias), 1, heads, batch_first),
+                *_heads_of(linear(key, other, other_bias), 2, heads, batch_first))
+    return _projected_apart(query, key, value, chunk(weight, 3), bias, heads, batch_first)
+
+
+def _projected_apart(
+    query: Any, key: Any, value: Any, weights: Sequence[Any], bias: Any, heads: int, batch_first: bool
+) -> tuple[Any, ...]:
+    """Project with three matrices."""
     biases = (None,) * 3 if bias is None else chunk(bias, 3)
-    return tuple([linear(x, w, b) for x, w, b in zip((query, key, value), chunk(weight, 3), biases, strict=True)])
+    return tuple([_heads_of(linear(x, w, b), 1, heads, batch_first)[0]
+                  for x, w, b in zip((query, key, value), weights, biases, strict=True)])
 
 
 def _hidden(attn_mask: Any, key_padding_mask: Any, shape: Shape, extra: int) -> Any:
@@ -365,24 +382,19 @@ def multi_head_attention_forward(
         raise ValueRangeError(operation, "is_causal is a promise about attn_mask, which is missing",
                               fix="pass the causal mask as attn_mask too")
 
-    biases: Any = (None,) * 3 if in_proj_bias is None else chunk(in_proj_bias, 3)
-    if use_separate_proj_weight:
-        weights_in: Any = (q_proj_weight, k_proj_weight, v_proj_weight)
-        q, k, v = (linear(x, w, b) for x, w, b in zip((q, k, v), weights_in, biases, strict=True))
-    else:
-        q, k, v = _projected(q, k, v, in_proj_weight, in_proj_bias)
-
-    # From here on (length, batch, features) or (batch, length, features), and at once (batch, heads, length, size).
     batched = q.spec.ndim == 3
-    time, batch_axis = (1, 0) if batched and batch_first else (0, 1)
     if not batched:
-        q, k, v = (unsqueeze(x, 1) for x in (q, k, v))
+        alone = q is k and k is v
+        q = unsqueeze(q, 1)
+        k, v = (q, q) if alone else (unsqueeze(k, 1), unsqueeze(v, 1))
         masks[1] = None if masks[1] is None else unsqueeze(masks[1], 0)
-    batch, size = q.spec.shape[batch_axis], embed_dim_to_check // num_heads
-    # (batch, heads, length, size) is a view of what the projections wrote.
-    to_heads = (batch_axis, 2, time, 3)
-    from_heads = (2, 0, 1, 3) if time == 0 else (0, 2, 1, 3)
-    q, k, v = (permute(reshape(x, *x.spec.shape[:2], num_heads, size), to_heads) for x in (q, k, v))
+    batch_first = batch_first and batched
+    if use_separate_proj_weight:
+        apart: Any = (q_proj_weight, k_proj_weight, v_proj_weight)
+        q, k, v = _projected_apart(q, k, v, apart, in_proj_bias, num_heads, batch_first)
+    else:
+        q, k, v = _projected(q, k, v, in_proj_weight, in_proj_bias, num_heads, batch_first)
+    batch, _, _, size = q.spec.shape
     fixed: Any = (static_k, static_v)
     k, v = (x if own is None else reshape(own, batch, num_heads, -1, size)
             for x, own in zip((k, v), fixed, strict=True))
@@ -398,7 +410,8 @@ def multi_head_attention_forward(
     causal = is_causal and masks[1] is None and not extra
     mask = None if causal or masks == [None, None] else _hidden(masks[0], masks[1], shape, extra)
     output, weights = _attend(q, k, v, mask, causal, dropout_p if training else 0.0, 1 / math.sqrt(size), need_weights)
-    output = reshape(permute(output, from_heads), *query.spec.shape)  # type: ignore[attr-defined]
+    output = permute(output, (0, 2, 1, 3) if batch_first else (2, 0, 1, 3))
+    output = reshape(output, *query.spec.shape)  # type: ignore[attr-defined]
     output = linear(output, out_proj_weight, out_proj_bias)
     if not need_weights:
         return output, None
