@@ -75,20 +75,18 @@ class MultiheadAttention(Module):
         self.batch_first = batch_first
         self.add_zero_attn = add_zero_attn
         self._qkv_same_embed_dim = self.kdim == embed_dim and self.vdim == embed_dim
-        columns = {"q_proj_weight": embed_dim, "k_proj_weight": self.kdim, "v_proj_weight": self.vdim}
-        for name, features in columns.items():
-            apart = uninitialised(embed_dim, features, dtype=dtype,
-                                  device=device) if not self._qkv_same_embed_dim else None
-            self.register_parameter(name, apart)
-        packed = uninitialised(3 * embed_dim, embed_dim, dtype=dtype,
-                               device=device) if self._qkv_same_embed_dim else None
-        self.register_parameter("in_proj_weight", packed)
-        self.register_parameter("in_proj_bias",
-                                uninitialised(3 * embed_dim, dtype=dtype, device=device) if bias else None)
+
+        def parameter(name: str, wanted: bool, *shape: int) -> None:
+            made = uninitialised(*shape, dtype=dtype, device=device) if wanted else None
+            self.register_parameter(name, made)
+
+        for name, features in (("q_proj_weight", embed_dim), ("k_proj_weight", self.kdim), ("v_proj_weight", self.vdim)):
+            parameter(name, not self._qkv_same_embed_dim, embed_dim, features)
+        parameter("in_proj_weight", self._qkv_same_embed_dim, 3 * embed_dim, embed_dim)
+        parameter("in_proj_bias", bias, 3 * embed_dim)
         self.out_proj = NonDynamicallyQuantizableLinear(embed_dim, embed_dim, bias=bias, device=device, dtype=dtype)
-        for name in ("bias_k", "bias_v"):
-            self.register_parameter(name,
-                                    uninitialised(1, 1, embed_dim, dtype=dtype, device=device) if add_bias_kv else None)
+        parameter("bias_k", add_bias_kv, 1, 1, embed_dim)
+        parameter("bias_v", add_bias_kv, 1, 1, embed_dim)
         self._reset_parameters()
 
     def _reset_parameters(self) -> None:

@@ -92,8 +92,7 @@ class _Convolution(_Conv):
         dtype: Any = None,
     ) -> None:
         super().__init__(in_channels, out_channels, kernel_size, stride, padding, dilation, 0, groups, bias,
-                         padding_mode,
-                         device, dtype)
+                         padding_mode, device, dtype)
         self._border = self._border_widths() if padding_mode != "zeros" else None
 
     def _border_widths(self) -> tuple[int, ...]:
@@ -191,8 +190,7 @@ class _ConvTranspose(_Conv):
         device: Any = None, dtype: Any = None,
     ) -> None:
         super().__init__(in_channels, out_channels, kernel_size, stride, padding, dilation, output_padding, groups,
-                         bias,
-                         padding_mode, device, dtype)
+                         bias, padding_mode, device, dtype)
 
     def forward(self, input: Tensor, output_size: Sequence[int] | None = None) -> Tensor:
         extra = self.output_padding if output_size is None else self._padding_for(input, output_size)

@@ -448,5 +448,4 @@ class TripletMarginLoss(_Loss):
 
     def forward(self, anchor: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
         return F.triplet_margin_loss(anchor, positive, negative, margin=self.margin, p=self.p, eps=self.eps,
-                                     swap=self.swap,
-                                     reduction=self.reduction)
+                                     swap=self.swap, reduction=self.reduction)

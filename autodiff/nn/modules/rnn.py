@@ -215,8 +215,7 @@ class LSTM(RNNBase):
         dropout: float = 0.0, bidirectional: bool = False, proj_size: int = 0, device: Any = None, dtype: Any = None,
     ) -> None:
         super().__init__("LSTM", input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional,
-                         proj_size,
-                         device, dtype)
+                         proj_size, device, dtype)
 
 
 class GRU(RNNBase):

@@ -52,9 +52,9 @@ class _Layer(Module):
     ) -> None:
         super().__init__()
         for name in attentions:
-            self.add_module(name,
-                            MultiheadAttention(d_model, nhead, dropout, bias, batch_first=batch_first, device=device,
-                                                     dtype=dtype))
+            attention = MultiheadAttention(d_model, nhead, dropout, bias, batch_first=batch_first, device=device,
+                                           dtype=dtype)
+            self.add_module(name, attention)
         self.linear1 = Linear(d_model, dim_feedforward, bias=bias, device=device, dtype=dtype)
         self.dropout = Dropout(dropout)
         self.linear2 = Linear(dim_feedforward, d_model, bias=bias, device=device, dtype=dtype)
@@ -107,8 +107,7 @@ class TransformerEncoderLayer(_Layer):
         norm_first: bool = False, bias: bool = True, device: Any = None, dtype: Any = None,
     ) -> None:
         super().__init__(d_model, nhead, dim_feedforward, dropout, activation, batch_first, bias, norm_first, device,
-                         dtype,
-                         ("self_attn",))
+                         dtype, ("self_attn",))
         self.norm1 = LayerNorm(d_model, layer_norm_eps, bias=bias, device=device, dtype=dtype)
         self.norm2 = LayerNorm(d_model, layer_norm_eps, bias=bias, device=device, dtype=dtype)
         self.dropout1 = Dropout(dropout)
@@ -157,8 +156,7 @@ class TransformerDecoderLayer(_Layer):
         norm_first: bool = False, bias: bool = True, device: Any = None, dtype: Any = None,
     ) -> None:
         super().__init__(d_model, nhead, dim_feedforward, dropout, activation, batch_first, bias, norm_first, device,
-                         dtype,
-                         ("self_attn", "multihead_attn"))
+                         dtype, ("self_attn", "multihead_attn"))
         self.norm1 = LayerNorm(d_model, layer_norm_eps, bias=bias, device=device, dtype=dtype)
         self.norm2 = LayerNorm(d_model, layer_norm_eps, bias=bias, device=device, dtype=dtype)
         self.norm3 = LayerNorm(d_model, layer_norm_eps, bias=bias, device=device, dtype=dtype)
@@ -296,8 +294,7 @@ class Transformer(Module):
     ) -> None:
         super().__init__()
         layer: Any = (d_model, nhead, dim_feedforward, dropout, activation, layer_norm_eps, batch_first, norm_first,
-                      bias,
-                      device, dtype)
+                      bias, device, dtype)
 
         def norm() -> LayerNorm:
             return LayerNorm(d_model, layer_norm_eps, bias=bias, device=device, dtype=dtype)
