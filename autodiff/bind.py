@@ -98,18 +98,34 @@ def bind_into(target: Any, primitive: Primitive, *inputs: Any, **params: Any) ->
     name = primitive.name + "_"
     spec = target.spec
     mode = MODE
-    if spec.order is None and any(stride == 0 and size > 1 for stride, size in zip(spec.strides, spec.shape, strict=True)):
-        raise InPlaceError(name, "several elements of the tensor share one place in memory, so it cannot change in place",
-                           got=repr(spec), fix="write into x.clone()")
+    if spec.order is None and any(
+        stride == 0 and size > 1 for stride, size in zip(spec.strides, spec.shape, strict=True)
+    ):
+        raise InPlaceError(
+            name,
+            "several elements of the tensor share one place in memory, so it cannot change in place",
+            got=repr(spec),
+            fix="write into x.clone()",
+        )
     if target.copied_view:
-        raise InPlaceError(name, "this tensor is a copy that stands for a view: the change would not reach the original",
-                           fix="call contiguous() on the original first, then view or flatten that")
+        raise InPlaceError(
+            name,
+            "this tensor is a copy that stands for a view: the change would not reach the original",
+            fix="call contiguous() on the original first, then view or flatten that",
+        )
     if mode.grad:
         base = target if target.base is None else target.base
         if base.needs_grad and base.edge is None:
-            what = "a leaf tensor that requires a gradient" if base is target else "a view of a leaf that requires a gradient"
-            raise InPlaceError(name, f"{what} cannot change in place while gradients are recorded",
-                               fix="do it under no_grad(), or work on a clone()")
+            what = (
+                "a leaf tensor that requires a gradient"
+                if base is target
+                else "a view of a leaf that requires a gradient"
+            )
+            raise InPlaceError(
+                name,
+                f"{what} cannot change in place while gradients are recorded",
+                fix="do it under no_grad(), or work on a clone()",
+            )
         for x in (target, *inputs):
             if x.base is not None and x.seen != x.memory.version:
                 refresh(x)
@@ -118,9 +134,13 @@ def bind_into(target: Any, primitive: Primitive, *inputs: Any, **params: Any) ->
     ins = list(map(_array, inputs))
     for position, array in enumerate(ins):
         # Where an input overlaps the target other than element by element, it would be overwritten before it is read.
-        if array is not target.array and inputs[position].memory is target.memory and np.may_share_memory(array, target.array):
+        if (
+            array is not target.array
+            and inputs[position].memory is target.memory
+            and np.may_share_memory(array, target.array)
+        ):
             ins[position] = array.copy()
-            read = (*read[:position], spec_of(ins[position]), *read[position + 1:])
+            read = (*read[:position], spec_of(ins[position]), *read[position + 1 :])
     plan = primitive.plans.get((read, spec, *params.values())) or make_plan(primitive, read, params, into=spec)
     mask = None
     if mode.grad and plan.differentiable:
@@ -186,8 +206,15 @@ def rebase(target: Any, record: Record | None) -> None:
     if not base.needs_grad and record is None and recorder is None:
         return
     params = strides_in(base, target)
-    placed = make_record(_place(), (base, target), params, (base.spec, target.spec), (base.spec,),
-                         (base.needs_grad, target.needs_grad), ())
+    placed = make_record(
+        _place(),
+        (base, target),
+        params,
+        (base.spec, target.spec),
+        (base.spec,),
+        (base.needs_grad, target.needs_grad),
+        (),
+    )
     if recorder is not None:
         recorder.add(placed, [base])
     if base.needs_grad or target.needs_grad:
@@ -211,8 +238,11 @@ def refresh(view: Any) -> None:
 def strides_in(base: Any, view: Any) -> dict[str, Any]:
     """Return where `view` lies in `base`, in elements of the memory of `base`."""
     start, first = (tensor.array.__array_interface__["data"][0] for tensor in (base, view))
-    return {"shape": view.spec.shape, "strides": view.spec.strides,
-            "offset": (first - start) // base.spec.dtype.itemsize}
+    return {
+        "shape": view.spec.shape,
+        "strides": view.spec.strides,
+        "offset": (first - start) // base.spec.dtype.itemsize,
+    }
 
 
 def _window() -> Primitive:
@@ -257,11 +287,21 @@ def make_plan(primitive: Primitive, specs: tuple[Spec, ...], params: dict[str, A
         key = (specs, into, *params.values())
         (result,) = plan.specs
         if result.shape != into.shape:
-            raise ShapeError(primitive.name + "_", "an in-place operation cannot change the shape of its tensor",
-                             expected=str(into.shape), got=str(result.shape), fix="use the out-of-place form")
+            raise ShapeError(
+                primitive.name + "_",
+                "an in-place operation cannot change the shape of its tensor",
+                expected=str(into.shape),
+                got=str(result.shape),
+                fix="use the out-of-place form",
+            )
         if result.dtype != into.dtype:
-            raise DTypeError(primitive.name + "_", "an in-place operation cannot change the dtype of its tensor",
-                             expected=into.dtype.name, got=result.dtype.name, fix="use the out-of-place form")
+            raise DTypeError(
+                primitive.name + "_",
+                "an in-place operation cannot change the dtype of its tensor",
+                expected=into.dtype.name,
+                got=result.dtype.name,
+                fix="use the out-of-place form",
+            )
         plan = Plan(primitive, specs, params, into)
     if len(primitive.plans) >= _PLAN_LIMIT:
         primitive.plans.clear()
@@ -270,7 +310,7 @@ def make_plan(primitive: Primitive, specs: tuple[Spec, ...], params: dict[str, A
 
 
 def run_plan(plan: Plan, ins: list[Array], params: dict[str, Any]) -> list[Array]:
-    """Take the arrays an operation wants, run it, and return outputs and scratch; raise what the status word reports."""
+    """Take the arrays an operation wants, run it, return outputs and scratch; raise what the status word reports."""
     outs = [take() for take in (*plan.take, *plan.scratch)]
     if plan.status is None:
         plan.run(outs, ins)
@@ -292,8 +332,13 @@ def _wrap(array: Array, spec: Spec) -> Any:
 
 
 def make_record(
-    primitive: Primitive, inputs: tuple[Any, ...], params: dict[str, Any], specs: tuple[Spec, ...],
-    specs_out: tuple[Spec, ...], mask: tuple[bool, ...] | None, results: Sequence[Any],
+    primitive: Primitive,
+    inputs: tuple[Any, ...],
+    params: dict[str, Any],
+    specs: tuple[Spec, ...],
+    specs_out: tuple[Spec, ...],
+    mask: tuple[bool, ...] | None,
+    results: Sequence[Any],
 ) -> Record:
     """Make the record of an operation on `inputs`; outputs that its backward pass needs are saved from `results`."""
     mode = MODE

@@ -33,8 +33,10 @@ def dtype_of(dtype: Any, default: DType = FLOAT32) -> DType:
     except TypeError:
         found = None
     if found not in SUPPORTED:
-        raise DTypeError("dtype", "this dtype is not supported", expected=", ".join(d.name for d in SUPPORTED), got=str(dtype))
-    return found  # type: ignore[return-value]
+        raise DTypeError(
+            "dtype", "this dtype is not supported", expected=", ".join(d.name for d in SUPPORTED), got=str(dtype)
+        )
+    return found  # type: ignore[no-any-return]
 
 
 def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
@@ -74,8 +76,12 @@ def _from_numbers(data: Any, dtype: Any) -> Array:
         data = _unwrapped(data)
     array = np.array(data)
     if array.dtype.kind not in "biuf":
-        raise DTypeError("tensor", "this is not rectangular data of numbers", expected="numbers, or sequences of equal length",
-                         got=f"{type(data).__name__} (NumPy reads it as {array.dtype})")
+        raise DTypeError(
+            "tensor",
+            "this is not rectangular data of numbers",
+            expected="numbers, or sequences of equal length",
+            got=f"{type(data).__name__} (NumPy reads it as {array.dtype})",
+        )
     if dtype is not None:
         return array.astype(dtype_of(dtype))
     if array.dtype.kind == "f":
@@ -103,8 +109,13 @@ def from_numpy(array: Array) -> Tensor:
     tensor([0., 1., 2.], dtype=float64)
     """
     if not isinstance(array, np.ndarray):
-        raise DTypeError("from_numpy", "this is no NumPy array", expected="numpy.ndarray", got=type(array).__name__,
-                         fix="use autodiff.tensor(data)")
+        raise DTypeError(
+            "from_numpy",
+            "this is no NumPy array",
+            expected="numpy.ndarray",
+            got=type(array).__name__,
+            fix="use autodiff.tensor(data)",
+        )
     dtype_of(array.dtype)
     result = wrap(array)
     result.memory.shared = True
@@ -211,7 +222,9 @@ def ones_like(input: Tensor, *, dtype: Any = None, device: Any = None, requires_
     return _filled_like(input, 1, dtype, device, requires_grad)
 
 
-def full_like(input: Tensor, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def full_like(
+    input: Tensor, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
     """Return one number in the shape, dtype and layout of another tensor.
 
     >>> import autodiff as ad
@@ -233,7 +246,9 @@ def empty_like(input: Tensor, *, dtype: Any = None, device: Any = None, requires
     return result.requires_grad_() if requires_grad else result
 
 
-def arange(start: Any, end: Any = None, step: Any = 1, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def arange(
+    start: Any, end: Any = None, step: Any = 1, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
     """Return start, start + step, ... below `end`; one argument counts from 0. Integers give int64, floats float32.
 
     >>> import autodiff as ad
@@ -250,7 +265,9 @@ def arange(start: Any, end: Any = None, step: Any = 1, *, dtype: Any = None, dev
     return result.requires_grad_() if requires_grad else result
 
 
-def linspace(start: float, end: float, steps: int, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def linspace(
+    start: float, end: float, steps: int, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
     """Return `steps` numbers at equal distances from `start` to `end`, both included.
 
     >>> import autodiff as ad
@@ -262,8 +279,16 @@ def linspace(start: float, end: float, steps: int, *, dtype: Any = None, device:
     return result.requires_grad_() if requires_grad else result
 
 
-def logspace(start: float, end: float, steps: int, base: float = 10.0, *, dtype: Any = None, device: Any = None,
-             requires_grad: bool = False) -> Tensor:
+def logspace(
+    start: float,
+    end: float,
+    steps: int,
+    base: float = 10.0,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
     """Return `base` to the powers of `linspace`.
 
     >>> import autodiff as ad
@@ -288,10 +313,12 @@ def eye(n: int, m: int | None = None, *, dtype: Any = None, device: Any = None, 
     return result.requires_grad_() if requires_grad else result
 
 
-# ---- Random -----------------------------------------------------------------------------------------------------------
+# ---- Random ----------------------------------------------------------------------------------------------------------
 
 
-def rand(*size: Any, generator: Generator | None = None, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def rand(
+    *size: Any, generator: Generator | None = None, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
     """Return draws from the uniform distribution on [0, 1).
 
     >>> import autodiff as ad
@@ -303,7 +330,9 @@ def rand(*size: Any, generator: Generator | None = None, dtype: Any = None, devi
     return result.requires_grad_() if requires_grad else result
 
 
-def randn(*size: Any, generator: Generator | None = None, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def randn(
+    *size: Any, generator: Generator | None = None, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
     """Return draws from the standard normal distribution.
 
     >>> import autodiff as ad
@@ -315,8 +344,16 @@ def randn(*size: Any, generator: Generator | None = None, dtype: Any = None, dev
     return result.requires_grad_() if requires_grad else result
 
 
-def randint(low: int, high: Any = None, size: Any = None, *, generator: Generator | None = None, dtype: Any = None,
-            device: Any = None, requires_grad: bool = False) -> Tensor:
+def randint(
+    low: int,
+    high: Any = None,
+    size: Any = None,
+    *,
+    generator: Generator | None = None,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
     """Return integers from low, ..., high - 1; ``randint(high, size)`` counts from 0.
 
     Raises:
@@ -366,8 +403,15 @@ def randn_like(input: Tensor, *, dtype: Any = None, device: Any = None, requires
     return randn(input.shape, dtype=dtype_of(dtype, input.dtype), device=device, requires_grad=requires_grad)
 
 
-def randint_like(input: Tensor, low: int, high: int | None = None, *, dtype: Any = None, device: Any = None,
-                 requires_grad: bool = False) -> Tensor:
+def randint_like(
+    input: Tensor,
+    low: int,
+    high: int | None = None,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
     """Return integer draws of the shape and dtype of another tensor; see `randint`.
 
     >>> import autodiff as ad
@@ -375,11 +419,20 @@ def randint_like(input: Tensor, low: int, high: int | None = None, *, dtype: Any
     tensor([5., 5.])
     """
     low, high = (0, low) if high is None else (low, high)
-    return randint(low, high, input.shape, dtype=dtype_of(dtype, input.dtype), device=device, requires_grad=requires_grad)
+    return randint(
+        low, high, input.shape, dtype=dtype_of(dtype, input.dtype), device=device, requires_grad=requires_grad
+    )
 
 
-def normal(mean: Any = 0.0, std: Any = 1.0, size: Any = None, *, generator: Generator | None = None, dtype: Any = None,
-           device: Any = None) -> Tensor:
+def normal(
+    mean: Any = 0.0,
+    std: Any = 1.0,
+    size: Any = None,
+    *,
+    generator: Generator | None = None,
+    dtype: Any = None,
+    device: Any = None,
+) -> Tensor:
     """Return normal draws with the given means and standard deviations, numbers (then with `size`) or tensors.
 
     >>> import autodiff as ad
@@ -405,7 +458,9 @@ def bernoulli(input: Tensor, *, generator: Generator | None = None) -> Tensor:
     return wrap((draws.array < input.array).astype(input.dtype))
 
 
-def multinomial(input: Tensor, num_samples: int, replacement: bool = False, *, generator: Generator | None = None) -> Tensor:
+def multinomial(
+    input: Tensor, num_samples: int, replacement: bool = False, *, generator: Generator | None = None
+) -> Tensor:
     """Return indices drawn with probabilities proportional to the last dimension of `input`.
 
     Args:
@@ -427,13 +482,19 @@ def multinomial(input: Tensor, num_samples: int, replacement: bool = False, *, g
     if not (weights >= 0).all() or not np.isfinite(weights).all() or not (weights.sum(-1) > 0).all():
         raise ValueRangeError("multinomial", "weights must be finite, not negative, and not all zero in a row")
     if not replacement and ((weights > 0).sum(-1) < num_samples).any():
-        raise ValueRangeError("multinomial", "there are fewer positive weights than draws", expected=f"{num_samples} or more",
-                              fix="draw fewer, or pass replacement=True")
+        raise ValueRangeError(
+            "multinomial",
+            "there are fewer positive weights than draws",
+            expected=f"{num_samples} or more",
+            fix="draw fewer, or pass replacement=True",
+        )
     rows = weights.shape[0]
     if replacement:
         draws = ops.random_uniform((rows, num_samples), dtype=np.dtype(np.float64), generator=generator).array
         edges = np.cumsum(weights, -1)
-        found = np.stack([np.searchsorted(edge, u * edge[-1], side="right") for edge, u in zip(edges, draws, strict=True)])
+        found = np.stack(
+            [np.searchsorted(edge, u * edge[-1], side="right") for edge, u in zip(edges, draws, strict=True)]
+        )
         # A draw that rounds up to the total belongs to the last index with weight.
         last = weights.shape[1] - 1 - np.argmax(weights[:, ::-1] > 0, -1)
         found = np.minimum(found, last[:, None])
@@ -453,5 +514,10 @@ def check_device(device: Any) -> None:
         DTypeError: for a device that is not the CPU.
     """
     if device is not None and str(device) != "cpu":
-        raise DTypeError("device", "this library computes on the CPU only", expected="'cpu'", got=str(device),
-                         fix="use device('cpu'); cuda.is_available() is False here")
+        raise DTypeError(
+            "device",
+            "this library computes on the CPU only",
+            expected="'cpu'",
+            got=str(device),
+            fix="use device('cpu'); cuda.is_available() is False here",
+        )

@@ -79,7 +79,7 @@ class Tensor(Methods, Conversions):
         self.spec = spec_of(array)
         self.memory = Memory()
 
-    # ---- What it is ---------------------------------------------------------------------------------------------------
+    # ---- What it is --------------------------------------------------------------------------------------------------
 
     @property
     def shape(self) -> Shape:
@@ -136,7 +136,7 @@ class Tensor(Methods, Conversions):
         self.memory = value.memory
         self.memory.shared = True
 
-    # ---- Gradients ----------------------------------------------------------------------------------------------------
+    # ---- Gradients ---------------------------------------------------------------------------------------------------
 
     def requires_grad_(self, requires_grad: bool = True) -> Tensor:
         """Say whether gradients are wanted for this leaf, and return it.
@@ -146,16 +146,29 @@ class Tensor(Methods, Conversions):
             GradientError: if it is no leaf.
         """
         if requires_grad and not self.spec.floating:
-            raise DTypeError("requires_grad", "only tensors of floats can require a gradient",
-                             expected="float32 or float64", got=self.dtype.name, fix="convert it with x.float()")
+            raise DTypeError(
+                "requires_grad",
+                "only tensors of floats can require a gradient",
+                expected="float32 or float64",
+                got=self.dtype.name,
+                fix="convert it with x.float()",
+            )
         if not self.is_leaf and requires_grad != self.needs_grad:
-            raise GradientError("requires_grad", "only a leaf can change whether it requires a gradient",
-                                fix="use x.detach() to go on without its history")
+            raise GradientError(
+                "requires_grad",
+                "only a leaf can change whether it requires a gradient",
+                fix="use x.detach() to go on without its history",
+            )
         self.needs_grad = bool(requires_grad)
         return self
 
-    def backward(self, gradient: Tensor | None = None, retain_graph: bool | None = None, create_graph: bool = False,
-                 inputs: Sequence[Tensor] | None = None) -> None:
+    def backward(
+        self,
+        gradient: Tensor | None = None,
+        retain_graph: bool | None = None,
+        create_graph: bool = False,
+        inputs: Sequence[Tensor] | None = None,
+    ) -> None:
         """Propagate back from this tensor and add to the `.grad` of the leaves that it depends on.
 
         Args:
@@ -165,7 +178,7 @@ class Tensor(Methods, Conversions):
             inputs: leaves to collect gradients for; all that are reached by default.
 
         Raises:
-            GradientError: if nothing here requires a gradient, if `gradient` is missing for more than one element, or if
+            GradientError: if nothing here requires a gradient, if `gradient` is missing for several elements, or if
                 saved tensors were freed by an earlier backward.
             InPlaceError: if a saved tensor was changed in place.
 
@@ -247,7 +260,7 @@ class Tensor(Methods, Conversions):
 
         self.register_hook(keep)
 
-    # ---- Python and NumPy ---------------------------------------------------------------------------------------------
+    # ---- Python and NumPy --------------------------------------------------------------------------------------------
 
     def item(self) -> Any:
         """Return the only element as a Python number.
@@ -256,8 +269,13 @@ class Tensor(Methods, Conversions):
             ShapeError: if there is not exactly one.
         """
         if self.spec.size != 1:
-            raise ShapeError("item", "only a tensor of one element is a Python number", expected="1 element",
-                             got=str(self.shape), fix="reduce it first, or use tolist()")
+            raise ShapeError(
+                "item",
+                "only a tensor of one element is a Python number",
+                expected="1 element",
+                got=str(self.shape),
+                fix="reduce it first, or use tolist()",
+            )
         return self.array.item()
 
     def numpy(self, *, force: bool = False) -> Array:
@@ -284,7 +302,7 @@ class Tensor(Methods, Conversions):
         return self.numpy().__dlpack__(**options)
 
     def __dlpack_device__(self) -> tuple[int, int]:
-        return self.array.__dlpack_device__()  # type: ignore[return-value]
+        return self.array.__dlpack_device__()
 
     def __len__(self) -> int:
         if not self.spec.shape:
@@ -298,8 +316,12 @@ class Tensor(Methods, Conversions):
 
     def __bool__(self) -> bool:
         if self.spec.size != 1:
-            raise ShapeError("bool", "the truth value of several elements is ambiguous", got=str(self.shape),
-                             fix="use x.any() or x.all()")
+            raise ShapeError(
+                "bool",
+                "the truth value of several elements is ambiguous",
+                got=str(self.shape),
+                fix="use x.any() or x.all()",
+            )
         return bool(self.array.item())
 
     def __float__(self) -> float:
@@ -387,18 +409,29 @@ def cotangent_of(output: Tensor, gradient: Tensor | None, operation: str) -> Ten
     """
     if not output.needs_grad:
         why = f"; {output.cut.reason} at {output.cut.line}" if output.cut else ""
-        raise GradientError(operation, "this tensor requires no gradient and no operation leads from it to one that does" + why,
-                            fix="check that the parameters have requires_grad=True and that nothing between them and the "
-                                "loss uses detach(), no_grad(), an integer dtype or NumPy")
+        raise GradientError(
+            operation,
+            "this tensor requires no gradient and no operation leads from it to one that does" + why,
+            fix="check that the parameters have requires_grad=True and that nothing between them and the "
+            "loss uses detach(), no_grad(), an integer dtype or NumPy",
+        )
     if gradient is None:
         if output.spec.size != 1:
-            raise GradientError(operation, "a gradient starts from a tensor of one element unless a cotangent is given",
-                                expected="one element", got=str(output.shape),
-                                fix="reduce it first (loss.mean()), or pass gradient=, a tensor of its shape")
+            raise GradientError(
+                operation,
+                "a gradient starts from a tensor of one element unless a cotangent is given",
+                expected="one element",
+                got=str(output.shape),
+                fix="reduce it first (loss.mean()), or pass gradient=, a tensor of its shape",
+            )
         return wrap(np.ones(output.spec.shape, output.spec.dtype))
     if gradient.spec.shape != output.spec.shape:
-        raise ShapeError(operation, "the cotangent has another shape than the tensor", expected=str(output.shape),
-                         got=str(gradient.shape))
+        raise ShapeError(
+            operation,
+            "the cotangent has another shape than the tensor",
+            expected=str(output.shape),
+            got=str(gradient.shape),
+        )
     return gradient
 
 

@@ -22,7 +22,13 @@ class AutodiffError(RuntimeError):
     """
 
     def __init__(
-        self, operation: str, what: str, *, expected: str = "", got: str = "", fix: str = "",
+        self,
+        operation: str,
+        what: str,
+        *,
+        expected: str = "",
+        got: str = "",
+        fix: str = "",
         line: source.Line | None = None,
     ) -> None:
         parts = [f"[{operation}] {what}"]
@@ -69,5 +75,7 @@ def missing_extra(feature: str, package: str, extra: str) -> MissingExtraError:
     "[viz] the package 'pygraphviz' is not installed; install it with: pip install 'autodiff-tape[draw]'"
     """
     return MissingExtraError(
-        feature, f"the package '{package}' is not installed", fix=f"install it with: pip install 'autodiff-tape[{extra}]'"
+        feature,
+        f"the package '{package}' is not installed",
+        fix=f"install it with: pip install 'autodiff-tape[{extra}]'",
     )

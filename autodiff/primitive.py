@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from autodiff.spec import Array, Cost, Spec
 
 if TYPE_CHECKING:
-    from autodiff.program import Record
+    pass
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -130,6 +130,10 @@ class Primitive(Operation):
     prepare: Callable[..., Any] | None
     scratch: Callable[..., Sequence[Spec]] | None
     status: Callable[..., Exception] | None
+    view: bool
+    differentiable: bool
+    plans: dict[Any, Plan]
+    keeps: dict[tuple[bool, ...], Keep]
 
     def keep(self, mask: tuple[bool, ...]) -> Keep:
         """Return what to save when gradients are wanted for the inputs marked in `mask`."""

@@ -12,7 +12,6 @@ from autodiff.primitive import Keep, Primitive
 from autodiff.source import Line
 from autodiff.spec import Array, Cost, Spec
 
-
 _new = object.__new__
 
 
@@ -53,8 +52,24 @@ class Record:
     reference cycle and are freed as soon as nobody can reach them.
     """
 
-    __slots__ = ("__weakref__", "code", "edges", "hooks", "inputs", "keep", "mask", "number", "offset", "operands",
-                 "outputs", "params", "phase", "primitive", "saved", "scope")
+    __slots__ = (
+        "__weakref__",
+        "code",
+        "edges",
+        "hooks",
+        "inputs",
+        "keep",
+        "mask",
+        "number",
+        "offset",
+        "operands",
+        "outputs",
+        "params",
+        "phase",
+        "primitive",
+        "saved",
+        "scope",
+    )
 
     number: int
     primitive: Primitive
@@ -125,15 +140,18 @@ class Record:
         """Raise what is wrong with a saved array."""
         if self.saved is None:
             raise GradientError(
-                self.name, "the backward pass needs saved tensors that an earlier backward pass has freed",
-                fix="pass retain_graph=True to the first backward; if a state is carried from one iteration to the next, "
-                    "cut it with state.detach()",
+                self.name,
+                "the backward pass needs saved tensors that an earlier backward pass has freed",
+                fix="pass retain_graph=True to the first backward; if a state is carried to the next iteration, "
+                "cut it with state.detach()",
                 line=self.line,
             )
         _, memory, version = self.saved[place]
         raise InPlaceError(
-            self.name, f"{self._describe(position)} {spec!r} was saved for the backward pass and then changed in place",
-            expected=f"version {version}", got=f"version {memory.version}, last changed at {memory.changed}",
+            self.name,
+            f"{self._describe(position)} {spec!r} was saved for the backward pass and then changed in place",
+            expected=f"version {version}",
+            got=f"version {memory.version}, last changed at {memory.changed}",
             fix="use the out-of-place form (y = x + 1 instead of x += 1), or change a clone()",
             line=self.line,
         )
@@ -211,10 +229,13 @@ class Program:
                     continue
                 producer, index = edge
                 if producer not in seen:
-                    raise ValueError(f"{record!r} reads input {position} from {producer!r}, which has not run before it")
+                    raise ValueError(
+                        f"{record!r} reads input {position} from {producer!r}, which has not run before it"
+                    )
                 if producer.outputs[index].shape != record.inputs[position].shape:
                     raise ValueError(
-                        f"{record!r} reads {record.inputs[position]!r} where {producer!r} wrote {producer.outputs[index]!r}"
+                        f"{record!r} reads {record.inputs[position]!r} where {producer!r} wrote "
+                        f"{producer.outputs[index]!r}"
                     )
             seen.add(record)
 

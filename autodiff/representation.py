@@ -12,14 +12,15 @@ _QUIET = ("float32", "int64", "bool")
 def text_of(tensor: Any) -> str:
     """Return ``tensor([...])`` with dtype and gradient notes where they matter."""
     array = tensor.array
-    formatter: dict[str, Any] = {"bool": str}
+    formatter: Any = {"bool": str}
     if array.dtype.kind == "f":
         formatter = {"float_kind": _float_format(array)}
     elif array.dtype.kind in "iu":
         width = max((len(str(n)) for n in (array.min(), array.max())), default=1) if array.size else 1
         formatter = {"int_kind": lambda n: f"{n:>{width}d}"}
-    body = np.array2string(array, separator=", ", prefix="tensor(", formatter=formatter, threshold=1000, edgeitems=3,
-                           max_line_width=100)
+    body = np.array2string(
+        array, separator=", ", prefix="tensor(", formatter=formatter, threshold=1000, edgeitems=3, max_line_width=100
+    )
     notes = [body]
     if array.dtype.name not in _QUIET or array.size == 0:
         notes.append(f"dtype={array.dtype.name}")
@@ -41,7 +42,9 @@ def _float_format(array: Any) -> Any:
         texts = [f"{x:.0f}." for x in (array[np.isfinite(array)].max(), array[np.isfinite(array)].min())]
         width = max(len(text) for text in texts)
         return lambda x: (f"{x:.0f}." if np.isfinite(x) else f"{x:f}").rjust(width)
-    wide = nonzero.size > 0 and (nonzero.max() >= 1e8 or nonzero.min() < 1e-4 or nonzero.max() / nonzero.min() > 1e3 * 1e1)
+    wide = nonzero.size > 0 and (
+        nonzero.max() >= 1e8 or nonzero.min() < 1e-4 or nonzero.max() / nonzero.min() > 1e3 * 1e1
+    )
     style = ".4e" if wide else ".4f"
     width = max((len(f"{x:{style}}") for x in array.reshape(-1)[:2000]), default=0)
     return lambda x: f"{x:{style}}".rjust(width)

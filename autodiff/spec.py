@@ -1,4 +1,4 @@
-"""What is known of a tensor without its numbers: `Spec` (shape, dtype, strides), and what an operation costs: `Cost`."""
+"""What is known of a tensor without its numbers: `Spec` (shape, dtype, strides); what an operation costs: `Cost`."""
 
 from __future__ import annotations
 

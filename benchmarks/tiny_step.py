@@ -17,8 +17,6 @@ from typing import Any
 
 import numpy as np
 
-import autodiff
-
 STEPS = 100  # steps a round
 
 

@@ -233,7 +233,7 @@ def test_a_changed_parameter_is_named() -> None:
     loss = layer(layer(ad.ones(1, 2))).sum()
     with ad.no_grad():
         layer.weight.mul_(2)
-    with pytest.raises(InPlaceError, match="'weight'.*changed in place"):
+    with pytest.raises(InPlaceError, match=r"'weight'.*changed in place"):
         loss.backward()
 
 

@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 
 import autodiff as ad
-
 from autodiff.mode import MODE
 from autodiff.primitive import OPERATIONS, ErrorSample, Operation, Primitive, Sample
 from autodiff.program import Recorder
@@ -159,7 +158,9 @@ def test_strided_inputs(operation: Operation, number: int, sample: Sample) -> No
         view[...] = x
         return ad.from_numpy(view)
 
-    for dense, strided in zip(call(operation, sample, lambda x: ad.tensor(np.asarray(x))), call(operation, sample, spaced), strict=True):
+    for dense, strided in zip(
+        call(operation, sample, lambda x: ad.tensor(np.asarray(x))), call(operation, sample, spaced), strict=True
+    ):
         if isinstance(dense, ad.Tensor):
             np.testing.assert_allclose(strided.detach().numpy(), dense.detach().numpy(), rtol=1e-5, atol=1e-6)
 
@@ -178,7 +179,11 @@ def _leaves(operation: Operation, sample: Sample) -> tuple[list[ad.Tensor], Any]
 
     def run(values: list[ad.Tensor]) -> list[ad.Tensor]:
         remaining = iter(values)
-        results = call(operation, sample, lambda x: next(remaining) if np.asarray(x).dtype.kind == "f" else ad.tensor(np.asarray(x)))
+        results = call(
+            operation,
+            sample,
+            lambda x: next(remaining) if np.asarray(x).dtype.kind == "f" else ad.tensor(np.asarray(x)),
+        )
         return [r for r in results if isinstance(r, ad.Tensor) and r.dtype.kind == "f"]
 
     return leaves, run
@@ -194,7 +199,10 @@ def _project(results: list[ad.Tensor], rng: np.random.Generator) -> ad.Tensor:
 
 
 def _values(leaves: list[ad.Tensor], directions: list[Any], step: float) -> list[ad.Tensor]:
-    return [ad.tensor(leaf.detach().numpy() + step * d, requires_grad=True) for leaf, d in zip(leaves, directions, strict=True)]
+    return [
+        ad.tensor(leaf.detach().numpy() + step * d, requires_grad=True)
+        for leaf, d in zip(leaves, directions, strict=True)
+    ]
 
 
 GRADIENT = [(o, i, s) for o, i, s in SAMPLES if s.gradient]
@@ -225,12 +233,16 @@ def test_derivatives(operation: Operation, number: int, sample: Sample) -> None:
     if not first(leaves).requires_grad:
         return
     step = 1e-5
-    numeric = (first(_values(leaves, directions, step)).item() - first(_values(leaves, directions, -step)).item()) / (2 * step)
+    numeric = (first(_values(leaves, directions, step)).item() - first(_values(leaves, directions, -step)).item()) / (
+        2 * step
+    )
     at_leaves = slope(leaves, create_graph=True)
     np.testing.assert_allclose(at_leaves.item(), numeric, rtol=2e-6, atol=1e-6)
     if not at_leaves.requires_grad:
         return
-    numeric = (slope(_values(leaves, seconds, step), False).item() - slope(_values(leaves, seconds, -step), False).item()) / (2 * step)
+    numeric = (
+        slope(_values(leaves, seconds, step), False).item() - slope(_values(leaves, seconds, -step), False).item()
+    ) / (2 * step)
     found = ad.autograd.grad(at_leaves, leaves, materialize_grads=True)
     analytic = sum(float((g.detach().numpy() * d).sum()) for g, d in zip(found, seconds, strict=True))
     np.testing.assert_allclose(analytic, numeric, rtol=2e-5, atol=1e-5)

@@ -14,7 +14,10 @@ N = 20_000
 def test_the_seed_decides_everything() -> None:
     def draws() -> list[np.ndarray]:
         ad.manual_seed(7)
-        return [t.numpy() for t in (ad.rand(5), ad.randn(3, 4), ad.randint(0, 9, (6,)), ad.randperm(8), F.dropout(ad.ones(9)))]
+        return [
+            t.numpy()
+            for t in (ad.rand(5), ad.randn(3, 4), ad.randint(0, 9, (6,)), ad.randperm(8), F.dropout(ad.ones(9)))
+        ]
 
     for first, second in zip(draws(), draws(), strict=True):
         np.testing.assert_array_equal(first, second)

@@ -65,7 +65,7 @@ def test_retain_graph_and_a_second_backward() -> None:
     y.backward(retain_graph=True)
     y.backward()
     assert x.grad.item() == 12
-    with pytest.raises(GradientError, match="earlier backward pass has freed.*retain_graph=True"):
+    with pytest.raises(GradientError, match=r"earlier backward pass has freed.*retain_graph=True"):
         y.backward()
 
 
@@ -97,7 +97,7 @@ def test_grad_of_values_on_the_way_and_unused_inputs() -> None:
     gx, gy = ad.autograd.grad(y * y, [x, y])
     assert (gx.item(), gy.item()) == (24.0, 12.0)
     assert x.grad is None
-    with pytest.raises(GradientError, match="do not depend on input 0.*allow_unused"):
+    with pytest.raises(GradientError, match=r"do not depend on input 0.*allow_unused"):
         ad.autograd.grad(x * 2, other)
     assert ad.autograd.grad(x * 2, other, allow_unused=True) == (None,)
     assert ad.autograd.grad(x * 2, other, materialize_grads=True)[0].item() == 0
@@ -254,7 +254,11 @@ def differentiate(operation: Operation, sample: Sample) -> None:
 
 
 def test_records_know_the_users_line_and_the_tape_is_a_program() -> None:
-    x = ad.ones(2, 2, requires_grad=True, )
+    x = ad.ones(
+        2,
+        2,
+        requires_grad=True,
+    )
     y = (x @ x).tanh()
     loss = y.sum()
     program = Program.reaching([loss.edge])
@@ -346,7 +350,7 @@ def test_a_custom_function_with_the_wrong_number_of_gradients() -> None:
             return g
 
     x = ad.ones(1, requires_grad=True)
-    with pytest.raises(GradientError, match="wrong number of gradients; expected 2.*got 1"):
+    with pytest.raises(GradientError, match=r"wrong number of gradients; expected 2.*got 1"):
         Wrong.apply(x, x).backward()
 
 
@@ -360,9 +364,13 @@ def test_functional_derivatives() -> None:
     np.testing.assert_allclose(functional.hessian(f, x).numpy(), quadratic.numpy())
     v = ad.tensor([1.0, -1.0, 0.5], dtype=ad.float64)
     np.testing.assert_allclose(functional.hvp(f, x, v)[1].numpy(), quadratic.numpy() @ v.numpy())
-    np.testing.assert_allclose(functional.jvp(lambda t: (matrix @ t) ** 2, x, v)[1].numpy(),
-                               2 * (matrix.numpy() @ x.numpy()) * (matrix.numpy() @ v.numpy()))
-    np.testing.assert_allclose(functional.vjp(lambda t: matrix @ t, x, ad.ones(2, dtype=ad.float64))[1].numpy(), matrix.numpy().sum(0))
+    np.testing.assert_allclose(
+        functional.jvp(lambda t: (matrix @ t) ** 2, x, v)[1].numpy(),
+        2 * (matrix.numpy() @ x.numpy()) * (matrix.numpy() @ v.numpy()),
+    )
+    np.testing.assert_allclose(
+        functional.vjp(lambda t: matrix @ t, x, ad.ones(2, dtype=ad.float64))[1].numpy(), matrix.numpy().sum(0)
+    )
 
 
 def test_the_jacobian_of_a_fully_connected_layer() -> None:
@@ -388,8 +396,8 @@ def test_gradcheck_finds_a_wrong_gradient() -> None:
             return g * 3
 
     x = ad.ones(2, dtype=ad.float64, requires_grad=True)
-    with pytest.raises(ad.autograd.GradcheckError, match="differs from finite differences; expected 2.*got 3"):
+    with pytest.raises(ad.autograd.GradcheckError, match=r"differs from finite differences; expected 2.*got 3"):
         ad.autograd.gradcheck(Wrong.apply, x)
     assert not ad.autograd.gradcheck(Wrong.apply, x, raise_exception=False)
-    with pytest.raises(TypeError, match="too coarse.*float64; got float32"):
+    with pytest.raises(TypeError, match=r"too coarse.*float64; got float32"):
         ad.autograd.gradcheck(ad.tanh, ad.ones(2, requires_grad=True))

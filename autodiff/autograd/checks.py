@@ -21,7 +21,11 @@ def _outputs(results: Any) -> tuple[Tensor, ...]:
 
 
 def gradcheck(
-    func: Callable[..., Any], inputs: Any, eps: float = 1e-6, atol: float = 1e-5, rtol: float = 1e-3,
+    func: Callable[..., Any],
+    inputs: Any,
+    eps: float = 1e-6,
+    atol: float = 1e-5,
+    rtol: float = 1e-3,
     raise_exception: bool = True,
 ) -> bool:
     """Compare the gradients of a function with central differences, element by element.
@@ -48,8 +52,13 @@ def gradcheck(
     checked = [i for i, x in enumerate(given) if isinstance(x, Tensor) and x.needs_grad]
     for i in checked:
         if given[i].dtype != np.float64:
-            raise DTypeError("gradcheck", f"input {i} is too coarse for finite differences", expected="float64",
-                             got=given[i].dtype.name, fix="call .double() on the inputs")
+            raise DTypeError(
+                "gradcheck",
+                f"input {i} is too coarse for finite differences",
+                expected="float64",
+                got=given[i].dtype.name,
+                fix="call .double() on the inputs",
+            )
     outputs = _outputs(func(*given))
     for number, output in enumerate(outputs):
         for i in checked:
@@ -57,17 +66,27 @@ def gradcheck(
             for row in range(output.spec.size if output.needs_grad else 0):
                 seed = np.zeros(output.spec.size, output.dtype)
                 seed[row] = 1
-                (found,) = grad(output, given[i], wrap(seed.reshape(output.shape)), retain_graph=True, materialize_grads=True)
+                (found,) = grad(
+                    output, given[i], wrap(seed.reshape(output.shape)), retain_graph=True, materialize_grads=True
+                )
                 analytic[row] = found.detach().array.reshape(-1)
             numeric = _numeric_jacobian(func, given, i, number, eps)
             difference = np.abs(analytic - numeric)
-            worst = np.unravel_index(int(np.argmax(difference - (atol + rtol * np.abs(numeric)))), numeric.shape) if numeric.size else None
+            worst = (
+                np.unravel_index(int(np.argmax(difference - (atol + rtol * np.abs(numeric)))), numeric.shape)
+                if numeric.size
+                else None
+            )
             if worst is not None and not difference[worst] <= atol + rtol * np.abs(numeric[worst]):
                 if not raise_exception:
                     return False
-                raise GradcheckError("gradcheck", f"the derivative of element {worst[0]} of output {number} by element "
-                                     f"{worst[1]} of input {i} differs from finite differences",
-                                     expected=f"{numeric[worst]:.8g}", got=f"{analytic[worst]:.8g}")
+                raise GradcheckError(
+                    "gradcheck",
+                    f"the derivative of element {worst[0]} of output {number} by element "
+                    f"{worst[1]} of input {i} differs from finite differences",
+                    expected=f"{numeric[worst]:.8g}",
+                    got=f"{analytic[worst]:.8g}",
+                )
     return True
 
 
@@ -87,8 +106,13 @@ def _numeric_jacobian(func: Callable[..., Any], given: tuple[Any, ...], position
 
 
 def gradgradcheck(
-    func: Callable[..., Any], inputs: Any, grad_outputs: Any = None, eps: float = 1e-6, atol: float = 1e-5,
-    rtol: float = 1e-3, raise_exception: bool = True,
+    func: Callable[..., Any],
+    inputs: Any,
+    grad_outputs: Any = None,
+    eps: float = 1e-6,
+    atol: float = 1e-5,
+    rtol: float = 1e-3,
+    raise_exception: bool = True,
 ) -> bool:
     """Compare second derivatives with central differences of the first.
 

@@ -56,17 +56,24 @@ class Context:
             InPlaceError: if one was changed in place since.
         """
         if self._record is not None and self._record() is not None and self._record().saved is None:
-            raise GradientError(self._record().name, "the saved tensors were freed by an earlier backward pass",
-                                fix="pass retain_graph=True to the first backward", line=self._record().line)
-        result = []
+            raise GradientError(
+                self._record().name,
+                "the saved tensors were freed by an earlier backward pass",
+                fix="pass retain_graph=True to the first backward",
+                line=self._record().line,
+            )
+        result: list[Any] = []
         for tensor, index, version in self._saved:
             if tensor is None:
                 result.append(None)
                 continue
             if tensor.memory.version != version:
-                raise InPlaceError("Function", "a tensor saved for the backward pass was changed in place",
-                                   expected=f"version {version}",
-                                   got=f"version {tensor.memory.version}, last changed at {tensor.memory.changed}")
+                raise InPlaceError(
+                    "Function",
+                    "a tensor saved for the backward pass was changed in place",
+                    expected=f"version {version}",
+                    got=f"version {tensor.memory.version}, last changed at {tensor.memory.changed}",
+                )
             if index is not None and MODE.grad:
                 record = self._record()
                 tensor = wrap(tensor.array, tensor.spec, tensor.memory)
@@ -132,12 +139,18 @@ class Function:
         if not tracked and recorder is None:
             return results
         # An input that comes back as it was becomes a tensor of its own, so that its history stays its own.
-        outputs = [wrap(o.array, o.spec, o.memory) if any(o is x for x in inputs) and id(o) not in context._dirty else o
-                   for o in outputs]
+        outputs = [
+            wrap(o.array, o.spec, o.memory) if any(o is x for x in inputs) and id(o) not in context._dirty else o
+            for o in outputs
+        ]
         record = make_record(
-            cls._primitive, inputs, {"context": context, "positions": tuple(positions), "count": len(args)},
-            tuple([x.spec for x in inputs]), tuple([o.spec for o in outputs]),
-            tuple([x.needs_grad for x in inputs]) if tracked else None, (),
+            cls._primitive,
+            inputs,
+            {"context": context, "positions": tuple(positions), "count": len(args)},
+            tuple([x.spec for x in inputs]),
+            tuple([o.spec for o in outputs]),
+            tuple([x.needs_grad for x in inputs]) if tracked else None,
+            (),
         )
         _keep_saved(context, record, outputs)
         for index, output in enumerate(outputs):
@@ -171,7 +184,7 @@ def _primitive_of(cls: type[Function]) -> Primitive:
     primitive = Primitive.__new__(Primitive)
     primitive.name = cls.__name__
     primitive.call = cls.apply
-    primitive.samples = primitive.errors = lambda: []
+    primitive.samples = primitive.errors = tuple
     primitive.saves = NOTHING
     primitive.twin = primitive.prepare = primitive.scratch = primitive.status = None
     primitive.view = False
@@ -182,20 +195,32 @@ def _primitive_of(cls: type[Function]) -> Primitive:
     def vjp(record: Record, *cotangents: Any) -> list[Any]:
         context: Context = record.params["context"]
         if context._materialize:
-            cotangents = tuple([wrap(np.zeros(spec.shape, spec.dtype)) if g is None else g
-                                for g, spec in zip(cotangents, record.outputs, strict=True)])
+            cotangents = tuple(
+                [
+                    wrap(np.zeros(spec.shape, spec.dtype)) if g is None else g
+                    for g, spec in zip(cotangents, record.outputs, strict=True)
+                ]
+            )
         found = cls.backward(context, *cotangents)
         gradients = found if isinstance(found, tuple | list) else (found,)
-        if len(gradients) < record.params["count"] and any(g is not None for g in gradients[record.params["count"]:]):
+        if len(gradients) < record.params["count"] and any(g is not None for g in gradients[record.params["count"] :]):
             gradients = (*gradients,)
         if len(gradients) != record.params["count"]:
-            raise GradientError(cls.__name__, "backward returned the wrong number of gradients",
-                                expected=f"{record.params['count']}, one an argument of forward", got=str(len(gradients)))
+            raise GradientError(
+                cls.__name__,
+                "backward returned the wrong number of gradients",
+                expected=f"{record.params['count']}, one an argument of forward",
+                got=str(len(gradients)),
+            )
         chosen = [gradients[i] for i in record.params["positions"]]
         for gradient, spec, position in zip(chosen, record.inputs, record.params["positions"], strict=True):
             if gradient is not None and gradient.spec.shape != spec.shape:
-                raise GradientError(cls.__name__, f"backward returned a gradient of the wrong shape for argument {position}",
-                                    expected=str(spec.shape), got=str(gradient.shape))
+                raise GradientError(
+                    cls.__name__,
+                    f"backward returned a gradient of the wrong shape for argument {position}",
+                    expected=str(spec.shape),
+                    got=str(gradient.shape),
+                )
             if gradient is not None:
                 gradient.memory.shared = True  # the user's code may keep it
         return chosen

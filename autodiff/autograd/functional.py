@@ -62,16 +62,26 @@ def jacobian(func: Callable[..., Any], inputs: Any, create_graph: bool = False) 
             seed = np.zeros(output.spec.size, output.spec.dtype)
             seed[position] = 1
             if output.needs_grad:
-                found = grad(output, xs, wrap(seed.reshape(output.shape)), retain_graph=True, create_graph=create_graph,
-                             materialize_grads=True)
+                found = grad(
+                    output,
+                    xs,
+                    wrap(seed.reshape(output.shape)),
+                    retain_graph=True,
+                    create_graph=create_graph,
+                    materialize_grads=True,
+                )
             else:
                 found = tuple(_zeros(x) for x in xs)
             for row, gradient in zip(rows, found, strict=True):
                 row.append(gradient)
-        blocks.append(tuple(
-            ops.reshape(ops.stack(row), (*output.shape, *x.shape)) if row else wrap(np.zeros((*output.shape, *x.shape), x.dtype))
-            for row, x in zip(rows, xs, strict=True)
-        ))
+        blocks.append(
+            tuple(
+                ops.reshape(ops.stack(row), (*output.shape, *x.shape))
+                if row
+                else wrap(np.zeros((*output.shape, *x.shape), x.dtype))
+                for row, x in zip(rows, xs, strict=True)
+            )
+        )
     per_output = [block if isinstance(inputs, tuple) else block[0] for block in blocks]
     return tuple(per_output) if isinstance(results, tuple) else per_output[0]
 
@@ -145,7 +155,9 @@ def jvp(func: Callable[..., Any], inputs: Any, v: Any = None, create_graph: bool
     if not live:
         pushed: tuple[Any, ...] = tuple(_zeros(y) for y in outputs)
     else:
-        pushed = grad([p for p, _ in live], cotangents, [t for _, t in live], create_graph=create_graph, materialize_grads=True)
+        pushed = grad(
+            [p for p, _ in live], cotangents, [t for _, t in live], create_graph=create_graph, materialize_grads=True
+        )
     return _detached(results, create_graph), pushed if isinstance(results, tuple) else pushed[0]
 
 
@@ -175,7 +187,9 @@ def hvp(func: Callable[..., Any], inputs: Any, v: Any = None, create_graph: bool
     if not live:
         second: tuple[Any, ...] = tuple(_zeros(x) for x in xs)
     else:
-        second = grad([g for g, _ in live], xs, [vector for _, vector in live], create_graph=create_graph, materialize_grads=True)
+        second = grad(
+            [g for g, _ in live], xs, [vector for _, vector in live], create_graph=create_graph, materialize_grads=True
+        )
     return _detached(result, create_graph), second if isinstance(inputs, tuple) else second[0]
 
 

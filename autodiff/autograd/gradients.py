@@ -17,13 +17,19 @@ def _sequence(x: Any) -> tuple[Any, ...]:
 def _seeds(outputs: tuple[Tensor, ...], cotangents: Any, operation: str) -> list[Tensor]:
     given = (None,) * len(outputs) if cotangents is None else _sequence(cotangents)
     if len(given) != len(outputs):
-        raise GradientError(operation, "there must be one cotangent for each output", expected=str(len(outputs)), got=str(len(given)))
+        raise GradientError(
+            operation, "there must be one cotangent for each output", expected=str(len(outputs)), got=str(len(given))
+        )
     return [cotangent_of(output, cotangent, operation) for output, cotangent in zip(outputs, given, strict=True)]
 
 
 def grad(
-    outputs: Tensor | Sequence[Tensor], inputs: Tensor | Sequence[Tensor], grad_outputs: Any = None,
-    retain_graph: bool | None = None, create_graph: bool = False, allow_unused: bool | None = None,
+    outputs: Tensor | Sequence[Tensor],
+    inputs: Tensor | Sequence[Tensor],
+    grad_outputs: Any = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    allow_unused: bool | None = None,
     materialize_grads: bool = False,
 ) -> tuple[Any, ...]:
     """Return the gradients of the sum of `outputs` with respect to `inputs`; `.grad` stays as it is.
@@ -53,9 +59,13 @@ def grad(
     roots, targets = _sequence(outputs), _sequence(inputs)
     for position, target in enumerate(targets):
         if not target.needs_grad:
-            raise GradientError("grad", f"input {position} requires no gradient", fix="set requires_grad=True before it is used")
+            raise GradientError(
+                "grad", f"input {position} requires no gradient", fix="set requires_grad=True before it is used"
+            )
     keep = create_graph if retain_graph is None else retain_graph
-    found = reverse.sweep(roots, _seeds(roots, grad_outputs, "grad"), targets, create_graph=create_graph, retain_graph=keep)
+    found = reverse.sweep(
+        roots, _seeds(roots, grad_outputs, "grad"), targets, create_graph=create_graph, retain_graph=keep
+    )
     if materialize_grads:
         import numpy as np
 
@@ -63,14 +73,20 @@ def grad(
     elif not allow_unused:
         for position, gradient in enumerate(found):
             if gradient is None:
-                raise GradientError("grad", f"the outputs do not depend on input {position}",
-                                    fix="pass allow_unused=True to get None for it")
+                raise GradientError(
+                    "grad",
+                    f"the outputs do not depend on input {position}",
+                    fix="pass allow_unused=True to get None for it",
+                )
     return tuple(found)
 
 
 def backward(
-    tensors: Tensor | Sequence[Tensor], grad_tensors: Any = None, retain_graph: bool | None = None,
-    create_graph: bool = False, inputs: Tensor | Sequence[Tensor] | None = None,
+    tensors: Tensor | Sequence[Tensor],
+    grad_tensors: Any = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    inputs: Tensor | Sequence[Tensor] | None = None,
 ) -> None:
     """Propagate back from several tensors at once into the `.grad` of the leaves; see `Tensor.backward`.
 
@@ -93,7 +109,9 @@ def backward(
     roots = _sequence(tensors)
     keep = create_graph if retain_graph is None else retain_graph
     targets = None if inputs is None else _sequence(inputs)
-    found = reverse.sweep(roots, _seeds(roots, grad_tensors, "backward"), targets, create_graph=create_graph, retain_graph=keep)
+    found = reverse.sweep(
+        roots, _seeds(roots, grad_tensors, "backward"), targets, create_graph=create_graph, retain_graph=keep
+    )
     for leaf, gradient in zip(targets or (), found, strict=True):
         if gradient is not None:
             reverse.accumulate(leaf, gradient, False)

@@ -25,7 +25,9 @@ class _GradMode:
         self._before.append(MODE.grad)
         MODE.grad = self._enabled
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         MODE.grad = self._before.pop()
 
     def _again(self) -> _GradMode:
@@ -120,6 +122,7 @@ class set_grad_enabled(_GradMode):
         return set_grad_enabled(self._enabled)
 
     def __call__(self, function: F) -> F:
+        """Decorate a function; the mode outside stays as it was."""
         MODE.grad = self._outside
         return super().__call__(function)
 
@@ -138,6 +141,7 @@ class inference_mode(_GradMode):
     """
 
     def __new__(cls, mode: Any = True) -> Any:
+        """Allow ``@inference_mode`` beside ``@inference_mode()``."""
         self = super().__new__(cls)
         if not callable(mode):
             return self

@@ -1,44 +1,44 @@
 """Every operation, once: shape rule, kernel call, gradient, what backward keeps, cost, samples."""
 
-from autodiff.ops.activation import *  # noqa: F403
-from autodiff.ops.adaptive import *  # noqa: F403
-from autodiff.ops.attention import *  # noqa: F403
-from autodiff.ops.batchnorm import *  # noqa: F403
-from autodiff.ops.broadcast import *  # noqa: F403
-from autodiff.ops.choice import *  # noqa: F403
-from autodiff.ops.comparison import *  # noqa: F403
-from autodiff.ops.contraction import *  # noqa: F403
-from autodiff.ops.convolution import *  # noqa: F403
-from autodiff.ops.diagonals import *  # noqa: F403
-from autodiff.ops.distance import *  # noqa: F403
-from autodiff.ops.elementwise import *  # noqa: F403
-from autodiff.ops.extremes import *  # noqa: F403
-from autodiff.ops.functions import *  # noqa: F403
-from autodiff.ops.in_place import *  # noqa: F403
-from autodiff.ops.in_place_indexing import *  # noqa: F403
-from autodiff.ops.indexing import *  # noqa: F403
-from autodiff.ops.joining import *  # noqa: F403
-from autodiff.ops.lookup import *  # noqa: F403
-from autodiff.ops.loss import *  # noqa: F403
-from autodiff.ops.loss_classes import *  # noqa: F403
-from autodiff.ops.loss_elementwise import *  # noqa: F403
-from autodiff.ops.normalization import *  # noqa: F403
-from autodiff.ops.patches import *  # noqa: F403
-from autodiff.ops.picking import *  # noqa: F403
-from autodiff.ops.pooling import *  # noqa: F403
-from autodiff.ops.probability import *  # noqa: F403
-from autodiff.ops.products import *  # noqa: F403
-from autodiff.ops.random import *  # noqa: F403
-from autodiff.ops.rearranging import *  # noqa: F403
-from autodiff.ops.recurrent import *  # noqa: F403
-from autodiff.ops.reduce import *  # noqa: F403
-from autodiff.ops.rescaling import *  # noqa: F403
-from autodiff.ops.resize import *  # noqa: F403
-from autodiff.ops.scan import *  # noqa: F403
-from autodiff.ops.scattering import *  # noqa: F403
-from autodiff.ops.shaping import *  # noqa: F403
-from autodiff.ops.sorting import *  # noqa: F403
-from autodiff.ops.statistics import *  # noqa: F403
-from autodiff.ops.structural import *  # noqa: F403
-from autodiff.ops.transposed import *  # noqa: F403
-from autodiff.ops.update import *  # noqa: F403
+from autodiff.ops.activation import *
+from autodiff.ops.adaptive import *
+from autodiff.ops.attention import *
+from autodiff.ops.batchnorm import *
+from autodiff.ops.broadcast import *
+from autodiff.ops.choice import *
+from autodiff.ops.comparison import *
+from autodiff.ops.contraction import *
+from autodiff.ops.convolution import *
+from autodiff.ops.diagonals import *
+from autodiff.ops.distance import *
+from autodiff.ops.elementwise import *
+from autodiff.ops.extremes import *
+from autodiff.ops.functions import *
+from autodiff.ops.in_place import *
+from autodiff.ops.in_place_indexing import *
+from autodiff.ops.indexing import *
+from autodiff.ops.joining import *
+from autodiff.ops.lookup import *
+from autodiff.ops.loss import *
+from autodiff.ops.loss_classes import *
+from autodiff.ops.loss_elementwise import *
+from autodiff.ops.normalization import *
+from autodiff.ops.patches import *
+from autodiff.ops.picking import *
+from autodiff.ops.pooling import *
+from autodiff.ops.probability import *
+from autodiff.ops.products import *
+from autodiff.ops.random import *
+from autodiff.ops.rearranging import *
+from autodiff.ops.recurrent import *
+from autodiff.ops.reduce import *
+from autodiff.ops.rescaling import *
+from autodiff.ops.resize import *
+from autodiff.ops.scan import *
+from autodiff.ops.scattering import *
+from autodiff.ops.shaping import *
+from autodiff.ops.sorting import *
+from autodiff.ops.statistics import *
+from autodiff.ops.structural import *
+from autodiff.ops.transposed import *
+from autodiff.ops.update import *

@@ -24,8 +24,8 @@ from autodiff.ops.images import (
     separable,
     spatial,
 )
-from autodiff.ops.products import require_floats
 from autodiff.ops.pooling import max_vjp
+from autodiff.ops.products import require_floats
 from autodiff.ops.reduce import mean
 from autodiff.primitive import ErrorSample, Keep, Primitive, Sample, composed, define, no_errors
 from autodiff.spec import Array, Cost, Spec, moved

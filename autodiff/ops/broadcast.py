@@ -6,20 +6,20 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import autodiff_kernels as kernels
 import numpy as np
 
+import autodiff_kernels as kernels
 from autodiff.bind import TensorT, bind
 from autodiff.errors import ShapeError
 from autodiff.ops.structural import axes, cast_to, contiguous, permute, reshape, shape_argument
-from autodiff.primitive import ErrorSample, Sample, define, no_errors
+from autodiff.primitive import ErrorSample, Sample, define
 from autodiff.spec import Array, Cost, Shape, Spec, moved
 
 __all__ = ["expand", "sum", "sum_to"]
 
 INT64 = np.dtype(np.int64)
 
-# ---- Expand -----------------------------------------------------------------------------------------------------------
+# ---- Expand ----------------------------------------------------------------------------------------------------------
 
 
 def _free(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], **_: Any) -> Cost:
@@ -30,16 +30,21 @@ def _free(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], **_: Any) -> Cost
 def _expand_infer(x: Spec, shape: Shape) -> Spec:
     lead = len(shape) - x.ndim
     if lead < 0 or any(have not in (1, want) for have, want in zip(x.shape, shape[lead:], strict=True)):
-        raise ShapeError("expand", "the tensor cannot be expanded to this shape",
-                         expected="equal sizes, or 1 where the size grows, counted from the last dimension",
-                         got=f"{x.shape} to {shape}")
+        raise ShapeError(
+            "expand",
+            "the tensor cannot be expanded to this shape",
+            expected="equal sizes, or 1 where the size grows, counted from the last dimension",
+            got=f"{x.shape} to {shape}",
+        )
     return Spec.of(shape, x.dtype)
 
 
 def _expand_run(array: Array, shape: Shape) -> list[Array]:
     # np.broadcast_to marks its result read-only, which is another type to Numba: every kernel would compile again.
     lead = len(shape) - array.ndim
-    grown = (0 if have != want else step for have, want, step in zip(array.shape, shape[lead:], array.strides, strict=True))
+    grown = (
+        0 if have != want else step for have, want, step in zip(array.shape, shape[lead:], array.strides, strict=True)
+    )
     return [np.lib.stride_tricks.as_strided(array, shape, (*(0,) * lead, *grown))]
 
 
@@ -50,9 +55,14 @@ expand_p = define(
     vjp=lambda record, g: (sum_to(g, record.inputs[0].shape),),
     cost=_free,
     view=True,
-    samples=lambda: [Sample(np.arange(3, dtype=np.float32).reshape(3, 1), 2, -1, 4),
-                     Sample(np.float32(2), (2,)), Sample(np.zeros((1, 0), np.float32), (3, 0))],
-    errors=lambda: [ErrorSample(Sample(np.ones((2, 3), np.float32), 2, 4), ShapeError, r"cannot be expanded.*\(2, 3\) to \(2, 4\)")],
+    samples=lambda: [
+        Sample(np.arange(3, dtype=np.float32).reshape(3, 1), 2, -1, 4),
+        Sample(np.float32(2), (2,)),
+        Sample(np.zeros((1, 0), np.float32), (3, 0)),
+    ],
+    errors=lambda: [
+        ErrorSample(Sample(np.ones((2, 3), np.float32), 2, 4), ShapeError, r"cannot be expanded.*\(2, 3\) to \(2, 4\)")
+    ],
     call=lambda x, *shape: expand(x, *shape),
 )
 
@@ -79,8 +89,7 @@ def expand(x: TensorT, *shape: Any) -> TensorT:
     return x if sizes == spec.shape else bind(expand_p, x, shape=sizes)
 
 
-
-# ---- Sum --------------------------------------------------------------------------------------------------------------
+# ---- Sum -------------------------------------------------------------------------------------------------------------
 
 # A reduction reads its input as (A, K1, B, K2) in memory order and reduces K1 and K2: this covers all dimensions, the
 # leading, the trailing, one in the middle, and batch plus space of an image in either layout. Other choices of
@@ -89,7 +98,7 @@ Groups = tuple[int, int, int, int]
 
 
 def reduction_groups(spec: Spec, dims: tuple[int, ...]) -> Groups | None:
-    """Return the sizes (A, K1, B, K2) that a dense tensor has when `dims` are reduced, or None where it takes a copy."""
+    """Return the sizes (A, K1, B, K2) of a dense tensor when `dims` are reduced, or None where it takes a copy."""
     if spec.order is None:
         return None
     if spec.size == 0:
@@ -140,11 +149,14 @@ def in_groups(array: Array, order: tuple[int, ...], groups: Groups) -> Array:
     return array.transpose(order).reshape(groups)
 
 
-def reduction_prepare(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], dims: tuple[int, ...], **_: Any) -> dict[str, Any]:
+def reduction_prepare(
+    inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], dims: tuple[int, ...], **_: Any
+) -> dict[str, Any]:
     """Return the grouping of a reduction for its `run`."""
     (x,) = inputs
     groups = reduction_groups(x, dims)
-    assert groups is not None and x.order is not None, "the operation's function makes its input reducible"
+    assert groups is not None, "the operation's function makes its input reducible"
+    assert x.order is not None
     return {"order": x.order, "groups": groups}
 
 
@@ -181,9 +193,19 @@ def running_sums(x: Spec) -> Spec:
 def _sum_samples() -> list[Sample]:
     x = np.linspace(-1, 2, 24, dtype=np.float32).reshape(2, 3, 4)
     image = np.linspace(-1, 2, 48, dtype=np.float32).reshape(2, 2, 4, 3).transpose(0, 3, 1, 2)
-    return [Sample(x), Sample(x, 1, keepdim=True), Sample(x, 0), Sample(x, -1), Sample(image, (0, 2, 3)),
-            Sample(image, (1,)), Sample(np.float32(3)), Sample(x[:, :0], 1), Sample(x.astype(np.float64), (0, 2), keepdim=True),
-            Sample(x.transpose(2, 0, 1)[::2], (1, 2)), Sample(np.arange(6).reshape(2, 3), 1)]
+    return [
+        Sample(x),
+        Sample(x, 1, keepdim=True),
+        Sample(x, 0),
+        Sample(x, -1),
+        Sample(image, (0, 2, 3)),
+        Sample(image, (1,)),
+        Sample(np.float32(3)),
+        Sample(x[:, :0], 1),
+        Sample(x.astype(np.float64), (0, 2), keepdim=True),
+        Sample(x.transpose(2, 0, 1)[::2], (1, 2)),
+        Sample(np.arange(6).reshape(2, 3), 1),
+    ]
 
 
 def _sum_vjp(record: Any, g: Any) -> tuple[Any]:
@@ -202,8 +224,12 @@ sum_p = define(
     vjp=_sum_vjp,
     cost=lambda inputs, outputs, **_: Cost(inputs[0].size, moved(*inputs, *outputs)),
     samples=_sum_samples,
-    errors=lambda: [ErrorSample(Sample(np.ones((2, 3), np.float32), 2), ShapeError, "dimension does not exist.*from -2 to 1; got 2"),
-                    ErrorSample(Sample(np.ones((2, 3), np.float32), (0, 0)), ShapeError, "stands twice")],
+    errors=lambda: [
+        ErrorSample(
+            Sample(np.ones((2, 3), np.float32), 2), ShapeError, "dimension does not exist.*from -2 to 1; got 2"
+        ),
+        ErrorSample(Sample(np.ones((2, 3), np.float32), (0, 0)), ShapeError, "stands twice"),
+    ],
     call=lambda x, dim=None, keepdim=False: sum(x, dim, keepdim),
 )
 

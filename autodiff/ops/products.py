@@ -6,9 +6,9 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import autodiff_kernels as kernels
 import numpy as np
 
+import autodiff_kernels as kernels
 from autodiff.bind import TensorT, bind
 from autodiff.errors import DTypeError, ShapeError
 from autodiff.ops import strided
@@ -37,11 +37,16 @@ def require_floats(operation: str, *specs: Spec) -> None:
         DTypeError: names the dtypes.
     """
     if not specs[0].floating or any(spec.dtype != specs[0].dtype for spec in specs):
-        raise DTypeError(operation, "the operands must have one float dtype", expected="float32 or float64 throughout",
-                         got=" and ".join(spec.dtype.name for spec in specs), fix="convert with x.float() or x.double()")
+        raise DTypeError(
+            operation,
+            "the operands must have one float dtype",
+            expected="float32 or float64 throughout",
+            got=" and ".join(spec.dtype.name for spec in specs),
+            fix="convert with x.float() or x.double()",
+        )
 
 
-# ---- matmul -----------------------------------------------------------------------------------------------------------
+# ---- matmul ----------------------------------------------------------------------------------------------------------
 
 # Batch dimensions merge into at most two, each with one stride an operand.
 _Batch = tuple[tuple[int, int, int], tuple[int, int, int]]
@@ -70,8 +75,13 @@ def _merge_batch(a: Spec, b: Spec) -> _Batch | None:
 def _matmul_infer(a: Spec, b: Spec) -> Spec:
     require_floats("matmul", a, b)
     if a.shape[-1] != b.shape[-2]:
-        raise ShapeError("matmul", "the inner sizes differ", expected=f"(..., {a.shape[-1]}) @ ({a.shape[-1]}, ...)",
-                         got=f"{a.shape} @ {b.shape}", fix="transpose one of them, or check the layer's sizes")
+        raise ShapeError(
+            "matmul",
+            "the inner sizes differ",
+            expected=f"(..., {a.shape[-1]}) @ ({a.shape[-1]}, ...)",
+            got=f"{a.shape} @ {b.shape}",
+            fix="transpose one of them, or check the layer's sizes",
+        )
     batch = strided.broadcast("matmul", Spec.of(a.shape[:-2]), Spec.of(b.shape[:-2]))
     return Spec.of((*batch, a.shape[-2], b.shape[-1]), a.dtype)
 
@@ -103,8 +113,9 @@ def _matmul_run(outs: list[Array], ins: list[Array], arguments: tuple[int, ...] 
     if a.size == 0:
         strided.fill_array(out, 0)
         return
-    kernels.matmul.matmul(out.ravel(), scratch, strided.first(a), strided.first(b), _NO_BIAS[out.dtype],
-                          *arguments, 0, 1)
+    kernels.matmul.matmul(
+        out.ravel(), scratch, strided.first(a), strided.first(b), _NO_BIAS[out.dtype], *arguments, 0, 1
+    )
 
 
 def _matmul_vjp(record: Any, g: Any) -> tuple[Any, Any]:
@@ -116,21 +127,31 @@ def _matmul_vjp(record: Any, g: Any) -> tuple[Any, Any]:
 
 def _matmul_samples() -> list[Sample]:
     x = spread(-1, 1, 2, 3, 4)
-    return [Sample(spread(-1, 1, 3, 4), spread(-1, 1, 4, 5)), Sample(x, spread(-1, 1, 2, 4, 3)),
-            Sample(x, spread(-1, 1, 4, 2)), Sample(spread(-1, 1, 3, 2, 1, 2, 4), spread(-1, 1, 2, 3, 4, 2)),
-            Sample(spread(-1, 1, 4), spread(-1, 1, 4)), Sample(spread(-1, 1, 4), spread(-1, 1, 2, 4, 3)),
-            Sample(x, spread(-1, 1, 4)), Sample(spread(-1, 1, 4, 3).T, spread(-1, 1, 5, 4).T),
-            Sample(np.zeros((2, 0), np.float32), np.zeros((0, 3), np.float32)),
-            Sample(np.zeros((0, 2), np.float32), np.zeros((2, 3), np.float32)),
-            Sample(spread(-1, 1, 7, 9, dtype=np.float64), spread(-1, 1, 9, 33, dtype=np.float64))]
+    return [
+        Sample(spread(-1, 1, 3, 4), spread(-1, 1, 4, 5)),
+        Sample(x, spread(-1, 1, 2, 4, 3)),
+        Sample(x, spread(-1, 1, 4, 2)),
+        Sample(spread(-1, 1, 3, 2, 1, 2, 4), spread(-1, 1, 2, 3, 4, 2)),
+        Sample(spread(-1, 1, 4), spread(-1, 1, 4)),
+        Sample(spread(-1, 1, 4), spread(-1, 1, 2, 4, 3)),
+        Sample(x, spread(-1, 1, 4)),
+        Sample(spread(-1, 1, 4, 3).T, spread(-1, 1, 5, 4).T),
+        Sample(np.zeros((2, 0), np.float32), np.zeros((0, 3), np.float32)),
+        Sample(np.zeros((0, 2), np.float32), np.zeros((2, 3), np.float32)),
+        Sample(spread(-1, 1, 7, 9, dtype=np.float64), spread(-1, 1, 9, 33, dtype=np.float64)),
+    ]
 
 
 def _matmul_errors() -> list[ErrorSample]:
     x = np.ones((2, 3), np.float32)
-    return [ErrorSample(Sample(x, x), ShapeError, r"\[matmul\] the inner sizes differ.*\(2, 3\) @ \(2, 3\)"),
-            ErrorSample(Sample(x.astype(np.int64), x.T.astype(np.int64)), DTypeError, "one float dtype.*int64"),
-            ErrorSample(Sample(np.float32(1), x), ShapeError, "at least one dimension"),
-            ErrorSample(Sample(np.ones((2, 2, 3), np.float32), np.ones((3, 3, 2), np.float32)), ShapeError, "do not broadcast")]
+    return [
+        ErrorSample(Sample(x, x), ShapeError, r"\[matmul\] the inner sizes differ.*\(2, 3\) @ \(2, 3\)"),
+        ErrorSample(Sample(x.astype(np.int64), x.T.astype(np.int64)), DTypeError, "one float dtype.*int64"),
+        ErrorSample(Sample(np.float32(1), x), ShapeError, "at least one dimension"),
+        ErrorSample(
+            Sample(np.ones((2, 2, 3), np.float32), np.ones((3, 3, 2), np.float32)), ShapeError, "do not broadcast"
+        ),
+    ]
 
 
 matmul_p = define(
@@ -151,8 +172,8 @@ matmul_p = define(
 def matmul(input: TensorT, other: TensorT) -> TensorT:
     """Return the matrix product, for tensors of every rank from 1 on.
 
-    ``(m, k) @ (k, n)`` is the matrix product; a vector on the left is a row, on the right a column, and its dimension is
-    dropped from the result; further dimensions in front are a batch and are broadcast.
+    ``(m, k) @ (k, n)`` is the matrix product; a vector on the left is a row, on the right a column, and its dimension
+    is dropped from the result; further dimensions in front are a batch and are broadcast.
 
     Raises:
         ShapeError: if the inner sizes differ or the batch dimensions do not broadcast.
@@ -168,8 +189,12 @@ def matmul(input: TensorT, other: TensorT) -> TensorT:
     shape_a: Shape = a.spec.shape
     shape_b: Shape = b.spec.shape
     if not shape_a or not shape_b:
-        raise ShapeError("matmul", "operands need at least one dimension", got=f"{shape_a} @ {shape_b}",
-                         fix="multiply by a number with *")
+        raise ShapeError(
+            "matmul",
+            "operands need at least one dimension",
+            got=f"{shape_a} @ {shape_b}",
+            fix="multiply by a number with *",
+        )
     if len(shape_a) == 1 or len(shape_b) == 1:
         left = reshape(a, 1, -1) if len(shape_a) == 1 else a
         right = reshape(b, -1, 1) if len(shape_b) == 1 else b
@@ -177,11 +202,11 @@ def matmul(input: TensorT, other: TensorT) -> TensorT:
         shape = product.spec.shape
         rows = () if len(shape_a) == 1 else shape[-2:-1]
         columns = () if len(shape_b) == 1 else shape[-1:]
-        return reshape(product, (*shape[:-2], *rows, *columns))
+        return reshape(product, (*shape[:-2], *rows, *columns))  # type: ignore[no-any-return]
     if len(shape_b) == 2 and len(shape_a) > 2 and a.spec.contiguous and shape_a[-1] == shape_b[0]:
         # One product over all rows: its gradient then sums over the batch inside the kernel.
         folded = bind(matmul_p, reshape(a, math.prod(shape_a[:-1]), shape_a[-1]), b)
-        return reshape(folded, (*shape_a[:-1], shape_b[1]))
+        return reshape(folded, (*shape_a[:-1], shape_b[1]))  # type: ignore[no-any-return]
     if len(shape_a) > 3 or len(shape_b) > 3:
         batch = strided.broadcast("matmul", Spec.of(shape_a[:-2]), Spec.of(shape_b[:-2]))
         if _merge_batch(a.spec, b.spec) is None:
@@ -189,7 +214,7 @@ def matmul(input: TensorT, other: TensorT) -> TensorT:
     return bind(matmul_p, a, b)  # type: ignore[no-any-return]
 
 
-# ---- linear -----------------------------------------------------------------------------------------------------------
+# ---- linear ----------------------------------------------------------------------------------------------------------
 
 
 def _rows(spec: Spec) -> int:
@@ -204,13 +229,21 @@ def _row_stride(spec: Spec) -> tuple[int, int]:
 def _linear_infer(x: Spec, weight: Spec, bias: Spec | None = None) -> Spec:
     require_floats("linear", x, weight, *(() if bias is None else (bias,)))
     if weight.ndim != 2:
-        raise ShapeError("linear", "the weight is no matrix", expected="(out features, in features)", got=str(weight.shape))
+        raise ShapeError(
+            "linear", "the weight is no matrix", expected="(out features, in features)", got=str(weight.shape)
+        )
     if not x.ndim or x.shape[-1] != weight.shape[1]:
-        raise ShapeError("linear", "the last size of the input is not the layer's number of input features",
-                         expected=f"(..., {weight.shape[1]})", got=str(x.shape),
-                         fix="check the layer's in_features, or flatten or transpose the input")
+        raise ShapeError(
+            "linear",
+            "the last size of the input is not the layer's number of input features",
+            expected=f"(..., {weight.shape[1]})",
+            got=str(x.shape),
+            fix="check the layer's in_features, or flatten or transpose the input",
+        )
     if bias is not None and bias.shape != weight.shape[:1]:
-        raise ShapeError("linear", "the bias does not fit the weight", expected=str(weight.shape[:1]), got=str(bias.shape))
+        raise ShapeError(
+            "linear", "the bias does not fit the weight", expected=str(weight.shape[:1]), got=str(bias.shape)
+        )
     return Spec.of((*x.shape[:-1], weight.shape[0]), x.dtype)
 
 
@@ -253,19 +286,32 @@ def _linear_vjp(record: Any, g: Any) -> tuple[Any, ...]:
 
 
 def _linear_samples() -> list[Sample]:
-    return [Sample(spread(-1, 1, 5, 3), spread(-1, 1, 4, 3), spread(-1, 1, 4)), Sample(spread(-1, 1, 2, 3, 4), spread(-1, 1, 2, 4)),
-            Sample(spread(-1, 1, 3), spread(-1, 1, 2, 3), spread(-1, 1, 2)),
-            Sample(spread(-1, 1, 3, 5).T, spread(-1, 1, 3, 2).T, spread(-1, 1, 2)),
-            Sample(np.zeros((0, 3), np.float32), spread(-1, 1, 2, 3), spread(-1, 1, 2)),
-            Sample(spread(-1, 1, 3, 2, dtype=np.float64), spread(-1, 1, 4, 2, dtype=np.float64), spread(-1, 1, 4, dtype=np.float64))]
+    return [
+        Sample(spread(-1, 1, 5, 3), spread(-1, 1, 4, 3), spread(-1, 1, 4)),
+        Sample(spread(-1, 1, 2, 3, 4), spread(-1, 1, 2, 4)),
+        Sample(spread(-1, 1, 3), spread(-1, 1, 2, 3), spread(-1, 1, 2)),
+        Sample(spread(-1, 1, 3, 5).T, spread(-1, 1, 3, 2).T, spread(-1, 1, 2)),
+        Sample(np.zeros((0, 3), np.float32), spread(-1, 1, 2, 3), spread(-1, 1, 2)),
+        Sample(
+            spread(-1, 1, 3, 2, dtype=np.float64),
+            spread(-1, 1, 4, 2, dtype=np.float64),
+            spread(-1, 1, 4, dtype=np.float64),
+        ),
+    ]
 
 
 def _linear_errors() -> list[ErrorSample]:
     weight = np.ones((4, 3), np.float32)
-    return [ErrorSample(Sample(np.ones((2, 5), np.float32), weight), ShapeError, r"\[linear\].*expected \(\.\.\., 3\); got \(2, 5\)"),
-            ErrorSample(Sample(np.ones((2, 3), np.float32), weight, np.ones(3, np.float32)), ShapeError, "bias does not fit"),
-            ErrorSample(Sample(np.ones((2, 3), np.int64), weight), DTypeError, "one float dtype"),
-            ErrorSample(Sample(np.ones((2, 3), np.float32), np.ones(3, np.float32)), ShapeError, "no matrix")]
+    return [
+        ErrorSample(
+            Sample(np.ones((2, 5), np.float32), weight), ShapeError, r"\[linear\].*expected \(\.\.\., 3\); got \(2, 5\)"
+        ),
+        ErrorSample(
+            Sample(np.ones((2, 3), np.float32), weight, np.ones(3, np.float32)), ShapeError, "bias does not fit"
+        ),
+        ErrorSample(Sample(np.ones((2, 3), np.int64), weight), DTypeError, "one float dtype"),
+        ErrorSample(Sample(np.ones((2, 3), np.float32), np.ones(3, np.float32)), ShapeError, "no matrix"),
+    ]
 
 
 linear_p = define(
@@ -276,7 +322,9 @@ linear_p = define(
     scratch=_linear_scratch,
     vjp=_linear_vjp,
     saves=(Keep(inputs=(1,)), Keep(inputs=(0,)), Keep()),
-    cost=lambda inputs, outputs: Cost(outputs[0].size * (2 * inputs[1].shape[1] + len(inputs) - 2), moved(*inputs, *outputs)),
+    cost=lambda inputs, outputs: Cost(
+        outputs[0].size * (2 * inputs[1].shape[1] + len(inputs) - 2), moved(*inputs, *outputs)
+    ),
     samples=_linear_samples,
     errors=_linear_errors,
     call=lambda x, weight, bias=None: linear(x, weight, bias),
@@ -317,7 +365,9 @@ def _linear_grad_infer(g: Spec, x: Spec, weight: Spec, wanted: tuple[bool, ...])
     return tuple(Spec.of(shape, g.dtype) for shape, needed in zip(shapes, wanted, strict=False) if needed)
 
 
-def _linear_grad_prepare(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], wanted: tuple[bool, ...]) -> Callable[..., None]:
+def _linear_grad_prepare(
+    inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], wanted: tuple[bool, ...]
+) -> Callable[..., None]:
     g, x, weight = inputs
     rows, columns = _rows(g), g.shape[-1]
     if not g.size:
@@ -350,7 +400,9 @@ def _linear_grad_empty(outs: Sequence[Array], ins: Sequence[Array]) -> None:
         strided.fill_array(out, 0)
 
 
-def _linear_grad_scratch(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], wanted: tuple[bool, ...]) -> tuple[Spec, ...]:
+def _linear_grad_scratch(
+    inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], wanted: tuple[bool, ...]
+) -> tuple[Spec, ...]:
     g, x, weight = inputs
     rows, columns = _rows(g), g.shape[-1]
     sizes = [0]
@@ -375,8 +427,11 @@ def _linear_grad_twin(g: Any, x: Any, weight: Any, wanted: tuple[bool, ...]) -> 
 
 def _linear_grad_samples() -> list[Sample]:
     g, x, weight = spread(-1, 1, 2, 3, 4), spread(-1, 1, 2, 3, 5), spread(-1, 1, 4, 5)
-    return [Sample(g, x, weight, wanted=(True, True, True)), Sample(g, x, weight, wanted=(False, True)),
-            Sample(g[0].astype(np.float64), x[0].astype(np.float64), weight.astype(np.float64), wanted=(True, False, True))]
+    return [
+        Sample(g, x, weight, wanted=(True, True, True)),
+        Sample(g, x, weight, wanted=(False, True)),
+        Sample(g[0].astype(np.float64), x[0].astype(np.float64), weight.astype(np.float64), wanted=(True, False, True)),
+    ]
 
 
 linear_grad_p = define(
@@ -388,7 +443,8 @@ linear_grad_p = define(
     vjp=None,
     twin=_linear_grad_twin,
     cost=lambda inputs, outputs, wanted: Cost(
-        2 * inputs[0].size * (inputs[2].shape[-1] * wanted[0] + inputs[1].shape[-1] * wanted[1]), moved(*inputs, *outputs)
+        2 * inputs[0].size * (inputs[2].shape[-1] * wanted[0] + inputs[1].shape[-1] * wanted[1]),
+        moved(*inputs, *outputs),
     ),
     samples=_linear_grad_samples,
     errors=lambda: [],

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import autodiff_kernels as kernels
 import numpy as np
 
+import autodiff_kernels as kernels
 from autodiff.bind import TensorT, bind
 from autodiff.errors import ShapeError, ValueRangeError
 from autodiff.ops.elementwise import add, mul, spread
@@ -20,8 +20,20 @@ from autodiff.program import Memory, tensor_class
 from autodiff.random import Generator, default_generator
 from autodiff.spec import Array, Cost, DType, Shape, Spec, moved, spec_of
 
-__all__ = ["alpha_dropout", "dropout", "dropout1d", "dropout2d", "random_bernoulli", "random_integers", "random_normal",
-           "random_permutation", "random_uniform", "bernoulli_", "normal_", "uniform_"]
+__all__ = [
+    "alpha_dropout",
+    "dropout",
+    "dropout1d",
+    "dropout2d",
+    "random_bernoulli",
+    "random_integers",
+    "random_normal",
+    "random_permutation",
+    "random_uniform",
+    "bernoulli_",
+    "normal_",
+    "uniform_",
+]
 
 
 def draw_key(generator: Generator | None = None) -> Any:
@@ -95,7 +107,9 @@ integers_p = define(
 )
 
 
-def random_uniform(shape: Shape, low: float = 0, high: float = 1, dtype: DType = FLOAT32, generator: Generator | None = None) -> Any:
+def random_uniform(
+    shape: Shape, low: float = 0, high: float = 1, dtype: DType = FLOAT32, generator: Generator | None = None
+) -> Any:
     """Return draws from the uniform distribution on [low, high).
 
     >>> import autodiff as ad
@@ -108,7 +122,9 @@ def random_uniform(shape: Shape, low: float = 0, high: float = 1, dtype: DType =
     return add(draws, low) if low else draws
 
 
-def random_normal(shape: Shape, mean: float = 0, std: float = 1, dtype: DType = FLOAT32, generator: Generator | None = None) -> Any:
+def random_normal(
+    shape: Shape, mean: float = 0, std: float = 1, dtype: DType = FLOAT32, generator: Generator | None = None
+) -> Any:
     """Return draws from the normal distribution.
 
     >>> import autodiff as ad
@@ -121,7 +137,9 @@ def random_normal(shape: Shape, mean: float = 0, std: float = 1, dtype: DType = 
     return add(draws, mean) if mean else draws
 
 
-def random_bernoulli(shape: Shape, p: float, scale: float = 1, dtype: DType = FLOAT32, generator: Generator | None = None) -> Any:
+def random_bernoulli(
+    shape: Shape, p: float, scale: float = 1, dtype: DType = FLOAT32, generator: Generator | None = None
+) -> Any:
     """Return draws that are `scale` with probability `p` and 0 otherwise.
 
     >>> import autodiff as ad
@@ -201,12 +219,14 @@ def bernoulli_(input: TensorT, p: float = 0.5, *, generator: Generator | None = 
     return copy_(input, random_bernoulli(spec.shape, p, 1, spec.dtype, generator))
 
 
-# ---- Dropout ----------------------------------------------------------------------------------------------------------
+# ---- Dropout ---------------------------------------------------------------------------------------------------------
 
 
 def _check_probability(operation: str, p: float) -> None:
     if not 0 <= p <= 1:
-        raise ValueRangeError(operation, "the probability of dropping is outside its range", expected="0 <= p <= 1", got=str(p))
+        raise ValueRangeError(
+            operation, "the probability of dropping is outside its range", expected="0 <= p <= 1", got=str(p)
+        )
 
 
 def _dropout_errors() -> list[ErrorSample]:
@@ -255,8 +275,12 @@ def dropout(input: TensorT, p: float = 0.5, training: bool = True, inplace: bool
 def _channels_dropped(operation: str, x: Any, p: float, ranks: tuple[int, ...]) -> Any:
     _check_probability(operation, p)
     if x.spec.ndim not in ranks:
-        raise ShapeError(operation, "the input has the wrong number of dimensions",
-                         expected=" or ".join(map(str, ranks)), got=str(x.spec.shape))
+        raise ShapeError(
+            operation,
+            "the input has the wrong number of dimensions",
+            expected=" or ".join(map(str, ranks)),
+            got=str(x.spec.shape),
+        )
     if p == 0:
         return x
     lead = x.spec.ndim - (ranks[-1] - 2)
@@ -265,7 +289,7 @@ def _channels_dropped(operation: str, x: Any, p: float, ranks: tuple[int, ...]) 
 
 @composed(samples=_identity_samples, errors=_dropout_errors)
 def dropout1d(input: TensorT, p: float = 0.5, training: bool = True, inplace: bool = False) -> TensorT:
-    """Return `input` (N, C, L) or (C, L) with whole channels set to 0 with probability `p`, the others divided by 1 - p.
+    """Return `input` (N, C, L) with whole channels set to 0 with probability `p`, the others divided by 1 - p.
 
     Raises:
         ValueRangeError: unless 0 <= p <= 1.
@@ -276,11 +300,13 @@ def dropout1d(input: TensorT, p: float = 0.5, training: bool = True, inplace: bo
     (1, 2, 3)
     """
     _check_probability("dropout1d", p)
-    return _channels_dropped("dropout1d", input, p, (2, 3)) if training else input  # type: ignore[no-any-return]
+    return _channels_dropped("dropout1d", input, p, (2, 3)) if training else input
 
 
-@composed(samples=lambda: [Sample(spread(-2, 2, 2, 3, 2, 2), p=0.0), Sample(spread(-2, 2, 2, 3, 2, 2), training=False)],
-          errors=_dropout_errors)
+@composed(
+    samples=lambda: [Sample(spread(-2, 2, 2, 3, 2, 2), p=0.0), Sample(spread(-2, 2, 2, 3, 2, 2), training=False)],
+    errors=_dropout_errors,
+)
 def dropout2d(input: TensorT, p: float = 0.5, training: bool = True, inplace: bool = False) -> TensorT:
     """Return `input` (N, C, H, W) with whole channels set to 0 with probability `p`, the others divided by 1 - p.
 
@@ -293,7 +319,7 @@ def dropout2d(input: TensorT, p: float = 0.5, training: bool = True, inplace: bo
     (1, 2, 3, 3)
     """
     _check_probability("dropout2d", p)
-    return _channels_dropped("dropout2d", input, p, (3, 4)) if training else input  # type: ignore[no-any-return]
+    return _channels_dropped("dropout2d", input, p, (3, 4)) if training else input
 
 
 @composed(samples=_identity_samples, errors=_dropout_errors)

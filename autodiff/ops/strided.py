@@ -11,9 +11,9 @@ from functools import lru_cache, partial
 from operator import methodcaller
 from typing import Any
 
-import autodiff_kernels as kernels
 import numpy as np
 
+import autodiff_kernels as kernels
 from autodiff.errors import ShapeError
 from autodiff.spec import Array, Cost, Shape, Spec, moved
 

@@ -13,12 +13,12 @@ import numpy as np
 from autodiff.bind import TensorT, bind
 from autodiff.errors import ShapeError
 from autodiff.ops import strided
-from autodiff.primitive import ErrorSample, Sample, define, no_errors
+from autodiff.primitive import ErrorSample, Primitive, Sample, define, no_errors
 from autodiff.spec import Array, Cost, DType, Shape, Spec, contiguous_strides
 
 __all__ = ["alias", "cast_to", "clone", "contiguous", "copied", "narrow", "permute", "reshape", "select", "transpose"]
 
-# ---- Copies and casts -------------------------------------------------------------------------------------------------
+# ---- Copies and casts ------------------------------------------------------------------------------------------------
 
 
 def _free(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], **_: Any) -> Cost:
@@ -36,12 +36,16 @@ def _copy_prepare(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], **_: Any)
 
 def _copy_samples() -> list[Sample]:
     x = np.arange(24.0, dtype=np.float32).reshape(2, 3, 4)
-    return [Sample(x, dtype=None, order=None), Sample(x.transpose(2, 0, 1), dtype=None, order=(0, 1, 2)),
-            Sample(x, dtype=np.dtype(np.float64), order=None), Sample(x[:, :0], dtype=None, order=None),
-            Sample(x - 3.7, dtype=np.dtype(np.int64), order=None)]
+    return [
+        Sample(x, dtype=None, order=None),
+        Sample(x.transpose(2, 0, 1), dtype=None, order=(0, 1, 2)),
+        Sample(x, dtype=np.dtype(np.float64), order=None),
+        Sample(x[:, :0], dtype=None, order=None),
+        Sample(x - 3.7, dtype=np.dtype(np.int64), order=None),
+    ]
 
 
-copy_p = define(
+copy_p: Primitive = define(
     "copy",
     infer=_copy_infer,
     run=strided.run,
@@ -81,7 +85,11 @@ def ordered(x: TensorT, order: tuple[int, ...] | None) -> TensorT:
     spec: Spec = x.spec  # type: ignore[attr-defined]
     if order is None:
         return contiguous(x)
-    return x if spec.strides == Spec.of(spec.shape, spec.dtype, order).strides else bind(copy_p, x, dtype=None, order=order)
+    return (
+        x
+        if spec.strides == Spec.of(spec.shape, spec.dtype, order).strides
+        else bind(copy_p, x, dtype=None, order=order)
+    )
 
 
 def copied(x: TensorT, order: tuple[int, ...]) -> TensorT:
@@ -95,9 +103,9 @@ def dense(x: TensorT) -> TensorT:
     return x if x.spec.order is not None else contiguous(x)  # type: ignore[attr-defined]
 
 
-# ---- Alias ------------------------------------------------------------------------------------------------------------
+# ---- Alias -----------------------------------------------------------------------------------------------------------
 
-alias_p = define(
+alias_p: Primitive = define(
     "alias",
     infer=lambda x: x,
     run=lambda array: [array[...]],
@@ -115,25 +123,31 @@ def alias(x: TensorT) -> TensorT:
     return result
 
 
-# ---- Reshape ----------------------------------------------------------------------------------------------------------
+# ---- Reshape ---------------------------------------------------------------------------------------------------------
 
 
 def _reshape_infer(x: Spec, shape: Shape) -> Spec:
     return Spec.of(shape, x.dtype)
 
 
-reshape_p = define(
+reshape_p: Primitive = define(
     "reshape",
     infer=_reshape_infer,
     run=lambda array, shape: [array.reshape(shape)],
     vjp=lambda record, g: (reshape(g, record.inputs[0].shape),),
     cost=_free,
     view=True,
-    samples=lambda: [Sample(np.arange(6, dtype=np.float32).reshape(2, 3), 3, 2),
-                     Sample(np.arange(6, dtype=np.float32).reshape(2, 3)[:, None], (6,)),
-                     Sample(np.float32(2), 1, -1), Sample(np.zeros((0, 3), np.float32), (3, 0)), Sample(np.arange(6, dtype=np.float32).reshape(2, 3).T, -1)],
-    errors=lambda: [ErrorSample(Sample(np.ones((2, 3), np.float32), 4, 2), ShapeError, "another number of elements.*6 elements"),
-                    ErrorSample(Sample(np.ones((2, 3), np.float32), -1, -1), ShapeError, "at most one -1")],
+    samples=lambda: [
+        Sample(np.arange(6, dtype=np.float32).reshape(2, 3), 3, 2),
+        Sample(np.arange(6, dtype=np.float32).reshape(2, 3)[:, None], (6,)),
+        Sample(np.float32(2), 1, -1),
+        Sample(np.zeros((0, 3), np.float32), (3, 0)),
+        Sample(np.arange(6, dtype=np.float32).reshape(2, 3).T, -1),
+    ],
+    errors=lambda: [
+        ErrorSample(Sample(np.ones((2, 3), np.float32), 4, 2), ShapeError, "another number of elements.*6 elements"),
+        ErrorSample(Sample(np.ones((2, 3), np.float32), -1, -1), ShapeError, "at most one -1"),
+    ],
     call=lambda x, *shape: reshape(x, *shape),
 )
 
@@ -152,8 +166,12 @@ def resolve_shape(operation: str, size: int, shape: Sequence[int]) -> Shape:
     if valid and holes and known and size % known == 0:
         return tuple(size // known if n == -1 else int(n) for n in shape)
     if not valid or holes or known != size:
-        raise ShapeError(operation, "the new shape has another number of elements",
-                         expected=f"a shape of {size} elements, with at most one -1", got=str(tuple(shape)))
+        raise ShapeError(
+            operation,
+            "the new shape has another number of elements",
+            expected=f"a shape of {size} elements, with at most one -1",
+            got=str(tuple(shape)),
+        )
     return tuple(int(n) for n in shape)
 
 
@@ -202,7 +220,7 @@ def shape_argument(shape: tuple[Any, ...]) -> Shape:
     return tuple(int(n) for n in shape)
 
 
-# ---- Permute ----------------------------------------------------------------------------------------------------------
+# ---- Permute ---------------------------------------------------------------------------------------------------------
 
 
 def axis_index(operation: str, dim: int, ndim: int) -> int:
@@ -213,8 +231,9 @@ def axis_index(operation: str, dim: int, ndim: int) -> int:
     """
     span = max(ndim, 1)
     if not -span <= dim < span:
-        raise ShapeError(operation, "the dimension does not exist", expected=f"a dimension from {-span} to {span - 1}",
-                         got=str(dim))
+        raise ShapeError(
+            operation, "the dimension does not exist", expected=f"a dimension from {-span} to {span - 1}", got=str(dim)
+        )
     return int(dim) % span
 
 
@@ -226,7 +245,11 @@ def axes(operation: str, dim: int | Sequence[int] | None, ndim: int) -> tuple[in
     """
     if dim is None:
         return tuple(range(ndim))
-    found = [axis_index(operation, dim, ndim)] if isinstance(dim, int | np.integer) else [axis_index(operation, d, ndim) for d in dim]
+    found = (
+        [axis_index(operation, dim, ndim)]
+        if isinstance(dim, int | np.integer)
+        else [axis_index(operation, d, ndim) for d in dim]
+    )
     if len(set(found)) != len(found):
         raise ShapeError(operation, "a dimension stands twice", got=str(dim))
     if not found:
@@ -236,20 +259,24 @@ def axes(operation: str, dim: int | Sequence[int] | None, ndim: int) -> tuple[in
 
 def _permute_infer(x: Spec, dims: tuple[int, ...]) -> Spec:
     if sorted(dims) != list(range(x.ndim)):
-        raise ShapeError("permute", "the dimensions are not a permutation", expected=f"each of 0 to {x.ndim - 1} once",
-                         got=str(dims))
+        raise ShapeError(
+            "permute", "the dimensions are not a permutation", expected=f"each of 0 to {x.ndim - 1} once", got=str(dims)
+        )
     return Spec.strided(tuple(x.shape[d] for d in dims), x.dtype, tuple(x.strides[d] for d in dims))
 
 
-permute_p = define(
+permute_p: Primitive = define(
     "permute",
     infer=_permute_infer,
     run=lambda array, dims: [array.transpose(dims)],
     vjp=lambda record, g: (bind(permute_p, g, dims=inverse(record.params["dims"])),),
     cost=_free,
     view=True,
-    samples=lambda: [Sample(np.arange(24.0, dtype=np.float32).reshape(2, 3, 4), (2, 0, -2)),
-                     Sample(np.float32(1), ()), Sample(np.zeros((0, 2), np.float32), 1, 0)],
+    samples=lambda: [
+        Sample(np.arange(24.0, dtype=np.float32).reshape(2, 3, 4), (2, 0, -2)),
+        Sample(np.float32(1), ()),
+        Sample(np.zeros((0, 2), np.float32), 1, 0),
+    ],
     errors=lambda: [ErrorSample(Sample(np.ones((2, 3), np.float32), 0, 0), ShapeError, "not a permutation")],
     call=lambda x, *dims: permute(x, *dims),
 )
@@ -297,7 +324,7 @@ def transpose(x: TensorT, dim0: int, dim1: int) -> TensorT:
     return bind(permute_p, x, dims=tuple(order))  # type: ignore[no-any-return]
 
 
-# ---- Slice and its dual, slice_grad -----------------------------------------------------------------------------------
+# ---- Slice and its dual, slice_grad ----------------------------------------------------------------------------------
 
 # A slice is one entry a dimension: an integer takes one place and drops the dimension, (start, count, step) keeps it.
 Index = tuple[int | tuple[int, int, int], ...]
@@ -320,16 +347,18 @@ def sliced_shape(index: Index) -> Shape:
     return tuple(entry[1] for entry in index if not isinstance(entry, int))
 
 
-slice_p = define(
+slice_p: Primitive = define(
     "slice",
     infer=lambda x, index: Spec.of(sliced_shape(index), x.dtype),
     run=lambda array, index: [array[(*_as_slices(index), ...)]],
     vjp=lambda record, g: (bind(slice_grad_p, g, index=record.params["index"], shape=record.inputs[0].shape),),
     cost=_free,
     view=True,
-    samples=lambda: [Sample(np.arange(24.0, dtype=np.float32).reshape(2, 3, 4), index=(1, (0, 2, 2), (3, 4, -1))),
-                     Sample(np.arange(3.0, dtype=np.float32), index=(2,)),
-                     Sample(np.arange(3.0, dtype=np.float32), index=((0, 0, 1),))],
+    samples=lambda: [
+        Sample(np.arange(24.0, dtype=np.float32).reshape(2, 3, 4), index=(1, (0, 2, 2), (3, 4, -1))),
+        Sample(np.arange(3.0, dtype=np.float32), index=(2,)),
+        Sample(np.arange(3.0, dtype=np.float32), index=((0, 0, 1),)),
+    ],
     errors=no_errors,
 )
 
@@ -339,14 +368,16 @@ def _slice_grad_run(outs: list[Array], ins: list[Array], index: Index, shape: Sh
     strided.copy_array(outs[0][(*_as_slices(index), ...)], ins[0])
 
 
-slice_grad_p = define(
+slice_grad_p: Primitive = define(
     "slice_grad",
     infer=lambda g, index, shape: Spec.of(shape, g.dtype),
     run=_slice_grad_run,
     vjp=lambda record, g: (bind(slice_p, g, index=record.params["index"]),),
     cost=strided.cost(0),
-    samples=lambda: [Sample(np.arange(4.0, dtype=np.float32).reshape(2, 2), index=(1, (0, 2, 2), (3, 2, -1)), shape=(2, 3, 4)),
-                     Sample(np.float32(3), index=(2,), shape=(3,))],
+    samples=lambda: [
+        Sample(np.arange(4.0, dtype=np.float32).reshape(2, 2), index=(1, (0, 2, 2), (3, 2, -1)), shape=(2, 3, 4)),
+        Sample(np.float32(3), index=(2,), shape=(3,)),
+    ],
     errors=no_errors,
 )
 
@@ -365,8 +396,12 @@ def narrow(x: TensorT, dim: int, start: int, length: int) -> TensorT:
     axis = axis_index("narrow", dim, len(shape))
     start = start + shape[axis] if start < 0 else start
     if not 0 <= start <= start + length <= shape[axis]:
-        raise ShapeError("narrow", "the range leaves the tensor", expected=f"0 <= start <= start + length <= {shape[axis]}",
-                         got=f"start {start}, length {length}")
+        raise ShapeError(
+            "narrow",
+            "the range leaves the tensor",
+            expected=f"0 <= start <= start + length <= {shape[axis]}",
+            got=f"start {start}, length {length}",
+        )
     index = tuple((start, length, 1) if i == axis else (0, n, 1) for i, n in enumerate(shape))
     return bind(slice_p, x, index=index)  # type: ignore[no-any-return]
 
@@ -384,12 +419,14 @@ def select(x: TensorT, dim: int, index: int) -> TensorT:
     shape: Shape = x.spec.shape  # type: ignore[attr-defined]
     axis = axis_index("select", dim, len(shape))
     if not -shape[axis] <= index < shape[axis]:
-        raise ShapeError("select", "the place does not exist", expected=f"{-shape[axis]} to {shape[axis] - 1}", got=str(index))
+        raise ShapeError(
+            "select", "the place does not exist", expected=f"{-shape[axis]} to {shape[axis] - 1}", got=str(index)
+        )
     place = index % shape[axis]
     return bind(slice_p, x, index=tuple(place if i == axis else (0, n, 1) for i, n in enumerate(shape)))  # type: ignore[no-any-return]
 
 
-# ---- Window (any strided view of dense memory) and its duals ----------------------------------------------------------
+# ---- Window (any strided view of dense memory) and its duals ---------------------------------------------------------
 
 
 def _windowed(array: Array, shape: Shape, strides: tuple[int, ...], offset: int) -> Array:
@@ -410,7 +447,7 @@ def _window_grad_run(outs: list[Array], ins: list[Array], strides: tuple[int, ..
     np.add.at(flat, places.reshape(-1), g.reshape(-1))
 
 
-window_p = define(
+window_p: Primitive = define(
     "window",
     infer=lambda x, shape, strides, offset: Spec.strided(shape, x.dtype, strides),
     run=lambda array, shape, strides, offset: [_windowed(array, shape, strides, offset)],
@@ -423,16 +460,23 @@ window_p = define(
     errors=no_errors,
 )
 
-window_grad_p = define(
+window_grad_p: Primitive = define(
     "window_grad",
-    infer=lambda g, strides, offset, base: base,
+    infer=lambda g, strides, offset, base: base.like(dtype=g.dtype),
     run=_window_grad_run,
     vjp=lambda record, g: (
-        bind(window_p, ordered(g, record.params["base"].order), shape=record.inputs[0].shape,
-             strides=record.params["strides"], offset=record.params["offset"]),
+        bind(
+            window_p,
+            ordered(g, record.params["base"].order),
+            shape=record.inputs[0].shape,
+            strides=record.params["strides"],
+            offset=record.params["offset"],
+        ),
     ),
     cost=strided.cost(1),
-    samples=lambda: [Sample(np.arange(12.0, dtype=np.float32).reshape(3, 4), strides=(2, 1), offset=1, base=Spec.of((12,)))],
+    samples=lambda: [
+        Sample(np.arange(12.0, dtype=np.float32).reshape(3, 4), strides=(2, 1), offset=1, base=Spec.of((12,)))
+    ],
     errors=no_errors,
 )
 
@@ -451,7 +495,7 @@ def _place_vjp(record: Any, g: Any) -> tuple[Any, Any]:
 
 
 # A patch of zeros of the window's shape.
-zeros_like_p = define(
+zeros_like_p: Primitive = define(
     "zeros_like",
     infer=lambda x: Spec.of(x.shape, x.dtype),
     run=lambda outs, ins: strided.fill_array(outs[0], 0),
@@ -461,12 +505,16 @@ zeros_like_p = define(
     errors=no_errors,
 )
 
-place_p = define(
+place_p: Primitive = define(
     "place",
-    infer=lambda base, patch, shape, strides, offset: base if base.order is not None else Spec.of(base.shape, base.dtype),
+    infer=lambda base, patch, shape, strides, offset: (
+        base if base.order is not None else Spec.of(base.shape, base.dtype)
+    ),
     run=_place_run,
     vjp=_place_vjp,
     cost=strided.cost(0),
-    samples=lambda: [Sample(np.arange(12.0, dtype=np.float32), -np.ones((2, 2), np.float32), shape=(2, 2), strides=(4, 1), offset=2)],
+    samples=lambda: [
+        Sample(np.arange(12.0, dtype=np.float32), -np.ones((2, 2), np.float32), shape=(2, 2), strides=(4, 1), offset=2)
+    ],
     errors=no_errors,
 )

@@ -10,14 +10,13 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-import autodiff_kernels as kernels
 import numpy as np
 
-from autodiff.bind import bind_update
+import autodiff_kernels as kernels
+from autodiff.bind import bind, bind_update
 from autodiff.errors import ShapeError
 from autodiff.ops.elementwise import spread
 from autodiff.ops.structural import clone, ordered, zeros_like_p
-from autodiff.bind import bind
 from autodiff.primitive import Primitive, Sample, define, no_errors
 from autodiff.spec import Array, Cost, Spec, moved
 
@@ -32,7 +31,9 @@ def _address(tensor: Any) -> int:
     return int(place[1])
 
 
-def step(primitive: Primitive, params: Sequence[Any], states: Sequence[Sequence[Any]], grads: Sequence[Any], **settings: Any) -> None:
+def step(
+    primitive: Primitive, params: Sequence[Any], states: Sequence[Sequence[Any]], grads: Sequence[Any], **settings: Any
+) -> None:
     """Update parameters of one dtype in place.
 
     Args:
@@ -54,7 +55,7 @@ def step(primitive: Primitive, params: Sequence[Any], states: Sequence[Sequence[
         addresses = [_address(column[i]) if column else 0 for column in columns]
         rows.append([*addresses, grad.array.__array_interface__["data"][0], p.spec.size])
         if grad is not grads[i]:
-            grads = [*grads[:i], grad, *grads[i + 1:]]  # keeps the copy alive until the kernel has run
+            grads = [*grads[:i], grad, *grads[i + 1 :]]  # keeps the copy alive until the kernel has run
     written = [t for column in columns for t in column]
     bind_update(primitive, written, grads, table=np.array(rows, np.int64), **settings)
 
@@ -80,7 +81,7 @@ def _cost(flops: int) -> Callable[..., Cost]:
     """Return the cost of an update with so many operations an element."""
 
     def count(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], **_: Any) -> Cost:
-        grads = inputs[len(outputs):]
+        grads = inputs[len(outputs) :]
         return Cost(flops * sum(spec.size for spec in grads), moved(*inputs, *outputs))
 
     return count
@@ -101,20 +102,42 @@ def _samples(*options: dict[str, Any]) -> list[Sample]:
     grads = [spread(-1, 1, 3, 7) * (-0.7) ** i for i in range(4)]
     image = spread(-1, 1, 2, 3, 3, 2).transpose(0, 3, 1, 2)
     samples = [Sample(spread(-2, 2, 3, 7), grads, gradient=False, tolerance=1e-4, **option) for option in options]
-    return [*samples, Sample(image, [image * 0.5, image[:, ::-1]], gradient=False, tolerance=1e-4),
-            Sample(spread(-1, 1, 40, dtype=np.float64), [spread(-1, 1, 40, dtype=np.float64)] * 3, gradient=False)]
+    return [
+        *samples,
+        Sample(image, [image * 0.5, image[:, ::-1]], gradient=False, tolerance=1e-4),
+        Sample(spread(-1, 1, 40, dtype=np.float64), [spread(-1, 1, 40, dtype=np.float64)] * 3, gradient=False),
+    ]
 
 
 def _define(name: str, call: Callable[..., Any], flops: int, *options: dict[str, Any]) -> Primitive:
-    return define(name, infer=_infer, run=partial(_kernel, name), vjp=None, cost=_cost(flops), call=call,
-                  samples=lambda: _samples(*options), errors=no_errors)
+    return define(
+        name,
+        infer=_infer,
+        run=partial(_kernel, name),
+        vjp=None,
+        cost=_cost(flops),
+        call=call,
+        samples=lambda: _samples(*options),
+        errors=no_errors,
+    )
 
 
 # The settings below stand in the order of the kernels' arguments, defaults as in `autodiff.optim`.
 
 
-def sgd_step(params: Any, velocities: Any, grads: Any, *, lr: float = 1e-3, momentum: float = 0, dampening: float = 0,
-             weight_decay: float = 0, nesterov: bool = False, maximize: bool = False, step_count: int = 1) -> None:
+def sgd_step(
+    params: Any,
+    velocities: Any,
+    grads: Any,
+    *,
+    lr: float = 1e-3,
+    momentum: float = 0,
+    dampening: float = 0,
+    weight_decay: float = 0,
+    nesterov: bool = False,
+    maximize: bool = False,
+    step_count: int = 1,
+) -> None:
     """Take a step of stochastic gradient descent, all tensors in place; see `autodiff.optim.SGD`.
 
     Args:
@@ -124,13 +147,37 @@ def sgd_step(params: Any, velocities: Any, grads: Any, *, lr: float = 1e-3, mome
         lr, momentum, dampening, weight_decay, nesterov, maximize: as in `autodiff.optim.SGD`.
         step_count: number of this step, from 1.
     """
-    step(sgd_p, params, [velocities if momentum else ()], grads, lr=float(lr), momentum=float(momentum),
-         dampening=float(dampening), weight_decay=float(weight_decay), nesterov=nesterov, maximize=maximize, step=step_count)
+    step(
+        sgd_p,
+        params,
+        [velocities if momentum else ()],
+        grads,
+        lr=float(lr),
+        momentum=float(momentum),
+        dampening=float(dampening),
+        weight_decay=float(weight_decay),
+        nesterov=nesterov,
+        maximize=maximize,
+        step=step_count,
+    )
 
 
-def adam_step(params: Any, means: Any, squares: Any, largest: Any, grads: Any, *, lr: float = 1e-3,
-              betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8, weight_decay: float = 0, decoupled: bool = False,
-              amsgrad: bool = False, maximize: bool = False, step_count: int = 1) -> None:
+def adam_step(
+    params: Any,
+    means: Any,
+    squares: Any,
+    largest: Any,
+    grads: Any,
+    *,
+    lr: float = 1e-3,
+    betas: tuple[float, float] = (0.9, 0.999),
+    eps: float = 1e-8,
+    weight_decay: float = 0,
+    decoupled: bool = False,
+    amsgrad: bool = False,
+    maximize: bool = False,
+    step_count: int = 1,
+) -> None:
     """Take a step of Adam or (`decoupled`) AdamW, all tensors in place; see `autodiff.optim.Adam`.
 
     Args:
@@ -141,13 +188,35 @@ def adam_step(params: Any, means: Any, squares: Any, largest: Any, grads: Any, *
         lr, betas, eps, weight_decay, decoupled, amsgrad, maximize: as in `autodiff.optim.Adam`.
         step_count: number of this step, from 1.
     """
-    step(adam_p, params, [means, squares, largest if amsgrad else ()], grads, lr=float(lr), beta1=float(betas[0]),
-         beta2=float(betas[1]), eps=float(eps), weight_decay=float(weight_decay), decoupled=decoupled, amsgrad=amsgrad,
-         maximize=maximize, step=step_count)
+    step(
+        adam_p,
+        params,
+        [means, squares, largest if amsgrad else ()],
+        grads,
+        lr=float(lr),
+        beta1=float(betas[0]),
+        beta2=float(betas[1]),
+        eps=float(eps),
+        weight_decay=float(weight_decay),
+        decoupled=decoupled,
+        amsgrad=amsgrad,
+        maximize=maximize,
+        step=step_count,
+    )
 
 
-def adagrad_step(params: Any, sums: Any, grads: Any, *, lr: float = 1e-2, lr_decay: float = 0, eps: float = 1e-10,
-                 weight_decay: float = 0, maximize: bool = False, step_count: int = 1) -> None:
+def adagrad_step(
+    params: Any,
+    sums: Any,
+    grads: Any,
+    *,
+    lr: float = 1e-2,
+    lr_decay: float = 0,
+    eps: float = 1e-10,
+    weight_decay: float = 0,
+    maximize: bool = False,
+    step_count: int = 1,
+) -> None:
     """Take a step of Adagrad, all tensors in place; see `autodiff.optim.Adagrad`.
 
     Args:
@@ -157,13 +226,36 @@ def adagrad_step(params: Any, sums: Any, grads: Any, *, lr: float = 1e-2, lr_dec
         lr, lr_decay, eps, weight_decay, maximize: as in `autodiff.optim.Adagrad`.
         step_count: number of this step, from 1.
     """
-    step(adagrad_p, params, [sums], grads, lr=float(lr), lr_decay=float(lr_decay), eps=float(eps),
-         weight_decay=float(weight_decay), maximize=maximize, step=step_count)
+    step(
+        adagrad_p,
+        params,
+        [sums],
+        grads,
+        lr=float(lr),
+        lr_decay=float(lr_decay),
+        eps=float(eps),
+        weight_decay=float(weight_decay),
+        maximize=maximize,
+        step=step_count,
+    )
 
 
-def rmsprop_step(params: Any, squares: Any, buffers: Any, averages: Any, grads: Any, *, lr: float = 1e-2, alpha: float = 0.99,
-                 eps: float = 1e-8, weight_decay: float = 0, momentum: float = 0, centered: bool = False,
-                 maximize: bool = False, step_count: int = 1) -> None:
+def rmsprop_step(
+    params: Any,
+    squares: Any,
+    buffers: Any,
+    averages: Any,
+    grads: Any,
+    *,
+    lr: float = 1e-2,
+    alpha: float = 0.99,
+    eps: float = 1e-8,
+    weight_decay: float = 0,
+    momentum: float = 0,
+    centered: bool = False,
+    maximize: bool = False,
+    step_count: int = 1,
+) -> None:
     """Take a step of RMSprop, all tensors in place; see `autodiff.optim.RMSprop`.
 
     Args:
@@ -175,13 +267,34 @@ def rmsprop_step(params: Any, squares: Any, buffers: Any, averages: Any, grads: 
         lr, alpha, eps, weight_decay, momentum, centered, maximize: as in `autodiff.optim.RMSprop`.
         step_count: number of this step; it has no influence.
     """
-    step(rmsprop_p, params, [squares, buffers if momentum else (), averages if centered else ()], grads, lr=float(lr),
-         alpha=float(alpha), eps=float(eps), weight_decay=float(weight_decay), momentum=float(momentum), centered=centered,
-         maximize=maximize)
+    step(
+        rmsprop_p,
+        params,
+        [squares, buffers if momentum else (), averages if centered else ()],
+        grads,
+        lr=float(lr),
+        alpha=float(alpha),
+        eps=float(eps),
+        weight_decay=float(weight_decay),
+        momentum=float(momentum),
+        centered=centered,
+        maximize=maximize,
+    )
 
 
-def adadelta_step(params: Any, squares: Any, changes: Any, grads: Any, *, lr: float = 1.0, rho: float = 0.9, eps: float = 1e-6,
-                  weight_decay: float = 0, maximize: bool = False, step_count: int = 1) -> None:
+def adadelta_step(
+    params: Any,
+    squares: Any,
+    changes: Any,
+    grads: Any,
+    *,
+    lr: float = 1.0,
+    rho: float = 0.9,
+    eps: float = 1e-6,
+    weight_decay: float = 0,
+    maximize: bool = False,
+    step_count: int = 1,
+) -> None:
     """Take a step of Adadelta, all tensors in place; see `autodiff.optim.Adadelta`.
 
     Args:
@@ -191,12 +304,30 @@ def adadelta_step(params: Any, squares: Any, changes: Any, grads: Any, *, lr: fl
         lr, rho, eps, weight_decay, maximize: as in `autodiff.optim.Adadelta`.
         step_count: number of this step; it has no influence.
     """
-    step(adadelta_p, params, [squares, changes], grads, lr=float(lr), rho=float(rho), eps=float(eps),
-         weight_decay=float(weight_decay), maximize=maximize)
+    step(
+        adadelta_p,
+        params,
+        [squares, changes],
+        grads,
+        lr=float(lr),
+        rho=float(rho),
+        eps=float(eps),
+        weight_decay=float(weight_decay),
+        maximize=maximize,
+    )
 
 
-def rprop_step(params: Any, previous: Any, sizes: Any, grads: Any, *, etas: tuple[float, float] = (0.5, 1.2),
-               step_sizes: tuple[float, float] = (1e-6, 50), maximize: bool = False, step_count: int = 1) -> None:
+def rprop_step(
+    params: Any,
+    previous: Any,
+    sizes: Any,
+    grads: Any,
+    *,
+    etas: tuple[float, float] = (0.5, 1.2),
+    step_sizes: tuple[float, float] = (1e-6, 50),
+    maximize: bool = False,
+    step_count: int = 1,
+) -> None:
     """Take a step of Rprop, all tensors in place; see `autodiff.optim.Rprop`.
 
     Args:
@@ -207,8 +338,17 @@ def rprop_step(params: Any, previous: Any, sizes: Any, grads: Any, *, etas: tupl
         etas, step_sizes, maximize: as in `autodiff.optim.Rprop`.
         step_count: number of this step; it has no influence.
     """
-    step(rprop_p, params, [previous, sizes], grads, shrink=float(etas[0]), grow=float(etas[1]), smallest=float(step_sizes[0]),
-         largest=float(step_sizes[1]), maximize=maximize)
+    step(
+        rprop_p,
+        params,
+        [previous, sizes],
+        grads,
+        shrink=float(etas[0]),
+        grow=float(etas[1]),
+        smallest=float(step_sizes[0]),
+        largest=float(step_sizes[1]),
+        maximize=maximize,
+    )
 
 
 def _adagrad_path(param: Any, grads: Any, initial_accumulator_value: float = 0, **settings: Any) -> tuple[Any, ...]:
@@ -229,13 +369,50 @@ def _rprop_path(param: Any, grads: Any, lr: float = 1e-2, **settings: Any) -> tu
     return _path(take, 2, param, grads, **settings)
 
 
-sgd_p = _define("sgd", partial(_path, sgd_step, 1), 5, {}, {"lr": 0.1, "momentum": 0.9, "weight_decay": 0.1},
-                {"momentum": 0.9, "dampening": 0.5, "maximize": True}, {"lr": 0.1, "momentum": 0.8, "nesterov": True})
-adam_p = _define("adam", partial(_path, adam_step, 3), 15, {}, {"lr": 0.1, "betas": (0.8, 0.95), "weight_decay": 0.1},
-                 {"lr": 0.1, "amsgrad": True}, {"maximize": True})
-adagrad_p = _define("adagrad", _adagrad_path, 8, {}, {"lr": 0.1, "lr_decay": 0.2, "weight_decay": 0.1},
-                    {"initial_accumulator_value": 0.3, "maximize": True})
-rmsprop_p = _define("rmsprop", partial(_path, rmsprop_step, 3), 12, {}, {"lr": 0.1, "alpha": 0.9, "weight_decay": 0.1},
-                    {"momentum": 0.9}, {"centered": True, "momentum": 0.5}, {"maximize": True})
-adadelta_p = _define("adadelta", partial(_path, adadelta_step, 2), 14, {}, {"lr": 0.5, "rho": 0.8, "weight_decay": 0.1}, {"maximize": True})
-rprop_p = _define("rprop", _rprop_path, 6, {}, {"lr": 0.1, "etas": (0.4, 1.3), "step_sizes": (1e-3, 0.2)}, {"maximize": True})
+sgd_p = _define(
+    "sgd",
+    partial(_path, sgd_step, 1),
+    5,
+    {},
+    {"lr": 0.1, "momentum": 0.9, "weight_decay": 0.1},
+    {"momentum": 0.9, "dampening": 0.5, "maximize": True},
+    {"lr": 0.1, "momentum": 0.8, "nesterov": True},
+)
+adam_p = _define(
+    "adam",
+    partial(_path, adam_step, 3),
+    15,
+    {},
+    {"lr": 0.1, "betas": (0.8, 0.95), "weight_decay": 0.1},
+    {"lr": 0.1, "amsgrad": True},
+    {"maximize": True},
+)
+adagrad_p = _define(
+    "adagrad",
+    _adagrad_path,
+    8,
+    {},
+    {"lr": 0.1, "lr_decay": 0.2, "weight_decay": 0.1},
+    {"initial_accumulator_value": 0.3, "maximize": True},
+)
+rmsprop_p = _define(
+    "rmsprop",
+    partial(_path, rmsprop_step, 3),
+    12,
+    {},
+    {"lr": 0.1, "alpha": 0.9, "weight_decay": 0.1},
+    {"momentum": 0.9},
+    {"centered": True, "momentum": 0.5},
+    {"maximize": True},
+)
+adadelta_p = _define(
+    "adadelta",
+    partial(_path, adadelta_step, 2),
+    14,
+    {},
+    {"lr": 0.5, "rho": 0.8, "weight_decay": 0.1},
+    {"maximize": True},
+)
+rprop_p = _define(
+    "rprop", _rprop_path, 6, {}, {"lr": 0.1, "etas": (0.4, 1.3), "step_sizes": (1e-3, 0.2)}, {"maximize": True}
+)

@@ -48,13 +48,40 @@ class Adam(Optimizer):
     slots = ("exp_avg", "exp_avg_sq")
     decoupled = False
 
-    def __init__(self, params: Any, lr: float = 1e-3, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8,
-                 weight_decay: float = 0, amsgrad: bool = False, *, foreach: bool | None = None, maximize: bool = False,
-                 capturable: bool = False, differentiable: bool = False, fused: bool | None = None) -> None:
-        check_settings(type(self).__name__, lr=(lr, 0, _INFINITY), eps=(eps, 0, _INFINITY), beta1=(betas[0], 0, 1), beta2=(betas[1], 0, 1),
-                       weight_decay=(weight_decay, 0, _INFINITY))
-        super().__init__(params, {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "amsgrad": amsgrad,
-                                  "maximize": maximize})
+    def __init__(
+        self,
+        params: Any,
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0,
+        amsgrad: bool = False,
+        *,
+        foreach: bool | None = None,
+        maximize: bool = False,
+        capturable: bool = False,
+        differentiable: bool = False,
+        fused: bool | None = None,
+    ) -> None:
+        check_settings(
+            type(self).__name__,
+            lr=(lr, 0, _INFINITY),
+            eps=(eps, 0, _INFINITY),
+            beta1=(betas[0], 0, 1),
+            beta2=(betas[1], 0, 1),
+            weight_decay=(weight_decay, 0, _INFINITY),
+        )
+        super().__init__(
+            params,
+            {
+                "lr": lr,
+                "betas": betas,
+                "eps": eps,
+                "weight_decay": weight_decay,
+                "amsgrad": amsgrad,
+                "maximize": maximize,
+            },
+        )
 
     def initialise(self, p: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
         """Start both averages, and the largest where it is wanted, at zero."""
@@ -62,12 +89,26 @@ class Adam(Optimizer):
         if group["amsgrad"]:
             state["max_exp_avg_sq"] = state["exp_avg_sq"].clone()
 
-    def update(self, params: list[Tensor], grads: list[Tensor], states: list[dict[str, Any]], step: int, group: dict[str, Any]) -> None:
+    def update(
+        self, params: list[Tensor], grads: list[Tensor], states: list[dict[str, Any]], step: int, group: dict[str, Any]
+    ) -> None:
         """Take the step."""
         largest = [state["max_exp_avg_sq"] for state in states] if group["amsgrad"] else []
-        ops.adam_step(params, [state["exp_avg"] for state in states], [state["exp_avg_sq"] for state in states], largest, grads,
-                      lr=group["lr"], betas=group["betas"], eps=group["eps"], weight_decay=group["weight_decay"],
-                      decoupled=self.decoupled, amsgrad=group["amsgrad"], maximize=group["maximize"], step_count=step)
+        ops.adam_step(
+            params,
+            [state["exp_avg"] for state in states],
+            [state["exp_avg_sq"] for state in states],
+            largest,
+            grads,
+            lr=group["lr"],
+            betas=group["betas"],
+            eps=group["eps"],
+            weight_decay=group["weight_decay"],
+            decoupled=self.decoupled,
+            amsgrad=group["amsgrad"],
+            maximize=group["maximize"],
+            step_count=step,
+        )
 
 
 class AdamW(Adam):
@@ -86,8 +127,8 @@ class AdamW(Adam):
     Raises:
         ValueRangeError: for a setting outside its range.
 
-    Source: Loshchilov & Hutter, "Decoupled weight decay regularization", ICLR 2019, algorithm 2. As in PyTorch the decay
-    is multiplied by the learning rate.
+    Source: Loshchilov & Hutter, "Decoupled weight decay regularization", ICLR 2019, algorithm 2. As in PyTorch the
+    decay is multiplied by the learning rate.
 
     >>> import autodiff as ad
     >>> w = ad.tensor([1.0], requires_grad=True)
@@ -100,14 +141,28 @@ class AdamW(Adam):
 
     decoupled = True
 
-    def __init__(self, params: Any, lr: float = 1e-3, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8,
-                 weight_decay: float = 1e-2, amsgrad: bool = False, *, maximize: bool = False, foreach: bool | None = None,
-                 capturable: bool = False, differentiable: bool = False, fused: bool | None = None) -> None:
+    def __init__(
+        self,
+        params: Any,
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 1e-2,
+        amsgrad: bool = False,
+        *,
+        maximize: bool = False,
+        foreach: bool | None = None,
+        capturable: bool = False,
+        differentiable: bool = False,
+        fused: bool | None = None,
+    ) -> None:
         super().__init__(params, lr, betas, eps, weight_decay, amsgrad, maximize=maximize)
 
 
 class Adagrad(Optimizer):
-    r"""Adagrad: :math:`s \leftarrow s + g^2, \quad w \leftarrow w - \frac{\eta}{1 + (t - 1) d} \frac{g}{\sqrt{s} + \epsilon}`.
+    r"""Adagrad: steps shrink with the sum of squared gradients.
+
+    .. math:: s \leftarrow s + g^2, \quad w \leftarrow w - \frac{\eta}{1 + (t - 1) d} \frac{g}{\sqrt{s} + \epsilon}
 
     Args:
         params: parameters or groups.
@@ -137,28 +192,66 @@ class Adagrad(Optimizer):
 
     slots = ("sum",)
 
-    def __init__(self, params: Any, lr: float = 1e-2, lr_decay: float = 0, weight_decay: float = 0,
-                 initial_accumulator_value: float = 0, eps: float = 1e-10, foreach: bool | None = None, *, maximize: bool = False,
-                 differentiable: bool = False, fused: bool | None = None) -> None:
-        check_settings("Adagrad", lr=(lr, 0, _INFINITY), lr_decay=(lr_decay, 0, _INFINITY), eps=(eps, 0, _INFINITY),
-                       weight_decay=(weight_decay, 0, _INFINITY),
-                       initial_accumulator_value=(initial_accumulator_value, 0, _INFINITY))
-        super().__init__(params, {"lr": lr, "lr_decay": lr_decay, "weight_decay": weight_decay, "eps": eps,
-                                  "initial_accumulator_value": initial_accumulator_value, "maximize": maximize})
+    def __init__(
+        self,
+        params: Any,
+        lr: float = 1e-2,
+        lr_decay: float = 0,
+        weight_decay: float = 0,
+        initial_accumulator_value: float = 0,
+        eps: float = 1e-10,
+        foreach: bool | None = None,
+        *,
+        maximize: bool = False,
+        differentiable: bool = False,
+        fused: bool | None = None,
+    ) -> None:
+        check_settings(
+            "Adagrad",
+            lr=(lr, 0, _INFINITY),
+            lr_decay=(lr_decay, 0, _INFINITY),
+            eps=(eps, 0, _INFINITY),
+            weight_decay=(weight_decay, 0, _INFINITY),
+            initial_accumulator_value=(initial_accumulator_value, 0, _INFINITY),
+        )
+        super().__init__(
+            params,
+            {
+                "lr": lr,
+                "lr_decay": lr_decay,
+                "weight_decay": weight_decay,
+                "eps": eps,
+                "initial_accumulator_value": initial_accumulator_value,
+                "maximize": maximize,
+            },
+        )
 
     def initialise(self, p: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
         """Start the sum at its initial value."""
         super().initialise(p, state, group)
         state["sum"].fill_(group["initial_accumulator_value"])
 
-    def update(self, params: list[Tensor], grads: list[Tensor], states: list[dict[str, Any]], step: int, group: dict[str, Any]) -> None:
+    def update(
+        self, params: list[Tensor], grads: list[Tensor], states: list[dict[str, Any]], step: int, group: dict[str, Any]
+    ) -> None:
         """Take the step."""
-        ops.adagrad_step(params, [state["sum"] for state in states], grads, lr=group["lr"], lr_decay=group["lr_decay"],
-                         eps=group["eps"], weight_decay=group["weight_decay"], maximize=group["maximize"], step_count=step)
+        ops.adagrad_step(
+            params,
+            [state["sum"] for state in states],
+            grads,
+            lr=group["lr"],
+            lr_decay=group["lr_decay"],
+            eps=group["eps"],
+            weight_decay=group["weight_decay"],
+            maximize=group["maximize"],
+            step_count=step,
+        )
 
 
 class RMSprop(Optimizer):
-    r"""RMSprop: :math:`v \leftarrow \alpha v + (1 - \alpha) g^2, \quad w \leftarrow w - \eta \frac{g}{\sqrt{v} + \epsilon}`.
+    r"""RMSprop: steps are scaled by a running average of squared gradients.
+
+    .. math:: v \leftarrow \alpha v + (1 - \alpha) g^2, \quad w \leftarrow w - \eta \frac{g}{\sqrt{v} + \epsilon}
 
     Args:
         params: parameters or groups.
@@ -188,26 +281,71 @@ class RMSprop(Optimizer):
     tensor([0.9000])
     """
 
-    def __init__(self, params: Any, lr: float = 1e-2, alpha: float = 0.99, eps: float = 1e-8, weight_decay: float = 0,
-                 momentum: float = 0, centered: bool = False, capturable: bool = False, foreach: bool | None = None,
-                 maximize: bool = False, differentiable: bool = False) -> None:
-        check_settings("RMSprop", lr=(lr, 0, _INFINITY), alpha=(alpha, 0, _INFINITY), eps=(eps, 0, _INFINITY),
-                       weight_decay=(weight_decay, 0, _INFINITY), momentum=(momentum, 0, _INFINITY))
-        super().__init__(params, {"lr": lr, "alpha": alpha, "eps": eps, "weight_decay": weight_decay, "momentum": momentum,
-                                  "centered": centered, "maximize": maximize})
+    def __init__(
+        self,
+        params: Any,
+        lr: float = 1e-2,
+        alpha: float = 0.99,
+        eps: float = 1e-8,
+        weight_decay: float = 0,
+        momentum: float = 0,
+        centered: bool = False,
+        capturable: bool = False,
+        foreach: bool | None = None,
+        maximize: bool = False,
+        differentiable: bool = False,
+    ) -> None:
+        check_settings(
+            "RMSprop",
+            lr=(lr, 0, _INFINITY),
+            alpha=(alpha, 0, _INFINITY),
+            eps=(eps, 0, _INFINITY),
+            weight_decay=(weight_decay, 0, _INFINITY),
+            momentum=(momentum, 0, _INFINITY),
+        )
+        super().__init__(
+            params,
+            {
+                "lr": lr,
+                "alpha": alpha,
+                "eps": eps,
+                "weight_decay": weight_decay,
+                "momentum": momentum,
+                "centered": centered,
+                "maximize": maximize,
+            },
+        )
 
     def initialise(self, p: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
         """Take memory for the averages that the settings use."""
-        self.slots = ("square_avg", *(("momentum_buffer",) if group["momentum"] else ()), *(("grad_avg",) if group["centered"] else ()))
+        self.slots = (
+            "square_avg",
+            *(("momentum_buffer",) if group["momentum"] else ()),
+            *(("grad_avg",) if group["centered"] else ()),
+        )
         super().initialise(p, state, group)
 
-    def update(self, params: list[Tensor], grads: list[Tensor], states: list[dict[str, Any]], step: int, group: dict[str, Any]) -> None:
+    def update(
+        self, params: list[Tensor], grads: list[Tensor], states: list[dict[str, Any]], step: int, group: dict[str, Any]
+    ) -> None:
         """Take the step."""
         buffers = [state["momentum_buffer"] for state in states] if group["momentum"] else []
         averages = [state["grad_avg"] for state in states] if group["centered"] else []
-        ops.rmsprop_step(params, [state["square_avg"] for state in states], buffers, averages, grads, lr=group["lr"],
-                         alpha=group["alpha"], eps=group["eps"], weight_decay=group["weight_decay"], momentum=group["momentum"],
-                         centered=group["centered"], maximize=group["maximize"], step_count=step)
+        ops.rmsprop_step(
+            params,
+            [state["square_avg"] for state in states],
+            buffers,
+            averages,
+            grads,
+            lr=group["lr"],
+            alpha=group["alpha"],
+            eps=group["eps"],
+            weight_decay=group["weight_decay"],
+            momentum=group["momentum"],
+            centered=group["centered"],
+            maximize=group["maximize"],
+            step_count=step,
+        )
 
 
 class Adadelta(Optimizer):
@@ -244,13 +382,41 @@ class Adadelta(Optimizer):
 
     slots = ("square_avg", "acc_delta")
 
-    def __init__(self, params: Any, lr: float = 1.0, rho: float = 0.9, eps: float = 1e-6, weight_decay: float = 0,
-                 foreach: bool | None = None, *, capturable: bool = False, maximize: bool = False, differentiable: bool = False) -> None:
-        check_settings("Adadelta", lr=(lr, 0, _INFINITY), rho=(rho, 0, 1), eps=(eps, 0, _INFINITY), weight_decay=(weight_decay, 0, _INFINITY))
+    def __init__(
+        self,
+        params: Any,
+        lr: float = 1.0,
+        rho: float = 0.9,
+        eps: float = 1e-6,
+        weight_decay: float = 0,
+        foreach: bool | None = None,
+        *,
+        capturable: bool = False,
+        maximize: bool = False,
+        differentiable: bool = False,
+    ) -> None:
+        check_settings(
+            "Adadelta",
+            lr=(lr, 0, _INFINITY),
+            rho=(rho, 0, 1),
+            eps=(eps, 0, _INFINITY),
+            weight_decay=(weight_decay, 0, _INFINITY),
+        )
         super().__init__(params, {"lr": lr, "rho": rho, "eps": eps, "weight_decay": weight_decay, "maximize": maximize})
 
-    def update(self, params: list[Tensor], grads: list[Tensor], states: list[dict[str, Any]], step: int, group: dict[str, Any]) -> None:
+    def update(
+        self, params: list[Tensor], grads: list[Tensor], states: list[dict[str, Any]], step: int, group: dict[str, Any]
+    ) -> None:
         """Take the step."""
-        ops.adadelta_step(params, [state["square_avg"] for state in states], [state["acc_delta"] for state in states], grads,
-                          lr=group["lr"], rho=group["rho"], eps=group["eps"], weight_decay=group["weight_decay"],
-                          maximize=group["maximize"], step_count=step)
+        ops.adadelta_step(
+            params,
+            [state["square_avg"] for state in states],
+            [state["acc_delta"] for state in states],
+            grads,
+            lr=group["lr"],
+            rho=group["rho"],
+            eps=group["eps"],
+            weight_decay=group["weight_decay"],
+            maximize=group["maximize"],
+            step_count=step,
+        )

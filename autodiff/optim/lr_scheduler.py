@@ -1,7 +1,7 @@
 """Learning rates that change from epoch to epoch.
 
-A schedule is a function of the number of `step` calls so far, in closed form: after k calls the rate is what the formula
-says for k, whatever happened before. `ReduceLROnPlateau` alone looks at a measure instead.
+A schedule is a function of the number of `step` calls so far, in closed form: after k calls the rate is what the
+formula says for k, whatever happened before. `ReduceLROnPlateau` alone looks at a measure instead.
 """
 
 from __future__ import annotations
@@ -13,8 +13,20 @@ from typing import Any
 from autodiff.errors import ValueRangeError
 from autodiff.optim.optimizer import Optimizer
 
-__all__ = ["ConstantLR", "CosineAnnealingLR", "ExponentialLR", "InverseTimeLR", "LRScheduler", "LambdaLR", "LinearLR",
-           "MultiStepLR", "MultiplicativeLR", "PolynomialLR", "ReduceLROnPlateau", "StepLR"]
+__all__ = [
+    "ConstantLR",
+    "CosineAnnealingLR",
+    "ExponentialLR",
+    "InverseTimeLR",
+    "LRScheduler",
+    "LambdaLR",
+    "LinearLR",
+    "MultiStepLR",
+    "MultiplicativeLR",
+    "PolynomialLR",
+    "ReduceLROnPlateau",
+    "StepLR",
+]
 
 
 class LRScheduler:
@@ -35,8 +47,12 @@ class LRScheduler:
             if last_epoch == -1:
                 group["initial_lr"] = group["lr"]
             elif "initial_lr" not in group:
-                raise ValueRangeError(type(self).__name__, "a schedule that goes on needs the optimizer's initial rates",
-                                      expected="'initial_lr' in every parameter group", fix="load the optimizer's state first")
+                raise ValueRangeError(
+                    type(self).__name__,
+                    "a schedule that goes on needs the optimizer's initial rates",
+                    expected="'initial_lr' in every parameter group",
+                    fix="load the optimizer's state first",
+                )
         self.base_lrs: list[float] = [group["initial_lr"] for group in optimizer.param_groups]
         self.last_epoch = last_epoch
         self.step()
@@ -66,8 +82,13 @@ class LRScheduler:
 
     def state_dict(self) -> dict[str, Any]:
         """Return everything but the optimizer and functions."""
-        return {key: value for key, value in self.__dict__.items() if key != "optimizer" and not callable(value)
-                and not (isinstance(value, list) and value and callable(value[0]))}
+        return {
+            key: value
+            for key, value in self.__dict__.items()
+            if key != "optimizer"
+            and not callable(value)
+            and not (isinstance(value, list) and value and callable(value[0]))
+        }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take over a `state_dict`."""
@@ -90,7 +111,9 @@ class LambdaLR(LRScheduler):
     """
 
     def __init__(self, optimizer: Optimizer, lr_lambda: Any, last_epoch: int = -1) -> None:
-        functions = list(lr_lambda) if isinstance(lr_lambda, list | tuple) else [lr_lambda] * len(optimizer.param_groups)
+        functions = (
+            list(lr_lambda) if isinstance(lr_lambda, list | tuple) else [lr_lambda] * len(optimizer.param_groups)
+        )
         self.lr_lambdas: list[Callable[[int], float]] = functions
         super().__init__(optimizer, last_epoch)
 
@@ -156,7 +179,9 @@ class MultiStepLR(LRScheduler):
         last_epoch: number of steps made already.
     """
 
-    def __init__(self, optimizer: Optimizer, milestones: Sequence[int], gamma: float = 0.1, last_epoch: int = -1) -> None:
+    def __init__(
+        self, optimizer: Optimizer, milestones: Sequence[int], gamma: float = 0.1, last_epoch: int = -1
+    ) -> None:
         self.milestones, self.gamma = sorted(milestones), gamma
         super().__init__(optimizer, last_epoch)
 
@@ -195,14 +220,22 @@ class LinearLR(LRScheduler):
         last_epoch: number of steps made already.
     """
 
-    def __init__(self, optimizer: Optimizer, start_factor: float = 1 / 3, end_factor: float = 1.0, total_iters: int = 5,
-                 last_epoch: int = -1) -> None:
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        start_factor: float = 1 / 3,
+        end_factor: float = 1.0,
+        total_iters: int = 5,
+        last_epoch: int = -1,
+    ) -> None:
         self.start_factor, self.end_factor, self.total_iters = start_factor, end_factor, total_iters
         super().__init__(optimizer, last_epoch)
 
     def factor(self, epoch: int) -> float:
         """Return start + (end - start) * epoch / total, at most `end_factor`."""
-        return self.start_factor + (self.end_factor - self.start_factor) * min(epoch, self.total_iters) / self.total_iters
+        return (
+            self.start_factor + (self.end_factor - self.start_factor) * min(epoch, self.total_iters) / self.total_iters
+        )
 
 
 class PolynomialLR(LRScheduler):
@@ -317,17 +350,35 @@ class ReduceLROnPlateau:
     [0.1]
     """
 
-    def __init__(self, optimizer: Optimizer, mode: str = "min", factor: float = 0.1, patience: int = 10, threshold: float = 1e-4,
-                 threshold_mode: str = "rel", cooldown: int = 0, min_lr: Any = 0.0, eps: float = 1e-8) -> None:
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        mode: str = "min",
+        factor: float = 0.1,
+        patience: int = 10,
+        threshold: float = 1e-4,
+        threshold_mode: str = "rel",
+        cooldown: int = 0,
+        min_lr: Any = 0.0,
+        eps: float = 1e-8,
+    ) -> None:
         if mode not in ("min", "max") or threshold_mode not in ("rel", "abs"):
-            raise ValueRangeError("ReduceLROnPlateau", "unknown mode", expected="mode 'min' or 'max', threshold_mode 'rel' or 'abs'",
-                                  got=f"{mode!r}, {threshold_mode!r}")
+            raise ValueRangeError(
+                "ReduceLROnPlateau",
+                "unknown mode",
+                expected="mode 'min' or 'max', threshold_mode 'rel' or 'abs'",
+                got=f"{mode!r}, {threshold_mode!r}",
+            )
         if not factor < 1:
-            raise ValueRangeError("ReduceLROnPlateau", "the factor would not lower the rate", expected="factor < 1", got=str(factor))
+            raise ValueRangeError(
+                "ReduceLROnPlateau", "the factor would not lower the rate", expected="factor < 1", got=str(factor)
+            )
         self.optimizer = optimizer
         self.mode, self.factor, self.patience, self.cooldown, self.eps = mode, factor, patience, cooldown, eps
         self.threshold, self.threshold_mode = threshold, threshold_mode
-        self.min_lrs: list[float] = list(min_lr) if isinstance(min_lr, list | tuple) else [min_lr] * len(optimizer.param_groups)
+        self.min_lrs: list[float] = (
+            list(min_lr) if isinstance(min_lr, list | tuple) else [min_lr] * len(optimizer.param_groups)
+        )
         self.best = math.inf if mode == "min" else -math.inf
         self.num_bad_epochs = self.cooldown_counter = self.last_epoch = 0
         self._last_lr = [group["lr"] for group in optimizer.param_groups]

@@ -43,12 +43,19 @@ class Optimizer:
         self.state: dict[Tensor, dict[str, Any]] = defaultdict(dict)
         self.param_groups: list[dict[str, Any]] = []
         if isinstance(params, Tensor):
-            raise DTypeError(type(self).__name__, "the parameters must be an iterable of tensors", got="a tensor",
-                             fix="write [tensor], or model.parameters()")
+            raise DTypeError(
+                type(self).__name__,
+                "the parameters must be an iterable of tensors",
+                got="a tensor",
+                fix="write [tensor], or model.parameters()",
+            )
         given = list(params)
         if not given:
-            raise ValueRangeError(type(self).__name__, "there are no parameters to optimize",
-                                  fix="pass model.parameters() of a model that has parameters")
+            raise ValueRangeError(
+                type(self).__name__,
+                "there are no parameters to optimize",
+                fix="pass model.parameters() of a model that has parameters",
+            )
         for group in given if isinstance(given[0], dict) else [{"params": given}]:
             self.add_param_group(group)
 
@@ -67,12 +74,20 @@ class Optimizer:
             if not isinstance(p, Tensor):
                 raise DTypeError(name, "only tensors can be optimized", got=type(p).__name__)
             if not p.is_leaf:
-                raise DTypeError(name, "only leaf tensors can be optimized", got=f"the result of {p.grad_fn}",
-                                 fix="pass the parameters themselves, not something computed from them")
+                raise DTypeError(
+                    name,
+                    "only leaf tensors can be optimized",
+                    got=f"the result of {p.grad_fn}",
+                    fix="pass the parameters themselves, not something computed from them",
+                )
             if id(p) in known:
-                raise ValueRangeError(name, "a parameter stands in two groups, or twice in one", got=p.name or repr(p.spec))
+                raise ValueRangeError(
+                    name, "a parameter stands in two groups, or twice in one", got=p.name or repr(p.spec)
+                )
             known.add(id(p))
-        self.param_groups.append({"params": params, **self.defaults, **{k: v for k, v in param_group.items() if k != "params"}})
+        self.param_groups.append(
+            {"params": params, **self.defaults, **{k: v for k, v in param_group.items() if k != "params"}}
+        )
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget the gradients of all parameters, or fill them with zeros."""
@@ -128,7 +143,9 @@ class Optimizer:
             array[...] = 0
             state[slot] = wrap(array)
 
-    def update(self, params: list[Tensor], grads: list[Tensor], states: list[dict[str, Any]], step: int, group: dict[str, Any]) -> None:
+    def update(
+        self, params: list[Tensor], grads: list[Tensor], states: list[dict[str, Any]], step: int, group: dict[str, Any]
+    ) -> None:
         """Change parameters of one dtype in place; override.
 
         Args:
@@ -140,7 +157,7 @@ class Optimizer:
         """
         raise NotImplementedError
 
-    # ---- State --------------------------------------------------------------------------------------------------------
+    # ---- State -------------------------------------------------------------------------------------------------------
 
     def state_dict(self) -> dict[str, Any]:
         """Return the settings of all groups and the state of all parameters, parameters replaced by their numbers."""
@@ -157,8 +174,12 @@ class Optimizer:
         groups = state_dict["param_groups"]
         sizes = [len(group["params"]) for group in self.param_groups]
         if [len(group["params"]) for group in groups] != sizes:
-            raise OptimizerStateError("load_state_dict", "the parameter groups differ", expected=f"groups of {sizes} parameters",
-                                      got=f"{[len(group['params']) for group in groups]}")
+            raise OptimizerStateError(
+                "load_state_dict",
+                "the parameter groups differ",
+                expected=f"groups of {sizes} parameters",
+                got=f"{[len(group['params']) for group in groups]}",
+            )
         params = [p for group in self.param_groups for p in group["params"]]
         numbers = [n for group in groups for n in group["params"]]
         loaded: dict[Tensor, dict[str, Any]] = defaultdict(dict)
@@ -168,8 +189,12 @@ class Optimizer:
                     value = int(value.item())
                 if isinstance(value, Tensor | np.ndarray):
                     if tuple(value.shape) != p.shape:
-                        raise OptimizerStateError("load_state_dict", f"'{key}' of parameter {number} has another shape",
-                                                  expected=str(p.shape), got=str(tuple(value.shape)))
+                        raise OptimizerStateError(
+                            "load_state_dict",
+                            f"'{key}' of parameter {number} has another shape",
+                            expected=str(p.shape),
+                            got=str(tuple(value.shape)),
+                        )
                     array = p.spec.empty()
                     array[...] = value.array if isinstance(value, Tensor) else value
                     value = wrap(array)
@@ -194,6 +219,9 @@ def check_settings(name: str, **ranges: tuple[float, float, float]) -> None:
     """
     for setting, (value, least, below) in ranges.items():
         if not least <= value < below:
-            raise ValueRangeError(name, f"'{setting}' is outside its range",
-                                  expected=f"{least} <= {setting}" + (f" < {below}" if below != float("inf") else ""), got=str(value))
-
+            raise ValueRangeError(
+                name,
+                f"'{setting}' is outside its range",
+                expected=f"{least} <= {setting}" + (f" < {below}" if below != float("inf") else ""),
+                got=str(value),
+            )

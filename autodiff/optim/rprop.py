@@ -27,8 +27,8 @@ class Rprop(Optimizer):
     Raises:
         ValueRangeError: for a setting outside its range.
 
-    Source: Riedmiller & Braun, "A direct adaptive method for faster backpropagation learning: the RPROP algorithm", 1993,
-    in the form iRprop- of Igel & Huesken, 2000.
+    Source: Riedmiller & Braun, "A direct adaptive method for faster backpropagation learning: the RPROP algorithm",
+    1993, in the form iRprop- of Igel & Huesken, 2000.
 
     State of a parameter: ``prev``, ``step_size``, of its shape.
 
@@ -43,12 +43,23 @@ class Rprop(Optimizer):
 
     slots = ("prev", "step_size")
 
-    def __init__(self, params: Any, lr: float = 1e-2, etas: tuple[float, float] = (0.5, 1.2),
-                 step_sizes: tuple[float, float] = (1e-6, 50), *, capturable: bool = False, foreach: bool | None = None,
-                 maximize: bool = False, differentiable: bool = False) -> None:
+    def __init__(
+        self,
+        params: Any,
+        lr: float = 1e-2,
+        etas: tuple[float, float] = (0.5, 1.2),
+        step_sizes: tuple[float, float] = (1e-6, 50),
+        *,
+        capturable: bool = False,
+        foreach: bool | None = None,
+        maximize: bool = False,
+        differentiable: bool = False,
+    ) -> None:
         check_settings("Rprop", lr=(lr, 0, float("inf")))
         if not 0 < etas[0] < 1 < etas[1]:
-            raise ValueRangeError("Rprop", "'etas' are outside their range", expected="0 < etas[0] < 1 < etas[1]", got=str(etas))
+            raise ValueRangeError(
+                "Rprop", "'etas' are outside their range", expected="0 < etas[0] < 1 < etas[1]", got=str(etas)
+            )
         super().__init__(params, {"lr": lr, "etas": etas, "step_sizes": step_sizes, "maximize": maximize})
 
     def initialise(self, p: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
@@ -56,7 +67,17 @@ class Rprop(Optimizer):
         super().initialise(p, state, group)
         state["step_size"].fill_(group["lr"])
 
-    def update(self, params: list[Tensor], grads: list[Tensor], states: list[dict[str, Any]], step: int, group: dict[str, Any]) -> None:
+    def update(
+        self, params: list[Tensor], grads: list[Tensor], states: list[dict[str, Any]], step: int, group: dict[str, Any]
+    ) -> None:
         """Take the step."""
-        ops.rprop_step(params, [state["prev"] for state in states], [state["step_size"] for state in states], grads,
-                       etas=group["etas"], step_sizes=group["step_sizes"], maximize=group["maximize"], step_count=step)
+        ops.rprop_step(
+            params,
+            [state["prev"] for state in states],
+            [state["step_size"] for state in states],
+            grads,
+            etas=group["etas"],
+            step_sizes=group["step_sizes"],
+            maximize=group["maximize"],
+            step_count=step,
+        )

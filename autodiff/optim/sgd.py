@@ -18,8 +18,8 @@ class SGD(Optimizer):
     .. math:: g \leftarrow g + \lambda w, \quad v \leftarrow \mu v + (1 - \tau) g, \quad w \leftarrow w - \eta v
 
     and with `nesterov` :math:`w \leftarrow w - \eta (g + \mu v)`. In the first step v = g. The rate multiplies the
-    velocity when it is applied (as in PyTorch); Sutskever's form takes it into the velocity, which differs only when the
-    rate changes.
+    velocity when it is applied (as in PyTorch); Sutskever's form takes it into the velocity, which differs only when
+    the rate changes.
 
     Args:
         params: parameters or groups.
@@ -50,15 +50,41 @@ class SGD(Optimizer):
 
     slots = ("momentum_buffer",)
 
-    def __init__(self, params: Any, lr: float = 1e-3, momentum: float = 0, dampening: float = 0, weight_decay: float = 0,
-                 nesterov: bool = False, *, maximize: bool = False, foreach: bool | None = None, differentiable: bool = False,
-                 fused: bool | None = None) -> None:
-        check_settings("SGD", lr=(lr, 0, _INFINITY), momentum=(momentum, 0, _INFINITY), weight_decay=(weight_decay, 0, _INFINITY))
+    def __init__(
+        self,
+        params: Any,
+        lr: float = 1e-3,
+        momentum: float = 0,
+        dampening: float = 0,
+        weight_decay: float = 0,
+        nesterov: bool = False,
+        *,
+        maximize: bool = False,
+        foreach: bool | None = None,
+        differentiable: bool = False,
+        fused: bool | None = None,
+    ) -> None:
+        check_settings(
+            "SGD", lr=(lr, 0, _INFINITY), momentum=(momentum, 0, _INFINITY), weight_decay=(weight_decay, 0, _INFINITY)
+        )
         if nesterov and (momentum <= 0 or dampening != 0):
-            raise ValueRangeError("SGD", "Nesterov's momentum needs momentum and no dampening", expected="momentum > 0, dampening 0",
-                                  got=f"momentum {momentum}, dampening {dampening}")
-        super().__init__(params, {"lr": lr, "momentum": momentum, "dampening": dampening, "weight_decay": weight_decay,
-                                  "nesterov": nesterov, "maximize": maximize})
+            raise ValueRangeError(
+                "SGD",
+                "Nesterov's momentum needs momentum and no dampening",
+                expected="momentum > 0, dampening 0",
+                got=f"momentum {momentum}, dampening {dampening}",
+            )
+        super().__init__(
+            params,
+            {
+                "lr": lr,
+                "momentum": momentum,
+                "dampening": dampening,
+                "weight_decay": weight_decay,
+                "nesterov": nesterov,
+                "maximize": maximize,
+            },
+        )
 
     def initialise(self, p: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
         """Take memory for the velocity only where there is momentum."""
@@ -67,7 +93,9 @@ class SGD(Optimizer):
         else:
             state["step"] = 0
 
-    def update(self, params: list[Tensor], grads: list[Tensor], states: list[dict[str, Any]], step: int, group: dict[str, Any]) -> None:
+    def update(
+        self, params: list[Tensor], grads: list[Tensor], states: list[dict[str, Any]], step: int, group: dict[str, Any]
+    ) -> None:
         """Take the step."""
         velocities = []
         if group["momentum"]:
@@ -76,5 +104,15 @@ class SGD(Optimizer):
                     super().initialise(p, state, group)
                     state["step"] = step
                 velocities.append(state["momentum_buffer"])
-        ops.sgd_step(params, velocities, grads, lr=group["lr"], momentum=group["momentum"], dampening=group["dampening"],
-                     weight_decay=group["weight_decay"], nesterov=group["nesterov"], maximize=group["maximize"], step_count=step)
+        ops.sgd_step(
+            params,
+            velocities,
+            grads,
+            lr=group["lr"],
+            momentum=group["momentum"],
+            dampening=group["dampening"],
+            weight_decay=group["weight_decay"],
+            nesterov=group["nesterov"],
+            maximize=group["maximize"],
+            step_count=step,
+        )

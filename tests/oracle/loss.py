@@ -208,7 +208,7 @@ def multilabel_soft_margin_loss(input: Any, target: Any, weight: Any = None, red
 def multi_margin_loss(
     input: Any, target: Any, p: int = 1, margin: float = 1.0, weight: Any = None, reduction: str = "mean"
 ) -> Array:
-    """The sum over k != t of max(0, margin - x[t] + x[k])^p, times the weight of t, divided by the number of classes."""
+    """The sum over k != t of max(0, margin - x[t] + x[k])^p, times the weight of t, over the number of classes."""
     x, target = real(input), np.asarray(target)
     weight = np.ones(x.shape[-1]) if weight is None else real(weight)
     losses = np.zeros(target.shape)

@@ -6,16 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from .elementwise import div as divide
-from .elementwise import mul as multiply
-from .elementwise import neg as negative
-from .elementwise import sub as subtract
-
 
 def _slices(index: Any) -> Any:
-    picks = []
-    for entry in index:
-        picks.append([entry] if isinstance(entry, int) else [entry[0] + i * entry[2] for i in range(entry[1])])
+    picks = [[e] if isinstance(e, int) else [e[0] + i * e[2] for i in range(e[1])] for e in index]
     return np.ix_(*picks), tuple(len(p) for p, e in zip(picks, index, strict=True) if not isinstance(e, int))
 
 
@@ -80,7 +73,7 @@ def pick(x: Any, index: Any, dim: int, padding: int) -> Any:
 
 def index_select_grad(g: Any, index: Any, dim: int, padding: int, size: int) -> Any:
     """Each place of g added to the place that the index sends it to; nothing goes to the padding."""
-    rows = np.moveaxis(g.reshape(*g.shape[:dim], index.size, *g.shape[dim + index.ndim:]), dim, 0)
+    rows = np.moveaxis(g.reshape(*g.shape[:dim], index.size, *g.shape[dim + index.ndim :]), dim, 0)
     out = np.zeros((size, *rows.shape[1:]))
     for k, row in zip(index.reshape(-1), rows, strict=True):
         out[k] += row * (k != padding)
@@ -89,7 +82,7 @@ def index_select_grad(g: Any, index: Any, dim: int, padding: int, size: int) -> 
 
 def put_along(x: Any, index: Any, source: Any, dim: int) -> Any:
     """x with the places of source where the index sends them."""
-    rows = np.moveaxis(source.reshape(*source.shape[:dim], index.size, *source.shape[dim + index.ndim:]), dim, 0)
+    rows = np.moveaxis(source.reshape(*source.shape[:dim], index.size, *source.shape[dim + index.ndim :]), dim, 0)
     out = np.moveaxis(x.copy(), dim, 0)
     out[index.reshape(-1)] = rows
     return np.moveaxis(out, 0, dim)
@@ -97,13 +90,13 @@ def put_along(x: Any, index: Any, source: Any, dim: int) -> Any:
 
 def gather_grad(g: Any, index: Any, dim: int, size: int) -> Any:
     """Each element of g added to the place that its index names."""
-    out = np.zeros((*g.shape[:dim], size, *g.shape[dim + 1:]))
+    out = np.zeros((*g.shape[:dim], size, *g.shape[dim + 1 :]))
     for place in np.ndindex(*g.shape):
-        out[(*place[:dim], index[place], *place[dim + 1:])] += g[place]
+        out[(*place[:dim], index[place], *place[dim + 1 :])] += g[place]
     return out
 
 
-# ---- Random draws, from the published Philox and the order of elements that `autodiff_kernels/random.py` describes -----
+# ---- Random draws: the published Philox, and the order of elements that `autodiff_kernels/random.py` describes ----
 
 
 def _philox(counter: list[int], key: list[int]) -> list[int]:
@@ -148,8 +141,12 @@ def random_normal(key: Any, shape: Any, dtype: Any) -> Any:
         return float(np.sqrt(-2 * np.log(u)) * (np.sin(angle) if which else np.cos(angle)))
 
     if np.dtype(dtype) == np.float32:
-        return _draws(key, shape, 4, lambda w, k: turn(w[k // 2 * 2] * 2.0**-32 + 2.0**-33, w[k // 2 * 2 + 1] * 2.0**-32, k % 2))
-    return _draws(key, shape, 2, lambda w, k: turn(1 - (_pair(w, 0) >> 11) * 2.0**-53, (_pair(w, 1) >> 11) * 2.0**-53, k))
+        return _draws(
+            key, shape, 4, lambda w, k: turn(w[k // 2 * 2] * 2.0**-32 + 2.0**-33, w[k // 2 * 2 + 1] * 2.0**-32, k % 2)
+        )
+    return _draws(
+        key, shape, 2, lambda w, k: turn(1 - (_pair(w, 0) >> 11) * 2.0**-53, (_pair(w, 1) >> 11) * 2.0**-53, k)
+    )
 
 
 def random_bernoulli(key: Any, shape: Any, dtype: Any, p: float, scale: float) -> Any:
