@@ -80,8 +80,8 @@ class MultiheadAttention(Module):
             made = uninitialised(*shape, dtype=dtype, device=device) if wanted else None
             self.register_parameter(name, made)
 
-        for name, features in (("q_proj_weight", embed_dim), ("k_proj_weight", self.kdim), ("v_proj_weight", self.vdim)):
-            parameter(name, not self._qkv_same_embed_dim, embed_dim, features)
+        for letter, features in (("q", embed_dim), ("k", self.kdim), ("v", self.vdim)):
+            parameter(f"{letter}_proj_weight", not self._qkv_same_embed_dim, embed_dim, features)
         parameter("in_proj_weight", self._qkv_same_embed_dim, 3 * embed_dim, embed_dim)
         parameter("in_proj_bias", bias, 3 * embed_dim)
         self.out_proj = NonDynamicallyQuantizableLinear(embed_dim, embed_dim, bias=bias, device=device, dtype=dtype)
