@@ -342,7 +342,7 @@ class Tensor(Methods, Conversions):
         return text_of(self)
 
     def __format__(self, format_spec: str) -> str:
-        return format(self.item(), format_spec) if not self.spec.shape and format_spec else repr(self)
+        return format(self.item(), format_spec) if not self.spec.shape and type(self) is Tensor else repr(self)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
         if not self.is_leaf:
