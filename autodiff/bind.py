@@ -58,10 +58,16 @@ def bind(primitive: Primitive, *inputs: Any, **params: Any) -> Any:
         else:
             outs = run_plan(plan, ins, params)
             specs_out = plan.specs
-        results = [_wrap(array, spec) for array, spec in zip(outs, specs_out, strict=False)]
-        if primitive.view:
-            for tensor in results:
+        results = []
+        for array, spec in zip(outs, specs_out):  # without strict: scratch follows the outputs
+            tensor = _new(tensor_class[0])
+            tensor.array = array
+            tensor.spec = spec
+            if primitive.view:
                 share_memory(tensor, inputs[0], mode.grad)
+            else:
+                tensor.memory = _new(Memory)
+            results.append(tensor)
 
     if plan.differentiable and mode.grad:
         for x in inputs:
@@ -320,15 +326,6 @@ def run_plan(plan: Plan, ins: list[Array], params: dict[str, Any]) -> list[Array
     if status[0] >= 0:
         raise plan.status(int(status[0]), ins, **params)
     return outs
-
-
-def _wrap(array: Array, spec: Spec) -> Any:
-    """Return a tensor on new memory."""
-    tensor = _new(tensor_class[0])
-    tensor.array = array
-    tensor.spec = spec
-    tensor.memory = _new(Memory)
-    return tensor
 
 
 def make_record(

@@ -224,8 +224,15 @@ class Module:
 
     def modules(self) -> Iterator[Module]:
         """Yield this module and all below it."""
-        for _, module in self.named_modules():
-            yield module
+        seen: set[int] = set()
+        stack = [self]
+        while stack:
+            module = stack.pop()
+            if id(module) not in seen:
+                seen.add(id(module))
+                yield module
+                if module._modules:
+                    stack.extend(child for child in reversed(module._modules.values()) if child is not None)
 
     def named_children(self) -> Iterator[tuple[str, Module]]:
         """Yield the direct sub-modules with their names, each once."""
@@ -382,12 +389,13 @@ class Module:
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget the gradients of all parameters, or fill them with zeros."""
-        for parameter in self.parameters():
-            if parameter.grad is not None:
-                if set_to_none:
-                    parameter.grad = None
-                else:
-                    parameter.grad.detach_().zero_()
+        for module in self.modules():
+            for parameter in module._parameters.values():
+                if parameter is not None and parameter.grad is not None:
+                    if set_to_none:
+                        parameter.grad = None
+                    else:
+                        parameter.grad.detach_().zero_()
 
     def apply(self: M, fn: Callable[[Module], Any]) -> M:
         """Call ``fn(module)`` for every module below this one and then for this one; return the module."""

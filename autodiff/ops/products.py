@@ -281,7 +281,9 @@ def _linear_vjp(record: Any, g: Any) -> tuple[Any, ...]:
     weight = record.input(1) if mask[0] else None
     # The gradient reads only what it needs; an operand it does not need is stood in for by the cotangent.
     found = bind(linear_grad_p, g, g if x is None else x, g if weight is None else weight, wanted=mask)
-    gradients = iter(found if isinstance(found, tuple) else (found,))
+    if False not in mask:
+        return found  # type: ignore[no-any-return]
+    gradients = iter(found)
     return tuple([next(gradients) if needed else None for needed in mask])
 
 
