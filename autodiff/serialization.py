@@ -221,14 +221,16 @@ def _read(name: str, data: bytes) -> tuple[dict[str, Array], dict[str, str]]:
     """
     from safetensors import SafetensorError, deserialize
 
-    if data[:4] == b"PK\x03\x04" or data[:2] in (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"):
-        raise FileError(
-            "load", f"{name} was written by PyTorch's save (or is another pickle); loading a pickle can run any code",
-            fix="convert it once where PyTorch is installed: "
-                "safetensors.torch.save_file(torch.load(path, weights_only=True), 'model.safetensors')")
     try:
         entries = deserialize(data)  # type: ignore[no-untyped-call]
     except SafetensorError as error:
+        # Only now: the length that a safetensors file begins with may look like the start of a pickle.
+        if data[:4] == b"PK\x03\x04" or data[:2] in (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"):
+            raise FileError(
+                "load",
+                f"{name} was written by PyTorch's save (or is another pickle); loading a pickle can run any code",
+                fix="convert it once where PyTorch is installed: "
+                "safetensors.torch.save_file(torch.load(path, weights_only=True), 'model.safetensors')") from None
         raise FileError("load", f"{name} is no safetensors file, or it is damaged", got=str(error)) from None
     arrays: dict[str, Array] = {}
     for key, entry in entries:

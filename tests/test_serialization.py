@@ -185,6 +185,18 @@ def test_files_of_others(tmp_path: Path) -> None:
         load(path, map_location="cuda")
 
 
+@pytest.mark.parametrize("first", [0x02, 0x03, 0x04, 0x05])
+def test_a_header_that_begins_like_a_pickle(first: int) -> None:
+    # The file begins with the length of its header, which may happen to be 0x..80.
+    for length in range(2000):
+        file = io.BytesIO()
+        save({"x" * length: ad.ones(1)}, file)
+        if file.getvalue()[:2] == bytes([0x80, first]):
+            assert load(io.BytesIO(file.getvalue()))["x" * length].tolist() == [1]
+            return
+    raise AssertionError("no header has this length")
+
+
 def test_a_pickle_of_pytorch(tmp_path: Path) -> None:
     torch = pytest.importorskip("torch")
     torch.save({"w": torch.ones(2)}, tmp_path / "model.pt")
