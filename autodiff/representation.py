@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -92,7 +93,6 @@ def _body(array: Array, options: _Options) -> str:
     summarised = array.size > options.threshold
     shown = _edges(array, options.edgeitems) if summarised else array
     write, width = _writer(shown, options)
-    in_line = max(1, (options.linewidth - _INDENT) // (width + 2))
 
     def rows(part: Array, indent: int) -> str:
         if part.ndim == 0:
@@ -105,6 +105,7 @@ def _body(array: Array, options: _Options) -> str:
         margin = "\n" * max(1, part.ndim - 1) + " " * indent
         if part.ndim > 1:
             return "[" + f",{margin}".join(items) + "]"
+        in_line = max(1, (options.linewidth - indent + 1) // (width + 2))
         lines = [", ".join(items[i:i + in_line]) for i in range(0, len(items), in_line)]
         return "[" + f",{margin}".join(lines) + "]"
 
@@ -119,7 +120,7 @@ def _edges(array: Array, edge: int) -> Array:
     return array
 
 
-def _writer(array: Array, options: _Options) -> tuple[Any, int]:
+def _writer(array: Array, options: _Options) -> tuple[Callable[[Any], str], int]:
     """Return a function that writes one number, and the width of what it writes.
 
     Floats that are whole print as ``1.``; numbers print in scientific notation where the digits after the point would

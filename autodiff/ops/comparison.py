@@ -62,7 +62,7 @@ def ne(input: TensorT, other: Any) -> TensorT:
 
     >>> import autodiff as ad
     >>> ad.ne(ad.tensor([1, 2]), 2)
-    tensor([True, False])
+    tensor([ True, False])
     """
     return bind(ne_p, *promote("ne", input, other))  # type: ignore[no-any-return]
 
@@ -75,7 +75,7 @@ def lt(input: TensorT, other: Any) -> TensorT:
 
     >>> import autodiff as ad
     >>> ad.lt(ad.tensor([1, 2]), 2)
-    tensor([True, False])
+    tensor([ True, False])
     """
     return bind(lt_p, *promote("lt", input, other))  # type: ignore[no-any-return]
 
@@ -88,7 +88,7 @@ def le(input: TensorT, other: Any) -> TensorT:
 
     >>> import autodiff as ad
     >>> ad.le(ad.tensor([1, 2, 3]), 2)
-    tensor([True, True, False])
+    tensor([ True,  True, False])
     """
     return bind(le_p, *promote("le", input, other))  # type: ignore[no-any-return]
 
@@ -152,7 +152,7 @@ def logical_and(input: TensorT, other: TensorT) -> TensorT:
 
     >>> import autodiff as ad
     >>> ad.logical_and(ad.tensor([True, True]), ad.tensor([1, 0]))
-    tensor([True, False])
+    tensor([ True, False])
     """
     return _logical(logical_and_p, input, other)  # type: ignore[no-any-return]
 
@@ -162,7 +162,7 @@ def logical_or(input: TensorT, other: TensorT) -> TensorT:
 
     >>> import autodiff as ad
     >>> ad.logical_or(ad.tensor([True, False]), ad.tensor([0, 0]))
-    tensor([True, False])
+    tensor([ True, False])
     """
     return _logical(logical_or_p, input, other)  # type: ignore[no-any-return]
 
@@ -182,7 +182,7 @@ def logical_not(input: TensorT) -> TensorT:
 
     >>> import autodiff as ad
     >>> ad.logical_not(ad.tensor([0.0, 2.0]))
-    tensor([True, False])
+    tensor([ True, False])
     """
     return _logical(logical_not_p, input)  # type: ignore[no-any-return]
 
@@ -297,7 +297,7 @@ def isfinite(input: TensorT) -> TensorT:
 
     >>> import autodiff as ad
     >>> ad.isfinite(ad.tensor([1.0, float("inf")]))
-    tensor([True, False])
+    tensor([ True, False])
     """
     return bind(isfinite_p, real("isfinite", input))  # type: ignore[no-any-return]
 
@@ -323,7 +323,7 @@ def isclose(input: TensorT, other: TensorT, rtol: float = 1e-05, atol: float = 1
 
     >>> import autodiff as ad
     >>> ad.isclose(ad.tensor([1.0, 2.0]), ad.tensor([1.000001, 2.1]))
-    tensor([True, False])
+    tensor([ True, False])
     """
     x, y = promote("isclose", input, other)
     x, y = (real("isclose", operand) for operand in (x, y))

@@ -475,7 +475,7 @@ def logaddexp(input: TensorT, other: TensorT) -> TensorT:
 
     >>> import autodiff as ad
     >>> ad.logaddexp(ad.tensor([0.0, 1000.0]), ad.tensor([0.0, 1000.0]))
-    tensor([   0.6931, 1000.6932])
+    tensor([6.9315e-01, 1.0007e+03])
     """
     x, y = promote_float("logaddexp", input, other)
     larger, smaller = _ordered(x, y)

@@ -373,7 +373,7 @@ def bitwise_and_(input: TensorT, other: Any) -> TensorT:
 
     >>> import autodiff as ad
     >>> ad.tensor([True, False]).bitwise_and_(True)
-    tensor([True, False])
+    tensor([ True, False])
     """
     return in_place(comparison.bitwise_and_p, input, other)  # type: ignore[no-any-return]
 

@@ -221,8 +221,8 @@ def log_softmax(input: TensorT, dim: int | None = None, dtype: Any = None) -> Te
 
     >>> import autodiff as ad
     >>> ad.log_softmax(ad.tensor([[0.0, 0.0], [1000.0, 0.0]]), dim=1)
-    tensor([[   -0.6931,    -0.6931],
-            [    0.0000, -1000.0000]])
+    tensor([[-6.9315e-01, -6.9315e-01],
+            [ 0.0000e+00, -1.0000e+03]])
     """
     x, axis = _arguments("log_softmax", input, dim, dtype)
     return unlast(bind(log_softmax_p, last(x, axis)), axis)  # type: ignore[no-any-return]
