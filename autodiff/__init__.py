@@ -36,6 +36,7 @@ from autodiff.creation import (
     from_numpy,
     full,
     full_like,
+    get_rng_state,
     linspace,
     logspace,
     multinomial,
@@ -49,6 +50,7 @@ from autodiff.creation import (
     randn,
     randn_like,
     randperm,
+    set_rng_state,
     tensor,
     zeros,
     zeros_like,
@@ -59,6 +61,7 @@ from autodiff.dtypes import (
     channels_last,
     contiguous_format,
     double,
+    dtype,
     finfo,
     float,
     float32,
@@ -80,22 +83,23 @@ from autodiff.dtypes import (
 from autodiff.eager import Tensor
 from autodiff.ops import *  # noqa: F403
 from autodiff.random import Generator, initial_seed, manual_seed, seed
+from autodiff.representation import set_printoptions
 from autodiff.serialization import load, save
 
 if TYPE_CHECKING:
-    from autodiff import nn, optim, utils
+    from autodiff import linalg, nn, optim, utils
 
 Size = tuple[builtins.int, ...]
 
 __version__ = "0.1.0"
 
-_ON_FIRST_USE = frozenset({"nn", "optim", "recording", "utils", "viz"})
+_ON_FIRST_USE = frozenset({"linalg", "nn", "optim", "recording", "utils", "viz"})
 
 __all__ = [
     "Tensor", "Size", "is_tensor", "is_floating_point", "numel",
     # dtypes, devices and layouts
     "float32", "float", "float64", "double", "int64", "long", "int32", "int", "int16", "short", "int8", "uint8", "bool",
-    "finfo", "iinfo", "get_default_dtype", "set_default_dtype", "device", "cuda", "backends",
+    "dtype", "finfo", "iinfo", "get_default_dtype", "set_default_dtype", "device", "cuda", "backends",
     "memory_format", "channels_last", "contiguous_format", "preserve_format",
     # new tensors
     "tensor", "as_tensor", "from_numpy", "zeros", "ones", "full", "empty", "zeros_like", "ones_like", "full_like",
@@ -106,11 +110,11 @@ __all__ = [
     # random numbers
     "rand", "randn", "randint", "randperm", "rand_like", "randn_like", "randint_like", "normal", "bernoulli",
     "multinomial",
-    "Generator", "manual_seed", "seed", "initial_seed",
+    "Generator", "manual_seed", "seed", "initial_seed", "get_rng_state", "set_rng_state",
     # gradients
     "autograd", "no_grad", "enable_grad", "set_grad_enabled", "is_grad_enabled", "inference_mode",
-    # files, numbers, packages
-    "save", "load", "e", "inf", "nan", "pi", "nn", "optim", "utils",
+    # files, printing, numbers, packages
+    "save", "load", "set_printoptions", "e", "inf", "nan", "pi", "linalg", "nn", "optim", "utils",
 ]
 
 

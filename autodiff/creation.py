@@ -12,7 +12,7 @@ from autodiff.bind import Cut
 from autodiff.eager import FLOAT32, SUPPORTED, Tensor, wrap
 from autodiff.errors import DTypeError, ValueRangeError
 from autodiff.ops.structural import shape_argument
-from autodiff.random import Generator
+from autodiff.random import Generator, default_generator
 from autodiff.source import here
 from autodiff.spec import Array, DType
 
@@ -345,7 +345,7 @@ def randn(
 
 
 def randint(
-    low: int,
+    low: Any,
     high: Any = None,
     size: Any = None,
     *,
@@ -362,10 +362,14 @@ def randint(
     >>> import autodiff as ad
     >>> ad.randint(0, 10, (4,)).dtype.name
     'int64'
+    >>> ad.randint(3, size=(2, 2)).shape
+    (2, 2)
     """
     check_device(device)
     if size is None:
-        low, high, size = 0, low, high
+        high, size = None, high
+    if high is None:
+        low, high = 0, low
     result: Tensor = ops.random_integers(shape_argument(tuple(size)), low, high, generator)
     result = result if dtype is None else ops.cast_to(result, dtype_of(dtype))
     return result.requires_grad_() if requires_grad else result
@@ -521,3 +525,21 @@ def check_device(device: Any) -> None:
             got=str(device),
             fix="use device('cpu'); cuda.is_available() is False here",
         )
+
+
+def get_rng_state() -> Tensor:
+    """Return the state of the default generator, for `set_rng_state`: int64 ``[seed, number of draws]``.
+
+    >>> import autodiff as ad
+    >>> state = ad.get_rng_state()
+    >>> first = ad.rand(3)
+    >>> ad.set_rng_state(state)
+    >>> ad.equal(first, ad.rand(3))
+    True
+    """
+    return wrap(np.array(default_generator.state(), np.int64))
+
+
+def set_rng_state(new_state: Tensor) -> None:
+    """Put the default generator back into a state that `get_rng_state` returned."""
+    default_generator.restore(tuple(new_state.tolist()))

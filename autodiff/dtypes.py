@@ -20,6 +20,8 @@ int8: DType = np.dtype(np.int8)
 uint8: DType = np.dtype(np.uint8)
 bool: DType = np.dtype(np.bool_)
 
+dtype = np.dtype  # their class, for annotations and isinstance
+
 float, double, long, int, short = float32, float64, int64, int32, int16
 
 

@@ -5,7 +5,7 @@ from autodiff.autograd.checks import GradcheckError, gradcheck, gradgradcheck
 from autodiff.autograd.custom import Function
 from autodiff.autograd.gradients import backward, grad
 from autodiff.autograd.modes import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
-from autodiff.eager import Tensor as Variable
+from autodiff.autograd.variable import Variable
 
 __all__ = [
     "Function",
