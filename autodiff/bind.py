@@ -120,18 +120,14 @@ def bind_into(target: Any, primitive: Primitive, *inputs: Any, **params: Any) ->
             fix="call contiguous() on the original first, then view or flatten that",
         )
     if mode.grad:
-        base = target if target.base is None else target.base
-        if base.needs_grad and base.edge is None:
-            what = (
-                "a leaf tensor that requires a gradient"
-                if base is target
-                else "a view of a leaf that requires a gradient"
-            )
-            raise InPlaceError(
-                name,
-                f"{what} cannot change in place while gradients are recorded",
-                fix="do it under no_grad(), or work on a clone()",
-            )
+        for leaf in (target, target.base):
+            if leaf is not None and leaf.needs_grad and leaf.edge is None:
+                view = "" if leaf is target else "a view of "
+                raise InPlaceError(
+                    name,
+                    f"{view}a leaf that requires a gradient cannot change in place while gradients are recorded",
+                    fix="do it under no_grad(), or work on a clone()",
+                )
         for x in (target, *inputs):
             if x.base is not None and x.seen != x.memory.version:
                 refresh(x)
@@ -232,6 +228,8 @@ def refresh(view: Any) -> None:
     """Give a view whose memory has changed the history that its base has now."""
     base = view.base
     view.seen = view.memory.version
+    if view.edge is None and not base.needs_grad:
+        return  # neither has a history: a view made a leaf by requires_grad_() stays one
     view.needs_grad = base.needs_grad
     view.edge = None
     if base.needs_grad:

@@ -10,9 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from autodiff import ops
-from autodiff.bind import bind
 from autodiff.mode import MODE
-from autodiff.ops.structural import copy_p
 from autodiff.program import Record, reachable
 
 
@@ -39,9 +37,12 @@ def sweep(
     leaves: dict[int, Any] = {}
     owned: dict[int, bool] = {}       # whether nobody else looks at that gradient's memory
     wanted: dict[Any, Any] = {}       # edge of a target that is not a leaf -> its gradient
+    collected: set[int] | None = None if targets is None else set()  # ids of the leaves to collect; None: all
     for target in targets or ():
         if type(target.edge) is tuple:
             wanted[target.edge] = None
+        elif collected is not None:
+            collected.add(id(target if target.edge is None else target.edge))
 
     def deliver(edge: Any, cotangent: Any, sources: Sequence[Any]) -> None:
         """Add a cotangent to what has arrived at a record or a leaf; `sources` are those it was made from."""
@@ -53,6 +54,8 @@ def sweep(
             slots[index] = cotangent if slots[index] is None else ops.add(slots[index], cotangent)
             return
         key = id(edge)
+        if collected is not None and key not in collected:
+            return
         before = arrived.get(key)
         if before is not None:
             arrived[key] = ops.add(before, cotangent)
@@ -102,11 +105,11 @@ def sweep(
                 record.saved = None
         mode.origin = None
         for key, gradient in arrived.items():
-            for hook in leaves[key].hooks or ():
+            for hook in tuple(leaves[key].hooks or ()):
+                owned[key] = False  # the hook may keep it
                 replaced = hook(gradient)
                 if replaced is not None:
                     arrived[key] = gradient = replaced
-                    owned[key] = False
         if targets is None:
             for key, gradient in arrived.items():
                 accumulate(leaves[key], gradient, owned[key] and not create_graph)
@@ -179,10 +182,5 @@ def accumulate(leaf: Any, gradient: Any, owned: bool) -> None:
         leaf.grad = ops.add(leaf.grad, gradient)
     else:
         ops.add_(leaf.grad, gradient)
-    for hook in leaf.accumulate_hooks or ():
+    for hook in tuple(leaf.accumulate_hooks or ()):
         hook(leaf)
-
-
-def _laid_out(gradient: Any, leaf: Any) -> Any:
-    """Return a copy of a gradient, in memory of its own and in the layout of its leaf."""
-    return bind(copy_p, gradient, dtype=None, order=leaf.spec.order)
