@@ -201,8 +201,10 @@ def test_pytorch_behaves_as_written_down(function: Callable[[Any], Any]) -> None
 
 def test_leaves_that_require_a_gradient_may_not_change() -> None:
     x = ad.ones(3, requires_grad=True)
-    with pytest.raises(InPlaceError, match="a leaf tensor that requires a gradient"):
+    with pytest.raises(InPlaceError, match=r"\] a leaf that requires a gradient"):
         x.add_(1)
+    with pytest.raises(InPlaceError, match=r"\] a leaf that requires a gradient"):
+        ad.zeros(4)[:2].requires_grad_().add_(1)
     with pytest.raises(InPlaceError, match="a view of a leaf"):
         x[0] = 1.0
     with pytest.raises(InPlaceError, match="share one place in memory"):
@@ -211,6 +213,16 @@ def test_leaves_that_require_a_gradient_may_not_change() -> None:
         ad.ones(2, dtype=ad.int64).add_(1.5)
     with pytest.raises(ValueError, match="cannot change the shape"):
         ad.ones(2).add_(ad.ones(3, 2))
+
+
+def test_a_view_made_a_leaf_stays_one_when_its_base_changes() -> None:
+    flat = ad.zeros(4)
+    weight = flat[:2].requires_grad_()
+    with ad.no_grad():
+        flat.add_(1)
+    (weight * weight).sum().backward()
+    assert weight.is_leaf
+    assert weight.grad.tolist() == [2.0, 2.0]
 
 
 def test_a_changed_saved_tensor_is_named_with_both_lines() -> None:

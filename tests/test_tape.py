@@ -178,6 +178,23 @@ def test_hooks_see_and_replace_gradients() -> None:
         ad.ones(1).register_hook(lambda g: None)
 
 
+def test_a_gradient_that_a_hook_keeps_does_not_change_later() -> None:
+    x, kept = ad.ones(2, requires_grad=True), []
+    x.register_hook(kept.append)
+    for _ in range(2):
+        (x * 3).sum().backward()
+    assert kept[0].tolist() == [3.0, 3.0]
+    assert x.grad.tolist() == [6.0, 6.0]
+
+
+def test_grad_runs_the_hooks_of_its_inputs_only() -> None:
+    x, w, seen = ad.ones(2, requires_grad=True), ad.ones(2, requires_grad=True), []
+    x.register_hook(lambda g: seen.append("x"))
+    w.register_hook(lambda g: seen.append("w"))
+    ad.autograd.grad((x * w).sum(), x)
+    assert seen == ["x"]
+
+
 def test_retain_grad_keeps_the_gradient_of_a_result() -> None:
     x = ad.ones(2, requires_grad=True)
     y = x * 3
