@@ -89,7 +89,7 @@ from autodiff.serialization import load, save
 if TYPE_CHECKING:
     from autodiff import linalg, nn, optim, utils
 
-Size = tuple[builtins.int, ...]
+Size = tuple
 
 __version__ = "0.1.0"
 

@@ -120,14 +120,7 @@ def bind_into(target: Any, primitive: Primitive, *inputs: Any, **params: Any) ->
             fix="call contiguous() on the original first, then view or flatten that",
         )
     if mode.grad:
-        for leaf in (target, target.base):
-            if leaf is not None and leaf.needs_grad and leaf.edge is None:
-                view = "" if leaf is target else "a view of "
-                raise InPlaceError(
-                    name,
-                    f"{view}a leaf that requires a gradient cannot change in place while gradients are recorded",
-                    fix="do it under no_grad(), or work on a clone()",
-                )
+        refuse_leaf(name, target)
         for x in (target, *inputs):
             if x.base is not None and x.seen != x.memory.version:
                 refresh(x)
@@ -162,7 +155,7 @@ def bind_into(target: Any, primitive: Primitive, *inputs: Any, **params: Any) ->
         if record.keep.outputs:
             assert record.saved is not None
             record.saved = (*record.saved, (target.array, target.memory, target.memory.version))
-        rebase(target, record)
+        rebase(target, (record, 0))
     elif mode.grad and (target.needs_grad or mode.recorder is not None):
         rebase(target, None)
     return target
@@ -193,19 +186,35 @@ def share_memory(view: Any, source: Any, tracked: bool) -> None:
         view.seen = view.memory.version
 
 
-def rebase(target: Any, record: Record | None) -> None:
+def refuse_leaf(name: str, target: Any) -> None:
+    """Raise if `target` is a leaf that requires a gradient, or a view of one: it must not change while recorded.
+
+    Raises:
+        InPlaceError: says which of the two.
+    """
+    for leaf in (target, target.base):
+        if leaf is not None and leaf.needs_grad and leaf.edge is None:
+            view = "" if leaf is target else "a view of "
+            raise InPlaceError(
+                name,
+                f"{view}a leaf that requires a gradient cannot change in place while gradients are recorded",
+                fix="do it under no_grad(), or work on a clone()",
+            )
+
+
+def rebase(target: Any, edge: tuple[Record, int] | None) -> None:
     """After a change in place, let the histories of `target` and of its base go through it.
 
-    `record` is the operation that made the new values; None when they are constants.
+    `edge` is the operation's output that holds the new values; None when they are constants.
     """
-    target.edge = None if record is None else (record, 0)
-    target.needs_grad = record is not None
+    target.edge = edge
+    target.needs_grad = edge is not None
     base = target.base
     if base is None:
         return
     target.seen = target.memory.version
     recorder = MODE.recorder
-    if not base.needs_grad and record is None and recorder is None:
+    if not base.needs_grad and edge is None and recorder is None:
         return
     params = strides_in(base, target)
     placed = make_record(
@@ -274,7 +283,13 @@ def note_cut(primitive: Primitive, inputs: tuple[Any, ...], results: list[Any]) 
         if x.cut is not None:
             cut = x.cut
         elif x.needs_grad:
-            reason = "it ran under no_grad()" if not MODE.grad else f"{primitive.name} has no derivative"
+            if not MODE.grad:
+                reason = "it ran under no_grad()"
+            elif results[0].spec.floating:
+                reason = f"{primitive.name} has no derivative"
+            else:
+                name = "a conversion" if primitive.name == "copy" else primitive.name
+                reason = f"{name} made {results[0].spec.dtype}, which has no derivative,"
             cut = Cut(reason, here())
         else:
             continue

@@ -32,7 +32,7 @@ def dtype_of(dtype: Any, default: DType = FLOAT32) -> DType:
         found = np.dtype(dtype)
     except TypeError:
         found = None
-    if found not in SUPPORTED:
+    if found is None or found not in SUPPORTED:  # NumPy takes None for float64 when it compares
         raise DTypeError(
             "dtype", "this dtype is not supported", expected=", ".join(d.name for d in SUPPORTED), got=str(dtype)
         )

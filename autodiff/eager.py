@@ -8,7 +8,7 @@ from typing import Any, SupportsIndex
 import numpy as np
 
 from autodiff import ops, reverse
-from autodiff.bind import Cut
+from autodiff.bind import Cut, refresh
 from autodiff.conversion import Conversions
 from autodiff.errors import DTypeError, GradientError, ShapeError
 from autodiff.methods import Methods
@@ -99,6 +99,7 @@ class Tensor(Methods, Conversions):
     @property
     def requires_grad(self) -> bool:
         """Whether gradients flow to or through this tensor; may be set on leaves."""
+        self._refresh()
         return self.needs_grad
 
     @requires_grad.setter
@@ -108,6 +109,7 @@ class Tensor(Methods, Conversions):
     @property
     def is_leaf(self) -> bool:
         """Whether no recorded operation made this tensor."""
+        self._refresh()
         return type(self.edge) is not tuple
 
     @property
@@ -117,8 +119,6 @@ class Tensor(Methods, Conversions):
         return self.edge[0] if type(self.edge) is tuple else None
 
     def _refresh(self) -> None:
-        from autodiff.bind import refresh
-
         if self.base is not None and self.seen != self.memory.version:
             refresh(self)
 
@@ -223,9 +223,8 @@ class Tensor(Methods, Conversions):
         Raises:
             GradientError: if the tensor requires no gradient.
         """
-        if not self.needs_grad:
+        if not self.requires_grad:
             raise GradientError("register_hook", "the tensor requires no gradient, so the hook would never run")
-        self._refresh()
         if type(self.edge) is not tuple:
             if self.hooks is None:
                 self.hooks = []
@@ -287,7 +286,7 @@ class Tensor(Methods, Conversions):
         Raises:
             GradientError: if the tensor requires a gradient, which NumPy would lose.
         """
-        if self.needs_grad and not force:
+        if self.requires_grad and not force:
             raise GradientError("numpy", "NumPy would lose this tensor's gradient", fix="write x.detach().numpy()")
         return self.array
 
@@ -407,7 +406,7 @@ def cotangent_of(output: Tensor, gradient: Tensor | None, operation: str) -> Ten
         GradientError: if `output` requires no gradient, or has several elements and no `gradient` is given.
         ShapeError: if `gradient` has another shape.
     """
-    if not output.needs_grad:
+    if not output.requires_grad:
         why = f"; {output.cut.reason} at {output.cut.line}" if output.cut else ""
         raise GradientError(
             operation,

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from types import CodeType
 from typing import Any
 
+import numpy as np
+
 from autodiff.errors import GradientError, InPlaceError
 from autodiff.mode import MODE
 from autodiff.primitive import Keep, Primitive
@@ -101,6 +103,13 @@ class Record:
     def cost(self) -> Cost:
         """Floating-point operations and bytes."""
         return self.primitive.cost(self.inputs, self.outputs, **self.params)
+
+    def settings(self) -> list[str]:
+        """Return the parameters as ``name=value``; arrays by dtype and shape, for they may hold addresses."""
+        return [
+            f"{name}=array of {value.dtype}{list(value.shape)}" if isinstance(value, np.ndarray) else f"{name}={value!r}"
+            for name, value in self.params.items()
+        ]
 
     def input(self, position: int) -> Any:
         """Return the saved input at `position` as a tensor, with its history while gradients are recorded."""
@@ -257,7 +266,7 @@ class Program:
             for index, spec in enumerate(record.outputs):
                 names[record.number, index] = f"%{len(names)}"
                 results.append(f"{names[record.number, index]}: {spec!r}")
-            params = "".join(f" {key}={value!r}" for key, value in record.params.items())
+            params = "".join(f" {text}" for text in record.settings())
             place = f"  # {record.scope}" if record.scope else ""
             lines.append(f"{', '.join(results)} = {record.name}({', '.join(operands)}){params}{place}")
         if self.outputs:

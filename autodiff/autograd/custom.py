@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from autodiff.bind import make_record
+from autodiff.bind import make_record, rebase, refuse_leaf
 from autodiff.eager import Tensor, wrap
 from autodiff.errors import GradientError, InPlaceError
 from autodiff.mode import MODE
@@ -126,7 +126,7 @@ class Function:
         context = Context()
         positions = [i for i, arg in enumerate(args) if isinstance(arg, Tensor)]
         inputs = tuple([args[i] for i in positions])
-        context.needs_input_grad = tuple(isinstance(arg, Tensor) and arg.needs_grad for arg in args)
+        context.needs_input_grad = tuple(isinstance(arg, Tensor) and arg.requires_grad for arg in args)
         grad, recorder = MODE.grad, MODE.recorder
         MODE.grad, MODE.recorder = False, None
         try:
@@ -138,6 +138,9 @@ class Function:
         tracked = grad and any(x.needs_grad for x in inputs)
         if not tracked and recorder is None:
             return results
+        for x in inputs:
+            if tracked and id(x) in context._dirty:
+                refuse_leaf(cls.__name__, x)
         # An input that comes back as it was becomes a tensor of its own, so that its history stays its own.
         outputs = [
             wrap(o.array, o.spec, o.memory) if any(o is x for x in inputs) and id(o) not in context._dirty else o
@@ -155,8 +158,7 @@ class Function:
         _keep_saved(context, record, outputs)
         for index, output in enumerate(outputs):
             if tracked and output.spec.floating and id(output) not in context._not_differentiable:
-                output.edge = (record, index)
-                output.needs_grad = True
+                rebase(output, (record, index))
         if recorder is not None:
             recorder.add(record, outputs)
         return outputs[0] if single else tuple(outputs)

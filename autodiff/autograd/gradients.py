@@ -58,7 +58,7 @@ def grad(
     """
     roots, targets = _sequence(outputs), _sequence(inputs)
     for position, target in enumerate(targets):
-        if not target.needs_grad:
+        if not target.requires_grad:
             raise GradientError(
                 "grad", f"input {position} requires no gradient", fix="set requires_grad=True before it is used"
             )

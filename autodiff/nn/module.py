@@ -19,6 +19,8 @@ from autodiff.spec import spec_of
 
 M = TypeVar("M", bound="Module")
 
+_NOT_TENSORS = (np.ndarray, np.generic, list, tuple, int, float, type(None))
+
 
 class LoadResult(NamedTuple):
     """What `load_state_dict` met: names the module has and the dictionary lacks, and the other way round."""
@@ -139,6 +141,11 @@ class Module:
                 self._name_parameters()
         try:
             return self._call_with_hooks(args, kwargs) if self._hooks else self.forward(*args, **kwargs)
+        except AttributeError as error:
+            if error.name == "spec" and isinstance(error.obj, _NOT_TENSORS):
+                raise DTypeError(type(self).__name__, "an input is not a tensor", expected="a tensor",
+                                 got=type(error.obj).__name__, fix="wrap it with autodiff.tensor(...)") from None
+            raise
         finally:
             MODE.scope = outer
 

@@ -161,10 +161,12 @@ def reduction_prepare(
 
 
 def sum_infer(x: Spec, dims: tuple[int, ...], keepdim: bool) -> Spec:
+    """Return the spec of a sum, or of the mean, over `dims`."""
     return Spec.of(reduced_shape(x.shape, dims, keepdim), x.dtype)
 
 
 def sum_run(outs: list[Array], ins: list[Array], order: tuple[int, ...], groups: Groups) -> None:
+    """Sum in one pass, or, where one number comes out, in partial sums over blocks that are then combined."""
     x = in_groups(ins[0], order, groups)
     out = outs[0].reshape(groups[0], groups[2])
     if out.size == 1:

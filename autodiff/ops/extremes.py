@@ -18,7 +18,7 @@ from autodiff.ops.choice import maximum, minimum, where
 from autodiff.ops.comparison import eq
 from autodiff.ops.elementwise import div, mul
 from autodiff.ops.host import from_array
-from autodiff.ops.promotion import is_tensor
+from autodiff.ops.promotion import is_tensor, require_tensor
 from autodiff.ops.reduce import dimension_errors
 from autodiff.ops.samples import spread
 from autodiff.ops.structural import axes, axis_index, cast_to, reshape
@@ -150,6 +150,7 @@ amin_p = _extreme("amin", "min_axes", lambda *a, **k: amin(*a, **k))
 
 
 def _reduced(primitive: Primitive, x: Any, dim: Any, keepdim: bool) -> Any:
+    require_tensor(primitive.name, x)
     dims = axes(primitive.name, dim, x.spec.ndim)
     return bind(primitive, reducible(x, dims), dims=dims, keepdim=bool(keepdim))
 

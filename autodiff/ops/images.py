@@ -10,6 +10,7 @@ from autodiff.bind import TensorT
 from autodiff.errors import DTypeError, ShapeError, ValueRangeError
 from autodiff.ops.host import from_array
 from autodiff.ops.products import matmul
+from autodiff.ops.promotion import require_tensor
 from autodiff.ops.structural import ordered, reshape
 from autodiff.spec import Array, Shape, Spec
 
@@ -78,8 +79,10 @@ def as_image(operation: str, x: TensorT, rank: int) -> TensorT:
     """Return an input with `rank` spatial dimensions, batched or not, as (N, C, H, W), without copying.
 
     Raises:
+        DTypeError: if it is no tensor.
         ShapeError: if it has another number of dimensions.
     """
+    require_tensor(operation, x)
     shape: Shape = x.spec.shape  # type: ignore[attr-defined]
     if rank == 2 and len(shape) == 4:
         return x

@@ -20,7 +20,7 @@ from autodiff.ops.broadcast import reduced_shape
 from autodiff.ops.broadcast import sum as total
 from autodiff.ops.elementwise import mul, neg, sub
 from autodiff.ops.functions import exp
-from autodiff.ops.promotion import real
+from autodiff.ops.promotion import real, require_tensor
 from autodiff.ops.samples import spread
 from autodiff.ops.shaping import unsqueeze
 from autodiff.ops.structural import axes, axis_index, cast_to, contiguous, permute, reshape
@@ -166,6 +166,7 @@ def _arguments(operation: str, x: Any, dim: int | None, dtype: Any) -> tuple[Any
         raise DTypeError(
             operation, "the dimension is missing", fix="pass dim=, the dimension along which the results add up to 1"
         )
+    require_tensor(operation, x)
     if dtype is not None:
         x = cast_to(x, np.dtype(dtype))
     if not x.spec.floating:

@@ -18,6 +18,7 @@ from autodiff.errors import ShapeError
 from autodiff.ops.elementwise import spread
 from autodiff.ops.structural import clone, ordered, zeros_like_p
 from autodiff.primitive import Primitive, Sample, define, no_errors
+from autodiff.program import Memory
 from autodiff.spec import Array, Cost, Spec, moved
 
 __all__ = ["adadelta_step", "adagrad_step", "adam_step", "rmsprop_step", "rprop_step", "sgd_step"]
@@ -50,8 +51,11 @@ def step(
     rows = []
     for i, p in enumerate(params):
         grad = grads[i]
-        if grad.spec is not p.spec:
+        if grad.spec is not p.spec or p.spec.order is None:
             grad = _fitting(p, grad)
+        for state in states:
+            if state and state[i].spec is not p.spec:
+                _follow(p, state[i])
         addresses = [_address(column[i]) if column else 0 for column in columns]
         rows.append([*addresses, grad.array.__array_interface__["data"][0], p.spec.size])
         if grad is not grads[i]:
@@ -67,6 +71,16 @@ def _fitting(p: Any, grad: Any) -> Any:
     if grad.spec.shape != p.spec.shape or grad.spec.dtype != p.spec.dtype:
         raise ShapeError("step", "a gradient does not fit its parameter", expected=repr(p.spec), got=repr(grad.spec))
     return ordered(grad, p.spec.order)
+
+
+def _follow(p: Any, state: Any) -> None:
+    """Bring a state into the dtype and layout that its parameter has taken on since the last step."""
+    if state.spec.shape != p.spec.shape:
+        raise ShapeError("step", "a state does not fit its parameter", expected=repr(p.spec), got=repr(state.spec))
+    if state.spec.dtype != p.spec.dtype or state.spec.strides != p.spec.strides:
+        array = p.spec.empty()
+        array[...] = state.array
+        state.array, state.spec, state.memory = array, p.spec, Memory()
 
 
 def _kernel(name: str, outs: list[Array], ins: list[Array], table: Array, **settings: Any) -> None:

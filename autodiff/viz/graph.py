@@ -217,8 +217,9 @@ class _Builder:
         node.specs = list(record.outputs)
         read, made = (", ".join(map(repr, specs)) for specs in (record.inputs, record.outputs))
         node.tooltip = [f"{record.name}({read}) → {made}"]
-        if record.params:
-            node.tooltip.append(", ".join(f"{key}={value!r}" for key, value in record.params.items()))
+        settings = record.settings()
+        if settings:
+            node.tooltip.append(", ".join(settings))
         if record.scope:
             node.tooltip.append(f"module {record.scope}")
         line = _line(record)

@@ -160,7 +160,7 @@ def random_integers(key: Any, shape: Any, low: int, high: int) -> Any:
 
 
 def dropout(input: Any, p: float = 0.5, training: bool = True) -> Any:
-    """The samples drop nothing; what dropping does is in tests/test_random.py."""
+    """The samples drop nothing; what dropping does is in tests/test_draws.py."""
     return input
 
 
