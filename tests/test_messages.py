@@ -1,0 +1,88 @@
+"""What the classic mistakes are told: what is wrong, what was expected, what was got, what to do, and where."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import autodiff as ad
+from autodiff import nn
+from autodiff.nn import functional as F
+
+X = ad.ones(2, 3)
+W = ad.ones(3, requires_grad=True)
+
+
+def cut_by_detach() -> None:
+    hidden = (X * W).detach()
+    hidden.sum().backward()
+
+
+def cut_by_no_grad() -> None:
+    with ad.no_grad():
+        hidden = X * W
+    (hidden * 2).sum().backward()
+
+
+def cut_by_integers() -> None:
+    hidden = (X * W).argmax(1)
+    hidden.float().sum().backward()
+
+
+def cut_by_numpy() -> None:
+    array = (X * W).detach().numpy() * 2
+    ad.from_numpy(array).sum().backward()
+
+
+MISTAKES: list[tuple[str, Callable[[], Any], type[Exception], str]] = [
+    ("linear", lambda: nn.Linear(4, 2)(X), ValueError, r"\[linear\] .* expected \(\.\.\., 4\); got \(2, 3\); check"),
+    ("conv", lambda: nn.Conv2d(4, 2, 3)(ad.ones(1, 3, 8, 8)), ValueError, r"\[conv2d\] .*expected .*4.*; got .*3"),
+    ("conv rank", lambda: nn.Conv2d(3, 2, 3)(X), ValueError, r"\[conv2d\] .*got .*\(2, 3\)"),
+    ("matmul", lambda: X @ X, ValueError, r"\[matmul\] the inner sizes differ; expected .*; got \(2, 3\) @ \(2, 3\)"),
+    ("broadcast", lambda: X + ad.ones(2), ValueError, r"\[add\] the shapes do not broadcast; .* got \(2, 3\) and \(2,\)"),
+    ("dtype", lambda: F.linear(ad.ones(2, 3, dtype=ad.int64), ad.ones(1, 3)), TypeError, r"one float dtype.*got int64"),
+    ("numpy operand", lambda: X + np.ones(3), TypeError, r"NumPy array cannot be mixed.*from_numpy"),
+    ("target", lambda: F.cross_entropy(X, ad.tensor([0, 3])), IndexError, r"\[cross_entropy\] .*3"),
+    ("embedding", lambda: nn.Embedding(4, 2)(ad.tensor([1, 7])), IndexError, r"\[embedding\] .*7"),
+    ("index", lambda: X[ad.tensor([0, 5])], IndexError, r"5"),
+    ("mse broadcast", lambda: F.mse_loss(ad.ones(3, 1), ad.ones(3)), ValueError, r"\[mse_loss\] .*\(3, 1\).*\(3,\)"),
+    ("non-scalar", lambda: (X * W).backward(), RuntimeError, r"\[backward\] .*one element; got \(2, 3\); reduce it first"),
+    ("detach", cut_by_detach, RuntimeError, r"cut by detach\(\) at .*test_messages.py.*`hidden = \(X \* W\).detach\(\)`"),
+    ("no_grad", cut_by_no_grad, RuntimeError, r"under no_grad\(\) at .*`hidden = X \* W`"),
+    ("integers", cut_by_integers, RuntimeError, r"argmax made int64, which has no derivative, at .*`hidden = \(X \* W\).argmax\(1\)`"),
+    ("NumPy round trip", cut_by_numpy, RuntimeError, r"made from NumPy data at .*`ad.from_numpy\(array\)"),
+    ("numpy()", lambda: (X * W).numpy(), RuntimeError, r"NumPy would lose.*x\.detach\(\)\.numpy\(\)"),
+    ("bool", lambda: bool(X > 0), ValueError, r"ambiguous; got \(2, 3\); use x\.any\(\) or x\.all\(\)"),
+    ("item", lambda: X.item(), ValueError, r"\[item\] .*got \(2, 3\)"),
+    ("device", lambda: X.to("cuda"), TypeError, r"CPU only; expected 'cpu'; got cuda"),
+    ("learning rate", lambda: ad.optim.SGD([W], lr=-1), ValueError, r"\[SGD\] 'lr' is outside its range; expected 0 <= lr"),
+    ("no parameters", lambda: ad.optim.Adam([]), ValueError, r"\[Adam\] there are no parameters"),
+    ("state dict", lambda: nn.Linear(2, 2).load_state_dict({}), RuntimeError, r"missing names \(weight, bias\)"),
+    ("one value per channel", lambda: nn.BatchNorm1d(3)(ad.ones(1, 3)), ValueError, r"\[batch_norm\] "),
+]
+
+
+@pytest.mark.parametrize(("mistake", "error", "pattern"), [m[1:] for m in MISTAKES], ids=[m[0] for m in MISTAKES])
+def test_the_message(mistake: Callable[[], Any], error: type[Exception], pattern: str) -> None:
+    with pytest.raises(error) as caught:
+        mistake()
+    text = str(caught.value)
+    assert re.search(pattern, text), text
+    assert "test_messages.py" in text, "the message does not name the user's line"
+
+
+def test_an_error_changes_nothing() -> None:
+    """A mistake is found before anything is written."""
+    layer = nn.Linear(2, 2)
+    before = layer.weight.detach().clone()
+    with pytest.raises(RuntimeError):
+        layer.load_state_dict({"weight": ad.zeros(2, 2), "bias": ad.zeros(3)})
+    assert ad.equal(layer.weight, before)
+    total = ad.zeros(2)
+    with pytest.raises(ValueError, match="shapes do not broadcast"):
+        total += ad.ones(3)
+    assert total.tolist() == [0, 0]
