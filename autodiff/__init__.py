@@ -6,7 +6,6 @@ Operations come from `autodiff.ops`, each of whose files lists its public names 
 
 from __future__ import annotations
 
-import builtins
 import importlib
 from math import e, inf, nan, pi
 from typing import TYPE_CHECKING, Any

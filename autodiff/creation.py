@@ -9,8 +9,9 @@ import numpy as np
 
 from autodiff import ops
 from autodiff.bind import Cut
+from autodiff.devices import check_device
 from autodiff.eager import FLOAT32, SUPPORTED, Tensor, wrap
-from autodiff.errors import DTypeError, ValueRangeError
+from autodiff.errors import DTypeError, ShapeError, ValueRangeError
 from autodiff.ops.structural import shape_argument
 from autodiff.random import Generator, default_generator
 from autodiff.source import here
@@ -103,6 +104,7 @@ def from_numpy(array: Array) -> Tensor:
 
     Raises:
         DTypeError: if the dtype is not supported.
+        ShapeError: if the strides are no multiples of the item size, as in one field of a structured array.
 
     >>> import numpy as np, autodiff as ad
     >>> ad.from_numpy(np.arange(3.0))
@@ -117,7 +119,14 @@ def from_numpy(array: Array) -> Tensor:
             fix="use autodiff.tensor(data)",
         )
     dtype_of(array.dtype)
-    result = wrap(array)
+    if any(stride % array.itemsize for stride, n in zip(array.strides, array.shape, strict=True) if n > 1):
+        raise ShapeError(
+            "from_numpy",
+            "the array's strides are no multiples of its item size",
+            got=f"strides {array.strides} of {array.itemsize} bytes",
+            fix="pass array.copy()",
+        )
+    result = wrap(np.asarray(array))  # kernels know no subclasses
     result.memory.shared = True
     result.cut = Cut("it was made from NumPy data", here())
     return result
@@ -509,22 +518,6 @@ def multinomial(
             keys = -np.log1p(-draws) / weights
         found = np.argsort(keys, -1, kind="stable")[:, :num_samples]
     return wrap(np.ascontiguousarray(found.reshape((*input.shape[:-1], num_samples))).astype(INT64))
-
-
-def check_device(device: Any) -> None:
-    """Accept the CPU and refuse every other device.
-
-    Raises:
-        DTypeError: for a device that is not the CPU.
-    """
-    if device is not None and str(device) != "cpu":
-        raise DTypeError(
-            "device",
-            "this library computes on the CPU only",
-            expected="'cpu'",
-            got=str(device),
-            fix="use device('cpu'); cuda.is_available() is False here",
-        )
 
 
 def get_rng_state() -> Tensor:

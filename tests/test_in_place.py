@@ -225,6 +225,48 @@ def test_a_view_made_a_leaf_stays_one_when_its_base_changes() -> None:
     assert weight.grad.tolist() == [2.0, 2.0]
 
 
+class Doubled(ad.autograd.Function):
+    """Doubles its argument in place."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Any) -> Any:
+        ctx.mark_dirty(x)
+        return x.mul_(2)
+
+    @staticmethod
+    def backward(ctx: Any, *cotangents: Any) -> Any:
+        return cotangents[0] * 2
+
+
+def test_a_function_may_change_a_view_in_place_but_no_leaf() -> None:
+    x = ad.ones(3, requires_grad=True)
+    y = x * 1
+    Doubled.apply(y[:2])
+    (y * y).sum().backward()
+    assert x.grad.tolist() == [8.0, 8.0, 2.0]
+    with pytest.raises(InPlaceError, match="a leaf that requires a gradient"):
+        Doubled.apply(x)
+
+
+def test_a_view_whose_base_changed_knows_its_history_wherever_it_is_asked() -> None:
+    x = ad.ones(3, requires_grad=True)
+
+    def stale() -> Any:
+        y = ad.zeros(3)
+        view = y[:2]
+        y.add_(x * 3)
+        return view
+
+    assert stale().requires_grad
+    assert not stale().is_leaf
+    with pytest.raises(RuntimeError, match="lose this tensor's gradient"):
+        stale().numpy()
+    assert ad.autograd.grad(stale(), x, ad.ones(2))[0].tolist() == [3.0, 3.0, 0.0]
+    stale().backward(ad.ones(2))
+    assert x.grad.tolist() == [3.0, 3.0, 0.0]
+    assert ad.autograd.grad(Doubled.apply(stale()).sum(), x)[0].tolist() == [6.0, 6.0, 0.0]
+
+
 def test_a_changed_saved_tensor_is_named_with_both_lines() -> None:
     layer = ad.nn.Linear(2, 2)
     x = ad.ones(1, 2)

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from autodiff.autograd.modes import no_grad
-from autodiff.creation import as_tensor, check_device, dtype_of
+from autodiff.creation import as_tensor, dtype_of
+from autodiff.devices import check_device
 from autodiff.eager import HookHandle, Tensor
 from autodiff.errors import AutodiffError, DTypeError
 from autodiff.mode import MODE

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from autodiff.creation import check_device, dtype_of
+from autodiff.creation import dtype_of
+from autodiff.devices import check_device
 from autodiff.eager import Tensor, wrap
 
 

@@ -1,5 +1,7 @@
 """Every operation, once: shape rule, kernel call, gradient, what backward keeps, cost, samples."""
 
+from types import ModuleType
+
 from autodiff.ops.activation import *
 from autodiff.ops.adaptive import *
 from autodiff.ops.attention import *
@@ -42,3 +44,7 @@ from autodiff.ops.statistics import *
 from autodiff.ops.structural import *
 from autodiff.ops.transposed import *
 from autodiff.ops.update import *
+
+# The operations alone: a star import takes along no file, which could hide a module of the same name (`random`).
+__all__ = [name for name, value in globals().items() if not name.startswith("_") and not isinstance(value, ModuleType)]
+__all__.remove("ModuleType")

@@ -82,16 +82,12 @@ def copy_array(out: Array, source: Array) -> None:
     kernels.elementwise.copy(first(out), first(source), walk, 0, 1)
 
 
-_fillers: dict[tuple[str, float], Array] = {}
+_filler = lru_cache(maxsize=1024)(partial(np.full, ()))
 
 
 def fill_array(out: Array, value: float) -> None:
     """Set every element of `out` to `value`."""
-    key = (out.dtype.str, value)
-    source = _fillers.get(key)
-    if source is None:
-        source = _fillers[key] = np.full((), value, out.dtype)
-    copy_array(out, source)
+    copy_array(out, _filler(value or 0, out.dtype))  # -0.0 equals 0.0, so the cache could not tell them apart
 
 
 def broadcast(operation: str, *specs: Spec) -> Shape:
