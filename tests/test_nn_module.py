@@ -12,6 +12,7 @@ import pytest
 
 import autodiff as ad
 from autodiff import nn
+from autodiff.errors import DTypeError
 from autodiff.nn.module import StateError
 
 
@@ -354,3 +355,29 @@ def test_import_paths_of_pytorch() -> None:
     assert clip_grad_norm_ is nn.utils.clip_grad_norm_
     assert pad_sequence is nn.utils.rnn.pad_sequence
     assert nn.modules.sparse.Embedding is nn.Embedding
+
+
+@pytest.mark.parametrize("layer", [nn.Linear(3, 2), nn.BatchNorm1d(3), nn.Conv1d(3, 2, 1), nn.LayerNorm(3)])
+@pytest.mark.parametrize("data", [np.ones((2, 3), np.float32), [1.0, 2.0, 3.0], None])
+def test_what_is_no_tensor_is_named(layer: Any, data: Any) -> None:
+    with pytest.raises(DTypeError, match=f"{type(data).__name__}; wrap it with autodiff.tensor(.|\n)*test_nn_module"):
+        layer(data)
+
+
+def test_a_missing_attribute_of_the_users_own_is_left_alone() -> None:
+    class Own(nn.Module):
+        def forward(self, x: Any) -> Any:
+            return self.spec
+
+    with pytest.raises(AttributeError, match="'Own' object has no attribute 'spec'"):
+        Own()(ad.ones(1))
+
+
+@pytest.mark.parametrize("wrong", [3, nn.ReLU, [nn.ReLU()], ad.relu])
+def test_containers_take_modules(wrong: Any) -> None:
+    with pytest.raises(DTypeError, match="the sub-module '0' is not a module"):
+        nn.Sequential(wrong)
+    with pytest.raises(DTypeError, match="the sub-module '0' is not a module"):
+        nn.ModuleList([wrong])
+    with pytest.raises(DTypeError, match="the sub-module 'a' is not a module"):
+        nn.ModuleDict({"a": wrong})

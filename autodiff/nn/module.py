@@ -105,6 +105,10 @@ class Module:
     def _register(self, table: dict[str, Any], name: str, value: Any) -> None:
         if "." in name or not name:
             raise KeyError(f"the name {name!r} of a parameter, buffer or module must not be empty or contain a dot")
+        if table is self._modules and value is not None and not isinstance(value, Module):
+            raise DTypeError(type(self).__name__, f"the sub-module '{name}' is not a module", expected="a module",
+                             got=f"the class {value.__name__}" if isinstance(value, type) else type(value).__name__,
+                             fix="call a class to make a module, unpack a list with *, wrap functions in a Module")
         tables: tuple[dict[str, Any], ...] = (self._parameters, self._buffers, self._modules)
         for other in tables:
             if other is not table:
