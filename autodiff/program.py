@@ -107,8 +107,8 @@ class Record:
     def settings(self) -> list[str]:
         """Return the parameters as ``name=value``; arrays by dtype and shape, for they may hold addresses."""
         return [
-            f"{name}=array of {value.dtype}{list(value.shape)}" if isinstance(value, np.ndarray) else f"{name}={value!r}"
-            for name, value in self.params.items()
+            f"{name}={f'array of {x.dtype}{list(x.shape)}' if isinstance(x, np.ndarray) else repr(x)}"
+            for name, x in self.params.items()
         ]
 
     def input(self, position: int) -> Any:

@@ -234,6 +234,22 @@ def test_phases_of_a_training_step_are_lanes() -> None:
     assert all(node.parent.title in ("first", "second", "head") for node in updates)
 
 
+def test_an_update_shows_no_addresses() -> None:
+    model = Net()
+    optimizer = ad.optim.Adam(model.parameters())
+
+    def step(x: Any) -> Any:
+        optimizer.zero_grad()
+        loss = model(x).sum()
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    program = record(step, ad.ones(2, 3))
+    assert "table=array of int64" in str(program)
+    assert "table=array([[" not in draw(program).source
+
+
 def test_backward_operations_stand_in_the_module_they_differentiate() -> None:
     graph = graph_of(record(training_step, Net(), ad.ones(2, 3)))
     homes = [node.parent.title for node in graph.nodes if node.title == "linear_grad"]
