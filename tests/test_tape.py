@@ -420,3 +420,22 @@ def test_gradcheck_finds_a_wrong_gradient() -> None:
     assert not ad.autograd.gradcheck(Wrong.apply, x, raise_exception=False)
     with pytest.raises(TypeError, match=r"too coarse.*float64; got float32"):
         ad.autograd.gradcheck(ad.tanh, ad.ones(2, requires_grad=True))
+
+
+def test_a_function_may_set_up_its_context_apart() -> None:
+    class Scaled(ad.autograd.Function):
+        @staticmethod
+        def forward(x: Any, factor: float) -> Any:
+            return x * factor
+
+        @staticmethod
+        def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+            ctx.factor = inputs[1]
+
+        @staticmethod
+        def backward(ctx: Any, g: Any) -> Any:
+            return g * ctx.factor, None
+
+    x = ad.ones(2, requires_grad=True)
+    Scaled.apply(x, 3.0).sum().backward()
+    assert x.grad.tolist() == [3.0, 3.0]

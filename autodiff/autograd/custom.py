@@ -113,6 +113,10 @@ class Function:
         raise NotImplementedError("a Function needs a static method forward(ctx, *args)")
 
     @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+        """Keep what `backward` needs; where this is overridden, `forward` takes its arguments without ``ctx``."""
+
+    @staticmethod
     def backward(ctx: Any, *cotangents: Any) -> Any:
         """Compute the gradients of the arguments; override."""
         raise NotImplementedError("a Function needs a static method backward(ctx, *cotangents)")
@@ -130,7 +134,11 @@ class Function:
         grad, recorder = MODE.grad, MODE.recorder
         MODE.grad, MODE.recorder = False, None
         try:
-            results = cls.forward(context, *args, **kwargs)
+            if cls.setup_context is Function.setup_context:
+                results = cls.forward(context, *args, **kwargs)
+            else:
+                results = cls.forward(*args, **kwargs)
+                cls.setup_context(context, args, results)
         finally:
             MODE.grad, MODE.recorder = grad, recorder
         single = not isinstance(results, tuple)
