@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import autodiff as ad
-from autodiff.errors import InPlaceError
+from autodiff.errors import InPlaceError, ShapeError
 
 BEHAVIOURS: list[Callable[[Any], Any]] = []
 
@@ -321,3 +321,8 @@ if __name__ == "__main__":
 
     found = {f.__name__: [value.tolist() for value in values(f(torch))] for f in BEHAVIOURS}
     (Path(__file__).parent / "in_place.json").write_text(json.dumps(found, indent=1) + "\n")
+
+
+def test_a_value_that_does_not_fit_names_the_writing() -> None:
+    with pytest.raises(ShapeError, match=r"\[copy_\] the value does not fit.* broadcasts to \(2,\); got \(3,\)"):
+        ad.zeros(4)[:2] = ad.ones(3)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from autodiff.bind import TensorT, bind_into, refresh
-from autodiff.errors import DTypeError
+from autodiff.errors import DTypeError, ShapeError
 from autodiff.mode import MODE
 from autodiff.ops import choice, comparison, elementwise, functions
 from autodiff.ops.broadcast import expand
@@ -127,7 +127,11 @@ def copy_(input: TensorT, src: Any, non_blocking: bool = False) -> TensorT:
     """
     require_tensor("copy_", src)
     spec = input.spec  # type: ignore[attr-defined]
-    source = src if src.spec.shape == spec.shape else expand(src, spec.shape)
+    try:
+        source = src if src.spec.shape == spec.shape else expand(src, spec.shape)
+    except ShapeError:
+        raise ShapeError("copy_", "the value does not fit where it is written", got=str(src.spec.shape),
+                         expected=f"a shape that broadcasts to {spec.shape}") from None
     return bind_into(input, copy_p, source, dtype=spec.dtype, order=None)  # type: ignore[no-any-return]
 
 
