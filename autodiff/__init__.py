@@ -88,7 +88,7 @@ from autodiff.serialization import load, save
 if TYPE_CHECKING:
     from autodiff import linalg, nn, optim, utils
 
-Size = tuple
+Size: type = tuple
 
 __version__ = "0.1.0"
 

@@ -210,3 +210,18 @@ def test_gradients_at_kinks_are_pytorchs() -> None:
         theirs = torch.tensor(x, requires_grad=True)
         function(torch, torch.nn.functional, theirs).sum().backward()
         np.testing.assert_allclose(ours.grad.numpy(), theirs.grad.numpy(), rtol=1e-5, atol=1e-6, err_msg=name)
+
+
+def test_files_of_operations_hide_no_module() -> None:
+    assert ad.random.manual_seed is ad.manual_seed
+    assert not hasattr(ad, "reduce")
+
+
+def test_a_shape_is_a_size() -> None:
+    assert isinstance(ad.ones(2, 3).shape, ad.Size)
+    assert ad.Size([2, 3]) == (2, 3)
+
+
+def test_a_dtype_that_does_not_exist() -> None:
+    with pytest.raises(DTypeError, match="got foo"):
+        ad.ones(2, dtype="foo")
