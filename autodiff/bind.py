@@ -113,6 +113,8 @@ def bind_into(target: Any, primitive: Primitive, *inputs: Any, **params: Any) ->
             got=repr(spec),
             fix="write into x.clone()",
         )
+    if not target.array.flags.writeable:
+        raise InPlaceError(name, "the NumPy array behind this tensor is read-only", fix="write into x.clone()")
     if target.copied_view:
         raise InPlaceError(
             name,

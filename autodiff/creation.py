@@ -69,6 +69,8 @@ def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: b
     result = wrap(array)
     if round_trip:
         result.cut = Cut("it was made from NumPy data", here())
+    elif isinstance(data, Tensor) and (data.needs_grad or data.cut is not None):
+        result.cut = data.cut or Cut("it was copied by tensor(), which keeps no history,", here())
     return result.requires_grad_() if requires_grad else result
 
 

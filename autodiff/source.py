@@ -13,14 +13,17 @@ from types import CodeType, FrameType
 
 _PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 # Models and programs that live inside the package are written as a user would write them: their lines count as such.
+_STANDARD_LIBRARY = os.path.dirname(os.path.abspath(os.__file__)) + os.sep
 _PROGRAMS = (_PACKAGE + "demo.py", _PACKAGE + "models" + os.sep)
 
 
 class _Library(dict[str, bool]):
-    """File name -> whether it belongs to the library; filled as names are met."""
+    """File name -> whether it belongs to this library or to Python's own; filled as names are met."""
 
     def __missing__(self, filename: str) -> bool:
         inside = filename.startswith(_PACKAGE) and not filename.startswith(_PROGRAMS)
+        # `copy.deepcopy(x)` is the user's doing, not that of copy.py; installed packages are users.
+        inside |= filename.startswith(_STANDARD_LIBRARY) and "-packages" + os.sep not in filename
         self[filename] = inside
         return inside
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Callable
 from typing import Any
@@ -38,6 +39,12 @@ def cut_by_numpy() -> None:
     ad.from_numpy(array).sum().backward()
 
 
+def read_only() -> Any:
+    array = np.ones(2)
+    array.flags.writeable = False
+    return array
+
+
 MISTAKES: list[tuple[str, Callable[[], Any], type[Exception], str]] = [
     ("linear", lambda: nn.Linear(4, 2)(X), ValueError, r"\[linear\] .* expected \(\.\.\., 4\); got \(2, 3\); check"),
     ("conv", lambda: nn.Conv2d(4, 2, 3)(ad.ones(1, 3, 8, 8)), ValueError, r"\[conv2d\] .*expected .*4.*; got .*3"),
@@ -55,6 +62,9 @@ MISTAKES: list[tuple[str, Callable[[], Any], type[Exception], str]] = [
     ("no_grad", cut_by_no_grad, RuntimeError, r"under no_grad\(\) at .*`hidden = X \* W`"),
     ("integers", cut_by_integers, RuntimeError, r"argmax made int64, which has no derivative, at .*`hidden = \(X \* W\).argmax\(1\)`"),
     ("NumPy round trip", cut_by_numpy, RuntimeError, r"made from NumPy data at .*`ad.from_numpy\(array\)"),
+    ("a copy without history", lambda: ad.tensor(W * 2).sum().backward(), RuntimeError, r"copied by tensor\(\).*at .*ad.tensor\(W \* 2\)"),
+    ("deepcopy", lambda: copy.deepcopy(W * 2), RuntimeError, r"only leaf tensors can be deep-copied"),
+    ("read-only array", lambda: ad.from_numpy(read_only()).add_(1), RuntimeError, r"\[add_\] .*read-only; write into x.clone\(\)"),
     ("numpy()", lambda: (X * W).numpy(), RuntimeError, r"NumPy would lose.*x\.detach\(\)\.numpy\(\)"),
     ("bool", lambda: bool(X > 0), ValueError, r"ambiguous; got \(2, 3\); use x\.any\(\) or x\.all\(\)"),
     ("item", lambda: X.item(), ValueError, r"\[item\] .*got \(2, 3\)"),

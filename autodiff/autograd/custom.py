@@ -213,8 +213,6 @@ def _primitive_of(cls: type[Function]) -> Primitive:
             )
         found = cls.backward(context, *cotangents)
         gradients = found if isinstance(found, tuple | list) else (found,)
-        if len(gradients) < record.params["count"] and any(g is not None for g in gradients[record.params["count"] :]):
-            gradients = (*gradients,)
         if len(gradients) != record.params["count"]:
             raise GradientError(
                 cls.__name__,
