@@ -29,6 +29,7 @@ def grad(
     grad_outputs: Any = None,
     retain_graph: bool | None = None,
     create_graph: bool = False,
+    only_inputs: bool = True,
     allow_unused: bool | None = None,
     materialize_grads: bool = False,
 ) -> tuple[Any, ...]:
@@ -40,6 +41,7 @@ def grad(
         grad_outputs: cotangent of each output, of its shape; 1 by default for outputs of one element.
         retain_graph: keep the saved tensors for another pass; by default `create_graph`.
         create_graph: record this pass, so that the result can be differentiated again.
+        only_inputs: accepted for PyTorch's sake; it is always so.
         allow_unused: return None for an input that the outputs do not depend on, instead of raising.
         materialize_grads: return zeros for such an input.
 
