@@ -167,6 +167,7 @@ IDIOMS = [
     "x = torch.ones(2, requires_grad=True)\nwith torch.no_grad(): y = x * 2\nassert not y.requires_grad and not x.detach().requires_grad",
     "g, = torch.autograd.grad((torch.ones(1) * 1).requires_grad_().mul(3).sum(), [z := torch.ones(1, requires_grad=True)], allow_unused=True); assert g is None",
     "x = torch.ones(3, requires_grad=True); g = torch.autograd.grad((x ** 2).sum(), x, create_graph=True)[0]; (g ** 2).sum().backward(); assert x.grad[0] == 8",
+    "x = torch.ones(3, requires_grad=True); y = x ** 3; g, = torch.autograd.grad(outputs=y, inputs=x, grad_outputs=torch.ones_like(y), create_graph=True, retain_graph=True, only_inputs=True); ((g.norm(2, dim=0) - 1) ** 2).backward(); assert x.grad is not None",
     "x = torch.ones(3, requires_grad=True); y = x * 2; y.backward(torch.ones_like(y)); assert x.grad.tolist() == [2, 2, 2]",
     "x = torch.ones(1, requires_grad=True); y = x * 2; y.retain_grad(); (y * 3).backward(); assert y.grad == 3 and y.grad_fn is not None",
     "x = torch.ones(2, requires_grad=True); seen = []; h = x.register_hook(lambda g: seen.append(g.sum().item())); x.sum().backward(); h.remove(); assert seen == [2]",
