@@ -5,7 +5,9 @@ Nothing here names an operation: a new one is tested as soon as it is defined, a
 
 from __future__ import annotations
 
+import sys
 import zlib
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -91,6 +93,14 @@ def test_every_operation_with_a_kernel_runs_in_some_sample() -> None:
             MODE.recorder = None
     missing = {operation.name for operation in OPERATIONS.values() if isinstance(operation, Primitive)} - met
     assert not missing, f"no sample reaches {missing}"
+
+    # Rank, sizes and strides are data: a kernel is compiled once a dtype, however it is called.
+    for name, module in list(sys.modules.items()):
+        for kernel in vars(module).values() if "autodiff_kernels" in name else ():
+            if not getattr(kernel, "targetoptions", {}).get("nogil"):
+                continue
+            dtypes = [tuple(str(getattr(t, "dtype", "number")) for t in types) for types in kernel.signatures]
+            assert max(Counter(dtypes).values(), default=0) <= 2, f"{name}.{kernel.__name__}: {kernel.signatures}"
 
 
 @pytest.mark.parametrize(("operation", "number", "sample"), SAMPLES, ids=SAMPLE_IDS)
