@@ -396,7 +396,7 @@ def _setitem_samples() -> list[Sample]:
 def _setitem_errors() -> list[ErrorSample]:
     x = np.ones((2, 3), np.float32)
     return [ErrorSample(Sample(x, 2, 1.0), PositionError, "dimension 0"),
-            ErrorSample(Sample(x, 0, x), ShapeError, r"\(2, 3\) to \(3,\)"),
+            ErrorSample(Sample(x, 0, x), ShapeError, r"expected a shape that broadcasts to \(3,\); got \(2, 3\)"),
             ErrorSample(Sample(x, np.array([0]), x[:, :2]), ShapeError, r"\(2, 2\) to \(1, 3\)"),
             ErrorSample(Sample(x, 0, "1"), DTypeError, "neither a tensor nor a number"),
             ErrorSample(Sample(x, np.array([True] * 3), 1.0), PositionError, "mask")]

@@ -1,4 +1,4 @@
-"""Element-wise kernels over operands with any strides, one for each function of `scalar`.
+"""Element-wise kernels over operands with any strides, one for each function of `scalar` and `scalar_gradients`.
 
     elementwise.<name>(out, x0, ..., walk, part, parts)
 
@@ -24,19 +24,24 @@ from typing import Any
 import numpy as np
 from numba.core.dispatcher import Dispatcher
 
-from autodiff_kernels import cache, generate, scalar
+from autodiff_kernels import cache, generate, scalar, scalar_gradients
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Shape = Sequence[int]
 
-NAMES = frozenset(name for name, value in vars(scalar).items() if isinstance(value, Dispatcher) and name[0] != "_")
+FORMULAS: dict[str, Any] = {
+    name: value
+    for module in (scalar, scalar_gradients)
+    for name, value in vars(module).items()
+    if isinstance(value, Dispatcher) and name[0] != "_"
+}
 
 
 def __getattr__(name: str) -> Any:
-    if name not in NAMES:
-        raise AttributeError(f"scalar has no element-wise function '{name}'")
+    if name not in FORMULAS:
+        raise AttributeError(f"there is no scalar formula '{name}'")
     with cache.importing():
-        kernel = globals()[name] = globals().get(name) or generate.elementwise(name)
+        kernel = globals()[name] = globals().get(name) or generate.elementwise(name, FORMULAS[name])
     return kernel
 
 

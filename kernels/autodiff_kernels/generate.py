@@ -14,15 +14,15 @@ import tempfile
 from types import ModuleType
 from typing import Any
 
-from autodiff_kernels import cache, scalar
+from autodiff_kernels import cache
 
 ELEMENTWISE = '''\
-"""The element-wise kernel of `scalar.{name}`, written by `autodiff_kernels.generate`."""
+"""The element-wise kernel of `{module}.{name}`, written by `autodiff_kernels.generate`."""
 
 from numba import njit
 
 from autodiff_kernels.memory import apply, pointer, stack
-from autodiff_kernels.scalar import {name} as formula
+from {module} import {name} as formula
 from autodiff_kernels.walk import (
     CHUNK, NOTHING, gather, offset, scatter, share_of_elements, side_by_side, steps, tile_here, tile_limits,
 )
@@ -67,9 +67,9 @@ GATHER = """\
 """
 
 
-def elementwise(name: str) -> Any:
-    """Return the element-wise kernel of the function `name` of `scalar`; its source is written when it is not there."""
-    function = getattr(scalar, name).py_func
+def elementwise(name: str, formula: Any) -> Any:
+    """Return the element-wise kernel of a scalar formula; its source is written when it is not there."""
+    function = formula.py_func
     ks = range(len(inspect.signature(function).parameters))
 
     def listed(text: str) -> str:
@@ -77,6 +77,7 @@ def elementwise(name: str) -> Any:
 
     source = ELEMENTWISE.format(
         name=name,
+        module=function.__module__,
         inputs=listed("x{k}"),
         summary=inspect.getdoc(function),
         operands="".join(OPERAND.format(k=k, operand=k + 2) for k in ks).rstrip(),

@@ -1,0 +1,144 @@
+"""Scalar formulas of gradients, beside `scalar`: the cotangent g first, then x (the input) or y (the result)."""
+
+from __future__ import annotations
+
+from numba import njit
+
+from autodiff_kernels.maths import exp, fma, log, normal_cdf, normal_density, sigmoid
+from autodiff_kernels.scalar import power, sign
+
+
+@njit(error_model="numpy", forceinline=True)
+def sqrt_grad(g: float, y: float) -> float:
+    """g / (2 y)."""
+    return g / (y + y)
+
+
+@njit(error_model="numpy", forceinline=True)
+def rsqrt_grad(g: float, y: float) -> float:
+    """-g y**3 / 2."""
+    return type(g)(-0.5) * g * y * y * y
+
+
+@njit(error_model="numpy", forceinline=True)
+def reciprocal_grad(g: float, y: float) -> float:
+    """-g y**2."""
+    return -g * y * y
+
+
+@njit(error_model="numpy", forceinline=True)
+def square_grad(g: float, x: float) -> float:
+    """2 g x."""
+    return type(g)(2) * g * x
+
+
+@njit(error_model="numpy", forceinline=True)
+def absolute_grad(g: float, x: float) -> float:
+    """g sign(x)."""
+    return g * sign(x)
+
+
+@njit(error_model="numpy", forceinline=True)
+def tanh_grad(g: float, y: float) -> float:
+    """g (1 - y**2)."""
+    return g * (type(g)(1) - y * y)
+
+
+@njit(error_model="numpy", forceinline=True)
+def sigmoid_grad(g: float, y: float) -> float:
+    """g y (1 - y)."""
+    return g * y * (type(g)(1) - y)
+
+
+@njit(error_model="numpy", forceinline=True)
+def erf_grad(g: float, x: float) -> float:
+    """2 g e**(-x**2) / sqrt(pi)."""
+    T = type(g)
+    return T(1.1283791670955126) * g * exp(-x * x)
+
+
+@njit(error_model="numpy", forceinline=True)
+def relu_grad(g: float, y: float) -> float:
+    """g where y > 0, else 0; `y` is the input or the result."""
+    T = type(g)
+    return T(0) if y <= T(0) else g
+
+
+@njit(error_model="numpy", forceinline=True)
+def leaky_relu_grad(g: float, x: float, slope: float) -> float:
+    """g where x > 0, else slope * g."""
+    return g if x > type(g)(0) else slope * g
+
+
+@njit(error_model="numpy", forceinline=True)
+def elu_grad(g: float, x: float, alpha: float) -> float:
+    """g where x > 0, else g alpha e**x."""
+    return g if x > type(g)(0) else g * alpha * exp(x)
+
+
+@njit(error_model="numpy", forceinline=True)
+def clamp_grad(g: float, x: float, low: float, high: float) -> float:
+    """g where low <= x <= high, else 0."""
+    return g if low <= x and x <= high else type(g)(0)
+
+
+@njit(error_model="numpy", forceinline=True)
+def gelu_grad(g: float, x: float) -> float:
+    """g (F(x) + x f(x)), F and f the normal distribution function and density."""
+    return g * fma(x, normal_density(x), normal_cdf(x))
+
+
+@njit(error_model="numpy", forceinline=True)
+def gelu_tanh_grad(g: float, x: float) -> float:
+    """g (s + x s (1 - s) 2 u'), s = sigmoid(2 u), u' = sqrt(2 / pi) (1 + 3 * 0.044715 x**2)."""
+    T = type(g)
+    square = T(0.044715) * x * x
+    s = sigmoid(T(1.5957691216057308) * fma(square, x, x))
+    slope = T(1.5957691216057308) * fma(T(3), square, T(1))
+    return g * fma(x * s * (T(1) - s), slope, s)
+
+
+@njit(error_model="numpy", forceinline=True)
+def silu_grad(g: float, x: float) -> float:
+    """g (s + x s (1 - s)), s = sigmoid(x)."""
+    s = sigmoid(x)
+    return g * fma(x * s, type(g)(1) - s, s)
+
+
+@njit(error_model="numpy", forceinline=True)
+def softplus_grad(g: float, x: float, beta: float, threshold: float) -> float:
+    """g sigmoid(beta x); g where beta x > threshold."""
+    y = beta * x
+    return g if y > threshold else g * sigmoid(y)
+
+
+@njit(error_model="numpy", forceinline=True)
+def log_sigmoid_grad(g: float, x: float) -> float:
+    """g sigmoid(-x)."""
+    return g * sigmoid(-x)
+
+
+@njit(error_model="numpy", forceinline=True)
+def scaled_difference(g: float, x: float, y: float, scale: float) -> float:
+    """g scale (x - y): the gradient of scale (x - y)**2 / 2."""
+    return g * scale * (x - y)
+
+
+@njit(error_model="numpy", forceinline=True)
+def scaled_product(x: float, y: float, scale: float) -> float:
+    """x y scale: dropout with a mask of zeros and ones, and its gradient."""
+    return x * y * scale
+
+
+@njit(error_model="numpy", forceinline=True)
+def power_base_grad(g: float, x: float, y: float) -> float:
+    """g y x**(y - 1): the gradient of x**y by x; 0 where y is 0."""
+    T = type(g)
+    return T(0) if y == T(0) else g * y * power(x, y - T(1))
+
+
+@njit(error_model="numpy", forceinline=True)
+def power_exponent_grad(g: float, z: float, x: float, y: float) -> float:
+    """g z log(x), z = x**y: its gradient by y; 0 where x is 0 and y >= 0."""
+    T = type(g)
+    return T(0) if x == T(0) and y >= T(0) else g * z * log(x)
