@@ -25,7 +25,7 @@ from autodiff.spec import Array, Spec, spec_of
 TensorT = TypeVar("TensorT")
 
 _PLAN_LIMIT = 4096
-_numbers = count()
+next_number = count().__next__  # of a record; every number is above those given out before
 # The path of every operation: attributes of all inputs are read by loops in C, objects are made without `__init__`.
 _new = object.__new__
 _spec, _array, _needs_grad = attrgetter("spec"), attrgetter("array"), attrgetter("needs_grad")
@@ -355,7 +355,7 @@ def make_record(
     """Make the record of an operation on `inputs`; outputs that its backward pass needs are saved from `results`."""
     mode = MODE
     record: Record = _new(Record)
-    record.number = next(_numbers)
+    record.number = next_number()
     record.primitive = primitive
     record.params = params
     record.inputs = specs

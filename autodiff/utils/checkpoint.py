@@ -60,7 +60,7 @@ def checkpoint(
         _ = x.grad_fn  # a view whose base has changed takes up its new history now, outside the part
         versions.append(x.memory.version)
     again = _Again(function, args, kwargs, default_generator.state() if preserve_rng_state else None)
-    start = _next_number()
+    start = bind.next_number()
     result = function(*args, **kwargs)
     for x, version in zip(given, versions, strict=True):
         if x.memory.version != version:
@@ -138,7 +138,7 @@ class _Again:
         try:
             if self.state is not None:
                 default_generator.restore(self.state)
-            start = _next_number()
+            start = bind.next_number()
             records = _records_since(start, self.function(*args, **kwargs))
         finally:
             mode.grad, mode.recorder, mode.origin = before
@@ -225,11 +225,6 @@ def _mapped(value: Any, kind: type, change: Callable[[Any], Any]) -> Any:
         items = [_mapped(item, kind, change) for item in value]
         return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
     return value
-
-
-def _next_number() -> int:
-    """Return a number below those of all records made from now on."""
-    return next(bind._numbers)
 
 
 def _records_since(start: int, result: Any) -> list[Record]:
