@@ -53,6 +53,8 @@ MISTAKES: list[tuple[str, Callable[[], Any], type[Exception], str]] = [
     ("broadcast", lambda: X + ad.ones(2), ValueError, r"\[add\] the shapes do not broadcast; .* got \(2, 3\) and \(2,\)"),
     ("dtype", lambda: F.linear(ad.ones(2, 3, dtype=ad.int64), ad.ones(1, 3)), TypeError, r"one float dtype.*got int64"),
     ("numpy operand", lambda: X + np.ones(3), TypeError, r"NumPy array cannot be mixed.*from_numpy"),
+    ("numpy input", lambda: F.linear(np.ones((2, 3)), W), TypeError, r"\[linear\] the input is not a tensor.*got ndarray; wrap it"),
+    ("numpy reduced", lambda: ad.sum(np.ones(3)), TypeError, r"\[sum\] the input is not a tensor"),
     ("target", lambda: F.cross_entropy(X, ad.tensor([0, 3])), IndexError, r"\[cross_entropy\] .*3"),
     ("embedding", lambda: nn.Embedding(4, 2)(ad.tensor([1, 7])), IndexError, r"\[embedding\] .*7"),
     ("index", lambda: X[ad.tensor([0, 5])], IndexError, r"5"),

@@ -17,9 +17,9 @@ from autodiff.ops.comparison import gt, le, logical_and, lt
 from autodiff.ops.elementwise import OUT, X, abs, add, div, fit, mul, pointwise, sub
 from autodiff.ops.functions import erf, exp, function, sigmoid, tanh
 from autodiff.ops.in_place import in_place, through, unary
-from autodiff.ops.promotion import cast, constant, real, require_tensor
+from autodiff.ops.promotion import cast, constant, real
 from autodiff.ops.samples import gradient_samples, spread, unary_errors, unary_samples
-from autodiff.ops.structural import reshape
+from autodiff.ops.structural import require_tensor, reshape
 from autodiff.primitive import ErrorSample, Keep, Primitive, Sample, composed
 from autodiff.spec import Spec
 

@@ -21,11 +21,11 @@ from autodiff.ops.host import from_array
 from autodiff.ops.joining import cat, chunk, split, unbind, zeros_of
 from autodiff.ops.probability import softmax
 from autodiff.ops.products import linear, matmul
-from autodiff.ops.promotion import cast, require_tensor
+from autodiff.ops.promotion import cast
 from autodiff.ops.random import dropout
 from autodiff.ops.reduce import mean
 from autodiff.ops.shaping import unsqueeze
-from autodiff.ops.structural import permute, reshape, select, transpose
+from autodiff.ops.structural import permute, require_tensor, reshape, select, transpose
 from autodiff.primitive import ErrorSample, Sample, composed
 from autodiff.spec import Shape, Spec
 

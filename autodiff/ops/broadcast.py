@@ -11,7 +11,7 @@ import numpy as np
 import autodiff_kernels as kernels
 from autodiff.bind import TensorT, bind
 from autodiff.errors import ShapeError
-from autodiff.ops.structural import axes, cast_to, contiguous, permute, reshape, shape_argument
+from autodiff.ops.structural import axes, cast_to, contiguous, permute, require_tensor, reshape, shape_argument
 from autodiff.primitive import ErrorSample, Sample, define
 from autodiff.spec import Array, Cost, Shape, Spec, moved
 
@@ -82,6 +82,7 @@ def expand(x: TensorT, *shape: Any) -> TensorT:
     tensor([[1., 1., 1.],
             [2., 2., 2.]])
     """
+    require_tensor("expand", x)
     spec: Spec = x.spec  # type: ignore[attr-defined]
     sizes = shape_argument(shape)
     lead = len(sizes) - spec.ndim
@@ -252,6 +253,7 @@ def sum(x: TensorT, dim: int | Sequence[int] | None = None, keepdim: bool = Fals
     >>> ad.sum(ad.tensor([[1.0, 2.0], [3.0, 4.0]]), 0)
     tensor([4., 6.])
     """
+    require_tensor("sum", x)
     spec: Spec = x.spec  # type: ignore[attr-defined]
     if dtype is not None or not spec.floating:
         x = cast_to(x, np.dtype(dtype) if dtype is not None else INT64)

@@ -12,9 +12,9 @@ from autodiff.bind import TensorT, bind
 from autodiff.errors import DTypeError, ShapeError, ValueRangeError
 from autodiff.ops.comparison import eq, eq_p, gt_p, isnan, le, logical_and, logical_or, lt_p, ne
 from autodiff.ops.elementwise import X, fit, mul, pointwise
-from autodiff.ops.promotion import BOOL, cast, constant, is_tensor, promote, require_tensor
+from autodiff.ops.promotion import BOOL, cast, constant, is_tensor, promote
 from autodiff.ops.samples import binary_errors, binary_samples, integer_samples, spread, unary_errors
-from autodiff.ops.structural import clone
+from autodiff.ops.structural import clone, require_tensor
 from autodiff.primitive import ErrorSample, Keep, Primitive, Sample, composed
 from autodiff.spec import DType
 

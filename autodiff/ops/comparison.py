@@ -10,8 +10,9 @@ import numpy as np
 from autodiff.bind import TensorT, bind
 from autodiff.errors import DTypeError, ShapeError
 from autodiff.ops.elementwise import abs, add, mul, pointwise, sub
-from autodiff.ops.promotion import BOOL, promote, real, require_tensor
+from autodiff.ops.promotion import BOOL, promote, real
 from autodiff.ops.samples import binary_errors, binary_samples, integer_samples, unary_errors
+from autodiff.ops.structural import require_tensor
 from autodiff.primitive import ErrorSample, Primitive, Sample, composed
 
 __all__ = ["allclose", "bitwise_and", "bitwise_not", "bitwise_or", "bitwise_xor", "eq", "equal", "ge", "greater",

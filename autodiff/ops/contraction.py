@@ -17,9 +17,8 @@ from autodiff.ops.diagonals import diagonal
 from autodiff.ops.elementwise import add, mul, spread
 from autodiff.ops.joining import tensors_of
 from autodiff.ops.products import matmul
-from autodiff.ops.promotion import require_tensor
 from autodiff.ops.shaping import shape_of, squeeze, unsqueeze
-from autodiff.ops.structural import axes, axis_index, permute, reshape
+from autodiff.ops.structural import axes, axis_index, permute, require_tensor, reshape
 from autodiff.primitive import ErrorSample, Sample, composed
 from autodiff.spec import Shape
 

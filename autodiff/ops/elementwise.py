@@ -17,7 +17,7 @@ from autodiff.bind import TensorT, bind
 from autodiff.errors import DTypeError, ShapeError, ValueRangeError
 from autodiff.ops import strided
 from autodiff.ops.broadcast import sum_to
-from autodiff.ops.promotion import is_tensor, promote, promote_float, real, require_tensor
+from autodiff.ops.promotion import is_tensor, promote, promote_float, real
 from autodiff.ops.samples import (
     binary_errors,
     binary_samples,
@@ -28,7 +28,7 @@ from autodiff.ops.samples import (
     unary_samples,
 )
 from autodiff.ops.samples import spread as spread
-from autodiff.ops.structural import clone, zeros_like_p
+from autodiff.ops.structural import clone, require_tensor, zeros_like_p
 from autodiff.primitive import NOTHING, ErrorSample, Keep, Primitive, Sample, composed, define, no_errors
 from autodiff.spec import DType, Spec
 

@@ -18,10 +18,10 @@ from autodiff.ops.choice import maximum, minimum, where
 from autodiff.ops.comparison import eq
 from autodiff.ops.elementwise import div, mul
 from autodiff.ops.host import from_array
-from autodiff.ops.promotion import is_tensor, require_tensor
+from autodiff.ops.promotion import is_tensor
 from autodiff.ops.reduce import dimension_errors
 from autodiff.ops.samples import spread
-from autodiff.ops.structural import axes, axis_index, cast_to, reshape
+from autodiff.ops.structural import axes, axis_index, cast_to, require_tensor, reshape
 from autodiff.primitive import ErrorSample, Keep, Primitive, Sample, composed, define
 from autodiff.spec import Array, Cost, Spec, moved
 

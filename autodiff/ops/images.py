@@ -10,8 +10,7 @@ from autodiff.bind import TensorT
 from autodiff.errors import DTypeError, ShapeError, ValueRangeError
 from autodiff.ops.host import from_array
 from autodiff.ops.products import matmul
-from autodiff.ops.promotion import require_tensor
-from autodiff.ops.structural import ordered, reshape
+from autodiff.ops.structural import ordered, require_tensor, reshape
 from autodiff.spec import Array, Shape, Spec
 
 Pair = tuple[int, int]

@@ -14,8 +14,8 @@ from autodiff.errors import DTypeError, ShapeError
 from autodiff.mode import MODE
 from autodiff.ops import choice, comparison, elementwise, functions
 from autodiff.ops.broadcast import expand
-from autodiff.ops.promotion import WEAKER, cast, constant, is_tensor, require_tensor, result_dtype
-from autodiff.ops.structural import clone, copy_p
+from autodiff.ops.promotion import WEAKER, cast, constant, is_tensor, result_dtype
+from autodiff.ops.structural import clone, copy_p, require_tensor
 from autodiff.primitive import Primitive
 from autodiff.spec import DType
 

@@ -20,9 +20,9 @@ from autodiff.ops.elementwise import add, spread
 from autodiff.ops.host import from_array, values
 from autodiff.ops.in_place import copy_, masked_fill_
 from autodiff.ops.picking import pick_p, positions, put_p, select_along, sum_into
-from autodiff.ops.promotion import cast, constant, is_tensor, number_dtype, require_tensor
+from autodiff.ops.promotion import cast, constant, is_tensor, number_dtype
 from autodiff.ops.shaping import broadcast_tensors, flatten, shape_of
-from autodiff.ops.structural import alias, clone, contiguous, inverse, permute, reshape, slice_p
+from autodiff.ops.structural import alias, clone, contiguous, inverse, permute, require_tensor, reshape, slice_p
 from autodiff.primitive import ErrorSample, Sample, composed
 from autodiff.spec import Shape
 

@@ -23,9 +23,9 @@ from autodiff.ops.comparison import eq, ne
 from autodiff.ops.elementwise import add, mul, spread
 from autodiff.ops.host import from_array
 from autodiff.ops.joining import zeros_of
-from autodiff.ops.promotion import INT64, cast, constant, is_tensor, require_tensor
+from autodiff.ops.promotion import INT64, cast, constant, is_tensor
 from autodiff.ops.shaping import missing_dimension, shape_of
-from autodiff.ops.structural import axis_index, contiguous, permute, reshape
+from autodiff.ops.structural import axis_index, contiguous, permute, require_tensor, reshape
 from autodiff.primitive import ErrorSample, Keep, Primitive, Sample, composed, define
 from autodiff.spec import Array, Cost, Shape, Spec, moved
 

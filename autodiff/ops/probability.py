@@ -20,10 +20,10 @@ from autodiff.ops.broadcast import reduced_shape
 from autodiff.ops.broadcast import sum as total
 from autodiff.ops.elementwise import mul, neg, sub
 from autodiff.ops.functions import exp
-from autodiff.ops.promotion import real, require_tensor
+from autodiff.ops.promotion import real
 from autodiff.ops.samples import spread
 from autodiff.ops.shaping import unsqueeze
-from autodiff.ops.structural import axes, axis_index, cast_to, contiguous, permute, reshape
+from autodiff.ops.structural import axes, axis_index, cast_to, contiguous, permute, require_tensor, reshape
 from autodiff.primitive import ErrorSample, Keep, Primitive, Sample, define
 from autodiff.spec import Array, Cost, Spec, moved
 

@@ -16,7 +16,7 @@ from autodiff.ops.broadcast import expand, running_sums, sum_to
 from autodiff.ops.broadcast import sum as total
 from autodiff.ops.elementwise import spread
 from autodiff.ops.promotion import promote
-from autodiff.ops.structural import contiguous, reshape, transpose
+from autodiff.ops.structural import contiguous, require_tensor, reshape, transpose
 from autodiff.primitive import ErrorSample, Keep, Sample, define
 from autodiff.spec import Array, Cost, DType, Shape, Spec, moved
 
@@ -353,6 +353,7 @@ def linear(input: TensorT, weight: TensorT, bias: TensorT | None = None) -> Tens
     tensor([[3.5000]])
     """
     x: Any = input
+    require_tensor("linear", x)
     if x.spec.ndim != 2:
         x = contiguous(x)
     return bind(linear_p, x, weight) if bias is None else bind(linear_p, x, weight, bias)  # type: ignore[no-any-return]

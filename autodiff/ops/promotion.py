@@ -12,7 +12,7 @@ import numpy as np
 
 from autodiff.bind import bind
 from autodiff.errors import DTypeError
-from autodiff.ops.structural import copy_p
+from autodiff.ops.structural import copy_p, require_tensor
 from autodiff.program import Memory, tensor_class
 from autodiff.spec import DType, spec_of
 
@@ -135,17 +135,6 @@ def promote_float(operation: str, *operands: Any) -> list[Any]:
 
 def _converted(operands: tuple[Any, ...], dtype: DType) -> list[Any]:
     return [cast(x, dtype) if is_tensor(x) else constant(x, dtype) for x in operands]
-
-
-def require_tensor(operation: str, x: Any) -> None:
-    """Raise unless `x` is a tensor.
-
-    Raises:
-        DTypeError: names the type.
-    """
-    if not isinstance(x, tensor_class[0]):
-        raise DTypeError(operation, "the input is not a tensor", expected="a tensor", got=type(x).__name__,
-                         fix="wrap it with autodiff.tensor(...)")
 
 
 def real(operation: str, x: Any) -> Any:

@@ -15,6 +15,7 @@ from autodiff.errors import ShapeError, ValueRangeError
 from autodiff.ops.elementwise import add, mul, spread
 from autodiff.ops.in_place import copy_
 from autodiff.ops.promotion import FLOAT32, INT64
+from autodiff.ops.structural import require_tensor
 from autodiff.primitive import ErrorSample, Sample, composed, define, no_errors
 from autodiff.program import Memory, tensor_class
 from autodiff.random import Generator, default_generator
@@ -264,6 +265,7 @@ def dropout(input: TensorT, p: float = 0.5, training: bool = True, inplace: bool
     >>> ad.nn.functional.dropout(ad.ones(3), p=0.0)
     tensor([1., 1., 1.])
     """
+    require_tensor("dropout", input)
     _check_probability("dropout", p)
     if not training or p == 0:
         return input

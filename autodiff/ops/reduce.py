@@ -30,7 +30,7 @@ from autodiff.ops.elementwise import div, div_p
 from autodiff.ops.promotion import INT64, constant
 from autodiff.ops.samples import spread
 from autodiff.ops.scan import cumprod_grad_p
-from autodiff.ops.structural import axes, axis_index, cast_to, contiguous, reshape, slice_grad_p
+from autodiff.ops.structural import axes, axis_index, cast_to, contiguous, require_tensor, reshape, slice_grad_p
 from autodiff.primitive import ErrorSample, Keep, Primitive, Sample, composed, define
 from autodiff.spec import Array, Cost, DType, Spec, moved
 
@@ -131,6 +131,7 @@ def mean(
     >>> ad.mean(ad.tensor([[1.0, 2.0], [3.0, 4.0]]), 0)
     tensor([2., 3.])
     """
+    require_tensor("mean", input)
     x = with_dtype(input, dtype)
     spec: Spec = x.spec  # type: ignore[attr-defined]
     require_float("mean", x)

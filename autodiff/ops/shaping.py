@@ -12,8 +12,16 @@ from autodiff.errors import DTypeError, ShapeError, ValueRangeError
 from autodiff.ops import strided
 from autodiff.ops.broadcast import expand
 from autodiff.ops.elementwise import spread
-from autodiff.ops.promotion import require_tensor
-from autodiff.ops.structural import axes, axis_index, permute, reshape, resolve_shape, shape_argument, transpose
+from autodiff.ops.structural import (
+    axes,
+    axis_index,
+    permute,
+    require_tensor,
+    reshape,
+    resolve_shape,
+    shape_argument,
+    transpose,
+)
 from autodiff.primitive import ErrorSample, Sample, composed, no_errors
 from autodiff.spec import Shape, Spec
 

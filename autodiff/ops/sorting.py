@@ -15,10 +15,10 @@ from autodiff.errors import DTypeError, ShapeError, ValueRangeError
 from autodiff.ops.elementwise import spread
 from autodiff.ops.extremes import ValuesAndIndices
 from autodiff.ops.host import from_array, values
-from autodiff.ops.promotion import INT64, is_tensor, require_tensor
+from autodiff.ops.promotion import INT64, is_tensor
 from autodiff.ops.scattering import gather
 from autodiff.ops.shaping import flatten, missing_dimension, shape_of, squeeze
-from autodiff.ops.structural import axis_index, contiguous, narrow
+from autodiff.ops.structural import axis_index, contiguous, narrow, require_tensor
 from autodiff.primitive import ErrorSample, Sample, composed, define, no_errors
 from autodiff.spec import Array, Cost, Spec, moved
 

@@ -11,12 +11,25 @@ from typing import Any
 import numpy as np
 
 from autodiff.bind import TensorT, bind
-from autodiff.errors import ShapeError
+from autodiff.errors import DTypeError, ShapeError
 from autodiff.ops import strided
 from autodiff.primitive import ErrorSample, Primitive, Sample, define, no_errors
+from autodiff.program import tensor_class
 from autodiff.spec import Array, Cost, DType, Shape, Spec, contiguous_strides
 
 __all__ = ["alias", "cast_to", "clone", "contiguous", "copied", "narrow", "permute", "reshape", "select", "transpose"]
+
+
+def require_tensor(operation: str, x: Any) -> None:
+    """Raise unless `x` is a tensor.
+
+    Raises:
+        DTypeError: names the type.
+    """
+    if not isinstance(x, tensor_class[0]):
+        raise DTypeError(operation, "the input is not a tensor", expected="a tensor", got=type(x).__name__,
+                         fix="wrap it with autodiff.tensor(...)")
+
 
 # ---- Copies and casts ------------------------------------------------------------------------------------------------
 
@@ -70,6 +83,7 @@ def clone(x: TensorT) -> TensorT:
     >>> ad.clone(x).add_(1), x
     (tensor([2., 3.]), tensor([1., 2.]))
     """
+    require_tensor("clone", x)
     result: TensorT = bind(copy_p, x, dtype=None, order=None)
     return result
 
@@ -203,6 +217,7 @@ def reshape(x: TensorT, *shape: Any) -> TensorT:
     >>> ad.reshape(ad.arange(6), (2, -1)).shape
     (2, 3)
     """
+    require_tensor("reshape", x)
     spec: Spec = x.spec  # type: ignore[attr-defined]
     sizes = resolve_shape("reshape", spec.size, shape_argument(shape))
     if view_strides(spec, sizes) is None:
@@ -304,6 +319,7 @@ def permute(x: TensorT, *dims: Any) -> TensorT:
     >>> ad.permute(ad.zeros(2, 3, 4), (2, 0, 1)).shape
     (4, 2, 3)
     """
+    require_tensor("permute", x)
     ndim = x.spec.ndim  # type: ignore[attr-defined]
     order = tuple(axis_index("permute", d, ndim) for d in shape_argument(dims)) if ndim else ()
     return bind(permute_p, x, dims=order)  # type: ignore[no-any-return]
@@ -316,6 +332,7 @@ def transpose(x: TensorT, dim0: int, dim1: int) -> TensorT:
     >>> ad.transpose(ad.zeros(2, 3, 4), 0, -1).shape
     (4, 3, 2)
     """
+    require_tensor("transpose", x)
     ndim = x.spec.ndim  # type: ignore[attr-defined]
     order = list(range(ndim))
     if ndim:
@@ -392,6 +409,7 @@ def narrow(x: TensorT, dim: int, start: int, length: int) -> TensorT:
     >>> ad.narrow(ad.arange(5), 0, 1, 3)
     tensor([1, 2, 3])
     """
+    require_tensor("narrow", x)
     shape: Shape = x.spec.shape  # type: ignore[attr-defined]
     axis = axis_index("narrow", dim, len(shape))
     start = start + shape[axis] if start < 0 else start
@@ -416,6 +434,7 @@ def select(x: TensorT, dim: int, index: int) -> TensorT:
     >>> ad.select(ad.tensor([[1, 2], [3, 4]]), 1, -1)
     tensor([2, 4])
     """
+    require_tensor("select", x)
     shape: Shape = x.spec.shape  # type: ignore[attr-defined]
     axis = axis_index("select", dim, len(shape))
     if not -shape[axis] <= index < shape[axis]:
