@@ -77,7 +77,7 @@ def test_the_name_depends_on_sources_versions_and_cpu(monkeypatch: pytest.Monkey
     names = [cache._version()]
     for setting in ("CPU_NAME", "CPU_FEATURES"):
         with monkeypatch.context() as patch:
-            patch.setattr(numba.config, setting, "generic")
+            patch.setattr(numba.config, setting, "another")
             names.append(cache._version())
     with monkeypatch.context() as patch:
         patch.setattr(numba, "__version__", "0.0")
