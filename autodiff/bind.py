@@ -220,7 +220,7 @@ def rebase(target: Any, edge: tuple[Record, int] | None) -> None:
         return
     params = strides_in(base, target)
     placed = make_record(
-        _place(),
+        _operation("place"),
         (base, target),
         params,
         (base.spec, target.spec),
@@ -244,7 +244,8 @@ def refresh(view: Any) -> None:
     view.needs_grad = base.needs_grad
     view.edge = None
     if base.needs_grad:
-        record = make_record(_window(), (base,), strides_in(base, view), (base.spec,), (view.spec,), (True,), ())
+        place = strides_in(base, view)
+        record = make_record(_operation("window"), (base,), place, (base.spec,), (view.spec,), (True,), ())
         view.edge = (record, 0)
         if MODE.recorder is not None:
             MODE.recorder.add(record, [view])
@@ -260,14 +261,9 @@ def strides_in(base: Any, view: Any) -> dict[str, Any]:
     }
 
 
-def _window() -> Primitive:
-    operation = _primitive.OPERATIONS["window"]
-    assert isinstance(operation, Primitive)
-    return operation
-
-
-def _place() -> Primitive:
-    operation = _primitive.OPERATIONS["place"]
+def _operation(name: str) -> Primitive:
+    """Return an operation of the floor above, which only a change in place through a view needs here."""
+    operation = _primitive.OPERATIONS[name]
     assert isinstance(operation, Primitive)
     return operation
 

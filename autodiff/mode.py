@@ -11,7 +11,6 @@ class Mode(threading.local):
 
     Attributes:
         grad: whether operations on tensors that require gradients are recorded.
-        inference: whether tensors made now may never take part in a gradient.
         recorder: collects every record, gradients or not, while a function is being recorded; None otherwise.
         origin: the record whose vjp runs now; records made by it carry its line.
         scope: path of the module that runs now.
@@ -19,7 +18,6 @@ class Mode(threading.local):
     """
 
     grad: bool = True
-    inference: bool = False
     recorder: Any = None
     origin: Any = None
     scope: str = ""
