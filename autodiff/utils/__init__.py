@@ -1,4 +1,7 @@
-"""What training programs need besides layers and optimizers: `utils.data` and `utils.checkpoint`."""
+"""What training programs need besides layers and optimizers: `data`, `checkpoint`, and `benchmark` to time them.
+
+`benchmark` is imported by its own name, ``import autodiff.utils.benchmark``: programs that train do not wait for it.
+"""
 
 from autodiff.utils import checkpoint, data
 
