@@ -1,0 +1,1 @@
+"""The suites: each module has `cases()`, in the order of the report."""
