@@ -7,6 +7,7 @@ PYTHON ?= python3
 VENV ?= .venv
 WORKERS ?= 2
 OUT ?= out
+SUITES ?=
 
 bin := $(VENV)/bin
 install := $(bin)/python -m pip install --quiet --quiet --disable-pip-version-check --editable
@@ -26,8 +27,9 @@ lint: $(VENV)/dev.stamp
 	$(bin)/mypy
 	$(bin)/python -m pytest tests/test_floors.py tests/test_docstrings.py -k "not examples"
 
+# All suites take hours; make bench SUITES="train --quick" takes a minute.
 bench: $(VENV)/dev.stamp
-	@for script in benchmarks/[a-z]*.py; do echo "== $$script"; $(bin)/python $$script || exit 1; done
+	$(bin)/python -m benchmarks $(SUITES) --out $(OUT)/benchmarks
 
 # The reference of both packages, from their docstrings.
 docs: $(VENV)/docs.stamp

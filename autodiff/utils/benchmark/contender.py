@@ -90,6 +90,7 @@ class Worker:
             self.process = subprocess.Popen(
                 [sys.executable, str(SCRIPT), str(theirs.fileno())],
                 pass_fds=[theirs.fileno()], env=environment, stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log,
+                start_new_session=True,  # Ctrl-C is the driver's to handle
             )
         self.connection.send({
             "module": contender.module,

@@ -69,7 +69,7 @@ def contest(
         timed: whether to run the rounds; otherwise only the first call is measured.
 
     Returns:
-        A result for each contender.
+        A result for each contender. The workers hold what they built until they build something else.
     """
     results = {name: Result() for name in builds}
     answers: dict[str, dict[str, Any]] = {}
@@ -92,9 +92,6 @@ def contest(
             results[name].message = f"{first} is not there to compare with"
     elif timed:
         take_turns(ready, workers, results, seconds, fewest)
-    for name in ready:
-        if workers[name].alive:
-            workers[name].drop()
     return results
 
 

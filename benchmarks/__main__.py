@@ -1,0 +1,162 @@
+"""`python -m benchmarks`: run suites beside the peers that are installed, and write a JSON file and a page.
+
+    python -m benchmarks                           every suite, on one thread and on all
+    python -m benchmarks train ops/softmax --quick
+    python -m benchmarks 'kernels/matmul/*' --threads 1 --without jax
+    python -m benchmarks train --compare v0.2      what moved since then
+
+A pattern is a suite, the beginning of a case's name up to a slash, or a pattern with * and ? for whole names.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import datetime
+import fnmatch
+import importlib
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from autodiff.utils.benchmark import Contender
+from benchmarks import machine, report, revision
+from benchmarks.case import Case
+from benchmarks.contenders import CONTENDERS
+from benchmarks.run import Budget, Results, Row, run
+
+SUITES = ("train", "kernels", "overhead", "memory", "startup", "scaling", "graph", "ops")
+HERE = Path(__file__).parent
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    found = argparse.ArgumentParser(
+        prog="python -m benchmarks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    found.add_argument("patterns", nargs="*", metavar="suite", help=f"{', '.join(SUITES)}, or a pattern of case names")
+    found.add_argument("--quick", action="store_true",
+                       help="a selection of the cases with short rounds, one thread, no torch.compile: a few minutes")
+    found.add_argument("--threads", type=int, metavar="N", help="threads of each library (default: 1, then all cores)")
+    found.add_argument("--without", action="append", default=[], metavar="CONTENDER",
+                       help=f"leave one out: {', '.join(entry.name for entry in CONTENDERS[1:])}")
+    found.add_argument("--out", type=Path, default=Path("out/benchmarks"), metavar="DIR",
+                       help="where results.json and index.html go (default: out/benchmarks)")
+    found.add_argument("--compare", metavar="JSON|REVISION",
+                       help="run this code and that of a git revision, or of the one that a results file is of, "
+                            "side by side instead of the peers")
+    found.add_argument("--list", action="store_true", help="print the names of the selected cases and stop")
+    return found
+
+
+def selected(patterns: Sequence[str], quick: bool) -> list[Case]:
+    """Return the cases that the patterns name, in the order of the suites.
+
+    Raises:
+        SystemExit: if a pattern names none.
+    """
+    wanted = [name for name in SUITES if not patterns or any(could_match(name, pattern) for pattern in patterns)]
+    cases = [case for name in wanted for case in importlib.import_module(f"benchmarks.suites.{name}").cases()]
+    for pattern in patterns:
+        if not any(matches(case.name, pattern) for case in cases):
+            raise SystemExit(f"no case matches '{pattern}'. The suites are {', '.join(SUITES)}; "
+                             "python -m benchmarks SUITE --list prints the names of their cases.")
+    return [
+        case for case in cases
+        if (not patterns or any(matches(case.name, pattern) for pattern in patterns)) and (case.quick or not quick)
+    ]
+
+
+def matches(name: str, pattern: str) -> bool:
+    """Tell whether a pattern names a case."""
+    return name.startswith(pattern.rstrip("/") + "/") or fnmatch.fnmatchcase(name, pattern)
+
+
+def could_match(suite: str, pattern: str) -> bool:
+    """Tell whether a pattern may name cases of a suite."""
+    return fnmatch.fnmatchcase(suite, pattern.partition("/")[0])
+
+
+def without(cases: Sequence[Case], contenders: Sequence[Contender]) -> list[Case]:
+    """Return the cases with only the given contenders."""
+    names = {entry.name for entry in contenders}
+    return [
+        dataclasses.replace(case, builds={name: build for name, build in case.builds.items() if name in names})
+        for case in cases
+    ]
+
+
+def git(*arguments: str) -> str:
+    """Return what a git command prints; empty where there is no repository."""
+    try:
+        return subprocess.run(["git", *arguments], cwd=HERE, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+
+
+def head(arguments: argparse.Namespace, contenders: Sequence[Contender], threads: Sequence[int]) -> dict[str, Any]:
+    """Return what the results say of the run as a whole, the machine's limits measured now."""
+    return {
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "commit": git("rev-parse", "HEAD"),
+        "dirty": bool(git("status", "--porcelain", "--untracked-files=no")),
+        "command": " ".join(["python -m benchmarks", *sys.argv[1:]]),
+        "quick": arguments.quick,
+        "machine": machine.measure(threads, quick=arguments.quick),
+        "versions": machine.versions(),
+        "contenders": [entry.name for entry in contenders],
+        "missing": {entry.name: f"no module '{entry.module}'" for entry in contenders if not entry.installed},
+    }
+
+
+def all_cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def main() -> int:
+    """Run what the command line asks for; return the exit code."""
+    arguments = parser().parse_args()
+    unknown = sorted(set(arguments.without) - {entry.name for entry in CONTENDERS[1:]})
+    if unknown:
+        raise SystemExit(f"--without {unknown[0]}: the contenders are {', '.join(e.name for e in CONTENDERS[1:])}")
+    if arguments.threads is not None and not 1 <= arguments.threads <= all_cores():
+        raise SystemExit(f"--threads {arguments.threads}: this process may use 1 to {all_cores()} cores")
+    cases = selected(arguments.patterns, arguments.quick)
+    if arguments.list:
+        print("\n".join(case.name for case in cases))
+        return 0
+    left_out = {*arguments.without, *(["torch.compile"] if arguments.quick else [])}
+    contenders = [entry for entry in CONTENDERS if entry.name not in left_out]
+    threads = [arguments.threads] if arguments.threads else [1] if arguments.quick else sorted({1, all_cores()})
+    budget = Budget(arguments.quick)
+    if arguments.compare:
+        return revision.compare(arguments.compare, cases, threads, budget, arguments.out)
+    print("Measuring the machine's limits", file=sys.stderr)
+    results = Results(arguments.out / "results.json", head(arguments, contenders, threads))
+    code = 0
+    with tqdm(total=len(cases) * len(threads), unit="case") as bar:
+
+        def shown(row: Row) -> None:
+            bar.write(report.line(row))
+            bar.update()
+
+        try:
+            run(without(cases, contenders), contenders, threads, budget, results, shown)
+        except KeyboardInterrupt:
+            results.save()
+            code = 130
+    page = arguments.out / "index.html"
+    page.write_text(report.page(results.data))
+    print(report.summary(results.data))
+    print(f"{'Interrupted. ' if code else ''}{results.path} and {page}")
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())
