@@ -69,7 +69,7 @@ def compare(other: str, cases: Sequence[Case], threads: Sequence[int], budget: B
 
 
 def confirmed(case: Case, now: Contender, old: Contender, threads: int, budget: Budget) -> tuple[Row, bool]:
-    """Measure a case on both revisions, again in new processes if it seems to have moved; return the row and whether."""
+    """Measure a case on both revisions, again in new processes if it seems to move, and return whether it did."""
     build = case.builds["autodiff"]
     pair = dataclasses.replace(case, builds={now.name: build, old.name: build})
     direction = 0
@@ -120,7 +120,7 @@ def requested(other: str) -> tuple[str, set[str] | None]:
         try:
             data = json.loads(Path(other).read_text())
             revision, names = data["commit"], {row["case"] for row in data["rows"]}
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError, KeyError, TypeError) as error:
             raise SystemExit(f"{other} is not a results file: {error!r}") from None
         if data.get("dirty"):
             print(f"{other} was measured with uncommitted changes; comparing with its commit", file=sys.stderr)
