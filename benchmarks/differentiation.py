@@ -19,7 +19,7 @@ the cotangents are fixed random numbers. What a run returns are its answers: "ou
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from functools import partial
 from typing import Any, Literal
 
@@ -29,7 +29,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 Draw = Callable[[np.random.Generator], Array]
 Inputs = Mapping[str, Draw]  # name of an input -> how to draw it
 Run = Callable[[], dict[str, Any]]
-Build = Callable[[Any], Run]
+Build = Callable[[Any], Any]  # module -> Run, or a pair of it and the function that returns the answers
 
 
 # ---- Inputs ----------------------------------------------------------------------------------------------------------
@@ -106,7 +106,7 @@ def gradient_of(name: str) -> str:
 
 
 def tensors_of(
-    module: Any, arrays: Mapping[str, Array], wrt: Iterable[str] = (), channels_last: bool = False
+    module: Any, arrays: Mapping[str, Array], wrt: Iterable[str] = (), channels_last: bool | Container[str] = False
 ) -> dict[str, Any]:
     """Return tensors of a module with memory of their own; those in `wrt` are leaves that require gradients.
 
@@ -114,13 +114,13 @@ def tensors_of(
         module: `autodiff` or `torch`.
         arrays: the values by name.
         wrt: names of the inputs to differentiate by.
-        channels_last: lay the inputs of four dimensions out as channels-last.
+        channels_last: the inputs to lay out as channels-last: those of four dimensions, or some by name.
     """
     tensors = {name: module.tensor(array) for name, array in arrays.items()}
-    if channels_last:
-        for name, tensor in tensors.items():
-            if tensor.dim() == 4:
-                tensors[name] = tensor.contiguous(memory_format=module.channels_last)
+    for name, tensor in tensors.items():
+        chosen = channels_last and tensor.dim() == 4 if isinstance(channels_last, bool) else name in channels_last
+        if chosen:
+            tensors[name] = tensor.contiguous(memory_format=module.channels_last)
     for name in wrt:
         tensors[name].requires_grad_()
     return tensors
@@ -135,7 +135,11 @@ def cotangents_for(module: Any, outputs: Any) -> Any:
 
 
 def forward(
-    module: Any, function: Callable[..., Any], inputs: Inputs, wrt: Iterable[str] = (), channels_last: bool = False
+    module: Any,
+    function: Callable[..., Any],
+    inputs: Inputs,
+    wrt: Iterable[str] = (),
+    channels_last: bool | Container[str] = False,
 ) -> Run:
     """Build the forward pass of a function; nothing is recorded for gradients unless `wrt` names inputs."""
     arguments = tensors_of(module, draw(inputs), wrt, channels_last).values()
@@ -151,7 +155,7 @@ def forward_backward(
     function: Callable[..., Any],
     inputs: Inputs,
     wrt: Iterable[str] | None = None,
-    channels_last: bool = False,
+    channels_last: bool | Container[str] = False,
 ) -> Run:
     """Build forward and backward as users write them: `.grad` set to None, the function, `backward(cotangent)`."""
     arrays = draw(inputs)
@@ -181,7 +185,7 @@ def backward(
     function: Callable[..., Any],
     inputs: Inputs,
     wrt: Iterable[str] | None = None,
-    channels_last: bool = False,
+    channels_last: bool | Container[str] = False,
 ) -> Run:
     """Build the backward pass alone: the graph of one forward pass is kept and swept again in each run."""
     arrays = draw(inputs)
@@ -201,61 +205,114 @@ def backward(
 
 # ---- JAX -------------------------------------------------------------------------------------------------------------
 # Inputs and cotangents are arguments of the compiled function, so XLA cannot compute anything beforehand; all outputs
-# and gradients are returned, so it cannot leave anything out. Outputs must be floating.
+# and gradients are returned, so it cannot leave anything out. Outputs must be floating. Where images are channels-last,
+# the function gets and returns (N, H, W, C), and an input called "weight" as (H, W, I, O), which XLA runs fastest; the
+# answers are turned back.
 
 
-def _jax_parts(
-    jax: Any, function: Callable[..., Any], inputs: Inputs, wrt: Iterable[str] | None
-) -> tuple[list[Any], list[int], list[str], Any]:
-    """Return the arguments, the positions and answer keys of those to differentiate by, and the cotangents."""
-    arrays = draw(inputs)
-    names = list(arrays)
-    wrt = floating(arrays) if wrt is None else tuple(wrt)
-    arguments = [jax.device_put(array) for array in arrays.values()]
-    shapes = jax.eval_shape(partial(function, jax), *arguments)
-    cotangents = jax.tree.map(lambda output: jax.device_put(cotangent(output.shape, output.dtype)), shapes)
-    return arguments, [names.index(name) for name in wrt], [gradient_of(name) for name in wrt], cotangents
+class _Compiled:
+    """What the three builds have in common.
+
+    Attributes:
+        arguments: of the function, by position.
+        positions: of the arguments to differentiate by.
+        keys: of their gradients among the answers.
+    """
+
+    def __init__(
+        self,
+        jax: Any,
+        function: Callable[..., Any],
+        inputs: Inputs,
+        wrt: Iterable[str] | None = None,
+        channels_last: bool = False,
+    ) -> None:
+        arrays = draw(inputs)
+        names, wrt = list(arrays), floating(arrays) if wrt is None else tuple(wrt)
+        self.jax, self.function, self.channels_last = jax, function, channels_last
+        self.arguments = [jax.device_put(self.moved(name, array)) for name, array in arrays.items()]
+        self.positions = [names.index(name) for name in wrt]
+        self.keys = [gradient_of(name) for name in wrt]
+
+    def moved(self, name: str, array: Array) -> Array:
+        """Return an input in the layout that the function gets."""
+        if not self.channels_last or array.ndim != 4:
+            return array
+        return array.transpose((2, 3, 1, 0) if name == "weight" else (0, 2, 3, 1))
+
+    def cotangents(self) -> Any:
+        """Return the cotangents of the outputs, the same as in every framework."""
+
+        def one(output: Any) -> Any:
+            shape = output.shape
+            if self.channels_last and len(shape) == 4:
+                shape = (shape[0], shape[3], *shape[1:3])
+            return self.jax.device_put(self.moved("output", cotangent(shape, output.dtype)))
+
+        return self.jax.tree.map(one, self.jax.eval_shape(partial(self.function, self.jax), *self.arguments))
+
+    def vjp(self, arguments: list[Any]) -> tuple[Any, Callable[[Any], tuple[Any, ...]]]:
+        """Return the outputs and the pullback to the arguments to differentiate by."""
+
+        def of_leaves(*leaves: Any) -> Any:
+            replaced = dict(zip(self.positions, leaves))
+            return self.function(self.jax, *(replaced.get(i, value) for i, value in enumerate(arguments)))
+
+        return self.jax.vjp(of_leaves, *(arguments[position] for position in self.positions))
+
+    def build(self, run: Run) -> Run | tuple[Run, Run]:
+        """Return a run, and its answers if they have to be turned back."""
+        if not self.channels_last:
+            return run
+
+        def back(key: str, value: Any) -> Array:
+            array = np.asarray(value)
+            if array.ndim != 4:
+                return array
+            return array.transpose((3, 2, 0, 1) if key == gradient_of("weight") else (0, 3, 1, 2))
+
+        return run, lambda: {key: back(key, value) for key, value in run().items()}
 
 
-def _jax_vjp(
-    jax: Any, function: Callable[..., Any], positions: list[int], arguments: list[Any]
-) -> tuple[Any, Callable[[Any], tuple[Any, ...]]]:
-    """Return the outputs and the pullback to the arguments at these positions."""
-
-    def of_leaves(*leaves: Any) -> Any:
-        replaced = dict(zip(positions, leaves))
-        return function(jax, *(replaced.get(position, value) for position, value in enumerate(arguments)))
-
-    return jax.vjp(of_leaves, *(arguments[position] for position in positions))
-
-
-def forward_jax(jax: Any, function: Callable[..., Any], inputs: Inputs) -> Run:
+def forward_jax(
+    jax: Any, function: Callable[..., Any], inputs: Inputs, channels_last: bool = False
+) -> Run | tuple[Run, Run]:
     """Build the compiled forward pass."""
-    arguments = [jax.device_put(array) for array in draw(inputs).values()]
+    parts = _Compiled(jax, function, inputs, (), channels_last)
     compiled = jax.jit(lambda *arguments: name_outputs(function(jax, *arguments)))
-    return partial(compiled, *arguments)
+    return parts.build(partial(compiled, *parts.arguments))
 
 
 def forward_backward_jax(
-    jax: Any, function: Callable[..., Any], inputs: Inputs, wrt: Iterable[str] | None = None
-) -> Run:
+    jax: Any,
+    function: Callable[..., Any],
+    inputs: Inputs,
+    wrt: Iterable[str] | None = None,
+    channels_last: bool = False,
+) -> Run | tuple[Run, Run]:
     """Build forward and backward, compiled together."""
-    arguments, positions, keys, cotangents = _jax_parts(jax, function, inputs, wrt)
+    parts = _Compiled(jax, function, inputs, wrt, channels_last)
 
     @jax.jit
     def compiled(arguments: list[Any], cotangents: Any) -> dict[str, Any]:
-        outputs, pullback = _jax_vjp(jax, function, positions, arguments)
-        return {**name_outputs(outputs), **dict(zip(keys, pullback(cotangents)))}
+        outputs, pullback = parts.vjp(arguments)
+        return {**name_outputs(outputs), **dict(zip(parts.keys, pullback(cotangents)))}
 
-    return partial(compiled, arguments, cotangents)
+    return parts.build(partial(compiled, parts.arguments, parts.cotangents()))
 
 
-def backward_jax(jax: Any, function: Callable[..., Any], inputs: Inputs, wrt: Iterable[str] | None = None) -> Run:
+def backward_jax(
+    jax: Any,
+    function: Callable[..., Any],
+    inputs: Inputs,
+    wrt: Iterable[str] | None = None,
+    channels_last: bool = False,
+) -> Run | tuple[Run, Run]:
     """Build the compiled pullback alone, from what one forward pass has kept."""
-    arguments, positions, keys, cotangents = _jax_parts(jax, function, inputs, wrt)
-    pullback = jax.jit(lambda arguments: _jax_vjp(jax, function, positions, arguments)[1])(arguments)
-    compiled = jax.jit(lambda pullback, cotangents: dict(zip(keys, pullback(cotangents))))
-    return partial(compiled, pullback, cotangents)
+    parts = _Compiled(jax, function, inputs, wrt, channels_last)
+    pullback = jax.jit(lambda arguments: parts.vjp(arguments)[1])(parts.arguments)
+    compiled = jax.jit(lambda pullback, cotangents: dict(zip(parts.keys, pullback(cotangents))))
+    return parts.build(partial(compiled, pullback, parts.cotangents()))
 
 
 # ---- NumPy, by hand --------------------------------------------------------------------------------------------------
@@ -312,7 +369,8 @@ def builds(
         wrt: names of the inputs to differentiate by; all floating ones by default.
         jax: the function for JAX, which takes no part without.
         numpy: the function for NumPy, likewise; see `forward_backward_numpy` for the form of one with its backward.
-        images: PyTorch takes part a second time, with channels-last memory.
+        images: PyTorch takes part a second time, with channels-last memory, and JAX's function gets images as
+            (N, H, W, C) and "weight" as (H, W, I, O).
     """
     settings: dict[str, Any] = {"inputs": inputs}
     if wrt is not None and what != "forward":
@@ -322,7 +380,7 @@ def builds(
     if images:
         table["torch channels_last"] = partial(_TENSORS[what], function=function, channels_last=True, **settings)
     if jax is not None:
-        table["jax"] = partial(_JAX[what], function=jax, **settings)
+        table["jax"] = partial(_JAX[what], function=jax, channels_last=images, **settings)
     if numpy is not None:
         table["numpy"] = partial(_NUMPY[what], function=numpy, inputs=inputs)
     return table
