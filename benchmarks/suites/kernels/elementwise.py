@@ -1,0 +1,132 @@
+"""Element-wise chains, in sizes that fit into the first cache, the larger caches, and memory only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+from benchmarks.case import Case
+from benchmarks.differentiation import Inputs, builds, normal, uniform
+
+SIZES = {"L1": 2_048, "L2": 131_072, "memory": 8_388_608}
+
+
+def add(module: Any, x: Any, y: Any) -> Any:
+    return x + y
+
+
+def multiply_add(module: Any, x: Any, y: Any, z: Any) -> Any:
+    return x * y + z
+
+
+def multiply_add_numpy(numpy: Any, x: Any, y: Any, z: Any) -> Any:
+    """Return x * y + z and its pullback."""
+    return x * y + z, lambda g: {"x": g * y, "y": g * x, "z": g}
+
+
+def unary(module: Any, x: Any, name: str) -> Any:
+    """Return the function of this name, in the module or in `nn.functional`."""
+    return getattr(module.nn.functional if name in ("gelu", "relu") else module, name)(x)
+
+
+def unary_jax(jax: Any, x: Any, name: str) -> Any:
+    """Return the function of this name; GELU is the exact one."""
+    if name == "gelu":
+        return jax.nn.gelu(x, approximate=False)
+    return getattr(jax.numpy if name in ("exp", "tanh") else jax.nn, name)(x)
+
+
+def tanh_numpy(numpy: Any, x: Any) -> Any:
+    """Return tanh and its pullback."""
+    y = numpy.tanh(x)
+    return y, lambda g: {"x": g * (1 - y * y)}
+
+
+def exp_numpy(numpy: Any, x: Any) -> Any:
+    """Return exp and its pullback."""
+    y = numpy.exp(x)
+    return y, lambda g: {"x": g * y}
+
+
+def sigmoid_numpy(numpy: Any, x: Any) -> Any:
+    """Return the sigmoid and its pullback."""
+    y = 1 / (1 + numpy.exp(-x))
+    return y, lambda g: {"x": g * y * (1 - y)}
+
+
+def tanh_gelu(module: Any, x: Any) -> Any:
+    return module.nn.functional.gelu(x, approximate="tanh")
+
+
+def tanh_gelu_jax(jax: Any, x: Any) -> Any:
+    return jax.nn.gelu(x, approximate=True)
+
+
+def gate(module: Any, x: Any, y: Any, z: Any) -> Any:
+    """Return a gated cell's state; a chain that a compiler fuses."""
+    s = module.sigmoid(x)
+    return s * module.tanh(y) + (1 - s) * z
+
+
+def gate_jax(jax: Any, x: Any, y: Any, z: Any) -> Any:
+    """Return the same in JAX."""
+    s = jax.nn.sigmoid(x)
+    return s * jax.numpy.tanh(y) + (1 - s) * z
+
+
+def transposed_add(module: Any, x: Any, y: Any) -> Any:
+    return x + y.T
+
+
+# The functions by hand in NumPy.
+BY_HAND = {"tanh": tanh_numpy, "exp": exp_numpy, "sigmoid": sigmoid_numpy}
+
+
+def numpy_forward(numpy: Any, *inputs: Any, function: Any) -> Any:
+    """Return the output alone of a function that is written with its pullback."""
+    return function(numpy, *inputs)[0]
+
+
+def cases() -> Iterator[Case]:
+    """Yield the element-wise functions."""
+    tiny: Inputs = {"x": normal(8), "y": normal(8)}
+    yield Case("kernels/elementwise/add/8", builds("forward+backward", add, tiny, jax=add))
+    yield Case("kernels/elementwise/add/8/kernel", builds("forward", add, tiny, jax=add, numpy=add), quick=False)
+    for place, n in SIZES.items():
+        middle = place == "L2"
+        three: Inputs = {"x": normal(n), "y": normal(n), "z": normal(n)}
+        yield Case(
+            f"kernels/elementwise/multiply-add/{place}/{n}",
+            builds("forward+backward", multiply_add, three, jax=multiply_add, numpy=multiply_add_numpy),
+            quick=middle,
+        )
+        yield Case(
+            f"kernels/elementwise/multiply-add/{place}/{n}/kernel",
+            builds("forward", multiply_add, three, jax=multiply_add, numpy=multiply_add),
+            quick=False,
+        )
+        for name in ("exp", "tanh", "sigmoid", "gelu"):
+            one: Inputs = {"x": normal(n)}
+            function, jax, hand = partial(unary, name=name), partial(unary_jax, name=name), BY_HAND.get(name)
+            found = builds("forward+backward", function, one, jax=jax, numpy=hand)
+            yield Case(f"kernels/elementwise/{name}/{place}/{n}", found, quick=middle and name in ("tanh", "gelu"))
+            if name in ("exp", "gelu"):
+                alone = None if hand is None else partial(numpy_forward, function=hand)
+                found = builds("forward", function, one, jax=jax, numpy=alone)
+                yield Case(f"kernels/elementwise/{name}/{place}/{n}/kernel", found, quick=middle and name == "exp")
+    n = SIZES["L2"]
+    relu, relu_jax = (partial(f, name="relu") for f in (unary, unary_jax))
+    found = builds("forward+backward", relu, {"x": normal(n)}, jax=relu_jax)
+    yield Case(f"kernels/elementwise/relu/L2/{n}", found, quick=False)
+    found = builds("forward+backward", tanh_gelu, {"x": normal(n)}, jax=tanh_gelu_jax)
+    yield Case(f"kernels/elementwise/gelu-by-tanh/L2/{n}", found, quick=False)
+    found = builds("forward+backward", gate, {"x": normal(n), "y": normal(n), "z": normal(n)}, jax=gate_jax)
+    yield Case(f"kernels/elementwise/gate/L2/{n}", found, quick=False)
+    # Layouts: a vector along rows, a vector along columns, a transposed operand.
+    for name, x, y, function in (
+        ("row", (512, 256), (256,), add), ("column", (512, 256), (512, 1), add),
+        ("transposed", (512, 256), (256, 512), transposed_add),
+    ):
+        found = builds("forward+backward", function, {"x": normal(*x), "y": uniform(*y)}, jax=function)
+        yield Case(f"kernels/elementwise/add-{name}/512x256", found, tolerance=1e-5, quick=name == "row")
