@@ -6,8 +6,10 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
+import numpy as np
+
 from benchmarks.case import Case
-from benchmarks.differentiation import Inputs, builds, forward, full, normal, uniform
+from benchmarks.differentiation import Array, Draw, Inputs, builds, forward, full, normal, uniform
 from benchmarks.suites.kernels.images import both_layouts
 
 EPSILON = 1e-5
@@ -86,10 +88,20 @@ def instance_norm_jax(jax: Any, x: Any, weight: Any, bias: Any) -> Any:
     return (x - mean) * jax.lax.rsqrt(variance + EPSILON) * weight + bias
 
 
-def operands(*shape: int, bias: bool = True, channel: int = 1) -> Inputs:
-    """Return the inputs of a norm whose weight has the length of dimension `channel`; x is off centre."""
-    found = {"x": normal(*shape, mean=0.5), "weight": uniform(shape[channel], low=0.5, high=1.5)}
-    return found | {"bias": normal(shape[channel])} if bias else found
+def rounded(rng: np.random.Generator, draw: Draw) -> Array:
+    """Draw numbers and round them to multiples of 1/8."""
+    return np.round(draw(rng) * 8) / 8
+
+
+def operands(*shape: int, bias: bool = True) -> Inputs:
+    """Return the inputs of a norm whose weight has the length of dimension 1.
+
+    x is off centre. It has few different values, so that none is normalized to almost zero, where rounding would decide
+    on which side of ReLU's kink it falls.
+    """
+    x = partial(rounded, draw=normal(*shape, mean=0.5))
+    found: Inputs = {"x": x, "weight": uniform(shape[1], low=0.5, high=1.5)}
+    return {**found, "bias": normal(shape[1])} if bias else found
 
 
 def statistics(channels: int) -> Inputs:

@@ -85,8 +85,8 @@ def cases() -> Iterator[Case]:
     inputs = {"x": normal(8, 21, 64, 64, scale=3)}
     yield Case("kernels/softmax/8x21x64x64/axis-1", builds("forward+backward", softmax, inputs, jax=softmax_jax),
                quick=False)
-    inputs["labels"] = integers(21, 8, 64, 64)
-    found = builds("forward+backward", cross_entropy, inputs, jax=cross_entropy_jax)
+    labelled = inputs | {"labels": integers(21, 8, 64, 64)}
+    found = builds("forward+backward", cross_entropy, labelled, jax=cross_entropy_jax)
     yield Case("kernels/cross_entropy/8x21x64x64/axis-1", found, quick=False)
     inputs = {"x": normal(512, 1000, scale=3), "labels": integers(1000, 512)}
     smooth, smooth_jax = (partial(f, label_smoothing=0.1) for f in (cross_entropy, cross_entropy_jax))

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from benchmarks.case import Case
+from benchmarks.differentiation import Array, Build
 from benchmarks.training import LEARNING_RATE, MOMENTUM, jax_update
 
-Array = np.ndarray[Any, np.dtype[Any]]
 Shapes = list[tuple[int, ...]]
 
 # Name -> PyTorch's class and the arguments that users pass, besides the learning rate.
@@ -51,19 +51,18 @@ def ten_million() -> Shapes:
 SETS: dict[str, Callable[[], Shapes]] = {"mlp": mlp, "resnet-20": resnet_20, "10-million": ten_million}
 
 
-def values(parameters: str) -> tuple[list[Array], list[Array]]:
+def values(shapes: Shapes) -> tuple[list[Array], list[Array]]:
     """Return initial parameters and gradients."""
     rng = np.random.default_rng(0)
-    shapes = SETS[parameters]()
     starts, gradients = ([0.1 * rng.standard_normal(shape, np.float32) for shape in shapes] for _ in range(2))
     return starts, gradients
 
 
 def step(
-    module: Any, optimizer: str, parameters: str, fused: bool = False
+    module: Any, optimizer: str, parameters: Callable[[], Shapes], fused: bool = False
 ) -> tuple[Callable[[], Any], Callable[[], dict[str, Any]]]:
     """Build a step for autodiff and PyTorch."""
-    starts, gradients = values(parameters)
+    starts, gradients = values(parameters())
     name, settings = OPTIMIZERS[optimizer]
     if fused:
         settings = {**settings, "fused": True}
@@ -89,9 +88,11 @@ def step(
     return run, answers
 
 
-def step_jax(jax: Any, optimizer: str, parameters: str) -> tuple[Callable[[], Any], Callable[[], dict[str, Any]]]:
+def step_jax(
+    jax: Any, optimizer: str, parameters: Callable[[], Shapes]
+) -> tuple[Callable[[], Any], Callable[[], dict[str, Any]]]:
     """Build a step for JAX, which gives the memory of the old values to the new ones."""
-    starts, fixed = values(parameters)
+    starts, fixed = values(parameters())
     init, update = jax_update(jax, optimizer)
     compiled = jax.jit(update, donate_argnums=(0, 2))
     gradients = jax.device_put(fixed)
@@ -116,15 +117,21 @@ def step_jax(jax: Any, optimizer: str, parameters: str) -> tuple[Callable[[], An
     return run, answers
 
 
+def builds(optimizer: str, parameters: Callable[[], Shapes]) -> dict[str, Build]:
+    """Return the builds of a step by contender."""
+    own = partial(step, optimizer=optimizer, parameters=parameters)
+    table: dict[str, Build] = {"autodiff": own, "torch": own}
+    if optimizer in FUSED:
+        table["torch fused"] = partial(own, fused=True)
+    if optimizer in LEARNING_RATE:
+        table["jax"] = partial(step_jax, optimizer=optimizer, parameters=parameters)
+    return table
+
+
 def cases() -> Iterator[Case]:
     """Yield the steps."""
     for optimizer in OPTIMIZERS:
-        for parameters in SETS:
-            own = partial(step, optimizer=optimizer, parameters=parameters)
-            builds: dict[str, Any] = {"autodiff": own, "torch": own}
-            if optimizer in FUSED:
-                builds["torch fused"] = partial(own, fused=True)
-            if optimizer in LEARNING_RATE:
-                builds["jax"] = partial(step_jax, optimizer=optimizer, parameters=parameters)
-            quick = optimizer in ("sgd", "adam") and parameters != "10-million"
-            yield Case(f"kernels/update/{optimizer}/{parameters}", builds, tolerance=1e-5, quick=quick)
+        for name, parameters in SETS.items():
+            found = builds(optimizer, parameters)
+            quick = optimizer in ("sgd", "adam") and name != "10-million"
+            yield Case(f"kernels/update/{optimizer}/{name}", found, tolerance=1e-5, quick=quick)
