@@ -37,7 +37,6 @@ SMALL = [
     "kernels/adaptive_avg_pool2d/32x64x8x8/1",
     "kernels/attention/8x4x64x32/causal",
     "kernels/random/dropout/16384",
-    "kernels/update/adam/mlp",
     "overhead/forward/add-row",
     "overhead/forward+backward/multiply",
     "overhead/index/mask",
@@ -117,6 +116,12 @@ def test_a_case_runs_and_agrees_with_pytorch(name: str) -> None:
     assert all(np.isfinite(value).all() for value in ours.values())
     if importlib.util.find_spec("torch") is not None:
         assert_agree(ours, answers_of(case.builds["torch"], peer("torch")), case.tolerance)
+
+
+def test_an_update_agrees_with_jax() -> None:
+    case = CASES["kernels/update/adam/mlp"]
+    ours = answers_of(case.builds["autodiff"], autodiff)
+    assert_agree(answers_of(case.builds["jax"], peer("jax")), ours, case.tolerance)
 
 
 def test_runs_compute_the_same_again() -> None:

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from benchmarks.case import Case
-from benchmarks.differentiation import Inputs, builds, normal, uniform
+from benchmarks.differentiation import Build, Inputs, builds, normal, uniform
 
 SIZES = {"small": 2_048, "medium": 131_072, "large": 6_291_456}
 
@@ -88,46 +88,50 @@ def numpy_forward(numpy: Any, *inputs: Any, function: Any) -> Any:
     return function(numpy, *inputs)[0]
 
 
+def row(name: str, found: dict[str, Build], quick: bool = False) -> Case:
+    """Return a case of this family."""
+    return Case(f"kernels/elementwise/{name}", found, tolerance=1e-5, quick=quick)
+
+
 def cases() -> Iterator[Case]:
     """Yield the element-wise functions."""
     tiny: Inputs = {"x": normal(8), "y": normal(8)}
-    yield Case("kernels/elementwise/add/8", builds("forward+backward", add, tiny, jax=add))
-    yield Case("kernels/elementwise/add/8/kernel", builds("forward", add, tiny, jax=add, numpy=add), quick=False)
+    yield row("add/8", builds("forward+backward", add, tiny, jax=add), quick=True)
+    yield row("add/8/kernel", builds("forward", add, tiny, jax=add, numpy=add))
     for place, n in SIZES.items():
         middle = place == "medium"
         three: Inputs = {"x": normal(n), "y": normal(n), "z": normal(n)}
-        yield Case(
-            f"kernels/elementwise/multiply-add/{place}/{n}",
+        yield row(
+            f"multiply-add/{place}/{n}",
             builds("forward+backward", multiply_add, three, jax=multiply_add, numpy=multiply_add_numpy),
             quick=middle,
         )
-        yield Case(
-            f"kernels/elementwise/multiply-add/{place}/{n}/kernel",
+        yield row(
+            f"multiply-add/{place}/{n}/kernel",
             builds("forward", multiply_add, three, jax=multiply_add, numpy=multiply_add),
-            quick=False,
         )
         for name in ("exp", "tanh", "sigmoid", "gelu"):
             one: Inputs = {"x": normal(n)}
             function, jax, hand = partial(unary, name=name), partial(unary_jax, name=name), BY_HAND.get(name)
             if name in ("exp", "gelu") or place != "large":
                 found = builds("forward+backward", function, one, jax=jax, numpy=hand)
-                yield Case(f"kernels/elementwise/{name}/{place}/{n}", found, quick=middle and name in ("tanh", "gelu"))
+                yield row(f"{name}/{place}/{n}", found, quick=middle and name in ("tanh", "gelu"))
             if name in ("exp", "gelu"):
                 alone = None if hand is None else partial(numpy_forward, function=hand)
                 found = builds("forward", function, one, jax=jax, numpy=alone)
-                yield Case(f"kernels/elementwise/{name}/{place}/{n}/kernel", found, quick=middle and name == "exp")
+                yield row(f"{name}/{place}/{n}/kernel", found, quick=middle and name == "exp")
     n = SIZES["medium"]
     relu, relu_jax = (partial(f, name="relu") for f in (unary, unary_jax))
     found = builds("forward+backward", relu, {"x": normal(n)}, jax=relu_jax)
-    yield Case(f"kernels/elementwise/relu/medium/{n}", found, quick=False)
+    yield row(f"relu/medium/{n}", found)
     found = builds("forward+backward", tanh_gelu, {"x": normal(n)}, jax=tanh_gelu_jax)
-    yield Case(f"kernels/elementwise/gelu-by-tanh/medium/{n}", found, quick=False)
+    yield row(f"gelu-by-tanh/medium/{n}", found)
     found = builds("forward+backward", gate, {"x": normal(n), "y": normal(n), "z": normal(n)}, jax=gate_jax)
-    yield Case(f"kernels/elementwise/gate/medium/{n}", found, quick=False)
+    yield row(f"gate/medium/{n}", found)
     # Layouts: a vector along rows, a vector along columns, a transposed operand.
     for name, x, y, function in (
         ("row", (512, 256), (256,), add), ("column", (512, 256), (512, 1), add),
         ("transposed", (512, 256), (256, 512), transposed_add),
     ):
         found = builds("forward+backward", function, {"x": normal(*x), "y": uniform(*y)}, jax=function)
-        yield Case(f"kernels/elementwise/add-{name}/512x256", found, tolerance=1e-5, quick=name == "row")
+        yield row(f"add-{name}/512x256", found, quick=name == "row")
