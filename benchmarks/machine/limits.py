@@ -21,6 +21,7 @@ import numpy as np
 from benchmarks.machine.description import caches, cores, description, memory
 from benchmarks.machine.kernels import CHAINS, STREAMS, UNROLL, Kernels
 
+SECONDS = {True: 1.5, False: 6.0}  # of the measurement, by whether it is a quick one
 RUN = 0.002  # seconds of one run: long against waking up a thread
 PAGE = 4096
 SKEW = 640  # operands start at different places of a page: equal ones collide in caches and store buffers
@@ -35,7 +36,7 @@ def measure(threads: Sequence[int], quick: bool = False) -> dict[str, Any]:
         it holds for this many cores; None for memory) and bytes a second, read and written, of each of ``STREAMS``.
     """
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as process:
-        return process.submit(measured, sorted(set(threads)), 1.5 if quick else 6.0).result()
+        return process.submit(measured, sorted(set(threads)), SECONDS[quick]).result()
 
 
 def measured(threads: Sequence[int], seconds: float) -> dict[str, Any]:

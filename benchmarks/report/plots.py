@@ -186,7 +186,7 @@ def roofline(group: Group, limits: dict[str, Any], name: str) -> Html:
             key = f"family-{place}"
             marks[key] = [f"{title(row)}: {words.digits(y)} GFLOP/s, {words.share(row)}" for _, y, row in chosen]
             axis.scatter([x for x, _, _ in chosen], [y for _, y, _ in chosen], 24, COLOURS[place % len(COLOURS)],
-                         MARKERS[place // len(COLOURS)], label=each, gid=key, alpha=0.85, edgecolors=PAPER,
+                         marker=MARKERS[place // len(COLOURS)], label=each, gid=key, alpha=0.85, edgecolors=PAPER,
                          linewidths=0.4, zorder=3)
         axis.legend(loc="upper left", bbox_to_anchor=(1.01, 1.02), ncols=columns)
         axis.set(xscale="log", yscale="log", xlabel="flops for each byte", ylabel="GFLOP/s", xlim=(low, high),

@@ -13,11 +13,13 @@ def digits(number: float) -> str:
     """Return a number with three digits, without an exponent."""
     if number == 0 or not math.isfinite(number):
         return f"{number:.0f}"
+    number = float(f"{number:.2e}")  # 99.97 has no decimal: it is 100
     return f"{number:.{max(0, 2 - math.floor(math.log10(abs(number))))}f}"
 
 
 def scaled(number: float, units: tuple[tuple[float, str], ...]) -> str:
     """Return a number in the largest unit of which it has at least one."""
+    number = float(f"{number:.2e}")
     size, unit = next((entry for entry in units if abs(number) >= entry[0]), units[-1])
     return f"{digits(number / size)} {unit}"
 
