@@ -1,0 +1,79 @@
+"""Suite `ops`: every operation of autodiff at three sizes, forward and with its gradients, beside PyTorch's.
+
+A new operation is one line in the file of its family, see `table`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from benchmarks.case import Case
+from benchmarks.differentiation import Run, What, builds
+from benchmarks.suites.ops import draws, elementwise, layers, losses, reductions, shaping
+from benchmarks.suites.ops.table import SIZES, Entry, find
+
+FAMILIES = (elementwise, reductions, shaping, layers, losses, draws)
+TABLE = {entry.name: entry for family in FAMILIES for entry in family.ENTRIES}
+
+# Operations that have no case of their own, by the reason.
+EXCLUDED = {
+    "part of the gradients of another operation": """
+        slice_grad window_grad square_grad reciprocal_grad abs_grad clamp_grad pow_base_grad pow_exponent_grad sqrt_grad
+        rsqrt_grad tanh_grad sigmoid_grad erf_grad logsigmoid_grad relu_grad leaky_relu_grad elu_grad gelu_grad
+        gelu_tanh_grad silu_grad softplus_grad linear_grad max_pool2d_grad avg_pool2d_grad adaptive_avg_pool2d_grad
+        cumprod_grad logcumsumexp_grad softmax_grad log_softmax_grad logsumexp_grad batch_norm_grad diagonal_grad
+        conv2d_input_grad conv2d_weight_grad mse_loss_grad cross_entropy_grad nll_loss_grad index_select_grad
+        tensor_unfold_grad gather_grad layer_norm_grad rms_norm_grad group_norm_grad resize_nearest_grad
+        resize_bilinear_grad""",
+    "only second derivatives run it": "max_pool2d_gather",
+    "part of reading and writing at places (take, getitem, index_copy, index_put)": "positions pick put_along",
+    "a view that only the library makes; squeeze costs the same": "alias",
+    "part of vector_norm and std": "root",
+    "the step of an optimizer: the suite kernels times these": "sgd adam adagrad rmsprop adadelta rprop",
+}
+
+
+def cases() -> Iterator[Case]:
+    """Yield each operation at each size, forward and, where it has gradients, forward and backward."""
+    for entry in TABLE.values():
+        passes: tuple[What, ...] = ("forward", "forward+backward") if entry.gradient else ("forward",)
+        for size in SIZES:
+            for what in passes:
+                yield case(entry, size, what, quick=size == "medium" and what == passes[-1])
+
+
+def case(entry: Entry, size: str, what: What, quick: bool = False) -> Case:
+    """Return the case of an operation at a size."""
+    names = [f"input {position}" for position in range(len(entry.inputs))]
+    made: dict[str, Any] = builds(
+        what,
+        partial(perform, name=entry.name),
+        {name: item.draws[SIZES.index(size)] for name, item in zip(names, entry.inputs)},
+        wrt=tuple(name for name, item in zip(names, entry.inputs) if item.gradient),
+        images=entry.images,
+    )
+    if entry.random:
+        made = {contender: partial(with_moments, build=build) for contender, build in made.items()}
+    tolerance = 0.3 if entry.random else entry.tolerance
+    return Case(f"ops/{entry.name}/{size}/{what}", made, tolerance=tolerance, quick=quick)
+
+
+def perform(module: Any, *tensors: Any, name: str) -> Any:
+    """Call the operation of this name."""
+    entry = TABLE[name]
+    return entry.call(find(module, entry.path), *tensors)
+
+
+def with_moments(module: Any, build: Callable[[Any], Run]) -> tuple[Run, Callable[[], dict[str, Any]]]:
+    """Build what draws random numbers; the answers are the mean and the mean square of each result."""
+    run = build(module)
+
+    def answers() -> dict[str, Any]:
+        found = {name: np.asarray(value.detach().numpy(), np.float64) for name, value in run().items()}
+        return {name: np.array([value.mean(), np.square(value).mean()]) for name, value in found.items()}
+
+    return run, answers

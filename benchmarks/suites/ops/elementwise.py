@@ -1,0 +1,48 @@
+"""Element-wise operations."""
+
+from __future__ import annotations
+
+from benchmarks.suites.ops.table import MATRIX, ROWS, VECTOR, booleans, constant, entries, reals, whole
+
+X = reals(VECTOR)
+POSITIVE = reals(VECTOR, 0.1, 4.0)
+INTEGERS = whole(VECTOR, (1000, 1000, 1000))
+MASK = booleans(VECTOR)
+
+ENTRIES = [
+    # Of one tensor
+    *entries("neg square abs sign floor ceil trunc round frac nan_to_num", X),
+    *entries("exp expm1 exp2 sin cos atan sinh cosh asinh tanh sigmoid erf logsigmoid", X),
+    *entries("sqrt rsqrt reciprocal log log1p log2 log10", POSITIVE),
+    *entries("tan", reals(VECTOR, -1.2, 1.2)),
+    *entries("asin acos atanh", reals(VECTOR, -0.95, 0.95)),
+    *entries("acosh", reals(VECTOR, 1.1, 4.0)),
+    *entries("logit", reals(VECTOR, 0.05, 0.95)),
+    *entries("clamp", X, min=-1.0, max=1.0),
+    *entries("isnan isinf isfinite", X, gradient=False),
+    *entries("copy", X, path="clone"),
+    *entries("zeros_like", X, gradient=False),
+    # Activations
+    *entries("relu relu6 hardtanh leaky_relu elu selu celu silu mish softplus softsign tanhshrink", X),
+    *entries("hardsigmoid hardswish hardshrink softshrink gelu", X),
+    *entries("gelu_tanh", X, path="gelu", approximate="tanh"),
+    *entries("threshold", X, threshold=0.5, value=0.1),
+    *entries("prelu", reals(MATRIX), reals(ROWS)),
+    # Of several tensors
+    *entries("add sub mul rsub maximum minimum fmax fmin hypot logaddexp atan2", X, X),
+    *entries("div", X, POSITIVE),
+    *entries("remainder fmod", X, constant(POSITIVE)),
+    *entries("floor_divide", X, POSITIVE, gradient=False),
+    *entries("xlogy", X, POSITIVE),
+    *entries("pow", POSITIVE, X),
+    *entries("lerp addcmul", X, X, X),
+    *entries("addcdiv", X, X, POSITIVE),
+    *entries("where", MASK, X, X),
+    *entries("masked_fill", X, MASK, value=0.5),
+    # Comparisons, logic and bits
+    *entries("eq ne lt le gt ge isclose", X, X, gradient=False),
+    *entries("logical_and logical_or logical_xor", MASK, MASK, gradient=False),
+    *entries("logical_not", MASK, gradient=False),
+    *entries("bitwise_and bitwise_or bitwise_xor", INTEGERS, INTEGERS, gradient=False),
+    *entries("bitwise_not", INTEGERS, gradient=False),
+]

@@ -1,0 +1,24 @@
+"""Losses."""
+
+from __future__ import annotations
+
+from benchmarks.suites.ops.table import MATRIX, ROWS, constant, entries, reals, signs, whole
+
+X = reals(MATRIX)
+TARGET = constant(X)
+PROBABILITY, TARGET_PROBABILITY = reals(MATRIX, 0.02, 0.98), constant(reals(MATRIX, 0.02, 0.98))
+CLASSES = whole(ROWS, (32, 320, 2000))
+
+ENTRIES = [
+    *entries("mse_loss l1_loss smooth_l1_loss huber_loss", X, TARGET),
+    *entries("poisson_nll_loss", X, constant(reals(MATRIX, 0.0, 5.0))),
+    *entries("gaussian_nll_loss", X, TARGET, reals(MATRIX, 0.5, 2.0)),
+    *entries("kl_div", reals(MATRIX, -5.0, -0.1), TARGET_PROBABILITY, reduction="batchmean"),
+    *entries("cross_entropy nll_loss multi_margin_loss", X, CLASSES),
+    *entries("binary_cross_entropy", PROBABILITY, TARGET_PROBABILITY),
+    *entries("binary_cross_entropy_with_logits multilabel_soft_margin_loss", X, TARGET_PROBABILITY),
+    *entries("soft_margin_loss hinge_embedding_loss", X, signs(MATRIX)),
+    *entries("margin_ranking_loss", X, X, signs(MATRIX)),
+    *entries("cosine_embedding_loss", X, X, signs(ROWS)),
+    *entries("triplet_margin_loss", X, X, X),
+]

@@ -1,0 +1,92 @@
+"""Suite `startup`: new processes that import a library, or take the first step of a training.
+
+Cold, autodiff finds no compiled kernels and compiles those that the step runs; warm, it finds them on the disk. PyTorch
+and JAX are used as they come: PyTorch compiles nothing, and JAX keeps nothing on the disk.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+from benchmarks.case import Case
+from benchmarks.training import jax_build, torch_build
+from benchmarks.workloads import lenet, mlp
+
+NETS: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
+    "mlp/tiny": (mlp.tiny_torch_like, mlp.tiny_jax_like),
+    "mlp/digits": (mlp.digits_torch_like, mlp.digits_jax_like),
+    "lenet": (lenet.torch_like, lenet.jax_like),
+}
+
+
+def cases() -> Iterator[Case]:
+    """Yield the import and the first step of each net, without and with compiled kernels on the disk."""
+    yield Case("startup/import", dict.fromkeys(("autodiff", "torch", "jax", "numpy"), import_build))
+    for net in NETS:
+        for cold in (True, False):
+            build = partial(step_build, net=net, cold=cold)
+            # A cold start takes autodiff many seconds: too long for a quick run.
+            yield Case(
+                f"startup/{net}/{'cold' if cold else 'warm'}",
+                dict.fromkeys(("autodiff", "torch", "jax"), build),
+                quick=net == "mlp/tiny" and not cold,
+            )
+
+
+def import_build(module: Any) -> Callable[[], dict[str, int]]:
+    """Build a new process that imports a library."""
+
+    def run() -> dict[str, int]:
+        python(f"import {module.__name__}")
+        return {"exit code": 0}
+
+    return run
+
+
+def step_build(module: Any, net: str, cold: bool) -> Callable[[], dict[str, float]]:
+    """Build a new process that takes the first training step of a net; cold, in an empty folder for kernels."""
+    statement = f"from benchmarks.suites.startup import first_step; first_step({module.__name__!r}, {net!r})"
+
+    def run() -> dict[str, float]:
+        with tempfile.TemporaryDirectory() if cold else contextlib.nullcontext() as folder:
+            return {"loss": float(python(statement, folder))}
+
+    return run
+
+
+def python(statement: str, kernels: str | None = None) -> str:
+    """Run a statement in a new process that finds the same modules, and return what it prints.
+
+    Raises:
+        RuntimeError: with the last line of the error, if it fails.
+    """
+    # As users run Python: with its compiled files on disk.
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
+    environment["PYTHONPATH"] = os.pathsep.join(sys.path)
+    if kernels is not None:
+        environment["AUTODIFF_CACHE_DIR"] = kernels
+    done = subprocess.run([sys.executable, "-c", statement], env=environment, capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(f"{statement!r} failed: {(done.stderr.strip().splitlines() or [''])[-1]}")
+    return done.stdout
+
+
+def first_step(name: str, net: str) -> None:
+    """Take one step with Adam and print the loss. This is what the new process runs."""
+    module = importlib.import_module(name)
+    torch_like, jax_like = NETS[net]
+    if name == "jax":
+        step, _ = jax_build(module, jax_like, "adam")
+        loss = step()[0]
+    else:
+        step, _ = torch_build(module, torch_like, "adam")
+        loss = step()
+    print(loss.item())
