@@ -51,14 +51,14 @@ def test_measure_describes_the_machine_and_every_limit() -> None:
     assert list(found["limits"]) == ["1", "2"]
     for each in found["limits"].values():
         assert set(each["flops"]) == {"float32", "float64"}
-        assert all(1e7 < rate < 1e15 for rate in each["flops"].values())
+        assert all(0 < rate < 1e15 for rate in each["flops"].values())
         names = [level["name"] for level in each["levels"]]
         assert names[0] == "L1"
         assert names[-1] == "memory"
         sizes = [level["size"] for level in each["levels"][:-1]]
         assert sizes == sorted(sizes)
         assert each["levels"][-1]["size"] is None
-        assert all(1e7 < level[stream] < 1e15 for level in each["levels"] for stream in STREAMS)
+        assert all(0 < level[stream] < 1e15 for level in each["levels"] for stream in STREAMS)
 
 
 def test_measure_runs_in_a_process_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:

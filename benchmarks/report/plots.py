@@ -126,7 +126,7 @@ def histograms(group: Group, name: str, what: str) -> Html:
     first, last = math.floor(12 * math.log10(min(everything))), math.floor(12 * math.log10(max(everything))) + 1
     edges = [10 ** (i / 12) for i in range(first, last + 1)]
     with style():
-        figure, axes = new_figure(0.6 + 2.4 * len(panels), 2.3, len(panels))
+        figure, axes = new_figure(0.75 + 2.4 * len(panels), 2.3, len(panels))
         for axis, (peer, found) in zip(axes, panels.items()):
             _, _, patches = axis.hist(found, bins=edges, zorder=2, edgecolor=PAPER, linewidth=0.5)
             for i, patch in zip(range(first, last), patches):

@@ -37,7 +37,7 @@ def style() -> Iterator[None]:
 
 
 def new_figure(
-    width: float, height: float, panels: int = 1, *, left: float = 0.6, right: float = 0.15, sharey: bool = False
+    width: float, height: float, panels: int = 1, *, left: float = 0.75, right: float = 0.15, sharey: bool = False
 ) -> tuple[Any, Any]:
     """Return a figure of some inches, with margins of some inches, and its axes side by side."""
     from matplotlib.figure import Figure

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 TIMES = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
+RATES = ((1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""))
 SIZES = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"), (1.0, "bytes"))
 
 
@@ -76,22 +77,23 @@ def threads(count: int) -> str:
 
 
 def rate(row: dict[str, Any]) -> str:
-    """Return the rate that the first contender reaches: GFLOP/s where these bound it, GB/s elsewhere."""
+    """Return the rate that autodiff reaches: FLOP/s where these bound it, bytes a second elsewhere."""
     found, cost = ours(row), row["cost"]
     if not found or not cost:
         return ""
     bound = row["limit"]["bound"] if row["limit"] else "flops"
     if bound == "flops":
-        return f"{digits(cost['flops'] / found / 1e9)} GFLOP/s"
-    return f"{digits(cost['bytes'] / found / 1e9)} GB/s"
+        return scaled(cost["flops"] / found, RATES) + "FLOP/s"
+    return scaled(cost["bytes"] / found, RATES) + "B/s"
 
 
 def share(row: dict[str, Any]) -> str:
-    """Return the share of its limit that the first contender reaches, and what that limit is."""
+    """Return the share of its limit that autodiff reaches, and what sets that limit."""
     found = ours(row)
     if not found or not row["limit"]:
         return ""
-    return f"{row['limit']['seconds'] / found:.0%} of {row['limit']['bound']}"
+    reached = row["limit"]["seconds"] / found
+    return f"{reached:.{0 if reached >= 0.1 else 1}%} of {row['limit']['bound']}"
 
 
 def ours(row: dict[str, Any]) -> float | None:
