@@ -21,7 +21,7 @@ import numpy as np
 from benchmarks.machine.description import caches, cores, description, memory
 from benchmarks.machine.kernels import CHAINS, STREAMS, UNROLL, Kernels
 
-SECONDS = {True: 1.5, False: 6.0}  # of the measurement, by whether it is a quick one
+SECONDS = {True: 1.5, False: 5.0}  # of the measurement, by whether it is a quick one
 RUN = 0.002  # seconds of one run: long against waking up a thread
 PAGE = 4096
 SKEW = 640  # operands start at different places of a page: equal ones collide in caches and store buffers
