@@ -17,7 +17,8 @@ class Case:
         name: ``"kernels/matmul/NN/512x512x512"``: the suite, then a path of the suite's own; unique, without spaces.
         builds: contender -> function that is called in the contender's process with its module and returns the function
             to time, or that and a function which returns the answers (see `autodiff.utils.benchmark.compare`).
-        tolerance: largest difference between answers, relative to the largest magnitude in the answer.
+        tolerance: largest difference between answers, relative to the largest magnitude in the answer; or one for each
+            beginning of their names.
         measure: what is compared: seconds of a call, or bytes at the peak.
         quick: whether it belongs to `--quick`.
         sweep: a series and the place in it, where the case is one point of a curve.
@@ -26,7 +27,7 @@ class Case:
 
     name: str
     builds: Mapping[str, Build]
-    tolerance: float = 1e-4
+    tolerance: float | Mapping[str, float] = 1e-4
     measure: Literal["seconds", "bytes"] = "seconds"
     quick: bool = True
     sweep: tuple[str, float] | None = None

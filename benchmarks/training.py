@@ -293,7 +293,7 @@ def training_case(
     *,
     numpy_like: Callable[[Any], NumpyTraining] | None = None,
     images: bool = False,
-    tolerance: float = 1e-4,
+    tolerance: float | Mapping[str, float] = 1e-4,
     quick: bool = True,
 ) -> Case:
     """Return the case of a workload: functions of a module, or `functools.partial` of them with the sizes filled in.

@@ -18,8 +18,8 @@ GPTS = {
 
 # Of the millions of values that a deep convolutional net puts through ReLU and pooling, a few lie so near to the edge
 # that rounding decides on which side, and each of them moves entries of a gradient by percents: PyTorch's own gradients
-# differ by up to 6% of their largest entry when the images change by 2e-7. Such nets agree to 1e-5 or to percents.
-EDGES = 0.2
+# differ by up to 6% of their largest entry when the images change by 2e-7. (In float64 all agree to 2e-13.)
+EDGES = {"": 1e-3, "statistics": 1e-4, "gradients": 0.1}
 
 
 def both(workload: Any, **settings: Any) -> tuple[Any, Any]:
@@ -38,7 +38,7 @@ def cases() -> Iterator[Case]:
     yield training_case("train/kmeans/sgd", *both(kmeans), "sgd")
     yield training_case("train/surface/sgd", *both(surface), "sgd")
     yield training_case("train/autoencoder/adam", *both(autoencoder), "adam")
-    yield training_case("train/lenet/sgd", *both(lenet), "sgd", images=True, tolerance=1e-2)
+    yield training_case("train/lenet/sgd", *both(lenet), "sgd", images=True, tolerance=1e-3)
     for depth, batch in ((20, 32), (20, 128), (56, 32), (56, 128)):
         yield training_case(
             f"train/resnet/{depth}/batch{batch}/sgd", *both(resnet, depth=depth, batch=batch), "sgd",

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from typing import Any
 
 from autodiff.utils.benchmark.contender import Contender, Worker, pickled
-from autodiff.utils.benchmark.rounds import Result, contest
+from autodiff.utils.benchmark.rounds import Result, Tolerance, contest
 from autodiff.utils.benchmark.timer import duration
 
 Build = Callable[[Any], Any]
@@ -47,7 +47,7 @@ def compare(
     contenders: Sequence[str | Contender] = ("autodiff", "torch"),
     *,
     threads: int = 1,
-    tolerance: float = 1e-4,
+    tolerance: Tolerance = 1e-4,
     seconds: float = 1.0,
 ) -> Comparison:
     """Time the same work in several libraries, side by side, after a check that they compute the same.
@@ -64,7 +64,8 @@ def compare(
             as another process has to find it.
         contenders: names of modules, or `Contender` objects. The ratios are against the first.
         threads: threads of each library.
-        tolerance: largest difference between answers, relative to the largest magnitude in the answer.
+        tolerance: largest difference between answers, relative to the largest magnitude in the answer. Or one for each
+            beginning of their names, as in ``{"": 1e-4, "gradients": 1e-2}``: the longest that fits holds.
         seconds: time to spend on each contender.
 
     Raises:

@@ -15,6 +15,8 @@ import numpy as np
 
 from autodiff.utils.benchmark.contender import ContenderError, Worker
 
+Tolerance = float | Mapping[str, float]
+
 ROUND = 0.02  # seconds: long against the clock's resolution, short against the machine's moods
 MOST_ROUNDS = 60
 
@@ -53,7 +55,7 @@ def contest(
     builds: Mapping[str, Callable[[Any], Any]],
     workers: Mapping[str, Worker],
     *,
-    tolerance: float,
+    tolerance: Tolerance,
     seconds: float,
     fewest: int = 5,
     timed: bool = True,
@@ -63,7 +65,7 @@ def contest(
     Args:
         builds: contender -> function that builds what is timed; the ratios are against the first.
         workers: contender -> its process. A contender without one is not installed.
-        tolerance: largest relative difference between answers.
+        tolerance: largest relative difference between answers; one for all, or by the beginning of their names.
         seconds: time to spend on each contender's rounds.
         fewest: rounds at least, however long they take.
         timed: whether to run the rounds; otherwise only the first call is measured.
@@ -95,7 +97,7 @@ def contest(
     return results
 
 
-def check(answers: Mapping[str, Mapping[str, Any]], results: Mapping[str, Result], tolerance: float) -> None:
+def check(answers: Mapping[str, Mapping[str, Any]], results: Mapping[str, Result], tolerance: Tolerance) -> None:
     """Mark the contenders whose answers differ from the second's, which is the reference: the first is in question."""
     if len(answers) < 2:
         return
@@ -103,19 +105,24 @@ def check(answers: Mapping[str, Mapping[str, Any]], results: Mapping[str, Result
     for name, found in answers.items():
         if name == reference:
             continue
-        worst, where = 0.0, ""
         shared = [key for key in answers[reference] if key in found]
-        for key in shared:
-            distance = difference(found[key], answers[reference][key])
-            if not distance <= worst:  # NaN is worse than any number
-                worst, where = distance, key
-        results[name].difference = worst
+        distances = {key: difference(found[key], answers[reference][key]) for key in shared}
+        results[name].difference = max(distances.values(), key=lambda x: math.inf if math.isnan(x) else x, default=None)
+        off = [key for key in shared if not distances[key] <= allowed(tolerance, key)]  # NaN is off
         if not shared:
             results[name].status = "wrong"
             results[name].message = f"it and {reference} have no answer in common"
-        elif not worst <= tolerance:
+        elif off:
             results[name].status = "wrong"
-            results[name].message = f"'{where}' differs from {reference}'s by {worst:.1e} (allowed: {tolerance:.0e})"
+            results[name].message = (f"'{off[0]}' differs from {reference}'s by {distances[off[0]]:.1e} "
+                                     f"(allowed: {allowed(tolerance, off[0]):.0e})")
+
+
+def allowed(tolerance: Tolerance, name: str) -> float:
+    """Return the tolerance of an answer: that of the longest beginning of its name."""
+    if not isinstance(tolerance, Mapping):
+        return tolerance
+    return tolerance[max((start for start in tolerance if name.startswith(start)), key=len)]
 
 
 def difference(found: Any, expected: Any) -> float:
