@@ -14,7 +14,7 @@ Answers = dict[str, Any]
 Build = tuple[Callable[[], Any], Callable[[], Answers]]
 
 MILLION = 1_000_000
-TOLERANCE = 1e-2  # ten standard deviations of the moments below
+TOLERANCE = 1e-2  # five standard deviations of the largest difference of two moments
 
 
 def moments(draws: Callable[[], Any], n: int) -> Answers:
