@@ -11,7 +11,7 @@ import numpy as np
 from autodiff.bind import TensorT, bind
 from autodiff.errors import ValueRangeError
 from autodiff.ops.choice import clamp, where
-from autodiff.ops.comparison import eq, ge, isinf, isnan, logical_and, logical_not, lt
+from autodiff.ops.comparison import eq, ge, isinf, le, logical_and, logical_or, lt
 from autodiff.ops.elementwise import OUT, X, abs, add, div, fit, mul, neg, pointwise, reciprocal, square, sub
 from autodiff.ops.promotion import is_tensor, promote, promote_float, real, result_dtype
 from autodiff.ops.samples import binary_errors, binary_samples, gradient_samples, spread, unary_errors, unary_samples
@@ -484,7 +484,8 @@ def logaddexp(input: TensorT, other: TensorT) -> TensorT:
 
 @composed(
     samples=lambda: [Sample(spread(-2, 2, 3, 4), spread(0.2, 3, 4)), Sample(2, spread(0.2, 3, 4)),
-                     Sample(np.zeros(3, np.float32), np.array([0, 1, np.nan], np.float32), gradient=False)],
+                     Sample(np.zeros(4, np.float32), spread(0.2, 3, 4)),
+                     Sample(np.zeros(5, np.float32), np.array([0, 1, -1, np.inf, np.nan], np.float32), gradient=False)],
     errors=binary_errors,
 )
 def xlogy(input: TensorT, other: TensorT) -> TensorT:
@@ -495,7 +496,8 @@ def xlogy(input: TensorT, other: TensorT) -> TensorT:
     tensor([0., 0.])
     """
     x, y = promote_float("xlogy", input, other)
-    vanishes = logical_and(eq(x, 0), logical_not(isnan(y)))
+    # Only where 0 log(y) is no number: elsewhere the derivative by `input` is log(y), also at 0.
+    vanishes = logical_and(eq(x, 0), logical_or(le(y, 0), isinf(y)))
     return where(vanishes, 0, mul(x, log(where(vanishes, 1, y))))  # type: ignore[no-any-return]
 
 
