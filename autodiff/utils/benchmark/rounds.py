@@ -32,7 +32,7 @@ class Result:
         rounds: mean seconds of a call in each round.
         value: median seconds of a call.
         first: seconds of the first call, which traces or compiles.
-        peak: largest memory of the process while the function was built and called twice, over what it held before, in
+        peak: largest memory of the process while the function was built and called once, over what it held before, in
             bytes.
         ratio: its time divided by the first contender's: above 1, the first is faster. Median over the rounds.
         low, high: bootstrap 95% interval of the ratio.

@@ -56,7 +56,7 @@ class Work:
         self.first_result: Any = None
 
     def build(self, payload: bytes) -> tuple[float, int | None]:
-        """Build the function, call it twice, and return the seconds of the first call and the peak memory in bytes.
+        """Build the function, call it once, and return the seconds that took and the peak memory in bytes.
 
         The peak is that of the process over what it held before.
         """
@@ -68,11 +68,10 @@ class Work:
         start = time.perf_counter()
         result = self.finish(self.run())
         first = time.perf_counter() - start
+        peak = None if before is None else max(0, resident("VmHWM") - before)
         if self.answers_of is None:
             self.first_result = flattened(result)
-        del result
-        self.finish(self.run())
-        return first, None if before is None else max(0, resident("VmHWM") - before)
+        return first, peak
 
     def answers(self) -> dict[str, Any]:
         """Return the arrays that must agree among contenders, by name."""
