@@ -111,4 +111,5 @@ def test_suites_name_every_case_once(suite: Any) -> None:
     assert len(set(names)) == len(names)
     assert {case.suite for case in cases} == {suite.__name__.rpartition(".")[2]}
     assert all({"autodiff", "torch", "jax"} <= set(case.builds) for case in cases)
-    assert sum(not case.quick for case in cases) == 4
+    assert any(case.quick for case in cases)
+    assert any(not case.quick for case in cases)
