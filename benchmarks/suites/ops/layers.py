@@ -101,7 +101,8 @@ ENTRIES = [
              reals(((16, 16, 16), (32, 32, 32), (64, 64, 64)), -0.1, 0.1), reals(((16,), (32,), (64,)))),
     # Convolution and patches
     *entries("conv2d", IMAGES, weights(KERNEL), SHIFT, padding=1, images=True),
-    *entries("conv_transpose2d", IMAGES, weights(KERNEL), SHIFT, stride=2, images=True),
+    # PyTorch sums the gradient of the bias in float32: 6e-5 off in the largest case.
+    *entries("conv_transpose2d", IMAGES, weights(KERNEL), SHIFT, stride=2, images=True, tolerance=3e-4),
     *entries("conv1d", SIGNALS, weights(SIGNAL_KERNEL), reals(SIGNAL_CHANNELS), padding=2),
     *entries("conv_transpose1d", SIGNALS, weights(SIGNAL_KERNEL), reals(SIGNAL_CHANNELS), stride=2),
     *entries("unfold", reals(((2, 4, 12, 12), (4, 16, 40, 40), (8, 32, 64, 64))), kernel_size=3, images=True),
