@@ -16,7 +16,6 @@ import datetime
 import fnmatch
 import importlib
 import os
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -31,7 +30,6 @@ from benchmarks.contenders import CONTENDERS
 from benchmarks.run import Budget, Results, Row, run
 
 SUITES = ("train", "kernels", "overhead", "memory", "startup", "scaling", "graph", "ops")
-HERE = Path(__file__).parent
 
 
 def parser() -> argparse.ArgumentParser:
@@ -60,26 +58,20 @@ def selected(patterns: Sequence[str], quick: bool) -> list[Case]:
     Raises:
         SystemExit: if a pattern names none.
     """
-    wanted = [name for name in SUITES if not patterns or any(could_match(name, pattern) for pattern in patterns)]
-    cases = [case for name in wanted for case in importlib.import_module(f"benchmarks.suites.{name}").cases()]
+    cases = [case for name in SUITES for case in importlib.import_module(f"benchmarks.suites.{name}").cases()]
     for pattern in patterns:
         if not any(matches(case.name, pattern) for case in cases):
             raise SystemExit(f"no case matches '{pattern}'. The suites are {', '.join(SUITES)}; "
                              "python -m benchmarks SUITE --list prints the names of their cases.")
-    return [
-        case for case in cases
-        if (not patterns or any(matches(case.name, pattern) for pattern in patterns)) and (case.quick or not quick)
-    ]
+    chosen = [case for case in cases if not patterns or any(matches(case.name, pattern) for pattern in patterns)]
+    if quick and not any(case.quick for case in chosen):
+        raise SystemExit(f"{chosen[0].name} is not part of quick runs: leave --quick out")
+    return [case for case in chosen if case.quick or not quick]
 
 
 def matches(name: str, pattern: str) -> bool:
     """Tell whether a pattern names a case."""
     return name.startswith(pattern.rstrip("/") + "/") or fnmatch.fnmatchcase(name, pattern)
-
-
-def could_match(suite: str, pattern: str) -> bool:
-    """Tell whether a pattern may name cases of a suite."""
-    return fnmatch.fnmatchcase(suite, pattern.partition("/")[0])
 
 
 def without(cases: Sequence[Case], contenders: Sequence[Contender]) -> list[Case]:
@@ -91,20 +83,12 @@ def without(cases: Sequence[Case], contenders: Sequence[Contender]) -> list[Case
     ]
 
 
-def git(*arguments: str) -> str:
-    """Return what a git command prints; empty where there is no repository."""
-    try:
-        return subprocess.run(["git", *arguments], cwd=HERE, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return ""
-
-
 def head(arguments: argparse.Namespace, contenders: Sequence[Contender], threads: Sequence[int]) -> dict[str, Any]:
     """Return what the results say of the run as a whole, the machine's limits measured now."""
     return {
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "commit": git("rev-parse", "HEAD"),
-        "dirty": bool(git("status", "--porcelain", "--untracked-files=no")),
+        "commit": revision.git("rev-parse", "HEAD"),
+        "dirty": bool(revision.git("status", "--porcelain", "--untracked-files=no")),
         "command": " ".join(["python -m benchmarks", *sys.argv[1:]]),
         "quick": arguments.quick,
         "machine": machine.measure(threads, quick=arguments.quick),
@@ -149,10 +133,9 @@ def main() -> int:
         try:
             run(without(cases, contenders), contenders, threads, budget, results, shown)
         except KeyboardInterrupt:
-            results.save()
             code = 130
     page = arguments.out / "index.html"
-    page.write_text(report.page(results.data))
+    page.write_text(report.page(results.data), encoding="utf-8")
     print(report.summary(results.data))
     print(f"{'Interrupted. ' if code else ''}{results.path} and {page}")
     return code

@@ -25,7 +25,7 @@ def cost(_: Any, run: Callable[[], Any]) -> dict[str, int]:
             if operand is None:  # a constant
                 operand = (entry, -1 - position)
             arrays[operand if type(operand) is tuple else id(operand)] = spec
-        if not entry.primitive.view:
+        if not entry.primitive.view and entry.phase != "update":  # an update overwrites what it reads
             arrays.update(((entry, index), spec) for index, spec in enumerate(entry.outputs))
     floating = [spec for spec in arrays.values() if spec.floating]
     total = program.cost()

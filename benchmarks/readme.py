@@ -19,14 +19,14 @@ from benchmarks.report.words import digits, ratio, threads
 BEGIN, END = "<!-- training times: begin -->", "<!-- training times: end -->"
 README = Path(__file__).parent.parent / "README.md"
 
-# Column -> contenders; of several the fastest counts. PyTorch is given its better layout and optimizer for each row.
+# Column -> contenders; of several the fastest counts. PyTorch is given its better layout for each row.
 COLUMNS = {
-    "PyTorch": ("torch", "torch channels_last", "torch fused"),
+    "PyTorch": ("torch", "torch channels_last"),
     "torch.compile": ("torch.compile",),
     "JAX": ("jax",),
 }
-MARKS = {"torch channels_last": "¹", "torch fused": "²"}
-NOTES = {"torch channels_last": "channels-last images", "torch fused": "fused optimizer"}
+MARKS = {"torch channels_last": "¹"}
+NOTES = {"torch channels_last": "channels-last images"}
 
 
 def main() -> None:

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import io
+import itertools
 import json
 import subprocess
 import sys
+import tarfile
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -46,25 +49,24 @@ def compare(other: str, cases: Sequence[Case], threads: Sequence[int], budget: B
     cases = [case for case in cases if "autodiff" in case.builds and (names is None or case.name in names)]
     if not cases:
         raise SystemExit(f"none of the selected cases is in {other}")
-    with checkout(revision) as tree:
-        old = Contender(f"autodiff {revision[:10]}", "autodiff", path=(str(tree), str(tree / "kernels")))
+    with library(revision) as path:
+        old = Contender(f"autodiff {revision[:10]}", "autodiff", path=path)
         now = Contender("autodiff")
         results = Results(out / "compare.json", {"revision": revision, "command": " ".join(sys.argv)})
-        moved = []
-        with tqdm(total=len(cases) * len(threads), unit="case") as bar:
-            for count in threads:
-                for case in cases:
-                    row, found = confirmed(case, now, old, count, budget)
-                    results.add({**row, "moved": found})
-                    if found:
-                        moved.append(row)
-                        bar.write(sentence(row, old.name))
-                    elif problem(row):
-                        bar.write(f"{row['case']}, {count} threads: {problem(row)}")
-                    bar.update()
+        moved = done = 0
+        with tqdm(total=len(cases) * len(threads), unit="case") as bar, contextlib.suppress(KeyboardInterrupt):
+            for count, case in itertools.product(threads, cases):
+                row, found = confirmed(case, now, old, count, budget)
+                results.add({**row, "moved": found})
+                done += 1
+                moved += found
+                if found:
+                    bar.write(sentence(row, old.name))
+                elif problem(row):
+                    bar.write(f"{row['case']}, {count} threads: {problem(row)}")
+                bar.update()
         results.save()
-    total = len(cases) * len(threads)
-    print(f"{len(moved)} of {total} rows moved beyond noise since {revision[:10]}. {results.path}")
+    print(f"{moved} of {done} rows moved beyond noise since {revision[:10]}. {results.path}")
     return 0
 
 
@@ -124,21 +126,29 @@ def requested(other: str) -> tuple[str, set[str] | None]:
             raise SystemExit(f"{other} is not a results file: {error!r}") from None
         if data.get("dirty"):
             print(f"{other} was measured with uncommitted changes; comparing with its commit", file=sys.stderr)
-    found = subprocess.run(
-        ["git", "rev-parse", "--verify", "--quiet", revision + "^{commit}"], cwd=ROOT, capture_output=True, text=True
-    )
-    if found.returncode:
-        raise SystemExit(f"--compare {other}: this repository has no commit '{revision}'")
-    return found.stdout.strip(), names
+    commit = git("rev-parse", "--verify", "--quiet", revision + "^{commit}")
+    if not commit:
+        raise SystemExit(f"--compare {other}: there is no commit '{revision}' here, or this is no git checkout")
+    return commit, names
+
+
+def git(*arguments: str) -> str:
+    """Return what a git command prints; empty where it fails."""
+    try:
+        return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return ""
 
 
 @contextlib.contextmanager
-def checkout(revision: str) -> Iterator[Path]:
-    """Check a revision out into a temporary folder."""
+def library(revision: str) -> Iterator[tuple[str, str]]:
+    """Write the packages of a revision, and nothing else of it, to a temporary folder; yield where modules are found.
+
+    The cases are those of the code at hand, for both.
+    """
+    command = ["git", "archive", revision, "autodiff", "kernels"]
+    packed = subprocess.run(command, cwd=ROOT, capture_output=True, check=True)
     with tempfile.TemporaryDirectory(prefix="autodiff-revision-") as folder:
-        tree = Path(folder) / "tree"
-        subprocess.run(["git", "worktree", "add", "--quiet", "--detach", str(tree), revision], cwd=ROOT, check=True)
-        try:
-            yield tree
-        finally:
-            subprocess.run(["git", "worktree", "remove", "--force", str(tree)], cwd=ROOT, check=True)
+        with tarfile.open(fileobj=io.BytesIO(packed.stdout)) as archive:
+            archive.extractall(folder, filter="data")
+        yield folder, str(Path(folder, "kernels"))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import math
 import os
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -66,6 +68,8 @@ def measure(case: Case, pool: Pool, budget: Budget, limits: dict[str, Any] | Non
     """Run a case and return its row."""
     workers = pool.workers_for(case)
     timed = case.measure == "seconds"
+    if not timed:
+        load(case, workers)
     results = contest(
         case.builds, workers, tolerance=case.tolerance, seconds=budget.seconds, fewest=budget.fewest, timed=timed
     )
@@ -74,17 +78,34 @@ def measure(case: Case, pool: Pool, budget: Budget, limits: dict[str, Any] | Non
     for name, result in results.items():
         if result.status == "not installed":
             result.message = f"no module '{pool.contenders[name].module}': benchmarks/README.md says how to install it"
-    price = priced(workers.get("autodiff"), results.get("autodiff"))
+    price = priced(workers.get("autodiff"), results.get("autodiff")) if limits else None
     row = {
         "case": case.name, "suite": case.suite, "threads": pool.threads, "measure": case.measure, "count": case.count,
         "sweep": case.sweep, "cost": price,
         "limit": machine.limit(price, limits) if price and limits else None,
-        "results": {name: asdict(result) for name, result in results.items()},
+        "results": {name: plain(result) for name, result in results.items()},
     }
     for worker in workers.values():
         if worker.alive:
-            worker.drop()
+            with contextlib.suppress(ContenderError):
+                worker.drop()
     return row
+
+
+def plain(result: Result) -> dict[str, Any]:
+    """Return a result as JSON has it: that knows no NaN, the difference of answers that cannot be subtracted."""
+    found = asdict(result)
+    if result.difference is not None and not math.isfinite(result.difference):
+        found["difference"] = None
+    return found
+
+
+def load(case: Case, workers: dict[str, Worker]) -> None:
+    """Run a case once and let it go: what a library loads then is not part of the case's memory."""
+    for name, worker in workers.items():
+        with contextlib.suppress(ContenderError):  # the case itself will tell of it
+            worker.build(case.builds[name])
+            worker.drop()
 
 
 def priced(worker: Worker | None, result: Result | None) -> dict[str, int] | None:
@@ -115,22 +136,24 @@ class Results:
     def __init__(self, path: Path, head: dict[str, Any]) -> None:
         self.path = path
         self.data: dict[str, Any] = {"schema": 1, **head, "rows": []}
-        self.written = 0.0
+        self.written = self.seconds = 0.0
         self.save()
 
     def add(self, row: Row) -> None:
         """Append a row."""
         self.data["rows"].append(row)
-        if time.monotonic() - self.written > 2:
+        if time.monotonic() - self.written > 2 + 20 * self.seconds:  # it grows, and should not slow the run down
             self.save()
 
     def save(self) -> None:
         """Write the file; a reader never sees half of it."""
+        start = time.monotonic()
         self.path.parent.mkdir(parents=True, exist_ok=True)
         half = self.path.with_suffix(".part")
-        half.write_text(json.dumps(self.data, indent=1))
+        half.write_text(json.dumps(self.data), encoding="utf-8")
         os.replace(half, self.path)
         self.written = time.monotonic()
+        self.seconds = self.written - start
 
 
 def run(
@@ -143,10 +166,12 @@ def run(
 ) -> None:
     """Run all cases for each number of threads. `shown` is called with each row as it is done."""
     limits = results.data.get("machine", {}).get("limits", {})
-    for count in threads:
-        with Pool(contenders, count) as pool:
-            for case in cases:
-                row = measure(case, pool, budget, limits.get(str(count)))
-                results.add(row)
-                shown(row)
-    results.save()
+    try:
+        for count in threads:
+            with Pool(contenders, count) as pool:
+                for case in cases:
+                    row = measure(case, pool, budget, limits.get(str(count)))
+                    results.add(row)
+                    shown(row)
+    finally:
+        results.save()

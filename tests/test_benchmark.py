@@ -27,9 +27,11 @@ from benchmark_builds import (
 from autodiff.utils.benchmark import Contender, Timer, compare
 from autodiff.utils.benchmark.contender import Worker
 from autodiff.utils.benchmark.rounds import difference, interval
+from autodiff.utils.benchmark.worker import flattened
 from benchmarks import revision
 from benchmarks.__main__ import matches, selected
 from benchmarks.case import Case
+from benchmarks.machine.kernels import STREAMS
 from benchmarks.run import Budget, Pool, Results, measure, run
 
 # A library whose work takes exactly `SECONDS` of its own clock, and `FIRST` more the first time.
@@ -158,6 +160,13 @@ def test_the_example_of_the_documentation_runs(tmp_path: Path) -> None:
     assert "1 thread" in done.stdout
 
 
+def test_a_gradient_that_is_missing_is_seen() -> None:
+    answers = flattened({"gradients": [None, np.ones(2)]})
+    assert list(answers) == ["gradients.0", "gradients.1"]
+    assert np.isnan(difference(answers["gradients.0"], 1.0))
+    assert difference(answers["gradients.0"], np.nan) == 0  # missing on both sides
+
+
 def test_differences() -> None:
     assert difference([1.0, 2.0], [1.0, 2.0]) == 0
     assert difference([1.0, 2.5], [1.0, -2.0]) == pytest.approx(2.25)
@@ -239,13 +248,15 @@ def test_a_run_keeps_every_row(library: Callable[..., Contender], tmp_path: Path
 
 
 def test_cost_and_limit_of_a_row() -> None:
+    level = {"name": "memory", "size": None, **dict.fromkeys(STREAMS, 1e9)}
+    limits = {"flops": {"float32": 1e6, "float64": 1.0}, "levels": [level]}
     with Pool([Contender("autodiff")], 1) as pool:
-        row = measure(case("fake/matmul", ("autodiff", work_of_autodiff)), pool, Budget(quick=True))
+        row = measure(case("fake/matmul", ("autodiff", work_of_autodiff)), pool, Budget(quick=True), limits)
     relu = 64 * 16
     assert row["cost"]["flops"] == 2 * 64 * 32 * 16 + relu
     assert row["cost"]["operand_bytes"] == 4 * (64 * 32 + 32 * 16 + 2 * relu)  # the transposed view counts once
     assert row["cost"]["itemsize"] == 4
-    assert row["limit"] is None
+    assert row["limit"] == {"seconds": pytest.approx(row["cost"]["flops"] / 1e6), "bound": "flops"}
 
 
 def test_patterns() -> None:
@@ -279,7 +290,7 @@ def test_a_difference_is_confirmed_by_new_processes(library: Callable[..., Conte
 
 
 def test_a_revision_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(SystemExit, match="has no commit 'no-such'"):
+    with pytest.raises(SystemExit, match="there is no commit 'no-such' here"):
         revision.requested("no-such")
     (tmp_path / "old.json").write_text("[]")
     with pytest.raises(SystemExit, match="is not a results file"):

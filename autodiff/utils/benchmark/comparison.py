@@ -35,7 +35,9 @@ class Comparison:
             if result.value is None:
                 lines.append(f"{name:{width}}  {result.status}" + (f": {result.message}" if result.message else ""))
                 continue
-            ratio = "1" if result.ratio is None else f"{result.ratio:.2f} ({result.low:.2f} to {result.high:.2f})"
+            ratio = "1" if name == first else ""
+            if result.ratio is not None:
+                ratio = f"{result.ratio:.2f} ({result.low:.2f} to {result.high:.2f})"
             peak = "" if result.peak is None else f"{result.peak / 1e6:.0f} MB"
             first_call = "" if result.first is None else duration(result.first)
             lines.append(f"{name:{width}}  {duration(result.value):>10}  {first_call:>10}  {peak:>8}  {ratio}")
@@ -70,7 +72,8 @@ def compare(
 
     Raises:
         TypeError: if `build` cannot be sent to another process.
-        ValueError: if there are no contenders, two have one name, one lacks a build, or `threads` is not positive.
+        ValueError: if there are no contenders, two have one name, one lacks a build, `threads` is not positive, or
+            the tolerances have none for all other answers.
 
     Example, a file ``mine.py``::
 
@@ -109,6 +112,8 @@ def compare(
         raise ValueError(f"compare got no function to build for {', '.join(lacking)}; it has {', '.join(builds)}")
     if threads < 1:
         raise ValueError(f"compare needs a positive number of threads, got {threads}")
+    if isinstance(tolerance, Mapping) and "" not in tolerance:
+        raise ValueError(f"compare needs a tolerance for '', all other answers; got those for {', '.join(tolerance)}")
     for name in names:
         pickled(builds[name])
     with ExitStack() as stack:

@@ -6,6 +6,7 @@ import contextlib
 import importlib.util
 import os
 import pickle
+import signal
 import subprocess
 import sys
 import tempfile
@@ -52,7 +53,12 @@ class Contender:
     @property
     def installed(self) -> bool:
         """Whether its module can be imported."""
-        return bool(self.path) or importlib.util.find_spec(self.module) is not None
+        if self.path:
+            return True
+        try:
+            return importlib.util.find_spec(self.module) is not None
+        except ModuleNotFoundError:  # of the package that it is in
+            return False
 
 
 def thread_settings(threads: int) -> dict[str, str]:
@@ -162,7 +168,8 @@ class Worker:
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(timeout=0.2)
         if self.process.poll() is None:
-            self.process.kill()
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)  # with the processes that it has started
             self.process.wait()
         self.log.close()
 

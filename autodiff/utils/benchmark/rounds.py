@@ -93,7 +93,7 @@ def contest(
             results[name].status = "not timed"
             results[name].message = f"{first} is not there to compare with"
     elif timed:
-        take_turns(ready, workers, results, seconds, fewest)
+        take_turns(first, ready, workers, results, seconds, fewest)
     return results
 
 
@@ -122,7 +122,7 @@ def allowed(tolerance: Tolerance, name: str) -> float:
     """Return the tolerance of an answer: that of the longest beginning of its name."""
     if not isinstance(tolerance, Mapping):
         return tolerance
-    return tolerance[max((start for start in tolerance if name.startswith(start)), key=len)]
+    return tolerance[max((start for start in tolerance if name.startswith(start)), key=len, default="")]
 
 
 def difference(found: Any, expected: Any) -> float:
@@ -130,7 +130,10 @@ def difference(found: Any, expected: Any) -> float:
 
     It is NaN if they differ in shape, or in where they are not finite.
     """
-    found, expected = np.asarray(found, np.float64), np.asarray(expected, np.float64)
+    try:
+        found, expected = np.asarray(found, np.float64), np.asarray(expected, np.float64)
+    except (TypeError, ValueError):  # not numbers
+        return math.nan
     if found.shape != expected.shape:
         return math.nan
     finite = np.isfinite(expected)
@@ -144,10 +147,14 @@ def difference(found: Any, expected: Any) -> float:
 
 
 def take_turns(
-    names: list[str], workers: Mapping[str, Worker], results: Mapping[str, Result], seconds: float, fewest: int
+    first: str,
+    names: list[str],
+    workers: Mapping[str, Worker],
+    results: Mapping[str, Result],
+    seconds: float,
+    fewest: int,
 ) -> None:
-    """Fill in the rounds and the ratios of the contenders that can be timed."""
-    first = names[0]
+    """Fill in the rounds of the contenders that can be timed, and their ratios to the first, if that is one of them."""
     calls: dict[str, int] = {}
     longest = 0.0
     for name in list(names):
@@ -177,10 +184,13 @@ def fail(name: str, names: list[str], results: Mapping[str, Result], error: Exce
 
 
 def calibrate(worker: Worker) -> tuple[int, float]:
-    """Return the number of calls that fill a round, and the seconds that such a round takes."""
+    """Return the number of calls that fill a round, and the seconds that such a round takes.
+
+    The shortest of three rounds counts: one that something interrupted says nothing of the calls.
+    """
     calls = 1
     while True:
-        taken = worker.round(calls) * calls
+        taken = calls * min(worker.round(calls) for _ in range(3 if calls < 10 else 1))
         if taken >= ROUND / 2:
             return calls, taken
         calls = min(calls * 10, math.ceil(calls * ROUND / max(taken, 1e-9)))

@@ -11,6 +11,7 @@ import ctypes
 import gc
 import importlib
 import io
+import math
 import os
 import pickle
 import runpy
@@ -56,9 +57,10 @@ class Work:
         self.first_result: Any = None
 
     def build(self, payload: bytes) -> tuple[float, int | None]:
-        """Build the function, call it once, and return the seconds that took and the peak memory in bytes.
+        """Build the function, call it, and return the seconds of the first call and the peak memory in bytes.
 
-        The peak is that of the process over what it held before.
+        The peak is that of the process over what it held before: of two calls, where the answers come from a function
+        of their own, otherwise of one and the copy of its answers.
         """
         self.drop()
         before = start_peak()
@@ -68,10 +70,12 @@ class Work:
         start = time.perf_counter()
         result = self.finish(self.run())
         first = time.perf_counter() - start
-        peak = None if before is None else max(0, resident("VmHWM") - before)
         if self.answers_of is None:
             self.first_result = flattened(result)
-        return first, peak
+        else:
+            # An optimizer makes its state at the end of the first step: the second has that and the activations.
+            result = self.finish(self.run())
+        return first, None if before is None else max(0, resident("VmHWM") - before)
 
     def answers(self) -> dict[str, Any]:
         """Return the arrays that must agree among contenders, by name."""
@@ -81,10 +85,14 @@ class Work:
         """Return the mean seconds of a call, over `calls` calls."""
         run, finish = self.run, self.finish
         assert run is not None
+        if calls > 1:
+            finish(run())  # caches hold what another process needed
         start = time.perf_counter()
         for _ in range(calls):
             finish(run())
-        return (time.perf_counter() - start) / calls
+        seconds = (time.perf_counter() - start) / calls
+        time.sleep(0.005)  # threads of a team may spin for milliseconds: the next process is to have the cores
+        return seconds
 
     def apply(self, payload: bytes) -> Any:
         """Return ``function(module, run)`` of the function in `payload`."""
@@ -103,7 +111,7 @@ def flattened(value: Any, name: str = "") -> dict[str, Any]:
     elif isinstance(value, Sequence) and not isinstance(value, str):
         items = [(str(key), item) for key, item in enumerate(value)]
     else:
-        return {} if value is None else {name or "result": host(value)}
+        return {name or "result": host(value)}
     found = {}
     for key, item in items:
         found.update(flattened(item, f"{name}.{key}" if name else key))
@@ -111,7 +119,9 @@ def flattened(value: Any, name: str = "") -> dict[str, Any]:
 
 
 def host(value: Any) -> Any:
-    """Return a tensor of any library as a NumPy array of its own."""
+    """Return a tensor of any library as a NumPy array of its own; NaN for None, so that a missing gradient shows."""
+    if value is None:
+        return np.array(math.nan)
     return np.array(value.detach().numpy() if hasattr(value, "detach") else value)
 
 
