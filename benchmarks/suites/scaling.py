@@ -49,7 +49,7 @@ SERIES = (
     Series("batch/mlp", MLP, "batch", (16, 64, 256, 1024, 4096)),
     Series("batch/lenet", LENET, "batch", (8, 32, 128, 512, 1024)),
     Series("width/gpt", GPT, "width", (32, 64, 128, 256, 512)),
-    Series("depth/gpt", GPT, "depth", (1, 2, 4, 8, 16)),
+    Series("depth/gpt", GPT, "depth", (1, 2, 4, 6, 8)),
     Series("length/gpt", GPT, "length", (32, 64, 128, 256, 512, 1024)),
     Series("length/lstm", LSTM, "length", (8, 16, 32, 64, 128)),
 )
