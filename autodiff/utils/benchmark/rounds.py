@@ -186,11 +186,13 @@ def fail(name: str, names: list[str], results: Mapping[str, Result], error: Exce
 def calibrate(worker: Worker) -> tuple[int, float]:
     """Return the number of calls that fill a round, and the seconds that such a round takes.
 
-    The shortest of three rounds counts: one that something interrupted says nothing of the calls.
+    Of a few calls the shortest of three rounds counts: one that something interrupted says nothing of them.
     """
     calls = 1
     while True:
-        taken = calls * min(worker.round(calls) for _ in range(3 if calls < 10 else 1))
+        taken = calls * worker.round(calls)
+        if calls < 10 and taken < 10 * ROUND:
+            taken = min(taken, *(calls * worker.round(calls) for _ in range(2)))
         if taken >= ROUND / 2:
             return calls, taken
         calls = min(calls * 10, math.ceil(calls * ROUND / max(taken, 1e-9)))
