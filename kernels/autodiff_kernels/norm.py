@@ -21,8 +21,8 @@ import numpy as np
 from numba import njit
 
 from autodiff_kernels.parts import share
-from autodiff_kernels.reduce import row_sum
-from autodiff_kernels.softmax import row_dot
+
+
 
 Array = np.ndarray[Any, np.dtype[Any]]
 

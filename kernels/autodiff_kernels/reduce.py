@@ -4,28 +4,47 @@ A reduction sees its input as x (A, K1, B, K2) and removes K1 and K2: neighbouri
 reduced, count as one. Two loops serve all shapes: with K2 = 1 rows of B numbers are combined column by column;
 otherwise each output combines K1 rows of K2 neighbouring numbers.
 
-Sums of float32 are accumulated in float64, sums of integers and booleans in int64. A sum adds up runs of `RUN` numbers,
-and adds the runs with Knuth's exact error term (The Art of Computer Programming 2, 4.2.2, theorem B), so its error is
-that of one run for any length. A full sum, which several parts work on together, is `sum_partial` and `sum_combine`.
+Sums of integers and booleans are accumulated in int64, sums of floats in float64. Those of float64 carry their rounding
+errors along (Knuth, The Art of Computer Programming 2, 4.2.2, theorem B), all but those of four numbers at a time that
+are added up before. So a sum of any length is within 2 ulp of the sum of the magnitudes. A full sum, which several
+parts work on together, is `sum_partial` and `sum_combine`.
 """
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
-from numba import njit
+from numba import njit, types
+from numba.extending import overload as _overload
 
+from autodiff_kernels.memory import forward, load, pointer, store
 from autodiff_kernels.parts import share
+from autodiff_kernels.vectors import (
+    exact_sum_of,
+    filled,
+    folded,
+    largest_of,
+    read,
+    select,
+    sum_of,
+    whole,
+    widen,
+    width,
+    write,
+    zeros,
+)
 
 Array = np.ndarray[Any, np.dtype[Any]]
+overload: Any = _overload  # its type would lose the types of the functions it is put on
+COMPILED = {"error_model": "numpy"}
 
-RUN = 128  # numbers added up before their sum is added with an error term
 TILE = 512  # neighbouring columns that are combined side by side, so that their sums stay in the first-level cache
 BLOCK = 4096  # numbers to a partial sum of a full reduction
 
 
-@njit(error_model="numpy")
+@njit(error_model="numpy", forceinline=True)
 def two_sum(x: Any, y: Any) -> Any:
     """Return x + y and its rounding error (Knuth's TwoSum); the error is NaN where the sum is not finite."""
     total = x + y
@@ -33,36 +52,141 @@ def two_sum(x: Any, y: Any) -> Any:
     return total, (x - (total - from_y)) + (y - from_y)
 
 
-@njit(error_model="numpy")
+@njit(error_model="numpy", forceinline=True)
 def corrected(total: Any, error: Any) -> Any:
     """Return total + error, or the total alone where it is not finite."""
-    return total + error if error == error else total
+    return select(error != error, total, total + error)
 
 
-@njit(error_model="numpy")
-def row_sum(x: Array, zero: Any) -> Any:
-    """Return the sum of x (n), accumulated in the type of `zero`."""
-    n = x.shape[0]
-    total, error = zero, zero
-    for start in range(0, n, RUN):
-        stop = min(start + RUN, n)
-        s0, s1, s2, s3, s4, s5, s6, s7 = zero, zero, zero, zero, zero, zero, zero, zero
-        eights = (stop - start) // 8
-        for eight in range(eights):
-            i = start + 8 * eight
-            s0 += x[i]
-            s1 += x[i + 1]
-            s2 += x[i + 2]
-            s3 += x[i + 3]
-            s4 += x[i + 4]
-            s5 += x[i + 5]
-            s6 += x[i + 6]
-            s7 += x[i + 7]
-        for i in range(start + 8 * eights, stop):
-            s0 += x[i]
-        total, lost = two_sum(total, ((s0 + s1) + (s2 + s3)) + ((s4 + s5) + (s6 + s7)))
-        error += lost
+# ---- Rows ------------------------------------------------------------------------------------------------------------
+
+# A row is gone through in vectors of four registers, then of one. What is done differently for floats and for other
+# numbers is an overload: Numba picks by type.
+
+
+@njit(error_model="numpy", forceinline=True)
+def single_sum(x: Any, n: int, zero: Any) -> Any:
+    """Return the sum of n float32 numbers."""
+    wide, narrow = zeros(x, 4, 4), zeros(x, 1, 1)
+    end = whole(n, wide)
+    totals, rest = widen(wide), widen(narrow)
+    for i in range(0, end, width(wide)):
+        totals = totals + widen(read(x, i, wide, n - i, 0))
+    for i in range(end, n, width(narrow)):
+        rest = rest + widen(read(x, i, narrow, n - i, 0))
+    return sum_of(totals) + sum_of(rest)
+
+
+@njit(error_model="numpy", forceinline=True)
+def double_sum(x: Any, n: int, zero: Any) -> Any:
+    """Return the sum of n float64 numbers."""
+    wide, narrow = zeros(x, 4, 4), zeros(x, 1, 1)
+    end = whole(n, wide)
+    totals, errors = narrow, narrow
+    for i in range(0, end, width(wide)):
+        totals, lost = two_sum(totals, folded(read(x, i, wide, n - i, 0)))
+        errors = errors + lost
+    for i in range(end, n, width(narrow)):
+        totals, lost = two_sum(totals, read(x, i, narrow, n - i, 0))
+        errors = errors + lost
+    total, error = exact_sum_of(totals, errors)
     return corrected(total, error)
+
+
+@njit(error_model="numpy", forceinline=True)
+def plain_sum(x: Any, n: int, zero: Any) -> Any:
+    """Return the sum of n integers or booleans, accumulated in the type of `zero`."""
+    total = zero
+    for i in range(n):
+        total += load(forward(x, i))
+    return total
+
+
+def row_sum(x: Any, n: int, zero: Any) -> Any:
+    """Return the sum of n numbers at the pointer x, accumulated in the type of `zero`."""
+
+
+@overload(row_sum, jit_options=COMPILED, strict=False)
+def _row_sum(x: Any, n: int, zero: Any) -> Any:
+    if not isinstance(x.dtype, types.Float):
+        return lambda x, n, zero: plain_sum(x, n, zero)
+    if x.dtype.bitwidth == 32:
+        return lambda x, n, zero: single_sum(x, n, zero)
+    return lambda x, n, zero: double_sum(x, n, zero)
+
+
+# ---- Columns ---------------------------------------------------------------------------------------------------------
+
+
+@njit(error_model="numpy", forceinline=True)
+def rows_of_four(x: Any, stride: int, i: int, like: Any, left: int) -> Any:
+    """Return the sum, in float64, of one vector in each of four rows, `stride` numbers apart."""
+    x0, x1 = read(x, i, like, left, 0), read(x, i + stride, like, left, 0)
+    x2, x3 = read(x, i + 2 * stride, like, left, 0), read(x, i + 3 * stride, like, left, 0)
+    return (widen(x0) + widen(x1)) + (widen(x2) + widen(x3))
+
+
+def add_rows(totals: Array, errors: Array, x: Any, stride: int, rows: int, n: int) -> None:
+    """Add up `rows` rows of n columns, `stride` numbers apart; totals and errors (n) are set."""
+
+
+@overload(add_rows, jit_options=COMPILED, strict=False)
+def _add_rows(totals: Any, errors: Any, x: Any, stride: int, rows: int, n: int) -> Any:
+    if not isinstance(x.dtype, types.Float):
+        return plain_rows
+    return single_rows if x.dtype.bitwidth == 32 else double_rows
+
+
+def plain_rows(totals: Array, errors: Array, x: Any, stride: int, rows: int, n: int) -> None:
+    """Add up rows of integers or booleans."""
+    totals[:n] = 0
+    errors[:n] = 0
+    for k in range(rows):
+        row = forward(x, k * stride)
+        for i in range(n):
+            totals[i] += load(forward(row, i))
+
+
+def single_rows(totals: Array, errors: Array, x: Any, stride: int, rows: int, n: int) -> None:
+    """Add up rows of float32."""
+    like, target = zeros(x, 1, 1), pointer(totals, 0)
+    totals[:n] = 0
+    errors[:n] = 0
+    fours = rows & -4
+    for k in range(0, fours, 4):
+        row = forward(x, k * stride)
+        for i in range(0, n, width(like)):
+            term = rows_of_four(row, stride, i, like, n - i)
+            write(target, i, read(target, i, term, TILE - i, 0) + term, TILE - i)
+    for k in range(fours, rows):
+        row = forward(x, k * stride)
+        for i in range(0, n, width(like)):
+            term = widen(read(row, i, like, n - i, 0))
+            write(target, i, read(target, i, term, TILE - i, 0) + term, TILE - i)
+
+
+def double_rows(totals: Array, errors: Array, x: Any, stride: int, rows: int, n: int) -> None:
+    """Add up rows of float64, with their rounding errors."""
+    like, target, lost = zeros(x, 1, 1), pointer(totals, 0), pointer(errors, 0)
+    totals[:n] = 0
+    errors[:n] = 0
+    fours = rows & -4
+    for k in range(0, fours, 4):
+        row = forward(x, k * stride)
+        for i in range(0, n, width(like)):
+            term = rows_of_four(row, stride, i, like, n - i)
+            total, error = two_sum(read(target, i, like, TILE - i, 0), term)
+            write(target, i, total, TILE - i)
+            write(lost, i, read(lost, i, like, TILE - i, 0) + error, TILE - i)
+    for k in range(fours, rows):
+        row = forward(x, k * stride)
+        for i in range(0, n, width(like)):
+            total, error = two_sum(read(target, i, like, TILE - i, 0), read(row, i, like, n - i, 0))
+            write(target, i, total, TILE - i)
+            write(lost, i, read(lost, i, like, TILE - i, 0) + error, TILE - i)
+
+
+# ---- Sums ------------------------------------------------------------------------------------------------------------
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -77,36 +201,24 @@ def sum_axes(out: Array, scratch: Array, x: Array, part: int, parts: int) -> Non
     A, K1, B, K2 = x.shape
     zero = scratch.dtype.type(0)
     if K2 != 1:
-        rows = x.reshape((A * K1 * B, K2))
         low, high = share(A * B, part, parts)
         for unit in range(low, high):
             a, b = unit // B, unit % B
             sum_, lost = zero, zero
             for k in range(K1):
-                sum_, error = two_sum(sum_, row_sum(rows[(a * K1 + k) * B + b], zero))
+                sum_, error = two_sum(sum_, row_sum(pointer(x, ((a * K1 + k) * B + b) * K2), K2, zero))
                 lost += error
             out[a, b] = corrected(sum_, lost)
         return
-    rows = x.reshape((A * K1, B))
-    totals, errors, run = scratch[part, 0], scratch[part, 1], scratch[part, 2]
+    totals, errors = scratch[part, 0], scratch[part, 1]
     tiles = (B + TILE - 1) // TILE
     low, high = share(A * tiles, part, parts)
     for unit in range(low, high):
         a, b = unit // tiles, unit % tiles * TILE
-        width = min(TILE, B - b)
-        totals[:width] = 0
-        errors[:width] = 0
-        for start in range(0, K1, RUN):
-            run[:width] = 0
-            for k in range(start, min(start + RUN, K1)):
-                row = rows[a * K1 + k, b : b + width]
-                for i in range(width):
-                    run[i] += row[i]
-            for i in range(width):
-                totals[i], lost = two_sum(totals[i], run[i])
-                errors[i] += lost
-        target = out[a, b : b + width]
-        for i in range(width):
+        n = min(TILE, B - b)
+        add_rows(totals, errors, pointer(x, a * K1 * B + b), B, K1, n)
+        target = out[a, b : b + n]
+        for i in range(n):
             target[i] = corrected(totals[i], errors[i])
 
 
@@ -121,7 +233,7 @@ def sum_partial(partial: Array, x: Array, part: int, parts: int) -> None:
     zero = partial.dtype.type(0)
     low, high = share(partial.shape[0], part, parts)
     for i in range(low, high):
-        partial[i] = row_sum(x[i * BLOCK : min((i + 1) * BLOCK, x.shape[0])], zero)
+        partial[i] = row_sum(pointer(x, i * BLOCK), min(BLOCK, x.shape[0] - i * BLOCK), zero)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -164,7 +276,7 @@ def sum_combine(out: Array, partial: Array, part: int, parts: int) -> None:
     """
     low, high = share(1, part, parts)
     for i in range(low, high):
-        out[i] = row_sum(partial, partial.dtype.type(0))
+        out[i] = row_sum(pointer(partial, 0), partial.shape[0], partial.dtype.type(0))
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -215,32 +327,99 @@ def better(x: Any, y: Any, largest: bool) -> Any:
     return x > y if largest else x < y
 
 
-@njit(error_model="numpy")
-def row_extreme(x: Array, largest: bool) -> Any:
-    """Return the number of x (n >= 1) that no other is better than, or the first NaN."""
-    n = x.shape[0]
-    e0, e1, e2, e3 = x[0], x[0], x[0], x[0]
-    for start in range(0, n, TILE):
-        length = min(TILE, n - start)
-        tile = x[start : start + length]
-        for four in range(length // 4):
-            i = 4 * four
-            e0 = tile[i] if better(tile[i], e0, largest) else e0
-            e1 = tile[i + 1] if better(tile[i + 1], e1, largest) else e1
-            e2 = tile[i + 2] if better(tile[i + 2], e2, largest) else e2
-            e3 = tile[i + 3] if better(tile[i + 3], e3, largest) else e3
-        for i in range(length // 4 * 4, length):
-            e0 = tile[i] if better(tile[i], e0, largest) else e0
-        nans = 0
-        for i in range(length):
-            nans += tile[i] != tile[i]
-        if nans:
-            for i in range(length):
-                if tile[i] != tile[i]:
-                    return tile[i]
-    e0 = e1 if better(e1, e0, largest) else e0
-    e2 = e3 if better(e3, e2, largest) else e2
-    return e2 if better(e2, e0, largest) else e0
+@njit(error_model="numpy", forceinline=True)
+def replaces(value: Any, best: Any, largest: bool) -> Any:
+    """Return whether `value` is better than `best`, or is NaN: NaN is never given up."""
+    return (better(value, best, largest) | (value != value)) & (best == best)
+
+
+@njit(error_model="numpy", forceinline=True)
+def extreme_in(x: Any, start: int, stop: int, largest: bool, worst: Any, like: Any) -> Any:
+    """Return the best number, and a number that is NaN if one of x is and otherwise 0."""
+    best, broken = filled(like, worst), like
+    for i in range(start, stop, width(like)):
+        value = read(x, i, like, stop - i, worst)
+        best = select(value > best, value, best) if largest else select(value < best, value, best)
+        broken = select(value != value, value, broken)
+    sign = 1 if largest else -1
+    return largest_of(best * sign) * sign, sum_of(broken)
+
+
+@njit(error_model="numpy", forceinline=True)
+def float_extreme(x: Any, n: int, largest: bool) -> Any:
+    """Return the best of n floats, or NaN."""
+    worst = -math.inf if largest else math.inf
+    wide, narrow = zeros(x, 4, 4), zeros(x, 1, 1)
+    end = whole(n, wide)
+    best, broken = extreme_in(x, 0, end, largest, worst, wide)
+    other, also = extreme_in(x, end, n, largest, worst, narrow)
+    broken += also
+    best = other if better(other, best, largest) else best
+    return best if broken == broken else broken
+
+
+@njit(error_model="numpy", forceinline=True)
+def plain_extreme(x: Any, n: int, largest: bool) -> Any:
+    """Return the best of n integers or booleans."""
+    best = load(x)
+    for i in range(1, n):
+        value = load(forward(x, i))
+        best = value if better(value, best, largest) else best
+    return best
+
+
+def row_extreme(x: Any, n: int, largest: bool) -> Any:
+    """Return the one of n >= 1 numbers at the pointer x that no other is better than, or NaN."""
+
+
+@overload(row_extreme, jit_options=COMPILED, strict=False)
+def _row_extreme(x: Any, n: int, largest: bool) -> Any:
+    if isinstance(x.dtype, types.Float):
+        return lambda x, n, largest: float_extreme(x, n, largest)
+    return lambda x, n, largest: plain_extreme(x, n, largest)
+
+
+def extreme_rows(out: Any, x: Any, stride: int, rows: int, n: int, largest: bool) -> None:
+    """Write the best number of each of n columns in `rows` rows, `stride` numbers apart."""
+
+
+@overload(extreme_rows, jit_options=COMPILED, strict=False)
+def _extreme_rows(out: Any, x: Any, stride: int, rows: int, n: int, largest: bool) -> Any:
+    return float_extreme_rows if isinstance(x.dtype, types.Float) else plain_extreme_rows
+
+
+def plain_extreme_rows(out: Any, x: Any, stride: int, rows: int, n: int, largest: bool) -> None:
+    """Write the best integers or booleans of columns."""
+    for i in range(n):
+        store(forward(out, i), load(forward(x, i)))
+    for k in range(1, rows):
+        row = forward(x, k * stride)
+        for i in range(n):
+            value, best = load(forward(row, i)), load(forward(out, i))
+            store(forward(out, i), value if better(value, best, largest) else best)
+
+
+@njit(error_model="numpy", forceinline=True)
+def extreme_of(x: Any, y: Any, largest: bool) -> Any:
+    """Return the better numbers of two vectors, NaN where one is."""
+    best = select(x > y, x, y) if largest else select(x < y, x, y)
+    return select(x != x, x, best)
+
+
+def float_extreme_rows(out: Any, x: Any, stride: int, rows: int, n: int, largest: bool) -> None:
+    """Write the best floats of columns."""
+    like = zeros(x, 1, 1)
+    for i in range(0, n, width(like)):
+        write(out, i, read(x, i, like, n - i, 0), n - i)
+    for k in range(1, rows, 4):
+        row, second = forward(x, k * stride), stride * min(1, rows - 1 - k)
+        third, fourth = stride * min(2, rows - 1 - k), stride * min(3, rows - 1 - k)
+        for i in range(0, n, width(like)):
+            left = n - i
+            one = extreme_of(read(row, i, like, left, 0), read(row, i + second, like, left, 0), largest)
+            two = extreme_of(read(row, i + third, like, left, 0), read(row, i + fourth, like, left, 0), largest)
+            best = extreme_of(extreme_of(one, two, largest), read(out, i, like, left, 0), largest)
+            write(out, i, best, left)
 
 
 @njit(error_model="numpy")
@@ -248,29 +427,21 @@ def extreme_axes(out: Array, x: Array, largest: bool, part: int, parts: int) -> 
     """Reduce x (A, K1, B, K2) to out (A, B) as `max_axes` and `min_axes` do."""
     A, K1, B, K2 = x.shape
     if K2 != 1:
-        rows = x.reshape((A * K1 * B, K2))
         low, high = share(A * B, part, parts)
         for unit in range(low, high):
             a, b = unit // B, unit % B
-            best = row_extreme(rows[a * K1 * B + b], largest)
+            best = row_extreme(pointer(x, (a * K1 * B + b) * K2), K2, largest)
             for k in range(1, K1):
-                value = row_extreme(rows[(a * K1 + k) * B + b], largest)
-                best = value if (better(value, best, largest) | (value != value)) & (best == best) else best
+                value = row_extreme(pointer(x, ((a * K1 + k) * B + b) * K2), K2, largest)
+                best = value if replaces(value, best, largest) else best
             out[a, b] = best
         return
-    rows = x.reshape((A * K1, B))
     tiles = (B + TILE - 1) // TILE
     low, high = share(A * tiles, part, parts)
     for unit in range(low, high):
         a, b = unit // tiles, unit % tiles * TILE
-        width = min(TILE, B - b)
-        target = out[a, b : b + width]
-        target[:] = rows[a * K1, b : b + width]
-        for k in range(1, K1):
-            row = rows[a * K1 + k, b : b + width]
-            for i in range(width):
-                value, best = row[i], target[i]
-                target[i] = value if (better(value, best, largest) | (value != value)) & (best == best) else best
+        n = min(TILE, B - b)
+        extreme_rows(pointer(out, a * B + b), pointer(x, a * K1 * B + b), B, K1, n, largest)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -324,9 +495,9 @@ def extreme_positions(indices: Array, values: Array, x: Array, largest: bool, pa
             row = x[a, k, b : b + width]
             for i in range(width):
                 value, best = row[i], target[i]
-                replaces = (better(value, best, largest) | (value != value)) & (best == best)
-                target[i] = value if replaces else best
-                places[i] = k if replaces else places[i]
+                found = replaces(value, best, largest)
+                target[i] = value if found else best
+                places[i] = k if found else places[i]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
