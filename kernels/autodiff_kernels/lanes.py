@@ -27,7 +27,7 @@ _I32, _I64, _VOID = ir.IntType(32), ir.IntType(64), ir.VoidType()
 
 
 class Lanes:
-    """Emits the instructions on vectors of one float type into `builder`; a vector is one register unless `count` says."""
+    """Emits the instructions on vectors of one float type into `builder`: of one register, or of `count` numbers."""
 
     def __init__(self, builder: Any, dtype: Any, count: int | None = None) -> None:
         self.builder = builder

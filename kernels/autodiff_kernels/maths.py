@@ -25,13 +25,14 @@ from autodiff_kernels.vectors import Vector, as_vector, joint, lanes_of, select
 
 
 def _instruction(name: str, arity: int) -> Any:
-    """LLVM's `name` for floats. A number of another kind is returned as it is: rounding an integer changes nothing."""
+    """LLVM's `name` for floats and vectors of them. Another number is returned as it is: an integer is rounded."""
 
     def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        if not isinstance(signature.return_type, types.Float):
+        if not isinstance(signature.return_type, types.Float | Vector):
             return arguments[0]
         kind = arguments[0].type
-        suffix = "f32" if signature.return_type == types.float32 else "f64"
+        element, lanes = (kind.element, f"v{kind.count}") if isinstance(kind, ir.VectorType) else (kind, "")
+        suffix = lanes + ("f32" if isinstance(element, ir.FloatType) else "f64")
         kind_of_function = ir.FunctionType(kind, [kind] * arity)
         function = cgutils.get_or_insert_function(builder.module, kind_of_function, f"llvm.{name}.{suffix}")
         return builder.call(function, arguments)

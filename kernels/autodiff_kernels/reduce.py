@@ -38,7 +38,7 @@ from autodiff_kernels.vectors import (
 
 Array = np.ndarray[Any, np.dtype[Any]]
 overload: Any = _overload  # its type would lose the types of the functions it is put on
-COMPILED = {"error_model": "numpy"}
+COMPILED = {"error_model": "numpy", "forceinline": True}
 
 TILE = 512  # neighbouring columns that are combined side by side, so that their sums stay in the first-level cache
 BLOCK = 4096  # numbers to a partial sum of a full reduction
@@ -321,7 +321,7 @@ def prod_axes(out: Array, x: Array, part: int, parts: int) -> None:
                 target[i] *= row[i]
 
 
-@njit(error_model="numpy")
+@njit(error_model="numpy", forceinline=True)
 def better(x: Any, y: Any, largest: bool) -> Any:
     """Return x > y to seek the largest, x < y to seek the smallest."""
     return x > y if largest else x < y
@@ -422,7 +422,7 @@ def float_extreme_rows(out: Any, x: Any, stride: int, rows: int, n: int, largest
             write(out, i, best, left)
 
 
-@njit(error_model="numpy")
+@njit(error_model="numpy", forceinline=True)
 def extreme_axes(out: Array, x: Array, largest: bool, part: int, parts: int) -> None:
     """Reduce x (A, K1, B, K2) to out (A, B) as `max_axes` and `min_axes` do."""
     A, K1, B, K2 = x.shape

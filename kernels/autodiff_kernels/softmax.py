@@ -36,8 +36,8 @@ Array = np.ndarray[Any, np.dtype[Any]]
 # A row is gone through in vectors of four registers, then, from where a whole one no longer fits, of one register.
 # Functions with `start` and `stop` do one of the two: the vector they are given says which. `room` is where the part's
 # rows end: the last vector of a row may spill into the rows below, which are written later, because a masked store
-# costs as much as ten others on some processors. Work goes step by step over blocks of rows, so that the processor finds
-# independent chains of arithmetic in short rows; a block stays in the first-level cache.
+# costs as much as ten others on some processors. Work goes step by step over blocks of rows, so that the processor
+# finds independent chains of arithmetic in short rows; a block stays in the first-level cache.
 BLOCK = 2048  # numbers to a block of rows
 BLOCK_ROWS = 32  # the most rows to a block
 

@@ -191,7 +191,7 @@ def first(typing_context: Any, like: Any, count: Any) -> Any:
 
 
 def _branch(builder: Any, left: Any, count: int, whole: Any, rest: Any) -> Any:
-    """Emit `whole()` where at least `count` elements are left, otherwise `rest()`; return the value, if they give one."""
+    """Emit `whole()` where at least `count` elements are left, otherwise `rest()`; return the value, if any."""
     with builder.if_else(builder.icmp_signed(">=", left, _I64(count))) as (then, otherwise):
         with then:
             one = whole()
@@ -327,7 +327,7 @@ def folded(typing_context: Any, vector: Any) -> Any:
 
 
 def emit_two_sum(builder: Any, x: Any, y: Any) -> tuple[Any, Any]:
-    """Emit the sum of two vectors and its rounding error (Knuth, The Art of Computer Programming 2, 4.2.2, theorem B)."""
+    """Emit the sum of two vectors and its rounding error (Knuth's TwoSum, see `reduce.py`)."""
     total = builder.fadd(x, y)
     from_y = builder.fsub(total, x)
     return total, builder.fadd(builder.fsub(x, builder.fsub(total, from_y)), builder.fsub(y, from_y))
