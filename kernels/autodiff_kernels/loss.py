@@ -15,7 +15,8 @@ from numba import njit
 from autodiff_kernels.maths import log
 from autodiff_kernels.memory import forward, load, pointer, stack, store
 from autodiff_kernels.parts import share
-from autodiff_kernels.softmax import block_of, row_exp, row_largest, row_scale, row_total
+from autodiff_kernels.rows import row_exp, row_largest, row_scale, row_total
+from autodiff_kernels.softmax import block_of
 from autodiff_kernels.vectors import read, sum_of, whole, widen, width, write, zeros
 
 Array = np.ndarray[Any, np.dtype[Any]]

@@ -8,7 +8,7 @@ cancel far from zero. Without an affine map pass ones and zeros. Rows are pixels
 
 Sums over rows are partial sums of `ROWS` rows each, which the parts share, and a combine: `sum_blocks` for the
 gradients of gamma and beta, `batch_norm_combine` for statistics. Columns are worked on in strips of a few registers;
-strips go from the last to the first, because what the last one writes may spill into the next row (see `softmax.py`).
+strips go from the last to the first, because what the last one writes may spill into the next row (see `strips.py`).
 
 Sources: Ioffe, Szegedy, Batch Normalization (2015); Ba, Kiros, Hinton, Layer Normalization (2016); Wu, He, Group
 Normalization (2018); Ulyanov et al., Instance Normalization (2016); Zhang, Sennrich, Root Mean Square Layer
@@ -23,19 +23,34 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from autodiff_kernels.cpu import VECTOR_BYTES
-from autodiff_kernels.maths import constant, fma, root
+from autodiff_kernels.maths import constant, root
 from autodiff_kernels.memory import forward, load, pointer, stack, store
 from autodiff_kernels.parts import share
-from autodiff_kernels.softmax import row_dot, row_total
-from autodiff_kernels.vectors import folded, read, rounded, select, sum_of, whole, widen, write, zeros
+from autodiff_kernels.rows import (
+    add_products_in,
+    cotangent_in,
+    normalised_in,
+    row_dot,
+    row_grad_in,
+    row_moments,
+    scaled_in,
+)
+from autodiff_kernels.strips import (
+    STRIP,
+    batch_norm_grad_strip,
+    column_moments,
+    group_norm_grad_strip,
+    group_norm_strip,
+    strip_affine,
+    strip_products,
+)
+from autodiff_kernels.vectors import read, rounded, whole, widen, write, zeros
 from autodiff_kernels.vectors import width as lanes
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
 ROWS = 128  # rows to a partial sum
 GROUP = 16  # rows whose share in the gradient of gamma and beta is added up before it is accumulated
-STRIP = 4 if VECTOR_BYTES == 64 else 2  # registers to a strip of columns with several sums: AVX2 has few of them
 CHANNELS = 64  # of group normalisation: channels that are summed side by side, as long as they are whole groups
 
 
@@ -55,99 +70,6 @@ def sum_blocks(out: Array, partial: Array, part: int, parts: int) -> None:
         for block in range(blocks):
             total = total + read(pointer(partial, block * C + c), 0, none, left, 0)
         write(pointer(out, c), 0, rounded(total, out), left)
-
-
-# ---- Columns ---------------------------------------------------------------------------------------------------------
-
-# These work on `rows` rows of C columns, `stride` numbers apart, of which the strip at column c is as wide as `like`.
-
-
-@njit(error_model="numpy", forceinline=True)
-def strip_moments(means: Any, deviations: Any, x: Any, stride: int, rows: int, c: int, left: int, like: Any) -> None:
-    """Write mean and sum of squared deviations of each column of a strip; `left` columns exist."""
-    quarter = constant(like, 0.25, 0.25)
-    centre = read(x, c, like, left, 0)
-    if rows >= 4:
-        x1, x2 = read(x, stride + c, like, left, 0), read(x, 2 * stride + c, like, left, 0)
-        x3 = read(x, 3 * stride + c, like, left, 0)
-        centre = (centre * quarter + x1 * quarter) + (x2 * quarter + x3 * quarter)
-    centre = select(centre - centre != 0, like, centre)  # 0 where it is not finite
-    total, squares = widen(like), widen(like)
-    fours = rows & -4
-    for r in range(0, fours, 4):
-        place = r * stride + c
-        d0 = read(x, place, like, left, 0) - centre
-        d1 = read(x, place + stride, like, left, 0) - centre
-        d2 = read(x, place + 2 * stride, like, left, 0) - centre
-        d3 = read(x, place + 3 * stride, like, left, 0) - centre
-        total = total + widen((d0 + d1) + (d2 + d3))
-        squares = squares + widen(fma(d0, d0, d1 * d1) + fma(d2, d2, d3 * d3))
-    for r in range(fours, rows):
-        d0 = read(x, r * stride + c, like, left, 0) - centre
-        total = total + widen(d0)
-        squares = squares + widen(d0 * d0)
-    mean = total / rows
-    deviation = squares - total * mean
-    write(means, c, widen(centre) + mean, left)
-    write(deviations, c, select(deviation < 0.0, widen(like), deviation), left)
-
-
-@njit(error_model="numpy", forceinline=True)
-def column_moments(means: Any, deviations: Any, x: Any, stride: int, rows: int, C: int) -> None:
-    """Write mean and sum of squared deviations of each column, in float64."""
-    wide, narrow = zeros(x, STRIP, STRIP), zeros(x, 1, 1)
-    end = whole(C, wide)
-    for c in range(0, end, lanes(wide)):
-        strip_moments(means, deviations, x, stride, rows, c, C - c, wide)
-    for c in range(end, C, lanes(narrow)):
-        strip_moments(means, deviations, x, stride, rows, c, C - c, narrow)
-
-
-@njit(error_model="numpy", forceinline=True)
-def strip_affine(
-    out: Any, x: Any, stride: int, rows: int, c: int, room: int, centre: Any, scale: Any, shift: Any
-) -> None:
-    """Write out = (x - centre) scale + shift in a strip."""
-    for r in range(rows):
-        place = r * stride + c
-        write(out, place, fma(read(x, place, centre, room - place, 0) - centre, scale, shift), room - place)
-
-
-@njit(error_model="numpy", forceinline=True)
-def strip_products(
-    products: Any, sums: Any, g: Any, x: Any, stride: int, rows: int, c: int, left: int, centre: Any, scale: Any,
-) -> None:
-    """Write the sums of g (x - centre) scale and of g over each column of a strip."""
-    like = centre * 0.0
-    product, total = widen(like), widen(like)
-    fours = rows & -4
-    for r in range(0, fours, 4):
-        place = r * stride + c
-        g0, g1 = read(g, place, like, left, 0), read(g, place + stride, like, left, 0)
-        g2, g3 = read(g, place + 2 * stride, like, left, 0), read(g, place + 3 * stride, like, left, 0)
-        total = total + widen((g0 + g1) + (g2 + g3))
-        one = fma(g0, read(x, place, like, left, 0) - centre, g1 * (read(x, place + stride, like, left, 0) - centre))
-        g3 = g3 * (read(x, place + 3 * stride, like, left, 0) - centre)
-        product = product + widen(one + fma(g2, read(x, place + 2 * stride, like, left, 0) - centre, g3))
-    for r in range(fours, rows):
-        place = r * stride + c
-        g0 = read(g, place, like, left, 0)
-        total = total + widen(g0)
-        product = product + widen(g0 * (read(x, place, like, left, 0) - centre))
-    write(products, c, product * widen(scale), left)
-    write(sums, c, total, left)
-
-
-@njit(error_model="numpy", forceinline=True)
-def strip_grad(
-    out: Any, g: Any, x: Any, stride: int, rows: int, c: int, room: int, centre: Any, factor: Any, slope: Any,
-    shift: Any,
-) -> None:
-    """Write out = factor g - (slope (x - centre) + shift) in a strip."""
-    for r in range(rows):
-        place = r * stride + c
-        through = fma(read(x, place, centre, room - place, 0) - centre, slope, shift)
-        write(out, place, read(g, place, centre, room - place, 0) * factor - through, room - place)
 
 
 # ---- Batch normalisation ---------------------------------------------------------------------------------------------
@@ -287,19 +209,6 @@ def batch_norm_grad_partial(
             strip_products(products, sums, cotangent, row, C, rows, c, C - c, centre, scale)
 
 
-@njit(error_model="numpy", forceinline=True)
-def batch_norm_grad_strip(
-    out: Any, g: Any, x: Any, C: int, rows: int, c: int, room: int, mean: Any, rstd: Any, gamma: Any, dgamma: Any,
-    dbeta: Any, part_of_one: Any, like: Any,
-) -> None:
-    """Write a strip of the gradient of `batch_norm`."""
-    left = C - c
-    scale, centre = read(rstd, c, like, left, 0), read(mean, c, like, left, 0)
-    factor = scale * read(gamma, c, like, left, 0)
-    slope = read(dgamma, c, like, left, 0) * scale * part_of_one * factor
-    strip_grad(out, g, x, C, rows, c, room, centre, factor, slope, read(dbeta, c, like, left, 0) * part_of_one * factor)
-
-
 @njit(cache=True, nogil=True, error_model="numpy")
 def batch_norm_grad(
     out: Array, g: Array, x: Array, mean: Array, rstd: Array, gamma: Array, dgamma: Array, dbeta: Array, training: int,
@@ -337,86 +246,6 @@ def batch_norm_grad(
 
 
 # ---- Layer normalisation ---------------------------------------------------------------------------------------------
-
-
-@njit(error_model="numpy", forceinline=True)
-def deviations_in(x: Any, start: int, stop: int, centre: Any, like: Any) -> Any:
-    """Return the sums of x - centre and of its square, in float64."""
-    total, squares = widen(folded(like)), widen(folded(like))
-    for i in range(start, stop, lanes(like)):
-        difference = read(x, i, like, stop - i, centre) - centre
-        total = total + widen(folded(difference))
-        squares = squares + widen(folded(difference * difference))
-    return sum_of(total), sum_of(squares)
-
-
-@njit(error_model="numpy", forceinline=True)
-def row_moments(x: Any, K: int) -> Any:
-    """Return the mean of K numbers and the sum of their squared deviations, in float64."""
-    wide, narrow = zeros(x, 4, 4), zeros(x, 1, 1)
-    end = whole(K, wide)
-    centre = row_total(x, K) / K
-    near = constant(x, centre, centre)
-    total, squares = deviations_in(x, 0, end, near, wide)
-    more, more_squares = deviations_in(x, end, K, near, narrow)
-    total += more
-    squares += more_squares
-    return near + total / K, max(squares - total * (total / K), 0.0)
-
-
-@njit(error_model="numpy", forceinline=True)
-def normalised_in(
-    out: Any, x: Any, gamma: Any, beta: Any, start: int, stop: int, room: int, centre: Any, scale: Any, like: Any
-) -> None:
-    """Write out = (x - centre) scale gamma + beta."""
-    for i in range(start, stop, lanes(like)):
-        normal = (read(x, i, like, room - i, 0) - centre) * scale
-        value = fma(normal, read(gamma, i, like, stop - i, 0), read(beta, i, like, stop - i, 0))
-        write(out, i, value, room - i)
-
-
-@njit(error_model="numpy", forceinline=True)
-def cotangent_in(
-    g: Any, gamma: Any, x: Any, start: int, stop: int, centre: Any, scale: Any, like: Any
-) -> Any:
-    """Return the sums of h = g gamma and of h xhat in float64, xhat = (x - centre) scale."""
-    total, products = widen(folded(like)), widen(folded(like))
-    for i in range(start, stop, lanes(like)):
-        inner = read(g, i, like, stop - i, 0) * read(gamma, i, like, stop - i, 0)
-        total = total + widen(folded(inner))
-        products = products + widen(folded(inner * ((read(x, i, like, stop - i, 0) - centre) * scale)))
-    return sum_of(total), sum_of(products)
-
-
-@njit(error_model="numpy", forceinline=True)
-def row_grad_in(
-    out: Any, g: Any, gamma: Any, x: Any, start: int, stop: int, room: int, centre: Any, scale: Any, mean: Any,
-    slope: Any, like: Any,
-) -> None:
-    """Write out = scale (h - mean - slope xhat)."""
-    for i in range(start, stop, lanes(like)):
-        inner = read(g, i, like, room - i, 0) * read(gamma, i, like, stop - i, 0) - mean
-        normal = (read(x, i, like, room - i, 0) - centre) * scale
-        write(out, i, (inner - normal * slope) * scale, room - i)
-
-
-@njit(error_model="numpy", forceinline=True)
-def add_products_in(
-    dgamma: Any, dbeta: Any, g: Any, x: Any, K: int, start: int, stop: int, rows: int, mean: Any, rstd: Any,
-    centred: bool, like: Any,
-) -> None:
-    """Add the sums of g xhat, and of g, over a few rows to those of the block, in the columns from start to stop."""
-    for i in range(start, stop, lanes(like)):
-        left = stop - i
-        products, sums = like, like
-        for r in range(rows):
-            cotangent = read(g, r * K + i, like, left, 0)
-            normal = (read(x, r * K + i, like, left, 0) - load(forward(mean, r))) * load(forward(rstd, r))
-            products = fma(cotangent, normal, products)
-            sums = sums + cotangent
-        write(dgamma, i, read(dgamma, i, like, left, 0) + widen(products), left)
-        if centred:
-            write(dbeta, i, read(dbeta, i, like, left, 0) + widen(sums), left)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -507,13 +336,6 @@ def layer_norm_grad(
 # ---- RMS normalisation -----------------------------------------------------------------------------------------------
 
 
-@njit(error_model="numpy", forceinline=True)
-def scaled_in(out: Any, x: Any, gamma: Any, start: int, stop: int, room: int, scale: Any, like: Any) -> None:
-    """Write out = x scale gamma."""
-    for i in range(start, stop, lanes(like)):
-        write(out, i, read(x, i, like, room - i, 0) * scale * read(gamma, i, like, stop - i, 0), room - i)
-
-
 @njit(cache=True, nogil=True, error_model="numpy")
 def rms_norm(out: Array, rstd: Array, x: Array, gamma: Array, eps: float, part: int, parts: int) -> None:
     """out[r, k] = x[r, k] rstd[r] gamma[k], rstd[r] = 1 / sqrt(mean over k of x[r, k]^2 + eps).
@@ -577,20 +399,6 @@ def group_chunks(C: int, G: int) -> Any:
     """Return how many groups are summed side by side, and in how many chunks of that many all groups are."""
     groups = max(1, CHANNELS * G // max(C, 1))
     return groups, (G + groups - 1) // groups
-
-
-@njit(error_model="numpy", forceinline=True)
-def group_norm_strip(
-    out: Any, x: Any, stride: int, rows: int, c: int, count: int, centres: Any, scales: Any, beta: Any, like: Any
-) -> None:
-    """Write a strip of `group_norm` from the float64 factors of its channels."""
-    left = count - c
-    none = widen(like)
-    centre = rounded(read(centres, c, none, left, 0), like)
-    scale, shift = rounded(read(scales, c, none, left, 0), like), read(beta, c, like, left, 0)
-    for s in range(rows):
-        place = s * stride + c
-        write(out, place, fma(read(x, place, like, left, 0) - centre, scale, shift), left)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -680,23 +488,6 @@ def group_norm_grad_partial(
             centre = rounded(read(centres, c, widen(narrow), count - c, 0), narrow)
             scale = rounded(read(scales, c, widen(narrow), count - c, 0), narrow)
             strip_products(products, sums, cotangent, row, C, S, c, count - c, centre, scale)
-
-
-@njit(error_model="numpy", forceinline=True)
-def group_norm_grad_strip(
-    out: Any, g: Any, x: Any, stride: int, rows: int, c: int, count: int, factors: Any, C: int, like: Any
-) -> None:
-    """Write a strip of `group_norm_grad` from the four rows of float64 factors of its channels."""
-    left = count - c
-    none = widen(like)
-    factor = rounded(read(factors, c, none, left, 0), like)
-    shift = rounded(read(factors, C + c, none, left, 0), like)
-    slope = rounded(read(factors, 2 * C + c, none, left, 0), like)
-    centre = rounded(read(factors, 3 * C + c, none, left, 0), like)
-    for s in range(rows):
-        place = s * stride + c
-        through = fma(read(x, place, like, left, 0) - centre, slope, shift)
-        write(out, place, read(g, place, like, left, 0) * factor - through, left)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -12,32 +12,16 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from autodiff_kernels.maths import constant, exp, log
+from autodiff_kernels.maths import exp, log
 from autodiff_kernels.memory import forward, load, pointer, stack, store
 from autodiff_kernels.parts import share
-from autodiff_kernels.vectors import (
-    filled,
-    first,
-    folded,
-    kept,
-    largest_of,
-    read,
-    select,
-    sum_of,
-    whole,
-    widen,
-    width,
-    write,
-    zeros,
-)
+from autodiff_kernels.rows import row_dot, row_exp, row_exp_sum, row_largest, row_scale, row_total
+from autodiff_kernels.vectors import read, whole, width, write, zeros
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
-# A row is gone through in vectors of four registers, then, from where a whole one no longer fits, of one register.
-# Functions with `start` and `stop` do one of the two: the vector they are given says which. `room` is where the part's
-# rows end: the last vector of a row may spill into the rows below, which are written later, because a masked store
-# costs as much as ten others on some processors. Work goes step by step over blocks of rows, so that the processor
-# finds independent chains of arithmetic in short rows; a block stays in the first-level cache.
+# Work goes step by step over blocks of rows, so that the processor finds independent chains of arithmetic in short
+# rows; a block stays in the first-level cache.
 BLOCK = 2048  # numbers to a block of rows
 BLOCK_ROWS = 32  # the most rows to a block
 
@@ -46,112 +30,6 @@ BLOCK_ROWS = 32  # the most rows to a block
 def block_of(K: int) -> int:
     """Return how many rows of K numbers are a block."""
     return min(max(BLOCK // K, 1), BLOCK_ROWS)
-
-
-@njit(error_model="numpy", forceinline=True)
-def largest_in(x: Any, start: int, stop: int, best: Any) -> Any:
-    """Return the larger ones of x and of the lanes of `best`; NaN does not count."""
-    for i in range(start, stop, width(best)):
-        numbers = read(x, i, best, stop - i, -math.inf)
-        best = select(numbers > best, numbers, best)
-    return best
-
-
-@njit(error_model="numpy", forceinline=True)
-def row_largest(x: Any, n: int) -> Any:
-    """Return the largest of n numbers; -inf where there are none but NaN."""
-    wide, narrow = filled(zeros(x, 4, 4), -math.inf), filled(zeros(x, 1, 1), -math.inf)
-    end = whole(n, wide)
-    best = largest_of(largest_in(x, end, n, narrow))
-    if end:
-        other = largest_of(largest_in(x, 0, end, wide))
-        best = other if other > best else best
-    return best
-
-
-@njit(error_model="numpy", forceinline=True)
-def exp_in(out: Any, x: Any, start: int, stop: int, room: int, shift: Any, like: Any) -> Any:
-    """Write out = exp(x - shift) and return its sum in float64."""
-    total = widen(folded(like))
-    for i in range(start, stop, width(like)):
-        powers = exp(read(x, i, like, stop - i, shift) - shift)  # no -inf to fill up: tiny numbers take long
-        write(out, i, powers, room - i)
-        total = total + widen(folded(kept(powers, stop - i)))
-    return sum_of(total)
-
-
-@njit(error_model="numpy", forceinline=True)
-def row_exp(out: Any, x: Any, n: int, room: int, shift: Any) -> Any:
-    """Write out = exp(x - shift), n numbers, and return its sum in float64."""
-    wide, narrow = zeros(x, 4, 4), zeros(x, 1, 1)
-    end = whole(n, wide)
-    total = exp_in(out, x, 0, end, room, shift, wide) if end else 0.0
-    return total + exp_in(out, x, end, n, room, shift, narrow) if end < n else total
-
-
-@njit(error_model="numpy", forceinline=True)
-def exp_sum_in(x: Any, start: int, stop: int, shift: Any, like: Any) -> Any:
-    """Return the sum of exp(x - shift) in float64."""
-    total = widen(folded(like))
-    for i in range(start, stop, width(like)):
-        powers = exp(read(x, i, like, stop - i, shift) - shift)
-        total = total + widen(folded(kept(powers, stop - i)))
-    return sum_of(total)
-
-
-@njit(error_model="numpy", forceinline=True)
-def row_exp_sum(x: Any, n: int, shift: Any) -> Any:
-    """Return the sum of exp(x - shift) over n numbers, in float64."""
-    wide, narrow = zeros(x, 4, 4), zeros(x, 1, 1)
-    end = whole(n, wide)
-    total = exp_sum_in(x, 0, end, shift, wide) if end else 0.0
-    return total + exp_sum_in(x, end, n, shift, narrow) if end < n else total
-
-
-@njit(error_model="numpy", forceinline=True)
-def sum_in(x: Any, start: int, stop: int, like: Any) -> Any:
-    """Return the sum of x in float64."""
-    total = widen(folded(like))
-    for i in range(start, stop, width(like)):
-        total = total + widen(folded(read(x, i, like, stop - i, 0)))
-    return sum_of(total)
-
-
-@njit(error_model="numpy", forceinline=True)
-def row_total(x: Any, n: int) -> Any:
-    """Return the sum of n numbers in float64; registers are added up by fours in their own dtype first."""
-    wide, narrow = zeros(x, 4, 4), zeros(x, 1, 1)
-    end = whole(n, wide)
-    return sum_in(x, 0, end, wide) + sum_in(x, end, n, narrow)
-
-
-@njit(error_model="numpy", forceinline=True)
-def dot_in(x: Any, y: Any, start: int, stop: int, like: Any) -> Any:
-    """Return the sum of x * y in float64; products in their own dtype."""
-    total = widen(folded(like))
-    for i in range(start, stop, width(like)):
-        total = total + widen(folded(read(x, i, like, stop - i, 0) * read(y, i, like, stop - i, 0)))
-    return sum_of(total)
-
-
-@njit(error_model="numpy", forceinline=True)
-def row_dot(x: Any, y: Any, n: int) -> Any:
-    """Return the sum of x * y over n numbers, in float64; products in their own dtype."""
-    wide, narrow = zeros(x, 4, 4), zeros(x, 1, 1)
-    end = whole(n, wide)
-    return dot_in(x, y, 0, end, wide) + dot_in(x, y, end, n, narrow)
-
-
-@njit(error_model="numpy", forceinline=True)
-def row_scale(out: Any, x: Any, n: int, room: int, scale: Any) -> None:
-    """Write out = x * scale, n numbers; `out` may be x: then what lies beyond keeps its value."""
-    wide, narrow = zeros(x, 4, 4), zeros(x, 1, 1)
-    end = whole(n, wide)
-    for i in range(0, end, width(wide)):
-        write(out, i, read(x, i, wide, room - i, 0) * scale, room - i)
-    for i in range(end, n, width(narrow)):
-        factor = select(first(narrow, n - i), filled(narrow, scale), constant(narrow, 1.0, 1.0))
-        write(out, i, read(x, i, narrow, room - i, 0) * factor, room - i)
 
 
 @njit(error_model="numpy", forceinline=True)

@@ -39,7 +39,7 @@ AbstractTemplate: Any = _AbstractTemplate
 _BIT, _I32, _I64 = ir.IntType(1), ir.IntType(32), ir.IntType(64)
 
 
-class Vector(types.Type):  # type: ignore[misc]
+class Vector(types.Type):
     """`count` floats of one dtype."""
 
     def __init__(self, dtype: Any, count: int) -> None:
@@ -48,7 +48,7 @@ class Vector(types.Type):  # type: ignore[misc]
         self.count = count
 
 
-class Mask(types.Type):  # type: ignore[misc]
+class Mask(types.Type):
     """`count` truth values."""
 
     def __init__(self, count: int) -> None:
@@ -61,13 +61,13 @@ def _scalar(dtype: Any) -> Any:
 
 
 @register_model(Vector)
-class _VectorModel(models.PrimitiveModel):  # type: ignore[misc]
+class _VectorModel(models.PrimitiveModel):
     def __init__(self, manager: Any, kind: Any) -> None:
         super().__init__(manager, kind, ir.VectorType(_scalar(kind.dtype), kind.count))
 
 
 @register_model(Mask)
-class _MaskModel(models.PrimitiveModel):  # type: ignore[misc]
+class _MaskModel(models.PrimitiveModel):
     def __init__(self, manager: Any, kind: Any) -> None:
         super().__init__(manager, kind, ir.VectorType(_BIT, kind.count))
 
@@ -98,7 +98,7 @@ def joint(*kinds: Any) -> Vector | None:
 def _operate(symbol: Any, emit: Any, mask: bool = False) -> None:
     """Teach Numba a binary operator on vectors and numbers: `emit(builder, x, y)` on LLVM vectors."""
 
-    class Template(AbstractTemplate):  # type: ignore[misc]
+    class Template(AbstractTemplate):
         def generic(self, arguments: Any, keywords: Any) -> Any:
             kind = joint(*arguments)
             if kind is None or len(arguments) != 2:
@@ -126,7 +126,7 @@ _operate(operator.ne, lambda builder, x, y: builder.fcmp_unordered("!=", x, y), 
 
 
 @infer_global(operator.or_)
-class _EitherTemplate(AbstractTemplate):  # type: ignore[misc]
+class _EitherTemplate(AbstractTemplate):
     def generic(self, arguments: Any, keywords: Any) -> Any:
         x, y = arguments
         return signature(x, x, y) if isinstance(x, Mask) and x == y else None
@@ -269,7 +269,7 @@ def select(typing_context: Any, mask: Any, x: Any, y: Any) -> Any:
     """select(mask, x, y): x where the mask is true, otherwise y; also of a bool and two numbers of one dtype."""
     if isinstance(mask, types.Boolean):
         return x(mask, x, x), lambda context, builder, signature, arguments: builder.select(*arguments)
-    kind = joint(x, y)
+    kind: Any = joint(x, y)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         chosen, *values = arguments
