@@ -37,14 +37,15 @@ from autodiff_kernels.rows import (
 )
 from autodiff_kernels.strips import (
     STRIP,
+    TILE_ROWS,
     batch_norm_grad_strip,
     column_moments,
+    column_products,
     group_norm_grad_strip,
     group_norm_strip,
     strip_affine,
-    strip_products,
 )
-from autodiff_kernels.vectors import read, rounded, whole, widen, write, zeros
+from autodiff_kernels.vectors import read, rounded, whole, write, zeros
 from autodiff_kernels.vectors import width as lanes
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -165,8 +166,8 @@ def batch_norm(
     end = whole(C, wide)
     centres, rstds, gammas, betas = pointer(mean, 0), pointer(rstd, 0), pointer(gamma, 0), pointer(beta, 0)
     low, high = share(R, part, parts)
-    for start in range(low, high, ROWS):
-        rows, room = min(ROWS, high - start), (high - start) * C
+    for start in range(low, high, TILE_ROWS):
+        rows, room = min(TILE_ROWS, high - start), (high - start) * C
         row, target = pointer(x, start * C), pointer(out, start * C)
         for c in range(end + (C - end - 1) // lanes(narrow) * lanes(narrow), end - 1, -lanes(narrow)):
             scale = read(rstds, c, narrow, C - c, 0) * read(gammas, c, narrow, C - c, 0)
@@ -193,20 +194,12 @@ def batch_norm_grad_partial(
         rstd: (C,), in; like g.
     """
     R, C = x.shape
-    wide, narrow = zeros(x, STRIP, STRIP), zeros(x, 1, 1)
-    end = whole(C, wide)
-    centres, rstds = pointer(mean, 0), pointer(rstd, 0)
     low, high = share(dgammas.shape[0], part, parts)
     for block in range(low, high):
         rows, first = min(ROWS, R - block * ROWS), block * ROWS * C
         products, sums = pointer(dgammas, block * C), pointer(dbetas, block * C)
         row, cotangent = pointer(x, first), pointer(g, first)
-        for c in range(0, end, lanes(wide)):
-            centre, scale = read(centres, c, wide, C - c, 0), read(rstds, c, wide, C - c, 0)
-            strip_products(products, sums, cotangent, row, C, rows, c, C - c, centre, scale)
-        for c in range(end, C, lanes(narrow)):
-            centre, scale = read(centres, c, narrow, C - c, 0), read(rstds, c, narrow, C - c, 0)
-            strip_products(products, sums, cotangent, row, C, rows, c, C - c, centre, scale)
+        column_products(products, sums, cotangent, row, C, rows, C, pointer(mean, 0), pointer(rstd, 0))
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -236,8 +229,8 @@ def batch_norm_grad(
     end = whole(C, wide)
     statistics = pointer(mean, 0), pointer(rstd, 0), pointer(gamma, 0), pointer(dgamma, 0), pointer(dbeta, 0)
     low, high = share(R, part, parts)
-    for start in range(low, high, ROWS):
-        rows, room = min(ROWS, high - start), (high - start) * C
+    for start in range(low, high, TILE_ROWS):
+        rows, room = min(TILE_ROWS, high - start), (high - start) * C
         row, cotangent, target = pointer(x, start * C), pointer(g, start * C), pointer(out, start * C)
         for c in range(end + (C - end - 1) // lanes(narrow) * lanes(narrow), end - 1, -lanes(narrow)):
             batch_norm_grad_strip(target, cotangent, row, C, rows, c, room, *statistics, part_of_one, narrow)
@@ -443,10 +436,13 @@ def group_norm(
                 scratch[n, 0, c], scratch[n, 1, c] = mean[n, i], rstd[n, i] * gamma[c]
         count = stop - start
         end = whole(count, wide)
-        for c in range(0, end, lanes(wide)):
-            group_norm_strip(target, row, C, S, c, count, centres, scales, pointer(beta, start), wide)
-        for c in range(end, count, lanes(narrow)):
-            group_norm_strip(target, row, C, S, c, count, centres, scales, pointer(beta, start), narrow)
+        shifts = pointer(beta, start)
+        for s in range(0, S, TILE_ROWS):
+            until = min(s + TILE_ROWS, S)
+            for c in range(0, end, lanes(wide)):
+                group_norm_strip(target, row, C, s, until, c, count, centres, scales, shifts, wide)
+            for c in range(end, count, lanes(narrow)):
+                group_norm_strip(target, row, C, s, until, c, count, centres, scales, shifts, narrow)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -467,7 +463,6 @@ def group_norm_grad_partial(
     N, S, C = x.shape
     G = mean.shape[1]
     width = C // max(G, 1)
-    wide, narrow = zeros(x, STRIP, STRIP), zeros(x, 1, 1)
     groups, chunks = group_chunks(C, G)
     low, high = share(N * chunks, part, parts)
     for unit in range(low, high):
@@ -478,16 +473,7 @@ def group_norm_grad_partial(
         products, sums = pointer(dgammas, n * C + start), pointer(dbetas, n * C + start)
         row, cotangent = pointer(x, n * S * C + start), pointer(g, n * S * C + start)
         centres, scales = pointer(scratch, n * 4 * C + start), pointer(scratch, (n * 4 + 1) * C + start)
-        count = stop - start
-        end = whole(count, wide)
-        for c in range(0, end, lanes(wide)):
-            centre = rounded(read(centres, c, widen(wide), count - c, 0), wide)
-            scale = rounded(read(scales, c, widen(wide), count - c, 0), wide)
-            strip_products(products, sums, cotangent, row, C, S, c, count - c, centre, scale)
-        for c in range(end, count, lanes(narrow)):
-            centre = rounded(read(centres, c, widen(narrow), count - c, 0), narrow)
-            scale = rounded(read(scales, c, widen(narrow), count - c, 0), narrow)
-            strip_products(products, sums, cotangent, row, C, S, c, count - c, centre, scale)
+        column_products(products, sums, cotangent, row, C, S, stop - start, centres, scales)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -532,7 +518,9 @@ def group_norm_grad(
         place, count, factors = n * S * C + start, stop - start, pointer(scratch, n * 4 * C + start)
         row, cotangent, target = pointer(x, place), pointer(g, place), pointer(out, place)
         end = whole(count, wide)
-        for c in range(0, end, lanes(wide)):
-            group_norm_grad_strip(target, cotangent, row, C, S, c, count, factors, C, wide)
-        for c in range(end, count, lanes(narrow)):
-            group_norm_grad_strip(target, cotangent, row, C, S, c, count, factors, C, narrow)
+        for s in range(0, S, TILE_ROWS):
+            until = min(s + TILE_ROWS, S)
+            for c in range(0, end, lanes(wide)):
+                group_norm_grad_strip(target, cotangent, row, C, s, until, c, count, factors, C, wide)
+            for c in range(end, count, lanes(narrow)):
+                group_norm_grad_strip(target, cotangent, row, C, s, until, c, count, factors, C, narrow)

@@ -33,6 +33,8 @@ from autodiff_kernels.vectors import (
     zeros,
 )
 
+SAMPLE = 64  # numbers of a row whose mean is near enough to that of the row to take differences from
+
 
 @njit(error_model="numpy", forceinline=True)
 def largest_in(x: Any, start: int, stop: int, best: Any) -> Any:
@@ -156,7 +158,8 @@ def row_moments(x: Any, K: int) -> Any:
     """Return the mean of K numbers and the sum of their squared deviations, in float64."""
     wide, narrow = zeros(x, 4, 4), zeros(x, 1, 1)
     end = whole(K, wide)
-    centre = row_total(x, K) / K
+    sample = min(K, SAMPLE)
+    centre = row_total(x, sample) / sample
     near = constant(x, centre, centre)
     total, squares = deviations_in(x, 0, end, near, wide)
     more, more_squares = deviations_in(x, end, K, near, narrow)
