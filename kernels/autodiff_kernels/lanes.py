@@ -27,12 +27,12 @@ _I32, _I64, _VOID = ir.IntType(32), ir.IntType(64), ir.VoidType()
 
 
 class Lanes:
-    """Emits the instructions on vectors of one float type into `builder`."""
+    """Emits the instructions on vectors of one float type into `builder`: of one register, or of `count` numbers."""
 
-    def __init__(self, builder: Any, dtype: Any) -> None:
+    def __init__(self, builder: Any, dtype: Any, count: int | None = None) -> None:
         self.builder = builder
         self.itemsize: int = dtype.bitwidth // 8
-        self.count: int = VECTOR_BYTES // self.itemsize
+        self.count: int = VECTOR_BYTES // self.itemsize if count is None else count
         self.scalar = ir.FloatType() if self.itemsize == 4 else ir.DoubleType()
         self.vector = ir.VectorType(self.scalar, self.count)
         self.zeros = ir.Constant(self.vector, [0.0] * self.count)
@@ -62,15 +62,16 @@ class Lanes:
         """Return the scalar at the address in every lane."""
         return self.broadcast(self.builder.load(self.builder.inttoptr(address, self.scalar.as_pointer())))
 
-    def load(self, address: Any, mask: Any = None) -> Any:
-        """Return the vector at the address; lanes outside the mask are not read and are zero."""
+    def load(self, address: Any, mask: Any = None, fill: Any = None) -> Any:
+        """Return the vector at the address; lanes outside the mask are not read and are those of `fill`, or zero."""
         pointer = self._pointer(address)
         if mask is None:
             value = self.builder.load(pointer)
             value.align = self.itemsize
             return value
         name = f"llvm.masked.load.{self._suffix}.p0"
-        return self._call(name, self.vector, pointer, _I32(self.itemsize), mask, self.zeros)
+        fill = self.zeros if fill is None else fill
+        return self._call(name, self.vector, pointer, _I32(self.itemsize), mask, fill)
 
     def store(self, value: Any, address: Any, mask: Any = None) -> None:
         """Write the vector to the address; memory of lanes outside the mask is not touched."""
