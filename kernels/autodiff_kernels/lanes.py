@@ -378,3 +378,60 @@ def _dot_products(rows: int) -> Any:
 
 DOT_ROWS = 4
 dot_rows = _dot_products(DOT_ROWS)
+
+
+# ---- One number from a row of neighbours -----------------------------------------------------------------------------
+
+
+def _row_reduction(kind: str) -> Any:
+    """Return an intrinsic (like, x, y, count) that reduces rows at byte addresses: in DOT_BYTES of lanes, then halves.
+
+    ``"maximum"``: the largest x[i], -inf of none; NaN is passed over. ``"dot"``: the sum of x[i] * y[i] by FMA.
+    """
+    largest = kind == "maximum"
+
+    def reduction(typing_context: Any, like: Any, x: Any, y: Any, count: Any) -> Any:
+        def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            _, x, y, count = arguments
+            lanes = Lanes(builder, signature.args[0].dtype)
+            vectors = DOT_BYTES // VECTOR_BYTES
+            start = ir.Constant(lanes.vector, [float("-inf") if largest else 0.0] * lanes.count)
+            totals = [cgutils.alloca_once_value(builder, start) for _ in range(vectors)]
+
+            def larger(a: Any, b: Any) -> Any:
+                return builder.select(builder.fcmp_ordered(">", a, b), a, b)
+
+            def turn(index: Any, masks: list[Any]) -> None:
+                for v, total in enumerate(totals):
+                    place = builder.add(builder.mul(index, _I64(DOT_BYTES)), _I64(v * VECTOR_BYTES))
+                    value, before = lanes.load(builder.add(x, place), masks[v]), builder.load(total)
+                    if largest:
+                        value = larger(value if masks[v] is None else builder.select(masks[v], value, before), before)
+                    else:
+                        value = lanes.fma(value, lanes.load(builder.add(y, place), masks[v]), before)
+                    builder.store(value, total)
+
+            each = _I64(DOT_BYTES // lanes.itemsize)
+            whole, rest = builder.sdiv(count, each), builder.srem(count, each)
+            with cgutils.for_range(builder, whole) as loop:
+                turn(loop.index, [None] * vectors)
+            with builder.if_then(builder.icmp_signed("!=", rest, _I64(0))):
+                turn(whole, [lanes.first(builder.sub(rest, _I64(v * lanes.count))) for v in range(vectors)])
+            combine = larger if largest else builder.fadd
+            parts = [builder.load(total) for total in totals]
+            while len(parts) > 1:
+                half = len(parts) // 2
+                parts = [combine(a, b) for a, b in zip(parts[:half], parts[half:], strict=True)]
+            value, half = parts[0], lanes.count // 2
+            while half:
+                upper = [half + j if j < half else j for j in range(lanes.count)]
+                value = combine(value, lanes.shuffle(value, value, upper))
+                half //= 2
+            return builder.extract_element(value, _I32(0))
+
+        return like.dtype(like, *[types.intp] * 3), codegen
+
+    return intrinsic(reduction)
+
+
+row_maximum, row_dot = _row_reduction("maximum"), _row_reduction("dot")

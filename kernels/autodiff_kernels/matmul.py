@@ -137,6 +137,44 @@ def multiply(like: Array, out: int, a: int, b: int, bias: int, depth: int, out_r
 
 
 @njit(error_model="numpy")
+def panel_size(like: Array, depth: int) -> int:
+    """Return how many elements a panel of `depth` rows of a register tile's columns takes, when packed."""
+    lanes = VECTOR_BYTES // like.itemsize
+    return TILE_VECTORS * lanes * (depth + -depth % lanes)
+
+
+@njit(error_model="numpy")
+def pack_panels(like: Array, target: int, source: int, row: int, column: int, depth: int, columns: int) -> None:
+    """Pack a matrix (depth, columns) panel by panel, `panel_size` elements apart; addresses and strides in bytes."""
+    width = TILE_VECTORS * VECTOR_BYTES
+    each = panel_size(like, depth) * like.itemsize
+    for panel in range((columns * like.itemsize + width - 1) // width):
+        j = panel * (width // like.itemsize)
+        pack(like, target + panel * each, width, source + j * column, row, column, depth,
+             min(width // like.itemsize, columns - j))
+
+
+@njit(error_model="numpy")
+def multiply_panels(like: Array, out: int, out_row: int, a: int, a_row: int, a_column: int, rows: int, b: int,
+                    b_row: int, b_panel: int, depth: int, columns: int, bias: int, again: int) -> None:
+    """out = a @ b, or out + a @ b with `again`, + bias unless its address is 0; for compiled code with its own blocks.
+
+    Panels of b begin `b_panel` bytes apart, and their rows lie `b_row` apart; addresses and strides in bytes. The sums
+    are those of `matmul`.
+    """
+    size = like.itemsize
+    width = TILE_VECTORS * (VECTOR_BYTES // size)
+    blocks = (rows + TILE_ROWS - 1) // TILE_ROWS
+    for j in range(0, columns, width):
+        panel = b + j // width * b_panel
+        for start in range(0, depth, STRETCH):
+            shift = bias + j * size if bias != 0 and start + STRETCH >= depth else 0
+            multiply(like, out + j * size, a + start * a_column, panel + start * b_row, shift,
+                     min(STRETCH, depth - start), out_row, a_row, a_column, b_row, rows, blocks, 0, blocks,
+                     min(width, columns - j), 1 if again or start > 0 else 0)
+
+
+@njit(error_model="numpy")
 def _row(like: Array, out: int, a: int, b: int, bias: int, a_column: int, b_row: int, b_column: int, columns: int,
          depth: int) -> None:
     """Multiply a row by up to COLUMNS columns and add the bias unless its address is 0; strides in bytes."""

@@ -17,9 +17,9 @@ import numpy as np
 from numba import njit
 
 from autodiff_kernels.cpu import VECTOR_BYTES
-from autodiff_kernels.lanes import TILE_ROWS, TILE_VECTORS, address
+from autodiff_kernels.lanes import TILE_VECTORS, address
 from autodiff_kernels.maths import sigmoid, tanh
-from autodiff_kernels.matmul import STRETCH, multiply, pack
+from autodiff_kernels.matmul import multiply_panels, pack, panel_size
 from autodiff_kernels.memory import apply, pointer
 from autodiff_kernels.parts import share
 
@@ -41,15 +41,9 @@ def panels_size(groups: int, depth: int, columns: int, itemsize: int) -> int:
 
 
 @njit(error_model="numpy")
-def _panel_size(like: Array, depth: int) -> int:
-    lanes = VECTOR_BYTES // like.itemsize
-    return TILE_VECTORS * lanes * (depth + -depth % lanes)
-
-
-@njit(error_model="numpy")
 def _matrix_size(like: Array, depth: int, columns: int) -> int:
     width = TILE_VECTORS * (VECTOR_BYTES // like.itemsize)
-    return (columns + width - 1) // width * _panel_size(like, depth)
+    return (columns + width - 1) // width * panel_size(like, depth)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -63,7 +57,7 @@ def pack_panels(out: Array, weight: Array, groups: int, depth: int, columns: int
             after the matrix's first, and the matrices begin `group` elements apart.
     """
     size = out.itemsize
-    width, each = TILE_VECTORS * (VECTOR_BYTES // size), _panel_size(out, depth)
+    width, each = TILE_VECTORS * (VECTOR_BYTES // size), panel_size(out, depth)
     panels = (columns + width - 1) // width
     lo, hi = share(groups * panels, part, parts)
     for panel in range(lo, hi):
@@ -75,18 +69,11 @@ def pack_panels(out: Array, weight: Array, groups: int, depth: int, columns: int
 
 @njit(error_model="numpy")
 def _product(like: Array, out: int, out_row: int, a: int, rows: int, panels: int, depth: int, columns: int, bias: int,
-             adds: bool) -> None:
+             again: int) -> None:
     """out (+)= a @ one packed matrix + bias, for `rows` rows of `depth` neighbours at address `a`; strides in bytes."""
     size = like.itemsize
-    width, each = TILE_VECTORS * (VECTOR_BYTES // size), _panel_size(like, depth)
-    blocks = (rows + TILE_ROWS - 1) // TILE_ROWS
-    for j in range(0, columns, width):
-        panel = panels + j // width * each * size
-        for start in range(0, depth, STRETCH):
-            shift = bias + j * size if bias != 0 and start + STRETCH >= depth else 0
-            multiply(like, out + j * size, a + start * size, panel + start * width * size, shift,
-                     min(STRETCH, depth - start), out_row, depth * size, size, width * size, rows, blocks, 0, blocks,
-                     min(width, columns - j), 1 if adds or start > 0 else 0)
+    multiply_panels(like, out, out_row, a, depth * size, size, rows, panels, TILE_VECTORS * VECTOR_BYTES,
+                    panel_size(like, depth) * size, depth, columns, bias, again)
 
 
 # ---- The order of the steps ------------------------------------------------------------------------------------------
@@ -160,7 +147,7 @@ def lstm(out: Array, state: Array, cell: Array, gates: Array, cells: Array, pane
         for k in range(4):
             _product(out, address(gates) + ((at + lo) * 4 + k) * hidden * size, 4 * hidden * size,
                      address(state) + lo * hidden * size, end - lo, address(panels) + k * gate * size, hidden, hidden,
-                     shift + k * hidden * size if shift != 0 else 0, True)
+                     shift + k * hidden * size if shift != 0 else 0, 1)
         for n in range(lo, end):
             i = pointer(gates, (at + n) * 4 * hidden)
             f, g, o = (pointer(gates, ((at + n) * 4 + 1) * hidden), pointer(gates, ((at + n) * 4 + 2) * hidden),
@@ -225,8 +212,7 @@ def lstm_grad(d_state: Array, d_cell: Array, d_gates: Array, previous: Array, pa
                    pointer(cells, row * hidden), c, pointer(g_out, row * hidden), pointer(d_state, n * hidden), d_c),
                   ())
         _product(out, address(d_state) + lo * hidden * size, hidden * size,
-                 address(d_gates) + (at + lo) * 4 * hidden * size, end - lo, address(panels), 4 * hidden, hidden, 0,
-                 False)
+                 address(d_gates) + (at + lo) * 4 * hidden * size, end - lo, address(panels), 4 * hidden, hidden, 0, 0)
 
 
 @njit(error_model="numpy", forceinline=True)
@@ -278,7 +264,7 @@ def gru(out: Array, state: Array, gates: Array, candidate: Array, panels: Array,
                 target, row = address(candidate) + (at + lo) * hidden * size, hidden * size
             _product(out, target, row, address(state) + lo * hidden * size, end - lo,
                      address(panels) + k * gate * size, hidden, hidden, shift + k * hidden * size if shift != 0 else 0,
-                     k < 2)
+                     1 if k < 2 else 0)
         for m in range(lo, end):
             r, z, n = (pointer(gates, (at + m) * 3 * hidden), pointer(gates, ((at + m) * 3 + 1) * hidden),
                        pointer(gates, ((at + m) * 3 + 2) * hidden))
@@ -335,8 +321,7 @@ def gru_grad(d_state: Array, d_gates: Array, d_hidden: Array, previous: Array, p
                   (pointer(gates, r), pointer(gates, z), pointer(gates, n), pointer(candidate, row * hidden), h,
                    pointer(g_out, row * hidden), d_h), ())
         _product(out, address(d_state) + lo * hidden * size, hidden * size,
-                 address(d_hidden) + (at + lo) * 3 * hidden * size, end - lo, address(panels), 3 * hidden, hidden, 0,
-                 True)
+                 address(d_hidden) + (at + lo) * 3 * hidden * size, end - lo, address(panels), 3 * hidden, hidden, 0, 1)
 
 
 # ---- Elman's network -------------------------------------------------------------------------------------------------
@@ -382,7 +367,7 @@ def rnn(out: Array, state: Array, panels: Array, first_state: Array, bias: Array
             continue
         target = address(out) + (at + lo) * hidden * size
         _product(out, target, hidden * size, address(state) + lo * hidden * size, count, address(panels), hidden,
-                 hidden, shift, True)
+                 hidden, shift, 1)
         h, last = pointer(out, (at + lo) * hidden), pointer(state, lo * hidden)
         if rectified:
             apply(_relu_twice, count * hidden, (h, last), (h,), ())
@@ -435,4 +420,4 @@ def rnn_grad(d_state: Array, d_gates: Array, previous: Array, panels: Array, g_o
         else:
             apply(_tanh_back, count, (pointer(d_gates, row),), sources, ())
         _product(out, address(d_state) + lo * hidden * size, hidden * size, address(d_gates) + row * size, end - lo,
-                 address(panels), hidden, hidden, 0, False)
+                 address(panels), hidden, hidden, 0, 0)
