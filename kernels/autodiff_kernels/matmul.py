@@ -47,7 +47,7 @@ BLOCK_ROWS = 32 * TILE_ROWS  # rows of the left factor that are multiplied by on
 SMALL = 16384  # bytes of a factor that is not worth packing: it stays in the first-level cache as it is
 PAGE = 4096  # rows this far apart, or a multiple, share one place in the first-level cache
 LONGEST = DOT_BYTES // 4 * STRETCH  # products of a dot product that are summed before the sum is added to the total
-COLUMNS = 512  # of a product of one row that are summed together
+COLUMNS = 2048  # of a product of one row that are summed together, at most
 COLUMNS_OF_ROWS = COLUMNS * COMBINED_ROWS
 
 
@@ -253,13 +253,14 @@ def matmul(out: Array, scratch: Array, a: Array, b: Array, bias: Array, outer: i
             a_outer, a_inner, a_row, a_column, b_outer, b_inner, b_row, b_column = (
                 b_outer, b_inner, b_column, b_row, a_outer, a_inner, a_column, a_row)
             m, n = 1, m
-        pieces = (n + COLUMNS - 1) // COLUMNS
+        length = min(COLUMNS, ((n + parts - 1) // parts + 63) // 64 * 64)
+        pieces = (n + length - 1) // length
         lo, hi = share(outer * inner * pieces, part, parts)
         for piece in range(lo, hi):
-            matrix, j = piece // pieces, piece % pieces * COLUMNS
+            matrix, j = piece // pieces, piece % pieces * length
             left = a_at + matrix // inner * a_outer + matrix % inner * a_inner
             right = b_at + matrix // inner * b_outer + matrix % inner * b_inner + j * b_column
-            count = min(COLUMNS, n - j)
+            count = min(length, n - j)
             add = shift + j * size if shift != 0 and columns > 1 else 0
             _row(out, out_at + (matrix * n + j) * size, left, right, add, a_column, b_row, b_column, count, k)
             if shift != 0 and columns == 1:
