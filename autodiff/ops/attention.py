@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -12,61 +11,23 @@ import numpy as np
 from autodiff.bind import TensorT
 from autodiff.errors import DTypeError, ShapeError, ValueRangeError
 from autodiff.ops import strided
+from autodiff.ops.attending import attend
 from autodiff.ops.broadcast import expand
-from autodiff.ops.broadcast import sum as total
-from autodiff.ops.choice import masked_fill, where
-from autodiff.ops.comparison import eq, logical_not, logical_or, ne
-from autodiff.ops.elementwise import add, mul, spread
-from autodiff.ops.host import from_array
+from autodiff.ops.choice import masked_fill
+from autodiff.ops.comparison import eq, logical_not, logical_or
+from autodiff.ops.elementwise import add, spread
 from autodiff.ops.joining import cat, chunk, split, unbind, zeros_of
-from autodiff.ops.probability import softmax
-from autodiff.ops.products import linear, matmul
+from autodiff.ops.products import linear
 from autodiff.ops.promotion import cast
-from autodiff.ops.random import dropout
 from autodiff.ops.reduce import mean
 from autodiff.ops.shaping import unsqueeze
-from autodiff.ops.structural import permute, require_tensor, reshape, select, transpose
+from autodiff.ops.structural import permute, require_tensor, reshape, select
 from autodiff.primitive import ErrorSample, Sample, composed
 from autodiff.spec import Shape, Spec
 
 __all__ = ["multi_head_attention_forward", "scaled_dot_product_attention"]
 
 # ---- What both have in common ----------------------------------------------------------------------------------------
-
-
-@lru_cache(maxsize=32)
-def _later(targets: int, sources: int) -> Any:
-    """Return the mask that hides from every position what comes after it."""
-    return from_array(~np.tri(targets, sources, dtype=bool))
-
-
-def _attend(
-    query: Any, key: Any, value: Any, mask: Any, is_causal: bool, dropout_p: float, scale: float, need_weights: bool
-) -> tuple[Any, Any]:
-    """Return the output and, if needed, the weights. `mask` is None, bools that keep, or floats to add to the scores.
-
-    A target that may attend to nothing takes part in the softmax with all sources, and its output and weights are then
-    set to zero: no NaN arises, in the gradient neither.
-    """
-    scores = matmul(mul(query, scale), transpose(key, -1, -2))
-    empty = None
-    if is_causal:
-        scores = masked_fill(scores, _later(*scores.spec.shape[-2:]), -math.inf)
-    if mask is not None:
-        bools = mask.spec.dtype.kind == "b"
-        empty = eq(total(mask if bools else ne(mask, -math.inf), -1, keepdim=True), 0)
-        if bools:
-            scores = where(logical_or(mask, empty), scores, -math.inf)
-        else:
-            scores = add(scores, masked_fill(mask, empty, 0))
-    weights = softmax(scores, -1)
-    if dropout_p:
-        weights = dropout(weights, dropout_p)
-    output = matmul(weights, value)
-    if empty is not None:
-        output = masked_fill(output, empty, 0)
-        weights = masked_fill(weights, empty, 0) if need_weights else None
-    return output, weights
 
 
 def _check_mask(operation: str, mask: Any, like: Any) -> Any:
@@ -189,7 +150,7 @@ def scaled_dot_product_attention(
         batch = strided.broadcast("scaled_dot_product_attention", *(Spec.of(x.spec.shape[:-2]) for x in (q, k)))
         _check_fit(mask, (*batch, q.spec.shape[-2], k.spec.shape[-2]))
     scale = 1 / math.sqrt(q.spec.shape[-1] or 1) if scale is None else scale
-    return _attend(q, k, v, mask, is_causal, dropout_p, scale, False)[0]  # type: ignore[no-any-return]
+    return attend(q, k, v, mask, is_causal, dropout_p, scale, False)[0]  # type: ignore[no-any-return]
 
 
 # ---- Several heads ---------------------------------------------------------------------------------------------------
@@ -263,7 +224,7 @@ def _projected_apart(
 
 
 def _hidden(attn_mask: Any, key_padding_mask: Any, shape: Shape, extra: int) -> Any:
-    """Join both masks, in which True hides, into one for `_attend`.
+    """Join both masks, in which True hides, into one for `attend`.
 
     Args:
         attn_mask: (targets, sources) or (batch heads, targets, sources), or None.
@@ -409,7 +370,7 @@ def multi_head_attention_forward(
 
     causal = is_causal and masks[1] is None and not extra
     mask = None if causal or masks == [None, None] else _hidden(masks[0], masks[1], shape, extra)
-    output, weights = _attend(q, k, v, mask, causal, dropout_p if training else 0.0, 1 / math.sqrt(size), need_weights)
+    output, weights = attend(q, k, v, mask, causal, dropout_p if training else 0.0, 1 / math.sqrt(size), need_weights)
     output = permute(output, (0, 2, 1, 3) if batch_first else (2, 0, 1, 3))
     output = reshape(output, *query.spec.shape)  # type: ignore[attr-defined]
     output = linear(output, out_proj_weight, out_proj_bias)

@@ -170,7 +170,7 @@ def sum_run(outs: list[Array], ins: list[Array], order: tuple[int, ...], groups:
     """Sum in one pass, or, where one number comes out, in partial sums over blocks that are then combined."""
     x = in_groups(ins[0], order, groups)
     out = outs[0].reshape(groups[0], groups[2])
-    if out.size == 1:
+    if outs[1].ndim == 1:
         partial = outs[1]
         kernels.reduce.sum_partial(partial, x.reshape(-1), 0, 1)
         kernels.reduce.sum_combine(out.reshape(-1), partial, 0, 1)
@@ -179,8 +179,9 @@ def sum_run(outs: list[Array], ins: list[Array], order: tuple[int, ...], groups:
 
 
 def sum_scratch(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], **_: Any) -> tuple[Spec, ...]:
-    """Return the scratch of a sum: partial sums where one number comes out, else columns of running sums."""
-    return (partial_sums(inputs[0]) if outputs[0].size == 1 else running_sums(inputs[0]),)
+    """Return the scratch of a sum: partial sums where one number comes out of many, else columns of running sums."""
+    full = outputs[0].size == 1 and inputs[0].size > kernels.reduce.BLOCK
+    return (partial_sums(inputs[0]) if full else running_sums(inputs[0]),)
 
 
 def partial_sums(x: Spec) -> Spec:

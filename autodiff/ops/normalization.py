@@ -135,8 +135,7 @@ def _layer_norm_grad_run(outs: list[Array], ins: list[Array], rows: tuple[int, i
     gx, g_weight, g_bias, weights, biases = outs
     g, x, mean, rstd, weight = ins
     g, x, mean, rstd = g.reshape(rows), x.reshape(rows), mean.reshape(-1), rstd.reshape(-1)
-    kernels.norm.layer_norm_grad(gx.reshape(rows), g, x, mean, rstd, weight.reshape(-1), 0, 1)
-    kernels.norm.layer_norm_grad_partial(weights, biases, g, x, mean, rstd, 0, 1)
+    kernels.norm.layer_norm_grad(gx.reshape(rows), weights, biases, g, x, mean, rstd, weight.reshape(-1), 0, 1)
     kernels.norm.sum_blocks(g_weight.reshape(-1), weights, 0, 1)
     kernels.norm.sum_blocks(g_bias.reshape(-1), biases, 0, 1)
 
@@ -273,8 +272,7 @@ def _rms_norm_grad_run(outs: list[Array], ins: list[Array], rows: tuple[int, int
     gx, g_weight, weights = outs
     g, x, rstd, weight = ins
     g, x, rstd = g.reshape(rows), x.reshape(rows), rstd.reshape(-1)
-    kernels.norm.rms_norm_grad(gx.reshape(rows), g, x, rstd, weight.reshape(-1), 0, 1)
-    kernels.norm.rms_norm_grad_partial(weights, g, x, rstd, 0, 1)
+    kernels.norm.rms_norm_grad(gx.reshape(rows), weights, g, x, rstd, weight.reshape(-1), 0, 1)
     kernels.norm.sum_blocks(g_weight.reshape(-1), weights, 0, 1)
 
 

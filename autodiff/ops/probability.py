@@ -233,8 +233,7 @@ def log_softmax(input: TensorT, dim: int | None = None, dtype: Any = None) -> Te
 
 
 def _logsumexp_run(outs: list[Array], ins: list[Array], rows: tuple[int, int]) -> None:
-    out, scratch = outs
-    kernels.softmax.logsumexp(out.reshape(-1), scratch, ins[0].reshape(rows), 0, 1)
+    kernels.softmax.logsumexp(outs[0].reshape(-1), ins[0].reshape(rows), 0, 1)
 
 
 def _logsumexp_grad_run(outs: list[Array], ins: list[Array], rows: tuple[int, int]) -> None:
@@ -273,7 +272,6 @@ logsumexp_p = define(
     infer=lambda x: Spec.of(x.shape[:-1], x.dtype),
     run=_logsumexp_run,
     prepare=_prepare,
-    scratch=lambda inputs, outputs: (Spec.of((1, rows_of(inputs[0])[1]), inputs[0].dtype),),
     vjp=lambda record, g: (bind(logsumexp_grad_p, contiguous(g), record.input(0), record.output(0)),),
     saves=Keep(inputs=(0,), outputs=(0,)),
     cost=_cost(12),

@@ -86,14 +86,27 @@ def _matmul_infer(a: Spec, b: Spec) -> Spec:
     return Spec.of((*batch, a.shape[-2], b.shape[-1]), a.dtype)
 
 
-def _matmul_prepare(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...]) -> dict[str, Any]:
+def _matmul_prepare(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...]) -> Callable[..., None]:
     a, b = inputs
+    if not outputs[0].size or not a.size:
+        return _matmul_empty
     batch = _merge_batch(a, b)
     assert batch is not None, "matmul() copies operands whose batch dimensions do not merge"
     (outer, a_outer, b_outer), (inner, a_inner, b_inner) = batch
     sizes = (outer, inner, a.shape[-2], b.shape[-1], a.shape[-1])
     steps = (a_outer, a_inner, a.strides[-2], a.strides[-1], b_outer, b_inner, b.strides[-2], b.strides[-1])
-    return {"arguments": (*sizes, *steps) if outputs[0].size else None}
+    arguments, product = (_NO_BIAS[a.dtype], *sizes, *steps, 0, 1), kernels.matmul.matmul
+    flat_a, flat_b = (np.ndarray.ravel if spec.contiguous else strided.first for spec in inputs)
+
+    def run(outs: Sequence[Array], ins: Sequence[Array]) -> None:
+        product(outs[0].ravel(), outs[1], flat_a(ins[0]), flat_b(ins[1]), *arguments)
+
+    return run
+
+
+def _matmul_empty(outs: Sequence[Array], ins: Sequence[Array]) -> None:
+    """The sum of no products is 0."""
+    strided.fill_array(outs[0], 0)
 
 
 def _scratch_size(m: int, n: int, k: int, a_row: int, b_column: int, dtype: DType) -> Spec:
@@ -103,19 +116,6 @@ def _scratch_size(m: int, n: int, k: int, a_row: int, b_column: int, dtype: DTyp
 def _matmul_scratch(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...]) -> tuple[Spec, ...]:
     a, b = inputs
     return (_scratch_size(a.shape[-2], b.shape[-1], a.shape[-1], a.strides[-2], b.strides[-1], a.dtype),)
-
-
-def _matmul_run(outs: list[Array], ins: list[Array], arguments: tuple[int, ...] | None) -> None:
-    if arguments is None:
-        return
-    out, scratch = outs
-    a, b = ins
-    if a.size == 0:
-        strided.fill_array(out, 0)
-        return
-    kernels.matmul.matmul(
-        out.ravel(), scratch, strided.first(a), strided.first(b), _NO_BIAS[out.dtype], *arguments, 0, 1
-    )
 
 
 def _matmul_vjp(record: Any, g: Any) -> tuple[Any, Any]:
@@ -157,7 +157,7 @@ def _matmul_errors() -> list[ErrorSample]:
 matmul_p = define(
     "matmul",
     infer=_matmul_infer,
-    run=_matmul_run,
+    run=_matmul_empty,
     prepare=_matmul_prepare,
     scratch=_matmul_scratch,
     vjp=_matmul_vjp,

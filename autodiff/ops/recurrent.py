@@ -1,7 +1,6 @@
 """Recurrent networks: cells, and layers that run them over sequences.
 
-What the input contributes to all steps is one matrix product over the whole sequence; only what the state contributes
-is computed step by step.
+A cell is composed of small operations; a layer runs all steps in one operation (`recurrent_layers`).
 """
 
 from __future__ import annotations
@@ -13,48 +12,28 @@ import numpy as np
 
 from autodiff.bind import TensorT
 from autodiff.errors import ShapeError
-from autodiff.ops.activation import relu
-from autodiff.ops.elementwise import add, mul, spread, sub
-from autodiff.ops.functions import sigmoid, tanh
-from autodiff.ops.joining import cat, chunk, split, stack, unbind
+from autodiff.ops.elementwise import spread
+from autodiff.ops.joining import cat, stack, unbind
 from autodiff.ops.products import linear
 from autodiff.ops.random import dropout as drop
+from autodiff.ops.recurrent_layers import (
+    GRU,
+    LSTM,
+    RNN_RELU,
+    RNN_TANH,
+    Cell,
+    State,
+    gru_step,
+    lstm_step,
+    relu_step,
+    run_layer,
+    tanh_step,
+)
 from autodiff.ops.shaping import unsqueeze
-from autodiff.ops.structural import narrow, select
+from autodiff.ops.structural import select, transpose
 from autodiff.primitive import ErrorSample, Sample, composed
 
 __all__ = ["gru", "gru_cell", "lstm", "lstm_cell", "rnn_relu", "rnn_relu_cell", "rnn_tanh", "rnn_tanh_cell"]
-
-# One step: what the input contributes to the gates, the states, and the weight and bias of the hidden state.
-State = tuple[Any, ...]
-Step = Callable[[Any, State, Any, Any], State]
-
-
-def _lstm_step(from_input: Any, state: State, w_hh: Any, b_hh: Any) -> State:
-    h, c = state
-    i, f, g, o = chunk(add(from_input, linear(h, w_hh, b_hh)), 4, -1)
-    c = add(mul(sigmoid(f), c), mul(sigmoid(i), tanh(g)))
-    return mul(sigmoid(o), tanh(c)), c
-
-
-def _gru_step(from_input: Any, state: State, w_hh: Any, b_hh: Any) -> State:
-    (h,) = state
-    r_input, z_input, n_input = chunk(from_input, 3, -1)
-    r_hidden, z_hidden, n_hidden = chunk(linear(h, w_hh, b_hh), 3, -1)
-    r = sigmoid(add(r_input, r_hidden))
-    z = sigmoid(add(z_input, z_hidden))
-    n = tanh(add(n_input, mul(r, n_hidden)))
-    # (1 - z) n + z h, with one product.
-    return (add(n, mul(z, sub(h, n))),)
-
-
-def _tanh_step(from_input: Any, state: State, w_hh: Any, b_hh: Any) -> State:
-    return (tanh(add(from_input, linear(state[0], w_hh, b_hh))),)
-
-
-def _relu_step(from_input: Any, state: State, w_hh: Any, b_hh: Any) -> State:
-    return (relu(add(from_input, linear(state[0], w_hh, b_hh))),)
-
 
 # ---- Cells -----------------------------------------------------------------------------------------------------------
 
@@ -89,7 +68,8 @@ def _cell_errors(gates: int, states: int) -> Callable[[], list[ErrorSample]]:
     return errors
 
 
-def _cell(operation: str, step: Step, input: Any, state: State, w_ih: Any, w_hh: Any, b_ih: Any, b_hh: Any) -> State:
+def _cell(operation: str, step: Callable[..., State], input: Any, state: State, w_ih: Any, w_hh: Any, b_ih: Any,
+          b_hh: Any) -> State:
     shape = input.spec.shape
     if len(shape) not in (1, 2):
         raise ShapeError(operation, "the input has the wrong number of dimensions",
@@ -132,7 +112,7 @@ def lstm_cell(
     >>> c
     tensor([[0.5000, 0.5000, 0.5000]])
     """
-    return _cell("lstm_cell", _lstm_step, input, tuple(hx), w_ih, w_hh, b_ih, b_hh)
+    return _cell("lstm_cell", lstm_step, input, tuple(hx), w_ih, w_hh, b_ih, b_hh)
 
 
 @composed(samples=_cell_samples(3, 1), errors=_cell_errors(3, 1))
@@ -164,7 +144,7 @@ def gru_cell(
     >>> ad.gru_cell(ad.zeros(1, 2), ad.ones(1, 3), ad.zeros(9, 2), ad.zeros(9, 3))
     tensor([[0.5000, 0.5000, 0.5000]])
     """
-    return _cell("gru_cell", _gru_step, input, (hx,), w_ih, w_hh, b_ih, b_hh)[0]  # type: ignore[no-any-return]
+    return _cell("gru_cell", gru_step, input, (hx,), w_ih, w_hh, b_ih, b_hh)[0]  # type: ignore[no-any-return]
 
 
 @composed(samples=_cell_samples(1, 1), errors=_cell_errors(1, 1))
@@ -190,7 +170,7 @@ def rnn_tanh_cell(
     >>> ad.rnn_tanh_cell(ad.zeros(1, 2), ad.ones(1, 3), ad.zeros(3, 2), ad.zeros(3, 3))
     tensor([[0., 0., 0.]])
     """
-    return _cell("rnn_tanh_cell", _tanh_step, input, (hx,), w_ih, w_hh, b_ih, b_hh)[0]  # type: ignore[no-any-return]
+    return _cell("rnn_tanh_cell", tanh_step, input, (hx,), w_ih, w_hh, b_ih, b_hh)[0]  # type: ignore[no-any-return]
 
 
 @composed(samples=_cell_samples(1, 1), errors=_cell_errors(1, 1))
@@ -206,41 +186,10 @@ def rnn_relu_cell(
     >>> ad.rnn_relu_cell(ad.zeros(1, 2), ad.ones(1, 3), ad.zeros(3, 2), ad.eye(3))
     tensor([[1., 1., 1.]])
     """
-    return _cell("rnn_relu_cell", _relu_step, input, (hx,), w_ih, w_hh, b_ih, b_hh)[0]  # type: ignore[no-any-return]
+    return _cell("rnn_relu_cell", relu_step, input, (hx,), w_ih, w_hh, b_ih, b_hh)[0]  # type: ignore[no-any-return]
 
 
 # ---- Layers ----------------------------------------------------------------------------------------------------------
-
-
-def _scan(step: Step, frames: Sequence[Any], state: State, w_hh: Any, b_hh: Any) -> tuple[list[Any], State]:
-    """Run `step` over frames whose batches do not grow; return the first state of each, and all rows' last states."""
-    outputs = []
-    finished: list[State] = []
-    for frame in frames:
-        rows = frame.spec.shape[0]
-        if rows < state[0].spec.shape[0]:
-            finished.append(tuple([narrow(x, 0, rows, x.spec.shape[0] - rows) for x in state]))
-            state = tuple([narrow(x, 0, 0, rows) for x in state])
-        state = step(frame, state, w_hh, b_hh)
-        outputs.append(state[0])
-    if finished:
-        state = tuple([cat(parts, 0) for parts in zip(state, *reversed(finished), strict=True)])
-    return outputs, state
-
-
-def _scan_back(step: Step, frames: Sequence[Any], start: State, w_hh: Any, b_hh: Any) -> tuple[list[Any], State]:
-    """Run `step` over the same frames from the last to the first; longer sequences begin before shorter ones."""
-    outputs = []
-    state = tuple([narrow(x, 0, 0, frames[-1].spec.shape[0]) for x in start])
-    for frame in reversed(frames):
-        rows, running = frame.spec.shape[0], state[0].spec.shape[0]
-        if rows > running:
-            state = tuple([cat([x, narrow(first, 0, running, rows - running)], 0)
-                           for x, first in zip(state, start, strict=True)])
-        state = step(frame, state, w_hh, b_hh)
-        outputs.append(state[0])
-    outputs.reverse()
-    return outputs, state
 
 
 def _check_layers(
@@ -277,7 +226,7 @@ def _check_layers(
 
 
 def _layers(
-    operation: str, step: Step, input: Any, states: State, params: Sequence[Any], has_biases: bool, num_layers: int,
+    operation: str, cell: Cell, input: Any, states: State, params: Sequence[Any], has_biases: bool, num_layers: int,
     dropout: float, train: bool, bidirectional: bool, batch_first: bool, batch_sizes: Sequence[int] | None,
 ) -> tuple[Any, ...]:
     """Run a stack of layers; return the outputs of the last one and, for each kind of state, the last of all layers."""
@@ -287,7 +236,10 @@ def _layers(
     batched = packed or x.spec.ndim == 3
     if not batched:
         x, states = unsqueeze(x, 1), tuple([unsqueeze(state, 1) for state in states])
-    time = 1 if batch_first and batched else 0
+    turned = batch_first and batched and not packed
+    if turned:
+        x = transpose(x, 0, 1)
+    sizes = (x.spec.shape[1],) * x.spec.shape[0] if batch_sizes is None else tuple(batch_sizes)
     starts = [unbind(state, 0) for state in states]
     weights = iter(params)
     finals: list[list[Any]] = [[] for _ in states]
@@ -295,18 +247,17 @@ def _layers(
         sequences = []
         for direction in range(directions):
             w_ih, w_hh = next(weights), next(weights)
-            b_ih, b_hh = (next(weights), next(weights)) if has_biases else (None, None)
-            from_input = linear(x, w_ih, b_ih)
-            frames = split(from_input, batch_sizes, 0) if packed else unbind(from_input, time)  # type: ignore[arg-type]
+            biases = (next(weights), next(weights)) if has_biases else ()
             start = tuple([state[layer * directions + direction] for state in starts])
-            scan = _scan if direction == 0 else _scan_back
-            outputs, last = scan(step, frames, start, w_hh, b_hh)
-            sequences.append(cat(outputs, 0) if packed else stack(outputs, time))
+            output, *last = run_layer(cell, x, w_ih, w_hh, start, biases, direction == 1, sizes)
+            sequences.append(output)
             for kept, state in zip(finals, last, strict=True):
                 kept.append(state)
         x = cat(sequences, -1) if bidirectional else sequences[0]
         if dropout and layer < num_layers - 1:
             x = drop(x, dropout, train)
+    if turned:
+        x = transpose(x, 0, 1)
     results = [x, *[stack(kept, 0) for kept in finals]]
     return tuple(results) if batched else tuple([select(result, 1, 0) for result in results])
 
@@ -385,7 +336,7 @@ def lstm(
     >>> output.shape, h.shape, c.shape
     ((4, 1, 3), (1, 1, 3), (1, 1, 3))
     """
-    return _layers("lstm", _lstm_step, input, tuple(hx), params, has_biases, num_layers, dropout, train,
+    return _layers("lstm", LSTM, input, tuple(hx), params, has_biases, num_layers, dropout, train,
                    bidirectional, batch_first, batch_sizes)
 
 
@@ -410,7 +361,7 @@ def gru(
     >>> output.shape, h.shape
     ((4, 1, 3), (1, 1, 3))
     """
-    return _layers("gru", _gru_step, input, (hx,), params, has_biases, num_layers, dropout, train,
+    return _layers("gru", GRU, input, (hx,), params, has_biases, num_layers, dropout, train,
                    bidirectional, batch_first, batch_sizes)
 
 
@@ -435,7 +386,7 @@ def rnn_tanh(
     >>> output.shape, h.shape
     ((4, 1, 3), (1, 1, 3))
     """
-    return _layers("rnn_tanh", _tanh_step, input, (hx,), params, has_biases, num_layers, dropout, train,
+    return _layers("rnn_tanh", RNN_TANH, input, (hx,), params, has_biases, num_layers, dropout, train,
                    bidirectional, batch_first, batch_sizes)
 
 
@@ -458,5 +409,5 @@ def rnn_relu(
     >>> output.shape, h.shape
     ((4, 1, 3), (1, 1, 3))
     """
-    return _layers("rnn_relu", _relu_step, input, (hx,), params, has_biases, num_layers, dropout, train,
+    return _layers("rnn_relu", RNN_RELU, input, (hx,), params, has_biases, num_layers, dropout, train,
                    bidirectional, batch_first, batch_sizes)

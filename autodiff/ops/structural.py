@@ -5,11 +5,14 @@ Dual pairs stand together: slice and slice_grad, window (a strided view) and win
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+import autodiff_kernels as kernels
 from autodiff.bind import TensorT, bind
 from autodiff.errors import DTypeError, ShapeError
 from autodiff.ops import strided
@@ -43,8 +46,40 @@ def _copy_infer(x: Spec, dtype: DType | None, order: tuple[int, ...] | None) -> 
     return Spec.of(x.shape, dtype or x.dtype, x.order if order is None else order)
 
 
+def transposition(source: Spec, target: Spec) -> tuple[int, int, int] | None:
+    """Return the shape (B, I, J) of `source` in memory if the memory of `target`, of equal shape, is (B, J, I).
+
+    None where it is not, or where there is nothing to gain.
+    """
+    if source.order is None or target.order is None or not source.floating or source.dtype is not target.dtype:
+        return None
+    before, after = ([axis for axis in order if source.shape[axis] > 1] for order in (source.order, target.order))
+    lead = 0
+    while lead < len(before) and before[lead] == after[lead]:
+        lead += 1
+    for split in range(lead + 1, len(before)):
+        if after[lead:] == before[split:] + before[lead:split]:
+            cuts = before[:lead], before[lead:split], before[split:]
+            shape = tuple(math.prod(source.shape[axis] for axis in axes) for axes in cuts)
+            return shape if min(shape[1:]) >= 4 else None  # type: ignore[return-value]
+    return None
+
+
 def _copy_prepare(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], **_: Any) -> Callable[..., None]:
-    return strided.prepare(inputs, outputs, "copy")
+    (x,), (out,) = inputs, outputs
+    shape = transposition(x, out)
+    if shape is None:
+        return strided.prepare(inputs, outputs, "copy")
+    assert x.order is not None
+    assert out.order is not None
+    return partial(_transpose_run, before=x.order, after=out.order, shape=shape)
+
+
+def _transpose_run(
+    outs: list[Array], ins: list[Array], before: Shape, after: Shape, shape: tuple[int, int, int]
+) -> None:
+    b, i, j = shape
+    kernels.layout.transpose(outs[0].transpose(after).reshape(b, j, i), ins[0].transpose(before).reshape(shape), 0, 1)
 
 
 def _copy_samples() -> list[Sample]:

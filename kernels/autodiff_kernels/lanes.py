@@ -21,18 +21,18 @@ intrinsic: Any = _intrinsic  # its type would still ask compiled code for the ty
 
 TILE_ROWS = 8 if VECTOR_BYTES == 64 else 6  # AVX-512 has 32 registers, AVX2 16
 TILE_VECTORS = 2
-ROW_VECTORS = 8  # a tile of one row: as many independent sums as the FMA units' latency needs
+DOT_BYTES = 64  # a dot product is summed in this many bytes of lanes, however wide the register
 
 _I32, _I64, _VOID = ir.IntType(32), ir.IntType(64), ir.VoidType()
 
 
 class Lanes:
-    """Emits the instructions on vectors of one float type into `builder`."""
+    """Emits the instructions on vectors of one float type into `builder`: of one register, or of `count` numbers."""
 
-    def __init__(self, builder: Any, dtype: Any) -> None:
+    def __init__(self, builder: Any, dtype: Any, count: int | None = None) -> None:
         self.builder = builder
         self.itemsize: int = dtype.bitwidth // 8
-        self.count: int = VECTOR_BYTES // self.itemsize
+        self.count: int = VECTOR_BYTES // self.itemsize if count is None else count
         self.scalar = ir.FloatType() if self.itemsize == 4 else ir.DoubleType()
         self.vector = ir.VectorType(self.scalar, self.count)
         self.zeros = ir.Constant(self.vector, [0.0] * self.count)
@@ -62,15 +62,16 @@ class Lanes:
         """Return the scalar at the address in every lane."""
         return self.broadcast(self.builder.load(self.builder.inttoptr(address, self.scalar.as_pointer())))
 
-    def load(self, address: Any, mask: Any = None) -> Any:
-        """Return the vector at the address; lanes outside the mask are not read and are zero."""
+    def load(self, address: Any, mask: Any = None, fill: Any = None) -> Any:
+        """Return the vector at the address; lanes outside the mask are not read and are those of `fill`, or zero."""
         pointer = self._pointer(address)
         if mask is None:
             value = self.builder.load(pointer)
             value.align = self.itemsize
             return value
         name = f"llvm.masked.load.{self._suffix}.p0"
-        return self._call(name, self.vector, pointer, _I32(self.itemsize), mask, self.zeros)
+        fill = self.zeros if fill is None else fill
+        return self._call(name, self.vector, pointer, _I32(self.itemsize), mask, fill)
 
     def store(self, value: Any, address: Any, mask: Any = None) -> None:
         """Write the vector to the address; memory of lanes outside the mask is not touched."""
@@ -98,6 +99,23 @@ def address(typing_context: Any, array: Any) -> Any:
         return builder.ptrtoint(data, _I64)
 
     return types.intp(array), codegen
+
+
+@intrinsic
+def address_at(typing_context: Any, place: Any) -> Any:
+    """Return the byte address that a typed pointer holds."""
+    return types.intp(place), lambda context, builder, signature, arguments: builder.ptrtoint(arguments[0], _I64)
+
+
+@intrinsic
+def pointer_at(typing_context: Any, like: Any, address: Any) -> Any:
+    """Return the byte address as a pointer to elements of the dtype of the array `like`."""
+    kind = types.CPointer(like.dtype)
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.inttoptr(arguments[1], context.get_value_type(kind))
+
+    return kind(like, types.intp), codegen
 
 
 @intrinsic
@@ -145,6 +163,30 @@ def transpose_square(typing_context: Any, like: Any, target: Any, target_row: An
             step //= 2
         for i in range(count):
             lanes.store(square[i], builder.add(target, builder.mul(target_row, _I64(i))))
+        return context.get_dummy_value()
+
+    return types.void(like, *[types.intp] * 6), codegen
+
+
+@intrinsic
+def copy_block(typing_context: Any, like: Any, target: Any, target_row: Any, source: Any, source_row: Any, rows: Any,
+               columns: Any) -> Any:
+    """Copy `rows` rows of `columns` neighbouring numbers; addresses and strides in bytes."""
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        _, target, target_row, source, source_row, rows, columns = arguments
+        lanes = Lanes(builder, signature.args[0].dtype)
+        whole, rest = builder.sdiv(columns, _I64(lanes.count)), builder.srem(columns, _I64(lanes.count))
+        mask, ragged = lanes.first(rest), builder.icmp_signed("!=", rest, _I64(0))
+        with cgutils.for_range(builder, rows) as row:
+            start = builder.add(source, builder.mul(source_row, row.index))
+            goal = builder.add(target, builder.mul(target_row, row.index))
+            with cgutils.for_range(builder, whole) as loop:
+                place = builder.mul(loop.index, _I64(VECTOR_BYTES))
+                lanes.store(lanes.load(builder.add(start, place)), builder.add(goal, place))
+            with builder.if_then(ragged):
+                place = builder.mul(whole, _I64(VECTOR_BYTES))
+                lanes.store(lanes.load(builder.add(start, place), mask), builder.add(goal, place), mask)
         return context.get_dummy_value()
 
     return types.void(like, *[types.intp] * 6), codegen
@@ -224,8 +266,173 @@ def _tile(rows: int, vectors: int, masked: bool, gathered: bool = False, lanewis
 full_tile = _tile(TILE_ROWS, TILE_VECTORS, masked=False)
 edge_tile = _tile(TILE_ROWS, TILE_VECTORS, masked=True)
 narrow_tile = _tile(TILE_ROWS, 1, masked=True)
-row_tile = _tile(1, ROW_VECTORS, masked=True)
+full_tile_less_1 = _tile(TILE_ROWS - 1, TILE_VECTORS, masked=False)
+full_tile_less_2 = _tile(TILE_ROWS - 2, TILE_VECTORS, masked=False)
+low_tile = _tile(TILE_ROWS // 2, TILE_VECTORS, masked=True)
 gathered_full_tile = _tile(TILE_ROWS, TILE_VECTORS, masked=False, gathered=True)
 gathered_edge_tile = _tile(TILE_ROWS, TILE_VECTORS, masked=True, gathered=True)
 gathered_narrow_tile = _tile(TILE_ROWS, 1, masked=True, gathered=True)
 lanewise_tile = _tile(TILE_ROWS, 1, masked=True, gathered=True, lanewise=True)
+
+
+# ---- One row times a matrix: bound by memory, so each number of the matrix is read once, along its rows --------------
+
+
+def _combination(rows: int) -> Any:
+    """Return an intrinsic (like, out, a, b, a_column, b_row, count, again) that adds multiples of `rows` rows.
+
+    out[j] = (out[j] with `again`, else 0) + a[0] * b[0, j], then + a[l] * b[l, j] for l = 1 ... rows - 1, each by one
+    FMA; addresses and strides in bytes.
+    """
+
+    def combination(typing_context: Any, like: Any, out: Any, a: Any, b: Any, a_column: Any, b_row: Any, count: Any,
+                    again: Any) -> Any:
+        def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            _, out, a, b, a_column, b_row, count, again = arguments
+            lanes = Lanes(builder, signature.args[0].dtype)
+            add, mul = builder.add, builder.mul
+            factors = [lanes.load_broadcast(add(a, mul(a_column, _I64(i)))) for i in range(rows)]
+            sources = [add(b, mul(b_row, _I64(i))) for i in range(rows)]
+            keeps = builder.icmp_signed("!=", again, _I64(0))
+
+            def vector(place: Any, mask: Any = None) -> None:
+                total = builder.select(keeps, lanes.load(add(out, place), mask), lanes.zeros)
+                for factor, source in zip(factors, sources, strict=True):
+                    total = lanes.fma(factor, lanes.load(add(source, place), mask), total)
+                lanes.store(total, add(out, place), mask)
+
+            whole, rest = builder.sdiv(count, _I64(lanes.count)), builder.srem(count, _I64(lanes.count))
+            with cgutils.for_range(builder, whole) as loop:
+                vector(mul(loop.index, _I64(VECTOR_BYTES)))
+            with builder.if_then(builder.icmp_signed("!=", rest, _I64(0))):
+                vector(mul(whole, _I64(VECTOR_BYTES)), lanes.first(rest))
+            return context.get_dummy_value()
+
+        return types.void(like, *[types.intp] * 7), codegen
+
+    return intrinsic(combination)
+
+
+COMBINED_ROWS = 8
+combine_rows = _combination(COMBINED_ROWS)
+combine_row = _combination(1)
+
+
+def _dot_products(rows: int) -> Any:
+    """Return an intrinsic (like, out, a, b, b_row, height, depth, again) for dot products of one row with others.
+
+    out[i] = (out[i] with `again`, else 0) + sum over k < depth of a[k] * b[i, k], for i < height <= rows. Lane l of
+    DOT_BYTES adds the products k = l, l + lanes, ... in order, by FMA from 0; then the upper half of the lanes is added
+    to the lower one until one is left. Addresses and strides in bytes; the elements of a row are neighbours.
+    """
+
+    def dots(typing_context: Any, like: Any, out: Any, a: Any, b: Any, b_row: Any, height: Any, depth: Any, again: Any
+             ) -> Any:
+        def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            _, out, a, b, b_row, height, depth, again = arguments
+            lanes = Lanes(builder, signature.args[0].dtype)
+            add, mul, vectors = builder.add, builder.mul, DOT_BYTES // VECTOR_BYTES
+            each = _I64(DOT_BYTES // lanes.itemsize)
+            exists = [builder.icmp_signed("<", _I64(i), height) for i in range(rows)]
+            last = builder.sub(height, _I64(1))
+            sources = [add(b, mul(b_row, builder.select(exists[i], _I64(i), last))) for i in range(rows)]
+            cells = [(i, v) for i in range(rows) for v in range(vectors)]
+            sums = {cell: cgutils.alloca_once_value(builder, lanes.zeros) for cell in cells}
+
+            def turn(index: Any, masks: list[Any]) -> None:
+                place = mul(index, _I64(DOT_BYTES))
+                for v in range(vectors):
+                    here = add(place, _I64(v * VECTOR_BYTES))
+                    factor = lanes.load(add(a, here), masks[v])
+                    for i in range(rows):
+                        value = lanes.load(add(sources[i], here), masks[v])
+                        builder.store(lanes.fma(factor, value, builder.load(sums[i, v])), sums[i, v])
+
+            whole, rest = builder.sdiv(depth, each), builder.srem(depth, each)
+            with cgutils.for_range(builder, whole) as loop:
+                turn(loop.index, [None] * vectors)
+            with builder.if_then(builder.icmp_signed("!=", rest, _I64(0))):
+                turn(whole, [lanes.first(builder.sub(rest, _I64(v * lanes.count))) for v in range(vectors)])
+
+            for i in range(rows):
+                parts = [builder.load(sums[i, v]) for v in range(vectors)]
+                while len(parts) > 1:
+                    half = len(parts) // 2
+                    parts = [builder.fadd(x, y) for x, y in zip(parts[:half], parts[half:], strict=True)]
+                total, half = parts[0], lanes.count // 2
+                while half:
+                    upper = [half + j if j < half else j for j in range(lanes.count)]
+                    total = builder.fadd(total, lanes.shuffle(total, total, upper))
+                    half //= 2
+                value = builder.extract_element(total, _I32(0))
+                with builder.if_then(exists[i]):
+                    pointer = builder.inttoptr(add(out, _I64(i * lanes.itemsize)), lanes.scalar.as_pointer())
+                    before = builder.select(builder.icmp_signed("!=", again, _I64(0)), builder.load(pointer),
+                                            ir.Constant(lanes.scalar, 0.0))
+                    builder.store(builder.fadd(before, value), pointer)
+            return context.get_dummy_value()
+
+        return types.void(like, *[types.intp] * 7), codegen
+
+    return intrinsic(dots)
+
+
+DOT_ROWS = 4
+dot_rows = _dot_products(DOT_ROWS)
+
+
+# ---- One number from a row of neighbours -----------------------------------------------------------------------------
+
+
+def _row_reduction(kind: str) -> Any:
+    """Return an intrinsic (like, x, y, count) that reduces rows at byte addresses: in DOT_BYTES of lanes, then halves.
+
+    ``"maximum"``: the largest x[i], -inf of none; NaN is passed over. ``"dot"``: the sum of x[i] * y[i] by FMA.
+    """
+    largest = kind == "maximum"
+
+    def reduction(typing_context: Any, like: Any, x: Any, y: Any, count: Any) -> Any:
+        def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            _, x, y, count = arguments
+            lanes = Lanes(builder, signature.args[0].dtype)
+            vectors = DOT_BYTES // VECTOR_BYTES
+            start = ir.Constant(lanes.vector, [float("-inf") if largest else 0.0] * lanes.count)
+            totals = [cgutils.alloca_once_value(builder, start) for _ in range(vectors)]
+
+            def larger(a: Any, b: Any) -> Any:
+                return builder.select(builder.fcmp_ordered(">", a, b), a, b)
+
+            def turn(index: Any, masks: list[Any]) -> None:
+                for v, total in enumerate(totals):
+                    place = builder.add(builder.mul(index, _I64(DOT_BYTES)), _I64(v * VECTOR_BYTES))
+                    value, before = lanes.load(builder.add(x, place), masks[v]), builder.load(total)
+                    if largest:
+                        value = larger(value if masks[v] is None else builder.select(masks[v], value, before), before)
+                    else:
+                        value = lanes.fma(value, lanes.load(builder.add(y, place), masks[v]), before)
+                    builder.store(value, total)
+
+            each = _I64(DOT_BYTES // lanes.itemsize)
+            whole, rest = builder.sdiv(count, each), builder.srem(count, each)
+            with cgutils.for_range(builder, whole) as loop:
+                turn(loop.index, [None] * vectors)
+            with builder.if_then(builder.icmp_signed("!=", rest, _I64(0))):
+                turn(whole, [lanes.first(builder.sub(rest, _I64(v * lanes.count))) for v in range(vectors)])
+            combine = larger if largest else builder.fadd
+            parts = [builder.load(total) for total in totals]
+            while len(parts) > 1:
+                half = len(parts) // 2
+                parts = [combine(a, b) for a, b in zip(parts[:half], parts[half:], strict=True)]
+            value, half = parts[0], lanes.count // 2
+            while half:
+                upper = [half + j if j < half else j for j in range(lanes.count)]
+                value = combine(value, lanes.shuffle(value, value, upper))
+                half //= 2
+            return builder.extract_element(value, _I32(0))
+
+        return like.dtype(like, *[types.intp] * 3), codegen
+
+    return intrinsic(reduction)
+
+
+row_maximum, row_dot = _row_reduction("maximum"), _row_reduction("dot")

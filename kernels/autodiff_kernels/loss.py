@@ -7,17 +7,39 @@ their sum divided by the sum of the weights (NaN if that is 0). A row whose targ
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
 from numba import njit
 
+from autodiff_kernels.maths import log
+from autodiff_kernels.memory import forward, load, pointer, stack, store
 from autodiff_kernels.parts import share
-from autodiff_kernels.reduce import row_extreme, row_sum
-from autodiff_kernels.softmax import row_exp
+from autodiff_kernels.rows import row_exp, row_largest, row_scale, row_total
+from autodiff_kernels.softmax import block_of
+from autodiff_kernels.vectors import read, sum_of, whole, widen, width, write, zeros
 
 Array = np.ndarray[Any, np.dtype[Any]]
+
+
+@njit(error_model="numpy", forceinline=True)
+def smoothed_in(x: Any, weight: Any, start: int, stop: int, shift: Any, log_sum: float, like: Any) -> Any:
+    """Return the sum of weight (log_sum - (x - shift)) in float64."""
+    total = widen(like)
+    for i in range(start, stop, width(like)):
+        log_power = widen(read(x, i, like, stop - i, 0)) - np.float64(shift)
+        total = total + widen(read(weight, i, like, stop - i, 0)) * (log_sum - log_power)
+    return sum_of(total)
+
+
+@njit(error_model="numpy", forceinline=True)
+def cross_entropy_grad_in(
+    out: Any, p: Any, weight: Any, start: int, stop: int, scale: Any, uniform: Any, like: Any
+) -> None:
+    """Write out = scale p - uniform weight."""
+    for i in range(start, stop, width(like)):
+        value = read(p, i, like, stop - i, 0) * scale - read(weight, i, like, stop - i, 0) * uniform
+        write(out, i, value, stop - i)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -43,30 +65,42 @@ def cross_entropy(
         ignore_index: the target of rows to ignore, in range or not.
         label_smoothing: from 0 to 1, float64; with 0 the second sum is left out, so that log 0 does not spoil it.
     """
-    K = x.shape[1]
-    low, high = share(x.shape[0], part, parts)
+    R, K = x.shape
+    narrow = zeros(x, 1, 1)
+    low, high = share(R, part, parts)
     status[part] = -1
-    for r in range(low, high):
-        t = target[r]
-        row, p = x[r], probabilities[r]
-        if t == ignore_index or not 0 <= t < K:
-            if t != ignore_index and status[part] < 0:
+    if K == 0:
+        for r in range(low, high):
+            losses[r], row_weights[r] = 0, 0
+            if target[r] != ignore_index and status[part] < 0:
                 status[part] = r
-            losses[r], row_weights[r], p[:] = 0, 0, 0
-            continue
-        shift = row_extreme(row, True)
-        total = row_exp(p, row, shift)
-        scale = x.dtype.type(1 / total)
-        for k in range(K):
-            p[k] *= scale
-        log_sum = math.log(total)
-        loss = weight[t] * (log_sum - (np.float64(row[t]) - shift))
-        if label_smoothing != 0:
-            smooth = 0.0
-            for k in range(K):
-                smooth += weight[k] * (log_sum - (np.float64(row[k]) - shift))
-            loss = (1 - label_smoothing) * loss + label_smoothing / K * smooth
-        losses[r], row_weights[r] = loss, weight[t]
+        return
+    block = block_of(K)
+    shifts, totals = stack(x, 32), stack(np.float64(0), 32)
+    for start in range(low, high, block):
+        stop = min(start + block, high)
+        for r in range(start, stop):
+            store(forward(shifts, r - start), row_largest(pointer(x, r * K), K))
+        for r in range(start, stop):
+            row, p = pointer(x, r * K), pointer(probabilities, r * K)
+            total = row_exp(p, row, K, (high - r) * K, load(forward(shifts, r - start)))
+            store(forward(totals, r - start), total)
+        for r in range(start, stop):
+            t = target[r]
+            if t == ignore_index or not 0 <= t < K:
+                if t != ignore_index and status[part] < 0:
+                    status[part] = r
+                losses[r], row_weights[r], probabilities[r] = 0, 0, 0
+                continue
+            p, shift = pointer(probabilities, r * K), load(forward(shifts, r - start))
+            total = load(forward(totals, r - start))
+            row_scale(p, p, K, (high - r) * K, x.dtype.type(1 / total))
+            log_sum = log(total)
+            loss = weight[t] * (log_sum - (np.float64(x[r, t]) - shift))
+            if label_smoothing != 0:
+                smooth = smoothed_in(pointer(x, r * K), pointer(weight, 0), 0, K, shift, log_sum, narrow)
+                loss = (1 - label_smoothing) * loss + label_smoothing / K * smooth
+            losses[r], row_weights[r] = loss, weight[t]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -88,23 +122,29 @@ def cross_entropy_grad(
         ignore_index: as for `cross_entropy`.
         label_smoothing: as for `cross_entropy`.
     """
-    K = out.shape[1]
+    R, K = out.shape
     number = out.dtype.type
     smooth = number(label_smoothing / K)
-    smooth_sum = label_smoothing / K * row_sum(weight, 0.0)
-    low, high = share(out.shape[0], part, parts)
+    smooth_sum = label_smoothing / K * row_total(pointer(weight, 0), K) if label_smoothing != 0 else 0.0
+    wide, narrow = zeros(out, 4, 4), zeros(out, 1, 1)
+    end = whole(K, wide)
+    low, high = share(R, part, parts)
     for r in range(low, high):
         t = target[r]
-        row, p = out[r], probabilities[r]
         if t == ignore_index or not 0 <= t < K:
-            row[:] = 0
+            out[r] = 0
             continue
+        row, p, weights = pointer(out, r * K), pointer(probabilities, r * K), pointer(weight, 0)
+        room = (high - r) * K
         hit = (1 - label_smoothing) * weight[t]
         scale = g[r] * number(hit + smooth_sum)
-        uniform = g[r] * smooth
-        for k in range(K):
-            row[k] = scale * p[k] - uniform * weight[k]
-        row[t] -= g[r] * number(hit)
+        if label_smoothing == 0:
+            row_scale(row, p, K, room, scale)
+        else:
+            uniform = g[r] * smooth
+            cross_entropy_grad_in(row, p, weights, 0, end, scale, uniform, wide)
+            cross_entropy_grad_in(row, p, weights, end, K, scale, uniform, narrow)
+        out[r, t] -= g[r] * number(hit)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

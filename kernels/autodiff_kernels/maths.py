@@ -1,4 +1,4 @@
-"""Mathematical functions of one float, made to be inlined into a vectorised loop.
+"""Mathematical functions of one float, made to be inlined into a vectorised loop; `exp` also of a `Vector`.
 
 There is no branch, no table and no call into libm, so LLVM turns a loop over these functions into vector code. Every
 step is a correctly rounded IEEE operation (`fma` is written out), so a value does not depend on the lane, or on the
@@ -19,17 +19,20 @@ from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from autodiff_kernels.vectors import Vector, as_vector, joint, lanes_of, select
+
 # ---- Instructions ----------------------------------------------------------------------------------------------------
 
 
 def _instruction(name: str, arity: int) -> Any:
-    """LLVM's `name` for floats. A number of another kind is returned as it is: rounding an integer changes nothing."""
+    """LLVM's `name` for floats and vectors of them. Another number is returned as it is: an integer is rounded."""
 
     def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        if not isinstance(signature.return_type, types.Float):
+        if not isinstance(signature.return_type, types.Float | Vector):
             return arguments[0]
         kind = arguments[0].type
-        suffix = "f32" if signature.return_type == types.float32 else "f64"
+        element, lanes = (kind.element, f"v{kind.count}") if isinstance(kind, ir.VectorType) else (kind, "")
+        suffix = lanes + ("f32" if isinstance(element, ir.FloatType) else "f64")
         kind_of_function = ir.FunctionType(kind, [kind] * arity)
         function = cgutils.get_or_insert_function(builder.module, kind_of_function, f"llvm.{name}.{suffix}")
         return builder.call(function, arguments)
@@ -51,8 +54,16 @@ magnitude, root, with_sign = _instruction("fabs", 1), _instruction("sqrt", 1), _
 
 @intrinsic
 def fma(typing_context: Any, x: Any, y: Any, z: Any) -> Any:
-    """fma(x, y, z): x * y + z, rounded once; all of one float dtype."""
-    return x(x, x, x), lambda context, builder, signature, arguments: builder.fma(*arguments)
+    """fma(x, y, z): x * y + z, rounded once; all of one float dtype, or vectors of one type and numbers."""
+    vector = joint(x, y, z)
+    if vector is None:
+        return x(x, x, x), lambda context, builder, signature, arguments: builder.fma(*arguments)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        operands = zip(arguments, (x, y, z), strict=True)
+        return lanes_of(builder, vector).fma(*[as_vector(context, builder, *pair, vector) for pair in operands])
+
+    return vector(x, y, z), generate
 
 
 @intrinsic
@@ -63,26 +74,34 @@ def frem(typing_context: Any, x: Any, y: Any) -> Any:
 
 @intrinsic
 def constant(typing_context: Any, x: Any, single: Any, double: Any) -> Any:
-    """constant(x, single, double): the number for x's float dtype, in that dtype."""
+    """constant(x, single, double): the number for the float dtype of x, a number or a vector, in that dtype."""
+    dtype = getattr(x, "dtype", x)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        choice, kind = (arguments[1], single) if x == types.float32 else (arguments[2], double)
-        return context.cast(builder, choice, kind, x)
+        choice, kind = (arguments[1], single) if dtype == types.float32 else (arguments[2], double)
+        return context.cast(builder, choice, kind, dtype)
 
-    return x(x, single, double), generate
+    return dtype(x, single, double), generate
 
 
 @intrinsic
 def polynomial(typing_context: Any, x: Any, single: Any, double: Any) -> Any:
     """polynomial(x, single, double): Horner's rule on the coefficients (lowest first) for x's float dtype."""
+    dtype = getattr(x, "dtype", x)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        choice = arguments[1] if x == types.float32 else arguments[2]
+        choice = arguments[1] if dtype == types.float32 else arguments[2]
         *coefficients, value = [
-            context.cast(builder, number, types.float64, x) for number in cgutils.unpack_tuple(builder, choice)
+            context.cast(builder, number, types.float64, dtype) for number in cgutils.unpack_tuple(builder, choice)
         ]
+        multiply_add = builder.fma
+        if isinstance(x, Vector):
+            multiply_add = lanes_of(builder, x).fma
+            *coefficients, value = [
+                as_vector(context, builder, number, dtype, x) for number in (*coefficients, value)
+            ]
         for coefficient in reversed(coefficients):
-            value = builder.fma(value, arguments[0], coefficient)
+            value = multiply_add(value, arguments[0], coefficient)
         return value
 
     return x(x, single, double), generate
@@ -93,11 +112,25 @@ def polynomial(typing_context: Any, x: Any, single: Any, double: Any) -> Any:
 INTEGERS_SINGLE, INTEGERS_DOUBLE = 1.5 * 2**23, 1.5 * 2**52
 
 
-def _layout(kind: Any) -> tuple[Any, int, int, int]:
-    """Integer type of the same width, bits of the fraction, bits of 1.0 and bits of `INTEGERS`, for a float type."""
-    if isinstance(kind, ir.FloatType):
-        return ir.IntType(32), 23, 0x3F800000, 0x4B400000
-    return ir.IntType(64), 52, 0x3FF0000000000000, 0x4338000000000000
+def _layout(kind: Any) -> tuple[Any, int, Any, Any]:
+    """Integer type of the same width, bits of the fraction, bits of 1.0 and bits of `INTEGERS`, for a float type.
+
+    For a vector of floats all but the second are vectors.
+    """
+    element = kind.element if isinstance(kind, ir.VectorType) else kind
+    if isinstance(element, ir.FloatType):
+        bits, fraction, one, integers = 32, 23, 0x3F800000, 0x4B400000
+    else:
+        bits, fraction, one, integers = 64, 52, 0x3FF0000000000000, 0x4338000000000000
+    integer: Any = ir.IntType(bits)
+    if isinstance(kind, ir.VectorType):
+        vector: Any = ir.VectorType(integer, kind.count)
+        return vector, fraction, vector([one] * kind.count), vector([integers] * kind.count)
+    return integer, fraction, integer(one), integer(integers)
+
+
+def _shift_count(integer: Any, fraction: int) -> Any:
+    return integer([fraction] * integer.count if isinstance(integer, ir.VectorType) else fraction)
 
 
 @intrinsic
@@ -106,8 +139,8 @@ def power_of_two(typing_context: Any, shifted: Any) -> Any:
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         integer, fraction, one, _ = _layout(arguments[0].type)
-        exponent = builder.shl(builder.bitcast(arguments[0], integer), integer(fraction))
-        return builder.bitcast(builder.add(exponent, integer(one)), arguments[0].type)
+        exponent = builder.shl(builder.bitcast(arguments[0], integer), _shift_count(integer, fraction))
+        return builder.bitcast(builder.add(exponent, one), arguments[0].type)
 
     return shifted(shifted), generate
 
@@ -123,8 +156,8 @@ def exponent_and_fraction(typing_context: Any, x: Any) -> Any:
         half_root = builder.bitcast(ir.Constant(kind, math.sqrt(0.5)), integer)
         exponent = builder.ashr(builder.sub(value, half_root), integer(fraction))
         rest = builder.bitcast(builder.sub(value, builder.shl(exponent, integer(fraction))), kind)
-        shifted = builder.bitcast(builder.add(exponent, integer(shift)), kind)
-        number = builder.fsub(shifted, builder.bitcast(integer(shift), kind))
+        shifted = builder.bitcast(builder.add(exponent, shift), kind)
+        number = builder.fsub(shifted, builder.bitcast(shift, kind))
         return context.make_tuple(builder, signature.return_type, [number, rest])
 
     return types.UniTuple(x, 2)(x), generate
@@ -159,8 +192,8 @@ def _reduced_expm1(x: float) -> tuple[float, float, float]:
 def exp(x: float) -> float:
     """e**x, within 1 ulp, subnormal results too."""
     low, high = constant(x, -104.0, -746.0), constant(x, 89.0, 710.0)
-    x = low if x < low else x
-    x = high if x > high else x
+    x = select(x < low, low, x)
+    x = select(x > high, high, x)
     n, _, value = _reduced_expm1(x)
     integers = constant(x, INTEGERS_SINGLE, INTEGERS_DOUBLE)
     half = fma(n, constant(x, 0.5, 0.5), integers)  # 2**n in two factors: n reaches below and above what one can hold

@@ -1,8 +1,10 @@
 """Matrix products: batched, in every transposition, any size.
 
-A register tile (`lanes.py`) walks down a panel of the right factor that stays in the first-level cache (Goto and
-van de Geijn, Anatomy of High-Performance Matrix Multiplication, ACM TOMS 34(3), 2008). The left factor is read where it
-lies; a right factor whose columns are not neighbours in memory is packed, panel by panel, into scratch.
+A register tile (`lanes.py`) walks down a panel of the right factor that stays in the first-level cache, beside a block
+of the left factor that stays in the second-level one (Goto and van de Geijn, Anatomy of High-Performance Matrix
+Multiplication, ACM TOMS 34(3), 2008). A factor is read where it lies or packed into scratch: `packs_left`,
+`packs_right`. A product of one row or one column reads each number of the other factor once; memory is its limit, so
+it goes along the rows of the matrix, whichever way they lie.
 """
 
 from __future__ import annotations
@@ -11,52 +13,94 @@ from typing import Any
 
 import numpy as np
 from numba import njit
+from numba.extending import register_jitable
 
 from autodiff_kernels.cpu import VECTOR_BYTES
 from autodiff_kernels.lanes import (
-    ROW_VECTORS,
+    COMBINED_ROWS,
+    DOT_BYTES,
+    DOT_ROWS,
     TILE_ROWS,
     TILE_VECTORS,
     address,
+    address_at,
+    combine_row,
+    combine_rows,
+    copy_block,
     copy_row,
+    dot_rows,
     edge_tile,
     full_tile,
+    full_tile_less_1,
+    full_tile_less_2,
+    low_tile,
     narrow_tile,
-    row_tile,
     transpose_square,
 )
+from autodiff_kernels.memory import stack, store
 from autodiff_kernels.parts import share
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
 STRETCH = 256  # products that are summed before the sum is added to the total; part of the result's definition
+BLOCK_ROWS = 32 * TILE_ROWS  # rows of the left factor that are multiplied by one panel after the other
+SMALL = 16384  # bytes of a factor that is not worth packing: it stays in the first-level cache as it is
+PAGE = 4096  # rows this far apart, or a multiple, share one place in the first-level cache
+LONGEST = DOT_BYTES // 4 * STRETCH  # products of a dot product that are summed before the sum is added to the total
+COLUMNS = 2048  # of a product of one row that are summed together, at most
+COLUMNS_OF_ROWS = COLUMNS * COMBINED_ROWS
+
+
+@register_jitable
+def packs_right(m: int, n: int, k: int, column: int, itemsize: int) -> bool:
+    """Tell whether panels of the right factor, whose columns lie `column` elements apart, are packed."""
+    return m > 1 and n > 1 and (column != 1 or (m >= 4 * TILE_ROWS and n * k * itemsize > SMALL))
+
+
+@register_jitable
+def packs_left(m: int, n: int, k: int, row: int, itemsize: int) -> bool:
+    """Tell whether the left factor, whose rows lie `row` elements apart, is packed: bad strides, several panels."""
+    panels = n * itemsize // (TILE_VECTORS * VECTOR_BYTES)
+    bad = row == 1 or row * itemsize % PAGE == 0
+    return m > 1 and panels >= 4 and m * k * itemsize > SMALL and bad
+
+
+@register_jitable
+def _packed_sizes(m: int, n: int, k: int, a_row: int, b_column: int, itemsize: int) -> tuple[int, int, int]:
+    """Return the elements of a packed panel and of a packed block, and of a row of the block."""
+    lanes = VECTOR_BYTES // itemsize
+    depth = min(k, STRETCH)
+    depth += -depth % lanes
+    row = depth + 64 // itemsize  # one cache line more, so that rows do not share a place in the cache
+    panel = TILE_VECTORS * lanes * depth if packs_right(m, n, k, b_column, itemsize) else 0
+    block = (min(m, BLOCK_ROWS) + lanes) * row if packs_left(m, n, k, a_row, itemsize) else 0
+    return panel, block, row
 
 
 def matmul_scratch(m: int, n: int, k: int, a_row: int, b_column: int, itemsize: int, parts: int) -> int:
     """Return how many elements of scratch `matmul` needs for these sizes, element strides and number of parts.
 
-    0 where it reads both factors in place; a factor on the right is packed where its columns are no neighbours.
+    0 where it reads both factors in place.
 
     >>> from autodiff_kernels.matmul import matmul_scratch
     >>> matmul_scratch(32, 32, 32, a_row=32, b_column=1, itemsize=4, parts=2)
     0
     """
-    if n == 1:
-        m, n, b_column = 1, m, a_row
-    if n == 1 or b_column == 1:
-        return 0
-    lanes = VECTOR_BYTES // itemsize
-    depth = min(k, STRETCH)
-    return parts * lanes * (ROW_VECTORS if m == 1 else TILE_VECTORS) * (depth + -depth % lanes)
+    panel, block, _ = _packed_sizes(m, n, k, a_row, b_column, itemsize)
+    return parts * (panel + block)
 
 
 @njit(error_model="numpy")
-def _pack(like: Array, target: int, target_row: int, source: int, row: int, column: int, depth: int, width: int
-          ) -> None:
-    """Copy `depth` rows and `width` columns at address `source` to rows of `target_row` bytes; strides in bytes."""
+def pack(like: Array, target: int, target_row: int, source: int, row: int, column: int, depth: int, width: int) -> None:
+    """Copy `depth` rows and `width` columns at address `source` to rows of `target_row` bytes; strides in bytes.
+
+    Where the rows are neighbours, whole squares of the target are written, as `transpose_square` says.
+    """
     size = like.itemsize
     lanes = VECTOR_BYTES // size
-    if row == size:
+    if column == size:
+        copy_block(like, target, target_row, source, row, depth, width)
+    elif row == size:
         for j in range(0, width, lanes):
             for k in range(0, depth, lanes):
                 transpose_square(like, target + k * target_row + j * size, target_row, source + j * column + k * row,
@@ -66,6 +110,113 @@ def _pack(like: Array, target: int, target_row: int, source: int, row: int, colu
             copy_row(like, target + k * target_row, source + k * row, column, width)
 
 
+@njit(error_model="numpy")
+def multiply(like: Array, out: int, a: int, b: int, bias: int, depth: int, out_row: int, a_row: int, a_column: int,
+             b_row: int, rows: int, blocks: int, first: int, last: int, wide: int, again: int) -> None:
+    """Multiply `rows` rows by one panel of `wide` columns, in `blocks` tiles, of which it does `first` to `last`.
+
+    The rows are spread evenly over the tiles; the other arguments are those of a tile (`lanes._tile`).
+    """
+    lanes = VECTOR_BYTES // like.itemsize
+    for block in range(first, last):
+        i, end = share(rows, block, blocks)
+        high = end - i
+        c, r = out + i * out_row, a + i * a_row
+        if wide <= lanes:
+            narrow_tile(like, c, r, b, bias, depth, out_row, a_row, a_column, b_row, high, wide, again)
+        elif high <= TILE_ROWS // 2:
+            low_tile(like, c, r, b, bias, depth, out_row, a_row, a_column, b_row, high, wide, again)
+        elif wide < TILE_VECTORS * lanes or high < TILE_ROWS - 2:
+            edge_tile(like, c, r, b, bias, depth, out_row, a_row, a_column, b_row, high, wide, again)
+        elif high == TILE_ROWS:
+            full_tile(like, c, r, b, bias, depth, out_row, a_row, a_column, b_row, high, wide, again)
+        elif high == TILE_ROWS - 1:
+            full_tile_less_1(like, c, r, b, bias, depth, out_row, a_row, a_column, b_row, high, wide, again)
+        else:
+            full_tile_less_2(like, c, r, b, bias, depth, out_row, a_row, a_column, b_row, high, wide, again)
+
+
+@njit(error_model="numpy")
+def panel_size(like: Array, depth: int) -> int:
+    """Return how many elements a panel of `depth` rows of a register tile's columns takes, when packed."""
+    lanes = VECTOR_BYTES // like.itemsize
+    return TILE_VECTORS * lanes * (depth + -depth % lanes)
+
+
+@njit(error_model="numpy")
+def pack_panels(like: Array, target: int, source: int, row: int, column: int, depth: int, columns: int) -> None:
+    """Pack a matrix (depth, columns) panel by panel, `panel_size` elements apart; addresses and strides in bytes."""
+    width = TILE_VECTORS * VECTOR_BYTES
+    each = panel_size(like, depth) * like.itemsize
+    for panel in range((columns * like.itemsize + width - 1) // width):
+        j = panel * (width // like.itemsize)
+        pack(like, target + panel * each, width, source + j * column, row, column, depth,
+             min(width // like.itemsize, columns - j))
+
+
+@njit(error_model="numpy")
+def multiply_panels(like: Array, out: int, out_row: int, a: int, a_row: int, a_column: int, rows: int, b: int,
+                    b_row: int, b_panel: int, depth: int, columns: int, bias: int, again: int) -> None:
+    """out = a @ b, or out + a @ b with `again`, + bias unless its address is 0; for compiled code with its own blocks.
+
+    Panels of b begin `b_panel` bytes apart, and their rows lie `b_row` apart; addresses and strides in bytes. The sums
+    are those of `matmul`.
+    """
+    size = like.itemsize
+    width = TILE_VECTORS * (VECTOR_BYTES // size)
+    blocks = (rows + TILE_ROWS - 1) // TILE_ROWS
+    for j in range(0, columns, width):
+        panel = b + j // width * b_panel
+        for start in range(0, depth, STRETCH):
+            shift = bias + j * size if bias != 0 and start + STRETCH >= depth else 0
+            multiply(like, out + j * size, a + start * a_column, panel + start * b_row, shift,
+                     min(STRETCH, depth - start), out_row, a_row, a_column, b_row, rows, blocks, 0, blocks,
+                     min(width, columns - j), 1 if again or start > 0 else 0)
+
+
+@njit(error_model="numpy")
+def _row(like: Array, out: int, a: int, b: int, bias: int, a_column: int, b_row: int, b_column: int, columns: int,
+         depth: int) -> None:
+    """Multiply a row by up to COLUMNS columns and add the bias unless its address is 0; strides in bytes."""
+    size = like.itemsize
+    lanes = DOT_BYTES // size
+    unit = stack(like, 1)
+    store(unit, like.dtype.type(1))
+    one = address_at(unit)
+    if b_row == size:
+        row = address_at(stack(like, LONGEST))
+        for start in range(0, depth, lanes * STRETCH):
+            count = min(lanes * STRETCH, depth - start)
+            factor = a + start * a_column
+            if a_column != size:
+                copy_row(like, row, factor, a_column, count)
+                factor = row
+            for j in range(0, columns, DOT_ROWS):
+                dot_rows(like, out + j * size, factor, b + j * b_column + start * size, b_column,
+                         min(DOT_ROWS, columns - j), count, start)
+    else:
+        total, rows = address_at(stack(like, COLUMNS)), address_at(stack(like, COLUMNS_OF_ROWS))
+        for start in range(0, depth, STRETCH):
+            end = min(start + STRETCH, depth)
+            goal = out if start == 0 else total
+            for k in range(start, end, COMBINED_ROWS):
+                count = min(COMBINED_ROWS, end - k)
+                source, source_row = b + k * b_row, b_row
+                if b_column != size:
+                    pack(like, rows, COLUMNS * size, source, b_row, b_column, count, columns)
+                    source, source_row = rows, COLUMNS * size
+                if count == COMBINED_ROWS:
+                    combine_rows(like, goal, a + k * a_column, source, a_column, source_row, columns, k - start)
+                else:
+                    for i in range(count):
+                        combine_row(like, goal, a + (k + i) * a_column, source + i * source_row, 0, 0, columns,
+                                    k + i - start)
+            if start > 0:
+                combine_row(like, out, one, total, 0, 0, columns, 1)
+    if bias != 0:
+        combine_row(like, out, one, bias, 0, 0, columns, 1)
+
+
 @njit(cache=True, nogil=True, error_model="numpy")
 def matmul(out: Array, scratch: Array, a: Array, b: Array, bias: Array, outer: int, inner: int, m: int, n: int, k: int,
            a_outer: int, a_inner: int, a_row: int, a_column: int,
@@ -73,8 +224,9 @@ def matmul(out: Array, scratch: Array, a: Array, b: Array, bias: Array, outer: i
     """Compute ``out[p, q] = a[p, q] @ b[p, q] + bias`` for p < outer, q < inner.
 
     Each element is the sum over k, in order, of stretches of 256 products, each stretch summed in order by FMA from 0;
-    the bias is added to the finished sum. So the bits depend on neither parts, tile nor vector width. k = 0 gives 0.
-    Shares are runs of register tiles.
+    the bias is added to the finished sum. Where one factor is a single row or column, and along k the other's numbers
+    are neighbours, a stretch has 64 bytes of lanes with 256 products each (`lanes.dot_rows`). So the bits depend on
+    neither parts, tile nor vector width. k = 0 gives 0. Shares are runs of register tiles.
 
     Args:
         out: out, outer * inner matrices of m rows and n columns, C-contiguous; float32 or float64.
@@ -85,56 +237,65 @@ def matmul(out: Array, scratch: Array, a: Array, b: Array, bias: Array, outer: i
         bias: in, (n,) of that dtype, or of length 0 for none.
     """
     size = out.itemsize
+    lanes = VECTOR_BYTES // size
     shift = address(bias) if bias.shape[0] > 0 else 0
     out_at, a_at, b_at = address(out), address(a), address(b)
-    columns = n
-    if n == 1:  # one column: the transposed product has one row, and its result lies in memory the same way
-        a_at, b_at = b_at, a_at
-        a_outer, a_inner, a_row, a_column, b_outer, b_inner, b_row, b_column = (
-            b_outer, b_inner, b_column, b_row, a_outer, a_inner, a_column, a_row)
-        m, n = 1, m
-    height, vectors = (1, ROW_VECTORS) if m == 1 else (TILE_ROWS, TILE_VECTORS)
-    lanes = VECTOR_BYTES // size
-    width = vectors * lanes
-    packs = n > 1 and b_column != 1
-    a_row, a_column, b_row, b_column, out_row = a_row * size, a_column * size, b_row * size, b_column * size, n * size
-    packed = address(scratch)
-    if packs:
-        depth = min(k, STRETCH)
-        packed += part * VECTOR_BYTES * vectors * (depth + -depth % lanes)
+    panel_size, block_size, block_row = _packed_sizes(m, n, k, a_row, b_column, size)
+    packed_panel = address(scratch) + part * (panel_size + block_size) * size
+    packed_block = packed_panel + panel_size * size
+    a_outer, a_inner, a_row, a_column = a_outer * size, a_inner * size, a_row * size, a_column * size
+    b_outer, b_inner, b_row, b_column = b_outer * size, b_inner * size, b_row * size, b_column * size
 
-    blocks, panels = (m + height - 1) // height, (n + width - 1) // width
-    lo, hi = share(outer * inner * panels * blocks, part, parts)
+    if k > 0 and (m == 1 or n == 1):
+        columns = n
+        if n == 1:  # one column: the transposed product has one row, and its result lies in memory the same way
+            a_at, b_at = b_at, a_at
+            a_outer, a_inner, a_row, a_column, b_outer, b_inner, b_row, b_column = (
+                b_outer, b_inner, b_column, b_row, a_outer, a_inner, a_column, a_row)
+            m, n = 1, m
+        length = min(COLUMNS, ((n + parts - 1) // parts + 63) // 64 * 64)
+        pieces = (n + length - 1) // length
+        lo, hi = share(outer * inner * pieces, part, parts)
+        for piece in range(lo, hi):
+            matrix, j = piece // pieces, piece % pieces * length
+            left = a_at + matrix // inner * a_outer + matrix % inner * a_inner
+            right = b_at + matrix // inner * b_outer + matrix % inner * b_inner + j * b_column
+            count = min(length, n - j)
+            add = shift + j * size if shift != 0 and columns > 1 else 0
+            _row(out, out_at + (matrix * n + j) * size, left, right, add, a_column, b_row, b_column, count, k)
+            if shift != 0 and columns == 1:
+                for i in range(matrix * n + j, matrix * n + j + count):
+                    out[i] += bias[0]
+        return
+
+    width, out_row = TILE_VECTORS * lanes, n * size
+    chunks, panels = (m + BLOCK_ROWS - 1) // BLOCK_ROWS, (n + width - 1) // width
+    blocks = ((m + max(chunks, 1) - 1) // max(chunks, 1) + TILE_ROWS - 1) // TILE_ROWS
+    tiles = panels * blocks
+    lo, hi = share(outer * inner * chunks * tiles, part, parts)
     if lo == hi:
         return
-    for column_of_tiles in range(lo // blocks, (hi + blocks - 1) // blocks):
-        matrix, panel = column_of_tiles // panels, column_of_tiles % panels
-        first = max(lo - column_of_tiles * blocks, 0)
-        last = min(hi - column_of_tiles * blocks, blocks)
-        p, q = matrix // inner, matrix % inner
-        left = a_at + (p * a_outer + q * a_inner) * size
-        right = b_at + (p * b_outer + q * b_inner) * size + panel * width * b_column
-        target = out_at + (matrix * m * n + panel * width) * size
-        wide = min(width, n - panel * width)
+    for chunk in range(lo // tiles, (hi + tiles - 1) // tiles):
+        matrix = chunk // chunks
+        begin, end = share(m, chunk % chunks, chunks)
+        first, last = max(lo - chunk * tiles, 0), min(hi - chunk * tiles, tiles)
+        left = a_at + matrix // inner * a_outer + matrix % inner * a_inner + begin * a_row
+        right = b_at + matrix // inner * b_outer + matrix % inner * b_inner
+        target = out_at + (matrix * m + begin) * out_row
         for start in range(0, max(k, 1), STRETCH):
             depth = min(STRETCH, k - start)
-            source, source_row = right + start * b_row, b_row
-            if packs:
-                _pack(out, packed, VECTOR_BYTES * vectors, source, b_row, b_column, depth, wide)
-                source, source_row = packed, VECTOR_BYTES * vectors
-            add = shift + panel * width * size if shift != 0 and columns > 1 and start + STRETCH >= k else 0
-            for block in range(first, last):
-                i = block * height
-                high = min(height, m - i)
-                c, r = target + i * out_row, left + i * a_row + start * a_column
-                if m == 1:
-                    row_tile(out, c, r, source, add, depth, out_row, a_row, a_column, source_row, high, wide, start)
-                elif high == height and wide == width:
-                    full_tile(out, c, r, source, add, depth, out_row, a_row, a_column, source_row, high, wide, start)
-                elif wide > lanes:
-                    edge_tile(out, c, r, source, add, depth, out_row, a_row, a_column, source_row, high, wide, start)
-                else:
-                    narrow_tile(out, c, r, source, add, depth, out_row, a_row, a_column, source_row, high, wide, start)
-        if shift != 0 and columns == 1:
-            for i in range(panel * width, panel * width + wide):
-                out[matrix * n + i] += bias[0]
+            a_now, a_row_now, a_column_now = left + start * a_column, a_row, a_column
+            if block_size > 0:
+                pack(out, packed_block, block_row * size, a_now, a_row, a_column, end - begin, depth)
+                a_now, a_row_now, a_column_now = packed_block, block_row * size, size
+            for panel in range(first // blocks, (last + blocks - 1) // blocks):
+                j = panel * width
+                wide = min(width, n - j)
+                b_now, b_row_now = right + start * b_row + j * b_column, b_row
+                if panel_size > 0:
+                    pack(out, packed_panel, width * size, b_now, b_row, b_column, depth, wide)
+                    b_now, b_row_now = packed_panel, width * size
+                add = shift + j * size if shift != 0 and start + STRETCH >= k else 0
+                multiply(out, target + j * size, a_now, b_now, add, depth, out_row, a_row_now, a_column_now, b_row_now,
+                         end - begin, blocks, max(first - panel * blocks, 0), min(last - panel * blocks, blocks), wide,
+                         start)

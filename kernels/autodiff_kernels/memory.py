@@ -74,6 +74,16 @@ def stack(typing_context: Any, like: Any, count: Any) -> Any:
 
 
 @intrinsic
+def address_of(typing_context: Any, place: Any) -> Any:
+    """address_of(place): a pointer as a number of bytes."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.ptrtoint(arguments[0], INT64)
+
+    return types.intp(place), generate
+
+
+@intrinsic
 def load(typing_context: Any, address: Any) -> Any:
     """load(address): the element there."""
 

@@ -1,11 +1,14 @@
 """Normalisations with an affine map: batch, layer, group (and instance: one channel a group) and RMS normalisation.
 
 All compute xhat = (x - mean) * rstd, rstd = 1 / sqrt(variance + eps), out = xhat * gamma + beta, where the variance is
-biased and computed in a second pass, after the mean, and sums are accumulated in float64. Without an affine map pass
-ones and zeros. Rows are pixels or tokens with their channels side by side.
+biased. Sums are accumulated in float64, after a few numbers (four, or the `GROUP` rows of a gradient) have been added
+up in their own dtype. Variances are sums of squared differences from a number near the mean, corrected by the sum of
+the differences (Chan, Golub, LeVeque, Algorithms for Computing the Sample Variance, 1983, equation 1.7): they do not
+cancel far from zero. Without an affine map pass ones and zeros. Rows are pixels or tokens, channels side by side.
 
 Sums over rows are partial sums of `ROWS` rows each, which the parts share, and a combine: `sum_blocks` for the
-gradients of gamma and beta, `batch_norm_combine` for statistics.
+gradients of gamma and beta, `batch_norm_combine` for statistics. Columns are worked on in strips of a few registers;
+strips go from the last to the first, because what the last one writes may spill into the next row (see `strips.py`).
 
 Sources: Ioffe, Szegedy, Batch Normalization (2015); Ba, Kiros, Hinton, Layer Normalization (2016); Wu, He, Group
 Normalization (2018); Ulyanov et al., Instance Normalization (2016); Zhang, Sennrich, Root Mean Square Layer
@@ -20,13 +23,35 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from autodiff_kernels.maths import constant, root
+from autodiff_kernels.memory import forward, load, pointer, stack, store
 from autodiff_kernels.parts import share
-from autodiff_kernels.reduce import row_sum
-from autodiff_kernels.softmax import row_dot
+from autodiff_kernels.rows import (
+    add_products_in,
+    cotangent_in,
+    normalised_in,
+    row_dot,
+    row_grad_in,
+    row_moments,
+    scaled_in,
+)
+from autodiff_kernels.strips import (
+    STRIP,
+    TILE_ROWS,
+    batch_norm_grad_strip,
+    column_moments,
+    column_products,
+    group_norm_grad_strip,
+    group_norm_strip,
+    strip_affine,
+)
+from autodiff_kernels.vectors import read, rounded, whole, write, zeros
+from autodiff_kernels.vectors import width as lanes
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
 ROWS = 128  # rows to a partial sum
+GROUP = 16  # rows whose share in the gradient of gamma and beta is added up before it is accumulated
 CHANNELS = 64  # of group normalisation: channels that are summed side by side, as long as they are whole groups
 
 
@@ -38,12 +63,14 @@ def sum_blocks(out: Array, partial: Array, part: int, parts: int) -> None:
         out: (C,), out; float32 or float64. Shared among the parts.
         partial: (blocks, C), in; float64.
     """
-    low, high = share(out.shape[0], part, parts)
-    for c in range(low, high):
-        total = 0.0
-        for block in range(partial.shape[0]):
-            total += partial[block, c]
-        out[c] = total
+    blocks, C = partial.shape
+    none = zeros(partial, 4, 4)
+    low, high = share(C, part, parts)
+    for c in range(low, high, lanes(none)):
+        total, left = none, high - c
+        for block in range(blocks):
+            total = total + read(pointer(partial, block * C + c), 0, none, left, 0)
+        write(pointer(out, c), 0, rounded(total, out), left)
 
 
 # ---- Batch normalisation ---------------------------------------------------------------------------------------------
@@ -58,22 +85,12 @@ def batch_norm_partial(means: Array, deviations: Array, x: Array, part: int, par
         deviations: like means, out.
         x: (R, C), in; float32 or float64.
     """
+    R, C = x.shape
     low, high = share(means.shape[0], part, parts)
     for block in range(low, high):
-        start, stop = block * ROWS, min((block + 1) * ROWS, x.shape[0])
-        mean, deviation = means[block], deviations[block]
-        mean[:] = 0
-        deviation[:] = 0
-        for r in range(start, stop):
-            row = x[r]
-            for c in range(row.shape[0]):
-                mean[c] += row[c]
-        mean /= stop - start
-        for r in range(start, stop):
-            row = x[r]
-            for c in range(row.shape[0]):
-                difference = row[c] - mean[c]
-                deviation[c] += difference * difference
+        rows = min(ROWS, R - block * ROWS)
+        mean, deviation, row = pointer(means, block * C), pointer(deviations, block * C), pointer(x, block * ROWS * C)
+        column_moments(mean, deviation, row, C, rows, C)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -96,16 +113,24 @@ def batch_norm_combine(
         rows: R, the number of rows.
         eps: a float.
     """
-    low, high = share(mean.shape[0], part, parts)
-    for c in range(low, high):
-        total, deviation = 0.0, 0.0
-        for block in range(means.shape[0]):
-            total += means[block, c] * (min((block + 1) * ROWS, rows) - block * ROWS)
-        centre = total / rows
-        for block in range(means.shape[0]):
+    blocks, C = means.shape
+    none = zeros(means, 1, 1)
+    low, high = share(C, part, parts)
+    for c in range(low, high, lanes(none)):
+        left, total, deviation = high - c, none, none
+        for block in range(blocks):
             count = min((block + 1) * ROWS, rows) - block * ROWS
-            deviation += deviations[block, c] + count * (means[block, c] - centre) ** 2
-        mean[c], variance[c], rstd[c] = centre, deviation / rows, 1 / math.sqrt(deviation / rows + eps)
+            total = total + read(pointer(means, block * C + c), 0, none, left, 0) * count
+        centre = total / rows
+        for block in range(blocks):
+            count = min((block + 1) * ROWS, rows) - block * ROWS
+            distance = read(pointer(means, block * C + c), 0, none, left, 0) - centre
+            within = read(pointer(deviations, block * C + c), 0, none, left, 0)
+            deviation = deviation + (within + distance * distance * count)
+        spread = deviation / rows
+        write(pointer(mean, c), 0, rounded(centre, mean), left)
+        write(pointer(variance, c), 0, rounded(spread, mean), left)
+        write(pointer(rstd, c), 0, rounded(1 / root(spread + eps), mean), left)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -136,11 +161,22 @@ def batch_norm(
         gamma: (C,), in; like out.
         beta: (C,), in; like out.
     """
-    low, high = share(x.shape[0], part, parts)
-    for r in range(low, high):
-        row, target = x[r], out[r]
-        for c in range(row.shape[0]):
-            target[c] = (row[c] - mean[c]) * (rstd[c] * gamma[c]) + beta[c]
+    R, C = x.shape
+    wide, narrow = zeros(x, 4, 4), zeros(x, 1, 1)
+    end = whole(C, wide)
+    centres, rstds, gammas, betas = pointer(mean, 0), pointer(rstd, 0), pointer(gamma, 0), pointer(beta, 0)
+    low, high = share(R, part, parts)
+    for start in range(low, high, TILE_ROWS):
+        rows, room = min(TILE_ROWS, high - start), (high - start) * C
+        row, target = pointer(x, start * C), pointer(out, start * C)
+        for c in range(end + (C - end - 1) // lanes(narrow) * lanes(narrow), end - 1, -lanes(narrow)):
+            scale = read(rstds, c, narrow, C - c, 0) * read(gammas, c, narrow, C - c, 0)
+            centre, shift = read(centres, c, narrow, C - c, 0), read(betas, c, narrow, C - c, 0)
+            strip_affine(target, row, C, rows, c, room, centre, scale, shift)
+        for c in range(0, end, lanes(wide)):
+            scale = read(rstds, c, wide, C - c, 0) * read(gammas, c, wide, C - c, 0)
+            centre, shift = read(centres, c, wide, C - c, 0), read(betas, c, wide, C - c, 0)
+            strip_affine(target, row, C, rows, c, room, centre, scale, shift)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -157,18 +193,13 @@ def batch_norm_grad_partial(
         mean: (C,), in; like g.
         rstd: (C,), in; like g.
     """
+    R, C = x.shape
     low, high = share(dgammas.shape[0], part, parts)
     for block in range(low, high):
-        dgamma, dbeta = dgammas[block], dbetas[block]
-        dgamma[:] = 0
-        dbeta[:] = 0
-        for r in range(block * ROWS, min((block + 1) * ROWS, x.shape[0])):
-            row, cotangent = x[r], g[r]
-            for c in range(row.shape[0]):
-                dgamma[c] += cotangent[c] * (row[c] - mean[c])
-                dbeta[c] += cotangent[c]
-        for c in range(dgamma.shape[0]):
-            dgamma[c] *= rstd[c]
+        rows, first = min(ROWS, R - block * ROWS), block * ROWS * C
+        products, sums = pointer(dgammas, block * C), pointer(dbetas, block * C)
+        row, cotangent = pointer(x, first), pointer(g, first)
+        column_products(products, sums, cotangent, row, C, rows, C, pointer(mean, 0), pointer(rstd, 0))
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -194,49 +225,20 @@ def batch_norm_grad(
     """
     R, C = x.shape
     part_of_one = x.dtype.type(training / R)
+    wide, narrow = zeros(x, STRIP, STRIP), zeros(x, 1, 1)
+    end = whole(C, wide)
+    statistics = pointer(mean, 0), pointer(rstd, 0), pointer(gamma, 0), pointer(dgamma, 0), pointer(dbeta, 0)
     low, high = share(R, part, parts)
-    for r in range(low, high):
-        row, cotangent, target = x[r], g[r], out[r]
-        for c in range(C):
-            through_statistics = dbeta[c] + (row[c] - mean[c]) * rstd[c] * dgamma[c]
-            target[c] = gamma[c] * rstd[c] * (cotangent[c] - part_of_one * through_statistics)
+    for start in range(low, high, TILE_ROWS):
+        rows, room = min(TILE_ROWS, high - start), (high - start) * C
+        row, cotangent, target = pointer(x, start * C), pointer(g, start * C), pointer(out, start * C)
+        for c in range(end + (C - end - 1) // lanes(narrow) * lanes(narrow), end - 1, -lanes(narrow)):
+            batch_norm_grad_strip(target, cotangent, row, C, rows, c, room, *statistics, part_of_one, narrow)
+        for c in range(0, end, lanes(wide)):
+            batch_norm_grad_strip(target, cotangent, row, C, rows, c, room, *statistics, part_of_one, wide)
 
 
 # ---- Layer normalisation ---------------------------------------------------------------------------------------------
-
-
-@njit(error_model="numpy")
-def row_deviation(x: Array, mean: Any) -> Any:
-    """Return the sum of (x - mean)^2 over x (K,), in float64."""
-    s0, s1, s2, s3 = 0.0, 0.0, 0.0, 0.0
-    fours = x.shape[0] // 4
-    for four in range(fours):
-        k = 4 * four
-        s0 += (x[k] - mean) ** 2
-        s1 += (x[k + 1] - mean) ** 2
-        s2 += (x[k + 2] - mean) ** 2
-        s3 += (x[k + 3] - mean) ** 2
-    for k in range(4 * fours, x.shape[0]):
-        s0 += (x[k] - mean) ** 2
-    return (s0 + s1) + (s2 + s3)
-
-
-@njit(error_model="numpy")
-def row_cotangent_sums(g: Array, gamma: Array, x: Array, mean: Any) -> Any:
-    """Return the sums of h = g gamma and of h (x - mean) over a row (K,), in float64."""
-    h0, h1, s0, s1 = 0.0, 0.0, 0.0, 0.0
-    twos = x.shape[0] // 2
-    for two in range(twos):
-        k = 2 * two
-        first, second = np.float64(g[k]) * gamma[k], np.float64(g[k + 1]) * gamma[k + 1]
-        h0 += first
-        h1 += second
-        s0 += first * (x[k] - mean)
-        s1 += second * (x[k + 1] - mean)
-    for k in range(2 * twos, x.shape[0]):
-        h0 += np.float64(g[k]) * gamma[k]
-        s0 += np.float64(g[k]) * gamma[k] * (x[k] - mean)
-    return h0 + h1, s0 + s1
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -255,26 +257,55 @@ def layer_norm(
         eps: a float.
     """
     R, K = x.shape
+    wide, narrow = zeros(x, 4, 4), zeros(x, 1, 1)
+    end = whole(K, wide)
+    gammas, betas = pointer(gamma, 0), pointer(beta, 0)
     low, high = share(R, part, parts)
     for r in range(low, high):
-        row, target = x[r], out[r]
-        centre = row_sum(row, 0.0) / K
-        mean[r], rstd[r] = centre, 1 / math.sqrt(row_deviation(row, centre) / K + eps)
-        shift, scale = mean[r], rstd[r]
-        for k in range(K):
-            target[k] = (row[k] - shift) * scale * gamma[k] + beta[k]
+        row, target, room = pointer(x, r * K), pointer(out, r * K), (high - r) * K
+        centre, deviation = row_moments(row, K)
+        mean[r], rstd[r] = centre, 1 / math.sqrt(deviation / K + eps)
+        normalised_in(target, row, gammas, betas, 0, end, room, mean[r], rstd[r], wide)
+        normalised_in(target, row, gammas, betas, end, K, room, mean[r], rstd[r], narrow)
+
+
+@njit(error_model="numpy", forceinline=True)
+def block_grad(
+    out: Any, dgamma: Any, dbeta: Any, g: Any, x: Any, mean: Any, rstd: Any, gamma: Any, K: int, rows: int, room: int,
+    centred: bool, like: Any, rest: Any,
+) -> None:
+    """Write the gradients of a few rows with respect to x, and add theirs with respect to gamma and beta.
+
+    Without `centred` they are those of RMS normalisation: `mean` holds zeros, and `dbeta` is not written.
+    """
+    end = whole(K, like)
+    for r in range(rows):
+        row, cotangent, target, space = forward(x, r * K), forward(g, r * K), forward(out, r * K), room - r * K
+        centre, scale = load(forward(mean, r)), load(forward(rstd, r))
+        total, products = cotangent_in(cotangent, gamma, row, 0, end, centre, scale, like)
+        more, more_products = cotangent_in(cotangent, gamma, row, end, K, centre, scale, rest)
+        total, products = (total + more) / K if centred else 0.0, (products + more_products) / K
+        h_mean, slope = constant(x, total, total), constant(x, products, products)
+        row_grad_in(target, cotangent, gamma, row, 0, end, space, centre, scale, h_mean, slope, like)
+        row_grad_in(target, cotangent, gamma, row, end, K, space, centre, scale, h_mean, slope, rest)
+    add_products_in(dgamma, dbeta, g, x, K, 0, end, rows, mean, rstd, centred, like)
+    add_products_in(dgamma, dbeta, g, x, K, end, K, rows, mean, rstd, centred, rest)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def layer_norm_grad(
-    out: Array, g: Array, x: Array, mean: Array, rstd: Array, gamma: Array, part: int, parts: int
+    out: Array, dgammas: Array, dbetas: Array, g: Array, x: Array, mean: Array, rstd: Array, gamma: Array,
+    part: int, parts: int,
 ) -> None:
-    """Write the gradient of `layer_norm` with respect to x.
+    """Write the gradient of `layer_norm` with respect to x, and each block's sums of g xhat and of g over its rows.
 
-    With h = g gamma and means over the row, out = rstd (h - mean(h) - xhat mean(h xhat)).
+    With h = g gamma and means over the row, out = rstd (h - mean(h) - xhat mean(h xhat)). The sums become the gradients
+    of gamma and beta by `sum_blocks`.
 
     Args:
-        out: (R, K), out; float32 or float64. Rows are shared among the parts.
+        out: (R, K), out; float32 or float64. Blocks of `ROWS` rows are shared among the parts.
+        dgammas: (ceil(R / `ROWS`), K), out; float64.
+        dbetas: like dgammas, out.
         g: (R, K), in; the gradient with respect to the output; like out.
         x: (R, K), in; like out.
         mean: (R,), in; like out.
@@ -282,40 +313,17 @@ def layer_norm_grad(
         gamma: (K,), in; like out.
     """
     R, K = x.shape
-    number = x.dtype.type
-    low, high = share(R, part, parts)
-    for r in range(low, high):
-        row, cotangent, target, shift, scale = x[r], g[r], out[r], mean[r], rstd[r]
-        total, slope_total = row_cotangent_sums(cotangent, gamma, row, shift)
-        centre, slope = number(total / K), number(slope_total / K * scale * scale)
-        for k in range(K):
-            target[k] = scale * (cotangent[k] * gamma[k] - centre - (row[k] - shift) * slope)
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def layer_norm_grad_partial(
-    dgammas: Array, dbetas: Array, g: Array, x: Array, mean: Array, rstd: Array, part: int, parts: int
-) -> None:
-    """Write each block's sums of g xhat and of g over its rows: with `sum_blocks` the gradients of gamma and beta.
-
-    Args:
-        dgammas: (ceil(R / `ROWS`), K), out; float64. Blocks of `ROWS` rows are shared among the parts.
-        dbetas: like dgammas, out.
-        g: (R, K), in; the gradient with respect to the output; float32 or float64.
-        x: (R, K), in; like g.
-        mean: (R,), in; like g.
-        rstd: (R,), in; like g.
-    """
+    wide, narrow = zeros(x, 4, 4), zeros(x, 1, 1)
     low, high = share(dgammas.shape[0], part, parts)
+    last = min(high * ROWS, R)
     for block in range(low, high):
-        dgamma, dbeta = dgammas[block], dbetas[block]
-        dgamma[:] = 0
-        dbeta[:] = 0
-        for r in range(block * ROWS, min((block + 1) * ROWS, x.shape[0])):
-            row, cotangent, shift, scale = x[r], g[r], mean[r], rstd[r]
-            for k in range(row.shape[0]):
-                dgamma[k] += cotangent[k] * ((row[k] - shift) * scale)
-                dbeta[k] += cotangent[k]
+        dgammas[block] = 0
+        dbetas[block] = 0
+        for r in range(block * ROWS, min((block + 1) * ROWS, R), GROUP):
+            rows = min(GROUP, R - r)
+            block_grad(pointer(out, r * K), pointer(dgammas, block * K), pointer(dbetas, block * K), pointer(g, r * K),
+                       pointer(x, r * K), pointer(mean, r), pointer(rstd, r), pointer(gamma, 0), K, rows,
+                       (last - r) * K, True, wide, narrow)
 
 
 # ---- RMS normalisation -----------------------------------------------------------------------------------------------
@@ -333,54 +341,47 @@ def rms_norm(out: Array, rstd: Array, x: Array, gamma: Array, eps: float, part: 
         eps: a float.
     """
     R, K = x.shape
+    wide, narrow = zeros(x, 4, 4), zeros(x, 1, 1)
+    end, gammas = whole(K, wide), pointer(gamma, 0)
     low, high = share(R, part, parts)
     for r in range(low, high):
-        row, target = x[r], out[r]
-        rstd[r] = 1 / math.sqrt(row_dot(row, row) / K + eps)
-        scale = rstd[r]
-        for k in range(K):
-            target[k] = row[k] * scale * gamma[k]
+        row, target, room = pointer(x, r * K), pointer(out, r * K), (high - r) * K
+        rstd[r] = 1 / math.sqrt(row_dot(row, row, K) / K + eps)
+        scaled_in(target, row, gammas, 0, end, room, rstd[r], wide)
+        scaled_in(target, row, gammas, end, K, room, rstd[r], narrow)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def rms_norm_grad(out: Array, g: Array, x: Array, rstd: Array, gamma: Array, part: int, parts: int) -> None:
-    """Write the gradient of `rms_norm` with respect to x: with h = g gamma, out = rstd (h - xhat mean(h xhat)).
+def rms_norm_grad(
+    out: Array, dgammas: Array, g: Array, x: Array, rstd: Array, gamma: Array, part: int, parts: int
+) -> None:
+    """Write the gradient of `rms_norm` with respect to x, and each block's sum of g xhat over its rows.
+
+    With h = g gamma and the mean over the row, out = rstd (h - xhat mean(h xhat)). The sums become the gradient of
+    gamma by `sum_blocks`.
 
     Args:
-        out: (R, K), out; float32 or float64. Rows are shared among the parts.
+        out: (R, K), out; float32 or float64. Blocks of `ROWS` rows are shared among the parts.
+        dgammas: (ceil(R / `ROWS`), K), out; float64.
         g: (R, K), in; the gradient with respect to the output; like out.
         x: (R, K), in; like out.
         rstd: (R,), in; like out.
         gamma: (K,), in; like out.
     """
     R, K = x.shape
-    low, high = share(R, part, parts)
-    for r in range(low, high):
-        row, cotangent, target, scale = x[r], g[r], out[r], rstd[r]
-        _, slope_total = row_cotangent_sums(cotangent, gamma, row, 0.0)
-        slope = x.dtype.type(slope_total / K * scale * scale)
-        for k in range(K):
-            target[k] = scale * (cotangent[k] * gamma[k] - row[k] * slope)
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def rms_norm_grad_partial(dgammas: Array, g: Array, x: Array, rstd: Array, part: int, parts: int) -> None:
-    """Write each block's sum of g xhat over its rows: with `sum_blocks` the gradient of gamma.
-
-    Args:
-        dgammas: (ceil(R / `ROWS`), K), out; float64. Blocks of `ROWS` rows are shared among the parts.
-        g: (R, K), in; the gradient with respect to the output; float32 or float64.
-        x: (R, K), in; like g.
-        rstd: (R,), in; like g.
-    """
+    wide, narrow = zeros(x, 4, 4), zeros(x, 1, 1)
+    centres = stack(x, 16)
+    for r in range(GROUP):
+        store(forward(centres, r), x.dtype.type(0))
     low, high = share(dgammas.shape[0], part, parts)
+    last = min(high * ROWS, R)
     for block in range(low, high):
-        dgamma = dgammas[block]
-        dgamma[:] = 0
-        for r in range(block * ROWS, min((block + 1) * ROWS, x.shape[0])):
-            row, cotangent, scale = x[r], g[r], rstd[r]
-            for k in range(row.shape[0]):
-                dgamma[k] += cotangent[k] * (row[k] * scale)
+        dgammas[block] = 0
+        dgamma = pointer(dgammas, block * K)
+        for r in range(block * ROWS, min((block + 1) * ROWS, R), GROUP):
+            rows = min(GROUP, R - r)
+            block_grad(pointer(out, r * K), dgamma, dgamma, pointer(g, r * K), pointer(x, r * K), centres,
+                       pointer(rstd, r), pointer(gamma, 0), K, rows, (last - r) * K, False, wide, narrow)
 
 
 # ---- Group normalisation ---------------------------------------------------------------------------------------------
@@ -413,41 +414,35 @@ def group_norm(
     N, S, C = x.shape
     G = mean.shape[1]
     width = C // max(G, 1)
-    number = x.dtype.type
+    wide, narrow = zeros(x, 4, 4), zeros(x, 1, 1)
     groups, chunks = group_chunks(C, G)
     low, high = share(N * chunks, part, parts)
     for unit in range(low, high):
         n, first = unit // chunks, unit % chunks * groups
         last = min(first + groups, G)
         start, stop = first * width, last * width
-        sums, centre = scratch[n, 0, start:stop], scratch[n, 1, start:stop]
-        sums[:] = 0
-        for s in range(S):
-            row = x[n, s, start:stop]
-            for c in range(row.shape[0]):
-                sums[c] += row[c]
+        row, target = pointer(x, n * S * C + start), pointer(out, n * S * C + start)
+        centres, scales = pointer(scratch, n * 4 * C + start), pointer(scratch, (n * 4 + 1) * C + start)
+        column_moments(centres, scales, row, C, S, stop - start)
         for i in range(first, last):
-            place = i * width - start
-            total = row_sum(sums[place : place + width], 0.0)
-            centre[place : place + width] = total / (S * width)
-            mean[n, i] = total / (S * width)
-        sums[:] = 0
-        for s in range(S):
-            row = x[n, s, start:stop]
-            for c in range(row.shape[0]):
-                difference = row[c] - centre[c]
-                sums[c] += difference * difference
-        for i in range(first, last):
-            place = i * width - start
-            total = row_sum(sums[place : place + width], 0.0)
-            rstd[n, i] = 1 / math.sqrt(total / (S * width) + eps)
-            for c in range(place, place + width):
-                sums[c] = rstd[n, i] * gamma[start + c]
-        shift = beta[start:stop]
-        for s in range(S):
-            row, target = x[n, s, start:stop], out[n, s, start:stop]
-            for c in range(row.shape[0]):
-                target[c] = (row[c] - number(centre[c])) * number(sums[c]) + shift[c]
+            total, squares = 0.0, 0.0
+            for c in range(i * width, (i + 1) * width):
+                total += scratch[n, 0, c]
+            centre = total / width
+            for c in range(i * width, (i + 1) * width):
+                squares += scratch[n, 1, c] + S * (scratch[n, 0, c] - centre) ** 2
+            mean[n, i], rstd[n, i] = centre, 1 / math.sqrt(squares / (S * width) + eps)
+            for c in range(i * width, (i + 1) * width):
+                scratch[n, 0, c], scratch[n, 1, c] = mean[n, i], rstd[n, i] * gamma[c]
+        count = stop - start
+        end = whole(count, wide)
+        shifts = pointer(beta, start)
+        for s in range(0, S, TILE_ROWS):
+            until = min(s + TILE_ROWS, S)
+            for c in range(0, end, lanes(wide)):
+                group_norm_strip(target, row, C, s, until, c, count, centres, scales, shifts, wide)
+            for c in range(end, count, lanes(narrow)):
+                group_norm_strip(target, row, C, s, until, c, count, centres, scales, shifts, narrow)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -473,19 +468,12 @@ def group_norm_grad_partial(
     for unit in range(low, high):
         n, first = unit // chunks, unit % chunks * groups
         start, stop = first * width, min(first + groups, G) * width
-        dgamma, dbeta, centre = dgammas[n, start:stop], dbetas[n, start:stop], scratch[n, 0, start:stop]
-        dgamma[:] = 0
-        dbeta[:] = 0
-        for c in range(centre.shape[0]):
-            centre[c] = mean[n, first + c // width]
-        for s in range(S):
-            row, cotangent = x[n, s, start:stop], g[n, s, start:stop]
-            for c in range(row.shape[0]):
-                dgamma[c] += cotangent[c] * (row[c] - centre[c])
-            for c in range(row.shape[0]):
-                dbeta[c] += cotangent[c]
-        for c in range(dgamma.shape[0]):
-            dgamma[c] *= rstd[n, first + c // width]
+        for c in range(start, stop):
+            scratch[n, 0, c], scratch[n, 1, c] = mean[n, c // width], rstd[n, c // width]
+        products, sums = pointer(dgammas, n * C + start), pointer(dbetas, n * C + start)
+        row, cotangent = pointer(x, n * S * C + start), pointer(g, n * S * C + start)
+        centres, scales = pointer(scratch, n * 4 * C + start), pointer(scratch, (n * 4 + 1) * C + start)
+        column_products(products, sums, cotangent, row, C, S, stop - start, centres, scales)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -511,27 +499,28 @@ def group_norm_grad(
     N, S, C = x.shape
     G = mean.shape[1]
     width = C // max(G, 1)
-    number = x.dtype.type
+    wide, narrow = zeros(x, STRIP, STRIP), zeros(x, 1, 1)
     groups, chunks = group_chunks(C, G)
     low, high = share(N * chunks, part, parts)
     for unit in range(low, high):
         n, first = unit // chunks, unit % chunks * groups
         last = min(first + groups, G)
         start, stop = first * width, last * width
-        scale, h_mean = scratch[n, 0, start:stop], scratch[n, 1, start:stop]
-        slope, centre = scratch[n, 2, start:stop], scratch[n, 3, start:stop]
-        factor = gamma[start:stop]
         for i in range(first, last):
             total, slope_total = 0.0, 0.0
             for c in range(i * width, (i + 1) * width):
                 total += gamma[c] * dbetas[n, c]
                 slope_total += gamma[c] * dgammas[n, c]
+            scale = np.float64(rstd[n, i])
             for c in range(i * width, (i + 1) * width):
-                scale[c - start], centre[c - start] = rstd[n, i], mean[n, i]
-                h_mean[c - start] = total / (S * width)
-                slope[c - start] = rstd[n, i] * (slope_total / (S * width))
-        for s in range(S):
-            row, cotangent, target = x[n, s, start:stop], g[n, s, start:stop], out[n, s, start:stop]
-            for c in range(row.shape[0]):
-                through_statistics = number(h_mean[c]) + (row[c] - number(centre[c])) * number(slope[c])
-                target[c] = number(scale[c]) * (cotangent[c] * factor[c] - through_statistics)
+                scratch[n, 0, c], scratch[n, 1, c] = scale * gamma[c], scale * (total / (S * width))
+                scratch[n, 2, c], scratch[n, 3, c] = scale * scale * (slope_total / (S * width)), mean[n, i]
+        place, count, factors = n * S * C + start, stop - start, pointer(scratch, n * 4 * C + start)
+        row, cotangent, target = pointer(x, place), pointer(g, place), pointer(out, place)
+        end = whole(count, wide)
+        for s in range(0, S, TILE_ROWS):
+            until = min(s + TILE_ROWS, S)
+            for c in range(0, end, lanes(wide)):
+                group_norm_grad_strip(target, cotangent, row, C, s, until, c, count, factors, C, wide)
+            for c in range(end, count, lanes(narrow)):
+                group_norm_grad_strip(target, cotangent, row, C, s, until, c, count, factors, C, narrow)

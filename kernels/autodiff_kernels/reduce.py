@@ -4,9 +4,8 @@ A reduction sees its input as x (A, K1, B, K2) and removes K1 and K2: neighbouri
 reduced, count as one. Two loops serve all shapes: with K2 = 1 rows of B numbers are combined column by column;
 otherwise each output combines K1 rows of K2 neighbouring numbers.
 
-Sums of float32 are accumulated in float64, sums of integers and booleans in int64. A sum adds up runs of `RUN` numbers,
-and adds the runs with Knuth's exact error term (The Art of Computer Programming 2, 4.2.2, theorem B), so its error is
-that of one run for any length. A full sum, which several parts work on together, is `sum_partial` and `sum_combine`.
+How sums are accumulated stands in `accumulate.py`. A full sum, which several parts work on together, is `sum_partial`
+and `sum_combine`.
 """
 
 from __future__ import annotations
@@ -16,53 +15,26 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from autodiff_kernels.accumulate import (
+    TILE,
+    add_rows,
+    better,
+    corrected,
+    extreme_rows,
+    replaces,
+    row_extreme,
+    row_sum,
+    two_sum,
+)
+from autodiff_kernels.memory import pointer
 from autodiff_kernels.parts import share
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
-RUN = 128  # numbers added up before their sum is added with an error term
-TILE = 512  # neighbouring columns that are combined side by side, so that their sums stay in the first-level cache
 BLOCK = 4096  # numbers to a partial sum of a full reduction
 
 
-@njit(error_model="numpy")
-def two_sum(x: Any, y: Any) -> Any:
-    """Return x + y and its rounding error (Knuth's TwoSum); the error is NaN where the sum is not finite."""
-    total = x + y
-    from_y = total - x
-    return total, (x - (total - from_y)) + (y - from_y)
-
-
-@njit(error_model="numpy")
-def corrected(total: Any, error: Any) -> Any:
-    """Return total + error, or the total alone where it is not finite."""
-    return total + error if error == error else total
-
-
-@njit(error_model="numpy")
-def row_sum(x: Array, zero: Any) -> Any:
-    """Return the sum of x (n), accumulated in the type of `zero`."""
-    n = x.shape[0]
-    total, error = zero, zero
-    for start in range(0, n, RUN):
-        stop = min(start + RUN, n)
-        s0, s1, s2, s3, s4, s5, s6, s7 = zero, zero, zero, zero, zero, zero, zero, zero
-        eights = (stop - start) // 8
-        for eight in range(eights):
-            i = start + 8 * eight
-            s0 += x[i]
-            s1 += x[i + 1]
-            s2 += x[i + 2]
-            s3 += x[i + 3]
-            s4 += x[i + 4]
-            s5 += x[i + 5]
-            s6 += x[i + 6]
-            s7 += x[i + 7]
-        for i in range(start + 8 * eights, stop):
-            s0 += x[i]
-        total, lost = two_sum(total, ((s0 + s1) + (s2 + s3)) + ((s4 + s5) + (s6 + s7)))
-        error += lost
-    return corrected(total, error)
+# ---- Sums ------------------------------------------------------------------------------------------------------------
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -77,36 +49,24 @@ def sum_axes(out: Array, scratch: Array, x: Array, part: int, parts: int) -> Non
     A, K1, B, K2 = x.shape
     zero = scratch.dtype.type(0)
     if K2 != 1:
-        rows = x.reshape((A * K1 * B, K2))
         low, high = share(A * B, part, parts)
         for unit in range(low, high):
             a, b = unit // B, unit % B
             sum_, lost = zero, zero
             for k in range(K1):
-                sum_, error = two_sum(sum_, row_sum(rows[(a * K1 + k) * B + b], zero))
+                sum_, error = two_sum(sum_, row_sum(pointer(x, ((a * K1 + k) * B + b) * K2), K2, zero))
                 lost += error
             out[a, b] = corrected(sum_, lost)
         return
-    rows = x.reshape((A * K1, B))
-    totals, errors, run = scratch[part, 0], scratch[part, 1], scratch[part, 2]
+    totals, errors = scratch[part, 0], scratch[part, 1]
     tiles = (B + TILE - 1) // TILE
     low, high = share(A * tiles, part, parts)
     for unit in range(low, high):
         a, b = unit // tiles, unit % tiles * TILE
-        width = min(TILE, B - b)
-        totals[:width] = 0
-        errors[:width] = 0
-        for start in range(0, K1, RUN):
-            run[:width] = 0
-            for k in range(start, min(start + RUN, K1)):
-                row = rows[a * K1 + k, b : b + width]
-                for i in range(width):
-                    run[i] += row[i]
-            for i in range(width):
-                totals[i], lost = two_sum(totals[i], run[i])
-                errors[i] += lost
-        target = out[a, b : b + width]
-        for i in range(width):
+        n = min(TILE, B - b)
+        add_rows(totals, errors, pointer(x, a * K1 * B + b), B, K1, n)
+        target = out[a, b : b + n]
+        for i in range(n):
             target[i] = corrected(totals[i], errors[i])
 
 
@@ -121,7 +81,7 @@ def sum_partial(partial: Array, x: Array, part: int, parts: int) -> None:
     zero = partial.dtype.type(0)
     low, high = share(partial.shape[0], part, parts)
     for i in range(low, high):
-        partial[i] = row_sum(x[i * BLOCK : min((i + 1) * BLOCK, x.shape[0])], zero)
+        partial[i] = row_sum(pointer(x, i * BLOCK), min(BLOCK, x.shape[0] - i * BLOCK), zero)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -164,7 +124,7 @@ def sum_combine(out: Array, partial: Array, part: int, parts: int) -> None:
     """
     low, high = share(1, part, parts)
     for i in range(low, high):
-        out[i] = row_sum(partial, partial.dtype.type(0))
+        out[i] = row_sum(pointer(partial, 0), partial.shape[0], partial.dtype.type(0))
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -209,68 +169,26 @@ def prod_axes(out: Array, x: Array, part: int, parts: int) -> None:
                 target[i] *= row[i]
 
 
-@njit(error_model="numpy")
-def better(x: Any, y: Any, largest: bool) -> Any:
-    """Return x > y to seek the largest, x < y to seek the smallest."""
-    return x > y if largest else x < y
-
-
-@njit(error_model="numpy")
-def row_extreme(x: Array, largest: bool) -> Any:
-    """Return the number of x (n >= 1) that no other is better than, or the first NaN."""
-    n = x.shape[0]
-    e0, e1, e2, e3 = x[0], x[0], x[0], x[0]
-    for start in range(0, n, TILE):
-        length = min(TILE, n - start)
-        tile = x[start : start + length]
-        for four in range(length // 4):
-            i = 4 * four
-            e0 = tile[i] if better(tile[i], e0, largest) else e0
-            e1 = tile[i + 1] if better(tile[i + 1], e1, largest) else e1
-            e2 = tile[i + 2] if better(tile[i + 2], e2, largest) else e2
-            e3 = tile[i + 3] if better(tile[i + 3], e3, largest) else e3
-        for i in range(length // 4 * 4, length):
-            e0 = tile[i] if better(tile[i], e0, largest) else e0
-        nans = 0
-        for i in range(length):
-            nans += tile[i] != tile[i]
-        if nans:
-            for i in range(length):
-                if tile[i] != tile[i]:
-                    return tile[i]
-    e0 = e1 if better(e1, e0, largest) else e0
-    e2 = e3 if better(e3, e2, largest) else e2
-    return e2 if better(e2, e0, largest) else e0
-
-
-@njit(error_model="numpy")
+@njit(error_model="numpy", forceinline=True)
 def extreme_axes(out: Array, x: Array, largest: bool, part: int, parts: int) -> None:
     """Reduce x (A, K1, B, K2) to out (A, B) as `max_axes` and `min_axes` do."""
     A, K1, B, K2 = x.shape
     if K2 != 1:
-        rows = x.reshape((A * K1 * B, K2))
         low, high = share(A * B, part, parts)
         for unit in range(low, high):
             a, b = unit // B, unit % B
-            best = row_extreme(rows[a * K1 * B + b], largest)
+            best = row_extreme(pointer(x, (a * K1 * B + b) * K2), K2, largest)
             for k in range(1, K1):
-                value = row_extreme(rows[(a * K1 + k) * B + b], largest)
-                best = value if (better(value, best, largest) | (value != value)) & (best == best) else best
+                value = row_extreme(pointer(x, ((a * K1 + k) * B + b) * K2), K2, largest)
+                best = value if replaces(value, best, largest) else best
             out[a, b] = best
         return
-    rows = x.reshape((A * K1, B))
     tiles = (B + TILE - 1) // TILE
     low, high = share(A * tiles, part, parts)
     for unit in range(low, high):
         a, b = unit // tiles, unit % tiles * TILE
-        width = min(TILE, B - b)
-        target = out[a, b : b + width]
-        target[:] = rows[a * K1, b : b + width]
-        for k in range(1, K1):
-            row = rows[a * K1 + k, b : b + width]
-            for i in range(width):
-                value, best = row[i], target[i]
-                target[i] = value if (better(value, best, largest) | (value != value)) & (best == best) else best
+        n = min(TILE, B - b)
+        extreme_rows(pointer(out, a * B + b), pointer(x, a * K1 * B + b), B, K1, n, largest)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -324,9 +242,9 @@ def extreme_positions(indices: Array, values: Array, x: Array, largest: bool, pa
             row = x[a, k, b : b + width]
             for i in range(width):
                 value, best = row[i], target[i]
-                replaces = (better(value, best, largest) | (value != value)) & (best == best)
-                target[i] = value if replaces else best
-                places[i] = k if replaces else places[i]
+                found = replaces(value, best, largest)
+                target[i] = value if found else best
+                places[i] = k if found else places[i]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -12,35 +12,54 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from autodiff_kernels.maths import exp
+from autodiff_kernels.maths import exp, log
+from autodiff_kernels.memory import forward, load, pointer, stack, store
 from autodiff_kernels.parts import share
-from autodiff_kernels.reduce import row_extreme, row_sum
+from autodiff_kernels.rows import row_dot, row_exp, row_exp_sum, row_largest, row_scale, row_total
+from autodiff_kernels.vectors import read, whole, width, write, zeros
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
-
-@njit(error_model="numpy")
-def row_exp(out: Array, x: Array, shift: Any) -> Any:
-    """Write out = exp(x - shift), all (K,), and return its sum in float64."""
-    for k in range(x.shape[0]):
-        out[k] = exp(x[k] - shift)
-    return row_sum(out, 0.0)
+# Work goes step by step over blocks of rows, so that the processor finds independent chains of arithmetic in short
+# rows; a block stays in the first-level cache.
+BLOCK = 2048  # numbers to a block of rows
+BLOCK_ROWS = 32  # the most rows to a block
 
 
-@njit(error_model="numpy")
-def row_dot(x: Array, y: Array) -> Any:
-    """Return the sum of x * y, both (K,), in float64."""
-    s0, s1, s2, s3 = 0.0, 0.0, 0.0, 0.0
-    fours = x.shape[0] // 4
-    for four in range(fours):
-        k = 4 * four
-        s0 += np.float64(x[k]) * y[k]
-        s1 += np.float64(x[k + 1]) * y[k + 1]
-        s2 += np.float64(x[k + 2]) * y[k + 2]
-        s3 += np.float64(x[k + 3]) * y[k + 3]
-    for k in range(4 * fours, x.shape[0]):
-        s0 += np.float64(x[k]) * y[k]
-    return (s0 + s1) + (s2 + s3)
+@njit(error_model="numpy", forceinline=True)
+def block_of(K: int) -> int:
+    """Return how many rows of K numbers are a block."""
+    return min(max(BLOCK // K, 1), BLOCK_ROWS)
+
+
+@njit(error_model="numpy", forceinline=True)
+def softmax_grad_in(out: Any, g: Any, y: Any, start: int, stop: int, room: int, mean: Any, like: Any) -> None:
+    """Write out = y (g - mean)."""
+    for i in range(start, stop, width(like)):
+        value = read(y, i, like, room - i, 0) * (read(g, i, like, room - i, 0) - mean)
+        write(out, i, value, room - i)
+
+
+@njit(error_model="numpy", forceinline=True)
+def log_softmax_in(out: Any, x: Any, start: int, stop: int, room: int, shift: Any, log_sum: Any, like: Any) -> None:
+    """Write out = (x - shift) - log_sum."""
+    for i in range(start, stop, width(like)):
+        write(out, i, (read(x, i, like, room - i, 0) - shift) - log_sum, room - i)
+
+
+@njit(error_model="numpy", forceinline=True)
+def log_softmax_grad_in(out: Any, g: Any, y: Any, start: int, stop: int, room: int, total: Any, like: Any) -> None:
+    """Write out = g - exp(y) total."""
+    for i in range(start, stop, width(like)):
+        powers = exp(read(y, i, like, room - i, 0))
+        write(out, i, read(g, i, like, room - i, 0) - powers * total, room - i)
+
+
+@njit(error_model="numpy", forceinline=True)
+def scaled_exp_in(out: Any, x: Any, start: int, stop: int, room: int, shift: Any, scale: Any, like: Any) -> None:
+    """Write out = scale exp(x - shift)."""
+    for i in range(start, stop, width(like)):
+        write(out, i, exp(read(x, i, like, room - i, 0) - shift) * scale, room - i)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -51,14 +70,23 @@ def softmax(out: Array, x: Array, part: int, parts: int) -> None:
         out: (R, K), out; float32 or float64. The sum is accumulated in float64.
         x: (R, K), in; like out.
     """
-    low, high = share(x.shape[0], part, parts)
-    if x.shape[1] == 0:
+    R, K = x.shape
+    low, high = share(R, part, parts)
+    if K == 0:
         return
-    for r in range(low, high):
-        row, target = x[r], out[r]
-        scale = x.dtype.type(1 / row_exp(target, row, row_extreme(row, True)))
-        for k in range(x.shape[1]):
-            target[k] *= scale
+    block = block_of(K)
+    shifts, totals = stack(x, 32), stack(np.float64(0), 32)
+    for start in range(low, high, block):
+        stop = min(start + block, high)
+        for r in range(start, stop):
+            store(forward(shifts, r - start), row_largest(pointer(x, r * K), K))
+        for r in range(start, stop):
+            row, target = pointer(x, r * K), pointer(out, r * K)
+            total = row_exp(target, row, K, (high - r) * K, load(forward(shifts, r - start)))
+            store(forward(totals, r - start), total)
+        for r in range(start, stop):
+            target, scale = pointer(out, r * K), 1 / load(forward(totals, r - start))
+            row_scale(target, target, K, (high - r) * K, x.dtype.type(scale))
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -70,11 +98,16 @@ def softmax_grad(out: Array, g: Array, y: Array, part: int, parts: int) -> None:
         g: (R, K), in; the gradient with respect to the softmax; like out.
         y: (R, K), in; the softmax; like out.
     """
-    low, high = share(y.shape[0], part, parts)
+    R, K = y.shape
+    wide, narrow = zeros(y, 4, 4), zeros(y, 1, 1)
+    end = whole(K, wide)
+    low, high = share(R, part, parts)
     for r in range(low, high):
-        mean = y.dtype.type(row_dot(g[r], y[r]))
-        for k in range(y.shape[1]):
-            out[r, k] = y[r, k] * (g[r, k] - mean)
+        room = (high - r) * K
+        row, cotangent, target = pointer(y, r * K), pointer(g, r * K), pointer(out, r * K)
+        mean = y.dtype.type(row_dot(cotangent, row, K))
+        softmax_grad_in(target, cotangent, row, 0, end, room, mean, wide)
+        softmax_grad_in(target, cotangent, row, end, K, room, mean, narrow)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -85,15 +118,26 @@ def log_softmax(out: Array, x: Array, part: int, parts: int) -> None:
         out: (R, K), out; float32 or float64. The sum is accumulated in float64.
         x: (R, K), in; like out.
     """
-    low, high = share(x.shape[0], part, parts)
-    if x.shape[1] == 0:
+    R, K = x.shape
+    wide, narrow = zeros(x, 4, 4), zeros(x, 1, 1)
+    end = whole(K, wide)
+    low, high = share(R, part, parts)
+    if K == 0:
         return
-    for r in range(low, high):
-        row, target = x[r], out[r]
-        shift = row_extreme(row, True)
-        log_sum = x.dtype.type(math.log(row_exp(target, row, shift)))
-        for k in range(x.shape[1]):
-            target[k] = (row[k] - shift) - log_sum
+    block = block_of(K)
+    shifts, log_sums = stack(x, 32), stack(x, 32)
+    for start in range(low, high, block):
+        stop = min(start + block, high)
+        for r in range(start, stop):
+            store(forward(shifts, r - start), row_largest(pointer(x, r * K), K))
+        for r in range(start, stop):
+            total = row_exp_sum(pointer(x, r * K), K, load(forward(shifts, r - start)))
+            store(forward(log_sums, r - start), x.dtype.type(log(total)))
+        for r in range(start, stop):
+            row, target, room = pointer(x, r * K), pointer(out, r * K), (high - r) * K
+            shift, log_sum = load(forward(shifts, r - start)), load(forward(log_sums, r - start))
+            log_softmax_in(target, row, 0, end, room, shift, log_sum, wide)
+            log_softmax_in(target, row, end, K, room, shift, log_sum, narrow)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -105,30 +149,34 @@ def log_softmax_grad(out: Array, g: Array, y: Array, part: int, parts: int) -> N
         g: (R, K), in; the gradient with respect to the log-softmax; like out.
         y: (R, K), in; the log-softmax; like out.
     """
-    low, high = share(y.shape[0], part, parts)
+    R, K = y.shape
+    wide, narrow = zeros(y, 4, 4), zeros(y, 1, 1)
+    end = whole(K, wide)
+    low, high = share(R, part, parts)
     for r in range(low, high):
-        total = y.dtype.type(row_sum(g[r], 0.0))
-        row, source, target = y[r], g[r], out[r]
-        for k in range(y.shape[1]):
-            target[k] = source[k] - exp(row[k]) * total
+        room = (high - r) * K
+        row, cotangent, target = pointer(y, r * K), pointer(g, r * K), pointer(out, r * K)
+        total = y.dtype.type(row_total(cotangent, K))
+        log_softmax_grad_in(target, cotangent, row, 0, end, room, total, wide)
+        log_softmax_grad_in(target, cotangent, row, end, K, room, total, narrow)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def logsumexp(out: Array, scratch: Array, x: Array, part: int, parts: int) -> None:
+def logsumexp(out: Array, x: Array, part: int, parts: int) -> None:
     """out[r] = m + log(sum over j of exp(x[r, j] - m)), with m the maximum of row r, or 0 where that is infinite.
 
     Args:
         out: (R,), out; float32 or float64. The sum is accumulated in float64; a row of no entries gives -inf.
-        scratch: (parts, K); like out.
         x: (R, K), in; like out.
     """
-    zero = x.dtype.type(0)
-    low, high = share(x.shape[0], part, parts)
+    R, K = x.shape
+    low, high = share(R, part, parts)
     for r in range(low, high):
-        shift = row_extreme(x[r], True) if x.shape[1] else zero
+        row = pointer(x, r * K)
+        shift = row_largest(row, K)
         if math.isinf(shift):
-            shift = zero
-        out[r] = shift + math.log(row_exp(scratch[part], x[r], shift))
+            shift = x.dtype.type(0)
+        out[r] = shift + log(row_exp_sum(row, K, shift))
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -141,8 +189,12 @@ def logsumexp_grad(out: Array, g: Array, x: Array, y: Array, part: int, parts: i
         x: (R, K), in; like out.
         y: (R,), in; the log-sum-exp; like out.
     """
-    low, high = share(x.shape[0], part, parts)
+    R, K = x.shape
+    wide, narrow = zeros(x, 4, 4), zeros(x, 1, 1)
+    end = whole(K, wide)
+    low, high = share(R, part, parts)
     for r in range(low, high):
-        row, target = x[r], out[r]
-        for k in range(x.shape[1]):
-            target[k] = g[r] * exp(row[k] - y[r])
+        room = (high - r) * K
+        row, target = pointer(x, r * K), pointer(out, r * K)
+        scaled_exp_in(target, row, 0, end, room, y[r], g[r], wide)
+        scaled_exp_in(target, row, end, K, room, y[r], g[r], narrow)

@@ -106,11 +106,30 @@ def test_stretches_are_summed_apart_and_the_bias_last():
     assert (out == STRETCH).all()
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(("m", "n", "k"), [(200, 70, 300), (400, 130, 70), (7, 600, 33), (1, 700, 600), (900, 1, 40),
+                                           (1, 5, 9000), (1, 1, 5000), (3, 200, 64)])
+def test_packed_blocks_and_single_rows(dtype, m, n, k):
+    rng = np.random.default_rng(5)
+    a, b = rng.standard_normal((m, k)).astype(dtype), rng.standard_normal((k, n)).astype(dtype)
+    bias = rng.standard_normal(n).astype(dtype)
+    for transpose_a in (False, True):
+        for transpose_b in (False, True):
+            check(a, b, bias, transpose_a=transpose_a, transpose_b=transpose_b)
+
+
+def test_rows_a_page_apart():
+    rng = np.random.default_rng(6)
+    a, b = rng.standard_normal((60, 1024)).astype(np.float32), rng.standard_normal((1024, 1024)).astype(np.float32)
+    assert matmul_scratch(60, 1024, 1024, 1024, 1, 4, 1) > 0
+    check(a, b)
+
+
 DIGEST = """
 import hashlib, test_matmul, numpy as np
 rng = np.random.default_rng(3)
 digest = hashlib.sha256()
-for m, n, k in [(9, 35, 300), (1, 130, 40), (50, 1, 40), (16, 16, 16)]:
+for m, n, k in [(9, 35, 300), (1, 130, 40), (50, 1, 40), (16, 16, 16), (210, 140, 40), (1, 40, 5000)]:
     for transpose in (False, True):
         a, b = rng.standard_normal((m, k)).astype(np.float32), rng.standard_normal((k, n)).astype(np.float32)
         digest.update(test_matmul.product(a, b, None, 1, transpose, transpose).tobytes())

@@ -93,10 +93,10 @@ def test_layer_norm(dtype: Any, R: int, K: int) -> None:
     np.testing.assert_allclose(mean, true_mean[:, 0], **close(dtype))
     np.testing.assert_allclose(rstd, true_rstd[:, 0], **close(dtype))
     np.testing.assert_allclose(out, xhat * gamma + beta, **close(dtype))
-    out = run_parts(norm.layer_norm_grad, junk(x.shape, dtype), g, x, mean, rstd, gamma)
-    np.testing.assert_allclose(out, gradient(g * gamma, true_rstd, xhat, 1), **close(dtype, rstd))
     partial = junk((-(-R // norm.ROWS), K), np.float64)
-    dgammas, dbetas = run_parts(norm.layer_norm_grad_partial, (partial, partial), g, x, mean, rstd)
+    outputs = junk(x.shape, dtype), partial, partial
+    out, dgammas, dbetas = run_parts(norm.layer_norm_grad, outputs, g, x, mean, rstd, gamma)
+    np.testing.assert_allclose(out, gradient(g * gamma, true_rstd, xhat, 1), **close(dtype, rstd))
     np.testing.assert_allclose(sum_blocks(dgammas, dtype), (g * xhat).sum(0), **close(dtype))
     np.testing.assert_allclose(sum_blocks(dbetas, dtype), g.sum(0, dtype=np.float64), **close(dtype))
 
@@ -111,10 +111,9 @@ def test_rms_norm(dtype: Any, R: int, K: int) -> None:
     np.testing.assert_allclose(rstd, scale[:, 0], **close(dtype))
     np.testing.assert_allclose(out, wide * scale * gamma, **close(dtype))
     h, xhat = g * gamma, wide * scale
-    out = run_parts(norm.rms_norm_grad, junk(x.shape, dtype), g, x, rstd, gamma)
-    np.testing.assert_allclose(out, scale * (h - xhat * (h * xhat).mean(1, keepdims=True)), **close(dtype))
     partial = junk((-(-R // norm.ROWS), K), np.float64)
-    dgammas = run_parts(norm.rms_norm_grad_partial, partial, g, x, rstd)
+    out, dgammas = run_parts(norm.rms_norm_grad, (junk(x.shape, dtype), partial), g, x, rstd, gamma)
+    np.testing.assert_allclose(out, scale * (h - xhat * (h * xhat).mean(1, keepdims=True)), **close(dtype))
     np.testing.assert_allclose(sum_blocks(dgammas, dtype), (g * xhat).sum(0), **close(dtype))
 
 

@@ -1,0 +1,267 @@
+"""The softmax of scaled products of queries and keys, times values: as one operation, and step by step.
+
+The operation never holds the matrix of all scores (`autodiff_kernels.attention`). The steps serve where somebody wants
+the weights, drops some of them or differentiates the mask, and are the operation's twin.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+import autodiff_kernels as kernels
+from autodiff.bind import bind
+from autodiff.ops import strided
+from autodiff.ops.broadcast import expand, sum_to
+from autodiff.ops.broadcast import sum as total
+from autodiff.ops.choice import masked_fill, where
+from autodiff.ops.comparison import eq, logical_or, ne
+from autodiff.ops.elementwise import add, mul, spread, sub
+from autodiff.ops.host import from_array
+from autodiff.ops.joining import zeros_of
+from autodiff.ops.probability import softmax
+from autodiff.ops.products import matmul, no_bias, require_floats
+from autodiff.ops.random import dropout
+from autodiff.ops.structural import contiguous, transpose
+from autodiff.primitive import Keep, Primitive, Sample, define, no_errors
+from autodiff.spec import Array, Cost, Shape, Spec, moved
+
+# ---- Step by step ----------------------------------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=32)
+def _later(targets: int, sources: int) -> Any:
+    """Return the mask that hides from every position what comes after it."""
+    return from_array(~np.tri(targets, sources, dtype=bool))
+
+
+def _weights(query: Any, key: Any, mask: Any, is_causal: bool, scale: float) -> tuple[Any, Any]:
+    """Return the weights, and which targets may attend to nothing, or None.
+
+    Such a target takes part in the softmax with all sources, and its output and weights are then set to zero: no NaN
+    arises, in the gradient neither.
+    """
+    scores = matmul(mul(query, scale), transpose(key, -1, -2))
+    empty = None
+    if is_causal:
+        scores = masked_fill(scores, _later(*scores.spec.shape[-2:]), -math.inf)
+    if mask is not None:
+        bools = mask.spec.dtype.kind == "b"
+        empty = eq(total(mask if bools else ne(mask, -math.inf), -1, keepdim=True), 0)
+        if bools:
+            scores = where(logical_or(mask, empty), scores, -math.inf)
+        else:
+            scores = add(scores, masked_fill(mask, empty, 0))
+    return softmax(scores, -1), empty
+
+
+def _given(mask: Any) -> Any:
+    return mask if mask.spec.size else None
+
+
+def _attend_in_steps(query: Any, key: Any, value: Any, mask: Any, is_causal: bool, dropout_p: float, scale: float
+                     ) -> tuple[Any, Any]:
+    weights, empty = _weights(query, key, mask, is_causal, scale)
+    if dropout_p:
+        weights = dropout(weights, dropout_p)
+    output = matmul(weights, value)
+    if empty is not None:
+        output, weights = masked_fill(output, empty, 0), masked_fill(weights, empty, 0)
+    return output, weights
+
+
+def attend(
+    query: Any, key: Any, value: Any, mask: Any, is_causal: bool, dropout_p: float, scale: float, need_weights: bool
+) -> tuple[Any, Any]:
+    """Return the output and, if needed, the weights. `mask` is None, bools that keep, or floats to add to the scores.
+
+    A target that may attend to nothing gives zeros.
+    """
+    tensors = (query, key, value)
+    own = need_weights or dropout_p or not all(x.spec.size and x.spec.dtype == query.spec.dtype for x in tensors)
+    if own or not query.spec.floating or (mask is not None and (mask.needs_grad or not mask.spec.size)):
+        return _attend_in_steps(query, key, value, mask, is_causal, dropout_p, scale)
+    operands = [x if x.spec.strides[-1] == 1 or x.spec.shape[-1] == 1 else contiguous(x) for x in tensors]
+    if mask is not None:
+        if mask.spec.dtype.kind == "b":
+            mask = where(mask, zeros_of(Spec.of((), query.spec.dtype)), -math.inf)
+        if mask.spec.shape[-1:] != key.spec.shape[-2:-1] or mask.spec.strides[-1] != 1:
+            mask = contiguous(expand(mask, (*mask.spec.shape[:-1], key.spec.shape[-2])))
+        operands.append(mask)
+    specs = [x.spec for x in operands]
+    if _merged(specs) is None:
+        batch = _batch(specs)
+        operands = [contiguous(expand(x, (*batch, *x.spec.shape[-2:]))) for x in operands]
+    if mask is None:
+        operands.append(from_array(no_bias(query.spec.dtype)))
+    return bind(attention_p, *operands, causal=bool(is_causal), scale=float(scale))[0], None
+
+
+# ---- In one operation ------------------------------------------------------------------------------------------------
+
+# Inputs: query, key and value with neighbouring features, and a mask of floats, which is empty where there is none.
+
+
+def _batch(specs: Sequence[Spec]) -> Shape:
+    return strided.broadcast("scaled_dot_product_attention", *[Spec.of(x.shape[:-2]) for x in specs if x.size])
+
+
+def _merged(specs: Sequence[Spec]) -> list[tuple[int, ...]] | None:
+    """Return the batch as two dimensions (size, stride of each operand), outermost first; None where more are left."""
+    batch = _batch(specs)
+    merged: list[tuple[int, ...]] = []
+    for axis in range(-len(batch), 0):
+        size = batch[axis]
+        steps = [spec.strides[axis - 2] if spec.ndim - 2 >= -axis and spec.shape[axis - 2] != 1 else 0
+                 for spec in specs]
+        if size == 1:
+            continue
+        if merged and all(before == step * size for before, step in zip(merged[-1][1:], steps, strict=True)):
+            merged[-1] = (merged[-1][0] * size, *steps)
+        else:
+            merged.append((size, *steps))
+    while len(merged) < 2:
+        merged.insert(0, (1, *[0] * len(specs)))
+    return merged if len(merged) == 2 else None
+
+
+def _arguments(operands: Sequence[Spec], causal: bool, scale: float) -> tuple[Any, ...]:
+    """Return the kernel's sizes, settings and strides."""
+    merged = _merged(operands)
+    assert merged is not None, "attend() copies operands whose batch dimensions do not merge"
+    outer, inner = merged
+    strides: list[int] = []
+    for place, spec in enumerate(operands, 1):
+        row = spec.strides[-2] if spec.ndim > 1 and spec.shape[-2] > 1 else 0
+        strides += [outer[place], inner[place], row]
+    q, k, v, _ = operands
+    sizes = (outer[0], inner[0], q.shape[-2], k.shape[-2], q.shape[-1], v.shape[-1])
+    return (*sizes, scale, int(causal), *strides)
+
+
+def _infer(*operands: Spec, causal: bool, scale: float) -> tuple[Spec, Spec]:
+    require_floats("scaled_dot_product_attention", *operands)
+    q, v, batch = operands[0], operands[2], _batch(operands)
+    return Spec.of((*batch, q.shape[-2], v.shape[-1]), q.dtype), Spec.of((math.prod(batch) * q.shape[-2],), q.dtype)
+
+
+def _prepare(inputs: Sequence[Spec], outputs: Sequence[Spec], causal: bool, scale: float) -> Callable[..., None]:
+    arguments, kernel = _arguments(inputs, causal, scale), kernels.attention.attention
+
+    def run(outs: Sequence[Array], ins: Sequence[Array]) -> None:
+        out, logs, scratch = outs
+        kernel(out.ravel(), logs, scratch, *map(strided.first, ins), *arguments, 0, 1)
+
+    return run
+
+
+def _scratch(inputs: Sequence[Spec], outputs: Sequence[Spec], causal: bool, scale: float) -> tuple[Spec]:
+    q, k, v = inputs[:3]
+    size = kernels.attention.forward_scratch(k.shape[-2], q.shape[-1], v.shape[-1], q.dtype.itemsize, 1)
+    return (Spec.of((size,), q.dtype),)
+
+
+def _pairs(operands: Sequence[Spec]) -> int:
+    """Return how many scores there are."""
+    return math.prod(_batch(operands)) * operands[0].shape[-2] * operands[1].shape[-2]
+
+
+def _vjp(record: Any, *cotangents: Any) -> tuple[Any, ...]:
+    inputs = [record.input(i) for i in range(4)]
+    g, kept = contiguous(cotangents[0]), (record.output(0), record.output(1))
+    found = bind(attention_grad_p, g, *inputs, *kept, **record.params)
+    gradients = [sum_to(d, spec.shape) if needed else None
+                 for d, spec, needed in zip(found, record.inputs, record.mask, strict=False)]
+    return (*gradients, None)
+
+
+def _samples() -> list[Sample]:
+    q, k, v = spread(-2, 2, 2, 2, 3, 4), spread(-1, 2, 2, 2, 5, 4), spread(-2, 1, 2, 2, 5, 6)
+    mask = np.where(np.arange(15).reshape(3, 5) % 4 == 1, -np.inf, spread(-1, 1, 3, 5)).astype(np.float32)
+    none = no_bias(q.dtype)
+    return [Sample(q, k, v, none, causal=False, scale=0.5), Sample(q, k[0], v[:, :1], none, causal=True, scale=0.3),
+            Sample(q, k, v, mask, causal=False, scale=0.4, gradient=False)]
+
+
+attention_p: Primitive = define(
+    "attention",
+    infer=_infer,
+    run=lambda outs, ins: None,
+    prepare=_prepare,
+    scratch=_scratch,
+    vjp=_vjp,
+    saves=Keep(inputs=(0, 1, 2, 3), outputs=(0, 1)),
+    twin=lambda q, k, v, mask, causal, scale: _attend_in_steps(q, k, v, _given(mask), causal, 0.0, scale)[0],
+    cost=lambda inputs, outputs, causal, scale: Cost(
+        _pairs(inputs) * (2 * inputs[0].shape[-1] + 2 * inputs[2].shape[-1] + 14), moved(*inputs, *outputs)
+    ),
+    samples=_samples,
+    errors=no_errors,
+    call=lambda *operands, **params: bind(attention_p, *operands, **params)[0],
+)
+
+
+# Inputs: the cotangent, what `attention` had as inputs, and its two outputs; outputs have the whole batch's shape.
+
+
+def _grad_infer(*inputs: Spec, causal: bool, scale: float) -> tuple[Spec, ...]:
+    batch = inputs[0].shape[:-2]
+    return tuple([Spec.of((*batch, *spec.shape[-2:]), spec.dtype) for spec in inputs[1:4]])
+
+
+def _grad_prepare(inputs: Sequence[Spec], outputs: Sequence[Spec], causal: bool, scale: float) -> Callable[..., None]:
+    arguments, kernel = _arguments(inputs[1:5], causal, scale), kernels.attention.attention_grad
+
+    def run(outs: Sequence[Array], ins: Sequence[Array]) -> None:
+        g, *operands, out, logs = ins
+        kernel(*[array.ravel() for array in outs[:3]], outs[3], g.ravel(), *map(strided.first, operands),
+               out.ravel(), logs, *arguments, 0, 1)
+
+    return run
+
+
+def _grad_scratch(inputs: Sequence[Spec], outputs: Sequence[Spec], causal: bool, scale: float) -> tuple[Spec]:
+    q, k, v = inputs[1:4]
+    size = kernels.attention.gradient_scratch(k.shape[-2], q.shape[-1], v.shape[-1], q.dtype.itemsize, 1)
+    return (Spec.of((size,), q.dtype),)
+
+
+def _grad_twin(g: Any, q: Any, k: Any, v: Any, mask: Any, out: Any, logs: Any, causal: bool, scale: float
+               ) -> tuple[Any, ...]:
+    weights, empty = _weights(q, k, _given(mask), causal, scale)
+    if empty is not None:
+        weights = masked_fill(weights, empty, 0)
+    from_value = matmul(g, transpose(v, -1, -2))
+    slopes = mul(weights, sub(from_value, total(mul(weights, from_value), -1, keepdim=True)))
+    return (mul(matmul(slopes, k), scale), mul(matmul(transpose(slopes, -1, -2), q), scale),
+            matmul(transpose(weights, -1, -2), g))
+
+
+def _grad_samples() -> list[Sample]:
+    """What `attention` returned takes part; its derivative is that of the inputs, so it is not checked here."""
+    samples = []
+    for sample in _samples():
+        out, logs = bind(attention_p, *[from_array(x) for x in sample.arguments], **sample.keywords)
+        samples.append(Sample(spread(-1, 2, *out.spec.shape), *sample.arguments, out.array, logs.array, gradient=False,
+                              **sample.keywords))
+    return samples
+
+
+attention_grad_p = define(
+    "attention_grad",
+    infer=_grad_infer,
+    run=lambda outs, ins: None,
+    prepare=_grad_prepare,
+    scratch=_grad_scratch,
+    vjp=None,
+    twin=_grad_twin,
+    cost=lambda inputs, outputs, causal, scale: Cost(
+        _pairs(inputs[1:5]) * (6 * inputs[1].shape[-1] + 4 * inputs[3].shape[-1] + 14), moved(*inputs, *outputs)
+    ),
+    samples=_grad_samples,
+    errors=no_errors,
+)

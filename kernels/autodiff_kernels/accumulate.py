@@ -1,0 +1,283 @@
+"""Sums and extremes of a row of numbers, or of the columns of some rows, of any dtype.
+
+Sums of integers and booleans are accumulated in int64, sums of floats in float64. Those of float64 carry their rounding
+errors along (Knuth, The Art of Computer Programming 2, 4.2.2, theorem B), all but those of four numbers at a time that
+are added up before. So a sum of any length is within 2 ulp of the sum of the magnitudes.
+
+A row is gone through in vectors of four registers, then of one. What is done differently for floats and for other
+numbers is an overload: Numba picks by type.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numba import njit, types
+from numba.extending import overload as _overload
+
+from autodiff_kernels.memory import forward, load, pointer, store
+from autodiff_kernels.vectors import (
+    exact_sum_of,
+    filled,
+    folded,
+    largest_of,
+    read,
+    select,
+    sum_of,
+    whole,
+    widen,
+    width,
+    write,
+    zeros,
+)
+
+Array = np.ndarray[Any, np.dtype[Any]]
+overload: Any = _overload  # its type would lose the types of the functions it is put on
+COMPILED = {"error_model": "numpy", "forceinline": True}
+
+TILE = 512  # neighbouring columns that are combined side by side, so that their sums stay in the first-level cache
+
+
+@njit(error_model="numpy", forceinline=True)
+def two_sum(x: Any, y: Any) -> Any:
+    """Return x + y and its rounding error (Knuth's TwoSum); the error is NaN where the sum is not finite."""
+    total = x + y
+    from_y = total - x
+    return total, (x - (total - from_y)) + (y - from_y)
+
+
+@njit(error_model="numpy", forceinline=True)
+def corrected(total: Any, error: Any) -> Any:
+    """Return total + error, or the total alone where it is not finite."""
+    return select(error != error, total, total + error)
+
+
+# ---- Rows ------------------------------------------------------------------------------------------------------------
+
+
+@njit(error_model="numpy", forceinline=True)
+def single_sum(x: Any, n: int, zero: Any) -> Any:
+    """Return the sum of n float32 numbers."""
+    wide, narrow = zeros(x, 4, 4), zeros(x, 1, 1)
+    end = whole(n, wide)
+    totals, rest = widen(wide), widen(narrow)
+    for i in range(0, end, width(wide)):
+        totals = totals + widen(read(x, i, wide, n - i, 0))
+    for i in range(end, n, width(narrow)):
+        rest = rest + widen(read(x, i, narrow, n - i, 0))
+    return sum_of(totals) + sum_of(rest)
+
+
+@njit(error_model="numpy", forceinline=True)
+def double_sum(x: Any, n: int, zero: Any) -> Any:
+    """Return the sum of n float64 numbers."""
+    wide, narrow = zeros(x, 4, 4), zeros(x, 1, 1)
+    end = whole(n, wide)
+    totals, errors = narrow, narrow
+    for i in range(0, end, width(wide)):
+        totals, lost = two_sum(totals, folded(read(x, i, wide, n - i, 0)))
+        errors = errors + lost
+    for i in range(end, n, width(narrow)):
+        totals, lost = two_sum(totals, read(x, i, narrow, n - i, 0))
+        errors = errors + lost
+    total, error = exact_sum_of(totals, errors)
+    return corrected(total, error)
+
+
+@njit(error_model="numpy", forceinline=True)
+def plain_sum(x: Any, n: int, zero: Any) -> Any:
+    """Return the sum of n integers or booleans, accumulated in the type of `zero`."""
+    total = zero
+    for i in range(n):
+        total += load(forward(x, i))
+    return total
+
+
+def row_sum(x: Any, n: int, zero: Any) -> Any:
+    """Return the sum of n numbers at the pointer x, accumulated in the type of `zero`."""
+
+
+@overload(row_sum, jit_options=COMPILED, strict=False)
+def _row_sum(x: Any, n: int, zero: Any) -> Any:
+    if not isinstance(x.dtype, types.Float):
+        return lambda x, n, zero: plain_sum(x, n, zero)
+    if x.dtype.bitwidth == 32:
+        return lambda x, n, zero: single_sum(x, n, zero)
+    return lambda x, n, zero: double_sum(x, n, zero)
+
+
+# ---- Columns ---------------------------------------------------------------------------------------------------------
+
+
+@njit(error_model="numpy", forceinline=True)
+def rows_of_four(x: Any, stride: int, i: int, like: Any, left: int) -> Any:
+    """Return the sum, in float64, of one vector in each of four rows, `stride` numbers apart."""
+    x0, x1 = read(x, i, like, left, 0), read(x, i + stride, like, left, 0)
+    x2, x3 = read(x, i + 2 * stride, like, left, 0), read(x, i + 3 * stride, like, left, 0)
+    return (widen(x0) + widen(x1)) + (widen(x2) + widen(x3))
+
+
+def add_rows(totals: Array, errors: Array, x: Any, stride: int, rows: int, n: int) -> None:
+    """Add up `rows` rows of n columns, `stride` numbers apart; totals and errors (n) are set."""
+
+
+@overload(add_rows, jit_options=COMPILED, strict=False)
+def _add_rows(totals: Any, errors: Any, x: Any, stride: int, rows: int, n: int) -> Any:
+    if not isinstance(x.dtype, types.Float):
+        return plain_rows
+    return single_rows if x.dtype.bitwidth == 32 else double_rows
+
+
+def plain_rows(totals: Array, errors: Array, x: Any, stride: int, rows: int, n: int) -> None:
+    """Add up rows of integers or booleans."""
+    totals[:n] = 0
+    errors[:n] = 0
+    for k in range(rows):
+        row = forward(x, k * stride)
+        for i in range(n):
+            totals[i] += load(forward(row, i))
+
+
+def single_rows(totals: Array, errors: Array, x: Any, stride: int, rows: int, n: int) -> None:
+    """Add up rows of float32."""
+    like, target = zeros(x, 1, 1), pointer(totals, 0)
+    totals[:n] = 0
+    errors[:n] = 0
+    fours = rows & -4
+    for k in range(0, fours, 4):
+        row = forward(x, k * stride)
+        for i in range(0, n, width(like)):
+            term = rows_of_four(row, stride, i, like, n - i)
+            write(target, i, read(target, i, term, TILE - i, 0) + term, TILE - i)
+    for k in range(fours, rows):
+        row = forward(x, k * stride)
+        for i in range(0, n, width(like)):
+            term = widen(read(row, i, like, n - i, 0))
+            write(target, i, read(target, i, term, TILE - i, 0) + term, TILE - i)
+
+
+def double_rows(totals: Array, errors: Array, x: Any, stride: int, rows: int, n: int) -> None:
+    """Add up rows of float64, with their rounding errors."""
+    like, target, lost = zeros(x, 1, 1), pointer(totals, 0), pointer(errors, 0)
+    totals[:n] = 0
+    errors[:n] = 0
+    fours = rows & -4
+    for k in range(0, fours, 4):
+        row = forward(x, k * stride)
+        for i in range(0, n, width(like)):
+            term = rows_of_four(row, stride, i, like, n - i)
+            total, error = two_sum(read(target, i, like, TILE - i, 0), term)
+            write(target, i, total, TILE - i)
+            write(lost, i, read(lost, i, like, TILE - i, 0) + error, TILE - i)
+    for k in range(fours, rows):
+        row = forward(x, k * stride)
+        for i in range(0, n, width(like)):
+            total, error = two_sum(read(target, i, like, TILE - i, 0), read(row, i, like, n - i, 0))
+            write(target, i, total, TILE - i)
+            write(lost, i, read(lost, i, like, TILE - i, 0) + error, TILE - i)
+
+
+# ---- Extremes --------------------------------------------------------------------------------------------------------
+
+
+@njit(error_model="numpy", forceinline=True)
+def better(x: Any, y: Any, largest: bool) -> Any:
+    """Return x > y to seek the largest, x < y to seek the smallest."""
+    return x > y if largest else x < y
+
+
+@njit(error_model="numpy", forceinline=True)
+def replaces(value: Any, best: Any, largest: bool) -> Any:
+    """Return whether `value` is better than `best`, or is NaN: NaN is never given up."""
+    return (better(value, best, largest) | (value != value)) & (best == best)
+
+
+@njit(error_model="numpy", forceinline=True)
+def extreme_in(x: Any, start: int, stop: int, largest: bool, worst: Any, like: Any) -> Any:
+    """Return the best number, and a number that is NaN if one of x is and otherwise 0."""
+    best, broken = filled(like, worst), like
+    for i in range(start, stop, width(like)):
+        value = read(x, i, like, stop - i, worst)
+        best = select(value > best, value, best) if largest else select(value < best, value, best)
+        broken = select(value != value, value, broken)
+    sign = 1 if largest else -1
+    return largest_of(best * sign) * sign, sum_of(broken)
+
+
+@njit(error_model="numpy", forceinline=True)
+def float_extreme(x: Any, n: int, largest: bool) -> Any:
+    """Return the best of n floats, or NaN."""
+    worst = -math.inf if largest else math.inf
+    wide, narrow = zeros(x, 4, 4), zeros(x, 1, 1)
+    end = whole(n, wide)
+    best, broken = extreme_in(x, 0, end, largest, worst, wide)
+    other, also = extreme_in(x, end, n, largest, worst, narrow)
+    broken += also
+    best = other if better(other, best, largest) else best
+    return best if broken == broken else broken
+
+
+@njit(error_model="numpy", forceinline=True)
+def plain_extreme(x: Any, n: int, largest: bool) -> Any:
+    """Return the best of n integers or booleans."""
+    best = load(x)
+    for i in range(1, n):
+        value = load(forward(x, i))
+        best = value if better(value, best, largest) else best
+    return best
+
+
+def row_extreme(x: Any, n: int, largest: bool) -> Any:
+    """Return the one of n >= 1 numbers at the pointer x that no other is better than, or NaN."""
+
+
+@overload(row_extreme, jit_options=COMPILED, strict=False)
+def _row_extreme(x: Any, n: int, largest: bool) -> Any:
+    if isinstance(x.dtype, types.Float):
+        return lambda x, n, largest: float_extreme(x, n, largest)
+    return lambda x, n, largest: plain_extreme(x, n, largest)
+
+
+def extreme_rows(out: Any, x: Any, stride: int, rows: int, n: int, largest: bool) -> None:
+    """Write the best number of each of n columns in `rows` rows, `stride` numbers apart."""
+
+
+@overload(extreme_rows, jit_options=COMPILED, strict=False)
+def _extreme_rows(out: Any, x: Any, stride: int, rows: int, n: int, largest: bool) -> Any:
+    return float_extreme_rows if isinstance(x.dtype, types.Float) else plain_extreme_rows
+
+
+def plain_extreme_rows(out: Any, x: Any, stride: int, rows: int, n: int, largest: bool) -> None:
+    """Write the best integers or booleans of columns."""
+    for i in range(n):
+        store(forward(out, i), load(forward(x, i)))
+    for k in range(1, rows):
+        row = forward(x, k * stride)
+        for i in range(n):
+            value, best = load(forward(row, i)), load(forward(out, i))
+            store(forward(out, i), value if better(value, best, largest) else best)
+
+
+@njit(error_model="numpy", forceinline=True)
+def extreme_of(x: Any, y: Any, largest: bool) -> Any:
+    """Return the better numbers of two vectors, NaN where one is."""
+    best = select(x > y, x, y) if largest else select(x < y, x, y)
+    return select(x != x, x, best)
+
+
+def float_extreme_rows(out: Any, x: Any, stride: int, rows: int, n: int, largest: bool) -> None:
+    """Write the best floats of columns."""
+    like = zeros(x, 1, 1)
+    for i in range(0, n, width(like)):
+        write(out, i, read(x, i, like, n - i, 0), n - i)
+    for k in range(1, rows, 4):
+        row, second = forward(x, k * stride), stride * min(1, rows - 1 - k)
+        third, fourth = stride * min(2, rows - 1 - k), stride * min(3, rows - 1 - k)
+        for i in range(0, n, width(like)):
+            left = n - i
+            one = extreme_of(read(row, i, like, left, 0), read(row, i + second, like, left, 0), largest)
+            two = extreme_of(read(row, i + third, like, left, 0), read(row, i + fourth, like, left, 0), largest)
+            best = extreme_of(extreme_of(one, two, largest), read(out, i, like, left, 0), largest)
+            write(out, i, best, left)

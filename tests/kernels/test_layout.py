@@ -1,0 +1,17 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from run_parts import junk, run_parts
+
+from autodiff_kernels import layout
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("shape", [(2, 16, 32), (1, 3, 50), (3, 21, 1), (2, 5, 17), (0, 4, 4), (1, 100, 7)])
+def test_transpose(dtype: Any, shape: Any) -> None:
+    x = np.random.default_rng(0).standard_normal(shape).astype(dtype)
+    out = run_parts(layout.transpose, junk((shape[0], shape[2], shape[1]), dtype), x)
+    np.testing.assert_array_equal(out, x.transpose(0, 2, 1))
