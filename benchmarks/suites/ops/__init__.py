@@ -28,7 +28,9 @@ EXCLUDED = {
         cumprod_grad logcumsumexp_grad softmax_grad log_softmax_grad logsumexp_grad batch_norm_grad diagonal_grad
         conv2d_input_grad conv2d_weight_grad mse_loss_grad cross_entropy_grad nll_loss_grad index_select_grad
         tensor_unfold_grad gather_grad layer_norm_grad rms_norm_grad group_norm_grad resize_nearest_grad
-        resize_bilinear_grad""",
+        resize_bilinear_grad attention_grad lstm_layer_grad gru_layer_grad rnn_tanh_layer_grad rnn_relu_layer_grad""",
+    "part of scaled_dot_product_attention, lstm, gru, rnn_tanh and rnn_relu": """
+        attention lstm_layer gru_layer rnn_tanh_layer rnn_relu_layer""",
     "only second derivatives run it": "max_pool2d_gather",
     "part of reading and writing at places (take, getitem, index_copy, index_put)": "positions pick put_along",
     "a view that only the library makes; squeeze costs the same": "alias",
