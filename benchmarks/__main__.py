@@ -15,7 +15,6 @@ import dataclasses
 import datetime
 import fnmatch
 import importlib
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -98,26 +97,22 @@ def head(arguments: argparse.Namespace, contenders: Sequence[Contender], threads
     }
 
 
-def all_cores() -> int:
-    """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def main() -> int:
     """Run what the command line asks for; return the exit code."""
     arguments = parser().parse_args()
     unknown = sorted(set(arguments.without) - {entry.name for entry in CONTENDERS[1:]})
     if unknown:
         raise SystemExit(f"--without {unknown[0]}: the contenders are {', '.join(e.name for e in CONTENDERS[1:])}")
-    if arguments.threads is not None and not 1 <= arguments.threads <= all_cores():
-        raise SystemExit(f"--threads {arguments.threads}: this process may use 1 to {all_cores()} cores")
+    cores = len(machine.cores())
+    if arguments.threads is not None and not 1 <= arguments.threads <= cores:
+        raise SystemExit(f"--threads {arguments.threads}: this process may use 1 to {cores} cores")
     cases = selected(arguments.patterns, arguments.quick)
     if arguments.list:
         print("\n".join(case.name for case in cases))
         return 0
     left_out = {*arguments.without, *(["torch.compile"] if arguments.quick else [])}
     contenders = [entry for entry in CONTENDERS if entry.name not in left_out]
-    threads = [arguments.threads] if arguments.threads else [1] if arguments.quick else sorted({1, all_cores()})
+    threads = [arguments.threads] if arguments.threads else [1] if arguments.quick else sorted({1, cores})
     budget = Budget(arguments.quick)
     if arguments.compare:
         return revision.compare(arguments.compare, cases, threads, budget, arguments.out)
