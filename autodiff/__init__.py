@@ -84,6 +84,7 @@ from autodiff.ops import *  # noqa: F403
 from autodiff.random import Generator, initial_seed, manual_seed, seed
 from autodiff.representation import set_printoptions
 from autodiff.serialization import load, save
+from autodiff.threads import get_num_threads, set_num_threads
 
 if TYPE_CHECKING:
     from autodiff import linalg, nn, optim, utils
@@ -112,6 +113,8 @@ __all__ = [
     "Generator", "manual_seed", "seed", "initial_seed", "get_rng_state", "set_rng_state",
     # gradients
     "autograd", "no_grad", "enable_grad", "set_grad_enabled", "is_grad_enabled", "inference_mode",
+    # threads
+    "get_num_threads", "set_num_threads",
     # files, printing, numbers, packages
     "save", "load", "set_printoptions", "e", "inf", "nan", "pi", "linalg", "nn", "optim", "utils",
 ]
