@@ -11,6 +11,7 @@ from math import e, inf, nan, pi
 from typing import TYPE_CHECKING, Any
 
 from autodiff import autograd, backends, cuda
+from autodiff.allocation import keep_freed_memory
 from autodiff.autograd import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
 from autodiff.conversion import (
     BoolTensor,
@@ -118,6 +119,8 @@ __all__ = [
     # files, printing, numbers, packages
     "save", "load", "set_printoptions", "e", "inf", "nan", "pi", "linalg", "nn", "optim", "utils",
 ]
+
+keep_freed_memory()
 
 
 def __getattr__(name: str) -> Any:
