@@ -24,6 +24,10 @@ OPTIMIZERS: dict[str, list[dict[str, Any]]] = {
     "Adam": [{"lr": 0.1}, {"lr": 0.1, "amsgrad": True, "weight_decay": 0.01}],
     "AdamW": [{"lr": 0.1, "weight_decay": 0.01}],
     "Rprop": [{"lr": 0.1}],
+    "ASGD": [{"lr": 0.05}, {"lr": 0.05, "lambd": 1e-3, "t0": 5, "weight_decay": 0.01}],
+    "NAdam": [{"lr": 0.1}, {"lr": 0.1, "weight_decay": 0.01, "decoupled_weight_decay": True}],
+    "RAdam": [{"lr": 0.1}, {"lr": 0.1, "betas": (0.9, 0.9), "weight_decay": 0.01}],
+    "Adamax": [{"lr": 0.1}],
 }
 OPTIMIZER_CASES = [(name, options) for name, cases in OPTIMIZERS.items() for options in cases]
 OPTIMIZER_IDS = [f"{name}-{i}" for name, cases in OPTIMIZERS.items() for i in range(len(cases))]
@@ -47,7 +51,7 @@ def has_torch() -> bool:
 
 def test_every_optimizer_is_tested() -> None:
     exported = {n for n in ad.optim.__all__ if isinstance(getattr(ad.optim, n), type)} - {"Optimizer"}
-    assert exported == set(OPTIMIZERS)
+    assert exported == set(OPTIMIZERS) | {"LBFGS"}  # which has tests of its own
 
 
 def test_every_schedule_is_tested() -> None:
@@ -95,7 +99,9 @@ def test_a_reloaded_state_goes_on_with_the_same_bits(name: str, options: dict[st
 def test_the_path_is_pytorchs(name: str, options: dict[str, Any]) -> None:
     import torch
 
-    np.testing.assert_allclose(path(ad, name, options, 50), path(torch, name, options, 50), rtol=1e-9, atol=1e-12)
+    # PyTorch keeps the changing numbers of these two in float32.
+    tolerance = 1e-5 if name in ("ASGD", "NAdam") else 1e-9
+    np.testing.assert_allclose(path(ad, name, options, 50), path(torch, name, options, 50), rtol=tolerance, atol=1e-12)
 
 
 def rates(library: Any, build: Callable[[Any, Any], Any], steps: int) -> list[list[float]]:

@@ -44,6 +44,7 @@ from autodiff.ops.statistics import *
 from autodiff.ops.structural import *
 from autodiff.ops.transposed import *
 from autodiff.ops.update import *
+from autodiff.ops.update_adam import *
 
 # The operations alone: a star import takes along no file, which could hide a module of the same name (`random`).
 __all__ = [name for name, value in globals().items() if not name.startswith("_") and not isinstance(value, ModuleType)]

@@ -35,7 +35,8 @@ EXCLUDED = {
     "part of reading and writing at places (take, getitem, index_copy, index_put)": "positions pick put_along",
     "a view that only the library makes; squeeze costs the same": "alias",
     "part of vector_norm and std": "root",
-    "the step of an optimizer: the suite kernels times these": "sgd adam adagrad rmsprop adadelta rprop",
+    "the step of an optimizer: the suite kernels times these": """
+        sgd asgd adam nadam radam adamax adagrad rmsprop adadelta rprop""",
 }
 
 
