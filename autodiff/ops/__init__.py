@@ -28,6 +28,7 @@ from autodiff.ops.normalization import *
 from autodiff.ops.patches import *
 from autodiff.ops.picking import *
 from autodiff.ops.pooling import *
+from autodiff.ops.pooling3d import *
 from autodiff.ops.probability import *
 from autodiff.ops.products import *
 from autodiff.ops.random import *

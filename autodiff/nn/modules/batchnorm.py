@@ -151,3 +151,18 @@ class BatchNorm2d(_BatchNorm):
 
     _ranks = (4,)
     _layout = "(N, C, H, W)"
+
+
+class BatchNorm3d(_BatchNorm):
+    """Normalise each channel of (N, C, D, H, W) over everything else; arguments and attributes as for `BatchNorm1d`.
+
+    Raises:
+        ShapeError: for another number of dimensions or channels.
+
+    >>> import autodiff as ad
+    >>> ad.nn.BatchNorm3d(3)(ad.ones(2, 3, 2, 4, 4)).shape
+    (2, 3, 2, 4, 4)
+    """
+
+    _ranks = (5,)
+    _layout = "(N, C, D, H, W)"

@@ -74,3 +74,18 @@ class InstanceNorm2d(_InstanceNorm):
 
     _ranks = (3, 4)
     _layout = "(N, C, H, W) or (C, H, W)"
+
+
+class InstanceNorm3d(_InstanceNorm):
+    """Normalise each channel of each volume of (N, C, D, H, W) or (C, D, H, W); arguments as for `InstanceNorm1d`.
+
+    Raises:
+        ShapeError: for another number of dimensions or channels.
+
+    >>> import autodiff as ad
+    >>> ad.nn.InstanceNorm3d(3)(ad.ones(2, 3, 2, 4, 4)).shape
+    (2, 3, 2, 4, 4)
+    """
+
+    _ranks = (4, 5)
+    _layout = "(N, C, D, H, W) or (C, D, H, W)"

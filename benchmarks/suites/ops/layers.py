@@ -29,10 +29,14 @@ X, V = reals(MATRIX), reals(ROWS)
 IMAGE: Shapes = ((2, 4, 12, 12), (4, 16, 40, 40), (16, 64, 64, 64))
 KERNEL: Shapes = ((4, 4, 3, 3), (16, 16, 3, 3), (64, 64, 3, 3))
 CHANNELS: Shapes = ((4,), (16,), (64,))
+VOLUME: Shapes = ((1, 4, 4, 8, 8), (2, 16, 8, 20, 20), (4, 32, 16, 40, 40))
+VOLUME_KERNEL: Shapes = ((4, 4, 3, 3, 3), (16, 16, 3, 3, 3), (32, 32, 3, 3, 3))
+VOLUME_CHANNELS: Shapes = ((4,), (16,), (32,))
 SIGNAL: Shapes = ((4, 8, 32), (8, 32, 400), (16, 128, 2000))
 SIGNAL_KERNEL: Shapes = ((8, 8, 5), (32, 32, 5), (128, 128, 5))
 SIGNAL_CHANNELS: Shapes = ((8,), (32,), (128,))
 IMAGES, DISTINCT_IMAGES, SIGNALS, DISTINCT_SIGNALS = reals(IMAGE), distinct(IMAGE), reals(SIGNAL), distinct(SIGNAL)
+VOLUMES, DISTINCT_VOLUMES = reals(VOLUME), distinct(VOLUME)
 SCALE, SHIFT = reals(CHANNELS, 0.5, 1.5), reals(CHANNELS)
 RUNNING = (constant(reals(CHANNELS)), constant(reals(CHANNELS, 0.5, 1.5)))
 
@@ -105,6 +109,8 @@ ENTRIES = [
     *entries("conv_transpose2d", IMAGES, weights(KERNEL), SHIFT, stride=2, images=True, tolerance=3e-4),
     *entries("conv1d", SIGNALS, weights(SIGNAL_KERNEL), reals(SIGNAL_CHANNELS), padding=2),
     *entries("conv_transpose1d", SIGNALS, weights(SIGNAL_KERNEL), reals(SIGNAL_CHANNELS), stride=2),
+    *entries("conv3d", VOLUMES, weights(VOLUME_KERNEL), reals(VOLUME_CHANNELS), padding=1, tolerance=3e-4),
+    *entries("conv_transpose3d", VOLUMES, weights(VOLUME_KERNEL), reals(VOLUME_CHANNELS), stride=2, tolerance=3e-4),
     *entries("unfold", reals(((2, 4, 12, 12), (4, 16, 40, 40), (8, 32, 64, 64))), kernel_size=3, images=True),
     # Pooling and resizing
     *entries("max_pool2d", DISTINCT_IMAGES, kernel_size=2, images=True),
@@ -115,6 +121,10 @@ ENTRIES = [
     *entries("adaptive_max_pool2d", DISTINCT_IMAGES, output_size=4, images=True),
     *entries("adaptive_avg_pool1d", SIGNALS, output_size=8),
     *entries("adaptive_max_pool1d", DISTINCT_SIGNALS, output_size=8),
+    *entries("max_pool3d", DISTINCT_VOLUMES, kernel_size=2),
+    *entries("avg_pool3d", VOLUMES, kernel_size=2),
+    *entries("adaptive_avg_pool3d", VOLUMES, output_size=4),
+    *entries("adaptive_max_pool3d", DISTINCT_VOLUMES, output_size=4),
     *entries("interpolate", IMAGES, scale_factor=0.5, mode="bilinear", images=True),
     *entries("resize_nearest", IMAGES, path="interpolate", scale_factor=2, images=True),
     *entries("resize_bilinear", IMAGES, path="interpolate", scale_factor=2, mode="bilinear", images=True),
