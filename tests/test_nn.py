@@ -174,6 +174,10 @@ for name in ("ReflectionPad", "ReplicationPad", "CircularPad", "ZeroPad"):
     case(module(f"{name}2d", (1, 2, 0, 1)), image)
 case(module("ConstantPad1d", 1, 3.5), sequence)
 case(module("ConstantPad2d", (1, 0, 0, 2), -1.0), image)
+case(module("ConstantPad3d", (1, 0, 0, 2, 1, 1), 2.5), volume)
+case(module("ZeroPad3d", 1), volume)
+for name in ("ReflectionPad3d", "ReplicationPad3d", "CircularPad3d"):
+    case(module(name, (1, 2, 0, 1, 2, 0)), volume)
 case(module("Upsample", scale_factor=2), image)
 case(module("Upsample", size=(9, 7), mode="bilinear", align_corners=True), image)
 case(module("UpsamplingNearest2d", scale_factor=2), image)
