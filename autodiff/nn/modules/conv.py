@@ -11,7 +11,7 @@ from autodiff.errors import ShapeError
 from autodiff.nn import functional as F
 from autodiff.nn import init
 from autodiff.nn.module import Module
-from autodiff.nn.modules.common import Size, require, sizes
+from autodiff.nn.modules.common import Size, counts, require, sizes
 from autodiff.nn.parameter import Parameter, uninitialised
 
 _PADDING_MODES = ("zeros", "reflect", "replicate", "circular")
@@ -37,6 +37,7 @@ class _Conv(Module):
     ) -> None:
         super().__init__()
         name, rank = type(self).__name__, self._rank
+        counts(name, in_channels=in_channels, out_channels=out_channels, groups=groups)
         require(name, groups > 0, "groups is no positive number", groups)
         require(name, in_channels % groups == 0, f"in_channels is no multiple of groups={groups}", in_channels)
         require(name, out_channels % groups == 0, f"out_channels is no multiple of groups={groups}", out_channels)
