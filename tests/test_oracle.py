@@ -37,8 +37,8 @@ OPTIMIZERS: list[tuple[str, str, dict[str, Any]]] = [
     ("radam", "RAdam", {"lr": 0.1, "weight_decay": 0.1, "decoupled_weight_decay": True, "maximize": True}),
     ("adamax", "Adamax", {"lr": 0.1, "weight_decay": 0.1, "maximize": True}),
 ]
-# Checked by hand below: they take a mask in place of a generator.
-WITHOUT_CASES = {"dropout", "dropout2d"}
+# Checked by hand below: they take a mask in place of a generator, or have a free sign.
+WITHOUT_CASES = {"dropout", "dropout2d", "linalg_eigh", "linalg_svd"}
 
 
 def test_the_oracle_imports_numpy_and_nothing_of_ours() -> None:
@@ -169,5 +169,11 @@ def test_known_values() -> None:
     same(f["sgd"](1.0, [1.0, 1.0], lr=0.5), [0.5, 0.0])
     same(f["adam"](1.0, [3.0], lr=0.5, eps=0), [0.5])
     same(f["rprop"](1.0, [2.0, 2.0, -1.0], lr=0.1), [0.9, 0.78, 0.78])
+    matrix = np.arange(6.0).reshape(2, 3) + np.eye(2, 3)
+    u, s, vh = f["linalg_svd"](matrix)
+    same(u * s @ vh, matrix)
+    values, vectors = f["linalg_eigh"](matrix @ matrix.T)
+    same(vectors * values @ vectors.T, matrix @ matrix.T)
+    same(values, np.sort(s**2))
     same(f["dropout"](np.ones(3), np.array([True, False, True]), 0.75), [4, 0, 4])
     same(f["dropout2d"](np.ones((1, 2, 2, 2)), np.array([[True, False]]), 0.5)[0, :, 0, 0], [2, 0])

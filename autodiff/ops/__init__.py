@@ -24,6 +24,7 @@ from autodiff.ops.lookup import *
 from autodiff.ops.loss import *
 from autodiff.ops.loss_classes import *
 from autodiff.ops.loss_elementwise import *
+from autodiff.ops.matrices import *
 from autodiff.ops.normalization import *
 from autodiff.ops.patches import *
 from autodiff.ops.picking import *

@@ -15,6 +15,7 @@ from benchmarks.suites.ops.table import (
     distinct,
     entries,
     reals,
+    regular,
     weights,
 )
 
@@ -23,6 +24,8 @@ SQUARE: Shapes = ((32, 32), (256, 256), (1024, 1024))
 SIDE: Shapes = ((32,), (256,), (1024,))
 BATCHES: Shapes = ((4, 16, 16), (16, 64, 64), (64, 256, 256))
 A, B, BATCH, SQUARE_BIAS = reals(SQUARE), weights(SQUARE), reals(BATCHES), reals(SIDE)
+SOLVED: Shapes = ((8, 8), (64, 64), (300, 300))
+WELL = regular(SOLVED)
 X, V = reals(MATRIX), reals(ROWS)
 
 # Images (batch, channels, height, width) and signals (batch, channels, length)
@@ -103,6 +106,17 @@ ENTRIES = [
     *entries("einsum", BATCH, BATCH, call=lambda einsum, x, y: einsum("bij,bkj->bik", x, y)),
     *entries("bilinear", reals(((32, 16), (128, 32), (512, 64))), reals(((32, 16), (128, 32), (512, 64))),
              reals(((16, 16, 16), (32, 32, 32), (64, 64, 64)), -0.1, 0.1), reals(((16,), (32,), (64,)))),
+    # Linear algebra
+    *entries("linalg_inv", WELL, path="linalg.inv", tolerance=1e-3),
+    *entries("linalg_det", WELL, path="linalg.det", tolerance=1e-3),
+    *entries("linalg_slogdet", WELL, path="linalg.slogdet", tolerance=1e-3),
+    *entries("linalg_solve", WELL, reals(SOLVED), path="linalg.solve", tolerance=1e-3),
+    *entries("linalg_qr", WELL, path="linalg.qr", tolerance=1e-3),
+    *entries("linalg_cholesky", WELL, path="linalg.cholesky", tolerance=1e-3,
+             call=lambda cholesky, x: cholesky(x @ x.mT + 1)),
+    *entries("linalg_eigh", WELL, path="linalg.eigh", tolerance=1e-2, call=lambda eigh, x: eigh(x + x.mT)[0]),
+    *entries("linalg_svd", WELL, path="linalg.svd", tolerance=1e-2,
+             call=lambda svd, x: svd(x, full_matrices=False)[1]),
     # Convolution and patches
     *entries("conv2d", IMAGES, weights(KERNEL), SHIFT, padding=1, images=True),
     # PyTorch sums the gradient of the bias in float32: 6e-5 off in the largest case.
