@@ -15,7 +15,7 @@ from autodiff.errors import DTypeError, ShapeError, ValueRangeError
 from autodiff.ops.structural import shape_argument
 from autodiff.random import Generator, default_generator
 from autodiff.source import here
-from autodiff.spec import Array, DType
+from autodiff.spec import Array, DType, Shape
 
 INT64 = np.dtype(np.int64)
 BOOL = np.dtype(np.bool_)
@@ -77,7 +77,16 @@ def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: b
 def _from_numbers(data: Any, dtype: Any) -> Array:
     if isinstance(data, Sequence) and not isinstance(data, str):
         data = _unwrapped(data)
-    array = np.array(data)
+    try:
+        array = np.array(data)
+    except ValueError:  # NumPy's words for it are about an "inhomogeneous shape"
+        raise ShapeError(
+            "tensor",
+            "the rows of the data have different lengths",
+            expected="sequences of equal length",
+            got=_ragged(data),
+            fix="pad the rows to one length (nn.utils.rnn.pad_sequence), or keep a list of tensors",
+        ) from None
     if array.dtype.kind not in "biuf":
         raise DTypeError(
             "tensor",
@@ -90,6 +99,16 @@ def _from_numbers(data: Any, dtype: Any) -> Array:
     if array.dtype.kind == "f":
         return array.astype(FLOAT32)
     return array.astype(BOOL if array.dtype.kind == "b" else INT64)
+
+
+def _ragged(data: Any) -> str:
+    """Return which lengths stand side by side where nested sequences are not rectangular."""
+    rows = list(data)
+    lengths = [np.shape(row)[0] if isinstance(row, np.ndarray) and row.ndim else len(row)
+               if isinstance(row, Sequence) else 0 for row in rows]  # fmt: skip
+    if len(set(lengths)) > 1:
+        return "lengths " + ", ".join(map(str, lengths[:10])) + (", ..." if len(lengths) > 10 else "")
+    return next(filter(None, map(_ragged, (row for row in rows if isinstance(row, Sequence)))), "")
 
 
 def _unwrapped(data: Any) -> Any:
@@ -149,9 +168,24 @@ def as_tensor(data: Any, *, dtype: Any = None, device: Any = None) -> Tensor:
     return tensor(data, dtype=dtype)
 
 
-def _filled(shape: tuple[Any, ...], value: Any, dtype: Any, device: Any, requires_grad: bool) -> Tensor:
+def _sizes(operation: str, size: tuple[Any, ...]) -> Shape:
+    """Return the sizes of a new tensor.
+
+    Raises:
+        ShapeError: if one is negative.
+        DTypeError: if one is no integer.
+    """
+    found = shape_argument(size)
+    if min(found, default=0) < 0:
+        raise ShapeError(operation, "a size is negative", expected="sizes of at least 0", got=str(found))
+    return found
+
+
+def _filled(
+    operation: str, shape: tuple[Any, ...], value: Any, dtype: Any, device: Any, requires_grad: bool
+) -> Tensor:
     check_device(device)
-    result = wrap(np.full(shape_argument(shape), value, dtype_of(dtype)))
+    result = wrap(np.full(_sizes(operation, shape), value, dtype_of(dtype)))
     return result.requires_grad_() if requires_grad else result
 
 
@@ -162,7 +196,7 @@ def zeros(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool
     >>> ad.zeros(2)
     tensor([0., 0.])
     """
-    return _filled(size, 0, dtype, device, requires_grad)
+    return _filled("zeros", size, 0, dtype, device, requires_grad)
 
 
 def ones(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
@@ -172,7 +206,7 @@ def ones(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool 
     >>> ad.ones(2)
     tensor([1., 1.])
     """
-    return _filled(size, 1, dtype, device, requires_grad)
+    return _filled("ones", size, 1, dtype, device, requires_grad)
 
 
 def full(size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
@@ -185,7 +219,7 @@ def full(size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, r
     if dtype is None:
         dtype = BOOL if isinstance(fill_value, bool) else INT64 if isinstance(fill_value, int) else FLOAT32
     sizes = (size,) if isinstance(size, int) else tuple(size)
-    return _filled(sizes, fill_value, dtype, device, requires_grad)
+    return _filled("full", sizes, fill_value, dtype, device, requires_grad)
 
 
 def empty(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
@@ -196,7 +230,7 @@ def empty(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool
     (2, 3)
     """
     check_device(device)
-    result = wrap(np.empty(shape_argument(size), dtype_of(dtype)))
+    result = wrap(np.empty(_sizes("empty", size), dtype_of(dtype)))
     return result.requires_grad_() if requires_grad else result
 
 
@@ -337,7 +371,7 @@ def rand(
     (2, 3)
     """
     check_device(device)
-    result: Tensor = ops.random_uniform(shape_argument(size), dtype=dtype_of(dtype), generator=generator)
+    result: Tensor = ops.random_uniform(_sizes("rand", size), dtype=dtype_of(dtype), generator=generator)
     return result.requires_grad_() if requires_grad else result
 
 
@@ -351,7 +385,7 @@ def randn(
     (2, 3)
     """
     check_device(device)
-    result: Tensor = ops.random_normal(shape_argument(size), dtype=dtype_of(dtype), generator=generator)
+    result: Tensor = ops.random_normal(_sizes("randn", size), dtype=dtype_of(dtype), generator=generator)
     return result.requires_grad_() if requires_grad else result
 
 
@@ -381,7 +415,7 @@ def randint(
         high, size = None, high
     if high is None:
         low, high = 0, low
-    result: Tensor = ops.random_integers(shape_argument(tuple(size)), low, high, generator)
+    result: Tensor = ops.random_integers(_sizes("randint", tuple(size)), low, high, generator)
     result = result if dtype is None else ops.cast_to(result, dtype_of(dtype))
     return result.requires_grad_() if requires_grad else result
 
@@ -457,7 +491,7 @@ def normal(
     check_device(device)
     if size is None:
         size = (ops.add(mean, std) if isinstance(mean, Tensor) else ops.add(std, mean)).shape
-    draws = ops.random_normal(shape_argument(tuple(size)), dtype=dtype_of(dtype), generator=generator)
+    draws = ops.random_normal(_sizes("normal", tuple(size)), dtype=dtype_of(dtype), generator=generator)
     result: Tensor = ops.add(ops.mul(draws, std), mean)
     return result
 

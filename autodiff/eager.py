@@ -61,7 +61,7 @@ class Tensor(Methods, Conversions):
     seen: int = 0
     cut: Cut | None = None
     copied_view: bool = False
-    grad: Any = None
+    _grad: Any = None
     name: str | None = None
     hooks: Any = None
     accumulate_hooks: Any = None
@@ -137,6 +137,28 @@ class Tensor(Methods, Conversions):
         self.memory.shared = True
 
     # ---- Gradients ---------------------------------------------------------------------------------------------------
+
+    @property
+    def grad(self) -> Any:
+        """The gradient that `backward` collected here; None before."""
+        return self._grad
+
+    @grad.setter
+    def grad(self, value: Tensor | None) -> None:
+        if value is not None:
+            if not isinstance(value, Tensor):
+                raise DTypeError("grad", "a gradient is a tensor or None", got=type(value).__name__)
+            if value.spec.shape != self.spec.shape:
+                raise ShapeError("grad", "the gradient has another shape than its tensor",
+                                 expected=str(self.shape), got=str(value.shape))  # fmt: skip
+            if value.spec.dtype is not self.spec.dtype and value.spec.dtype != self.spec.dtype:
+                raise DTypeError("grad", "the gradient has another dtype than its tensor", expected=str(self.dtype),
+                                 got=str(value.dtype), fix="convert it with to(x.dtype)")  # fmt: skip
+        self._grad = value
+
+    @grad.deleter
+    def grad(self) -> None:
+        self._grad = None
 
     def requires_grad_(self, requires_grad: bool = True) -> Tensor:
         """Say whether gradients are wanted for this leaf, and return it.
@@ -361,7 +383,7 @@ class Tensor(Methods, Conversions):
         return _rebuild, (type(self), self.array, self.needs_grad, self.name)
 
 
-_OWN = {"array", "spec", "memory", "grad", "hooks", "accumulate_hooks", "base", "seen", "edge", "place"}
+_OWN = {"array", "spec", "memory", "_grad", "hooks", "accumulate_hooks", "base", "seen", "edge", "place"}
 
 
 def _rebuild(cls: type[Tensor], array: Array, needs_grad: bool, name: str | None) -> Tensor:

@@ -1,4 +1,4 @@
-"""Norms under PyTorch's `linalg` names."""
+"""Linear algebra under PyTorch's `linalg` names."""
 
 from __future__ import annotations
 
@@ -7,9 +7,12 @@ from typing import Any
 
 from autodiff.eager import Tensor
 from autodiff.errors import ValueRangeError
+from autodiff.ops.matrices import cholesky, det, eigh, eigvalsh, inv, qr, slogdet, solve, svd, svdvals
 from autodiff.ops.statistics import vector_norm
 
-__all__ = ["norm", "vector_norm"]
+__all__ = [
+    "cholesky", "det", "eigh", "eigvalsh", "inv", "norm", "qr", "slogdet", "solve", "svd", "svdvals", "vector_norm",
+]
 
 
 def norm(

@@ -389,3 +389,8 @@ class Methods:
     mv = ops.mv
     outer = ops.outer
     trace = ops.trace
+    cholesky = ops.cholesky
+    det = ops.det
+    inverse = ops.inverse
+    logdet = ops.logdet
+    slogdet = ops.slogdet

@@ -74,6 +74,16 @@ MISTAKES: list[tuple[str, Callable[[], Any], type[Exception], str]] = [
     ("learning rate", lambda: ad.optim.SGD([W], lr=-1), ValueError, r"\[SGD\] 'lr' is outside its range; expected 0 <= lr"),
     ("no parameters", lambda: ad.optim.Adam([]), ValueError, r"\[Adam\] there are no parameters"),
     ("state dict", lambda: nn.Linear(2, 2).load_state_dict({}), RuntimeError, r"missing names \(weight, bias\)"),
+    ("ragged rows", lambda: ad.tensor([[1, 2], [3]]), ValueError, r"\[tensor\] .*different lengths; .*got lengths 2, 1; pad"),
+    ("ragged deeper", lambda: ad.tensor([[[1], [2]], [[3], [4, 5]]]), ValueError, r"got lengths 1, 2; pad"),
+    ("negative size", lambda: ad.zeros(-1), ValueError, r"\[zeros\] a size is negative; .* got \(-1,\)"),
+    ("size of another type", lambda: ad.ones(2, "3"), TypeError, r"a size is no integer; .* got 2, '3'"),
+    ("fraction as a size", lambda: ad.randn(2.5), TypeError, r"a size is no integer; .* got 2.5"),
+    ("dimension", lambda: X.sum(dim="a"), TypeError, r"\[sum\] the dimension is no integer; .*-2 to 1; got 'a'"),
+    ("features", lambda: nn.Linear("a", 2), TypeError, r"\[Linear\] in_features is no integer; .* got 'a'"),
+    ("channels", lambda: nn.Conv2d(3, 2.0, 3), TypeError, r"\[Conv2d\] out_channels is no integer; .* got 2.0"),
+    ("num_features", lambda: nn.BatchNorm2d(3)(ad.ones(1, 4, 2, 2)), ValueError,
+     r"\[BatchNorm2d\] .* num_features; expected 3 in dimension 1; got 4 .*make the layer with num_features=4"),
     ("one value per channel", lambda: nn.BatchNorm1d(3)(ad.ones(1, 3)), ValueError, r"\[batch_norm\] "),
 ]
 

@@ -102,7 +102,16 @@ for mode in ("reflect", "replicate", "circular"):
 case(module("ConvTranspose1d", 4, 6, 3, stride=2, padding=1, output_padding=1, groups=2), sequence)
 case(module("ConvTranspose2d", 4, 3, (3, 2), stride=2, padding=1, bias=False), image)
 case(module("ConvTranspose2d", 4, 3, 3, stride=2, padding=1), image, output_size=[12, 10])
-for name, data in (("1d", sequence), ("2d", image)):
+volume = numbers(2, 4, 3, 5, 4)
+case(module("Conv3d", 4, 6, 3, padding=1), volume)
+case(module("Conv3d", 4, 6, (2, 3, 1), stride=(1, 2, 1), padding=(1, 0, 0), dilation=(1, 2, 1), groups=2), volume)
+case(module("Conv3d", 4, 2, (3, 2, 3), padding="same", bias=False), volume)
+for mode in ("reflect", "replicate", "circular"):
+    case(module("Conv3d", 4, 2, 2, padding=1, padding_mode=mode), volume)
+case(module("ConvTranspose3d", 4, 3, (3, 2, 2), stride=2, padding=1, bias=False), volume)
+case(module("ConvTranspose3d", 4, 6, 3, stride=2, padding=1, groups=2), volume, output_size=[6, 10, 7])
+case(module("AvgPool3d", 2, divisor_override=3), volume)
+for name, data in (("1d", sequence), ("2d", image), ("3d", volume)):
     case(module(f"MaxPool{name}", 2), data)
     case(module(f"MaxPool{name}", 3, stride=2, padding=1, return_indices=True), data)
     case(module(f"AvgPool{name}", 2), data)
@@ -124,7 +133,8 @@ case(module("RMSNorm", 5), image)
 case(module("GroupNorm", 2, 4), image)
 case(module("GroupNorm", 1, 4, affine=False), sequence)
 case(module("LocalResponseNorm", 3, alpha=0.1), image)
-for name, data in (("Dropout", x), ("Dropout1d", sequence), ("Dropout2d", image), ("AlphaDropout", x)):
+for name, data in (("Dropout", x), ("Dropout1d", sequence), ("Dropout2d", image), ("Dropout3d", volume),
+                   ("AlphaDropout", x)):
     case(module(name, 0.4), data, evaluate=True)
 case(module("Embedding", 7, 3), classes(2, 4, count=7))
 case(module("Embedding", 7, 3, padding_idx=-1), np.array([6, 1, 6]))
@@ -164,6 +174,10 @@ for name in ("ReflectionPad", "ReplicationPad", "CircularPad", "ZeroPad"):
     case(module(f"{name}2d", (1, 2, 0, 1)), image)
 case(module("ConstantPad1d", 1, 3.5), sequence)
 case(module("ConstantPad2d", (1, 0, 0, 2), -1.0), image)
+case(module("ConstantPad3d", (1, 0, 0, 2, 1, 1), 2.5), volume)
+case(module("ZeroPad3d", 1), volume)
+for name in ("ReflectionPad3d", "ReplicationPad3d", "CircularPad3d"):
+    case(module(name, (1, 2, 0, 1, 2, 0)), volume)
 case(module("Upsample", scale_factor=2), image)
 case(module("Upsample", size=(9, 7), mode="bilinear", align_corners=True), image)
 case(module("UpsamplingNearest2d", scale_factor=2), image)

@@ -296,7 +296,7 @@ def test_constructors_say_what_is_wrong() -> None:
         (lambda: nn.TransformerEncoderLayer(4, 2, activation="sin"), "the activation does not exist"),
         (lambda: nn.BatchNorm2d(3)(ad.ones(2, 3)), r"expected \(N, C, H, W\); got \(2, 3\)"),
         (lambda: nn.InstanceNorm1d(3)(ad.ones(2, 4, 5)),
-         "the number of channels is not num_features; expected 3; got 4"),
+         "the number of channels is not num_features; expected 3 in dimension 1; got 4"),
         (lambda: nn.ConvTranspose2d(1, 1, 3)(ad.ones(1, 1, 4, 4), output_size=(9, 9)), r"from \(6, 6\) to \(6, 6\)"),
         (lambda: nn.LSTM(2, 3)(ad.ones(4, 1, 2), ad.ones(1, 1, 3)), r"the first state is no pair; expected \(h, c\)"),
     ):

@@ -10,7 +10,7 @@ import pytest
 import autodiff as ad
 
 OPTIMIZERS = [("SGD", {"momentum": 0.9}), ("Adam", {"amsgrad": True}), ("RMSprop", {"momentum": 0.9}), ("Adadelta", {}),
-              ("Adagrad", {}), ("Rprop", {})]
+              ("Adagrad", {}), ("Rprop", {}), ("ASGD", {"t0": 1}), ("NAdam", {}), ("RAdam", {}), ("Adamax", {})]
 
 
 @pytest.mark.parametrize(("name", "options"), OPTIMIZERS)
@@ -40,3 +40,127 @@ def test_a_parameter_with_gaps_is_refused_whatever_its_gradient() -> None:
     with pytest.raises(ValueError, match="gaps in memory"):
         ad.optim.SGD([w], lr=1.0).step()
     assert (memory == 1).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "switched"),
+    [("SGD", {"momentum": 0.9, "dampening": 0.5}), ("RMSprop", {"momentum": 0.9, "centered": True}),
+     ("Adam", {"amsgrad": True}), ("AdamW", {"amsgrad": True})],
+)  # fmt: skip
+def test_a_setting_that_needs_memory_is_switched_on_between_steps(name: str, switched: dict[str, Any]) -> None:
+    w = ad.tensor([1.0, -2.0], requires_grad=True)
+    fresh = ad.tensor([1.0, -2.0], requires_grad=True)
+    optimizer = getattr(ad.optim, name)([w], lr=0.1)
+    for number in range(3):
+        if number == 1:
+            optimizer.param_groups[0].update(switched)
+            fresh.data = w.detach().clone()
+            other = getattr(ad.optim, name)([fresh], lr=0.1, **switched)
+        w.grad = ad.tensor([0.5, 1.5])
+        optimizer.step()
+        if number and name == "SGD":  # whose only memory is the velocity: it begins now, as in the first step
+            fresh.grad = ad.tensor([0.5, 1.5])
+            other.step()
+            np.testing.assert_array_equal(w.detach().numpy(), fresh.detach().numpy())
+    assert np.isfinite(w.detach().numpy()).all()
+
+
+def test_optimizers_do_not_change_each_others_slots() -> None:
+    w = ad.ones(2, requires_grad=True)
+    w.grad = ad.ones(2)
+    optimizer = ad.optim.RMSprop([{"params": [w], "momentum": 0.9}, {"params": [ad.ones(1, requires_grad=True)]}])
+    optimizer.step()
+    assert optimizer.slots == ad.optim.RMSprop.slots
+    assert set(optimizer.state[w]) == {"step", "square_avg", "momentum_buffer"}
+
+
+def test_the_average_of_asgd_is_the_mean_of_the_weights_since_t0() -> None:
+    w = ad.zeros(1, requires_grad=True, dtype=ad.float64)
+    optimizer = ad.optim.ASGD([w], lr=0.5, lambd=0.0, t0=2)
+    found = []
+    for number in range(6):
+        w.grad = ad.tensor([float(number)], dtype=ad.float64)
+        optimizer.step()
+        found.append(w.item())
+    assert optimizer.state[w]["ax"].item() == pytest.approx(np.mean(found[3:]))
+
+
+# ---- L-BFGS ----------------------------------------------------------------------------------------------------------
+
+LINE_SEARCHES = [{"lr": 0.5, "max_iter": 8, "history_size": 3}, {"line_search_fn": "strong_wolfe", "max_iter": 12}]
+
+
+def rosenbrock(library: Any, steps: int, reload_at: int | None = None, **options: Any) -> list[Any]:
+    """Return the weights after each call of `step`, on a curved valley in four dimensions, and the losses seen."""
+    x = library.tensor([[-1.2, 1.0]], dtype=library.float64, requires_grad=True)
+    y = library.tensor([0.7, 0.9], dtype=library.float64, requires_grad=True)
+    optimizer = library.optim.LBFGS([x, y], **options)
+
+    def closure() -> Any:
+        optimizer.zero_grad()
+        w = library.cat([x.reshape(-1), y])
+        loss = (3 * (w[1:] - w[:-1] ** 2) ** 2 + (1 - w[:-1]) ** 2).sum()
+        loss.backward()
+        losses.append(loss.item())
+        return loss
+
+    found: list[Any] = []
+    losses: list[float] = []
+    for number in range(steps):
+        if number == reload_at:
+            state = optimizer.state_dict()
+            optimizer = library.optim.LBFGS([x, y], lr=99)
+            optimizer.load_state_dict(state)
+        optimizer.step(closure)
+        found.append(np.concatenate([x.detach().numpy().ravel(), y.detach().numpy()]))
+    return [*found, np.array(losses)]
+
+
+@pytest.mark.parametrize("options", LINE_SEARCHES)
+def test_lbfgs_finds_the_bottom_of_a_valley_and_goes_on_after_reloading(options: dict[str, Any]) -> None:
+    found = rosenbrock(ad, 12, **options)
+    np.testing.assert_allclose(found[-2], 1, atol=1e-3)
+    for one, two in zip(found, rosenbrock(ad, 12, reload_at=2, **options), strict=True):
+        np.testing.assert_array_equal(one, two)
+
+
+@pytest.mark.parametrize("options", [*LINE_SEARCHES, {"max_iter": 30, "max_eval": 7}])
+def test_lbfgs_takes_pytorchs_path(options: dict[str, Any]) -> None:
+    torch = pytest.importorskip("torch")
+    for one, two in zip(rosenbrock(ad, 3, **options), rosenbrock(torch, 3, **options), strict=True):
+        np.testing.assert_allclose(one, two, rtol=1e-6)
+
+
+def test_lbfgs_needs_two_steps_on_a_parabola() -> None:
+    w = ad.tensor([3.0, -2.0, 5.0], requires_grad=True, dtype=ad.float64)
+    optimizer = ad.optim.LBFGS([w], max_iter=3, line_search_fn="strong_wolfe")
+
+    def closure() -> Any:
+        optimizer.zero_grad()
+        loss = 0.5 * (w * w).sum()
+        loss.backward()
+        return loss
+
+    optimizer.step(closure)
+    np.testing.assert_allclose(w.detach().numpy(), 0, atol=1e-12)
+
+
+def test_lbfgs_refuses_what_it_cannot_do() -> None:
+    a, b = ad.ones(1, requires_grad=True), ad.ones(1, requires_grad=True)
+    with pytest.raises(ValueError, match="a closure is needed"):
+        ad.optim.LBFGS([a]).step()
+    with pytest.raises(ValueError, match="one group of parameters only"):
+        ad.optim.LBFGS([{"params": [a]}, {"params": [b]}])
+    with pytest.raises(ValueError, match="unknown line search"):
+        ad.optim.LBFGS([a], line_search_fn="backtracking")
+
+
+def test_a_gradient_that_does_not_fit_is_refused_when_it_is_assigned() -> None:
+    w = ad.ones(2, 3, requires_grad=True)
+    with pytest.raises(ad.errors.ShapeError, match=r"another shape than its tensor.*expected \(2, 3\); got \(3, 2\)"):
+        w.grad = ad.ones(3, 2)
+    with pytest.raises(ad.errors.DTypeError, match=r"another dtype.*expected float32; got float64"):
+        w.grad = ad.ones(2, 3, dtype=ad.float64)
+    with pytest.raises(ad.errors.DTypeError, match="a tensor or None"):
+        w.grad = 1.0
+    assert w.grad is None

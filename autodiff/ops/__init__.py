@@ -24,10 +24,12 @@ from autodiff.ops.lookup import *
 from autodiff.ops.loss import *
 from autodiff.ops.loss_classes import *
 from autodiff.ops.loss_elementwise import *
+from autodiff.ops.matrices import *
 from autodiff.ops.normalization import *
 from autodiff.ops.patches import *
 from autodiff.ops.picking import *
 from autodiff.ops.pooling import *
+from autodiff.ops.pooling3d import *
 from autodiff.ops.probability import *
 from autodiff.ops.products import *
 from autodiff.ops.random import *
@@ -44,6 +46,7 @@ from autodiff.ops.statistics import *
 from autodiff.ops.structural import *
 from autodiff.ops.transposed import *
 from autodiff.ops.update import *
+from autodiff.ops.update_adam import *
 
 # The operations alone: a star import takes along no file, which could hide a module of the same name (`random`).
 __all__ = [name for name, value in globals().items() if not name.startswith("_") and not isinstance(value, ModuleType)]

@@ -44,7 +44,13 @@ def _visits(size: int, count: int) -> int:
     return sum(len(_window(i, size, count)) for i in range(count))
 
 
-def _checked(operation: str, x: Spec, size: Pair, rank: int) -> tuple[int, ...]:
+def checked(operation: str, x: Spec, size: tuple[int, ...], rank: int) -> tuple[int, ...]:
+    """Return the shape of the result.
+
+    Raises:
+        ShapeError: if the input has no places.
+        DTypeError: unless it holds floats.
+    """
     require_floats(operation, x)
     if 0 in x.shape[2:]:
         raise ShapeError(operation, "the input has no places", expected="sizes of at least 1",
@@ -58,16 +64,16 @@ def _cost(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], size: Pair, **_: 
     return Cost(inputs[0].shape[0] * inputs[0].shape[1] * visits, moved(*inputs, *outputs))
 
 
-def _output_size(operation: str, value: Any, x: Any, rank: int) -> Pair:
-    """Return the number of windows by rows and columns; None keeps the input's size."""
+def output_sizes(operation: str, value: Any, x: Any, rank: int) -> tuple[int, ...]:
+    """Return the number of windows in each dimension; None keeps the input's size."""
     given = tuple(value) if isinstance(value, tuple | list) else (value,) * rank
     given = given * rank if len(given) == 1 else given
     if len(given) != rank:
         raise ShapeError(operation, "output_size has the wrong length", expected=f"1 or {rank} numbers",
                          got=repr(value))
-    sizes = [x.spec.shape[4 - rank + i] if n is None else numbers(operation, "output_size", n, 1, 0)[0]
+    sizes = [x.spec.shape[x.spec.ndim - rank + i] if n is None else numbers(operation, "output_size", n, 1, 0)[0]
              for i, n in enumerate(given)]
-    return (1, sizes[0]) if rank == 1 else (sizes[0], sizes[1])
+    return (1, sizes[0]) if rank == 1 else tuple(sizes)
 
 
 def _samples(rank: int, **options: Any) -> list[Sample]:
@@ -97,7 +103,7 @@ def _errors(operation: str, rank: int) -> list[ErrorSample]:
 
 
 def _avg_infer(x: Spec, size: Pair, rank: int) -> Spec:
-    return image_spec(_checked(f"adaptive_avg_pool{rank}d", x, size, rank), x.dtype)
+    return image_spec(checked(f"adaptive_avg_pool{rank}d", x, size, rank), x.dtype)
 
 
 def _avg_run(outs: list[Array], ins: list[Array], size: Pair, rank: int) -> None:
@@ -163,7 +169,7 @@ adaptive_avg_pool2d_grad_p: Primitive = define(
 def _avg_pool(rank: int, input: Any, output_size: Any) -> Any:
     operation = f"adaptive_avg_pool{rank}d"
     x = as_image(operation, input, rank)
-    size = _output_size(operation, output_size, x, rank)
+    size = output_sizes(operation, output_size, x, rank)
     if size == (1, 1) and x.spec.floating and 0 not in x.spec.shape[2:]:
         return from_image(mean(x, (2, 3), True), input, rank)  # a sum over everything, accumulated in float64
     return from_image(bind(adaptive_avg_pool2d_p, channels_last(x), size=size, rank=rank), input, rank)
@@ -217,7 +223,7 @@ def adaptive_avg_pool1d(input: TensorT, output_size: int | tuple[int | None] | N
 
 
 def _max_infer(x: Spec, size: Pair, rank: int) -> tuple[Spec, Spec]:
-    shape = _checked(f"adaptive_max_pool{rank}d", x, size, rank)
+    shape = checked(f"adaptive_max_pool{rank}d", x, size, rank)
     return image_spec(shape, x.dtype), image_spec(shape, np.int64)
 
 
@@ -241,7 +247,7 @@ adaptive_max_pool2d_p = define(
 def _max_pool(rank: int, input: Any, output_size: Any, return_indices: bool) -> Any:
     operation = f"adaptive_max_pool{rank}d"
     x = channels_last(as_image(operation, input, rank))
-    out, indices = bind(adaptive_max_pool2d_p, x, size=_output_size(operation, output_size, x, rank), rank=rank)
+    out, indices = bind(adaptive_max_pool2d_p, x, size=output_sizes(operation, output_size, x, rank), rank=rank)
     out = from_image(out, input, rank)
     return (out, from_image(indices, input, rank)) if return_indices else out
 

@@ -1,4 +1,7 @@
-"""What operations on images share: (N, C, H, W) to the user, channels-last in memory; a line has height 1."""
+"""What operations on images share: (N, C, H, W) to the user, channels-last in memory; a line has height 1.
+
+A volume, (N, C, D, H, W), has one dimension more.
+"""
 
 from __future__ import annotations
 
@@ -14,24 +17,26 @@ from autodiff.ops.structural import ordered, require_tensor, reshape
 from autodiff.spec import Array, Shape, Spec
 
 Pair = tuple[int, int]
+Triple = tuple[int, int, int]
 
-# The dimensions of an image as they lie in memory: N, H, W, C.
-CHANNELS_LAST = (0, 2, 3, 1)
+# The dimensions of an image as they lie in memory, N, H, W, C, and of a volume: by their number.
+CHANNELS_LAST = {4: (0, 2, 3, 1), 5: (0, 2, 3, 4, 1)}
 
 
 def image_spec(shape: Shape, dtype: Any) -> Spec:
-    """Return the spec of an (N, C, H, W) result: channels-last."""
-    return Spec.of(shape, dtype, CHANNELS_LAST)
+    """Return the spec of an (N, C, H, W) or (N, C, D, H, W) result: channels-last."""
+    return Spec.of(shape, dtype, CHANNELS_LAST[len(shape)])
 
 
 def channels_last(x: TensorT) -> TensorT:
-    """Return an (N, C, H, W) tensor channels-last in memory: itself when it is, else a copy."""
-    return x if x.spec.order == CHANNELS_LAST else ordered(x, CHANNELS_LAST)  # type: ignore[attr-defined]
+    """Return an image or a volume channels-last in memory: itself when it is, else a copy."""
+    order = CHANNELS_LAST[x.spec.ndim]  # type: ignore[attr-defined]
+    return x if x.spec.order == order else ordered(x, order)  # type: ignore[attr-defined]
 
 
 def in_memory(array: Array) -> Array:
-    """Return a channels-last (N, C, H, W) array as kernels read it: (N, H, W, C), C-contiguous."""
-    return array.transpose(CHANNELS_LAST)
+    """Return a channels-last image or volume as kernels read it: (N, H, W, C) or (N, D, H, W, C), C-contiguous."""
+    return array.transpose(CHANNELS_LAST[array.ndim])
 
 
 def numbers(operation: str, name: str, value: Any, count: int, least: int = 1) -> tuple[int, ...]:
@@ -59,23 +64,23 @@ def numbers(operation: str, name: str, value: Any, count: int, least: int = 1) -
     return found
 
 
-def pair(operation: str, name: str, value: Any, rank: int, least: int = 1) -> Pair:
-    """Return an argument of an image's two dimensions, given one for each of the user's `rank`."""
-    if rank == 2:
-        return numbers(operation, name, value, 2, least)  # type: ignore[return-value]
+def per_axis(operation: str, name: str, value: Any, rank: int, least: int = 1) -> tuple[int, ...]:
+    """Return an argument for each dimension of an image (a line is one) or volume, given one for each of the user's."""
+    if rank > 1:
+        return numbers(operation, name, value, rank, least)
     return least, numbers(operation, name, value, 1, least)[0]  # height 1: no padding, a step of 1
 
 
 def spatial(rank: int, shape: Shape) -> Shape:
     """Return the shape the user gave for an (N, C, H, W) shape: without the height when `rank` is 1."""
-    return shape if rank == 2 else (*shape[:2], *shape[3:])
+    return shape if rank > 1 else (*shape[:2], *shape[3:])
 
 
-_LAYOUT = {1: "(N, C, L) or (C, L)", 2: "(N, C, H, W) or (C, H, W)"}
+_LAYOUT = {1: "(N, C, L) or (C, L)", 2: "(N, C, H, W) or (C, H, W)", 3: "(N, C, D, H, W) or (C, D, H, W)"}
 
 
 def as_image(operation: str, x: TensorT, rank: int) -> TensorT:
-    """Return an input with `rank` spatial dimensions, batched or not, as (N, C, H, W), without copying.
+    """Return an input with `rank` spatial dimensions, batched or not, as an image or a volume, without copying.
 
     Raises:
         DTypeError: if it is no tensor.
@@ -83,7 +88,7 @@ def as_image(operation: str, x: TensorT, rank: int) -> TensorT:
     """
     require_tensor(operation, x)
     shape: Shape = x.spec.shape  # type: ignore[attr-defined]
-    if rank == 2 and len(shape) == 4:
+    if rank > 1 and len(shape) == rank + 2:
         return x
     if len(shape) not in (rank + 1, rank + 2):
         raise ShapeError(operation, "the input has the wrong number of dimensions", expected=_LAYOUT[rank],
@@ -94,11 +99,11 @@ def as_image(operation: str, x: TensorT, rank: int) -> TensorT:
 
 
 def from_image(out: TensorT, x: Any, rank: int) -> TensorT:
-    """Return an (N, C, H, W) result in the rank of the input `x` that `as_image` took."""
-    if x.spec.ndim == 4 and rank == 2:
+    """Return a result in the rank of the input `x` that `as_image` took."""
+    if rank > 1 and x.spec.ndim == rank + 2:
         return out
     shape: Shape = out.spec.shape  # type: ignore[attr-defined]
-    return reshape(out, (*(shape[:1] if x.spec.ndim == rank + 2 else ()), shape[1], *shape[4 - rank:]))
+    return reshape(out, (*(shape[:1] if x.spec.ndim == rank + 2 else ()), shape[1], *shape[len(shape) - rank:]))
 
 
 def separable(x: Any, rows: Array, columns: Array) -> Any:

@@ -24,7 +24,7 @@ from autodiff.ops.images import (
     from_image,
     image_spec,
     in_memory,
-    pair,
+    per_axis,
     separable,
     spatial,
 )
@@ -35,12 +35,14 @@ from autodiff.spec import Array, Cost, Spec, moved
 
 __all__ = ["avg_pool1d", "avg_pool2d", "max_pool1d", "max_pool2d"]
 
+Sizes = tuple[int, ...]  # one number a dimension
+
 # ---- Windows ---------------------------------------------------------------------------------------------------------
 
 
-def pooled_size(operation: str, x: Spec, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair, ceil_mode: bool,
-                rank: int) -> Pair:
-    """Return how many windows there are, by rows and columns.
+def pooled_size(operation: str, x: Spec, kernel: Sizes, stride: Sizes, padding: Sizes, dilation: Sizes,
+                ceil_mode: bool, rank: int) -> Sizes:
+    """Return how many windows there are in each dimension.
 
     With `ceil_mode` a last window that leaves the padded image counts too, if it starts inside the image or left of it.
 
@@ -49,11 +51,11 @@ def pooled_size(operation: str, x: Spec, kernel: Pair, stride: Pair, padding: Pa
     """
     require_floats(operation, x)
     result = []
-    for axis in range(2):
+    for axis in range(len(kernel)):
         size, before = x.shape[2 + axis], padding[axis]
         reach = dilation[axis] * (kernel[axis] - 1) + 1
         if 2 * before > kernel[axis]:
-            raise ShapeError(operation, "the padding is more than half of the window", got=str(padding[2 - rank:]),
+            raise ShapeError(operation, "the padding is more than half of the window", got=str(padding[-rank:]),
                              expected=f"at most {kernel[axis] // 2} for kernel_size={kernel[axis]}")
         steps = size + 2 * before - reach
         count = (steps + (stride[axis] - 1 if ceil_mode else 0)) // stride[axis] + 1
@@ -64,14 +66,14 @@ def pooled_size(operation: str, x: Spec, kernel: Pair, stride: Pair, padding: Pa
                              expected=f"a window of at most {size + 2 * before}",
                              got=f"{reach} (input {spatial(rank, x.shape)})", fix="pad the input, or use fewer layers")
         result.append(count)
-    return result[0], result[1]
+    return tuple(result)
 
 
-def _windows(operation: str, rank: int, kernel_size: Any, stride: Any, padding: Any) -> dict[str, Pair]:
-    """Return a pooling's arguments for an image's two dimensions; the stride is the window's size by default."""
-    kernel = pair(operation, "kernel_size", kernel_size, rank)
-    step = kernel if stride is None or stride == () else pair(operation, "stride", stride, rank)
-    return {"kernel": kernel, "stride": step, "padding": pair(operation, "padding", padding, rank, 0)}
+def windows(operation: str, rank: int, kernel_size: Any, stride: Any, padding: Any) -> dict[str, Sizes]:
+    """Return a pooling's arguments for each dimension; the stride is the window's size by default."""
+    kernel = per_axis(operation, "kernel_size", kernel_size, rank)
+    step = kernel if stride is None or stride == () else per_axis(operation, "stride", stride, rank)
+    return {"kernel": kernel, "stride": step, "padding": per_axis(operation, "padding", padding, rank, 0)}
 
 
 def _cost(more: int) -> Callable[..., Cost]:
@@ -147,12 +149,13 @@ max_pool2d_p = define(
 )
 
 
-def _max_pool(rank: int, input: Any, kernel_size: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool,
-              return_indices: bool) -> Any:
+def largest(rank: int, input: Any, kernel_size: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool,
+            return_indices: bool) -> Any:
+    """Return the largest elements of windows of an image or a line, and their places if asked for."""
     operation = f"max_pool{rank}d"
-    windows = _windows(operation, rank, kernel_size, stride, padding)
+    given = windows(operation, rank, kernel_size, stride, padding)
     x = channels_last(as_image(operation, input, rank))
-    out, indices = bind(max_pool2d_p, x, **windows, dilation=pair(operation, "dilation", dilation, rank),
+    out, indices = bind(max_pool2d_p, x, **given, dilation=per_axis(operation, "dilation", dilation, rank),
                         ceil_mode=bool(ceil_mode), rank=rank)
     out = from_image(out, input, rank)
     return (out, from_image(indices, input, rank)) if return_indices else out
@@ -185,7 +188,7 @@ def max_pool2d(input: TensorT, kernel_size: int | Pair, stride: int | Pair | Non
     >>> ad.nn.functional.max_pool2d(ad.tensor([[[1.0, 2.0, 5.0], [4.0, 3.0, 0.0]]]), 2, stride=1)
     tensor([[[4., 5.]]])
     """
-    return _max_pool(2, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
+    return largest(2, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
 
 
 @composed(samples=lambda: _max_samples(1), errors=lambda: [
@@ -214,7 +217,7 @@ def max_pool1d(input: TensorT, kernel_size: int | tuple[int], stride: int | tupl
     >>> ad.nn.functional.max_pool1d(ad.tensor([[1.0, 3.0, 2.0, 0.0]]), 2)
     tensor([[3., 2.]])
     """
-    return _max_pool(1, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
+    return largest(1, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
 
 
 def _max_grad_run(outs: list[Array], ins: list[Array], size: Pair) -> None:
@@ -399,12 +402,13 @@ avg_pool2d_grad_p: Primitive = define(
 )
 
 
-def _avg_pool(rank: int, input: Any, kernel_size: Any, stride: Any, padding: Any, ceil_mode: bool,
-              count_include_pad: bool, divisor: int) -> Any:
+def average(rank: int, input: Any, kernel_size: Any, stride: Any, padding: Any, ceil_mode: bool,
+            count_include_pad: bool, divisor: int) -> Any:
+    """Return the means of windows of an image or a line; `divisor` takes the place of their size unless it is 0."""
     operation = f"avg_pool{rank}d"
-    windows = _windows(operation, rank, kernel_size, stride, padding)
+    given = windows(operation, rank, kernel_size, stride, padding)
     x = channels_last(as_image(operation, input, rank))
-    out = bind(avg_pool2d_p, x, **windows, ceil_mode=bool(ceil_mode), count_include_pad=bool(count_include_pad),
+    out = bind(avg_pool2d_p, x, **given, ceil_mode=bool(ceil_mode), count_include_pad=bool(count_include_pad),
                divisor=divisor, rank=rank)
     return from_image(out, input, rank)
 
@@ -437,8 +441,8 @@ def avg_pool2d(input: TensorT, kernel_size: int | Pair, stride: int | Pair | Non
     """
     if divisor_override == 0:
         raise ValueRangeError("avg_pool2d", "divisor_override is zero", expected="another number, or None", got="0")
-    return _avg_pool(2, input, kernel_size, stride, padding, ceil_mode, count_include_pad,  # type: ignore[no-any-return]
-                     0 if divisor_override is None else int(divisor_override))
+    return average(2, input, kernel_size, stride, padding, ceil_mode, count_include_pad,  # type: ignore[no-any-return]
+                   0 if divisor_override is None else int(divisor_override))
 
 
 @composed(samples=lambda: _avg_samples(1), errors=lambda: [
@@ -466,4 +470,4 @@ def avg_pool1d(input: TensorT, kernel_size: int | tuple[int], stride: int | tupl
     >>> ad.nn.functional.avg_pool1d(ad.tensor([[1.0, 3.0, 2.0, 0.0]]), 2)
     tensor([[2., 1.]])
     """
-    return _avg_pool(1, input, kernel_size, stride, padding, ceil_mode, count_include_pad, 0)  # type: ignore[no-any-return]
+    return average(1, input, kernel_size, stride, padding, ceil_mode, count_include_pad, 0)  # type: ignore[no-any-return]

@@ -26,6 +26,7 @@ __all__ = [
     "dropout",
     "dropout1d",
     "dropout2d",
+    "dropout3d",
     "random_bernoulli",
     "random_integers",
     "random_normal",
@@ -322,6 +323,25 @@ def dropout2d(input: TensorT, p: float = 0.5, training: bool = True, inplace: bo
     """
     _check_probability("dropout2d", p)
     return _channels_dropped("dropout2d", input, p, (3, 4)) if training else input
+
+
+@composed(
+    samples=lambda: [Sample(spread(-2, 2, 2, 3, 2, 1, 2), p=0.0), Sample(spread(-2, 2, 2, 3, 2, 1, 2), training=False)],
+    errors=_dropout_errors,
+)
+def dropout3d(input: TensorT, p: float = 0.5, training: bool = True, inplace: bool = False) -> TensorT:
+    """Return `input` (N, C, D, H, W) with whole channels set to 0 with probability `p`, the others divided by 1 - p.
+
+    Raises:
+        ValueRangeError: unless 0 <= p <= 1.
+        ShapeError: for another number of dimensions.
+
+    >>> import autodiff as ad
+    >>> ad.nn.functional.dropout3d(ad.ones(1, 2, 3, 3, 3), p=0.0).shape
+    (1, 2, 3, 3, 3)
+    """
+    _check_probability("dropout3d", p)
+    return _channels_dropped("dropout3d", input, p, (4, 5)) if training else input
 
 
 @composed(samples=_identity_samples, errors=_dropout_errors)

@@ -1,4 +1,4 @@
-"""Transposed convolutions of lines and images: what `conv2d` does to its image's gradient."""
+"""Transposed convolutions of lines, images and volumes: what `conv2d` does to its image's gradient."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import numpy as np
 
 from autodiff.bind import TensorT, bind
 from autodiff.errors import DTypeError, ShapeError, ValueRangeError
-from autodiff.ops.convolution import as_weight, conv2d_input_grad_p
+from autodiff.ops.convolving import FAMILIES, as_weight
 from autodiff.ops.elementwise import spread
-from autodiff.ops.images import Pair, as_image, channels_last, from_image, numbers, pair, spatial
+from autodiff.ops.images import Pair, Triple, as_image, channels_last, from_image, numbers, per_axis, spatial
 from autodiff.ops.structural import contiguous
 from autodiff.primitive import ErrorSample, Sample, composed
 
-__all__ = ["conv_transpose1d", "conv_transpose2d"]
+__all__ = ["conv_transpose1d", "conv_transpose2d", "conv_transpose3d"]
 
 
 def _conv_transpose(rank: int, input: Any, weight: Any, bias: Any, stride: Any, padding: Any, output_padding: Any,
@@ -22,12 +22,13 @@ def _conv_transpose(rank: int, input: Any, weight: Any, bias: Any, stride: Any, 
     operation = f"conv_transpose{rank}d"
     x = channels_last(as_image(operation, input, rank))
     weight = as_weight(operation, weight, rank)
-    stride, dilation = pair(operation, "stride", stride, rank), pair(operation, "dilation", dilation, rank)
-    before = pair(operation, "padding", padding, rank, 0)
-    extra = pair(operation, "output_padding", output_padding, rank, 0)
+    stride, dilation = (per_axis(operation, name, value, rank)
+                        for name, value in (("stride", stride), ("dilation", dilation)))
+    before = per_axis(operation, "padding", padding, rank, 0)
+    extra = per_axis(operation, "output_padding", output_padding, rank, 0)
     (groups,) = numbers(operation, "groups", groups, 1)
     size, sides = [], []
-    for axis in range(2):
+    for axis in range(len(stride)):
         if extra[axis] and extra[axis] >= max(stride[axis], dilation[axis]):
             raise ValueRangeError(operation, "output_padding is too large", got=repr(output_padding),
                                   expected=f"less than stride or dilation, {max(stride[axis], dilation[axis])}")
@@ -37,10 +38,11 @@ def _conv_transpose(rank: int, input: Any, weight: Any, bias: Any, stride: Any, 
         sides += [before[axis], before[axis] - extra[axis]]
     if min(size) < 1 or 0 in x.spec.shape[2:]:
         raise ShapeError(operation, "the output would be empty", expected="a size of at least 1",
-                         got=f"{tuple(size[2 - rank:])} for the input {spatial(rank, x.spec.shape)}",
+                         got=f"{tuple(size[-rank:])} for the input {spatial(rank, x.spec.shape)}",
                          fix="use less padding")
     inputs = (x, weight) if bias is None else (x, weight, contiguous(bias))
-    out = bind(conv2d_input_grad_p, *inputs, size=tuple(size), stride=stride, padding=tuple(sides), dilation=dilation,
+    primitive = FAMILIES[weight.spec.ndim][1]
+    out = bind(primitive, *inputs, size=tuple(size), stride=stride, padding=tuple(sides), dilation=dilation,
                groups=groups, rank=rank)
     return from_image(out, input, rank)
 
@@ -98,6 +100,48 @@ def conv_transpose2d(input: TensorT, weight: TensorT, bias: TensorT | None = Non
     tensor([[[[1., 2., 1.]]]])
     """
     return _conv_transpose(2, input, weight, bias, stride, padding, output_padding, groups, dilation)  # type: ignore[no-any-return]
+
+
+def _transpose3d_samples() -> list[Sample]:
+    x, weight = spread(-1, 1, 2, 3, 2, 3, 2), spread(-1, 1, 3, 2, 2, 1, 3)
+    return [Sample(x, weight), Sample(x, weight, spread(-1, 1, 2), 2, (1, 0, 1), 1), Sample(x[0], weight, dilation=2),
+            Sample(x, weight[:, :1], groups=3, stride=(1, 3, 2)),
+            Sample(x.astype(np.float64), weight.astype(np.float64), stride=(2, 1, 1), output_padding=(1, 0, 0))]
+
+
+def _transpose3d_errors() -> list[ErrorSample]:
+    x, weight = np.ones((2, 3, 3, 4, 4), np.float32), np.ones((3, 2, 2, 3, 3), np.float32)
+    return [ErrorSample(Sample(x, weight[:2]), ShapeError, r"\[conv_transpose3d\].*expected 2 channels.*got 3"),
+            ErrorSample(Sample(x, weight, padding=2), ShapeError, r"the output would be empty.*got \(0, 2, 2\)"),
+            ErrorSample(Sample(x, weight, output_padding=1), ValueRangeError, "output_padding is too large")]
+
+
+@composed(samples=_transpose3d_samples, errors=_transpose3d_errors)
+def conv_transpose3d(input: TensorT, weight: TensorT, bias: TensorT | None = None, stride: int | Triple = 1,
+                     padding: int | Triple = 0, output_padding: int | Triple = 0, groups: int = 1,
+                     dilation: int | Triple = 1) -> TensorT:
+    """Spread each element of a volume over its surroundings: `conv_transpose2d` with one spatial dimension more.
+
+    Args:
+        input: (N, C, D, H, W) or (C, D, H, W).
+        weight: (C, O / groups, KD, KH, KW).
+        bias: (O,), or None.
+        stride, padding, output_padding, groups, dilation: as in `conv_transpose2d`; one number, or one for depth, rows
+            and columns.
+
+    Returns:
+        (N, O, OD, OH, OW) or (O, OD, OH, OW), with sizes as in `conv_transpose2d`; channels-last in memory.
+
+    Raises:
+        ShapeError: if the channels do not fit, or nothing would be left.
+        DTypeError: unless all tensors have one float dtype.
+        ValueRangeError: if `output_padding` is too large or a number too small.
+
+    >>> import autodiff as ad
+    >>> ad.nn.functional.conv_transpose3d(ad.ones(1, 1, 1, 1, 2), ad.ones(1, 1, 1, 1, 2))
+    tensor([[[[[1., 2., 1.]]]]])
+    """
+    return _conv_transpose(3, input, weight, bias, stride, padding, output_padding, groups, dilation)  # type: ignore[no-any-return]
 
 
 def _transpose1d_samples() -> list[Sample]:

@@ -22,7 +22,7 @@ from autodiff.program import Memory
 from autodiff.spec import Array, Cost, Spec, moved
 from autodiff.threads import threads_for
 
-__all__ = ["adadelta_step", "adagrad_step", "adam_step", "rmsprop_step", "rprop_step", "sgd_step"]
+__all__ = ["adadelta_step", "adagrad_step", "asgd_step", "rmsprop_step", "rprop_step", "sgd_step"]
 
 
 def _address(tensor: Any) -> int:
@@ -105,7 +105,7 @@ def _cost(flops: int) -> Callable[..., Cost]:
     return count
 
 
-def _path(take: Callable[..., None], states: int, param: Any, grads: Sequence[Any], **settings: Any) -> tuple[Any, ...]:
+def path(take: Callable[..., None], states: int, param: Any, grads: Sequence[Any], **settings: Any) -> tuple[Any, ...]:
     """Return the values that a parameter has after each of the steps along `grads`."""
     p = clone(param.detach())
     slots = [[bind(zeros_like_p, p)] for _ in range(states)]
@@ -127,7 +127,8 @@ def _samples(*options: dict[str, Any]) -> list[Sample]:
     ]
 
 
-def _define(name: str, call: Callable[..., Any], flops: int, *options: dict[str, Any]) -> Primitive:
+def define_step(name: str, call: Callable[..., Any], flops: int, *options: dict[str, Any]) -> Primitive:
+    """Declare the operation of the kernel `name`: so many operations an element, tested with these settings."""
     return define(
         name,
         infer=_infer,
@@ -180,46 +181,39 @@ def sgd_step(
     )
 
 
-def adam_step(
+def asgd_step(
     params: Any,
-    means: Any,
-    squares: Any,
-    largest: Any,
+    averages: Any,
     grads: Any,
     *,
-    lr: float = 1e-3,
-    betas: tuple[float, float] = (0.9, 0.999),
-    eps: float = 1e-8,
+    lambd: float = 1e-4,
     weight_decay: float = 0,
-    decoupled: bool = False,
-    amsgrad: bool = False,
     maximize: bool = False,
+    eta: float = 1e-2,
+    mu: float = 1,
     step_count: int = 1,
 ) -> None:
-    """Take a step of Adam or (`decoupled`) AdamW, all tensors in place; see `autodiff.optim.Adam`.
+    """Take a step of averaged stochastic gradient descent, all tensors in place; see `autodiff.optim.ASGD`.
 
     Args:
         params: parameters of one dtype.
-        means, squares: running averages of the gradients and their squares, one a parameter.
-        largest: largest `squares` so far; empty without `amsgrad`.
+        averages: averages of the parameters, one a parameter.
         grads: gradients.
-        lr, betas, eps, weight_decay, decoupled, amsgrad, maximize: as in `autodiff.optim.Adam`.
-        step_count: number of this step, from 1.
+        lambd, weight_decay, maximize: as in `autodiff.optim.ASGD`.
+        eta: the rate of this step.
+        mu: the weight of the new parameters in the average.
+        step_count: number of this step; it has no influence.
     """
     step(
-        adam_p,
+        asgd_p,
         params,
-        [means, squares, largest if amsgrad else ()],
+        [averages],
         grads,
-        lr=float(lr),
-        beta1=float(betas[0]),
-        beta2=float(betas[1]),
-        eps=float(eps),
+        lambd=float(lambd),
         weight_decay=float(weight_decay),
-        decoupled=decoupled,
-        amsgrad=amsgrad,
         maximize=maximize,
-        step=step_count,
+        eta=float(eta),
+        mu=float(mu),
     )
 
 
@@ -369,13 +363,24 @@ def rprop_step(
     )
 
 
+def _asgd_path(
+    param: Any, grads: Any, lr: float = 1e-2, lambd: float = 1e-4, alpha: float = 0.75, t0: float = 1e6, **settings: Any
+) -> tuple[Any, ...]:
+    def take(params: Any, averages: Any, gradients: Any, step_count: int, **numbers: Any) -> None:
+        eta = lr / (1 + lambd * lr * (step_count - 1)) ** alpha
+        mu = 1 / max(1, step_count - 1 - t0)
+        asgd_step(params, averages, gradients, lambd=lambd, eta=eta, mu=mu, **numbers)
+
+    return path(take, 1, param, grads, **settings)
+
+
 def _adagrad_path(param: Any, grads: Any, initial_accumulator_value: float = 0, **settings: Any) -> tuple[Any, ...]:
     def take(params: Any, sums: Any, gradients: Any, step_count: int, **numbers: Any) -> None:
         if step_count == 1:
             sums[0].array[...] = initial_accumulator_value
         adagrad_step(params, sums, gradients, step_count=step_count, **numbers)
 
-    return _path(take, 1, param, grads, **settings)
+    return path(take, 1, param, grads, **settings)
 
 
 def _rprop_path(param: Any, grads: Any, lr: float = 1e-2, **settings: Any) -> tuple[Any, ...]:
@@ -384,28 +389,27 @@ def _rprop_path(param: Any, grads: Any, lr: float = 1e-2, **settings: Any) -> tu
             sizes[0].array[...] = lr
         rprop_step(params, previous, sizes, gradients, step_count=step_count, **numbers)
 
-    return _path(take, 2, param, grads, **settings)
+    return path(take, 2, param, grads, **settings)
 
 
-sgd_p = _define(
+sgd_p = define_step(
     "sgd",
-    partial(_path, sgd_step, 1),
+    partial(path, sgd_step, 1),
     5,
     {},
     {"lr": 0.1, "momentum": 0.9, "weight_decay": 0.1},
     {"momentum": 0.9, "dampening": 0.5, "maximize": True},
     {"lr": 0.1, "momentum": 0.8, "nesterov": True},
 )
-adam_p = _define(
-    "adam",
-    partial(_path, adam_step, 3),
-    15,
+asgd_p = define_step(
+    "asgd",
+    _asgd_path,
+    8,
     {},
-    {"lr": 0.1, "betas": (0.8, 0.95), "weight_decay": 0.1},
-    {"lr": 0.1, "amsgrad": True},
-    {"maximize": True},
+    {"lr": 0.1, "lambd": 0.1, "t0": 1},
+    {"weight_decay": 0.1, "maximize": True},
 )
-adagrad_p = _define(
+adagrad_p = define_step(
     "adagrad",
     _adagrad_path,
     8,
@@ -413,9 +417,9 @@ adagrad_p = _define(
     {"lr": 0.1, "lr_decay": 0.2, "weight_decay": 0.1},
     {"initial_accumulator_value": 0.3, "maximize": True},
 )
-rmsprop_p = _define(
+rmsprop_p = define_step(
     "rmsprop",
-    partial(_path, rmsprop_step, 3),
+    partial(path, rmsprop_step, 3),
     12,
     {},
     {"lr": 0.1, "alpha": 0.9, "weight_decay": 0.1},
@@ -423,14 +427,14 @@ rmsprop_p = _define(
     {"centered": True, "momentum": 0.5},
     {"maximize": True},
 )
-adadelta_p = _define(
+adadelta_p = define_step(
     "adadelta",
-    partial(_path, adadelta_step, 2),
+    partial(path, adadelta_step, 2),
     14,
     {},
     {"lr": 0.5, "rho": 0.8, "weight_decay": 0.1},
     {"maximize": True},
 )
-rprop_p = _define(
+rprop_p = define_step(
     "rprop", _rprop_path, 6, {}, {"lr": 0.1, "etas": (0.4, 1.3), "step_sizes": (1e-3, 0.2)}, {"maximize": True}
 )

@@ -1,9 +1,26 @@
 """Optimizers and learning-rate schedules. One optimizer a class; its arithmetic is one kernel over all parameters."""
 
 from autodiff.optim import lr_scheduler
-from autodiff.optim.adaptive import Adadelta, Adagrad, Adam, AdamW, RMSprop
+from autodiff.optim.adam import Adam, Adamax, AdamW, NAdam, RAdam
+from autodiff.optim.adaptive import Adadelta, Adagrad, RMSprop
+from autodiff.optim.lbfgs import LBFGS
 from autodiff.optim.optimizer import Optimizer
 from autodiff.optim.rprop import Rprop
-from autodiff.optim.sgd import SGD
+from autodiff.optim.sgd import ASGD, SGD
 
-__all__ = ["SGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Optimizer", "RMSprop", "Rprop", "lr_scheduler"]
+__all__ = [
+    "ASGD",
+    "LBFGS",
+    "SGD",
+    "Adadelta",
+    "Adagrad",
+    "Adam",
+    "AdamW",
+    "Adamax",
+    "NAdam",
+    "Optimizer",
+    "RAdam",
+    "RMSprop",
+    "Rprop",
+    "lr_scheduler",
+]

@@ -11,154 +11,6 @@ from autodiff.optim.optimizer import Optimizer, check_settings
 _INFINITY = float("inf")
 
 
-class Adam(Optimizer):
-    r"""Adam: running averages of gradients and of their squares, both corrected for their start at zero.
-
-    .. math::
-        m \leftarrow \beta_1 m + (1 - \beta_1) g, \quad v \leftarrow \beta_2 v + (1 - \beta_2) g^2, \quad
-        w \leftarrow w - \eta \frac{m / (1 - \beta_1^t)}{\sqrt{v / (1 - \beta_2^t)} + \epsilon}
-
-    Args:
-        params: parameters or groups.
-        lr: learning rate, eta.
-        betas: decay of the two averages.
-        eps: added outside the root.
-        weight_decay: times the weights, added to the gradient (L2); see `AdamW` for the other form.
-        amsgrad: use the largest v so far.
-        maximize: go up instead of down.
-        foreach, capturable, differentiable, fused: PyTorch's choices of an implementation; there is only one here.
-
-    Raises:
-        ValueRangeError: for a setting outside its range.
-
-    Source: Kingma & Ba, "Adam: a method for stochastic optimization", ICLR 2015, algorithm 1; Reddi et al., "On the
-    convergence of Adam and beyond", ICLR 2018, algorithm 2 (`amsgrad`).
-
-    State of a parameter: ``exp_avg``, ``exp_avg_sq`` and, with `amsgrad`, ``max_exp_avg_sq``, of its shape.
-
-    >>> import autodiff as ad
-    >>> w = ad.tensor([1.0], requires_grad=True)
-    >>> optimizer = ad.optim.Adam([w], lr=0.1)
-    >>> (w * 3).sum().backward()
-    >>> optimizer.step()
-    >>> w.detach()
-    tensor([0.9000])
-    """
-
-    slots = ("exp_avg", "exp_avg_sq")
-    decoupled = False
-
-    def __init__(
-        self,
-        params: Any,
-        lr: float = 1e-3,
-        betas: tuple[float, float] = (0.9, 0.999),
-        eps: float = 1e-8,
-        weight_decay: float = 0,
-        amsgrad: bool = False,
-        *,
-        foreach: bool | None = None,
-        maximize: bool = False,
-        capturable: bool = False,
-        differentiable: bool = False,
-        fused: bool | None = None,
-    ) -> None:
-        check_settings(
-            type(self).__name__,
-            lr=(lr, 0, _INFINITY),
-            eps=(eps, 0, _INFINITY),
-            beta1=(betas[0], 0, 1),
-            beta2=(betas[1], 0, 1),
-            weight_decay=(weight_decay, 0, _INFINITY),
-        )
-        super().__init__(
-            params,
-            {
-                "lr": lr,
-                "betas": betas,
-                "eps": eps,
-                "weight_decay": weight_decay,
-                "amsgrad": amsgrad,
-                "maximize": maximize,
-            },
-        )
-
-    def initialise(self, p: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
-        """Start both averages, and the largest where it is wanted, at zero."""
-        super().initialise(p, state, group)
-        if group["amsgrad"]:
-            state["max_exp_avg_sq"] = state["exp_avg_sq"].clone()
-
-    def update(
-        self, params: list[Tensor], grads: list[Tensor], states: list[dict[str, Any]], step: int, group: dict[str, Any]
-    ) -> None:
-        """Take the step."""
-        largest = [state["max_exp_avg_sq"] for state in states] if group["amsgrad"] else []
-        ops.adam_step(
-            params,
-            [state["exp_avg"] for state in states],
-            [state["exp_avg_sq"] for state in states],
-            largest,
-            grads,
-            lr=group["lr"],
-            betas=group["betas"],
-            eps=group["eps"],
-            weight_decay=group["weight_decay"],
-            decoupled=self.decoupled,
-            amsgrad=group["amsgrad"],
-            maximize=group["maximize"],
-            step_count=step,
-        )
-
-
-class AdamW(Adam):
-    r"""Adam with decoupled weight decay: :math:`w \leftarrow (1 - \eta \lambda) w` before Adam's step.
-
-    Args:
-        params: parameters or groups.
-        lr: learning rate, eta.
-        betas: decay of the two averages.
-        eps: added outside the root.
-        weight_decay: lambda.
-        amsgrad: use the largest v so far.
-        maximize: go up instead of down.
-        foreach, capturable, differentiable, fused: PyTorch's choices of an implementation; there is only one here.
-
-    Raises:
-        ValueRangeError: for a setting outside its range.
-
-    Source: Loshchilov & Hutter, "Decoupled weight decay regularization", ICLR 2019, algorithm 2. As in PyTorch the
-    decay is multiplied by the learning rate.
-
-    >>> import autodiff as ad
-    >>> w = ad.tensor([1.0], requires_grad=True)
-    >>> optimizer = ad.optim.AdamW([w], lr=0.1, weight_decay=0.5)
-    >>> (w * 0).sum().backward()
-    >>> optimizer.step()
-    >>> w.detach()
-    tensor([0.9500])
-    """
-
-    decoupled = True
-
-    def __init__(
-        self,
-        params: Any,
-        lr: float = 1e-3,
-        betas: tuple[float, float] = (0.9, 0.999),
-        eps: float = 1e-8,
-        weight_decay: float = 1e-2,
-        amsgrad: bool = False,
-        *,
-        maximize: bool = False,
-        foreach: bool | None = None,
-        capturable: bool = False,
-        differentiable: bool = False,
-        fused: bool | None = None,
-    ) -> None:
-        super().__init__(params, lr, betas, eps, weight_decay, amsgrad, maximize=maximize)
-
-
 class Adagrad(Optimizer):
     r"""Adagrad: steps shrink with the sum of squared gradients.
 
@@ -226,10 +78,9 @@ class Adagrad(Optimizer):
             },
         )
 
-    def initialise(self, p: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
+    def first_value(self, name: str, group: dict[str, Any]) -> float:
         """Start the sum at its initial value."""
-        super().initialise(p, state, group)
-        state["sum"].fill_(group["initial_accumulator_value"])
+        return float(group["initial_accumulator_value"])
 
     def update(
         self, params: list[Tensor], grads: list[Tensor], states: list[dict[str, Any]], step: int, group: dict[str, Any]
@@ -281,6 +132,8 @@ class RMSprop(Optimizer):
     tensor([0.9000])
     """
 
+    slots = ("square_avg", "momentum_buffer", "grad_avg")
+
     def __init__(
         self,
         params: Any,
@@ -316,14 +169,13 @@ class RMSprop(Optimizer):
             },
         )
 
-    def initialise(self, p: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
-        """Take memory for the averages that the settings use."""
-        self.slots = (
+    def used(self, group: dict[str, Any]) -> tuple[str, ...]:
+        """Return the averages that the settings use."""
+        return (
             "square_avg",
             *(("momentum_buffer",) if group["momentum"] else ()),
             *(("grad_avg",) if group["centered"] else ()),
         )
-        super().initialise(p, state, group)
 
     def update(
         self, params: list[Tensor], grads: list[Tensor], states: list[dict[str, Any]], step: int, group: dict[str, Any]

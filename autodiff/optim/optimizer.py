@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from typing import Any
-
-import numpy as np
 
 from autodiff.autograd.modes import enable_grad
 from autodiff.eager import Tensor, wrap
@@ -33,10 +32,12 @@ class Optimizer:
         ValueRangeError: for no parameters, or one that is in two groups.
         DTypeError: for something that is no leaf tensor.
 
-    A subclass names its state in `slots` (tensors of a parameter's shape, zero at first) and writes `update`.
+    A subclass names its state in `slots` (tensors of a parameter's shape) and `numbers`, and writes `update`.
+    Parameters whose ``"step"`` and `numbers` agree are updated together.
     """
 
     slots: tuple[str, ...] = ()
+    numbers: tuple[str, ...] = ()
 
     def __init__(self, params: Any, defaults: dict[str, Any]) -> None:
         self.defaults = defaults
@@ -123,25 +124,38 @@ class Optimizer:
 
     def _step_group(self, group: dict[str, Any]) -> None:
         """Bring the state of a group's parameters into being and update those that have gradients, dtype by dtype."""
-        batches: dict[tuple[Any, int], list[Tensor]] = {}
+        batches: dict[tuple[Any, ...], list[Tensor]] = {}
+        needed = {"step", *self.used(group), *self.numbers}
         for p in group["params"]:
             if p.grad is None:
                 continue
             state = self.state[p]
-            if not state:
+            if not state.keys() >= needed:  # at first, and when a setting that needs a slot is switched on later
                 self.initialise(p, state, group)
             state["step"] += 1
-            batches.setdefault((p.spec.dtype, state["step"]), []).append(p)
-        for (_, step), params in batches.items():
+            key = (p.spec.dtype, state["step"], *map(state.__getitem__, self.numbers))
+            batches.setdefault(key, []).append(p)
+        for (_, step, *_), params in batches.items():
             self.update(params, [p.grad for p in params], [self.state[p] for p in params], step, group)
 
+    def used(self, group: dict[str, Any]) -> tuple[str, ...]:
+        """Return the slots that the settings of a group make use of: all, unless overridden."""
+        return self.slots
+
+    def first_value(self, name: str, group: dict[str, Any]) -> float:
+        """Return what a slot or a number of the state begins with: 0, unless overridden."""
+        return 0.0
+
     def initialise(self, p: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
-        """Fill a parameter's empty state: the step count and zeros for every slot."""
-        state["step"] = 0
-        for slot in self.slots:
-            array = p.spec.empty()
-            array[...] = 0
-            state[slot] = wrap(array)
+        """Add what a parameter's state lacks."""
+        state.setdefault("step", 0)
+        for name in self.numbers:
+            state.setdefault(name, self.first_value(name, group))
+        for slot in self.used(group):
+            if slot not in state:
+                array = p.spec.empty()
+                array[...] = self.first_value(slot, group)
+                state[slot] = wrap(array)
 
     def update(
         self, params: list[Tensor], grads: list[Tensor], states: list[dict[str, Any]], step: int, group: dict[str, Any]
@@ -185,9 +199,11 @@ class Optimizer:
         loaded: dict[Tensor, dict[str, Any]] = defaultdict(dict)
         for p, number in zip(params, numbers, strict=True):
             for key, value in state_dict["state"].get(number, state_dict["state"].get(str(number), {})).items():
-                if isinstance(value, Tensor) and value.spec.ndim == 0 and key == "step":
-                    value = int(value.item())
-                if isinstance(value, Tensor | np.ndarray):
+                if key == "step":
+                    value = int(value)
+                elif key in self.numbers:
+                    value = float(value)
+                elif key in self.slots:
                     if tuple(value.shape) != p.shape:
                         raise OptimizerStateError(
                             "load_state_dict",
@@ -198,6 +214,8 @@ class Optimizer:
                     array = p.spec.empty()
                     array[...] = value.array if isinstance(value, Tensor) else value
                     value = wrap(array)
+                else:
+                    value = deepcopy(value)
                 loaded[p][key] = value
         self.state = loaded
         for group, new in zip(self.param_groups, groups, strict=True):

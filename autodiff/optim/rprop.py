@@ -62,10 +62,9 @@ class Rprop(Optimizer):
             )
         super().__init__(params, {"lr": lr, "etas": etas, "step_sizes": step_sizes, "maximize": maximize})
 
-    def initialise(self, p: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
+    def first_value(self, name: str, group: dict[str, Any]) -> float:
         """Start every step size at the learning rate."""
-        super().initialise(p, state, group)
-        state["step_size"].fill_(group["lr"])
+        return float(group["lr"]) if name == "step_size" else 0.0
 
     def update(
         self, params: list[Tensor], grads: list[Tensor], states: list[dict[str, Any]], step: int, group: dict[str, Any]

@@ -1,4 +1,4 @@
-"""Stochastic gradient descent."""
+"""Stochastic gradient descent, plain and averaged."""
 
 from __future__ import annotations
 
@@ -86,27 +86,22 @@ class SGD(Optimizer):
             },
         )
 
+    def used(self, group: dict[str, Any]) -> tuple[str, ...]:
+        """Return the velocity where there is momentum."""
+        return self.slots if group["momentum"] else ()
+
     def initialise(self, p: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
-        """Take memory for the velocity only where there is momentum."""
-        if group["momentum"]:
-            super().initialise(p, state, group)
-        else:
-            state["step"] = 0
+        """Count steps anew where momentum is switched on later: in the first step the velocity is the gradient."""
+        super().initialise(p, state, group)
+        state["step"] = 0
 
     def update(
         self, params: list[Tensor], grads: list[Tensor], states: list[dict[str, Any]], step: int, group: dict[str, Any]
     ) -> None:
         """Take the step."""
-        velocities = []
-        if group["momentum"]:
-            for p, state in zip(params, states, strict=True):
-                if "momentum_buffer" not in state:  # momentum was switched on later
-                    super().initialise(p, state, group)
-                    state["step"] = step
-                velocities.append(state["momentum_buffer"])
         ops.sgd_step(
             params,
-            velocities,
+            [state["momentum_buffer"] for state in states] if group["momentum"] else [],
             grads,
             lr=group["lr"],
             momentum=group["momentum"],
@@ -116,3 +111,83 @@ class SGD(Optimizer):
             maximize=group["maximize"],
             step_count=step,
         )
+
+
+class ASGD(Optimizer):
+    r"""Averaged stochastic gradient descent: small steps with a rate that falls slowly, and the mean of the weights.
+
+    .. math::
+        w \leftarrow (1 - \lambda \eta_t) w - \eta_t g, \quad a \leftarrow a + \mu_t (w - a), \quad
+        \eta_{t+1} = \frac{\eta}{(1 + \lambda \eta t)^\alpha}, \quad \mu_{t+1} = \frac{1}{\max(1, t - t_0)}
+
+    Args:
+        params: parameters or groups.
+        lr: learning rate, eta.
+        lambd: lambda, which shrinks the weights and lets the rate fall.
+        alpha: power of the rate's fall.
+        t0: step at which the average begins; before, it is the weights themselves.
+        weight_decay: times the weights, added to the gradient.
+        maximize: go up instead of down.
+        foreach, capturable, differentiable: PyTorch's choices of an implementation; there is only one here.
+
+    Raises:
+        ValueRangeError: for a setting outside its range.
+
+    Source: Polyak & Juditsky, "Acceleration of stochastic approximation by averaging", 1992; Bottou, "Large-scale
+    machine learning with stochastic gradient descent", 2010.
+
+    State of a parameter: ``ax``, the average, of its shape, and the numbers ``eta`` and ``mu`` of the next step.
+
+    >>> import autodiff as ad
+    >>> w = ad.tensor([1.0], requires_grad=True)
+    >>> optimizer = ad.optim.ASGD([w], lr=0.1, lambd=0.0)
+    >>> (w * 3).sum().backward()
+    >>> optimizer.step()
+    >>> w.detach(), optimizer.state[w]["ax"]
+    (tensor([0.7000]), tensor([0.7000]))
+    """
+
+    slots = ("ax",)
+    numbers = ("eta", "mu")
+
+    def __init__(
+        self,
+        params: Any,
+        lr: float = 1e-2,
+        lambd: float = 1e-4,
+        alpha: float = 0.75,
+        t0: float = 1e6,
+        weight_decay: float = 0,
+        foreach: bool | None = None,
+        maximize: bool = False,
+        differentiable: bool = False,
+        capturable: bool = False,
+    ) -> None:
+        check_settings("ASGD", lr=(lr, 0, _INFINITY), weight_decay=(weight_decay, 0, _INFINITY))
+        super().__init__(
+            params,
+            {"lr": lr, "lambd": lambd, "alpha": alpha, "t0": t0, "weight_decay": weight_decay, "maximize": maximize},
+        )
+
+    def first_value(self, name: str, group: dict[str, Any]) -> float:
+        """Start with the learning rate itself and with an average that is the weights."""
+        return {"eta": float(group["lr"]), "mu": 1.0, "ax": 0.0}[name]
+
+    def update(
+        self, params: list[Tensor], grads: list[Tensor], states: list[dict[str, Any]], step: int, group: dict[str, Any]
+    ) -> None:
+        """Take the step."""
+        ops.asgd_step(
+            params,
+            [state["ax"] for state in states],
+            grads,
+            lambd=group["lambd"],
+            weight_decay=group["weight_decay"],
+            maximize=group["maximize"],
+            eta=states[0]["eta"],
+            mu=states[0]["mu"],
+            step_count=step,
+        )
+        eta = group["lr"] / (1 + group["lambd"] * group["lr"] * step) ** group["alpha"]
+        for state in states:
+            state["eta"], state["mu"] = eta, 1 / max(1, step - group["t0"])

@@ -1,10 +1,14 @@
-"""2-D convolution over channels-last images: forward, data gradient, weight gradient.
+"""Convolution over channels-last volumes: forward, data gradient, weight gradient.
+
+An image is a volume of depth 1, a line a volume of depth and height 1.
 
 All three are one matrix product whose left factor is never built: its element (position, tap) is the image's element at
 ``place of the position + place of the tap``, and the register tile of `lanes.py` reads those places from two tables
 (Dukhan, The Indirect Convolution Algorithm, arXiv:1907.02129, with one table entry a tap instead of one a pixel)::
 
-    out[n, i, j, o] = sum over kh, kw, c of image[n, i*sh + kh*dh, j*sw + kw*dw, c] * w[o, c, kh, kw]
+    out[n, p, o] = sum over k, c of image[n, p*stride + k*dilation, c] * w[o, c, k]
+
+where place p and tap k have three coordinates each: depth, row and column. All triples below are in this order.
 
 Zero padding stands in memory: `pad` copies the image into a frame whose size `forward_frame` or `data_gradient_frame`
 gives; where the frame is the image itself the copy is left out. The order of calls, each finished by all parts before
@@ -15,9 +19,10 @@ the next begins:
   `data_gradient`
 - weight gradient: `pad` x into its frame, `weight_gradient`
 
-Sums follow `matmul`: stretches of 256 products (taps by kh, kw, channel; positions by image, row, column), each summed
-in order by FMA from 0, stretches added in order, the bias added last. The bits do not depend on parts, tile or vector
-width. Images are C-contiguous (N, H, W, C), weights C-contiguous (O, C / groups, KH, KW), float32 or float64.
+Sums follow `matmul`: stretches of 256 products (taps by depth, row, column, channel; positions by image, depth, row,
+column), each summed in order by FMA from 0, stretches added in order, the bias added last. The bits do not depend on
+parts, tile or vector width. Images are C-contiguous (N, D, H, W, C), weights C-contiguous (O, C / groups, KD, KH, KW),
+float32 or float64.
 """
 
 from __future__ import annotations
@@ -42,7 +47,8 @@ from autodiff_kernels.matmul import STRETCH
 from autodiff_kernels.parts import share
 
 Array = np.ndarray[Any, np.dtype[Any]]
-Frame = tuple[int, int, int, int]
+Triple = tuple[int, int, int]
+Frame = tuple[Triple, Triple]
 
 POSITIONS = 96  # positions of a share's unit: whole tiles, enough to use a panel of weights many times
 
@@ -50,93 +56,92 @@ POSITIONS = 96  # positions of a share's unit: whole tiles, enough to use a pane
 # ---- Sizes, for the caller -------------------------------------------------------------------------------------------
 
 
-def forward_frame(x_shape: tuple[int, ...], w_shape: tuple[int, ...], out_shape: tuple[int, ...],
-                  stride: tuple[int, int], padding: tuple[int, int], dilation: tuple[int, int]) -> Frame:
-    """Return (top, left, rows, columns) of the zero-padded image that `forward` and `weight_gradient` read.
+def forward_frame(x_shape: tuple[int, ...], w_shape: tuple[int, ...], out_shape: tuple[int, ...], stride: Triple,
+                  padding: Triple, dilation: Triple) -> Frame:
+    """Return the place of the image in the zero-padded frame that `forward` and `weight_gradient` read, and its size.
 
-    The image's element (0, 0) stands at (top, left) of the frame. The rows and columns are those that the output
-    reaches, so the padding below and right need not equal that above and left. (0, 0, H, W) means: use the image.
+    The size is what the output reaches, so the padding behind the image need not equal that before it.
+    ((0, 0, 0), (D, H, W)) means: use the image.
 
     >>> from autodiff_kernels.convolution import forward_frame
-    >>> forward_frame((8, 5, 5, 3), (4, 3, 3, 3), (8, 5, 5, 4), stride=(1, 1), padding=(1, 1), dilation=(1, 1))
-    (1, 1, 7, 7)
+    >>> one = (1, 1, 1)
+    >>> forward_frame((8, 1, 5, 5, 3), (4, 3, 1, 3, 3), (8, 1, 5, 5, 4), one, padding=(0, 1, 1), dilation=one)
+    ((0, 1, 1), (1, 7, 7))
     """
-    rows, columns = ((out_shape[axis] - 1) * stride[axis - 1] + (w_shape[axis + 1] - 1) * dilation[axis - 1] + 1
-                     for axis in (1, 2))
-    return _frame(x_shape, *padding, rows, columns)
+    size = [(out_shape[axis + 1] - 1) * stride[axis] + (w_shape[axis + 2] - 1) * dilation[axis] + 1
+            for axis in range(3)]  # fmt: skip
+    return _frame(x_shape, padding, (size[0], size[1], size[2]))
 
 
-def data_gradient_frame(dy_shape: tuple[int, ...], w_shape: tuple[int, ...], dx_shape: tuple[int, ...],
-                        stride: tuple[int, int], padding: tuple[int, int], dilation: tuple[int, int]) -> Frame:
-    """Return (top, left, rows, columns) of the zero-padded cotangent that `data_gradient` reads.
+def data_gradient_frame(dy_shape: tuple[int, ...], w_shape: tuple[int, ...], dx_shape: tuple[int, ...], stride: Triple,
+                        padding: Triple, dilation: Triple) -> Frame:
+    """Return the place of the cotangent in the zero-padded frame that `data_gradient` reads, and its size.
 
-    (0, 0, OH, OW) means: use the cotangent itself.
+    ((0, 0, 0), (OD, OH, OW)) means: use the cotangent itself.
 
     >>> from autodiff_kernels.convolution import data_gradient_frame
-    >>> data_gradient_frame((8, 3, 3, 4), (4, 3, 3, 3), (8, 5, 5, 3), stride=(2, 2), padding=(1, 1), dilation=(1, 1))
-    (1, 1, 4, 4)
+    >>> one, two = (1, 1, 1), (1, 2, 2)
+    >>> data_gradient_frame((8, 1, 3, 3, 4), (4, 3, 1, 3, 3), (8, 1, 5, 5, 3), two, padding=(0, 1, 1), dilation=one)
+    ((0, 1, 1), (1, 4, 4))
     """
-    offsets, sizes = [], []
-    for axis in (1, 2):
-        step, before = stride[axis - 1], padding[axis - 1]
-        offset = max((w_shape[axis + 1] - 1) * dilation[axis - 1] // step - before // step, 0)
-        offsets.append(offset)
-        sizes.append((dx_shape[axis] - 1 + before) // step + offset + 1)
-    return _frame(dy_shape, *offsets, *sizes)
+    begin = [max((w_shape[axis + 2] - 1) * dilation[axis] // stride[axis] - padding[axis] // stride[axis], 0)
+             for axis in range(3)]  # fmt: skip
+    size = [(dx_shape[axis + 1] - 1 + padding[axis]) // stride[axis] + begin[axis] + 1 for axis in range(3)]
+    return _frame(dy_shape, (begin[0], begin[1], begin[2]), (size[0], size[1], size[2]))
 
 
-def _frame(shape: tuple[int, ...], top: int, left: int, rows: int, columns: int) -> Frame:
-    if top == left == 0 and rows <= shape[1] and columns <= shape[2]:
-        return 0, 0, shape[1], shape[2]
-    return top, left, rows, columns
+def _frame(shape: tuple[int, ...], begin: Triple, size: Triple) -> Frame:
+    inside = shape[1], shape[2], shape[3]
+    if begin == (0, 0, 0) and all(wanted <= there for wanted, there in zip(size, inside, strict=True)):
+        return begin, inside
+    return begin, size
 
 
 def offsets_scratch(w_shape: tuple[int, ...], groups: int, parts: int) -> int:
     """Return how many int64 of scratch `forward`, `data_gradient` and `weight_gradient` need.
 
     >>> from autodiff_kernels.convolution import offsets_scratch
-    >>> offsets_scratch((4, 3, 3, 3), groups=1, parts=2)
+    >>> offsets_scratch((4, 3, 1, 3, 3), groups=1, parts=2)
     656
     """
-    outputs, channels, rows, columns = w_shape
-    return parts * (2 * rows * columns * max(outputs // groups, channels) + STRETCH)
+    return parts * (2 * math.prod(w_shape[2:]) * max(w_shape[0] // groups, w_shape[1]) + STRETCH)
 
 
 # ---- Kernels ---------------------------------------------------------------------------------------------------------
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def pad(out: Array, image: Array, top: int, left: int, part: int, parts: int) -> None:
-    """Copy the image into a frame of zeros: ``out[n, top + i, left + j, c] = image[n, i, j, c]``. Shares are rows.
+def pad(out: Array, image: Array, begin: Triple, part: int, parts: int) -> None:
+    """Copy the image into a frame of zeros: ``out[n, begin + p, c] = image[n, p, c]``. Shares are rows.
 
     Args:
-        out: out, (N, rows, columns, C). What of the image falls outside is left out.
-        image: in, (N, H, W, C), same dtype.
-        top: row of the frame where the image begins, at least 0.
-        left: column of the frame where it begins, at least 0.
+        out: out, (N, depth, rows, columns, C). What of the image falls outside is left out.
+        image: in, (N, D, H, W, C), same dtype.
+        begin: place of the frame where the image begins, each at least 0.
     """
-    images, rows, columns, channels = out.shape
+    images, depth, rows, columns, channels = out.shape
     source, target = image.reshape(-1), out.reshape(-1)
-    begin, width = left * channels, max(min(image.shape[2], columns - left), 0) * channels
-    length, image_length = columns * channels, image.shape[2] * channels
-    lo, hi = share(images * rows, part, parts)
+    front, top, left = begin
+    margin, width = left * channels, max(min(image.shape[3], columns - left), 0) * channels
+    length, image_length = columns * channels, image.shape[3] * channels
+    lo, hi = share(images * depth * rows, part, parts)
     for row in range(lo, hi):
-        n, i = row // rows, row % rows - top
+        n, k, i = row // rows // depth, row // rows % depth - front, row % rows - top
         line = target[row * length : (row + 1) * length]
-        if 0 <= i < image.shape[1]:
-            start = (n * image.shape[1] + i) * image_length
-            inside, values = line[begin : begin + width], source[start : start + width]
+        if 0 <= k < image.shape[1] and 0 <= i < image.shape[2]:
+            start = ((n * image.shape[1] + k) * image.shape[2] + i) * image_length
+            inside, values = line[margin : margin + width], source[start : start + width]
             for c in range(width):
                 inside[c] = values[c]
-            line[:begin] = 0
-            line[begin + width :] = 0
+            line[:margin] = 0
+            line[margin + width :] = 0
         else:
             line[:] = 0
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def pack_weights(out: Array, w: Array, stride_h: int, stride_w: int, dilation_h: int, dilation_w: int, groups: int,
-                 transposed: int, part: int, parts: int) -> None:
+def pack_weights(out: Array, w: Array, stride: Triple, dilation: Triple, groups: int, transposed: int, part: int,
+                 parts: int) -> None:
     """Order the weights as `forward` (transposed = 0) or `data_gradient` (transposed = 1) reads them.
 
     Group by group and panel of columns by panel, rows are (tap, channel) and columns output channels; transposed, rows
@@ -145,15 +150,15 @@ def pack_weights(out: Array, w: Array, stride_h: int, stride_w: int, dilation_h:
 
     Args:
         out: out, as many elements as w, same dtype.
-        w: in, (O, C / groups, KH, KW).
-        stride_h, stride_w, dilation_h, dilation_w: the convolution's; they count only if transposed.
+        w: in, (O, C / groups, KD, KH, KW).
+        stride, dilation: the convolution's; they count only if transposed.
         groups: number of groups.
         transposed: 0 or 1.
     """
-    outputs, channels, kernel_h, kernel_w = w.shape
+    outputs, channels, kernel_d, kernel_h, kernel_w = w.shape
     groups, rows, columns, lanewise = _sizes(outputs, channels, groups, transposed)
-    step_h, step_w = (stride_h, stride_w) if transposed else (1, 1)
-    area = kernel_h * kernel_w
+    step_d, step_h, step_w = stride if transposed else (1, 1, 1)
+    area = kernel_d * kernel_h * kernel_w
     width = _panel_width(out, lanewise)
     source, size = w.reshape(-1), rows * area * columns
     row_step, column_step = (channels * area, area) if transposed and not lanewise else (area, channels * area)
@@ -164,104 +169,96 @@ def pack_weights(out: Array, w: Array, stride_h: int, stride_w: int, dilation_h:
         wide = min(width, columns - panel)
         origin = group * size + row * row_step + panel * column_step
         at = group * size + panel * rows * area + row * wide
-        for residue_h in range(step_h):
-            first_h, hop_h, taps_h = _taps(kernel_h, step_h, dilation_h, residue_h)
-            for residue_w in range(step_w):
-                first_w, hop_w, taps_w = _taps(kernel_w, step_w, dilation_w, residue_w)
-                for i in range(taps_h):
-                    for j in range(taps_w):
-                        tap = origin + (first_h + i * hop_h) * kernel_w + first_w + j * hop_w
-                        for column in range(wide):
-                            out[at + column] = source[tap + column * column_step]
-                        at += rows * wide
+        for residue_d, residue_h, residue_w in np.ndindex(step_d, step_h, step_w):
+            first_d, hop_d, taps_d = _taps(kernel_d, step_d, dilation[0], residue_d)
+            first_h, hop_h, taps_h = _taps(kernel_h, step_h, dilation[1], residue_h)
+            first_w, hop_w, taps_w = _taps(kernel_w, step_w, dilation[2], residue_w)
+            for k, i, j in np.ndindex(taps_d, taps_h, taps_w):
+                plane = (first_d + k * hop_d) * kernel_h + first_h + i * hop_h
+                tap = origin + plane * kernel_w + first_w + j * hop_w
+                for column in range(wide):
+                    out[at + column] = source[tap + column * column_step]
+                at += rows * wide
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def forward(out: Array, offsets: Array, image: Array, packed: Array, bias: Array, kernel_h: int, kernel_w: int,
-            stride_h: int, stride_w: int, dilation_h: int, dilation_w: int, groups: int, part: int, parts: int) -> None:
+def forward(out: Array, offsets: Array, image: Array, packed: Array, bias: Array, kernel: Triple, stride: Triple,
+            dilation: Triple, groups: int, part: int, parts: int) -> None:
     """Convolve: the formula above, plus ``bias[o]``. Shares are blocks of positions by panels of output channels.
 
     Args:
-        out: out, (N, OH, OW, O).
+        out: out, (N, OD, OH, OW, O).
         offsets: scratch, `offsets_scratch` int64.
-        image: in, the padded image (N, rows, columns, C) of `forward_frame`.
+        image: in, the padded image (N, depth, rows, columns, C) of `forward_frame`.
         packed: in, the weights from `pack_weights` (transposed = 0).
         bias: in, (O,), or of length 0 for none.
-        kernel_h, kernel_w, stride_h, stride_w, dilation_h, dilation_w: the convolution's.
+        kernel, stride, dilation: the convolution's.
         groups: number of groups; groups == C == O (depthwise) goes lane by lane.
     """
-    groups, depth, columns, lanewise = _sizes(out.shape[3], image.shape[3] // groups, groups, 0)
-    _convolve(out, offsets, image, packed, bias, groups, depth, columns, lanewise, out.shape[1], out.shape[2],
-              0, 1, 0, 1, 0, stride_h, 0, stride_w, kernel_h, dilation_h, kernel_w, dilation_w,
-              0, kernel_h * kernel_w, part, parts)
+    groups, depth, columns, lanewise = _sizes(out.shape[4], image.shape[4] // groups, groups, 0)
+    _convolve(out, offsets, image, packed, bias, groups, depth, columns, lanewise,
+              (out.shape[1], out.shape[2], out.shape[3]), (0, 0, 0), (1, 1, 1), (0, 0, 0), stride, kernel, dilation,
+              0, kernel[0] * kernel[1] * kernel[2], part, parts)  # fmt: skip
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def data_gradient(out: Array, offsets: Array, cotangent: Array, packed: Array, bias: Array, top: int, left: int,
-                  kernel_h: int, kernel_w: int, stride_h: int, stride_w: int, padding_h: int, padding_w: int,
-                  dilation_h: int, dilation_w: int, groups: int, part: int, parts: int) -> None:
+def data_gradient(out: Array, offsets: Array, cotangent: Array, packed: Array, bias: Array, begin: Triple,
+                  kernel: Triple, stride: Triple, padding: Triple, dilation: Triple, groups: int, part: int,
+                  parts: int) -> None:
     """Compute the gradient with respect to the image, or transposed convolution, plus ``bias[c]``.
 
     ::
 
-        out[n, i, j, c] = sum of dy[n, p, q, o] * w[o, c, kh, kw]
-                          over p*sh + kh*dh = i + ph, q*sw + kw*dw = j + pw
+        out[n, p, c] = sum of dy[n, q, o] * w[o, c, k]  over q*stride + k*dilation = p + padding
 
-    Under a stride the rows of out fall into classes by ``(i + ph) % sh``; each class is a convolution of its own with
-    the taps ``kh*dh % sh`` equal to that (Dumoulin and Visin, A guide to convolution arithmetic, arXiv:1603.07285,
-    section 4.6, without the zeros between). Shares as in `forward`, class by class.
+    Under a stride the places of out fall into classes by ``(p + padding) % stride``; each class is a convolution of its
+    own with the taps ``k*dilation % stride`` equal to that (Dumoulin and Visin, A guide to convolution arithmetic,
+    arXiv:1603.07285, section 4.6, without the zeros between). Shares as in `forward`, class by class.
 
     Args:
-        out: out, (N, H, W, C), of any size that the caller wants (output padding).
+        out: out, (N, D, H, W, C), of any size that the caller wants (output padding).
         offsets: scratch, `offsets_scratch` int64.
-        cotangent: in, the padded dy (N, rows, columns, O) of `data_gradient_frame`.
+        cotangent: in, the padded dy (N, depth, rows, columns, O) of `data_gradient_frame`.
         packed: in, the weights from `pack_weights` (transposed = 1).
         bias: in, (C,), or of length 0 for none.
-        top, left: where the frame's dy begins.
-        kernel_h, kernel_w, stride_h, stride_w, padding_h, padding_w, dilation_h, dilation_w: the convolution's.
+        begin: where the frame's dy begins.
+        kernel, stride, padding, dilation: the convolution's.
         groups: number of groups.
     """
-    groups, depth, columns, lanewise = _sizes(cotangent.shape[3], out.shape[3] // groups, groups, 1)
-    area = kernel_h * kernel_w
+    groups, depth, columns, lanewise = _sizes(cotangent.shape[4], out.shape[4] // groups, groups, 1)
     before = 0
-    for residue_h in range(stride_h):
-        first_h, hop_h, taps_h = _taps(kernel_h, stride_h, dilation_h, residue_h)
-        begin_h = (residue_h - padding_h) % stride_h
-        rows = max((out.shape[1] - begin_h + stride_h - 1) // stride_h, 0)
-        top_h = top + (begin_h + padding_h) // stride_h - first_h * dilation_h // stride_h
-        for residue_w in range(stride_w):
-            first_w, hop_w, taps_w = _taps(kernel_w, stride_w, dilation_w, residue_w)
-            begin_w = (residue_w - padding_w) % stride_w
-            wide = max((out.shape[2] - begin_w + stride_w - 1) // stride_w, 0)
-            left_w = left + (begin_w + padding_w) // stride_w - first_w * dilation_w // stride_w
-            _convolve(out, offsets, cotangent, packed, bias, groups, depth, columns, lanewise, rows, wide,
-                      begin_h, stride_h, begin_w, stride_w, top_h, 1, left_w, 1,
-                      taps_h, -(hop_h * dilation_h // stride_h), taps_w, -(hop_w * dilation_w // stride_w),
-                      before, area, part, parts)
-            before += taps_h * taps_w
+    for residue_d, residue_h, residue_w in np.ndindex(stride[0], stride[1], stride[2]):
+        d, h, w = (_class(residue_d, out.shape[1], begin[0], kernel[0], stride[0], padding[0], dilation[0]),
+                   _class(residue_h, out.shape[2], begin[1], kernel[1], stride[1], padding[1], dilation[1]),
+                   _class(residue_w, out.shape[3], begin[2], kernel[2], stride[2], padding[2], dilation[2]))
+        taps = (d[3], h[3], w[3])
+        _convolve(out, offsets, cotangent, packed, bias, groups, depth, columns, lanewise, (d[1], h[1], w[1]),
+                  (d[0], h[0], w[0]), stride, (d[2], h[2], w[2]), (1, 1, 1), taps, (d[4], h[4], w[4]),
+                  before, kernel[0] * kernel[1] * kernel[2], part, parts)
+        before += taps[0] * taps[1] * taps[2]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def weight_gradient(out: Array, sums: Array, offsets: Array, image: Array, cotangent: Array, stride_h: int,
-                    stride_w: int, dilation_h: int, dilation_w: int, groups: int, part: int, parts: int) -> None:
+def weight_gradient(out: Array, sums: Array, offsets: Array, image: Array, cotangent: Array, stride: Triple,
+                    dilation: Triple, groups: int, part: int, parts: int) -> None:
     """Compute the gradient with respect to the weights. Shares are tiles of (tap, channel) by output channels.
 
     ::
 
-        out[o, c, kh, kw] = sum over n, i, j of image[n, i*sh + kh*dh, j*sw + kw*dw, c] * dy[n, i, j, o]
+        out[o, c, k] = sum over n, p of image[n, p*stride + k*dilation, c] * dy[n, p, o]
 
     Args:
-        out: out, (O, C / groups, KH, KW).
+        out: out, (O, C / groups, KD, KH, KW).
         sums: scratch, as many elements as out, same dtype.
         offsets: scratch, `offsets_scratch` int64.
-        image: in, the padded image (N, rows, columns, C) of `forward_frame`.
-        cotangent: in, dy (N, OH, OW, O).
-        stride_h, stride_w, dilation_h, dilation_w: the convolution's.
+        image: in, the padded image (N, depth, rows, columns, C) of `forward_frame`.
+        cotangent: in, dy (N, OD, OH, OW, O).
+        stride, dilation: the convolution's.
         groups: number of groups.
     """
-    outputs, channels, kernel_h, kernel_w = out.shape
+    outputs, channels, kernel_d, kernel_h, kernel_w = out.shape
     groups, depth, columns, lanewise = _sizes(outputs, channels, groups, 0)
-    size, area = out.itemsize, kernel_h * kernel_w
+    size, area = out.itemsize, kernel_d * kernel_h * kernel_w
     taps, width = area * depth, _panel_width(out, lanewise)
     tiles, panels = (taps + TILE_ROWS - 1) // TILE_ROWS, (columns + width - 1) // width
     lo, hi = share(groups * panels * tiles, part, parts)
@@ -269,14 +266,13 @@ def weight_gradient(out: Array, sums: Array, offsets: Array, image: Array, cotan
         return
     tap_table = part * (2 * taps + STRETCH)
     row_table, position_table = tap_table + taps, tap_table + 2 * taps
-    line, pixel = image.shape[2] * image.shape[3] * size, image.shape[3] * size
-    _fill_taps(offsets, tap_table, kernel_h, kernel_w, depth, dilation_h * line, dilation_w * pixel, size)
+    _fill_taps(offsets, tap_table, (kernel_d, kernel_h, kernel_w), depth, _moves(image, dilation), size)
     tables = address(offsets)
-    positions = cotangent.shape[0] * cotangent.shape[1] * cotangent.shape[2]
+    grid = cotangent.shape[1], cotangent.shape[2], cotangent.shape[3]
+    positions = cotangent.shape[0] * grid[0] * grid[1] * grid[2]
     for start in range(0, max(positions, 1), STRETCH):
         count = min(STRETCH, positions - start)
-        _fill_positions(offsets, position_table, start, count, cotangent.shape[1], cotangent.shape[2],
-                        image.shape[1] * line, stride_h * line, stride_w * pixel, 0)
+        _fill_positions(offsets, position_table, start, count, grid, _image_bytes(image), _moves(image, stride), 0)
         for tile_column in range(lo // tiles, (hi + tiles - 1) // tiles):
             group, panel = tile_column // panels, tile_column % panels * width
             wide = min(width, columns - panel)
@@ -329,50 +325,76 @@ def _taps(kernel: int, stride: int, dilation: int, residue: int) -> tuple[int, i
 
 
 @njit(error_model="numpy")
-def _fill_positions(offsets: Array, at: int, first: int, count: int, rows: int, columns: int, image: int, row: int,
-                    column: int, origin: int) -> None:
-    """Write the places of `count` positions from the `first` on, of a grid of images, rows and columns."""
-    n, i, j = first // (rows * columns), first // columns % rows, first % columns
+def _class(residue: int, size: int, begin: int, kernel: int, stride: int, padding: int,
+           dilation: int) -> tuple[int, int, int, int, int]:
+    """Of the outputs of one axis that share their taps: the first, their number, where the first reads, taps, step."""
+    first, hop, taps = _taps(kernel, stride, dilation, residue)
+    least = (residue - padding) % stride
+    place = begin + (least + padding) // stride - first * dilation // stride
+    return least, max((size - least + stride - 1) // stride, 0), place, taps, -(hop * dilation // stride)
+
+
+@njit(error_model="numpy")
+def _image_bytes(image: Array) -> int:
+    return image.shape[1] * image.shape[2] * image.shape[3] * image.shape[4] * image.itemsize
+
+
+@njit(error_model="numpy")
+def _moves(image: Array, steps: Triple) -> Triple:
+    """Return how many bytes further a step along each axis of an image leads."""
+    pixel = image.shape[4] * image.itemsize
+    line = image.shape[3] * pixel
+    return steps[0] * image.shape[2] * line, steps[1] * line, steps[2] * pixel
+
+
+@njit(error_model="numpy")
+def _fill_positions(offsets: Array, at: int, first: int, count: int, grid: Triple, image: int, moves: Triple,
+                    origin: int) -> None:
+    """Write the places of `count` positions from the `first` on, of a grid in each image."""
+    depth, rows, columns = grid
+    line = first // columns
+    n, k, i, j = line // rows // depth, line // rows % depth, line % rows, first % columns
     for p in range(count):
-        offsets[at + p] = origin + n * image + i * row + j * column
+        offsets[at + p] = origin + n * image + k * moves[0] + i * moves[1] + j * moves[2]
         j += 1
         if j == columns:
             i, j = i + 1, 0
             if i == rows:
-                n, i = n + 1, 0
+                k, i = k + 1, 0
+                if k == depth:
+                    n, k = n + 1, 0
 
 
 @njit(error_model="numpy")
-def _fill_taps(offsets: Array, at: int, rows: int, columns: int, depth: int, row: int, column: int, size: int) -> None:
-    """Write the places of the taps: by row, column and channel."""
-    for i in range(rows):
-        for j in range(columns):
-            for c in range(depth):
-                offsets[at] = i * row + j * column + c * size
-                at += 1
+def _fill_taps(offsets: Array, at: int, taps: Triple, depth: int, moves: Triple, size: int) -> None:
+    """Write the places of the taps: by depth, row, column and channel."""
+    for k in range(taps[0]):
+        for i in range(taps[1]):
+            for j in range(taps[2]):
+                for c in range(depth):
+                    offsets[at] = k * moves[0] + i * moves[1] + j * moves[2] + c * size
+                    at += 1
 
 
 @njit(error_model="numpy")
 def _convolve(out: Array, offsets: Array, image: Array, packed: Array, bias: Array, groups: int, depth: int,
-              columns: int, lanewise: bool, grid_h: int, grid_w: int,
-              out_top: int, out_step_h: int, out_left: int, out_step_w: int,
-              top: int, step_h: int, left: int, step_w: int,
-              taps_h: int, tap_step_h: int, taps_w: int, tap_step_w: int,
-              taps_before: int, all_taps: int, part: int, parts: int) -> None:
-    """Convolve a grid of grid_h by grid_w positions an image, whose taps begin `taps_before` in the packed weights."""
+              columns: int, lanewise: bool, grid: Triple, out_begin: Triple, out_step: Triple, begin: Triple,
+              step: Triple, taps_by_axis: Triple, tap_step: Triple, taps_before: int, all_taps: int, part: int,
+              parts: int) -> None:
+    """Convolve a grid of positions in each image, whose taps begin `taps_before` in the packed weights."""
     size = out.itemsize
     width = _panel_width(out, lanewise)
     panels = (columns + width - 1) // width
-    taps, positions = taps_h * taps_w * depth, out.shape[0] * grid_h * grid_w
+    taps = taps_by_axis[0] * taps_by_axis[1] * taps_by_axis[2] * depth
+    positions = out.shape[0] * grid[0] * grid[1] * grid[2]
     blocks = (positions + POSITIONS - 1) // POSITIONS
     lo, hi = share(blocks * groups * panels, part, parts)
     if lo == hi:
         return
     tap_table = part * (all_taps * depth + 2 * POSITIONS)
     image_table, out_table = tap_table + taps, tap_table + taps + POSITIONS
-    line, pixel = image.shape[2] * image.shape[3] * size, image.shape[3] * size
-    out_line, out_pixel = out.shape[2] * out.shape[3] * size, out.shape[3] * size
-    _fill_taps(offsets, tap_table, taps_h, taps_w, depth, tap_step_h * line, tap_step_w * pixel, size)
+    origin, out_origin = _moves(image, begin), _moves(out, out_begin)
+    _fill_taps(offsets, tap_table, taps_by_axis, depth, _moves(image, tap_step), size)
     tables = address(offsets)
     filled, count = -1, 0
     for unit in range(lo, hi):
@@ -381,10 +403,10 @@ def _convolve(out: Array, offsets: Array, image: Array, packed: Array, bias: Arr
         if block != filled:
             filled, first = block, block * POSITIONS
             count = min(POSITIONS, positions - first)
-            _fill_positions(offsets, image_table, first, count, grid_h, grid_w, image.shape[1] * line, step_h * line,
-                            step_w * pixel, top * line + left * pixel)
-            _fill_positions(offsets, out_table, first, count, grid_h, grid_w, out.shape[1] * out_line,
-                            out_step_h * out_line, out_step_w * out_pixel, out_top * out_line + out_left * out_pixel)
+            _fill_positions(offsets, image_table, first, count, grid, _image_bytes(image), _moves(image, step),
+                            origin[0] + origin[1] + origin[2])
+            _fill_positions(offsets, out_table, first, count, grid, _image_bytes(out), _moves(out, out_step),
+                            out_origin[0] + out_origin[1] + out_origin[2])
         wide = min(width, columns - panel)
         column = group * columns + panel
         weights = address(packed) + (column * all_taps * depth + taps_before * depth * wide) * size

@@ -78,6 +78,33 @@ def sgd(
             apply(_sgd_momentum, count, (p, v), (p, v, g), numbers)
 
 
+@njit(error_model="numpy", forceinline=True)
+def _asgd(
+    p: float, average: float, g: float, keep: float, eta: float, mu: float, weight_decay: float, direction: float
+) -> tuple[float, float]:
+    g = direction * g + weight_decay * p
+    p = keep * p - eta * g
+    return p, (p if mu == type(p)(1) else average + mu * (p - average))
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def asgd(
+    table: Array, like: Array, lambd: float, weight_decay: float, maximize: bool, eta: float, mu: float, part: int,
+    parts: int,
+) -> None:  # fmt: skip
+    """p = (1 - lambd eta) p - eta g; average += mu (p - average).
+
+    State: the average of p, zeros at first. Polyak & Juditsky 1992, "Acceleration of stochastic approximation by
+    averaging", in the form of PyTorch's `ASGD`.
+    """
+    T = like.dtype.type
+    numbers = (T(1 - lambd * eta), T(eta), T(mu), T(weight_decay), T(-1 if maximize else 1))
+    for row in range(table.shape[0]):
+        begin, count = _share(table[row], part, parts)
+        p, average, g = pointers_at(table[row], like, begin, 3)
+        apply(_asgd, count, (p, average), (p, average, g), numbers)
+
+
 # ---- Adam ------------------------------------------------------------------------------------------------------------
 
 
@@ -129,6 +156,111 @@ def adam(
             apply(_amsgrad, count, (p, m, v, largest), (p, m, v, largest, g), numbers)
         else:
             apply(_adam, count, (p, m, v), (p, m, v, g), numbers)
+
+
+@njit(error_model="numpy", forceinline=True)
+def _nadam(
+    p: float, m: float, v: float, g: float, rate: float, ahead: float, new1: float, beta2: float, new2: float,
+    root_correction: float, eps: float, weight_decay: float, keep: float, direction: float,
+) -> tuple[float, float, float]:  # fmt: skip
+    g = direction * g + weight_decay * p
+    m = m + new1 * (g - m)
+    v = beta2 * v + new2 * g * g
+    return keep * p - (rate * g + ahead * m) / (root(v) / root_correction + eps), m, v
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def nadam(
+    table: Array, like: Array, lr: float, beta1: float, beta2: float, eps: float, weight_decay: float, decoupled: bool,
+    maximize: bool, mu: float, following: float, product: float, step: int, part: int, parts: int,
+) -> None:  # fmt: skip
+    """p -= lr ((1 - mu) / (1 - product) g + following / (1 - product following) m) / (sqrt(v') + eps).
+
+    m, v, v' and `decoupled` as in `adam`; mu is the momentum of this step, `following` of the next, `product` the
+    product of all mu up to this step. State: m, v, zeros at first. Dozat 2016, "Incorporating Nesterov momentum into
+    Adam", algorithm 2.
+    """
+    T = like.dtype.type
+    numbers = (
+        T(lr * (1 - mu) / (1 - product)), T(lr * following / (1 - product * following)), T(1 - beta1), T(beta2),
+        T(1 - beta2), T(math.sqrt(1 - beta2 ** float(step))), T(eps), T(0 if decoupled else weight_decay),
+        T(1 - lr * weight_decay if decoupled else 1), T(-1 if maximize else 1),
+    )  # fmt: skip
+    for row in range(table.shape[0]):
+        begin, count = _share(table[row], part, parts)
+        p, m, v, g = pointers_at(table[row], like, begin, 4)
+        apply(_nadam, count, (p, m, v), (p, m, v, g), numbers)
+
+
+@njit(error_model="numpy", forceinline=True)
+def _unadapted(
+    p: float, m: float, v: float, g: float, rate: float, new1: float, beta2: float, new2: float, root_correction: float,
+    eps: float, weight_decay: float, keep: float, direction: float,
+) -> tuple[float, float, float]:  # fmt: skip
+    g = direction * g + weight_decay * p
+    m = m + new1 * (g - m)
+    return keep * p - rate * m, m, beta2 * v + new2 * g * g
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def radam(
+    table: Array, like: Array, lr: float, beta1: float, beta2: float, eps: float, weight_decay: float, decoupled: bool,
+    maximize: bool, step: int, part: int, parts: int,
+) -> None:  # fmt: skip
+    """p -= lr r m' sqrt(1 - beta2**step) / (sqrt(v) + eps) once v rests on enough steps, before that p -= lr m'.
+
+    m, m', v and `decoupled` as in `adam`. Enough is rho > 5, with rho = R - 2 step beta2**step / (1 - beta2**step) and
+    R = 2 / (1 - beta2) - 1; r = sqrt((rho - 4) (rho - 2) R / ((R - 4) (R - 2) rho)). State: m, v, zeros at first.
+    Liu et al. 2020, "On the variance of the adaptive learning rate and beyond", algorithm 2, in PyTorch's form.
+    """
+    T = like.dtype.type
+    decay = beta2 ** float(step)
+    longest = 2 / (1 - beta2) - 1
+    length = longest - 2 * step * decay / (1 - decay)
+    rate = lr / (1 - beta1 ** float(step))
+    if length > 5:
+        rate *= math.sqrt((1 - decay) * (length - 4) * (length - 2) * longest
+                          / ((longest - 4) * (longest - 2) * length))  # fmt: skip
+    numbers = (
+        T(rate), T(1 - beta1), T(beta2), T(1 - beta2), T(1), T(eps), T(0 if decoupled else weight_decay),
+        T(1 - lr * weight_decay if decoupled else 1), T(-1 if maximize else 1),
+    )  # fmt: skip
+    for row in range(table.shape[0]):
+        begin, count = _share(table[row], part, parts)
+        p, m, v, g = pointers_at(table[row], like, begin, 4)
+        if length > 5:
+            apply(_adam, count, (p, m, v), (p, m, v, g), numbers)
+        else:
+            apply(_unadapted, count, (p, m, v), (p, m, v, g), numbers)
+
+
+@njit(error_model="numpy", forceinline=True)
+def _adamax(
+    p: float, m: float, u: float, g: float, rate: float, new1: float, beta2: float, eps: float, weight_decay: float,
+    direction: float,
+) -> tuple[float, float, float]:  # fmt: skip
+    g = direction * g + weight_decay * p
+    m = m + new1 * (g - m)
+    u = maximum(beta2 * u, abs(g) + eps)
+    return p - rate * m / u, m, u
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def adamax(
+    table: Array, like: Array, lr: float, beta1: float, beta2: float, eps: float, weight_decay: float, maximize: bool,
+    step: int, part: int, parts: int,
+) -> None:  # fmt: skip
+    """m = beta1 m + (1 - beta1) g; u = max(beta2 u, |g| + eps); p -= lr / (1 - beta1**step) m / u.
+
+    State: m, u, zeros at first. Kingma & Ba 2015, algorithm 2, with PyTorch's place for eps.
+    """
+    T = like.dtype.type
+    numbers = (T(lr / (1 - beta1 ** float(step))), T(1 - beta1), T(beta2), T(eps), T(weight_decay),
+               T(-1 if maximize else 1))  # fmt: skip
+    for row in range(table.shape[0]):
+        begin, count = _share(table[row], part, parts)
+        p, m, u, g = pointers_at(table[row], like, begin, 4)
+        apply(_adamax, count, (p, m, u), (p, m, u, g), numbers)
 
 
 # ---- Adagrad, RMSprop, Adadelta --------------------------------------------------------------------------------------

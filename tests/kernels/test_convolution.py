@@ -10,7 +10,7 @@ import pytest
 from autodiff_kernels import convolution
 
 FLOATS = [np.float32, np.float64]
-# images, (H, W), channels, outputs, (KH, KW), stride, padding, dilation, groups
+# images, (H, W) or (D, H, W), channels, outputs, (KH, KW) or (KD, KH, KW), stride, padding, dilation, groups
 CASES = [
     (2, (5, 6), 3, 4, (3, 3), (1, 1), (1, 1), (1, 1), 1),
     (1, (1, 1), 1, 1, (1, 1), (1, 1), (0, 0), (1, 1), 1),
@@ -28,6 +28,11 @@ CASES = [
     (2, (4, 4), 2, 3, (2, 2), (1, 1), (3, 4), (1, 1), 1),
     (2, (17, 16), 8, 8, (3, 3), (1, 1), (1, 1), (1, 1), 1),
     (0, (4, 4), 2, 3, (3, 3), (1, 1), (1, 1), (1, 1), 1),
+    (2, (4, 5, 6), 3, 4, (3, 3, 3), (1, 1, 1), (1, 1, 1), (1, 1, 1), 1),
+    (2, (7, 5, 6), 5, 18, (3, 2, 1), (2, 1, 3), (1, 0, 0), (1, 2, 1), 1),
+    (1, (9, 8, 7), 4, 6, (2, 3, 2), (3, 2, 1), (0, 1, 2), (2, 3, 1), 2),
+    (2, (5, 4, 5), 9, 9, (3, 3, 3), (2, 1, 1), (1, 1, 1), (1, 1, 1), 9),
+    (3, (4, 3, 3), 7, 33, (1, 1, 1), (1, 1, 1), (0, 0, 0), (1, 1, 1), 1),
 ]
 
 
@@ -35,28 +40,33 @@ class Problem:
     """One case with random numbers, and what the kernels and NumPy make of it."""
 
     def __init__(self, case: Any, dtype: Any) -> None:
-        images, size, channels, outputs, self.kernel, self.stride, self.padding, self.dilation, self.groups = case
+        images, size, channels, outputs, kernel, stride, padding, dilation, self.groups = case
+        images_only = len(size) == 2
+        size, self.kernel, self.stride, self.dilation = (
+            (1, *given) if images_only else given for given in (size, kernel, stride, dilation)
+        )
+        self.padding = (0, *padding) if images_only else padding
         rng = np.random.default_rng(0)
         self.out_shape = tuple((size[d] + 2 * self.padding[d] - self.dilation[d] * (self.kernel[d] - 1) - 1)
-                               // self.stride[d] + 1 for d in (0, 1))
+                               // self.stride[d] + 1 for d in range(3))
         self.x = rng.standard_normal((images, *size, channels)).astype(dtype)
         self.w = rng.standard_normal((outputs, channels // self.groups, *self.kernel)).astype(dtype)
         self.dy = rng.standard_normal((images, *self.out_shape, outputs)).astype(dtype)
         self.bias, self.image_bias = (rng.standard_normal(n).astype(dtype) for n in (outputs, channels))
 
     def framed(self, image: Any, frame: Any, parts: int) -> Any:
-        top, left, rows, columns = frame
-        if frame == (0, 0, *image.shape[1:3]):
+        begin, size = frame
+        if frame == ((0, 0, 0), image.shape[1:4]):
             return image
-        out = np.full((image.shape[0], rows, columns, image.shape[3]), np.nan, image.dtype)
+        out = np.full((image.shape[0], *size, image.shape[4]), np.nan, image.dtype)
         for part in range(parts):
-            convolution.pad(out, image, top, left, part, parts)
+            convolution.pad(out, image, begin, part, parts)
         return out
 
     def packed(self, transposed: int, parts: int) -> Any:
         out = np.full(self.w.size, np.nan, self.w.dtype)
         for part in range(parts):
-            convolution.pack_weights(out, self.w, *self.stride, *self.dilation, self.groups, transposed, part, parts)
+            convolution.pack_weights(out, self.w, self.stride, self.dilation, self.groups, transposed, part, parts)
         return out
 
     def offsets(self, parts: int) -> Any:
@@ -68,7 +78,7 @@ class Problem:
                                           self.dilation)
         image, packed, offsets = self.framed(self.x, frame, parts), self.packed(0, parts), self.offsets(parts)
         for part in reversed(range(parts)):
-            convolution.forward(out, offsets, image, packed, bias, *self.kernel, *self.stride, *self.dilation,
+            convolution.forward(out, offsets, image, packed, bias, self.kernel, self.stride, self.dilation,
                                 self.groups, part, parts)
         return out
 
@@ -78,8 +88,8 @@ class Problem:
                                                 self.dilation)
         image, packed, offsets = self.framed(self.dy, frame, parts), self.packed(1, parts), self.offsets(parts)
         for part in reversed(range(parts)):
-            convolution.data_gradient(out, offsets, image, packed, bias, *frame[:2], *self.kernel, *self.stride,
-                                      *self.padding, *self.dilation, self.groups, part, parts)
+            convolution.data_gradient(out, offsets, image, packed, bias, frame[0], self.kernel, self.stride,
+                                      self.padding, self.dilation, self.groups, part, parts)
         return out
 
     def weight_gradient(self, parts: int) -> Any:
@@ -88,27 +98,32 @@ class Problem:
                                           self.dilation)
         image, offsets = self.framed(self.x, frame, parts), self.offsets(parts)
         for part in reversed(range(parts)):
-            convolution.weight_gradient(out, sums, offsets, image, self.dy, *self.stride, *self.dilation, self.groups,
+            convolution.weight_gradient(out, sums, offsets, image, self.dy, self.stride, self.dilation, self.groups,
                                         part, parts)
         return out
 
     def reference(self, shape: Any = None) -> Any:
         """The forward result without bias, the data gradient for an image of `shape`, and the weight gradient."""
         x, w, dy = (a.astype(np.float64) for a in (self.x, self.w, self.dy))
-        height, width = self.x.shape[1:3] if shape is None else shape[1:3]
-        (rows, columns), (sh, sw), (ph, pw), (dh, dw) = self.out_shape, self.stride, self.padding, self.dilation
-        padded = np.pad(x, ((0, 0), (ph, ph + 20), (pw, pw + 20), (0, 0)))
-        out, gradient = np.zeros_like(dy), np.zeros((x.shape[0], height + 2 * ph + 60, width + 2 * pw + 60, x.shape[3]))
+        size = self.x.shape[1:4] if shape is None else shape[1:4]
+        padded = np.pad(x, ((0, 0), *((p, p + 20) for p in self.padding), (0, 0)))
+        wide = [n + 2 * p + 60 for n, p in zip(size, self.padding, strict=True)]
+        out, gradient = np.zeros_like(dy), np.zeros((x.shape[0], *wide, x.shape[4]))
         weight_gradient = np.zeros_like(w)
-        cut = x.shape[3] // self.groups, w.shape[0] // self.groups
+        inside = (slice(None), *(slice(n) for n in self.out_shape))
+        cut = x.shape[4] // self.groups, w.shape[0] // self.groups
         for g in range(self.groups):
             c, o = (slice(g * n, (g + 1) * n) for n in cut)
-            for i, j in np.ndindex(*self.kernel):
-                seen = (slice(None), slice(i * dh, i * dh + rows * sh, sh), slice(j * dw, j * dw + columns * sw, sw), c)
-                out[..., o] += padded[seen][:, :rows, :columns] @ w[o, :, i, j].T
-                gradient[seen] += dy[..., o] @ w[o, :, i, j]
-                weight_gradient[o, :, i, j] = np.einsum("nijo,nijc->oc", dy[..., o], padded[seen][:, :rows, :columns])
-        return out, gradient[:, ph : ph + height, pw : pw + width], weight_gradient
+            for tap in np.ndindex(*self.kernel):
+                begin = [k * d for k, d in zip(tap, self.dilation, strict=True)]
+                seen = (slice(None), *(slice(b, b + n * s, s) for b, n, s
+                                       in zip(begin, self.out_shape, self.stride, strict=True)), c)  # fmt: skip
+                weights = w[(o, slice(None), *tap)]
+                out[..., o] += padded[seen][inside] @ weights.T
+                gradient[seen] += dy[..., o] @ weights
+                weight_gradient[(o, slice(None), *tap)] = np.einsum("nkijo,nkijc->oc", dy[..., o], padded[seen][inside])
+        place = (slice(None), *(slice(p, p + n) for p, n in zip(self.padding, size, strict=True)))
+        return out, gradient[place], weight_gradient
 
 
 def close(got: Any, want: Any) -> None:
@@ -132,12 +147,12 @@ def test_forward_and_gradients(case: Any, dtype: Any) -> None:
     np.testing.assert_array_equal(problem.weight_gradient(1), problem.weight_gradient(3))
 
 
-@pytest.mark.parametrize("case", CASES[:12], ids=str)
-@pytest.mark.parametrize("extra", [(1, 0), (2, 5)])
+@pytest.mark.parametrize("case", [*CASES[:12], *CASES[-5:]], ids=str)
+@pytest.mark.parametrize("extra", [(0, 1, 0), (1, 2, 5)])
 def test_transposed_convolution_of_any_output_size(case: Any, extra: Any) -> None:
     problem = Problem(case, np.float64)
-    images, height, width, channels = problem.x.shape
-    shape = (images, height + extra[0], width + extra[1], channels)
+    images, *size, channels = problem.x.shape
+    shape = (images, *(n + more for n, more in zip(size, extra, strict=True)), channels)
     close(problem.data_gradient(1, np.zeros(0), shape), problem.reference(shape)[1])
 
 
@@ -149,11 +164,13 @@ def test_one_convolution_is_a_matmul_bit_for_bit() -> None:
     scratch = np.empty(matmul.matmul_scratch(144, 40, 300, 300, 300, 4, 1), np.float32)
     matmul.matmul(out, scratch, problem.x.reshape(-1), problem.w.reshape(-1), problem.bias, 1, 1, 144, 40, 300,
                   0, 0, 300, 1, 0, 0, 1, 300, 0, 1)
-    np.testing.assert_array_equal(out.reshape(2, 8, 9, 40), problem.forward(1, problem.bias))
+    np.testing.assert_array_equal(out.reshape(2, 1, 8, 9, 40), problem.forward(1, problem.bias))
 
 
 def test_the_frame_is_the_image_itself_where_nothing_is_padded() -> None:
-    shapes = (2, 8, 9, 4), (5, 4, 1, 1), (2, 8, 9, 5)
-    assert convolution.forward_frame(*shapes, (1, 1), (0, 0), (1, 1)) == (0, 0, 8, 9)
-    assert convolution.data_gradient_frame(shapes[2], shapes[1], shapes[0], (1, 1), (0, 0), (1, 1)) == (0, 0, 8, 9)
-    assert convolution.forward_frame((2, 8, 9, 4), (5, 4, 3, 3), (2, 3, 4, 5), (2, 2), (0, 0), (1, 1)) == (0, 0, 8, 9)
+    shapes = (2, 1, 8, 9, 4), (5, 4, 1, 1, 1), (2, 1, 8, 9, 5)
+    none, one, whole = (0, 0, 0), (1, 1, 1), ((0, 0, 0), (1, 8, 9))
+    assert convolution.forward_frame(*shapes, one, none, one) == whole
+    assert convolution.data_gradient_frame(shapes[2], shapes[1], shapes[0], one, none, one) == whole
+    cut = (2, 1, 8, 9, 4), (5, 4, 1, 3, 3), (2, 1, 3, 4, 5)
+    assert convolution.forward_frame(*cut, (1, 2, 2), none, one) == whole

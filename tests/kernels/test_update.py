@@ -88,6 +88,57 @@ def rprop(p: Array, g: Array, state: list[Array], step: int, shrink: float, grow
     return p - np.sign(g) * size
 
 
+def nadam(p: Array, g: Array, state: list[Array], step: int, lr: float, beta1: float, beta2: float, eps: float,
+          weight_decay: float, decoupled: bool, maximize: bool, mu: float, following: float,
+          product: float) -> Array:  # fmt: skip
+    m, v = state
+    g = -g if maximize else g
+    if decoupled:
+        p = p - lr * weight_decay * p
+    else:
+        g = g + weight_decay * p
+    m[:] = beta1 * m + (1 - beta1) * g
+    v[:] = beta2 * v + (1 - beta2) * g**2
+    change = following * m / (1 - product * following) + (1 - mu) * g / (1 - product)
+    return p - lr * change / (np.sqrt(v / (1 - beta2**step)) + eps)
+
+
+def radam(p: Array, g: Array, state: list[Array], step: int, lr: float, beta1: float, beta2: float, eps: float,
+          weight_decay: float, decoupled: bool, maximize: bool) -> Array:  # fmt: skip
+    m, v = state
+    g = -g if maximize else g
+    if decoupled:
+        p = p - lr * weight_decay * p
+    else:
+        g = g + weight_decay * p
+    m[:] = beta1 * m + (1 - beta1) * g
+    v[:] = beta2 * v + (1 - beta2) * g**2
+    change = m / (1 - beta1**step)
+    longest = 2 / (1 - beta2) - 1
+    length = longest - 2 * step * beta2**step / (1 - beta2**step)
+    if length > 5:
+        change *= math.sqrt((length - 4) * (length - 2) * longest / ((longest - 4) * (longest - 2) * length))
+        change *= math.sqrt(1 - beta2**step) / (np.sqrt(v) + eps)
+    return p - lr * change
+
+
+def adamax(p: Array, g: Array, state: list[Array], step: int, lr: float, beta1: float, beta2: float, eps: float,
+           weight_decay: float, maximize: bool) -> Array:  # fmt: skip
+    m, u = state
+    g = (-g if maximize else g) + weight_decay * p
+    m[:] = beta1 * m + (1 - beta1) * g
+    u[:] = np.maximum(beta2 * u, np.abs(g) + eps)
+    return p - lr / (1 - beta1**step) * m / u
+
+
+def asgd(p: Array, g: Array, state: list[Array], step: int, lambd: float, weight_decay: float, maximize: bool,
+         eta: float, mu: float) -> Array:  # fmt: skip
+    g = (-g if maximize else g) + weight_decay * p
+    p = p - lambd * eta * p - eta * g
+    state[0] += mu * (p - state[0])
+    return p
+
+
 # formula, initial state, options
 CASES: list[tuple[Callable[..., Array], tuple[float, ...], dict[str, Any]]] = [
     (sgd, (0,), settings(lr=0.1, momentum=momentum, dampening=dampening, weight_decay=decay, nesterov=nesterov,
@@ -112,7 +163,21 @@ CASES: list[tuple[Callable[..., Array], tuple[float, ...], dict[str, Any]]] = [
 ] + [
     (rprop, (0, 0.01), settings(shrink=0.5, grow=1.2, smallest=1e-6, largest=50.0, maximize=up)) for up in (False, True)
 ]  # fmt: skip
-WITH_STEP = {sgd, adam, adagrad}
+PYTORCH_CASES = len(CASES)  # those below are compared with PyTorch one floor up: their numbers change with the step
+CASES += [
+    (nadam, (0, 0), settings(lr=0.01, beta1=0.9, beta2=0.99, eps=1e-8, weight_decay=0.1, decoupled=up, maximize=up,
+                             mu=0.5, following=0.6, product=0.3)) for up in (False, True)
+] + [
+    (radam, (0, 0), settings(lr=0.01, beta1=0.9, beta2=beta2, eps=1e-8, weight_decay=0.1, decoupled=up, maximize=up))
+    for up, beta2 in [(False, 0.5), (True, 0.8), (False, 0.999)]
+] + [
+    (adamax, (0, 0), settings(lr=0.01, beta1=0.9, beta2=0.99, eps=1e-8, weight_decay=0.1, maximize=up))
+    for up in (False, True)
+] + [
+    (asgd, (0,), settings(lambd=0.1, weight_decay=0.1, maximize=up, eta=0.1, mu=0.3 if up else 1.0))
+    for up in (False, True)
+]  # fmt: skip
+WITH_STEP = {sgd, adam, adagrad, nadam, radam, adamax}
 
 
 def unused(formula: Callable[..., Array], options: dict[str, Any]) -> set[int]:
@@ -158,7 +223,7 @@ def test_steps_follow_the_formula_with_any_number_of_parts(case: int, dtype: Any
         assert one.tobytes() == three.tobytes()
 
 
-@pytest.mark.parametrize("case", range(len(CASES)))
+@pytest.mark.parametrize("case", range(PYTORCH_CASES))
 def test_steps_follow_pytorch(case: int) -> None:
     torch = pytest.importorskip("torch")
     formula, start, options = CASES[case]

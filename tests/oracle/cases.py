@@ -410,3 +410,15 @@ case("kron", normal(2, 3), normal(2, 2))
 case("kron", normal(2), normal(2, 1, 2))
 for dims in (1, ([1, 2], [2, 1]), ([-1], [0])):
     case("tensordot", normal(4, 2, 4), normal(4, 4, 2), dims)
+
+# Linear algebra.
+well = normal(2, 3, 3) + np.diag([4.0, -5.0, 7.0])
+for name in ("inv", "det", "slogdet", "qr"):
+    case(f"linalg_{name}", well)
+    case(f"linalg_{name}", well[0])
+case("linalg_qr", normal(4, 2))
+case("linalg_qr", normal(2, 4))
+case("linalg_solve", well, normal(2, 3, 2))
+case("linalg_solve", well, normal(2, 3))
+case("linalg_solve", well[0], normal(3))
+case("linalg_cholesky", well @ np.swapaxes(well, -1, -2))

@@ -68,7 +68,7 @@ case("unfold", normal(2, 3, 5, 6), 2, dilation=2, padding=1, stride=(1, 2))
 case("unfold", normal(3, 5, 6), 2)
 
 # Pooling.
-for rank, shape in ((1, (2, 3, 7)), (2, (2, 3, 6, 7))):
+for rank, shape in ((1, (2, 3, 7)), (2, (2, 3, 6, 7)), (3, (2, 2, 5, 4, 6))):
     case(f"max_pool{rank}d", normal(*shape), 2)
     case(f"max_pool{rank}d", normal(*shape), 3, 2, 1, ceil_mode=True)
     case(f"max_pool{rank}d", normal(*shape[1:]), 2, 1, 1, dilation=2, return_indices=True)
@@ -82,6 +82,7 @@ for rank, shape in ((1, (2, 3, 7)), (2, (2, 3, 6, 7))):
     case(f"adaptive_max_pool{rank}d", normal(*shape), 2, return_indices=True)
 case("avg_pool2d", normal(1, 2, 5, 5), (2, 3), (2, 1), (1, 0), divisor_override=5)
 case("adaptive_avg_pool2d", normal(2, 3, 6, 7), (None, 2))
+case("avg_pool3d", normal(1, 2, 4, 5, 5), (2, 3, 1), (2, 1, 2), (1, 0, 0), divisor_override=5)
 case("max_pool2d", np.where(normal(1, 1, 4, 4) > 1, np.nan, normal(1, 1, 4, 4)), 2)
 
 # Resizing.

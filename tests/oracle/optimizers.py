@@ -185,3 +185,110 @@ def rprop(
         previous = g
         path.append(p)
     return path
+
+
+@ieee
+def asgd(
+    param: Any,
+    grads: Iterable[Any],
+    lr: float = 1e-2,
+    lambd: float = 1e-4,
+    alpha: float = 0.75,
+    t0: float = 1e6,
+    weight_decay: float = 0,
+    *,
+    maximize: bool = False,
+) -> list[Array]:
+    """Bottou 2010, section 5.2; the path is that of the parameters, the average has no influence on it."""
+    p, path = array(param), []
+    for step, grad in enumerate(grads):
+        g = _gradient(grad, p, weight_decay, maximize)
+        eta = lr * (1 + lambd * lr * step) ** -alpha
+        p = p - eta * (g + lambd * p)
+        path.append(p)
+    return path
+
+
+@ieee
+def nadam(
+    param: Any,
+    grads: Iterable[Any],
+    lr: float = 2e-3,
+    betas: tuple[float, float] = (0.9, 0.999),
+    eps: float = 1e-8,
+    weight_decay: float = 0,
+    momentum_decay: float = 4e-3,
+    decoupled_weight_decay: bool = False,
+    *,
+    maximize: bool = False,
+) -> list[Array]:
+    """Dozat 2016, algorithm 2, with the schedule of momenta of its section 3."""
+    p, path = array(param), []
+    m, v, product = np.zeros_like(p), np.zeros_like(p), 1.0
+    for step, grad in enumerate(grads, start=1):
+        g = _gradient(grad, p, 0 if decoupled_weight_decay else weight_decay, maximize)
+        if decoupled_weight_decay:
+            p = p * (1 - lr * weight_decay)
+        now, following = (betas[0] * (1 - 0.5 * 0.96 ** (t * momentum_decay)) for t in (step, step + 1))
+        product *= now
+        m = betas[0] * m + (1 - betas[0]) * g
+        v = betas[1] * v + (1 - betas[1]) * g**2
+        m_hat = following * m / (1 - product * following) + (1 - now) * g / (1 - product)
+        p = p - lr * m_hat / (np.sqrt(v / (1 - betas[1] ** step)) + eps)
+        path.append(p)
+    return path
+
+
+@ieee
+def radam(
+    param: Any,
+    grads: Iterable[Any],
+    lr: float = 1e-3,
+    betas: tuple[float, float] = (0.9, 0.999),
+    eps: float = 1e-8,
+    weight_decay: float = 0,
+    decoupled_weight_decay: bool = False,
+    *,
+    maximize: bool = False,
+) -> list[Array]:
+    """Liu et al. 2020, algorithm 2, with PyTorch's bound of 5 and its place of eps."""
+    p, path = array(param), []
+    m, v = np.zeros_like(p), np.zeros_like(p)
+    longest = 2 / (1 - betas[1]) - 1
+    for step, grad in enumerate(grads, start=1):
+        g = _gradient(grad, p, 0 if decoupled_weight_decay else weight_decay, maximize)
+        if decoupled_weight_decay:
+            p = p * (1 - lr * weight_decay)
+        m = betas[0] * m + (1 - betas[0]) * g
+        v = betas[1] * v + (1 - betas[1]) * g**2
+        change = m / (1 - betas[0] ** step)
+        length = longest - 2 * step * betas[1] ** step / (1 - betas[1] ** step)
+        if length > 5:
+            ratio = (length - 4) * (length - 2) * longest / ((longest - 4) * (longest - 2) * length)
+            change = change * np.sqrt(ratio) * np.sqrt(1 - betas[1] ** step) / (np.sqrt(v) + eps)
+        p = p - lr * change
+        path.append(p)
+    return path
+
+
+@ieee
+def adamax(
+    param: Any,
+    grads: Iterable[Any],
+    lr: float = 2e-3,
+    betas: tuple[float, float] = (0.9, 0.999),
+    eps: float = 1e-8,
+    weight_decay: float = 0,
+    *,
+    maximize: bool = False,
+) -> list[Array]:
+    """Kingma and Ba 2015, algorithm 2, with eps added to the size of the gradient as in PyTorch."""
+    p, path = array(param), []
+    m, u = np.zeros_like(p), np.zeros_like(p)
+    for step, grad in enumerate(grads, start=1):
+        g = _gradient(grad, p, weight_decay, maximize)
+        m = betas[0] * m + (1 - betas[0]) * g
+        u = np.maximum(betas[1] * u, np.abs(g) + eps)
+        p = p - lr / (1 - betas[0] ** step) * m / u
+        path.append(p)
+    return path

@@ -177,3 +177,37 @@ def adaptive_max_pool2d(input: Any, output_size: Any, return_indices: bool = Fal
     x = array(input)
     out, places = _max_of_positions(x, _adaptive_windows(x, output_size, 2))
     return (out, places) if return_indices else out
+
+
+def max_pool3d(
+    input: Any,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    dilation: Any = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
+) -> Any:
+    return _max_pool(3, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
+
+
+def avg_pool3d(
+    input: Any,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+    divisor_override: int | None = None,
+) -> Array:
+    return _avg_pool(3, input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
+
+
+def adaptive_avg_pool3d(input: Any, output_size: Any) -> Array:
+    return _adaptive_avg_pool(3, input, output_size)
+
+
+def adaptive_max_pool3d(input: Any, output_size: Any, return_indices: bool = False) -> Any:
+    x = array(input)
+    out, places = _max_of_positions(x, _adaptive_windows(x, output_size, 3))
+    return (out, places) if return_indices else out

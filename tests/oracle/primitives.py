@@ -164,4 +164,4 @@ def dropout(input: Any, p: float = 0.5, training: bool = True) -> Any:
     return input
 
 
-dropout1d = dropout2d = alpha_dropout = dropout
+dropout1d = dropout2d = dropout3d = alpha_dropout = dropout

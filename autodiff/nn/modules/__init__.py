@@ -31,14 +31,14 @@ from autodiff.nn.modules.activation import (
     Threshold,
 )
 from autodiff.nn.modules.attention import MultiheadAttention
-from autodiff.nn.modules.batchnorm import BatchNorm1d, BatchNorm2d
+from autodiff.nn.modules.batchnorm import BatchNorm1d, BatchNorm2d, BatchNorm3d
 from autodiff.nn.modules.container import ModuleDict, ModuleList, ParameterDict, ParameterList, Sequential
-from autodiff.nn.modules.conv import Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d
+from autodiff.nn.modules.conv import Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from autodiff.nn.modules.distance import CosineSimilarity, PairwiseDistance
-from autodiff.nn.modules.dropout import AlphaDropout, Dropout, Dropout1d, Dropout2d
+from autodiff.nn.modules.dropout import AlphaDropout, Dropout, Dropout1d, Dropout2d, Dropout3d
 from autodiff.nn.modules.flatten import Flatten, Unflatten
 from autodiff.nn.modules.fold import Unfold
-from autodiff.nn.modules.instancenorm import InstanceNorm1d, InstanceNorm2d
+from autodiff.nn.modules.instancenorm import InstanceNorm1d, InstanceNorm2d, InstanceNorm3d
 from autodiff.nn.modules.linear import Bilinear, Identity, Linear
 from autodiff.nn.modules.loss import (
     BCELoss,
@@ -64,25 +64,34 @@ from autodiff.nn.modules.normalization import GroupNorm, LayerNorm, LocalRespons
 from autodiff.nn.modules.padding import (
     CircularPad1d,
     CircularPad2d,
+    CircularPad3d,
     ConstantPad1d,
     ConstantPad2d,
+    ConstantPad3d,
     ReflectionPad1d,
     ReflectionPad2d,
+    ReflectionPad3d,
     ReplicationPad1d,
     ReplicationPad2d,
+    ReplicationPad3d,
     ZeroPad1d,
     ZeroPad2d,
+    ZeroPad3d,
 )
 from autodiff.nn.modules.pixelshuffle import PixelShuffle, PixelUnshuffle
 from autodiff.nn.modules.pooling import (
     AdaptiveAvgPool1d,
     AdaptiveAvgPool2d,
+    AdaptiveAvgPool3d,
     AdaptiveMaxPool1d,
     AdaptiveMaxPool2d,
+    AdaptiveMaxPool3d,
     AvgPool1d,
     AvgPool2d,
+    AvgPool3d,
     MaxPool1d,
     MaxPool2d,
+    MaxPool3d,
 )
 from autodiff.nn.modules.rnn import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNBase, RNNCell, RNNCellBase
 from autodiff.nn.modules.sparse import Embedding
@@ -102,18 +111,20 @@ __all__ = [
     "GELU", "Sigmoid", "Tanh", "LogSigmoid", "Softsign", "Tanhshrink", "Softplus", "Hardshrink", "Softshrink",
     "Threshold", "PReLU", "GLU", "Softmax", "Softmin", "LogSoftmax", "Softmax2d",
     "MultiheadAttention",
-    "Conv1d", "Conv2d", "ConvTranspose1d", "ConvTranspose2d",
-    "MaxPool1d", "MaxPool2d", "AvgPool1d", "AvgPool2d", "AdaptiveAvgPool1d", "AdaptiveAvgPool2d",
-    "AdaptiveMaxPool1d", "AdaptiveMaxPool2d",
-    "BatchNorm1d", "BatchNorm2d",
-    "InstanceNorm1d", "InstanceNorm2d",
+    "Conv1d", "Conv2d", "Conv3d", "ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d",
+    "MaxPool1d", "MaxPool2d", "MaxPool3d", "AvgPool1d", "AvgPool2d", "AvgPool3d",
+    "AdaptiveAvgPool1d", "AdaptiveAvgPool2d", "AdaptiveAvgPool3d",
+    "AdaptiveMaxPool1d", "AdaptiveMaxPool2d", "AdaptiveMaxPool3d",
+    "BatchNorm1d", "BatchNorm2d", "BatchNorm3d",
+    "InstanceNorm1d", "InstanceNorm2d", "InstanceNorm3d",
     "LayerNorm", "RMSNorm", "GroupNorm", "LocalResponseNorm",
-    "Dropout", "Dropout1d", "Dropout2d", "AlphaDropout",
+    "Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "AlphaDropout",
     "Embedding",
     "RNNBase", "RNN", "LSTM", "GRU", "RNNCellBase", "RNNCell", "LSTMCell", "GRUCell",
     "TransformerEncoderLayer", "TransformerDecoderLayer", "TransformerEncoder", "TransformerDecoder", "Transformer",
-    "ConstantPad1d", "ConstantPad2d", "ZeroPad1d", "ZeroPad2d", "ReflectionPad1d", "ReflectionPad2d",
-    "ReplicationPad1d", "ReplicationPad2d", "CircularPad1d", "CircularPad2d",
+    "ConstantPad1d", "ConstantPad2d", "ConstantPad3d", "ZeroPad1d", "ZeroPad2d", "ZeroPad3d",
+    "ReflectionPad1d", "ReflectionPad2d", "ReflectionPad3d", "ReplicationPad1d", "ReplicationPad2d", "ReplicationPad3d",
+    "CircularPad1d", "CircularPad2d", "CircularPad3d",
     "Upsample", "UpsamplingNearest2d", "UpsamplingBilinear2d",
     "PixelShuffle", "PixelUnshuffle",
     "Unfold",

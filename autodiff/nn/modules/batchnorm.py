@@ -10,6 +10,7 @@ from autodiff.errors import ShapeError
 from autodiff.nn import functional as F
 from autodiff.nn import init
 from autodiff.nn.module import Module
+from autodiff.nn.modules.common import counts
 from autodiff.nn.parameter import Parameter, uninitialised
 
 
@@ -41,6 +42,7 @@ class RunningNorm(Module):
         device: Any, dtype: Any, bias: bool,
     ) -> None:
         super().__init__()
+        counts(type(self).__name__, num_features=num_features)
         self.num_features = num_features
         self.eps = eps
         self.momentum = momentum
@@ -71,10 +73,15 @@ class RunningNorm(Module):
         if self.bias is not None:
             init.zeros_(self.bias)
 
-    def _check(self, input: Tensor) -> None:
-        if input.spec.ndim not in self._ranks:
+    def _check(self, input: Tensor, batched: bool = True) -> None:
+        shape, axis = input.spec.shape, int(batched)
+        if len(shape) not in self._ranks:
             raise ShapeError(type(self).__name__, "the input has the wrong number of dimensions", expected=self._layout,
-                             got=str(input.shape))
+                             got=str(shape))
+        if shape[axis] != self.num_features:
+            raise ShapeError(type(self).__name__, "the number of channels is not num_features",
+                             expected=f"{self.num_features} in dimension {axis}", got=f"{shape[axis]} (input {shape})",
+                             fix=f"make the layer with num_features={shape[axis]}, or check what comes before it")
 
     def extra_repr(self) -> str:
         return (f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.affine}, "
@@ -151,3 +158,18 @@ class BatchNorm2d(_BatchNorm):
 
     _ranks = (4,)
     _layout = "(N, C, H, W)"
+
+
+class BatchNorm3d(_BatchNorm):
+    """Normalise each channel of (N, C, D, H, W) over everything else; arguments and attributes as for `BatchNorm1d`.
+
+    Raises:
+        ShapeError: for another number of dimensions or channels.
+
+    >>> import autodiff as ad
+    >>> ad.nn.BatchNorm3d(3)(ad.ones(2, 3, 2, 4, 4)).shape
+    (2, 3, 2, 4, 4)
+    """
+
+    _ranks = (5,)
+    _layout = "(N, C, D, H, W)"

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from autodiff.errors import ShapeError, ValueRangeError
+import numpy as np
+
+from autodiff.errors import DTypeError, ShapeError, ValueRangeError
 
 Size = Any  # an integer, or a sequence of them
 
@@ -36,3 +38,19 @@ def require(operation: str, holds: bool, what: str, got: Any) -> None:
     """
     if not holds:
         raise ValueRangeError(operation, what, got=str(got))
+
+
+def counts(operation: str, **numbers: Any) -> None:
+    """Raise for the first of a constructor's arguments that is no integer from 0 on: features, channels.
+
+    Raises:
+        DTypeError: for something that is no integer.
+        ValueRangeError: for a negative number.
+
+    >>> from autodiff.nn.modules.common import counts
+    >>> counts("Linear", in_features=3)
+    """
+    for name, number in numbers.items():
+        if not isinstance(number, int | np.integer):
+            raise DTypeError(operation, f"{name} is no integer", expected="an integer", got=repr(number))
+        require(operation, int(number) >= 0, f"{name} is negative", number)

@@ -11,7 +11,7 @@ from autodiff.errors import ShapeError
 from autodiff.nn import functional as F
 from autodiff.nn import init
 from autodiff.nn.module import Module
-from autodiff.nn.modules.common import Size, require, sizes
+from autodiff.nn.modules.common import Size, counts, require, sizes
 from autodiff.nn.parameter import Parameter, uninitialised
 
 _PADDING_MODES = ("zeros", "reflect", "replicate", "circular")
@@ -37,6 +37,7 @@ class _Conv(Module):
     ) -> None:
         super().__init__()
         name, rank = type(self).__name__, self._rank
+        counts(name, in_channels=in_channels, out_channels=out_channels, groups=groups)
         require(name, groups > 0, "groups is no positive number", groups)
         require(name, in_channels % groups == 0, f"in_channels is no multiple of groups={groups}", in_channels)
         require(name, out_channels % groups == 0, f"out_channels is no multiple of groups={groups}", out_channels)
@@ -178,6 +179,38 @@ class Conv2d(_Convolution):
     _function = staticmethod(F.conv2d)
 
 
+class Conv3d(_Convolution):
+    """`functional.conv3d` with learned weights.
+
+    Args:
+        in_channels: channels of the input.
+        out_channels: channels of the output.
+        kernel_size: of the window: one number, or depth, height and width.
+        stride: of the window.
+        padding: added on all sides; or ``"valid"`` for none, ``"same"`` for an output as large as the input.
+        dilation: distance of the elements of the window.
+        groups: the channels are divided into this many groups that do not see each other.
+        bias: add a bias.
+        padding_mode: what is added: ``"zeros"``, ``"reflect"``, ``"replicate"`` or ``"circular"``.
+        device: the CPU; accepted for PyTorch's sake.
+        dtype: of the parameters; float32 by default.
+
+    Attributes:
+        weight: (out_channels, in_channels / groups, depth, height, width), uniform on ±1 / sqrt(fan in) at first.
+        bias: (out_channels,), the same; None without.
+
+    Raises:
+        ValueRangeError: if the groups do not divide the channels, or for an unknown padding.
+
+    >>> import autodiff as ad
+    >>> ad.nn.Conv3d(1, 6, 3)(ad.ones(2, 1, 4, 8, 8)).shape
+    (2, 6, 2, 6, 6)
+    """
+
+    _rank = 3
+    _function = staticmethod(F.conv3d)
+
+
 class _ConvTranspose(_Conv):
     """A transposed convolution."""
 
@@ -286,3 +319,38 @@ class ConvTranspose2d(_ConvTranspose):
 
     _rank = 2
     _function = staticmethod(F.conv_transpose2d)
+
+
+class ConvTranspose3d(_ConvTranspose):
+    """`functional.conv_transpose3d` with learned weights: the gradient of a `Conv3d` with respect to its input.
+
+    Args:
+        in_channels: channels of the input.
+        out_channels: channels of the output.
+        kernel_size: of the window: one number, or depth, height and width.
+        stride: of the window.
+        padding: taken away on all sides of the output.
+        output_padding: added to the output behind, below and on the right.
+        groups: the channels are divided into this many groups that do not see each other.
+        bias: add a bias.
+        dilation: distance of the elements of the window.
+        padding_mode: ``"zeros"``.
+        device: the CPU; accepted for PyTorch's sake.
+        dtype: of the parameters; float32 by default.
+
+    Attributes:
+        weight: (in_channels, out_channels / groups, depth, height, width), uniform on ±1 / sqrt(fan in) at first.
+        bias: (out_channels,), the same; None without.
+
+    Calling it with ``output_size=...`` chooses the output padding.
+
+    Raises:
+        ValueRangeError: if the groups do not divide the channels.
+
+    >>> import autodiff as ad
+    >>> ad.nn.ConvTranspose3d(2, 3, 4, stride=2, padding=1)(ad.ones(1, 2, 3, 5, 5)).shape
+    (1, 3, 6, 10, 10)
+    """
+
+    _rank = 3
+    _function = staticmethod(F.conv_transpose3d)

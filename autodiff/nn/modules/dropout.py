@@ -76,6 +76,25 @@ class Dropout2d(_Dropout):
         return F.dropout2d(input, self.p, self.training, self.inplace)
 
 
+class Dropout3d(_Dropout):
+    """`functional.dropout3d` while training: whole channels of (N, C, D, H, W) are dropped; the identity in evaluation.
+
+    Args:
+        p: probability of dropping a channel.
+        inplace: change the input itself.
+
+    Raises:
+        ValueRangeError: unless 0 <= p <= 1.
+
+    >>> import autodiff as ad
+    >>> ad.nn.Dropout3d(1.0)(ad.ones(1, 2, 3, 3, 3)).sum()
+    tensor(0.)
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.dropout3d(input, self.p, self.training, self.inplace)
+
+
 class AlphaDropout(_Dropout):
     """`functional.alpha_dropout` while training: for nets of `SELU`; the identity in evaluation.
 

@@ -6,7 +6,6 @@ from typing import Any
 
 from autodiff import ops
 from autodiff.eager import Tensor
-from autodiff.errors import ShapeError
 from autodiff.nn import functional as F
 from autodiff.nn.modules.batchnorm import RunningNorm
 
@@ -19,12 +18,8 @@ class _InstanceNorm(RunningNorm):
         super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype, bias)
 
     def forward(self, input: Tensor) -> Tensor:
-        self._check(input)
         batched = input.spec.ndim == self._ranks[-1]
-        channels = input.shape[1] if batched else input.shape[0]
-        if channels != self.num_features:
-            raise ShapeError(type(self).__name__, "the number of channels is not num_features",
-                             expected=str(self.num_features), got=str(channels))
+        self._check(input, batched)
         by_instance = self.training or not self.track_running_stats
         x = input if batched else ops.unsqueeze(input, 0)
         out = F.instance_norm(x, self.running_mean, self.running_var, self.weight, self.bias, by_instance,
@@ -74,3 +69,18 @@ class InstanceNorm2d(_InstanceNorm):
 
     _ranks = (3, 4)
     _layout = "(N, C, H, W) or (C, H, W)"
+
+
+class InstanceNorm3d(_InstanceNorm):
+    """Normalise each channel of each volume of (N, C, D, H, W) or (C, D, H, W); arguments as for `InstanceNorm1d`.
+
+    Raises:
+        ShapeError: for another number of dimensions or channels.
+
+    >>> import autodiff as ad
+    >>> ad.nn.InstanceNorm3d(3)(ad.ones(2, 3, 2, 4, 4)).shape
+    (2, 3, 2, 4, 4)
+    """
+
+    _ranks = (4, 5)
+    _layout = "(N, C, D, H, W) or (C, D, H, W)"

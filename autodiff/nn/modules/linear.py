@@ -9,6 +9,7 @@ from autodiff.eager import Tensor
 from autodiff.nn import functional as F
 from autodiff.nn import init
 from autodiff.nn.module import Module
+from autodiff.nn.modules.common import counts
 from autodiff.nn.parameter import Parameter, uninitialised
 
 
@@ -52,6 +53,7 @@ class Linear(Module):
     def __init__(self, in_features: int, out_features: int, bias: bool = True, device: Any = None,
                  dtype: Any = None) -> None:
         super().__init__()
+        counts("Linear", in_features=in_features, out_features=out_features)
         self.in_features = in_features
         self.out_features = out_features
         self.weight = uninitialised(out_features, in_features, dtype=dtype, device=device)
@@ -105,6 +107,7 @@ class Bilinear(Module):
         dtype: Any = None,
     ) -> None:
         super().__init__()
+        counts("Bilinear", in1_features=in1_features, in2_features=in2_features, out_features=out_features)
         self.in1_features = in1_features
         self.in2_features = in2_features
         self.out_features = out_features

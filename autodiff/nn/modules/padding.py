@@ -71,6 +71,21 @@ class ConstantPad2d(_ConstantPad):
     _rank = 2
 
 
+class ConstantPad3d(_ConstantPad):
+    """A border of one number around the last three dimensions.
+
+    Args:
+        padding: width on all sides, or (left, right, top, bottom, front, back).
+        value: the number.
+
+    >>> import autodiff as ad
+    >>> ad.nn.ConstantPad3d(1, 9.0)(ad.ones(1, 2, 2, 2)).shape
+    (1, 4, 4, 4)
+    """
+
+    _rank = 3
+
+
 class ZeroPad1d(_ConstantPad):
     """A border of zeros around the last dimension.
 
@@ -105,6 +120,20 @@ class ZeroPad2d(ZeroPad1d):
     _rank = 2
 
 
+class ZeroPad3d(ZeroPad1d):
+    """A border of zeros around the last three dimensions.
+
+    Args:
+        padding: width on all sides, or (left, right, top, bottom, front, back).
+
+    >>> import autodiff as ad
+    >>> ad.nn.ZeroPad3d((1, 2, 0, 1, 1, 0))(ad.ones(1, 2, 2, 2)).shape
+    (1, 3, 3, 5)
+    """
+
+    _rank = 3
+
+
 class ReflectionPad1d(_Pad):
     """A border that mirrors (N, C, L) or (C, L), without repeating the last element.
 
@@ -132,6 +161,21 @@ class ReflectionPad2d(_Pad):
     """
 
     _rank = 2
+    _mode = "reflect"
+
+
+class ReflectionPad3d(_Pad):
+    """A border that mirrors (N, C, D, H, W) or (C, D, H, W), without repeating the outermost elements.
+
+    Args:
+        padding: width on all sides, or (left, right, top, bottom, front, back).
+
+    >>> import autodiff as ad
+    >>> ad.nn.ReflectionPad3d(1)(ad.ones(1, 3, 3, 3)).shape
+    (1, 5, 5, 5)
+    """
+
+    _rank = 3
     _mode = "reflect"
 
 
@@ -165,6 +209,21 @@ class ReplicationPad2d(_Pad):
     _mode = "replicate"
 
 
+class ReplicationPad3d(_Pad):
+    """A border that repeats the outermost elements of (N, C, D, H, W) or (C, D, H, W).
+
+    Args:
+        padding: width on all sides, or (left, right, top, bottom, front, back).
+
+    >>> import autodiff as ad
+    >>> ad.nn.ReplicationPad3d(1)(ad.ones(1, 3, 3, 3)).shape
+    (1, 5, 5, 5)
+    """
+
+    _rank = 3
+    _mode = "replicate"
+
+
 class CircularPad1d(_Pad):
     """A border that goes on at the other end of (N, C, L) or (C, L).
 
@@ -192,4 +251,19 @@ class CircularPad2d(_Pad):
     """
 
     _rank = 2
+    _mode = "circular"
+
+
+class CircularPad3d(_Pad):
+    """A border that goes on at the other side of (N, C, D, H, W) or (C, D, H, W).
+
+    Args:
+        padding: width on all sides, or (left, right, top, bottom, front, back).
+
+    >>> import autodiff as ad
+    >>> ad.nn.CircularPad3d(1)(ad.ones(1, 3, 3, 3)).shape
+    (1, 5, 5, 5)
+    """
+
+    _rank = 3
     _mode = "circular"

@@ -70,6 +70,27 @@ class MaxPool2d(_MaxPool):
                             self.return_indices)
 
 
+class MaxPool3d(_MaxPool):
+    """`functional.max_pool3d`: the maxima of windows of (N, C, D, H, W) or (C, D, H, W).
+
+    Args:
+        kernel_size: of the window: one number, or depth, height and width.
+        stride: of the window; its size by default.
+        padding: of -infinity, on all sides.
+        dilation: distance of the elements of the window.
+        return_indices: return the places of the maxima too.
+        ceil_mode: let a last window reach over the end.
+
+    >>> import autodiff as ad
+    >>> ad.nn.MaxPool3d(2)(ad.ones(1, 1, 2, 4, 6)).shape
+    (1, 1, 1, 2, 3)
+    """
+
+    def forward(self, input: Tensor) -> Any:
+        return F.max_pool3d(input, self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode,
+                            self.return_indices)
+
+
 class AvgPool1d(Module):
     """`functional.avg_pool1d`: the means of windows of (N, C, L) or (C, L).
 
@@ -139,6 +160,42 @@ class AvgPool2d(Module):
         return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
 
 
+class AvgPool3d(Module):
+    """`functional.avg_pool3d`: the means of windows of (N, C, D, H, W) or (C, D, H, W).
+
+    Args:
+        kernel_size: of the window: one number, or depth, height and width.
+        stride: of the window; its size by default.
+        padding: of zeros, on all sides.
+        ceil_mode: let a last window reach over the end.
+        count_include_pad: count the padding among the elements of a window.
+        divisor_override: divide the sums by this instead.
+
+    >>> import autodiff as ad
+    >>> ad.nn.AvgPool3d(2)(ad.ones(1, 1, 2, 4, 6)).shape
+    (1, 1, 1, 2, 3)
+    """
+
+    def __init__(
+        self, kernel_size: Size, stride: Size | None = None, padding: Size = 0, ceil_mode: bool = False,
+        count_include_pad: bool = True, divisor_override: int | None = None,
+    ) -> None:
+        super().__init__()
+        self.kernel_size = kernel_size
+        self.stride = kernel_size if stride is None else stride
+        self.padding = padding
+        self.ceil_mode = ceil_mode
+        self.count_include_pad = count_include_pad
+        self.divisor_override = divisor_override
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.avg_pool3d(input, self.kernel_size, self.stride, self.padding, self.ceil_mode, self.count_include_pad,
+                            self.divisor_override)
+
+    def extra_repr(self) -> str:
+        return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
+
+
 class _Adaptive(Module):
     def __init__(self, output_size: Size) -> None:
         super().__init__()
@@ -178,6 +235,21 @@ class AdaptiveAvgPool2d(_Adaptive):
         return F.adaptive_avg_pool2d(input, self.output_size)
 
 
+class AdaptiveAvgPool3d(_Adaptive):
+    """`functional.adaptive_avg_pool3d`: means over as many windows as the output has places.
+
+    Args:
+        output_size: depth, height and width of the output, or one number for all; None keeps the input's.
+
+    >>> import autodiff as ad
+    >>> ad.nn.AdaptiveAvgPool3d((1, None, 2))(ad.ones(2, 3, 4, 5, 6)).shape
+    (2, 3, 1, 5, 2)
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.adaptive_avg_pool3d(input, self.output_size)
+
+
 class _AdaptiveMax(_Adaptive):
     def __init__(self, output_size: Size, return_indices: bool = False) -> None:
         super().__init__(output_size)
@@ -214,3 +286,19 @@ class AdaptiveMaxPool2d(_AdaptiveMax):
 
     def forward(self, input: Tensor) -> Any:
         return F.adaptive_max_pool2d(input, self.output_size, self.return_indices)
+
+
+class AdaptiveMaxPool3d(_AdaptiveMax):
+    """`functional.adaptive_max_pool3d`: maxima over as many windows as the output has places.
+
+    Args:
+        output_size: depth, height and width of the output, or one number for all; None keeps the input's.
+        return_indices: return the places of the maxima too.
+
+    >>> import autodiff as ad
+    >>> ad.nn.AdaptiveMaxPool3d(2)(ad.ones(2, 3, 4, 5, 6)).shape
+    (2, 3, 2, 2, 2)
+    """
+
+    def forward(self, input: Tensor) -> Any:
+        return F.adaptive_max_pool3d(input, self.output_size, self.return_indices)

@@ -9,7 +9,7 @@ from autodiff.errors import ShapeError
 from autodiff.nn import functional as F
 from autodiff.nn import init
 from autodiff.nn.module import Module
-from autodiff.nn.modules.common import require
+from autodiff.nn.modules.common import counts, require
 from autodiff.nn.parameter import Parameter, uninitialised
 
 
@@ -48,6 +48,7 @@ class Embedding(Module):
         super().__init__()
         require("Embedding", max_norm is None, "max_norm is not supported", max_norm)
         require("Embedding", not scale_grad_by_freq, "scale_grad_by_freq is not supported", scale_grad_by_freq)
+        counts("Embedding", num_embeddings=num_embeddings, embedding_dim=embedding_dim)
         self.num_embeddings = num_embeddings
         self.embedding_dim = embedding_dim
         if padding_idx is not None:

@@ -24,6 +24,10 @@ OPTIMIZERS: dict[str, tuple[str, dict[str, Any]]] = {
     "adagrad": ("Adagrad", {}),
     "adadelta": ("Adadelta", {}),
     "rprop": ("Rprop", {}),
+    "nadam": ("NAdam", {}),
+    "radam": ("RAdam", {}),
+    "adamax": ("Adamax", {}),
+    "asgd": ("ASGD", {}),
 }
 FUSED = ("sgd", "adam", "adamw", "adagrad")  # those for which PyTorch has a fused CPU kernel
 STEPS = 3  # before the parameters are compared

@@ -26,7 +26,8 @@ EXCLUDED = {
         rsqrt_grad tanh_grad sigmoid_grad erf_grad logsigmoid_grad relu_grad leaky_relu_grad elu_grad gelu_grad
         gelu_tanh_grad silu_grad softplus_grad linear_grad max_pool2d_grad avg_pool2d_grad adaptive_avg_pool2d_grad
         cumprod_grad logcumsumexp_grad softmax_grad log_softmax_grad logsumexp_grad batch_norm_grad diagonal_grad
-        conv2d_input_grad conv2d_weight_grad mse_loss_grad cross_entropy_grad nll_loss_grad index_select_grad
+        conv2d_input_grad conv2d_weight_grad conv3d_input_grad conv3d_weight_grad
+        mse_loss_grad cross_entropy_grad nll_loss_grad index_select_grad
         tensor_unfold_grad gather_grad layer_norm_grad rms_norm_grad group_norm_grad resize_nearest_grad
         resize_bilinear_grad attention_grad lstm_layer_grad gru_layer_grad rnn_tanh_layer_grad rnn_relu_layer_grad""",
     "part of scaled_dot_product_attention, lstm, gru, rnn_tanh and rnn_relu": """
@@ -35,7 +36,8 @@ EXCLUDED = {
     "part of reading and writing at places (take, getitem, index_copy, index_put)": "positions pick put_along",
     "a view that only the library makes; squeeze costs the same": "alias",
     "part of vector_norm and std": "root",
-    "the step of an optimizer: the suite kernels times these": "sgd adam adagrad rmsprop adadelta rprop",
+    "the step of an optimizer: the suite kernels times these": """
+        sgd asgd adam nadam radam adamax adagrad rmsprop adadelta rprop""",
 }
 
 

@@ -7,6 +7,7 @@ from benchmarks.suites.ops.table import VECTOR, Shapes, entries, reals
 X = reals(VECTOR)
 # Many channels: where whole channels are dropped, the moments depend on how many.
 SIGNAL: Shapes = ((16, 16, 4), (64, 64, 25), (64, 64, 1000))
+VOLUME: Shapes = ((16, 16, 1, 2, 2), (64, 64, 5, 5, 1), (64, 64, 4, 8, 32))
 IMAGE: Shapes = ((16, 16, 2, 2), (64, 64, 5, 5), (64, 64, 32, 32))
 
 ENTRIES = [
@@ -18,4 +19,5 @@ ENTRIES = [
     *entries("dropout alpha_dropout", X, p=0.5, training=True, random=True),
     *entries("dropout1d", reals(SIGNAL), random=True),
     *entries("dropout2d", reals(IMAGE), random=True, images=True),
+    *entries("dropout3d", reals(VOLUME), random=True),
 ]

@@ -15,6 +15,7 @@ from benchmarks.suites.ops.table import (
     distinct,
     entries,
     reals,
+    regular,
     weights,
 )
 
@@ -23,16 +24,22 @@ SQUARE: Shapes = ((32, 32), (256, 256), (1024, 1024))
 SIDE: Shapes = ((32,), (256,), (1024,))
 BATCHES: Shapes = ((4, 16, 16), (16, 64, 64), (64, 256, 256))
 A, B, BATCH, SQUARE_BIAS = reals(SQUARE), weights(SQUARE), reals(BATCHES), reals(SIDE)
+SOLVED: Shapes = ((8, 8), (64, 64), (300, 300))
+WELL = regular(SOLVED)
 X, V = reals(MATRIX), reals(ROWS)
 
 # Images (batch, channels, height, width) and signals (batch, channels, length)
 IMAGE: Shapes = ((2, 4, 12, 12), (4, 16, 40, 40), (16, 64, 64, 64))
 KERNEL: Shapes = ((4, 4, 3, 3), (16, 16, 3, 3), (64, 64, 3, 3))
 CHANNELS: Shapes = ((4,), (16,), (64,))
+VOLUME: Shapes = ((1, 4, 4, 8, 8), (2, 16, 8, 20, 20), (4, 32, 16, 40, 40))
+VOLUME_KERNEL: Shapes = ((4, 4, 3, 3, 3), (16, 16, 3, 3, 3), (32, 32, 3, 3, 3))
+VOLUME_CHANNELS: Shapes = ((4,), (16,), (32,))
 SIGNAL: Shapes = ((4, 8, 32), (8, 32, 400), (16, 128, 2000))
 SIGNAL_KERNEL: Shapes = ((8, 8, 5), (32, 32, 5), (128, 128, 5))
 SIGNAL_CHANNELS: Shapes = ((8,), (32,), (128,))
 IMAGES, DISTINCT_IMAGES, SIGNALS, DISTINCT_SIGNALS = reals(IMAGE), distinct(IMAGE), reals(SIGNAL), distinct(SIGNAL)
+VOLUMES, DISTINCT_VOLUMES = reals(VOLUME), distinct(VOLUME)
 SCALE, SHIFT = reals(CHANNELS, 0.5, 1.5), reals(CHANNELS)
 RUNNING = (constant(reals(CHANNELS)), constant(reals(CHANNELS, 0.5, 1.5)))
 
@@ -99,12 +106,25 @@ ENTRIES = [
     *entries("einsum", BATCH, BATCH, call=lambda einsum, x, y: einsum("bij,bkj->bik", x, y)),
     *entries("bilinear", reals(((32, 16), (128, 32), (512, 64))), reals(((32, 16), (128, 32), (512, 64))),
              reals(((16, 16, 16), (32, 32, 32), (64, 64, 64)), -0.1, 0.1), reals(((16,), (32,), (64,)))),
+    # Linear algebra
+    *entries("linalg_inv", WELL, path="linalg.inv", tolerance=1e-3),
+    *entries("linalg_det", WELL, path="linalg.det", tolerance=1e-3),
+    *entries("linalg_slogdet", WELL, path="linalg.slogdet", tolerance=1e-3),
+    *entries("linalg_solve", WELL, reals(SOLVED), path="linalg.solve", tolerance=1e-3),
+    *entries("linalg_qr", WELL, path="linalg.qr", tolerance=1e-3),
+    *entries("linalg_cholesky", WELL, path="linalg.cholesky", tolerance=1e-3,
+             call=lambda cholesky, x: cholesky(x @ x.mT + 1)),
+    *entries("linalg_eigh", WELL, path="linalg.eigh", tolerance=1e-2, call=lambda eigh, x: eigh(x + x.mT)[0]),
+    *entries("linalg_svd", WELL, path="linalg.svd", tolerance=1e-2,
+             call=lambda svd, x: svd(x, full_matrices=False)[1]),
     # Convolution and patches
     *entries("conv2d", IMAGES, weights(KERNEL), SHIFT, padding=1, images=True),
     # PyTorch sums the gradient of the bias in float32: 6e-5 off in the largest case.
     *entries("conv_transpose2d", IMAGES, weights(KERNEL), SHIFT, stride=2, images=True, tolerance=3e-4),
     *entries("conv1d", SIGNALS, weights(SIGNAL_KERNEL), reals(SIGNAL_CHANNELS), padding=2),
     *entries("conv_transpose1d", SIGNALS, weights(SIGNAL_KERNEL), reals(SIGNAL_CHANNELS), stride=2),
+    *entries("conv3d", VOLUMES, weights(VOLUME_KERNEL), reals(VOLUME_CHANNELS), padding=1, tolerance=3e-4),
+    *entries("conv_transpose3d", VOLUMES, weights(VOLUME_KERNEL), reals(VOLUME_CHANNELS), stride=2, tolerance=3e-4),
     *entries("unfold", reals(((2, 4, 12, 12), (4, 16, 40, 40), (8, 32, 64, 64))), kernel_size=3, images=True),
     # Pooling and resizing
     *entries("max_pool2d", DISTINCT_IMAGES, kernel_size=2, images=True),
@@ -115,6 +135,10 @@ ENTRIES = [
     *entries("adaptive_max_pool2d", DISTINCT_IMAGES, output_size=4, images=True),
     *entries("adaptive_avg_pool1d", SIGNALS, output_size=8),
     *entries("adaptive_max_pool1d", DISTINCT_SIGNALS, output_size=8),
+    *entries("max_pool3d", DISTINCT_VOLUMES, kernel_size=2),
+    *entries("avg_pool3d", VOLUMES, kernel_size=2),
+    *entries("adaptive_avg_pool3d", VOLUMES, output_size=4),
+    *entries("adaptive_max_pool3d", DISTINCT_VOLUMES, output_size=4),
     *entries("interpolate", IMAGES, scale_factor=0.5, mode="bilinear", images=True),
     *entries("resize_nearest", IMAGES, path="interpolate", scale_factor=2, images=True),
     *entries("resize_bilinear", IMAGES, path="interpolate", scale_factor=2, mode="bilinear", images=True),

@@ -118,6 +118,11 @@ def distinct(shapes: Shapes) -> Input:
     return Input(_each(shapes, lambda shape: partial(_draw_distinct, shape=shape)), True)
 
 
+def regular(shapes: Shapes) -> Input:
+    """Return square matrices far from singular: a diagonal of distinct numbers near 1, and small numbers around it."""
+    return Input(_each(shapes, lambda shape: partial(_draw_regular, shape=shape)), True)
+
+
 def constant(values: Input) -> Input:
     """Return an input that needs no gradient: a target, a running statistic."""
     return values._replace(gradient=False)
@@ -157,6 +162,12 @@ def _each(shapes: Shapes, draw: Callable[[tuple[int, ...]], Draw]) -> tuple[Draw
 def _draw_distinct(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
     # A multiple of 2**-24 is a float32 as it stands.
     return (rng.permutation(math.prod(shape)).astype(np.float32) * np.float32(2**-24)).reshape(shape)
+
+
+def _draw_regular(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
+    n = shape[-1]
+    around = rng.uniform(-0.3, 0.3, shape) / math.sqrt(n)
+    return (around + np.diag(np.linspace(0.9, 1.1, n))).astype(np.float32)
 
 
 def _draw_orders(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:

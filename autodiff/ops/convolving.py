@@ -1,0 +1,555 @@
+"""Convolutions of lines, images and volumes as operations, and their gradients.
+
+Three operations, each bilinear, differentiate one another, to any order: the convolution, its gradient with respect to
+the image (which is the transposed convolution), and its gradient with respect to the weight; of images::
+
+    out[n, o, i, j]     = sum over c, k, l of x[n, c, i*sh + k*dh - top, j*sw + l*dw - left] * weight[o, c, k, l]
+    image gradient      = the sum that carries out[n, o, i, j] back to the places it was read from
+    weight gradient     = sum over n, i, j of g[n, o, i, j] * x[n, c, i*sh + k*dh - top, j*sw + l*dw - left]
+
+A line is an image of height 1. Volumes have operations of their own, with the same rules and kernels.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+import autodiff_kernels as kernels
+from autodiff.bind import bind
+from autodiff.errors import DTypeError, ShapeError, ValueRangeError
+from autodiff.ops import strided
+from autodiff.ops.broadcast import sum as total
+from autodiff.ops.elementwise import add, spread
+from autodiff.ops.images import (
+    Triple,
+    as_image,
+    channels_last,
+    from_image,
+    image_spec,
+    in_memory,
+    numbers,
+    per_axis,
+    spatial,
+)
+from autodiff.ops.products import matmul, no_bias, require_floats
+from autodiff.ops.structural import contiguous, reshape, slice_grad_p, slice_p, transpose
+from autodiff.primitive import EachPart, ErrorSample, Keep, Primitive, Sample, define, no_errors
+from autodiff.spec import Array, Cost, Shape, Spec, moved
+
+# One number a dimension.
+Sizes = tuple[int, ...]
+# Before and behind in each dimension. Behind it may be negative: the last pixels are not read then.
+Padding = tuple[int, ...]
+Frame = tuple[Triple, Triple]
+
+# ---- Sizes, checks and costs -----------------------------------------------------------------------------------------
+
+
+def _require_groups(operation: str, channels: int, weight: Shape, groups: int, rank: int) -> None:
+    if weight[0] % groups or (channels % groups and not operation.startswith("conv_transpose")):
+        raise ShapeError(operation, "the channels do not divide into the groups",
+                         expected=f"input and output channels that are multiples of groups={groups}",
+                         got=f"{channels} input channels and a weight of shape {spatial(rank, weight)}")
+
+
+def _require_bias(operation: str, bias: Spec | None, channels: int) -> None:
+    if bias is not None and bias.shape != (channels,):
+        raise ShapeError(operation, "the bias does not fit the weight", expected=str((channels,)), got=str(bias.shape))
+
+
+def _flops(g: Spec, weight: Shape) -> int:
+    """Return the multiplications and additions of all three operations: g is the output or its cotangent."""
+    return 2 * g.size * math.prod(weight[1:])
+
+
+# Kernels know volumes only: an image has depth 1.
+
+
+def _triple(sizes: Sizes, one: int = 1) -> Triple:
+    return (one, sizes[0], sizes[1]) if len(sizes) == 2 else (sizes[0], sizes[1], sizes[2])
+
+
+def _before(padding: Padding) -> Triple:
+    return _triple(padding[::2], 0)
+
+
+def _volume_shape(shape: Shape) -> Shape:
+    """Return the shape in memory, (N, D, H, W, C)."""
+    return (shape[0], *_triple(shape[2:]), shape[1])
+
+
+def _weight_shape(shape: Shape) -> Shape:
+    return (*shape[:2], *_triple(shape[2:]))
+
+
+def _volume(array: Array) -> Array:
+    """Return a channels-last array as kernels read it."""
+    return in_memory(array) if array.ndim == 5 else in_memory(array)[:, None]
+
+
+def _weights(array: Array) -> Array:
+    return array if array.ndim == 5 else array[:, :, None]
+
+
+# ---- Convolution -----------------------------------------------------------------------------------------------------
+
+
+def _conv_infer(x: Spec, weight: Spec, bias: Spec | None = None, *, stride: Sizes, padding: Padding, dilation: Sizes,
+                  groups: int, rank: int) -> Spec:
+    operation = f"conv{rank}d"
+    require_floats(operation, x, weight, *(() if bias is None else (bias,)))
+    n, channels, *sizes = x.shape
+    outputs, depth, *kernel = weight.shape
+    _require_groups(operation, channels, weight.shape, groups, rank)
+    if depth * groups != channels:
+        raise ShapeError(operation, "the input has another number of channels than the weight",
+                         expected=f"{depth * groups} channels (weight {spatial(rank, weight.shape)}, groups={groups})",
+                         got=f"{channels} (input {spatial(rank, x.shape)})",
+                         fix="check the layer's in_channels, and that the channels are dimension 1")
+    _require_bias(operation, bias, outputs)
+    result = []
+    for axis in range(len(sizes)):
+        padded = sizes[axis] + padding[2 * axis] + padding[2 * axis + 1]
+        reach = dilation[axis] * (kernel[axis] - 1) + 1
+        if not 0 < reach <= padded:
+            raise ShapeError(operation, "the kernel does not fit into the padded input",
+                             expected=f"a size of 1 to {padded}",
+                             got=f"{reach} (weight {spatial(rank, weight.shape)}, dilation={dilation[axis]}, "
+                                 f"input {spatial(rank, x.shape)})", fix="pad the input, or use fewer layers")
+        result.append((padded - reach) // stride[axis] + 1)
+    return image_spec((n, outputs, *result), x.dtype)
+
+
+def _forward_frame(x: Spec, weight: Shape, out: Shape, stride: Sizes, padding: Padding, dilation: Sizes) -> Frame:
+    found: Frame = kernels.convolution.forward_frame(_volume_shape(x.shape), _weight_shape(weight), _volume_shape(out),
+                                                     _triple(stride), _before(padding), _triple(dilation))
+    return found
+
+
+def _scratch(frame: Frame, image: Spec, weight: Shape, groups: int) -> tuple[Spec | EachPart, ...]:
+    """Return the specs of the padded image (empty where the image itself will do), of weights and of offsets."""
+    n, channels, *size = image.shape
+    framed = (0,) if frame == ((0, 0, 0), _triple(tuple(size))) else (n, *frame[1], channels)
+    return (Spec.of(framed, image.dtype), Spec.of((math.prod(weight),), image.dtype),
+            EachPart(Spec.of((kernels.convolution.offsets_scratch(weight, groups, 1),), np.int64)))
+
+
+def _framed(frame: Array, image: Array, place: Triple) -> Array:
+    if frame.size == 0:
+        return image
+    kernels.convolution.pad(frame, image, place, 0, 1)
+    return frame
+
+
+def _conv_prepare(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], *, groups: int, rank: int,
+                    **geometry: Any) -> dict[str, Any]:
+    x, weight = inputs[:2]
+    frame = _forward_frame(x, weight.shape, outputs[0].shape, **geometry)
+    sizes = (*map(_triple, (weight.shape[2:], geometry["stride"], geometry["dilation"])), groups)
+    return {"sizes": sizes if outputs[0].size else None, "place": frame[0]}
+
+
+def _conv_scratch(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], *, groups: int, rank: int,
+                    **geometry: Any) -> tuple[Spec | EachPart, ...]:
+    x, weight = inputs[:2]
+    return _scratch(_forward_frame(x, weight.shape, outputs[0].shape, **geometry), x, weight.shape, groups)
+
+
+def _conv_run(outs: list[Array], ins: list[Array], sizes: tuple[Any, ...] | None, place: Triple) -> None:
+    if sizes is None:
+        return
+    out, frame, packed, offsets = outs
+    bias = ins[2] if len(ins) == 3 else no_bias(out.dtype)
+    kernels.convolution.pack_weights(packed, _weights(ins[1]), *sizes[1:], 0, 0, 1)
+    image = _framed(frame, _volume(ins[0]), place)
+    kernels.convolution.forward(_volume(out), offsets, image, packed, bias, *sizes, 0, 1)
+
+
+def _bias_grad(g: Any) -> Any:
+    return total(g, (0, *range(2, g.spec.ndim)))
+
+
+def _conv_vjp(record: Any, g: Any) -> tuple[Any, ...]:
+    x, weight = record.inputs[:2]
+    _, input_grad_p, weight_grad_p = FAMILIES[len(x.shape)]
+    mask = record.mask
+    g = channels_last(g)
+    gradients = [
+        bind(input_grad_p, g, record.input(1), size=x.shape[2:], **record.params) if mask[0] else None,
+        bind(weight_grad_p, g, record.input(0), kernel=weight.shape[2:], **record.params) if mask[1] else None,
+    ]
+    if len(mask) == 3:
+        gradients.append(_bias_grad(g) if mask[2] else None)
+    return tuple(gradients)
+
+
+def _conv2d_samples() -> list[Sample]:
+    x, weight, bias = spread(-1, 1, 2, 3, 5, 6), spread(-1, 1, 4, 3, 3, 2), spread(-1, 1, 4)
+    image = spread(-1, 1, 2, 5, 4, 3).transpose(0, 3, 1, 2)
+    plain = [
+        Sample(x, weight), Sample(x, weight, bias), Sample(x, weight, stride=2, padding=1),
+        Sample(x, weight, None, (1, 2), (2, 1), (2, 1)), Sample(x, weight, padding="same"),
+        Sample(x, weight, padding="valid"), Sample(x[:, ::-1, :, ::2], weight[:, :, ::-1]),
+        Sample(x[:1, :1], spread(-1, 1, 1, 1, 5, 6)), Sample(x[:0], weight, bias, padding=1),
+        Sample(x.astype(np.float64), weight.astype(np.float64), bias.astype(np.float64), 3, 1),
+        Sample(spread(-1, 1, 1, 17, 4, 5), spread(-1, 1, 33, 17, 2, 2), padding=1),
+        Sample(image, spread(-1, 1, 2, 3, 1, 1), bias[:2]), Sample(image, spread(-1, 1, 2, 3, 1, 1), stride=(2, 3)),
+    ]
+    grouped = spread(-1, 1, 6, 2, 3, 3), spread(-1, 1, 6)
+    return [
+        *plain, Sample(spread(-1, 1, 4, 5, 5), *grouped, padding="same", dilation=2, groups=2),
+        Sample(image, spread(-1, 1, 3, 1, 2, 2), groups=3),
+        Sample(image, spread(-1, 1, 6, 1, 3, 3), groups=3, padding=1),
+    ]
+
+
+def _conv2d_errors() -> list[ErrorSample]:
+    x, weight = np.ones((2, 3, 5, 5), np.float32), np.ones((4, 3, 3, 3), np.float32)
+    return [
+        ErrorSample(Sample(x[:, :2], weight), ShapeError, r"\[conv2d\].*expected 3 channels.*got 2"),
+        ErrorSample(Sample(x, weight, np.ones(3, np.float32)), ShapeError, r"bias does not fit.*\(4,\); got \(3,\)"),
+        ErrorSample(Sample(x[:, :, :2], weight), ShapeError, "does not fit into the padded input"),
+        ErrorSample(Sample(x, weight, dilation=3), ShapeError, "does not fit into the padded input.*got 7"),
+        ErrorSample(Sample(x, weight, groups=2), ShapeError, "do not divide into the groups"),
+        ErrorSample(Sample(x[0, 0], weight), ShapeError, r"wrong number of dimensions.*\(N, C, H, W\) or"),
+        ErrorSample(Sample(x, weight[0]), ShapeError, "the weight has the wrong number of dimensions"),
+        ErrorSample(Sample(x, weight, stride=0), ValueRangeError, "stride is too small"),
+        ErrorSample(Sample(x, weight, padding=(1, 2, 3)), ShapeError, "padding has the wrong length"),
+        ErrorSample(Sample(x, weight, dilation=1.5), DTypeError, "dilation does not consist of integers"),
+        ErrorSample(Sample(x, weight, padding="same", stride=2), ValueRangeError, "'same' needs stride 1"),
+        ErrorSample(Sample(x, weight, padding="full"), ValueRangeError, "unknown padding"),
+        ErrorSample(Sample(x.astype(np.int64), weight), DTypeError, "one float dtype.*int64"),
+        ErrorSample(Sample(x.astype(np.float64), weight), DTypeError, "float64 and float32"),
+    ]
+
+
+def _conv3d_samples() -> list[Sample]:
+    x, weight, bias = spread(-1, 1, 2, 3, 4, 3, 5), spread(-1, 1, 4, 3, 2, 3, 2), spread(-1, 1, 4)
+    volume = spread(-1, 1, 1, 3, 4, 3, 4).transpose(0, 4, 1, 2, 3)
+    return [
+        Sample(x, weight, bias), Sample(x, weight, stride=(1, 2, 2), padding=1), Sample(x, weight, padding="same"),
+        Sample(x[0], weight, bias, (2, 1, 3), (1, 0, 2), (1, 1, 2)), Sample(x[:0], weight, bias),
+        Sample(x.astype(np.float64), weight.astype(np.float64), padding=(1, 0, 0), dilation=(2, 1, 1)),
+        Sample(volume, spread(-1, 1, 4, 1, 2, 2, 3), groups=4, padding=1), Sample(volume, spread(-1, 1, 5, 4, 1, 1, 1)),
+        Sample(volume, spread(-1, 1, 6, 2, 2, 1, 2), groups=2), Sample(x[..., ::-1, :], weight),
+    ]
+
+
+def _conv3d_errors() -> list[ErrorSample]:
+    x, weight = np.ones((2, 3, 4, 4, 4), np.float32), np.ones((4, 3, 2, 2, 2), np.float32)
+    return [
+        ErrorSample(Sample(x[:, :2], weight), ShapeError, r"\[conv3d\].*expected 3 channels.*got 2"),
+        ErrorSample(Sample(x[:, :, :1], weight), ShapeError, "does not fit into the padded input"),
+        ErrorSample(Sample(x[0, 0], weight), ShapeError, r"expected \(N, C, D, H, W\) or \(C, D, H, W\)"),
+        ErrorSample(Sample(x, weight[0]), ShapeError, "the weight has the wrong number of dimensions"),
+        ErrorSample(Sample(x, weight, stride=(1, 2)), ShapeError, "stride has the wrong length.*1 or 3 numbers"),
+        ErrorSample(Sample(x, weight, padding="same", stride=2), ValueRangeError, "'same' needs stride 1"),
+    ]
+
+
+def _conv_padding(operation: str, padding: Any, kernel: Shape, stride: Sizes, dilation: Sizes, rank: int) -> Padding:
+    """Return the zeros before and behind in each dimension."""
+    if padding == "valid":
+        return (0,) * (2 * len(kernel))
+    if padding == "same":
+        if max(stride) > 1:
+            raise ValueRangeError(operation, "padding 'same' needs stride 1", got=f"stride {stride[-rank:]}")
+        reaches = [d * (k - 1) for d, k in zip(dilation, kernel, strict=True)]
+        return tuple(n for reach in reaches for n in (reach // 2, reach - reach // 2))
+    if isinstance(padding, str):
+        raise ValueRangeError(operation, "unknown padding", expected="'same', 'valid' or numbers", got=repr(padding))
+    return tuple(n for n in per_axis(operation, "padding", padding, rank, 0) for _ in range(2))
+
+
+def as_weight(operation: str, weight: Any, rank: int) -> Any:
+    """Return a weight with `rank` spatial dimensions C-contiguous, that of a line with height 1."""
+    shape: Shape = weight.spec.shape
+    if len(shape) != rank + 2:
+        raise ShapeError(operation, "the weight has the wrong number of dimensions",
+                         expected=f"{rank + 2} dimensions: two of channels, {rank} of the kernel", got=str(shape))
+    return contiguous(weight) if rank > 1 else reshape(contiguous(weight), (*shape[:2], 1, shape[2]))
+
+
+def convolve(rank: int, input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1,
+             groups: Any = 1) -> Any:
+    """Convolve with `rank` spatial dimensions; arguments and errors are those of `conv1d`, `conv2d` and `conv3d`."""
+    operation = f"conv{rank}d"
+    x = channels_last(as_image(operation, input, rank))
+    weight = as_weight(operation, weight, rank)
+    stride, dilation = (per_axis(operation, name, value, rank)
+                        for name, value in (("stride", stride), ("dilation", dilation)))
+    padding = _conv_padding(operation, padding, weight.spec.shape[2:], stride, dilation, rank)
+    (groups,) = numbers(operation, "groups", groups, 1)
+    inputs = (x, weight) if bias is None else (x, weight, contiguous(bias))
+    primitive = FAMILIES[weight.spec.ndim][0]
+    out = bind(primitive, *inputs, stride=stride, padding=padding, dilation=dilation, groups=groups, rank=rank)
+    return from_image(out, input, rank)
+
+
+# ---- Transposed convolution, which is the image's gradient -----------------------------------------------------------
+
+
+def _input_grad_infer(g: Spec, weight: Spec, bias: Spec | None = None, *, size: Sizes, stride: Sizes, padding: Padding,
+                      dilation: Sizes, groups: int, rank: int) -> Spec:
+    operation = f"conv_transpose{rank}d"
+    require_floats(operation, g, weight, *(() if bias is None else (bias,)))
+    _require_groups(operation, g.shape[1], weight.shape, groups, rank)
+    if g.shape[1] != weight.shape[0]:
+        raise ShapeError(operation, "the input has another number of channels than the weight",
+                         expected=f"{weight.shape[0]} channels (weight {spatial(rank, weight.shape)})",
+                         got=f"{g.shape[1]} (input {spatial(rank, g.shape)})",
+                         fix="a transposed convolution's weight is (in channels, out channels / groups, kernel)")
+    channels = weight.shape[1] * groups
+    _require_bias(operation, bias, channels)
+    return image_spec((g.shape[0], channels, *size), g.dtype)
+
+
+def _gradient_frame(g: Spec, weight: Shape, out: Shape, stride: Sizes, padding: Padding, dilation: Sizes) -> Frame:
+    found: Frame = kernels.convolution.data_gradient_frame(_volume_shape(g.shape), _weight_shape(weight),
+                                                           _volume_shape(out), _triple(stride), _before(padding),
+                                                           _triple(dilation))
+    return found
+
+
+def _input_grad_prepare(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], *, size: Sizes, groups: int, rank: int,
+                        **geometry: Any) -> dict[str, Any]:
+    g, weight = inputs[:2]
+    stride, dilation = _triple(geometry["stride"]), _triple(geometry["dilation"])
+    sizes = (_triple(weight.shape[2:]), stride, _before(geometry["padding"]), dilation, groups)
+    return {"sizes": sizes if outputs[0].size else None, "steps": (stride, dilation, groups),
+            "place": _gradient_frame(g, weight.shape, outputs[0].shape, **geometry)[0]}
+
+
+def _input_grad_scratch(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], *, size: Sizes, groups: int, rank: int,
+                        **geometry: Any) -> tuple[Spec | EachPart, ...]:
+    g, weight = inputs[:2]
+    return _scratch(_gradient_frame(g, weight.shape, outputs[0].shape, **geometry), g, weight.shape, groups)
+
+
+def _input_grad_run(outs: list[Array], ins: list[Array], sizes: tuple[Any, ...] | None, steps: tuple[Any, ...],
+                    place: Triple) -> None:
+    if sizes is None:
+        return
+    out, frame, packed, offsets = outs
+    bias = ins[2] if len(ins) == 3 else no_bias(out.dtype)
+    kernels.convolution.pack_weights(packed, _weights(ins[1]), *steps, 1, 0, 1)
+    cotangent = _framed(frame, _volume(ins[0]), place)
+    kernels.convolution.data_gradient(_volume(out), offsets, cotangent, packed, bias, place, *sizes, 0, 1)
+
+
+def _input_grad_vjp(record: Any, h: Any) -> tuple[Any, ...]:
+    params = {key: value for key, value in record.params.items() if key != "size"}
+    mask, kernel = record.mask, record.inputs[1].shape[2:]
+    forward_p, _, weight_grad_p = FAMILIES[h.spec.ndim]
+    h = channels_last(h)
+    gradients = [
+        bind(forward_p, h, record.input(1), **params) if mask[0] else None,
+        bind(weight_grad_p, record.input(0), h, kernel=kernel, **params) if mask[1] else None,
+    ]
+    if len(mask) == 3:
+        gradients.append(_bias_grad(h) if mask[2] else None)
+    return tuple(gradients)
+
+
+def _taps(kernel: Shape, g: Spec, stride: Sizes, dilation: Sizes) -> Iterator[tuple[Sizes, Any]]:
+    """Yield, for each element of the kernel, the slice of the padded image that it meets."""
+    for tap in np.ndindex(*kernel):
+        yield tap, tuple((k * d, n, s) for k, d, n, s in zip(tap, dilation, g.shape[2:], stride, strict=True))
+
+
+def _canvas(size: Shape, kernel: Shape, g: Spec, stride: Sizes, padding: Padding, dilation: Sizes) -> tuple[Shape, Any]:
+    """Return the size of an image padded as far as the kernel reaches, and the slice of it that is the image."""
+    reach = [(n - 1) * s + (k - 1) * d + 1 for n, s, k, d in zip(g.shape[2:], stride, kernel, dilation, strict=True)]
+    canvas = tuple(max(far, before + n) for far, before, n in zip(reach, padding[::2], size, strict=True))
+    return canvas, tuple((before, n, 1) for before, n in zip(padding[::2], size, strict=True))
+
+
+def _input_grad_twin(g: Any, weight: Any, bias: Any = None, *, size: Sizes, stride: Sizes, padding: Padding,
+                     dilation: Sizes, groups: int, rank: int) -> Any:
+    n, outputs, *positions = g.spec.shape
+    channels, kernel = weight.spec.shape[1], weight.spec.shape[2:]
+    canvas, inside = _canvas(size, kernel, g.spec, stride, padding, dilation)
+    batch, all_channels = (0, n, 1), (0, groups * channels, 1)
+    columns = reshape(g, (n, groups, outputs // groups, math.prod(positions)))
+    image: Any = None
+    for place, places in _taps(kernel, g.spec, stride, dilation):
+        tap = reshape(bind(slice_p, weight, index=((0, outputs, 1), (0, channels, 1), *place)), (groups, -1, channels))
+        part = reshape(matmul(transpose(tap, 1, 2), columns), (n, groups * channels, *positions))
+        part = bind(slice_grad_p, part, index=(batch, all_channels, *places), shape=(n, groups * channels, *canvas))
+        image = part if image is None else add(image, part)
+    out = bind(slice_p, image, index=(batch, all_channels, *inside))
+    return out if bias is None else add(out, reshape(bias, (-1, *(1,) * len(size))))
+
+
+def _input_grad_samples() -> list[Sample]:
+    g, weight = spread(-1, 1, 3, 2, 2, 4).transpose(1, 3, 0, 2), spread(-1, 1, 4, 3, 3, 2)
+    pair, wide = spread(-1, 1, 2, 2, 2, 2), spread(-1, 1, 2, 2, 2, 2).transpose(0, 3, 1, 2)
+    plain: dict[str, Any] = {"stride": (1, 1), "padding": (0, 0, 0, 0), "dilation": (1, 1), "groups": 1, "rank": 2}
+    cut: dict[str, Any] = {**plain, "padding": (1, 0, 0, 1)}
+    spaced: dict[str, Any] = {**plain, "stride": (1, 2), "padding": (0, 1, 1, 0), "dilation": (1, 2)}
+    grouped: dict[str, Any] = {**plain, "groups": 2}
+    return [
+        Sample(g, weight, size=(5, 3), **plain), Sample(g, weight, size=(8, 5), **{**plain, "stride": (2, 3)}),
+        Sample(g, weight, spread(-1, 1, 3), size=(4, 2), **cut), Sample(g, weight, size=(4, 4), **spaced),
+        Sample(wide, pair, spread(-1, 1, 4), size=(3, 3), **grouped),
+        Sample(wide.astype(np.float64), pair[:, :1].astype(np.float64), size=(3, 3), **grouped),
+    ]
+
+
+def _input_grad3d_samples() -> list[Sample]:
+    g, weight = spread(-1, 1, 2, 2, 3, 2, 4).transpose(0, 4, 1, 2, 3), spread(-1, 1, 4, 3, 2, 1, 3)
+    plain: dict[str, Any] = {"stride": (1, 1, 1), "padding": (0,) * 6, "dilation": (1, 1, 1), "groups": 1, "rank": 3}
+    spaced: dict[str, Any] = {**plain, "stride": (2, 1, 3), "padding": (1, 0, 0, 0, 2, 1), "dilation": (3, 1, 1)}
+    return [Sample(g, weight, size=(3, 3, 4), **plain), Sample(g, weight, spread(-1, 1, 3), size=(5, 3, 5), **spaced),
+            Sample(g, weight[:, :1], size=(3, 3, 4), **{**plain, "groups": 4})]
+
+
+# ---- The weight's gradient -------------------------------------------------------------------------------------------
+
+
+def _weight_grad_infer(g: Spec, x: Spec, *, kernel: Sizes, stride: Sizes, padding: Padding, dilation: Sizes,
+                       groups: int, rank: int) -> Spec:
+    return Spec.of((g.shape[1], x.shape[1] // groups, *kernel), g.dtype)
+
+
+def _weight_grad_prepare(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], *, kernel: Sizes, groups: int, rank: int,
+                         **geometry: Any) -> dict[str, Any]:
+    frame = _forward_frame(inputs[1], outputs[0].shape, inputs[0].shape, **geometry)
+    return {"sizes": (_triple(geometry["stride"]), _triple(geometry["dilation"]), groups), "place": frame[0]}
+
+
+def _weight_grad_scratch(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], *, kernel: Sizes, groups: int, rank: int,
+                         **geometry: Any) -> tuple[Spec | EachPart, ...]:
+    g, x = inputs
+    weight = outputs[0].shape
+    return _scratch(_forward_frame(x, weight, g.shape, **geometry), x, weight, groups)
+
+
+def _weight_grad_run(outs: list[Array], ins: list[Array], sizes: tuple[Any, ...], place: Triple) -> None:
+    out, frame, sums, offsets = outs
+    g, x = ins
+    if g.size == 0:
+        strided.fill_array(out, 0)
+        return
+    image = _framed(frame, _volume(x), place)
+    kernels.convolution.weight_gradient(_weights(out), sums, offsets, image, _volume(g), *sizes, 0, 1)
+
+
+def _weight_grad_vjp(record: Any, h: Any) -> tuple[Any, Any]:
+    params = {key: value for key, value in record.params.items() if key != "kernel"}
+    mask = record.mask
+    forward_p, input_grad_p, _ = FAMILIES[h.spec.ndim]
+    h = contiguous(h)
+    size = record.inputs[1].shape[2:]
+    return (bind(forward_p, record.input(1), h, **params) if mask[0] else None,
+            bind(input_grad_p, record.input(0), h, size=size, **params) if mask[1] else None)
+
+
+def _weight_grad_twin(g: Any, x: Any, *, kernel: Sizes, stride: Sizes, padding: Padding, dilation: Sizes, groups: int,
+                      rank: int) -> Any:
+    n, outputs, *positions = g.spec.shape
+    channels, size = x.spec.shape[1], x.spec.shape[2:]
+    canvas, inside = _canvas(size, kernel, g.spec, stride, padding, dilation)
+    batch, all_channels = (0, n, 1), (0, channels, 1)
+    framed = bind(slice_grad_p, x, index=(batch, all_channels, *inside), shape=(n, channels, *canvas))
+    rows = reshape(g, (n, groups, outputs // groups, math.prod(positions)))
+    weight: Any = None
+    for place, places in _taps(kernel, g.spec, stride, dilation):
+        pixels = bind(slice_p, framed, index=(batch, all_channels, *places))
+        pixels = reshape(pixels, (n, groups, channels // groups, math.prod(positions)))
+        tap = reshape(total(matmul(rows, transpose(pixels, 2, 3)), 0), (outputs, channels // groups))
+        tap = bind(slice_grad_p, tap, index=((0, outputs, 1), (0, channels // groups, 1), *place),
+                   shape=(outputs, channels // groups, *kernel))
+        weight = tap if weight is None else add(weight, tap)
+    return weight
+
+
+def _weight_grad_samples() -> list[Sample]:
+    g, x = spread(-1, 1, 2, 3, 3, 4).transpose(0, 3, 1, 2), spread(-1, 1, 2, 5, 4, 3).transpose(0, 3, 1, 2)
+    wide, six = (spread(-1, 1, 1, n, n, c).transpose(0, 3, 1, 2) for n, c in ((6, 4), (5, 6)))
+    plain: dict[str, Any] = {"stride": (1, 1), "padding": (0, 0, 0, 0), "dilation": (1, 1), "groups": 1, "rank": 2}
+    spaced: dict[str, Any] = {**plain, "stride": (2, 2), "padding": (1, 0, 0, 0), "dilation": (2, 1)}
+    return [
+        Sample(g, x, kernel=(3, 2), **plain), Sample(g, x, kernel=(1, 2), **{**plain, "stride": (2, 1)}),
+        Sample(g, x, kernel=(4, 3), **{**plain, "padding": (1, 0, 0, 1)}),
+        Sample(g[:1], wide, kernel=(2, 2), **spaced), Sample(six[:, :4], wide, kernel=(2, 2), **{**plain, "groups": 4}),
+        Sample(six.astype(np.float64), wide.astype(np.float64), kernel=(2, 2), **{**plain, "groups": 2}),
+        Sample(g[:0], x[:0], kernel=(3, 2), **plain),
+    ]
+
+
+def _weight_grad3d_samples() -> list[Sample]:
+    g, x = (spread(-1, 1, *shape).transpose(0, 4, 1, 2, 3) for shape in ((2, 2, 3, 2, 4), (2, 3, 3, 4, 4)))
+    plain: dict[str, Any] = {"stride": (1, 1, 1), "padding": (0,) * 6, "dilation": (1, 1, 1), "groups": 1, "rank": 3}
+    spaced: dict[str, Any] = {**plain, "stride": (2, 1, 2), "padding": (1, 0, 0, 0, 0, 0), "dilation": (1, 1, 1)}
+    return [Sample(g, x, kernel=(2, 1, 3), **plain), Sample(g, x, kernel=(2, 1, 2), **spaced),
+            Sample(g, x, kernel=(2, 1, 3), **{**plain, "groups": 4}), Sample(g[:0], x[:0], kernel=(2, 1, 3), **plain)]
+
+
+# ---- The operations --------------------------------------------------------------------------------------------------
+
+
+def _family(rank: int, samples: tuple[Callable[[], list[Sample]], ...],
+            errors: Callable[[], list[ErrorSample]]) -> tuple[Primitive, Primitive, Primitive]:
+    """Declare a convolution and its gradients with respect to image and weight."""
+    name = f"conv{rank}d"
+    forward_p = define(
+        name,
+        infer=_conv_infer,
+        run=_conv_run,
+        prepare=_conv_prepare,
+        scratch=_conv_scratch,
+        vjp=_conv_vjp,
+        saves=(Keep(inputs=(1,)), Keep(inputs=(0,)), Keep()),
+        cost=lambda inputs, outputs, **_: Cost(
+            _flops(outputs[0], inputs[1].shape) + (outputs[0].size if len(inputs) == 3 else 0),
+            moved(*inputs, *outputs),
+        ),
+        samples=samples[0],
+        errors=errors,
+        call=partial(convolve, rank),
+    )
+    input_grad_p = define(
+        f"{name}_input_grad",
+        infer=_input_grad_infer,
+        run=_input_grad_run,
+        prepare=_input_grad_prepare,
+        scratch=_input_grad_scratch,
+        vjp=_input_grad_vjp,
+        twin=_input_grad_twin,
+        saves=(Keep(inputs=(1,)), Keep(inputs=(0,)), Keep()),
+        cost=lambda inputs, outputs, **_: Cost(
+            _flops(inputs[0], inputs[1].shape) + (outputs[0].size if len(inputs) == 3 else 0),
+            moved(*inputs, *outputs),
+        ),
+        samples=samples[1],
+        errors=no_errors,
+        call=lambda g, *others, **params: bind(input_grad_p, channels_last(g), *others, **params),
+    )
+    weight_grad_p = define(
+        f"{name}_weight_grad",
+        infer=_weight_grad_infer,
+        run=_weight_grad_run,
+        prepare=_weight_grad_prepare,
+        scratch=_weight_grad_scratch,
+        vjp=_weight_grad_vjp,
+        twin=_weight_grad_twin,
+        saves=(Keep(inputs=(1,)), Keep(inputs=(0,))),
+        cost=lambda inputs, outputs, **_: Cost(_flops(inputs[0], outputs[0].shape), moved(*inputs, *outputs)),
+        samples=samples[2],
+        errors=no_errors,
+        call=lambda g, x, **params: bind(weight_grad_p, channels_last(g), channels_last(x), **params),
+    )
+    return forward_p, input_grad_p, weight_grad_p
+
+
+# Convolution, gradient of the image, gradient of the weight: by the number of an image's dimensions.
+FAMILIES = {
+    4: _family(2, (_conv2d_samples, _input_grad_samples, _weight_grad_samples), _conv2d_errors),
+    5: _family(3, (_conv3d_samples, _input_grad3d_samples, _weight_grad3d_samples), _conv3d_errors),
+}
