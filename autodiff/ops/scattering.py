@@ -33,7 +33,7 @@ __all__ = ["gather", "scatter", "scatter_add", "take_along_dim"]
 # ---- Reading and its dual, the sum -----------------------------------------------------------------------------------
 
 
-def _middle(array: Array, dim: int) -> Array:
+def middle(array: Array, dim: int) -> Array:
     """Return a contiguous array as (A, K, B)."""
     return array.reshape(blocks(array.shape, dim))
 
@@ -41,7 +41,7 @@ def _middle(array: Array, dim: int) -> Array:
 def _gather_run(outs: list[Array], ins: list[Array], dim: int) -> None:
     out, status = outs
     x, index = ins
-    kernels.index.gather_along(_middle(out, dim), status, _middle(x, dim), _middle(index, dim), 0, 1)
+    kernels.index.gather_along(middle(out, dim), status, middle(x, dim), middle(index, dim), 0, 1)
 
 
 def _gather_status(position: int, ins: list[Array], dim: int) -> PositionError:
@@ -93,7 +93,7 @@ gather_p = define(
 def _gather_grad_run(outs: list[Array], ins: list[Array], dim: int, size: int) -> None:
     out, status = outs
     g, index = ins
-    kernels.index.scatter_add_along(_middle(out, dim), status, _middle(g, dim), _middle(index, dim), 0, 0, 1)
+    kernels.index.scatter_add_along(middle(out, dim), status, middle(g, dim), middle(index, dim), 0, 0, 1)
 
 
 def _gather_grad_vjp(record: Any, h: Any) -> tuple[Any, None]:
@@ -214,7 +214,7 @@ def _scatter_run(outs: list[Array], ins: list[Array], dim: int) -> None:
     out, status = outs
     x, index, source = ins
     strided.copy_array(out, x)
-    kernels.index.scatter_along(_middle(out, dim), status, _middle(source, dim), _middle(index, dim), 0, 1)
+    kernels.index.scatter_along(middle(out, dim), status, middle(source, dim), middle(index, dim), 0, 1)
 
 
 def _scatter_vjp(record: Any, g: Any) -> tuple[Any, None, Any]:
