@@ -36,6 +36,7 @@ def sweep(
     arrived: dict[int, Any] = {}      # id of a leaf -> its gradient so far
     leaves: dict[int, Any] = {}
     owned: dict[int, bool] = {}       # whether nobody else looks at that gradient's memory
+    sums: set[Any] = set()            # edges, and ids of leaves, whose gradient was added up here: it is ours to change
     wanted: dict[Any, Any] = {}       # edge of a target that is not a leaf -> its gradient
     collected: set[int] | None = None if targets is None else set()  # ids of the leaves to collect; None: all
     for target in targets or ():
@@ -44,6 +45,10 @@ def sweep(
         elif collected is not None:
             collected.add(id(target if target.edge is None else target.edge))
 
+    def joined(before: Any, cotangent: Any, ours: bool) -> Any:
+        """Add a cotangent to a sum, in its memory where that is ours and the sum is not recorded."""
+        return ops.add_(before, cotangent) if ours and not create_graph else ops.add(before, cotangent)
+
     def deliver(edge: Any, cotangent: Any, sources: Sequence[Any]) -> None:
         """Add a cotangent to what has arrived at a record or a leaf; `sources` are those it was made from."""
         if type(edge) is tuple:
@@ -51,14 +56,19 @@ def sweep(
             slots = pending.get(record)
             if slots is None:
                 pending[record] = slots = [None] * len(record.outputs)
-            slots[index] = cotangent if slots[index] is None else ops.add(slots[index], cotangent)
+            if slots[index] is None:
+                slots[index] = cotangent
+            else:
+                slots[index] = joined(slots[index], cotangent, edge in sums)
+                sums.add(edge)
             return
         key = id(edge)
         if collected is not None and key not in collected:
             return
         before = arrived.get(key)
         if before is not None:
-            arrived[key] = ops.add(before, cotangent)
+            arrived[key] = joined(before, cotangent, key in sums)
+            sums.add(key)
             owned[key] = True
             return
         leaves[key] = edge

@@ -43,7 +43,7 @@ def columns(a: int, B: int, low: int, high: int, units: int) -> tuple[int, int]:
 @njit(error_model="numpy", forceinline=True)
 def inside(k: int, K: int) -> bool:
     """Return 0 <= k < K, by one comparison."""
-    return np.uint64(k) < np.uint64(K)
+    return bool(np.uint64(k) < np.uint64(K))
 
 
 @njit(error_model="numpy")
