@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -225,18 +225,32 @@ def resolve_shape(operation: str, size: int, shape: Sequence[int]) -> Shape:
     return tuple(int(n) for n in shape)
 
 
+@lru_cache(maxsize=4096)
 def view_strides(spec: Spec, shape: Shape) -> tuple[int, ...] | None:
-    """Return the element strides of `spec` read as `shape` without a copy, or None where that is impossible."""
-    if spec.contiguous:
+    """Return the element strides of `spec` read as `shape` without a copy, or None where that is impossible.
+
+    Neighbouring dimensions that lie in memory as one can be cut anew; a new dimension must not reach beyond them.
+    """
+    if spec.contiguous or spec.size == 0:
         return contiguous_strides(shape)
-    # NumPy decides by the same rule: try on an array of these strides without memory behind it.
-    probe = np.lib.stride_tricks.as_strided(np.empty(1, np.uint8), spec.shape, spec.strides)
-    viewed = probe.view()
-    try:
-        viewed.shape = shape
-    except AttributeError:
-        return None
-    return tuple(viewed.strides)
+    runs: list[tuple[int, int]] = []  # (elements, stride) of dimensions that lie as one, outermost first
+    for size, stride in zip(spec.shape, spec.strides, strict=True):
+        if size == 1:
+            continue
+        if runs and runs[-1][1] == size * stride:
+            runs[-1] = (runs[-1][0] * size, stride)
+        else:
+            runs.append((size, stride))
+    found: list[int] = []
+    elements, step = runs.pop()
+    for size in reversed(shape):
+        if size > 1 and elements == 1 and runs:
+            elements, step = runs.pop()
+        if elements % size:
+            return None
+        found.append(step)
+        elements, step = elements // size, step * size
+    return tuple(reversed(found))
 
 
 def reshape(x: TensorT, *shape: Any) -> TensorT:
