@@ -262,6 +262,8 @@ def matmul(input: TensorT, other: TensorT) -> TensorT:
         )
     if len(shape_a) == len(shape_b) == 1 and shape_a == shape_b and a.spec.floating:
         return dot(a, b)  # type: ignore[no-any-return]
+    if len(shape_a) == 2 and len(shape_b) == 1 and shape_a[1] == shape_b[0] and a.spec.floating:
+        return linear(b, a)  # type: ignore[no-any-return]
     if len(shape_a) == 1 or len(shape_b) == 1:
         left = reshape(a, 1, -1) if len(shape_a) == 1 else a
         right = reshape(b, -1, 1) if len(shape_b) == 1 else b

@@ -522,12 +522,16 @@ def unique_consecutive(input: Any, return_inverse: bool = False, return_counts: 
     require_tensor("unique_consecutive", input)
     x = values(input)
     rows = x.reshape(-1) if dim is None else np.moveaxis(x, axis_index("unique_consecutive", dim, x.ndim), 0)
-    differs = rows[1:] != rows[:-1]
     first = np.ones(len(rows), np.bool_)
-    first[1:] = differs.any(axis=tuple(range(1, rows.ndim)))
+    if rows.ndim == 1:
+        np.not_equal(rows[1:], rows[:-1], out=first[1:])
+    else:
+        first[1:] = (rows[1:] != rows[:-1]).any(axis=tuple(range(1, rows.ndim)))
     kept = rows[first] if dim is None else np.moveaxis(rows[first], 0, dim)
-    inverse = np.cumsum(first) - 1
     results = [np.ascontiguousarray(kept)]
-    results += [inverse.reshape(x.shape) if dim is None else inverse] if return_inverse else []
-    results += [np.bincount(inverse)] if return_counts else []
+    if return_inverse:
+        inverse = np.cumsum(first) - 1
+        results += [inverse.reshape(x.shape) if dim is None else inverse]
+    if return_counts:
+        results += [np.diff(np.flatnonzero(first), append=len(rows))]
     return _several(tuple(results) if len(results) > 1 else results[0])
