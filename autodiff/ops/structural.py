@@ -202,7 +202,8 @@ reshape_p: Primitive = define(
 )
 
 
-def resolve_shape(operation: str, size: int, shape: Sequence[int]) -> Shape:
+@lru_cache(maxsize=4096)
+def resolve_shape(operation: str, size: int, shape: Shape) -> Shape:
     """Return `shape` with a -1 replaced by what is left of `size` elements.
 
     Raises:
