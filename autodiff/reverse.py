@@ -10,7 +10,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from autodiff import ops
+from autodiff.bind import bind
 from autodiff.mode import MODE
+from autodiff.ops.structural import slice_p
 from autodiff.program import Record, reachable
 
 
@@ -32,10 +34,13 @@ def sweep(
 
     Leaves receive their gradients after the whole sweep, so an error on the way leaves every `.grad` as it was.
     """
+    mode = MODE
+    in_place = not create_graph and mode.recorder is None
     pending: dict[Record, list[Any]] = {}
     arrived: dict[int, Any] = {}      # id of a leaf -> its gradient so far
     leaves: dict[int, Any] = {}
     owned: dict[int, bool] = {}       # whether nobody else looks at that gradient's memory
+    sums: set[Any] = set()            # edges, and ids of leaves, whose gradient was added up here: it is ours to change
     wanted: dict[Any, Any] = {}       # edge of a target that is not a leaf -> its gradient
     collected: set[int] | None = None if targets is None else set()  # ids of the leaves to collect; None: all
     for target in targets or ():
@@ -44,6 +49,30 @@ def sweep(
         elif collected is not None:
             collected.add(id(target if target.edge is None else target.edge))
 
+    def joined(before: Any, cotangent: Any, ours: bool) -> Any:
+        """Add a cotangent to a sum, in its memory where that is ours and nothing is recorded."""
+        return ops.add_(before, cotangent) if ours and in_place else ops.add(before, cotangent)
+
+    def joins_part(record: Record, cotangent: Any) -> bool:
+        """Add the cotangent of a slice to that place of a sum that is ours, instead of making zeros around it."""
+        edge = record.edges[0]
+        key: Any = edge
+        if type(edge) is tuple:
+            slots = pending.get(edge[0])
+            whole = None if slots is None else slots[edge[1]]
+        else:
+            key = id(edge)
+            whole = arrived.get(key)
+        if whole is None:
+            sums.add(key)  # what is delivered now is the first, made by this slice
+            return False
+        if key not in sums:
+            return False
+        shared = whole.memory.shared
+        ops.add_(bind(slice_p, whole, **record.params), cotangent)
+        whole.memory.shared = shared  # no one keeps that view
+        return True
+
     def deliver(edge: Any, cotangent: Any, sources: Sequence[Any]) -> None:
         """Add a cotangent to what has arrived at a record or a leaf; `sources` are those it was made from."""
         if type(edge) is tuple:
@@ -51,14 +80,19 @@ def sweep(
             slots = pending.get(record)
             if slots is None:
                 pending[record] = slots = [None] * len(record.outputs)
-            slots[index] = cotangent if slots[index] is None else ops.add(slots[index], cotangent)
+            if slots[index] is None:
+                slots[index] = cotangent
+            else:
+                slots[index] = joined(slots[index], cotangent, edge in sums)
+                sums.add(edge)
             return
         key = id(edge)
         if collected is not None and key not in collected:
             return
         before = arrived.get(key)
         if before is not None:
-            arrived[key] = ops.add(before, cotangent)
+            arrived[key] = joined(before, cotangent, key in sums)
+            sums.add(key)
             owned[key] = True
             return
         leaves[key] = edge
@@ -74,7 +108,6 @@ def sweep(
     tape = reachable(list(pending))
     useful = _leading_to(tape, targets) if targets is not None else None
 
-    mode = MODE
     grad, origin, phase = mode.grad, mode.origin, mode.phase
     mode.grad = create_graph
     mode.phase = "backward"
@@ -92,6 +125,8 @@ def sweep(
                     if cotangent is not None and (record, index) in wanted:
                         wanted[record, index] = cotangent
             if useful is not None and record not in useful:
+                continue
+            if in_place and record.primitive is slice_p and joins_part(record, slots[0]):
                 continue
             vjp = record.primitive.vjp
             gradients = vjp(record, *slots) if vjp is not None else _through_twin(record, slots)

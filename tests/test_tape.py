@@ -61,6 +61,28 @@ def test_a_value_used_many_times_sums_its_gradients() -> None:
     assert x.grad.item() == 4 * 8 + 2 * 2 + 1
 
 
+def test_slices_of_one_tensor_add_up_in_one_place() -> None:
+    x = ad.tensor(np.arange(12.0, dtype=np.float32).reshape(4, 3), requires_grad=True)
+    y = x * 2
+    seed = ad.tensor([1.0, 2.0, 3.0])
+    kept: list[Any] = []
+    y.register_hook(kept.append)
+    total = y[0] + y[2] * y[0] + y[1:3, ::2].sum() + x[3] + x[3]
+    total.backward(seed, retain_graph=True)
+    assert x.grad is not None
+    first = x.grad.numpy().copy()
+    g, rows = seed.numpy(), y.detach().numpy()
+    want = np.zeros((4, 3), np.float32)
+    want[0], want[2] = g + g * rows[2], g * rows[0]
+    want[1:3, ::2] += g.sum()
+    np.testing.assert_array_equal(kept[0].numpy(), want)
+    np.testing.assert_array_equal(first, 2 * want + [[0], [0], [0], [2]] * g)
+    np.testing.assert_array_equal(seed.numpy(), [1, 2, 3])
+    total.backward(seed)
+    np.testing.assert_array_equal(kept[0].numpy(), want)
+    np.testing.assert_array_equal(x.grad.numpy(), 2 * first)
+
+
 def test_retain_graph_and_a_second_backward() -> None:
     x = ad.tensor(3.0, requires_grad=True)
     y = x * x

@@ -22,7 +22,7 @@ from autodiff.ops.structural import axes, axis_index, permute, require_tensor, r
 from autodiff.primitive import ErrorSample, Sample, composed
 from autodiff.spec import Shape
 
-__all__ = ["addmm", "addmv", "baddbmm", "bilinear", "bmm", "dot", "einsum", "inner", "kron", "mm", "mv", "outer",
+__all__ = ["addmm", "addmv", "baddbmm", "bilinear", "bmm", "einsum", "inner", "kron", "mm", "mv", "outer",
            "tensordot"]
 
 # ---- Products of given ranks -----------------------------------------------------------------------------------------
@@ -124,22 +124,6 @@ def mv(input: TensorT, vec: Any) -> TensorT:
     tensor([11.])
     """
     return _product("mv", input, vec, (2, 1))  # type: ignore[no-any-return]
-
-
-@composed(samples=lambda: [Sample(spread(-1, 1, 4), spread(-2, 2, 4)), Sample(spread(-1, 1, 8)[::2], spread(-2, 2, 4)),
-                           Sample(np.arange(3), np.arange(3)), Sample(spread(-1, 1, 0), spread(-1, 1, 0))],
-          errors=lambda: _errors_of((3,), (3,)))
-def dot(input: TensorT, tensor: Any) -> TensorT:
-    """Return the scalar product of two vectors.
-
-    Raises:
-        ShapeError: if one is no vector, or their lengths differ.
-
-    >>> import autodiff as ad
-    >>> ad.dot(ad.tensor([1.0, 2.0]), ad.tensor([3.0, 4.0]))
-    tensor(11.)
-    """
-    return _product("dot", input, tensor, (1, 1))  # type: ignore[no-any-return]
 
 
 @composed(samples=lambda: [Sample(spread(-1, 1, 3), spread(-2, 2, 4)), Sample(np.arange(2), np.arange(3))],

@@ -1,6 +1,6 @@
 """What is computed with NumPy on the host: results whose shape depends on values, and tables of positions.
 
-Sorting, searching and counting are no arithmetic on dense memory, and their results carry no gradient themselves.
+Searching and counting are no arithmetic on dense memory, and their results carry no gradient themselves.
 """
 
 from __future__ import annotations

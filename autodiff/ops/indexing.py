@@ -16,10 +16,10 @@ from autodiff.bind import TensorT, bind, bind_into
 from autodiff.errors import DTypeError, PositionError, ShapeError, ValueRangeError
 from autodiff.ops.broadcast import expand
 from autodiff.ops.choice import require_bools
-from autodiff.ops.elementwise import add, spread
+from autodiff.ops.elementwise import spread
 from autodiff.ops.host import from_array, values
 from autodiff.ops.in_place import copy_, masked_fill_
-from autodiff.ops.picking import pick_p, positions, put_p, select_along, sum_into
+from autodiff.ops.picking import index_add_p, pick_p, positions, put_p, select_along
 from autodiff.ops.promotion import cast, constant, is_tensor, number_dtype
 from autodiff.ops.shaping import broadcast_tensors, flatten, shape_of
 from autodiff.ops.structural import alias, clone, contiguous, inverse, permute, require_tensor, reshape, slice_p
@@ -277,7 +277,7 @@ def _written(x: Any, arrays: tuple[Any, ...], value: Any, accumulate: bool) -> A
     merged, index, at = _merged(x, arrays)
     source = contiguous(expand(value, (*shape_of(merged)[:at], *index.spec.shape, *shape_of(merged)[at + 1:])))
     if accumulate:
-        result = add(merged, sum_into(source, at, index, shape_of(merged)[at]))
+        result = bind(index_add_p, contiguous(merged), index, source, dim=at)
     else:
         result = bind(put_p, contiguous(merged), index, source, dim=at)
     shape = shape_of(x)

@@ -10,13 +10,13 @@ import autodiff_kernels as kernels
 from autodiff.bind import TensorT, bind
 from autodiff.errors import DTypeError, PositionError, ShapeError, ValueRangeError
 from autodiff.ops import strided
+from autodiff.ops.broadcast import expand
 from autodiff.ops.elementwise import spread
 from autodiff.ops.host import from_array, values
 from autodiff.ops.picking import index_select, outside, pick_p, positions, reading, require_index
 from autodiff.ops.promotion import INT64, is_tensor
-from autodiff.ops.rearranging import repeat
 from autodiff.ops.shaping import flatten, missing_dimension, shape_of
-from autodiff.ops.structural import axis_index, contiguous, reshape
+from autodiff.ops.structural import axis_index, contiguous, copied, reshape
 from autodiff.primitive import ErrorSample, Sample, composed, define
 from autodiff.spec import Array, Cost, Spec, moved
 
@@ -96,7 +96,7 @@ def repeat_interleave(input: TensorT, repeats: Any, dim: int | None = None, *,
     if counts.size == 1:
         count = int(counts[0])
         apart = reshape(input, (*shape[:axis + 1], 1, *shape[axis + 1:]))
-        copies = repeat(apart, tuple([count if i == axis + 1 else 1 for i in range(len(shape) + 1)]))
+        copies = copied(expand(apart, (*shape[:axis + 1], count, *shape[axis + 1:])), tuple(range(len(shape) + 1)))
         return reshape(copies, (*shape[:axis], count * shape[axis], *shape[axis + 1:]))
     return index_select(input, axis, from_array(np.repeat(np.arange(shape[axis]), counts)))
 

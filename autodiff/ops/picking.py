@@ -20,7 +20,7 @@ from autodiff.ops import strided
 from autodiff.ops.broadcast import expand
 from autodiff.ops.choice import where
 from autodiff.ops.comparison import eq, ne
-from autodiff.ops.elementwise import add, mul, spread
+from autodiff.ops.elementwise import mul, spread
 from autodiff.ops.host import from_array
 from autodiff.ops.joining import zeros_of
 from autodiff.ops.promotion import INT64, cast, constant, is_tensor
@@ -271,11 +271,6 @@ index_select_grad_p = define(
 )
 
 
-def sum_into(g: Any, dim: int, index: Any, size: int) -> Any:
-    """Return a tensor of `size` places along `dim` that hold the sums of the places of `g` that `index` sends there."""
-    return bind(index_select_grad_p, contiguous(g), index, dim=dim, padding=-1, size=size)
-
-
 # ---- Writing along a dimension ---------------------------------------------------------------------------------------
 
 _READ_BY_KERNEL = np.empty(MOST, np.int64)  # `positions` has checked the index already: no one reads this status
@@ -366,7 +361,34 @@ def _rows_errors() -> list[ErrorSample]:
             ErrorSample(Sample(x, 0, np.array([0, 1]), x.astype(np.float64)), DTypeError, "another dtype")]
 
 
-@composed(samples=_add_samples, errors=_rows_errors)
+# The index may have several dimensions, which the source has in the place of `dim`.
+def _index_add_run(outs: list[Array], ins: list[Array], dim: int) -> None:
+    (out, status), (x, index, source) = outs, ins
+    strided.copy_array(out, x)
+    a, k, b = blocks(out.shape, dim)
+    kernels.index.take_grad(out.reshape(a, k, b), status, source.reshape(a, index.size, b), index.reshape(-1), 1, -1,
+                               0, 1)
+
+
+def _index_add_vjp(record: Any, g: Any) -> tuple[Any, None, Any]:
+    read = select_along(pick_p, g, record.params["dim"], record.input(1)) if record.mask[2] else None
+    return g, None, read
+
+
+index_add_p = define(
+    "index_add",
+    infer=lambda x, index, source, dim: Spec.of(x.shape, x.dtype),
+    run=_index_add_run,
+    status=lambda position, ins, dim: outside("index_add", position, ins[1], dim, ins[0].shape[dim]),
+    vjp=_index_add_vjp,
+    saves=(Keep(), Keep(), INDEX),
+    cost=lambda inputs, outputs, dim: Cost(inputs[2].size, moved(*inputs, *outputs)),
+    samples=_add_samples,
+    errors=_rows_errors,
+    call=lambda *arguments, **keywords: index_add(*arguments, **keywords),
+)
+
+
 def index_add(input: TensorT, dim: int, index: Any, source: Any, *, alpha: float = 1) -> TensorT:
     """Return `input` with ``alpha * source`` added at the places of a dimension that `index` lists.
 
@@ -387,8 +409,10 @@ def index_add(input: TensorT, dim: int, index: Any, source: Any, *, alpha: float
     tensor([0., 5., 0.])
     """
     axis, index, source = _rows("index_add", input, dim, index, source)
-    added = sum_into(source if alpha == 1 else mul(source, alpha), axis, index, shape_of(input)[axis])
-    return add(input, added)
+    source = contiguous(source if alpha == 1 else mul(source, alpha))
+    if not input.spec.ndim:  # type: ignore[attr-defined]
+        return reshape(bind(index_add_p, reshape(input, 1), index, source, dim=axis), ())  # type: ignore[no-any-return]
+    return bind(index_add_p, contiguous(input), index, source, dim=axis)  # type: ignore[no-any-return]
 
 
 def _copy_samples() -> list[Sample]:

@@ -1,4 +1,4 @@
-"""Matrix products: matmul of every rank, linear layers and their gradient."""
+"""Products: of two vectors, matmul of every rank, linear layers and their gradient."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ import autodiff_kernels as kernels
 from autodiff.bind import TensorT, bind
 from autodiff.errors import DTypeError, ShapeError
 from autodiff.ops import strided
-from autodiff.ops.broadcast import expand, running_sums, sum_to
+from autodiff.ops.broadcast import expand, partial_sums, running_sums, sum_to
 from autodiff.ops.broadcast import sum as total
-from autodiff.ops.elementwise import spread
+from autodiff.ops.elementwise import mul, spread
 from autodiff.ops.promotion import promote
 from autodiff.ops.structural import contiguous, require_tensor, reshape, transpose
 from autodiff.primitive import EachPart, ErrorSample, Keep, Sample, define
 from autodiff.spec import Array, Cost, DType, Shape, Spec, moved
 
-__all__ = ["linear", "matmul"]
+__all__ = ["dot", "linear", "matmul"]
 
 _NO_BIAS = {np.dtype(t): np.empty(0, t) for t in (np.float32, np.float64)}
 
@@ -44,6 +44,71 @@ def require_floats(operation: str, *specs: Spec) -> None:
             got=" and ".join(spec.dtype.name for spec in specs),
             fix="convert with x.float() or x.double()",
         )
+
+
+# ---- dot -------------------------------------------------------------------------------------------------------------
+
+
+def _dot_infer(x: Spec, y: Spec) -> Spec:
+    if x.ndim != 1 or y.ndim != 1:
+        raise ShapeError("dot", "the operands have other numbers of dimensions", expected="two vectors",
+                         got=f"{x.shape} and {y.shape}", fix="use matmul, which takes every rank")
+    if x.shape != y.shape:
+        raise ShapeError("dot", "the sizes do not fit", expected="equal sizes", got=f"{x.shape} and {y.shape}")
+    return Spec.of((), x.dtype)
+
+
+def _dot_run(outs: list[Array], ins: list[Array]) -> None:
+    out, partial = outs
+    kernels.reduce.dot_partial(partial, *ins, 0, 1)
+    kernels.reduce.sum_combine(out.reshape(1), partial, 0, 1)
+
+
+def _dot_vjp(record: Any, g: Any) -> tuple[Any, Any]:
+    return (mul(g, record.input(1)) if record.mask[0] else None, mul(g, record.input(0)) if record.mask[1] else None)
+
+
+dot_p = define(
+    "dot",
+    infer=_dot_infer,
+    run=_dot_run,
+    scratch=lambda inputs, outputs: (partial_sums(inputs[0]),),
+    vjp=_dot_vjp,
+    saves=(Keep(inputs=(1,)), Keep(inputs=(0,))),
+    cost=lambda inputs, outputs: Cost(2 * inputs[0].size, moved(*inputs, *outputs)),
+    samples=lambda: [
+        Sample(spread(-1, 1, 4), spread(-2, 2, 4)),
+        Sample(spread(-1, 1, 8)[::2], spread(-2, 2, 4)),
+        Sample(np.arange(3), np.arange(3)),
+        Sample(spread(-1, 1, 0), spread(-1, 1, 0)),
+        Sample(spread(-1, 1, 5000, dtype=np.float64), spread(-2, 2, 5000, dtype=np.float64), gradient=False),
+    ],
+    errors=lambda: [
+        ErrorSample(Sample(np.ones(3, np.float32), np.ones((1, 3), np.float32)), ShapeError,
+                    "other numbers of dimensions"),
+        ErrorSample(Sample(np.ones(3, np.float32), np.ones(6, np.float32)), ShapeError, "do not fit"),
+    ],
+    call=lambda x, y: dot(x, y),
+)
+
+
+def dot(input: TensorT, tensor: Any) -> TensorT:
+    """Return the scalar product of two vectors.
+
+    Raises:
+        ShapeError: if one is no vector, or their lengths differ.
+
+    >>> import autodiff as ad
+    >>> ad.dot(ad.tensor([1.0, 2.0]), ad.tensor([3.0, 4.0]))
+    tensor(11.)
+    """
+    require_tensor("dot", input)
+    require_tensor("dot", tensor)
+    x, y = promote("dot", input, tensor)
+    if x.spec.floating:
+        return bind(dot_p, contiguous(x), contiguous(y))  # type: ignore[no-any-return]
+    _dot_infer(x.spec, y.spec)
+    return total(mul(x, y))  # type: ignore[no-any-return]
 
 
 # ---- matmul ----------------------------------------------------------------------------------------------------------
@@ -196,6 +261,10 @@ def matmul(input: TensorT, other: TensorT) -> TensorT:
             got=f"{shape_a} @ {shape_b}",
             fix="multiply by a number with *",
         )
+    if len(shape_a) == len(shape_b) == 1 and shape_a == shape_b and a.spec.floating:
+        return dot(a, b)  # type: ignore[no-any-return]
+    if len(shape_a) == 2 and len(shape_b) == 1 and shape_a[1] == shape_b[0] and a.spec.floating:
+        return linear(b, a)  # type: ignore[no-any-return]
     if len(shape_a) == 1 or len(shape_b) == 1:
         left = reshape(a, 1, -1) if len(shape_a) == 1 else a
         right = reshape(b, -1, 1) if len(shape_b) == 1 else b

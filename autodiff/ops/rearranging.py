@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -52,7 +53,7 @@ def _flip_samples() -> list[Sample]:
     x = spread(-1, 1, 2, 3, 2)
     image = spread(-1, 1, 1, 2, 3, 2).transpose(0, 3, 1, 2)
     return [Sample(x, 0), Sample(x, (0, -1)), Sample(x, [1]), Sample(image, 1, 2), Sample(x[::2].T, 1),
-            Sample(x[:, :0], 1)]
+            Sample(x[:, :0], 1), Sample(x, dims=(2, 0))]
 
 
 flip_p = define(
@@ -64,16 +65,17 @@ flip_p = define(
     samples=_flip_samples,
     errors=lambda: [*missing_dimension(2),
                     ErrorSample(Sample(np.ones((2, 2), np.float32), 0, -2), ShapeError, "stands twice")],
-    call=lambda *arguments: flip(*arguments),
+    call=lambda *arguments, **keywords: flip(*arguments, **keywords),
 )
 
 
-def flip(input: TensorT, *dims: Any) -> TensorT:
+def flip(input: TensorT, *turned: Any, dims: Any = None) -> TensorT:
     """Return a copy with the order of the elements reversed along dimensions.
 
     Args:
         input: any shape and dtype.
-        dims: dimensions, as arguments or one sequence.
+        turned: dimensions, as arguments or one sequence.
+        dims: the same as a keyword.
 
     Raises:
         ShapeError: if a dimension does not exist or stands twice.
@@ -83,9 +85,9 @@ def flip(input: TensorT, *dims: Any) -> TensorT:
     tensor([[2, 1],
             [4, 3]])
     """
-    listed = shape_argument(dims)
-    turned = axes("flip", listed, len(shape_of(input, "flip"))) if listed else ()
-    return bind(flip_p, input, dims=turned)  # type: ignore[no-any-return]
+    listed = shape_argument(turned if dims is None else (dims,))
+    found = axes("flip", listed, len(shape_of(input, "flip"))) if listed else ()
+    return bind(flip_p, input, dims=found)  # type: ignore[no-any-return]
 
 
 @composed(samples=lambda: [Sample(spread(-1, 1, 2, 3))], errors=lambda: [
@@ -126,7 +128,36 @@ def _roll_errors() -> list[ErrorSample]:
             ErrorSample(Sample(x, (1, 2)), ShapeError, "one shift a dimension")]
 
 
-@composed(samples=_roll_samples, errors=_roll_errors)
+def _rolled(length: int, back: int) -> list[tuple[slice, slice]]:
+    """Return (to, from) for the two pieces of a dimension that starts `back` places further on."""
+    return [(slice(0, length - back), slice(back, length)), (slice(length - back, length), slice(0, back))]
+
+
+def _roll_run(outs: list[Array], ins: list[Array], backs: tuple[int, ...]) -> None:
+    pieces = [_rolled(n, back) if back else [(slice(None), slice(None))]
+              for n, back in zip(ins[0].shape, backs, strict=True)]
+    for choice in product(*pieces):
+        target, source = zip(*choice, strict=True)
+        strided.copy_array(outs[0][target], ins[0][source])
+
+
+def _roll_vjp(record: Any, g: Any) -> tuple[Any]:
+    backs = tuple([-back % n if n else 0 for n, back in zip(g.spec.shape, record.params["backs"], strict=True)])
+    return (bind(roll_p, g, backs=backs),)
+
+
+roll_p = define(
+    "roll",
+    infer=lambda x, backs: x.like(),
+    run=_roll_run,
+    vjp=_roll_vjp,
+    cost=copied,
+    samples=_roll_samples,
+    errors=_roll_errors,
+    call=lambda *arguments: roll(*arguments),
+)
+
+
 def roll(input: TensorT, shifts: int | Sequence[int], dims: int | Sequence[int] | None = None) -> TensorT:
     """Return a copy with the elements moved along dimensions; what leaves one end comes back at the other.
 
@@ -149,13 +180,11 @@ def roll(input: TensorT, shifts: int | Sequence[int], dims: int | Sequence[int] 
         raise ShapeError("roll", "there is not one shift a dimension", got=f"shifts {shifts}, dims {dims}")
     if not listed:
         return reshape(roll(flatten(input), steps, 0), shape)
-    x = input
+    backs = [0] * len(shape)
     for step, dim in zip(steps, listed, strict=True):
         axis = axis_index("roll", dim, len(shape))
-        length = shape[axis]
-        back = -step % length if length else 0
-        x = cat([narrow(x, axis, back, length - back), narrow(x, axis, 0, back)], axis)
-    return x
+        backs[axis] = (backs[axis] - int(step)) % max(shape[axis], 1)
+    return bind(roll_p, input, backs=tuple(backs))  # type: ignore[no-any-return]
 
 
 # ---- repeat ----------------------------------------------------------------------------------------------------------
@@ -206,10 +235,15 @@ def repeat(input: TensorT, *repeats: Any) -> TensorT:
 
 
 @composed(samples=lambda: [Sample(spread(-1, 1, 2, 3), 2), Sample(spread(-1, 1, 2, 3), (2, 1, 1)),
-                           Sample(spread(-1, 1, 3), 1, 2)],
+                           Sample(spread(-1, 1, 3), 1, 2), Sample(spread(-1, 1, 3), dims=(2, 2))],
           errors=lambda: [ErrorSample(Sample(np.ones(3, np.float32), -1), ShapeError, "negative")])
-def tile(input: TensorT, *dims: Any) -> TensorT:
-    """Return ``repeat(input, *dims)``, with ones in front of `dims` where there are fewer than dimensions.
+def tile(input: TensorT, *repeats: Any, dims: Any = None) -> TensorT:
+    """Return ``repeat(input, *repeats)``, with ones in front of `repeats` where there are fewer than dimensions.
+
+    Args:
+        input: any shape and dtype.
+        repeats: how many along each dimension, as arguments or one sequence.
+        dims: the same as a keyword.
 
     Raises:
         ShapeError: if a number is negative.
@@ -218,7 +252,7 @@ def tile(input: TensorT, *dims: Any) -> TensorT:
     >>> ad.tile(ad.tensor([1, 2]), 2)
     tensor([1, 2, 1, 2])
     """
-    counts = shape_argument(dims)
+    counts = shape_argument(repeats if dims is None else (dims,))
     return repeat(input, (1,) * (len(shape_of(input)) - len(counts)) + counts)
 
 

@@ -33,15 +33,21 @@ __all__ = ["gather", "scatter", "scatter_add", "take_along_dim"]
 # ---- Reading and its dual, the sum -----------------------------------------------------------------------------------
 
 
-def _middle(array: Array, dim: int) -> Array:
+def middle(array: Array, dim: int) -> Array:
     """Return a contiguous array as (A, K, B)."""
     return array.reshape(blocks(array.shape, dim))
 
 
-def _gather_run(outs: list[Array], ins: list[Array], dim: int) -> None:
-    out, status = outs
-    x, index = ins
-    kernels.index.gather_along(_middle(out, dim), status, _middle(x, dim), _middle(index, dim), 0, 1)
+def _seen_along(
+    inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], dim: int, **_: Any
+) -> dict[str, tuple[tuple[int, int, int], ...]]:
+    """Return the shapes (A, K, B) of the output and of the inputs, for a kernel."""
+    return {"shapes": tuple([blocks(spec.shape, dim) for spec in (*outputs, *inputs)])}
+
+
+def _gather_run(outs: list[Array], ins: list[Array], shapes: tuple[tuple[int, int, int], ...]) -> None:
+    (out, status), (x, index) = outs, ins
+    kernels.index.gather_along(out.reshape(shapes[0]), status, x.reshape(shapes[1]), index.reshape(shapes[2]), 0, 1)
 
 
 def _gather_status(position: int, ins: list[Array], dim: int) -> PositionError:
@@ -80,6 +86,7 @@ gather_p = define(
     "gather",
     infer=lambda x, index, dim: Spec.of(index.shape, x.dtype),
     run=_gather_run,
+    prepare=_seen_along,
     status=_gather_status,
     vjp=_gather_vjp,
     saves=(INDEX, INDEX),
@@ -90,10 +97,10 @@ gather_p = define(
 )
 
 
-def _gather_grad_run(outs: list[Array], ins: list[Array], dim: int, size: int) -> None:
-    out, status = outs
-    g, index = ins
-    kernels.index.scatter_add_along(_middle(out, dim), status, _middle(g, dim), _middle(index, dim), 0, 0, 1)
+def _gather_grad_run(outs: list[Array], ins: list[Array], shapes: tuple[tuple[int, int, int], ...]) -> None:
+    (out, status), (g, index) = outs, ins
+    kernels.index.scatter_add_along(out.reshape(shapes[0]), status, g.reshape(shapes[1]), index.reshape(shapes[2]), 0,
+                                    0, 1)
 
 
 def _gather_grad_vjp(record: Any, h: Any) -> tuple[Any, None]:
@@ -104,6 +111,7 @@ gather_grad_p = define(
     "gather_grad",
     infer=lambda g, index, dim, size: Spec.of((*g.shape[:dim], size, *g.shape[dim + 1:]), g.dtype),
     run=_gather_grad_run,
+    prepare=_seen_along,
     status=lambda position, ins, dim, size: outside("scatter_add", position, ins[1], dim, size),
     vjp=_gather_grad_vjp,
     saves=(INDEX, INDEX),
@@ -214,7 +222,7 @@ def _scatter_run(outs: list[Array], ins: list[Array], dim: int) -> None:
     out, status = outs
     x, index, source = ins
     strided.copy_array(out, x)
-    kernels.index.scatter_along(_middle(out, dim), status, _middle(source, dim), _middle(index, dim), 0, 1)
+    kernels.index.scatter_along(middle(out, dim), status, middle(source, dim), middle(index, dim), 0, 1)
 
 
 def _scatter_vjp(record: Any, g: Any) -> tuple[Any, None, Any]:

@@ -1,25 +1,29 @@
 """Order: sort, the k largest, medians, searches in sorted rows, distinct elements.
 
-The orders themselves are found by NumPy on the host and carry no gradient; values are read with `gather`, which does.
+The orders themselves carry no gradient; values are read with `gather`, which does. What has a shape that depends on
+values, and searches, are computed by NumPy on the host.
 Sorting is always stable, and NaN is larger than any number.
 """
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+import autodiff_kernels as kernels
 from autodiff.bind import TensorT, bind
 from autodiff.errors import DTypeError, ShapeError, ValueRangeError
 from autodiff.ops.elementwise import spread
 from autodiff.ops.extremes import ValuesAndIndices
 from autodiff.ops.host import from_array, values
+from autodiff.ops.picking import blocks
 from autodiff.ops.promotion import INT64, is_tensor
-from autodiff.ops.scattering import gather
+from autodiff.ops.scattering import gather, middle
 from autodiff.ops.shaping import flatten, missing_dimension, shape_of, squeeze
-from autodiff.ops.structural import axis_index, contiguous, narrow, require_tensor
-from autodiff.primitive import ErrorSample, Sample, composed, define, no_errors
+from autodiff.ops.structural import axis_index, contiguous, require_tensor, reshape
+from autodiff.primitive import ErrorSample, Primitive, Sample, composed, define, no_errors
 from autodiff.spec import Array, Cost, Spec, moved
 
 __all__ = ["argsort", "bucketize", "isin", "kthvalue", "median", "msort", "searchsorted", "sort", "topk", "unique",
@@ -28,14 +32,31 @@ __all__ = ["argsort", "bucketize", "isin", "kthvalue", "median", "msort", "searc
 # ---- Order -----------------------------------------------------------------------------------------------------------
 
 
+def _scratch(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], dim: int, **_: Any) -> tuple[Spec, ...]:
+    """Return the specs of the work arrays that order a dimension: keys and places."""
+    x = inputs[0]
+    k, b = blocks(x.shape, dim)[1:]
+    rows = (1, 1 + (1 if b == 1 else kernels.sort.COLUMNS), k)
+    return (Spec.of(rows, np.uint64 if x.dtype.itemsize == 8 else np.uint32),
+            Spec.of(rows, np.int32 if k < 2**31 else INT64))
+
+
+def _cost(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], **_: Any) -> Cost:
+    """Return the cost of a selection: each element is looked at once."""
+    return Cost(inputs[0].size, moved(*inputs, *outputs))
+
+
+def _places(primitive: Primitive, x: Any, axis: int, **params: Any) -> Any:
+    """Bind an order along a dimension; a tensor without dimensions counts as a row of one."""
+    if x.spec.ndim:
+        return bind(primitive, contiguous(x), dim=axis, **params)
+    bind(primitive, reshape(x, 1), dim=axis, **params)  # for its errors
+    return from_array(np.array(0))
+
+
 def _argsort_run(outs: list[Array], ins: list[Array], dim: int, descending: bool) -> None:
-    x = ins[0]
-    if not descending:
-        outs[0][...] = np.argsort(x, axis=dim, kind="stable")
-        return
-    # Sorted backwards, so that equal elements keep their order and NaN comes first.
-    order = np.argsort(np.flip(x, dim), axis=dim, kind="stable")
-    outs[0][...] = x.shape[dim] - 1 - np.flip(order, dim)
+    out, keys, places = outs
+    kernels.sort.argsort(middle(out, dim), keys, places, middle(ins[0], dim), int(descending), 0, 1)
 
 
 def _sort_samples() -> list[Sample]:
@@ -52,6 +73,7 @@ argsort_p = define(
     "argsort",
     infer=lambda x, dim, descending: Spec.of(x.shape, INT64),
     run=_argsort_run,
+    scratch=_scratch,
     vjp=None,
     cost=lambda inputs, outputs, dim, descending: Cost(
         outputs[0].size * max(inputs[0].shape[dim] - 1, 0).bit_length(), moved(*inputs, *outputs)),
@@ -80,11 +102,8 @@ def argsort(input: Any, dim: int = -1, descending: bool = False, stable: bool = 
     >>> ad.argsort(ad.tensor([3.0, 1.0, 2.0]))
     tensor([1, 2, 0])
     """
-    ndim = len(shape_of(input, "argsort"))
-    axis = axis_index("argsort", dim, ndim)
-    if not ndim:
-        return from_array(np.array(0))
-    return bind(argsort_p, input, dim=axis, descending=bool(descending))
+    axis = axis_index("argsort", dim, len(shape_of(input, "argsort")))
+    return _places(argsort_p, input, axis, descending=bool(descending))
 
 
 @composed(samples=_sort_samples, errors=lambda: missing_dimension(2))
@@ -134,7 +153,31 @@ def _topk_errors() -> list[ErrorSample]:
     return [*missing_dimension(1, 2), ErrorSample(Sample(x, 4), ShapeError, r"\[topk\].*0 to 3; got 4")]
 
 
-@composed(samples=_topk_samples, errors=_topk_errors)
+def _topk_infer(x: Spec, dim: int, k: int, largest: bool) -> Spec:
+    if not 0 <= k <= x.shape[dim]:
+        raise ShapeError("topk", "the dimension has fewer places", expected=f"0 to {x.shape[dim]}", got=str(k))
+    return Spec.of((*x.shape[:dim], k, *x.shape[dim + 1:]), INT64)
+
+
+def _topk_run(outs: list[Array], ins: list[Array], dim: int, k: int, largest: bool) -> None:
+    out, keys, places = outs
+    if k:
+        kernels.sort.first_places(middle(out, dim), keys, places, middle(ins[0], dim), int(largest), 0, 1)
+
+
+topk_places_p = define(
+    "topk",
+    infer=_topk_infer,
+    run=_topk_run,
+    scratch=_scratch,
+    vjp=None,
+    cost=_cost,
+    samples=_topk_samples,
+    errors=_topk_errors,
+    call=lambda *arguments, **keywords: topk(*arguments, **keywords),
+)
+
+
 def topk(input: TensorT, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> ValuesAndIndices:
     """Return the k largest elements of a dimension, in order, and their positions.
 
@@ -155,15 +198,9 @@ def topk(input: TensorT, k: int, dim: int = -1, largest: bool = True, sorted: bo
     >>> ad.topk(ad.tensor([3.0, 1.0, 2.0]), 2).indices
     tensor([0, 2])
     """
-    shape = shape_of(input, "topk")
-    axis = axis_index("topk", dim, len(shape))
-    places = shape[axis] if shape else 1
-    if not 0 <= k <= places:
-        raise ShapeError("topk", "the dimension has fewer places", expected=f"0 to {places}", got=str(k))
-    order = argsort(input, axis, descending=largest)
-    if shape:
-        order = contiguous(narrow(order, axis, 0, k))
-    return ValuesAndIndices(gather(input, axis, order), order)
+    axis = axis_index("topk", dim, len(shape_of(input, "topk")))
+    places = _places(topk_places_p, input, axis, k=int(k), largest=bool(largest))
+    return ValuesAndIndices(gather(input, axis, places), places)
 
 
 def _kth_errors() -> list[ErrorSample]:
@@ -172,9 +209,39 @@ def _kth_errors() -> list[ErrorSample]:
             ErrorSample(Sample(x, 4), ShapeError, "got 4")]
 
 
-@composed(samples=lambda: [Sample(spread(-1, 1, 3, 5), 2), Sample(spread(-1, 1, 3, 5), 3, 0),
-                           Sample(spread(-1, 1, 3, 5), 1, keepdim=True),
-                           Sample(np.float32(2), 1)], errors=_kth_errors)
+def _place_infer(x: Spec, dim: int, rank: int) -> Spec:
+    """Return the spec of one position a row.
+
+    Raises:
+        ShapeError: if the row has no such rank.
+    """
+    places = x.shape[dim]
+    if not 0 <= rank < places:
+        raise ShapeError("kthvalue", "the dimension has no such place in order", expected=f"1 to {places}",
+                         got=str(rank + 1))
+    return Spec.of((*x.shape[:dim], 1, *x.shape[dim + 1:]), INT64)
+
+
+def _place_run(outs: list[Array], ins: list[Array], dim: int, rank: int, nan: bool) -> None:
+    (out, keys), x = outs, middle(ins[0], dim)
+    kernels.sort.place_at(out.reshape(x.shape[0], x.shape[2]), keys, x, rank, int(nan), 0, 1)
+
+
+kth_place_p = define(
+    "kthvalue",
+    infer=_place_infer,
+    run=partial(_place_run, nan=False),
+    scratch=lambda inputs, outputs, dim, rank: _scratch(inputs, outputs, dim)[:1],
+    vjp=None,
+    cost=_cost,
+    samples=lambda: [Sample(spread(-1, 1, 3, 5), 2), Sample(spread(-1, 1, 3, 5), 3, 0),
+                     Sample(spread(-1, 1, 3, 5), 1, keepdim=True), Sample(spread(-1, 1, 3, 5).T, 3),
+                     Sample(np.array([[1, 0, 1, 1], [2, 2, 2, 2]]), 3), Sample(np.float32(2), 1)],
+    errors=_kth_errors,
+    call=lambda *arguments, **keywords: kthvalue(*arguments, **keywords),
+)
+
+
 def kthvalue(input: TensorT, k: int, dim: int = -1, keepdim: bool = False) -> ValuesAndIndices:
     """Return the k-th smallest element of a dimension, counted from 1, and its position.
 
@@ -185,13 +252,8 @@ def kthvalue(input: TensorT, k: int, dim: int = -1, keepdim: bool = False) -> Va
     >>> ad.kthvalue(ad.tensor([3.0, 1.0, 2.0]), 2).values
     tensor(2.)
     """
-    shape = shape_of(input, "kthvalue")
-    axis = axis_index("kthvalue", dim, len(shape))
-    places = shape[axis] if shape else 1
-    if not 1 <= k <= places:
-        raise ShapeError("kthvalue", "the dimension has no such place in order", expected=f"1 to {places}", got=str(k))
-    order = argsort(input, axis)
-    return _ranked(input, axis, contiguous(narrow(order, axis, k - 1, 1)) if shape else order, keepdim)
+    axis = axis_index("kthvalue", dim, len(shape_of(input, "kthvalue")))
+    return _ranked(input, axis, _places(kth_place_p, input, axis, rank=int(k) - 1), keepdim)
 
 
 def _ranked(x: Any, axis: int, place: Any, keepdim: bool) -> ValuesAndIndices:
@@ -203,12 +265,7 @@ def _ranked(x: Any, axis: int, place: Any, keepdim: bool) -> ValuesAndIndices:
 
 def _median_run(outs: list[Array], ins: list[Array], dim: int) -> None:
     x = ins[0]
-    rank = np.full([1 if axis == dim else n for axis, n in enumerate(x.shape)], (x.shape[dim] - 1) // 2)
-    if x.dtype.kind == "f":
-        # NaN comes last in order: the first of them is the median of a row that has any.
-        count = np.isnan(x).sum(axis=dim, keepdims=True)
-        rank = np.where(count > 0, x.shape[dim] - count, rank)
-    outs[0][...] = np.take_along_axis(np.argsort(x, axis=dim, kind="stable"), rank, axis=dim)
+    _place_run(outs, ins, dim, (x.shape[dim] - 1) // 2, nan=x.dtype.kind == "f")
 
 
 def _median_infer(x: Spec, dim: int) -> Spec:
@@ -224,13 +281,13 @@ def _median_samples() -> list[Sample]:
             Sample(np.array([[1, np.nan, 2], [3, 1, 2]], np.float32), 1, gradient=False)]
 
 
-median_position_p = define(
+median_place_p = define(
     "median",
     infer=_median_infer,
     run=_median_run,
+    scratch=lambda inputs, outputs, dim: _scratch(inputs, outputs, dim)[:1],
     vjp=None,
-    cost=lambda inputs, outputs, dim: Cost(inputs[0].size * inputs[0].shape[dim].bit_length(),
-                                           moved(*inputs, *outputs)),
+    cost=_cost,
     samples=_median_samples,
     errors=lambda: [*missing_dimension(2),
                     ErrorSample(Sample(np.zeros((2, 0), np.float32), 1), ShapeError, "no elements")],
@@ -258,10 +315,8 @@ def median(input: TensorT, dim: int | None = None, keepdim: bool = False) -> Any
     """
     if dim is None:
         return median(flatten(input), 0).values
-    ndim = len(shape_of(input, "median"))
-    axis = axis_index("median", dim, ndim)
-    place = bind(median_position_p, input, dim=axis) if ndim else from_array(np.array(0))
-    return _ranked(input, axis, place, keepdim)
+    axis = axis_index("median", dim, len(shape_of(input, "median")))
+    return _ranked(input, axis, _places(median_place_p, input, axis), keepdim)
 
 
 # ---- Searches in sorted rows -----------------------------------------------------------------------------------------
@@ -467,12 +522,16 @@ def unique_consecutive(input: Any, return_inverse: bool = False, return_counts: 
     require_tensor("unique_consecutive", input)
     x = values(input)
     rows = x.reshape(-1) if dim is None else np.moveaxis(x, axis_index("unique_consecutive", dim, x.ndim), 0)
-    differs = rows[1:] != rows[:-1]
     first = np.ones(len(rows), np.bool_)
-    first[1:] = differs.any(axis=tuple(range(1, rows.ndim)))
+    if rows.ndim == 1:
+        np.not_equal(rows[1:], rows[:-1], out=first[1:])
+    else:
+        first[1:] = (rows[1:] != rows[:-1]).any(axis=tuple(range(1, rows.ndim)))
     kept = rows[first] if dim is None else np.moveaxis(rows[first], 0, dim)
-    inverse = np.cumsum(first) - 1
     results = [np.ascontiguousarray(kept)]
-    results += [inverse.reshape(x.shape) if dim is None else inverse] if return_inverse else []
-    results += [np.bincount(inverse)] if return_counts else []
+    if return_inverse:
+        inverse = np.cumsum(first) - 1
+        results += [inverse.reshape(x.shape) if dim is None else inverse]
+    if return_counts:
+        results += [np.diff(np.flatnonzero(first), append=len(rows))]
     return _several(tuple(results) if len(results) > 1 else results[0])

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ import autodiff_kernels as kernels
 from autodiff.bind import TensorT, bind
 from autodiff.errors import DTypeError, ShapeError
 from autodiff.ops import strided
+from autodiff.ops.host import from_array
 from autodiff.primitive import ErrorSample, Primitive, Sample, define, no_errors
 from autodiff.program import tensor_class
 from autodiff.spec import Array, Cost, DType, Shape, Spec, contiguous_strides
@@ -202,7 +203,8 @@ reshape_p: Primitive = define(
 )
 
 
-def resolve_shape(operation: str, size: int, shape: Sequence[int]) -> Shape:
+@lru_cache(maxsize=4096)
+def resolve_shape(operation: str, size: int, shape: Shape) -> Shape:
     """Return `shape` with a -1 replaced by what is left of `size` elements.
 
     Raises:
@@ -225,16 +227,32 @@ def resolve_shape(operation: str, size: int, shape: Sequence[int]) -> Shape:
     return tuple(int(n) for n in shape)
 
 
+@lru_cache(maxsize=4096)
 def view_strides(spec: Spec, shape: Shape) -> tuple[int, ...] | None:
-    """Return the element strides of `spec` read as `shape` without a copy, or None where that is impossible."""
-    if spec.contiguous:
+    """Return the element strides of `spec` read as `shape` without a copy, or None where that is impossible.
+
+    Neighbouring dimensions that lie in memory as one can be cut anew; a new dimension must not reach beyond them.
+    """
+    if spec.contiguous or spec.size == 0:
         return contiguous_strides(shape)
-    # NumPy decides by the same rule: try on an array of these strides without memory behind it.
-    probe = np.lib.stride_tricks.as_strided(np.empty(1, np.uint8), spec.shape, spec.strides)
-    try:
-        return tuple(np.reshape(probe, shape, copy=False).strides)
-    except ValueError:
-        return None
+    runs: list[tuple[int, int]] = []  # (elements, stride) of dimensions that lie as one, outermost first
+    for size, stride in zip(spec.shape, spec.strides, strict=True):
+        if size == 1:
+            continue
+        if runs and runs[-1][1] == size * stride:
+            runs[-1] = (runs[-1][0] * size, stride)
+        else:
+            runs.append((size, stride))
+    found: list[int] = []
+    elements, step = runs.pop()
+    for size in reversed(shape):
+        if size > 1 and elements == 1 and runs:
+            elements, step = runs.pop()
+        if elements % size:
+            return None
+        found.append(step)
+        elements, step = elements // size, step * size
+    return tuple(reversed(found))
 
 
 def reshape(x: TensorT, *shape: Any) -> TensorT:
@@ -336,11 +354,12 @@ permute_p: Primitive = define(
     view=True,
     samples=lambda: [
         Sample(np.arange(24.0, dtype=np.float32).reshape(2, 3, 4), (2, 0, -2)),
+        Sample(np.arange(6.0, dtype=np.float32).reshape(2, 3), dims=(1, 0)),
         Sample(np.float32(1), ()),
         Sample(np.zeros((0, 2), np.float32), 1, 0),
     ],
     errors=lambda: [ErrorSample(Sample(np.ones((2, 3), np.float32), 0, 0), ShapeError, "not a permutation")],
-    call=lambda x, *dims: permute(x, *dims),
+    call=lambda x, *order, **keywords: permute(x, *order, **keywords),
 )
 
 
@@ -352,12 +371,13 @@ def inverse(dims: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(result)
 
 
-def permute(x: TensorT, *dims: Any) -> TensorT:
+def permute(x: TensorT, *order: Any, dims: Any = None) -> TensorT:
     """Return a view with the dimensions in another order.
 
     Args:
         x: any shape.
-        dims: the old dimensions in their new order, as arguments or one sequence; negative ones count from the end.
+        order: the old dimensions in their new order, as arguments or one sequence; negative ones count from the end.
+        dims: the same as a keyword.
 
     Raises:
         ShapeError: if they are not a permutation.
@@ -368,8 +388,8 @@ def permute(x: TensorT, *dims: Any) -> TensorT:
     """
     require_tensor("permute", x)
     ndim = x.spec.ndim  # type: ignore[attr-defined]
-    order = tuple(axis_index("permute", d, ndim) for d in shape_argument(dims)) if ndim else ()
-    return bind(permute_p, x, dims=order)  # type: ignore[no-any-return]
+    listed = shape_argument(order if dims is None else (dims,))
+    return bind(permute_p, x, dims=tuple(axis_index("permute", d, ndim) for d in listed) if ndim else ())  # type: ignore[no-any-return]
 
 
 def transpose(x: TensorT, dim0: int, dim1: int) -> TensorT:
@@ -502,15 +522,30 @@ def _windowed(array: Array, shape: Shape, strides: tuple[int, ...], offset: int)
     return np.lib.stride_tricks.as_strided(flat[offset:], shape, tuple(s * item for s in strides))
 
 
+def _apart(shape: Shape, strides: tuple[int, ...]) -> bool:
+    """Return whether no two elements of a window share a place: each stride steps over what lies within it."""
+    reach = 0
+    for stride, size in sorted(zip(strides, shape, strict=True)):
+        if size > 1:
+            if stride <= reach:
+                return False
+            reach += stride * (size - 1)
+    return True
+
+
 def _window_grad_run(outs: list[Array], ins: list[Array], strides: tuple[int, ...], offset: int, base: Spec) -> None:
     out, g = outs[0], ins[0]
     strided.fill_array(out, 0)
-    flat = out.ravel("K")
+    if g.size == 0:
+        return
+    if _apart(g.shape, strides):
+        strided.copy_array(_windowed(out, g.shape, strides, offset), g)
+        return
     # Elements that several places of the window share receive the sum.
     places = np.full(g.shape, offset, np.int64)
     for axis, stride in enumerate(strides):
         places += np.arange(g.shape[axis]).reshape((-1,) + (1,) * (g.ndim - axis - 1)) * stride
-    np.add.at(flat, places.reshape(-1), g.reshape(-1))
+    np.add.at(out.ravel("K"), places.reshape(-1), g.reshape(-1))
 
 
 window_p: Primitive = define(
@@ -522,7 +557,10 @@ window_p: Primitive = define(
     ),
     cost=_free,
     view=True,
-    samples=lambda: [Sample(np.arange(12.0, dtype=np.float32), shape=(3, 4), strides=(2, 1), offset=1)],
+    samples=lambda: [
+        Sample(np.arange(12.0, dtype=np.float32), shape=(3, 4), strides=(2, 1), offset=1),
+        Sample(np.arange(12.0, dtype=np.float32), shape=(2, 1, 3), strides=(6, 1, 2), offset=1),
+    ],
     errors=no_errors,
 )
 
@@ -541,7 +579,8 @@ window_grad_p: Primitive = define(
     ),
     cost=strided.cost(1),
     samples=lambda: [
-        Sample(np.arange(12.0, dtype=np.float32).reshape(3, 4), strides=(2, 1), offset=1, base=Spec.of((12,)))
+        Sample(np.arange(12.0, dtype=np.float32).reshape(3, 4), strides=(2, 1), offset=1, base=Spec.of((12,))),
+        Sample(np.arange(6.0, dtype=np.float32).reshape(2, 3), strides=(6, 2), offset=1, base=Spec.of((12,))),
     ],
     errors=no_errors,
 )
@@ -555,12 +594,10 @@ def _place_run(outs: list[Array], ins: list[Array], shape: Shape, strides: tuple
 def _place_vjp(record: Any, g: Any) -> tuple[Any, Any]:
     g = ordered(g, record.outputs[0].order)
     params = record.params
-    zeros = bind(window_p, g, **params)
-    kept = bind(place_p, g, bind(zeros_like_p, zeros), **params) if record.mask[0] else None
-    return kept, zeros if record.mask[1] else None
+    kept = bind(place_p, g, from_array(np.zeros((), g.spec.dtype)), **params) if record.mask[0] else None
+    return kept, bind(window_p, g, **params) if record.mask[1] else None
 
 
-# A patch of zeros of the window's shape.
 zeros_like_p: Primitive = define(
     "zeros_like",
     infer=lambda x: Spec.of(x.shape, x.dtype),

@@ -29,6 +29,8 @@ from autodiff_kernels import cache, generate, scalar, scalar_gradients
 Array = np.ndarray[Any, np.dtype[Any]]
 Shape = Sequence[int]
 
+SHORT = 8  # a row of so many elements is not worth a loop
+
 FORMULAS: dict[str, Any] = {
     name: value
     for module in (scalar, scalar_gradients)
@@ -55,7 +57,7 @@ def plan(out_shape: Shape, out_strides: Shape, inputs: Sequence[tuple[Shape, Sha
     Returns:
         int64 array [dims, total, shape..., strides of out..., strides of x0..., ...] with dims >= 1. Dimensions are in
         the order of the output's memory, those of size 1 are left out, and neighbours that every operand holds as one
-        are merged.
+        are merged. The last two are exchanged where the last one is short and an input holds the other side by side.
     """
     rank = len(out_shape)
     rows = [tuple(out_strides)]
@@ -76,6 +78,10 @@ def plan(out_shape: Shape, out_strides: Shape, inputs: Sequence[tuple[Shape, Sha
             steps.append(column)
     if not sizes:
         sizes, steps = [1], [[1] * len(rows)]
+    if len(sizes) > 1 and sizes[-1] <= SHORT < sizes[-2] and any(
+        inner != 1 == outer for outer, inner in zip(steps[-2][1:], steps[-1][1:], strict=True)
+    ):
+        sizes[-2:], steps[-2:] = sizes[:-3:-1], steps[:-3:-1]
     total = 1
     for size in out_shape:
         total *= size

@@ -37,6 +37,61 @@ def columns(a: int, B: int, low: int, high: int, units: int) -> tuple[int, int]:
     return min(start * COLUMNS, B), min(stop * COLUMNS, B)
 
 
+# ---- Rows of single numbers, B = 1: without the arithmetic of three dimensions ---------------------------------------
+
+
+@njit(error_model="numpy", forceinline=True)
+def inside(k: int, K: int) -> bool:
+    """Return 0 <= k < K, by one comparison."""
+    return bool(np.uint64(k) < np.uint64(K))
+
+
+@njit(error_model="numpy")
+def read_row(out: Array, x: Array, index: Array) -> int:
+    """Write out[i] = x[index[i]], 0 where that does not exist; return the first such i, or -1."""
+    K, wrong = x.shape[0], False
+    for i in range(out.shape[0] if K else 0):
+        k = index[i]
+        wrong |= not inside(k, K)
+        out[i] = x[np.uint64(k if inside(k, K) else 0)]  # without a branch, so that several reads are under way
+    bad = -1
+    if wrong or not K:
+        for i in range(out.shape[0] - 1, -1, -1):
+            if not inside(index[i], K):
+                out[i], bad = 0, i
+    return bad
+
+
+@njit(error_model="numpy")
+def add_row(out: Array, x: Array, index: Array, padding_index: int) -> int:
+    """Add x[i] to out[index[i]] unless that is the padding; return the first i for which there is none, or -1."""
+    K, bad = out.shape[0], -1
+    for i in range(x.shape[0]):
+        k = index[i]
+        if inside(k, K):
+            if k != padding_index:
+                out[np.uint64(k)] += x[i]
+        elif bad < 0:
+            bad = i
+    return bad
+
+
+@njit(error_model="numpy")
+def write_row(out: Array, x: Array, index: Array) -> int:
+    """Write out[index[i]] = x[i]; return the first i for which there is none, or -1."""
+    K, bad = out.shape[0], -1
+    for i in range(x.shape[0]):
+        k = index[i]
+        if inside(k, K):
+            out[np.uint64(k)] = x[i]
+        elif bad < 0:
+            bad = i
+    return bad
+
+
+# ---- Kernels ---------------------------------------------------------------------------------------------------------
+
+
 @njit(cache=True, nogil=True, error_model="numpy")
 def take(out: Array, status: Array, x: Array, index: Array, part: int, parts: int) -> None:
     """out[a, i, b] = x[a, index[i], b].
@@ -50,6 +105,13 @@ def take(out: Array, status: Array, x: Array, index: Array, part: int, parts: in
     A, M, B = out.shape
     status[part] = -1
     low, high = share(A * M, part, parts)
+    if B == 1:
+        for a in range(low // max(M, 1), (high + M - 1) // max(M, 1)):
+            start, stop = max(low - a * M, 0), min(high - a * M, M)
+            bad = read_row(out[a].reshape(M)[start:stop], x[a].reshape(x.shape[1]), index[start:stop])
+            if bad >= 0 and status[part] < 0:
+                status[part] = start + bad
+        return
     for unit in range(low, high):
         a, i = unit // M, unit % M
         k = index[i]
@@ -83,6 +145,14 @@ def take_grad(
     low, high, units = row_share(A, B, part, parts)
     for a in range(low // units, (high + units - 1) // units):
         start, stop = columns(a, B, low, high, units)
+        if B == 1:
+            target = out[a].reshape(K)
+            if not accumulate:
+                target[:] = 0
+            bad = add_row(target, g[a].reshape(g.shape[1]), index, padding_index)
+            if bad >= 0 and status[part] < 0:
+                status[part] = bad
+            continue
         if not accumulate:
             for k in range(K):
                 out[a, k, start:stop] = 0
@@ -113,6 +183,11 @@ def place(out: Array, status: Array, x: Array, index: Array, part: int, parts: i
     low, high, units = row_share(A, B, part, parts)
     for a in range(low // units, (high + units - 1) // units):
         start, stop = columns(a, B, low, high, units)
+        if B == 1:
+            bad = write_row(out[a].reshape(K), x[a].reshape(x.shape[1]), index)
+            if bad >= 0 and status[part] < 0:
+                status[part] = bad
+            continue
         for i in range(index.shape[0]):
             k = index[i]
             if 0 <= k < K:
@@ -137,7 +212,14 @@ def gather_along(out: Array, status: Array, x: Array, index: Array, part: int, p
     status[part] = -1
     low, high = share(A * M, part, parts)
     for a in range(low // max(M, 1), (high + M - 1) // max(M, 1)):
-        for i in range(max(low - a * M, 0), min(high - a * M, M)):
+        start, stop = max(low - a * M, 0), min(high - a * M, M)
+        if B == 1:
+            source, places = x[a].reshape(x.shape[1]), index[a].reshape(M)
+            bad = read_row(out[a].reshape(M)[start:stop], source, places[start:stop])
+            if bad >= 0 and status[part] < 0:
+                status[part] = a * M + start + bad
+            continue
+        for i in range(start, stop):
             for b in range(B):
                 k = index[a, i, b]
                 if 0 <= k < x.shape[1]:
@@ -166,6 +248,14 @@ def scatter_add_along(
     low, high, units = row_share(A, B, part, parts)
     for a in range(low // units, (high + units - 1) // units):
         start, stop = columns(a, B, low, high, units)
+        if B == 1:
+            target = out[a].reshape(K)
+            if not accumulate:
+                target[:] = 0
+            bad = add_row(target, g[a].reshape(g.shape[1]), index[a].reshape(g.shape[1]), -1)
+            if bad >= 0 and status[part] < 0:
+                status[part] = a * g.shape[1] + bad
+            continue
         if not accumulate:
             for k in range(K):
                 for b in range(start, stop):
@@ -194,6 +284,11 @@ def scatter_along(out: Array, status: Array, x: Array, index: Array, part: int, 
     low, high, units = row_share(A, B, part, parts)
     for a in range(low // units, (high + units - 1) // units):
         start, stop = columns(a, B, low, high, units)
+        if B == 1:
+            bad = write_row(out[a].reshape(K), x[a].reshape(x.shape[1]), index[a].reshape(x.shape[1]))
+            if bad >= 0 and status[part] < 0:
+                status[part] = a * x.shape[1] + bad
+            continue
         for i in range(index.shape[1]):
             for b in range(start, stop):
                 k = index[a, i, b]

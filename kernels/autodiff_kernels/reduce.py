@@ -28,6 +28,7 @@ from autodiff_kernels.accumulate import (
 )
 from autodiff_kernels.memory import pointer
 from autodiff_kernels.parts import share
+from autodiff_kernels.rows import row_dot
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -82,6 +83,20 @@ def sum_partial(partial: Array, x: Array, part: int, parts: int) -> None:
     low, high = share(partial.shape[0], part, parts)
     for i in range(low, high):
         partial[i] = row_sum(pointer(x, i * BLOCK), min(BLOCK, x.shape[0] - i * BLOCK), zero)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def dot_partial(partial: Array, x: Array, y: Array, part: int, parts: int) -> None:
+    """partial[i] = sum of x y over the i-th `BLOCK` numbers; `sum_combine` adds them up.
+
+    Args:
+        partial: (ceil(n / `BLOCK`),), out; float64. Shared among the parts.
+        x: (n,), in; float32 or float64, in which the products are taken.
+        y: (n,), in; like x.
+    """
+    low, high = share(partial.shape[0], part, parts)
+    for i in range(low, high):
+        partial[i] = row_dot(pointer(x, i * BLOCK), pointer(y, i * BLOCK), min(BLOCK, x.shape[0] - i * BLOCK))
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

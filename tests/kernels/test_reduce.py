@@ -79,6 +79,9 @@ def test_full_sum(dtype: Any, n: int) -> None:
         squares = (x.astype(np.float64) - y) ** 2
         result = combined(run_parts(reduce.squared_error_partial, partial, x, y))
         assert result == pytest.approx(squares.sum(), rel=1e-13)
+        products = x.astype(np.float64) * y
+        result = combined(run_parts(reduce.dot_partial, partial, x, y))
+        assert result == pytest.approx(products.sum(), abs=np.finfo(dtype).eps * np.abs(products).sum())
 
 
 @pytest.mark.parametrize("dtype", [*FLOATS, np.int64])

@@ -73,8 +73,8 @@ def mT(input: Any) -> Array:
     return np.swapaxes(array(input), -1, -2)
 
 
-def permute(input: Any, *dims: Any) -> Array:
-    return np.transpose(array(input), varargs(dims))
+def permute(input: Any, *order: Any, dims: Any = None) -> Array:
+    return np.transpose(array(input), varargs(order) if dims is None else dims)
 
 
 def movedim(input: Any, source: Any, destination: Any) -> Array:
@@ -115,8 +115,8 @@ def repeat(input: Any, *repeats: Any) -> Array:
     return np.tile(array(input), varargs(repeats))
 
 
-def tile(input: Any, *dims: Any) -> Array:
-    return np.tile(array(input), varargs(dims))
+def tile(input: Any, *repeats: Any, dims: Any = None) -> Array:
+    return np.tile(array(input), varargs(repeats) if dims is None else dims)
 
 
 def repeat_interleave(input: Any, repeats: Any, dim: int | None = None) -> Array:
@@ -211,8 +211,8 @@ def select(input: Any, dim: int, index: int) -> Array:
     return np.take(array(input), index, axis=dim)
 
 
-def flip(input: Any, *dims: Any) -> Array:
-    return np.flip(array(input), varargs(dims))
+def flip(input: Any, *turned: Any, dims: Any = None) -> Array:
+    return np.flip(array(input), varargs(turned) if dims is None else dims)
 
 
 def fliplr(input: Any) -> Array:
