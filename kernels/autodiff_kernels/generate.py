@@ -21,9 +21,9 @@ ELEMENTWISE = '''\
 
 from numba import njit
 
-from autodiff_kernels.memory import apply, pointer, stack
+from autodiff_kernels.memory import apply, forward, load, pointer, stack, store
 from {module} import {name} as formula
-from autodiff_kernels.walk import (
+{imports}from autodiff_kernels.walk import (
     CHUNK, NOTHING, gather, offset, scatter, share_of_elements, side_by_side, steps, tile_here, tile_limits,
 )
 
@@ -47,7 +47,7 @@ def {name}(out, {inputs}, walk, part, parts):
         place = pointer(out, offset(dims, shape, strides, row) + column * step)
 {gathers}
         target = place if side_by_side(step, row_step, rows, width) else copy
-        apply(formula, rows * width, (target,), ({sources}), ())
+{compute}
         scatter(copy, place, step, row_step, rows, width)
         begin += rows * width
         column += width
@@ -66,24 +66,62 @@ GATHER = """\
         source{k}, held{k} = gather(pointer(x{k}, at{k}), at{k}, step{k}, row_step{k}, rows, width, copy{k}, held{k})
 """
 
+COMPUTE = """\
+        apply(formula, rows * width, (target,), ({sources}), ())
+"""
 
-def elementwise(name: str, formula: Any) -> Any:
-    """Return the element-wise kernel of a scalar formula; its source is written when it is not there."""
+# A tile with an operand for which the formula does not hold goes through the one that always does.
+COMPUTE_PARTIAL = """\
+        beyond = 0
+        for i in range(rows * width):
+            beyond += not holds({elements})
+        if beyond == 0:
+            apply(formula, rows * width, (target,), ({sources}), ())
+        else:
+            for i in range(rows * width):
+                store(forward(target, i), anywhere({elements}))
+"""
+
+IMPORTS_PARTIAL = """\
+from {module} import {holds} as holds
+from {module} import {anywhere} as anywhere
+"""
+
+
+def elementwise(name: str, formula: Any, holds: Any = None, anywhere: Any = None) -> Any:
+    """Return the element-wise kernel of a scalar formula; its source is written when it is not there.
+
+    Args:
+        name: of the kernel.
+        formula: the scalar formula.
+        holds, anywhere: for a formula that does not hold for all operands, where it does and the one that always does.
+    """
     function = formula.py_func
     ks = range(len(inspect.signature(function).parameters))
 
     def listed(text: str) -> str:
         return ", ".join(text.format(k=k) for k in ks)
 
+    compute, imports = COMPUTE, ""
+    if holds is not None:
+        compute, module_name = COMPUTE_PARTIAL, holds.py_func.__module__
+        imports = IMPORTS_PARTIAL.format(
+            module=module_name, holds=holds.py_func.__name__, anywhere=anywhere.py_func.__name__
+        )
     source = ELEMENTWISE.format(
         name=name,
         module=function.__module__,
         inputs=listed("x{k}"),
         summary=inspect.getdoc(function),
         operands="".join(OPERAND.format(k=k, operand=k + 2) for k in ks).rstrip(),
-        all_steps_are_one=" and ".join(["step == 1", *(f"step{k} == 1" for k in ks)]),
+        imports=imports,
+        # Tiles of a partial formula stay short, so that few elements pay for one.
+        all_steps_are_one=" and ".join(["step == 1", *(f"step{k} == 1" for k in ks)]) if holds is None else "False",
         gathers="".join(GATHER.format(k=k) for k in ks).rstrip(),
-        sources=listed("source{k}") + ("," if len(ks) == 1 else ""),
+        compute=compute.format(
+            sources=listed("source{k}") + ("," if len(ks) == 1 else ""),
+            elements=listed("load(forward(source{k}, i))"),
+        ).rstrip(),
     )
     return getattr(module(f"elementwise_{name}", source), name)
 
