@@ -126,7 +126,8 @@ threshold_p = pointwise(
     "threshold", saves=Keep(inputs=(0, 1)), call=lambda *a, **k: threshold(*a, **k),
     vjp=lambda r, g: (bind(threshold_grad_p, g, r.input(0), r.input(1)), None, None),
     samples=lambda: [*[Sample(*s.arguments, 0.3, -2.0) for s in unary_samples(-3, 3.1)],
-                     Sample(np.array([1, 5]), 3, 7), Sample(np.array([np.nan, np.inf], np.float32), 0, 1, gradient=False)],
+                     Sample(np.array([1, 5]), 3, 7),
+                     Sample(np.array([np.nan, np.inf], np.float32), 0, 1, gradient=False)],
     errors=lambda: [ErrorSample(Sample("3", 1.0, 2.0), DTypeError, "not a tensor")],
 )
 threshold_grad_p: Primitive = pointwise(

@@ -41,7 +41,7 @@ def {name}(out, {inputs}, walk, part, parts):
 {operands}
     begin, end = share_of_elements(walk[1], part, parts)
     row, column = begin // inner, begin % inner
-    longest, most = tile_limits(dims, shape, {all_steps_are_one})
+    longest, most = tile_limits(dims, shape, {all_steps_are_one}){shorter}
     while begin < end:
         rows, width = tile_here(dims, shape, row, column, end - begin, longest, most)
         place = pointer(out, offset(dims, shape, strides, row) + column * step)
@@ -72,9 +72,9 @@ COMPUTE = """\
 
 # A tile with an operand for which the formula does not hold goes through the one that always does.
 COMPUTE_PARTIAL = """\
-        beyond = 0
+        beyond = int32(0)
         for i in range(rows * width):
-            beyond += not holds({elements})
+            beyond += int32(not holds({elements}))
         if beyond == 0:
             apply(formula, rows * width, (target,), ({sources}), ())
         else:
@@ -82,7 +82,12 @@ COMPUTE_PARTIAL = """\
                 store(forward(target, i), anywhere({elements}))
 """
 
+# Tiles stay short, so that few elements pay for one, and are read twice from the first-level cache.
+SHORTER = """
+    longest = min(longest, 4 * CHUNK)"""
+
 IMPORTS_PARTIAL = """\
+from numpy import int32
 from {module} import {holds} as holds
 from {module} import {anywhere} as anywhere
 """
@@ -102,12 +107,11 @@ def elementwise(name: str, formula: Any, holds: Any = None, anywhere: Any = None
     def listed(text: str) -> str:
         return ", ".join(text.format(k=k) for k in ks)
 
-    compute, imports = COMPUTE, ""
+    compute, shorter, imports = COMPUTE, "", ""
     if holds is not None:
-        compute, module_name = COMPUTE_PARTIAL, holds.py_func.__module__
-        imports = IMPORTS_PARTIAL.format(
-            module=module_name, holds=holds.py_func.__name__, anywhere=anywhere.py_func.__name__
-        )
+        where, always = holds.py_func, anywhere.py_func
+        compute, shorter = COMPUTE_PARTIAL, SHORTER
+        imports = IMPORTS_PARTIAL.format(module=where.__module__, holds=where.__name__, anywhere=always.__name__)
     source = ELEMENTWISE.format(
         name=name,
         module=function.__module__,
@@ -115,8 +119,8 @@ def elementwise(name: str, formula: Any, holds: Any = None, anywhere: Any = None
         summary=inspect.getdoc(function),
         operands="".join(OPERAND.format(k=k, operand=k + 2) for k in ks).rstrip(),
         imports=imports,
-        # Tiles of a partial formula stay short, so that few elements pay for one.
-        all_steps_are_one=" and ".join(["step == 1", *(f"step{k} == 1" for k in ks)]) if holds is None else "False",
+        shorter=shorter,
+        all_steps_are_one=" and ".join(["step == 1", *(f"step{k} == 1" for k in ks)]),
         gathers="".join(GATHER.format(k=k) for k in ks).rstrip(),
         compute=compute.format(
             sources=listed("source{k}") + ("," if len(ks) == 1 else ""),

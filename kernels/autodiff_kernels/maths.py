@@ -258,15 +258,25 @@ def tanh(x: float) -> float:
 
 
 @njit(error_model="numpy", forceinline=True)
+def _exp_of_small(x: float, halvings: float) -> float:
+    """e**x / 2**halvings, where neither leaves the normal numbers."""
+    _, shifted, value = _reduced_expm1(x)
+    power = power_of_two(shifted - halvings)
+    return fma(power, value, power)
+
+
+@njit(error_model="numpy", forceinline=True)
 def sigmoid(x: float) -> float:
     """1 / (1 + e**-x), within 2 ulp; written with e**-|x|, so that it neither overflows nor loses small results."""
     T = type(x)
-    power = exp(-magnitude(x))
+    low, raised = constant(x, -104.0, -746.0), constant(x, 24.0, 54.0)
+    y = -magnitude(x)
+    # Through a larger power: e**-|x| may be subnormal.
+    power = _exp_of_small(low if y < low else y, -raised) * constant(x, 2.0**-24, 2.0**-54)
     total = T(1) + power
-    lost = power - (total - T(1))  # the sum is `total + lost`
-    positive = x >= T(0)
-    value = (T(1) if positive else power) / total
-    return fma(-value * (value if positive else T(1) - value), lost, value)
+    value = (T(1) if x >= T(0) else power) / total
+    return fma(-value, power - (total - T(1)), value)  # most of what the sum lost, which counts where it is close to 1
+
 
 
 # ---- log, log2, log10, log1p -----------------------------------------------------------------------------------------
@@ -513,32 +523,35 @@ TAIL_DOUBLE = (-5.132627134714045e-07, -1.1283739915201458, -0.6366440558938034,
 
 
 @njit(error_model="numpy", forceinline=True)
-def _erf_parts(a: float) -> tuple[bool, float, float]:
-    """For a >= 0: whether `a` is small, erf(a) when it is, 1 - erf(a) when it is not."""
-    square, end = a * a, constant(a, 4.0, 6.0)
-    small = square < constant(a, 0.85, 1.0)
-    _, shifted, value = _reduced_expm1(polynomial(end if a > end else a, TAIL_SINGLE, TAIL_DOUBLE))
-    power = power_of_two(shifted)
-    tail = fma(power, value, power)
-    return small, fma(a, polynomial(square, ERF_SINGLE, ERF_DOUBLE), a), tail
-
-
-@njit(error_model="numpy", forceinline=True)
 def erf(x: float) -> float:
     """2 / sqrt(pi) times the integral of e**-t**2 from 0 to x, within 2 ulp."""
     T = type(x)
-    small, near, tail = _erf_parts(magnitude(x))
-    return with_sign(near if small else T(1) - tail, x)
+    a, end = magnitude(x), constant(x, 4.0, 6.0)
+    square = a * a
+    near = fma(a, polynomial(square, ERF_SINGLE, ERF_DOUBLE), a)
+    far = T(1) - _exp_of_small(polynomial(end if a > end else a, TAIL_SINGLE, TAIL_DOUBLE), T(0))
+    return with_sign(near if square < constant(x, 0.85, 1.0) else far, x)
+
+
+# log(2 F(-x)) for 0 <= x <= 5.66 (single) and 8.5 (double), F the normal distribution function; weighted by F(-x)
+NORMAL_SINGLE = (2.149207038872875e-09, -0.7978847359491061, -0.31830762740700874, -0.03634636017976222,
+                 0.0048065156417125, 8.303258591827362e-06, -0.00019595098396301173, 5.160658302875686e-05,
+                 -6.56599128765332e-06, 3.5131627367964614e-07)
+NORMAL_DOUBLE = (-2.7644928696395442e-17, -0.7978845608028571, -0.31830988618420264, -0.036335602349463876,
+                 0.0047821116699044075, 3.6981250710549486e-05, -0.0002120278683927208, 5.216620326858323e-05,
+                 -1.6300691578974476e-06, -2.8299542697025237e-06, 9.039808856072323e-07, -5.123998837216068e-08,
+                 -6.274474321717371e-08, 3.0571416686482746e-08, -8.23337522618383e-09, 1.482845048832871e-09,
+                 -1.7008885740563196e-10, 6.932462151740227e-12, 1.6050014302517355e-12, -3.8845603457968275e-13,
+                 4.431314925423038e-14, -3.0373958519303075e-15, 1.2027993893333893e-16, -2.1332766470247724e-18)
 
 
 @njit(error_model="numpy", forceinline=True)
 def normal_cdf(x: float) -> float:
-    """(1 + erf(x / sqrt(2))) / 2; from the tail where x is negative, so that nothing cancels."""
+    """(1 + erf(x / sqrt(2))) / 2, within 2**-24 (single) and 2**-53 (double); 0 and 1 where the polynomial ends."""
     T = type(x)
-    a = magnitude(x) * T(0.7071067811865476)
-    small, near, tail = _erf_parts(a)
-    tail = T(0) if a > constant(x, 4.0, 6.0) else tail
-    below = T(0.5) - T(0.5) * near if small else T(0.5) * tail
+    a, end = magnitude(x), constant(x, 5.66, 8.5)
+    below = _exp_of_small(polynomial(a, NORMAL_SINGLE, NORMAL_DOUBLE), T(1))
+    below = T(0) if a > end else below
     return T(1) - below if x > T(0) else below
 
 
