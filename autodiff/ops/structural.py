@@ -230,12 +230,10 @@ def view_strides(spec: Spec, shape: Shape) -> tuple[int, ...] | None:
         return contiguous_strides(shape)
     # NumPy decides by the same rule: try on an array of these strides without memory behind it.
     probe = np.lib.stride_tricks.as_strided(np.empty(1, np.uint8), spec.shape, spec.strides)
-    viewed = probe.view()
     try:
-        viewed.shape = shape
-    except AttributeError:
+        return tuple(np.reshape(probe, shape, copy=False).strides)
+    except ValueError:
         return None
-    return tuple(viewed.strides)
 
 
 def reshape(x: TensorT, *shape: Any) -> TensorT:
