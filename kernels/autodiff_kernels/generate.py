@@ -39,7 +39,7 @@ def {name}(out, {inputs}, walk, part, parts):
     inner, copy = shape[dims - 1], stack(out, CHUNK)
     step, row_step = steps(dims, strides)
 {operands}
-    begin, end = share_of_elements(walk[1], part, parts)
+{numbers}    begin, end = share_of_elements(walk[1], part, parts)
     row, column = begin // inner, begin % inner
     longest, most = tile_limits(dims, shape, {all_steps_are_one}){shorter}
     while begin < end:
@@ -64,6 +64,14 @@ OPERAND = """\
 GATHER = """\
         at{k} = offset(dims, shape, strides{k}, row) + column * step{k}
         source{k}, held{k} = gather(pointer(x{k}, at{k}), at{k}, step{k}, row_step{k}, rows, width, copy{k}, held{k})
+"""
+
+# Arrays without gaps and numbers: one loop, without tiles and copies.
+NUMBERS = """\
+    if dims == 1 and step == 1 and {side_by_side} and {all_numbers}:
+        begin, end = share_of_elements(walk[1], part, parts)
+        apply(formula, end - begin, (pointer(out, begin),), ({sources},), ({numbers},))
+        return
 """
 
 COMPUTE = """\
@@ -102,16 +110,26 @@ def elementwise(name: str, formula: Any, holds: Any = None, anywhere: Any = None
         holds, anywhere: for a formula that does not hold for all operands, where it does and the one that always does.
     """
     function = formula.py_func
-    ks = range(len(inspect.signature(function).parameters))
+    annotations = [parameter.annotation for parameter in inspect.signature(function).parameters.values()]
+    ks = range(len(annotations))
+    arrays = len(annotations) - annotations.count("Number")  # these come first
 
-    def listed(text: str) -> str:
-        return ", ".join(text.format(k=k) for k in ks)
+    def listed(text: str, ks: range = ks, separator: str = ", ") -> str:
+        return separator.join(text.format(k=k) for k in ks)
 
     compute, shorter, imports = COMPUTE, "", ""
     if holds is not None:
         where, always = holds.py_func, anywhere.py_func
         compute, shorter = COMPUTE_PARTIAL, SHORTER
         imports = IMPORTS_PARTIAL.format(module=where.__module__, holds=where.__name__, anywhere=always.__name__)
+    numbers = ""
+    if arrays < len(ks):
+        numbers = NUMBERS.format(
+            side_by_side=listed("step{k} == 1", ks[:arrays], " and "),
+            all_numbers=listed("step{k} == 0", ks[arrays:], " and "),
+            sources=listed("pointer(x{k}, begin)", ks[:arrays]),
+            numbers=listed("x{k}[0]", ks[arrays:]),
+        )
     source = ELEMENTWISE.format(
         name=name,
         module=function.__module__,
@@ -119,8 +137,9 @@ def elementwise(name: str, formula: Any, holds: Any = None, anywhere: Any = None
         summary=inspect.getdoc(function),
         operands="".join(OPERAND.format(k=k, operand=k + 2) for k in ks).rstrip(),
         imports=imports,
+        numbers=numbers,
         shorter=shorter,
-        all_steps_are_one=" and ".join(["step == 1", *(f"step{k} == 1" for k in ks)]),
+        all_steps_are_one="step == 1 and " + listed("step{k} == 1", separator=" and "),
         gathers="".join(GATHER.format(k=k) for k in ks).rstrip(),
         compute=compute.format(
             sources=listed("source{k}") + ("," if len(ks) == 1 else ""),

@@ -43,6 +43,9 @@ from autodiff_kernels.trigonometry import cos as cos
 from autodiff_kernels.trigonometry import sin as sin
 from autodiff_kernels.trigonometry import tan as tan
 
+# An operand that is often a number; these come last. The kernel has a second loop, in which all of them are numbers.
+Number = Any
+
 # Formulas that do not hold for all operands: where they do, and the formula that always does, which is slow. On
 # operands for which both hold they give the same bits.
 PARTIAL: dict[str, tuple[Any, Any]] = {
@@ -64,25 +67,25 @@ def copy(x: Any) -> Any:
 
 
 @njit(error_model="numpy", forceinline=True)
-def add(x: Any, y: Any) -> Any:
+def add(x: Any, y: Number) -> Any:
     """x + y."""
     return x + y
 
 
 @njit(error_model="numpy", forceinline=True)
-def subtract(x: Any, y: Any) -> Any:
+def subtract(x: Any, y: Number) -> Any:
     """x - y."""
     return x - y
 
 
 @njit(error_model="numpy", forceinline=True)
-def multiply(x: Any, y: Any) -> Any:
+def multiply(x: Any, y: Number) -> Any:
     """x * y."""
     return x * y
 
 
 @njit(error_model="numpy", forceinline=True)
-def divide(x: Any, y: Any) -> Any:
+def divide(x: Any, y: Number) -> Any:
     """x / y, true division: of integers, a float64."""
     return x / y
 
@@ -94,19 +97,19 @@ def negative(x: Any) -> Any:
 
 
 @njit(error_model="numpy", forceinline=True)
-def multiply_add(x: Any, y: Any, z: Any, scale: Any) -> Any:
+def multiply_add(x: Any, y: Any, z: Any, scale: Number) -> Any:
     """x + scale * y * z."""
     return x + scale * y * z
 
 
 @njit(error_model="numpy", forceinline=True)
-def divide_add(x: Any, y: Any, z: Any, scale: Any) -> Any:
+def divide_add(x: Any, y: Any, z: Any, scale: Number) -> Any:
     """x + scale * y / z."""
     return x + scale * y / z
 
 
 @njit(error_model="numpy", forceinline=True)
-def lerp(x: Any, y: Any, weight: Any) -> Any:
+def lerp(x: Any, y: Any, weight: Number) -> Any:
     """x + weight * (y - x), from the nearer end, so that weights 0 and 1 give x and y."""
     T = type(x)
     return x + weight * (y - x) if abs(weight) < T(0.5) else y - (y - x) * (T(1) - weight)
@@ -189,7 +192,7 @@ def logit(x: float) -> float:
 
 
 @njit(error_model="numpy", forceinline=True)
-def nan_to_num(x: float, nan: float, highest: float, lowest: float) -> float:
+def nan_to_num(x: float, nan: Number, highest: Number, lowest: Number) -> float:
     """x, with `nan`, `highest` and `lowest` in the places of NaN and the two infinities."""
     T = type(x)
     y = highest if x == T(math.inf) else lowest if x == T(-math.inf) else x
@@ -197,19 +200,19 @@ def nan_to_num(x: float, nan: float, highest: float, lowest: float) -> float:
 
 
 @njit(error_model="numpy", forceinline=True)
-def maximum(x: Any, y: Any) -> Any:
+def maximum(x: Any, y: Number) -> Any:
     """The larger; NaN when either is."""
     return x if x > y or x != x else y
 
 
 @njit(error_model="numpy", forceinline=True)
-def minimum(x: Any, y: Any) -> Any:
+def minimum(x: Any, y: Number) -> Any:
     """The smaller; NaN when either is."""
     return x if x < y or x != x else y
 
 
 @njit(error_model="numpy", forceinline=True)
-def clamp(x: Any, low: Any, high: Any) -> Any:
+def clamp(x: Any, low: Number, high: Number) -> Any:
     """min(max(x, low), high); NaN stays."""
     y = low if x < low else x
     return high if y > high else y
@@ -243,7 +246,7 @@ def truncate(x: Any) -> Any:
 
 
 @njit(error_model="numpy", forceinline=True)
-def power(x: Any, y: Any) -> Any:
+def power(x: Any, y: Number) -> Any:
     """x ** y; of integers with y < 0, 1 / x cut to an integer."""
     return _power(x, y)
 
@@ -280,37 +283,37 @@ def _integer_power(x: int, y: int) -> int:
 
 
 @njit(error_model="numpy", forceinline=True)
-def equal(x: Any, y: Any) -> bool:
+def equal(x: Any, y: Number) -> bool:
     """x == y."""
     return x == y
 
 
 @njit(error_model="numpy", forceinline=True)
-def not_equal(x: Any, y: Any) -> bool:
+def not_equal(x: Any, y: Number) -> bool:
     """x != y."""
     return x != y
 
 
 @njit(error_model="numpy", forceinline=True)
-def less(x: Any, y: Any) -> bool:
+def less(x: Any, y: Number) -> bool:
     """x < y."""
     return x < y
 
 
 @njit(error_model="numpy", forceinline=True)
-def less_equal(x: Any, y: Any) -> bool:
+def less_equal(x: Any, y: Number) -> bool:
     """x <= y."""
     return x <= y
 
 
 @njit(error_model="numpy", forceinline=True)
-def greater(x: Any, y: Any) -> bool:
+def greater(x: Any, y: Number) -> bool:
     """x > y."""
     return x > y
 
 
 @njit(error_model="numpy", forceinline=True)
-def greater_equal(x: Any, y: Any) -> bool:
+def greater_equal(x: Any, y: Number) -> bool:
     """x >= y."""
     return x >= y
 

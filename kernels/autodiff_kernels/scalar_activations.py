@@ -7,7 +7,7 @@ from typing import Any
 from numba import njit
 
 from autodiff_kernels.maths import exp, expm1, fma, log1p, magnitude, normal_cdf, sigmoid
-from autodiff_kernels.scalar import clamp
+from autodiff_kernels.scalar import Number, clamp
 
 # ---- Activations -----------------------------------------------------------------------------------------------------
 
@@ -20,13 +20,13 @@ def relu(x: Any) -> Any:
 
 
 @njit(error_model="numpy", forceinline=True)
-def leaky_relu(x: float, slope: float) -> float:
+def leaky_relu(x: float, slope: Number) -> float:
     """x where x > 0, else slope * x."""
     return x if x > type(x)(0) else slope * x
 
 
 @njit(error_model="numpy", forceinline=True)
-def elu(x: float, alpha: float) -> float:
+def elu(x: float, alpha: Number) -> float:
     """x where x > 0, else alpha * (e**x - 1).  Clevert et al. 2016."""
     return x if x > type(x)(0) else alpha * expm1(x)
 
@@ -51,7 +51,7 @@ def silu(x: float) -> float:
 
 
 @njit(error_model="numpy", forceinline=True)
-def softplus(x: float, beta: float, threshold: float) -> float:
+def softplus(x: float, beta: Number, threshold: Number) -> float:
     """log(1 + e**(beta x)) / beta; x where beta x > threshold."""
     y = beta * x
     return x if y > threshold else log1p(exp(y)) / beta
@@ -79,13 +79,13 @@ def hardswish(x: float) -> float:
 
 
 @njit(error_model="numpy", forceinline=True)
-def hardshrink(x: float, limit: float) -> float:
+def hardshrink(x: float, limit: Number) -> float:
     """0 where |x| <= limit, else x."""
     return type(x)(0) if magnitude(x) <= limit else x
 
 
 @njit(error_model="numpy", forceinline=True)
-def softshrink(x: float, limit: float) -> float:
+def softshrink(x: float, limit: Number) -> float:
     """x - min(max(x, -limit), limit)."""
     return x - clamp(x, -limit, limit)
 
@@ -106,7 +106,7 @@ def mish(x: float) -> float:
 
 
 @njit(error_model="numpy", forceinline=True)
-def threshold(x: Any, limit: Any, value: Any) -> Any:
+def threshold(x: Any, limit: Number, value: Number) -> Any:
     """`value` where x <= limit, else x."""
     return value if x <= limit else x
 
@@ -115,7 +115,7 @@ def threshold(x: Any, limit: Any, value: Any) -> Any:
 
 
 @njit(error_model="numpy", forceinline=True)
-def bent_loss(x: float, y: float, corner: float, scale: float) -> float:
+def bent_loss(x: float, y: float, corner: Number, scale: Number) -> float:
     """scale c (d - c / 2), d = x - y, c = min(max(d, -corner), corner): a parabola, beyond the corner its tangent."""
     d = x - y
     c = clamp(d, -corner, corner)

@@ -7,7 +7,7 @@ import math
 from numba import njit
 
 from autodiff_kernels.maths import exp, fma, log, magnitude, normal_cdf, normal_density, root, sigmoid
-from autodiff_kernels.scalar import clamp, power, sign
+from autodiff_kernels.scalar import Number, clamp, power, sign
 
 
 @njit(error_model="numpy", forceinline=True)
@@ -67,19 +67,19 @@ def relu_grad(g: float, y: float) -> float:
 
 
 @njit(error_model="numpy", forceinline=True)
-def leaky_relu_grad(g: float, x: float, slope: float) -> float:
+def leaky_relu_grad(g: float, x: float, slope: Number) -> float:
     """g where x > 0, else slope * g."""
     return g if x > type(g)(0) else slope * g
 
 
 @njit(error_model="numpy", forceinline=True)
-def elu_grad(g: float, x: float, alpha: float) -> float:
+def elu_grad(g: float, x: float, alpha: Number) -> float:
     """g where x > 0, else g alpha e**x."""
     return g if x > type(g)(0) else g * alpha * exp(x)
 
 
 @njit(error_model="numpy", forceinline=True)
-def clamp_grad(g: float, x: float, low: float, high: float) -> float:
+def clamp_grad(g: float, x: float, low: Number, high: Number) -> float:
     """g where low <= x <= high, else 0."""
     return g if low <= x and x <= high else type(g)(0)
 
@@ -108,7 +108,7 @@ def silu_grad(g: float, x: float) -> float:
 
 
 @njit(error_model="numpy", forceinline=True)
-def softplus_grad(g: float, x: float, beta: float, threshold: float) -> float:
+def softplus_grad(g: float, x: float, beta: Number, threshold: Number) -> float:
     """g sigmoid(beta x); g where beta x > threshold."""
     y = beta * x
     return g if y > threshold else g * sigmoid(y)
@@ -121,13 +121,13 @@ def log_sigmoid_grad(g: float, x: float) -> float:
 
 
 @njit(error_model="numpy", forceinline=True)
-def scaled_difference(g: float, x: float, y: float, scale: float) -> float:
+def scaled_difference(g: float, x: float, y: float, scale: Number) -> float:
     """g scale (x - y): the gradient of scale (x - y)**2 / 2."""
     return g * scale * (x - y)
 
 
 @njit(error_model="numpy", forceinline=True)
-def scaled_product(x: float, y: float, scale: float) -> float:
+def scaled_product(x: float, y: float, scale: Number) -> float:
     """x y scale: dropout with a mask of zeros and ones, and its gradient."""
     return x * y * scale
 
@@ -228,7 +228,7 @@ def logit_grad(g: float, x: float) -> float:
 
 
 @njit(error_model="numpy", forceinline=True)
-def atan2_grad(g: float, a: float, b: float, sign: float) -> float:
+def atan2_grad(g: float, a: float, b: float, sign: Number) -> float:
     """sign g a / (a**2 + b**2): the gradient of atan2(y, x) by y for (x, y, 1), by x for (y, x, -1)."""
     return sign * g * a / fma(a, a, b * b)
 
@@ -258,7 +258,7 @@ def nan_to_num_grad(g: float, x: float) -> float:
 
 
 @njit(error_model="numpy", forceinline=True)
-def hardtanh_grad(g: float, x: float, low: float, high: float) -> float:
+def hardtanh_grad(g: float, x: float, low: Number, high: Number) -> float:
     """g where low < x < high, else 0."""
     return g if low < x and x < high else type(g)(0)
 
@@ -278,7 +278,7 @@ def hardswish_grad(g: float, x: float) -> float:
 
 
 @njit(error_model="numpy", forceinline=True)
-def shrink_grad(g: float, x: float, limit: float) -> float:
+def shrink_grad(g: float, x: float, limit: Number) -> float:
     """0 where |x| <= limit, else g."""
     return type(g)(0) if magnitude(x) <= limit else g
 
@@ -301,13 +301,13 @@ def mish_grad(g: float, x: float) -> float:
 
 
 @njit(error_model="numpy", forceinline=True)
-def threshold_grad(g: float, x: float, limit: float) -> float:
+def threshold_grad(g: float, x: float, limit: Number) -> float:
     """0 where x <= limit, else g."""
     return type(g)(0) if x <= limit else g
 
 
 @njit(error_model="numpy", forceinline=True)
-def bent_loss_grad(g: float, x: float, y: float, corner: float, scale: float) -> float:
+def bent_loss_grad(g: float, x: float, y: float, corner: Number, scale: Number) -> float:
     """g scale min(max(x - y, -corner), corner): the gradient of `bent_loss` by x."""
     return g * scale * clamp(x - y, -corner, corner)
 
