@@ -12,9 +12,9 @@ import numpy as np
 
 from autodiff.bind import TensorT, bind
 from autodiff.errors import DTypeError, ShapeError, ValueRangeError
-from autodiff.ops.choice import clamp, masked_fill, where
+from autodiff.ops.choice import clamp, where
 from autodiff.ops.comparison import gt, le, logical_and, lt
-from autodiff.ops.elementwise import OUT, X, abs, add, div, fit, mul, pointwise, sub
+from autodiff.ops.elementwise import OUT, X, abs, add, div, fit, mul, pointwise, square, sub
 from autodiff.ops.functions import erf, exp, function, sigmoid, tanh
 from autodiff.ops.in_place import in_place, through, unary
 from autodiff.ops.promotion import cast, constant, real
@@ -60,8 +60,7 @@ relu_ = unary(relu_p)
 
 def _hardtanh_vjp(r: Any, g: Any) -> tuple[Any, ...]:
     # Unlike that of clamp, the gradient is 0 at the bounds.
-    x, low, high = (r.input(i) for i in range(3))
-    return where(logical_and(lt(low, x), lt(x, high)), g, 0), None, None
+    return bind(hardtanh_grad_p, g, *[r.input(i) for i in range(3)]), None, None
 
 
 def _bounded_samples(**options: Any) -> list[Sample]:
@@ -76,6 +75,12 @@ hardtanh_p = pointwise(
     errors=lambda: [*unary_errors(), ErrorSample(Sample(spread(-1, 1, 3), 1.0, -1.0), ValueRangeError,
                                                  "min_val is above max_val")],
     call=lambda *a, **k: hardtanh(*a, **k),
+)
+
+hardtanh_grad_p: Primitive = pointwise(
+    "hardtanh_grad", vjp=None, flops=2, twin=lambda g, x, low, high: where(logical_and(lt(low, x), lt(x, high)), g, 0),
+    samples=lambda: [Sample(spread(-1, 1, 3, 4), spread(-3, 3, 3, 4), np.full((), -1, np.float32),
+                            np.full((), 2, np.float32))],
 )
 
 
@@ -117,9 +122,20 @@ def relu6(input: TensorT, inplace: bool = False) -> TensorT:
     return hardtanh(input, 0, 6, inplace)
 
 
-@composed(samples=lambda: [*[Sample(*s.arguments, 0.3, -2.0) for s in unary_samples(-3, 3.1)],
-                           Sample(np.array([1, 5]), 3, 7)],
-          errors=lambda: [ErrorSample(Sample("3", 1.0, 2.0), DTypeError, "not a tensor")])
+threshold_p = pointwise(
+    "threshold", saves=Keep(inputs=(0, 1)), call=lambda *a, **k: threshold(*a, **k),
+    vjp=lambda r, g: (bind(threshold_grad_p, g, r.input(0), r.input(1)), None, None),
+    samples=lambda: [*[Sample(*s.arguments, 0.3, -2.0) for s in unary_samples(-3, 3.1)],
+                     Sample(np.array([1, 5]), 3, 7),
+                     Sample(np.array([np.nan, np.inf], np.float32), 0, 1, gradient=False)],
+    errors=lambda: [ErrorSample(Sample("3", 1.0, 2.0), DTypeError, "not a tensor")],
+)
+threshold_grad_p: Primitive = pointwise(
+    "threshold_grad", vjp=None, twin=lambda g, x, limit: where(le(x, limit), 0, g),
+    samples=lambda: [Sample(spread(-1, 1, 3, 4), spread(-3, 3, 3, 4), np.full((), 0.5, np.float32))],
+)
+
+
 def threshold(input: TensorT, threshold: float, value: float, inplace: bool = False) -> TensorT:
     """Return `input` where it is above `threshold`, else `value`.
 
@@ -134,14 +150,11 @@ def threshold(input: TensorT, threshold: float, value: float, inplace: bool = Fa
     >>> F.threshold(ad.tensor([0.5, 2.0]), 1.0, -7.0)
     tensor([-7.,  2.])
     """
+    require_tensor("threshold", input)
     if inplace:
-        return through(_threshold, input, threshold, value)  # type: ignore[no-any-return]
-    return _threshold(input, threshold, value)  # type: ignore[no-any-return]
-
-
-def _threshold(x: Any, limit: float, value: float) -> Any:
-    require_tensor("threshold", x)
-    return masked_fill(x, le(x, limit), value)
+        return in_place(threshold_p, input, threshold, value)  # type: ignore[no-any-return]
+    dtype = input.spec.dtype  # type: ignore[attr-defined]
+    return bind(threshold_p, input, constant(threshold, dtype), constant(value, dtype))  # type: ignore[no-any-return]
 
 
 # ---- Leaky ReLU and PReLU: one operation; the slope is a number or a parameter ---------------------------------------
@@ -321,6 +334,11 @@ def _silu_grad_twin(g: Any, x: Any) -> Any:
     return mul(g, add(s, mul(mul(x, s), sub(1, s))))
 
 
+def _mish_grad_twin(g: Any, x: Any) -> Any:
+    t = tanh(softplus(x))
+    return mul(g, add(t, mul(mul(x, sigmoid(x)), sub(1, mul(t, t)))))
+
+
 _LARGE = (-30, 30, 0, np.nan)
 
 gelu_p = function("gelu", -4, 4, lambda *a, **k: gelu(*a, **k), lambda r, g: (bind(gelu_grad_p, g, r.input(0)),),
@@ -410,7 +428,10 @@ def softplus(input: TensorT, beta: float = 1.0, threshold: float = 20.0) -> Tens
     return bind(softplus_p, x, constant(beta, dtype), constant(threshold, dtype))  # type: ignore[no-any-return]
 
 
-@composed(samples=lambda: unary_samples(-5, 5), errors=unary_errors)
+mish_p = function("mish", -5, 5, lambda *a, **k: mish(*a, **k), special=(50, -50, 0, np.nan), flops=15,
+                  gradient=_mish_grad_twin)
+
+
 def mish(input: TensorT, inplace: bool = False) -> TensorT:
     """Return ``x * tanh(softplus(x))``.
 
@@ -422,14 +443,31 @@ def mish(input: TensorT, inplace: bool = False) -> TensorT:
     tensor([-0.3034,  1.9440])
     """
     if inplace:
-        return through(mish, input)  # type: ignore[no-any-return]
-    return mul(input, tanh(softplus(input)))
+        return in_place(mish_p, input)  # type: ignore[no-any-return]
+    return bind(mish_p, real("mish", input))  # type: ignore[no-any-return]
 
 
 # ---- Piecewise and rational activations ------------------------------------------------------------------------------
 
 
-@composed(samples=lambda: unary_samples(-5, 5.1), errors=unary_errors)
+def _inside(x: Any) -> Any:
+    return logical_and(lt(-3, x), lt(x, 3))
+
+
+hardsigmoid_p = function(
+    "hardsigmoid", -5, 5.1, lambda *a, **k: hardsigmoid(*a, **k), special=_LARGE, flops=4,
+    gradient=lambda g, x: where(_inside(x), div(g, 6), 0),
+)
+hardswish_p = function(
+    "hardswish", -5, 5.1, lambda *a, **k: hardswish(*a, **k), special=_LARGE, flops=5,
+    gradient=lambda g, x: mul(g, where(_inside(x), div(add(mul(x, 2), 3), 6), where(le(x, 0), 0, 1))),
+)
+softsign_p = function(
+    "softsign", -3, 3.1, lambda x: softsign(x), special=_LARGE, flops=3,
+    gradient=lambda g, x: div(g, square(add(abs(x), 1))),
+)
+
+
 def hardsigmoid(input: TensorT, inplace: bool = False) -> TensorT:
     """Return ``relu6(x + 3) / 6``.
 
@@ -439,11 +477,10 @@ def hardsigmoid(input: TensorT, inplace: bool = False) -> TensorT:
     tensor([0.0000, 0.5000, 1.0000])
     """
     if inplace:
-        return through(hardsigmoid, input)  # type: ignore[no-any-return]
-    return div(relu6(add(real("hardsigmoid", input), 3)), 6)  # type: ignore[no-any-return]
+        return in_place(hardsigmoid_p, input)  # type: ignore[no-any-return]
+    return bind(hardsigmoid_p, real("hardsigmoid", input))  # type: ignore[no-any-return]
 
 
-@composed(samples=lambda: unary_samples(-5, 5.1), errors=unary_errors)
 def hardswish(input: TensorT, inplace: bool = False) -> TensorT:
     """Return ``x * relu6(x + 3) / 6``.
 
@@ -455,11 +492,27 @@ def hardswish(input: TensorT, inplace: bool = False) -> TensorT:
     tensor([-0.3333,  0.6667,  4.0000])
     """
     if inplace:
-        return through(hardswish, input)  # type: ignore[no-any-return]
-    return mul(input, hardsigmoid(input))
+        return in_place(hardswish_p, input)  # type: ignore[no-any-return]
+    return bind(hardswish_p, real("hardswish", input))  # type: ignore[no-any-return]
 
 
-@composed(samples=lambda: [*unary_samples(-2, 2), Sample(spread(-1, 1, 5), 0.3)], errors=unary_errors)
+def _shrink(name: str, call: Any) -> Primitive:
+    return pointwise(
+        name, kinds="f", flops=2, saves=Keep(inputs=(0, 1)), call=call, errors=unary_errors,
+        vjp=lambda r, g: (bind(shrink_grad_p, g, r.input(0), r.input(1)), None),
+        samples=lambda: [*unary_samples(-2, 2), Sample(spread(-1, 1, 5), 0.3),
+                         Sample(np.array([np.nan, 0.5, -50], np.float32), gradient=False)],
+    )
+
+
+hardshrink_p = _shrink("hardshrink", lambda *a: hardshrink(*a))
+softshrink_p = _shrink("softshrink", lambda *a: softshrink(*a))
+shrink_grad_p: Primitive = pointwise(
+    "shrink_grad", vjp=None, twin=lambda g, x, limit: where(le(abs(x), limit), 0, g),
+    samples=lambda: [Sample(spread(-1, 1, 3, 4), spread(-2, 2, 3, 4), np.full((), 0.5, np.float32))],
+)
+
+
 def hardshrink(input: TensorT, lambd: float = 0.5) -> TensorT:
     """Return 0 where ``|input| <= lambd``, else `input`.
 
@@ -469,10 +522,9 @@ def hardshrink(input: TensorT, lambd: float = 0.5) -> TensorT:
     tensor([-1.,  0.])
     """
     x = real("hardshrink", input)
-    return masked_fill(x, le(abs(x), lambd), 0)  # type: ignore[no-any-return]
+    return bind(hardshrink_p, x, constant(lambd, x.spec.dtype))  # type: ignore[no-any-return]
 
 
-@composed(samples=lambda: [*unary_samples(-2, 2), Sample(spread(-1, 1, 5), 0.3)], errors=unary_errors)
 def softshrink(input: TensorT, lambd: float = 0.5) -> TensorT:
     """Return `input` moved towards 0 by `lambd`, and 0 where ``|input| <= lambd``.
 
@@ -482,10 +534,9 @@ def softshrink(input: TensorT, lambd: float = 0.5) -> TensorT:
     tensor([-0.5000,  0.0000])
     """
     x = real("softshrink", input)
-    return sub(x, clamp(x, -lambd, lambd))  # type: ignore[no-any-return]
+    return bind(softshrink_p, x, constant(lambd, x.spec.dtype))  # type: ignore[no-any-return]
 
 
-@composed(samples=lambda: unary_samples(-3, 3.1), errors=unary_errors)
 def softsign(input: TensorT) -> TensorT:
     """Return ``x / (1 + |x|)``.
 
@@ -494,8 +545,7 @@ def softsign(input: TensorT) -> TensorT:
     >>> F.softsign(ad.tensor([-1.0, 3.0]))
     tensor([-0.5000,  0.7500])
     """
-    x = real("softsign", input)
-    return div(x, add(abs(x), 1))  # type: ignore[no-any-return]
+    return bind(softsign_p, real("softsign", input))  # type: ignore[no-any-return]
 
 
 @composed(samples=lambda: unary_samples(-3, 3), errors=unary_errors)

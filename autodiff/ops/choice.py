@@ -10,10 +10,17 @@ import numpy as np
 
 from autodiff.bind import TensorT, bind
 from autodiff.errors import DTypeError, ShapeError, ValueRangeError
-from autodiff.ops.comparison import eq, eq_p, gt_p, isnan, le, logical_and, logical_or, lt_p, ne
+from autodiff.ops.comparison import eq, eq_p, gt_p, le, logical_and, logical_or, lt_p, ne
 from autodiff.ops.elementwise import X, fit, mul, pointwise
 from autodiff.ops.promotion import BOOL, cast, constant, is_tensor, promote
-from autodiff.ops.samples import binary_errors, binary_samples, integer_samples, spread, unary_errors
+from autodiff.ops.samples import (
+    binary_errors,
+    binary_samples,
+    gradient_samples,
+    integer_samples,
+    spread,
+    unary_errors,
+)
 from autodiff.ops.structural import clone, require_tensor
 from autodiff.primitive import ErrorSample, Keep, Primitive, Sample, composed
 from autodiff.spec import DType
@@ -148,7 +155,17 @@ def _nan_to_num_samples() -> list[Sample]:
     return [Sample(x, gradient=False), replaced, Sample(np.array([1, 2])), Sample(spread(-1, 1, 3))]
 
 
-@composed(samples=_nan_to_num_samples, errors=unary_errors)
+nan_to_num_p = pointwise(
+    "nan_to_num", kinds="f", saves=X, samples=_nan_to_num_samples, errors=unary_errors, flops=3,
+    vjp=lambda r, g: (bind(nan_to_num_grad_p, g, r.input(0)), None, None, None),
+    call=lambda *a, **k: nan_to_num(*a, **k),
+)
+nan_to_num_grad_p: Primitive = pointwise(
+    "nan_to_num_grad", vjp=None, samples=gradient_samples(-2, 2),
+    twin=lambda g, x: where(logical_or(ne(x, x), logical_or(eq(x, math.inf), eq(x, -math.inf))), 0, g),
+)
+
+
 def nan_to_num(input: TensorT, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None) -> TensorT:
     """Return `input` with numbers in place of NaN and infinities; their gradient is zero.
 
@@ -166,10 +183,9 @@ def nan_to_num(input: TensorT, nan: float = 0.0, posinf: float | None = None, ne
     dtype = input.spec.dtype  # type: ignore[attr-defined]
     if dtype.kind != "f":
         return clone(input)
-    limits = np.finfo(dtype)
-    x = masked_fill(input, isnan(input), nan)
-    x = masked_fill(x, eq(input, np.inf), float(limits.max) if posinf is None else posinf)
-    return masked_fill(x, eq(input, -np.inf), float(limits.min) if neginf is None else neginf)
+    largest = float(np.finfo(dtype).max)
+    replacements = (nan, largest if posinf is None else posinf, -largest if neginf is None else neginf)
+    return bind(nan_to_num_p, input, *[constant(x, dtype) for x in replacements])  # type: ignore[no-any-return]
 
 
 # ---- Maximum and minimum ---------------------------------------------------------------------------------------------

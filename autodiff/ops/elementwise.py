@@ -467,15 +467,21 @@ def round(input: TensorT, *, decimals: int = 0) -> TensorT:
     return mul(_rounded(round_p, div(real("round", input), scale)), scale)  # type: ignore[no-any-return]
 
 
-@composed(samples=lambda: unary_samples(-3.3, 3.1), errors=unary_errors)
+frac_p = pointwise("frac", kinds="f", vjp=lambda r, g: (g,), call=lambda x: frac(x), errors=unary_errors,
+                   samples=lambda: [*unary_samples(-3.3, 3.1), Sample(np.array([2, -3]))])
+
+
 def frac(input: TensorT) -> TensorT:
-    """Return ``input - trunc(input)``.
+    """Return ``input - trunc(input)``: zeros for integers.
 
     >>> import autodiff as ad
     >>> ad.frac(ad.tensor([1.5, -1.5]))
     tensor([ 0.5000, -0.5000])
     """
-    return sub(input, trunc(input))
+    require_tensor("frac", input)
+    if input.spec.dtype.kind in "iu":  # type: ignore[attr-defined]
+        return bind(zeros_like_p, input)  # type: ignore[no-any-return]
+    return bind(frac_p, input)  # type: ignore[no-any-return]
 
 
 # ---- Arithmetic of three operands ------------------------------------------------------------------------------------

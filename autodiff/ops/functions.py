@@ -11,9 +11,9 @@ import numpy as np
 from autodiff.bind import TensorT, bind
 from autodiff.errors import ValueRangeError
 from autodiff.ops.choice import clamp, where
-from autodiff.ops.comparison import eq, ge, isinf, le, logical_and, logical_or, lt
-from autodiff.ops.elementwise import OUT, X, abs, add, div, fit, mul, neg, pointwise, reciprocal, square, sub
-from autodiff.ops.promotion import is_tensor, promote, promote_float, real, result_dtype
+from autodiff.ops.comparison import eq, ge, isinf, le, logical_and, logical_or
+from autodiff.ops.elementwise import OUT, X, add, div, fit, mul, neg, pointwise, reciprocal, square, sub
+from autodiff.ops.promotion import constant, is_tensor, promote, promote_float, real, result_dtype
 from autodiff.ops.samples import binary_errors, binary_samples, gradient_samples, spread, unary_errors, unary_samples
 from autodiff.ops.structural import clone
 from autodiff.primitive import ErrorSample, Keep, Primitive, Sample, composed
@@ -144,36 +144,13 @@ def rsqrt(input: TensorT) -> TensorT:
     return bind(rsqrt_p, real("rsqrt", input))  # type: ignore[no-any-return]
 
 
-@composed(samples=lambda: binary_samples(1, 3), errors=binary_errors)
-def hypot(input: TensorT, other: TensorT) -> TensorT:
-    """Return ``sqrt(input**2 + other**2)``, broadcast, without overflow on the way.
-
-    >>> import autodiff as ad
-    >>> ad.hypot(ad.tensor([3.0]), ad.tensor([4.0]))
-    tensor([5.])
-    """
-    x, y = (abs(v) for v in promote_float("hypot", input, other))
-    larger, smaller = _ordered(x, y)
-    ratio = where(isinf(larger), 0, div(smaller, where(eq(larger, 0), 1, larger)))
-    return mul(larger, sqrt(add(square(ratio), 1)))  # type: ignore[no-any-return]
-
-
-def _ordered(x: Any, y: Any) -> tuple[Any, Any]:
-    """Return the larger and the smaller elements.
-
-    Chosen by `where` and not by `maximum`: at equal elements each side keeps its own slope, so that smooth functions of
-    both have the right second derivative there.
-    """
-    swapped = lt(x, y)
-    return where(swapped, y, x), where(swapped, x, y)
-
-
 # ---- Functions of one tensor -----------------------------------------------------------------------------------------
 
 
 def function(
-    name: str, low: float, high: float, call: Callable[[Any], Any], vjp: Callable[..., Sequence[Any]], saves: Keep = X,
-    special: tuple[float, ...] = (), flops: int = 10, tolerance: float = 2e-5, kernel: str | None = None,
+    name: str, low: float, high: float, call: Callable[[Any], Any], vjp: Callable[..., Sequence[Any]] | None = None,
+    saves: Keep = X, special: tuple[float, ...] = (), flops: int = 10, tolerance: float = 2e-5,
+    kernel: str | None = None, gradient: Callable[[Any, Any], Any] | None = None,
 ) -> Any:
     """Declare a function of one tensor of floats.
 
@@ -184,57 +161,74 @@ def function(
         vjp, saves, flops, kernel: as in `pointwise`.
         special: further sample points, without derivatives.
         tolerance: of float32 samples.
+        gradient: instead of `vjp`: the gradient as a function of the cotangent and of what is saved. It becomes the
+            twin of an operation of its own, whose kernel has the name of this one's with ``_grad``.
     """
+    if gradient is not None:
+        vjp = _own_gradient(name, low, high, saves, flops, kernel or name, gradient)
     more = [Sample(np.array(special, np.float32), gradient=False)] if special else []
     return pointwise(name, kernel=kernel, vjp=vjp, saves=saves, kinds="f", flops=flops, call=call, errors=unary_errors,
                      samples=lambda: [*unary_samples(low, high, tolerance),
                                       Sample(np.array([math.ceil(low), int(high)])), *more])
 
 
+def _own_gradient(
+    name: str, low: float, high: float, saves: Keep, flops: int, kernel: str, twin: Callable[[Any, Any], Any]
+) -> Callable[..., Sequence[Any]]:
+    """Declare the gradient operation of a function of one tensor, and return the function's vjp."""
+    low, high = (0.1, 0.9) if saves is OUT else (low, high)
+    operation = pointwise(f"{name}_grad", kernel=f"{kernel}_grad", vjp=None, twin=twin, flops=flops + 2,
+                          samples=gradient_samples(low, high))
+    if saves is OUT:
+        return lambda r, g: (bind(operation, g, r.output(0)),)
+    return lambda r, g: (bind(operation, g, r.input(0)),)
+
+
 _INF = (np.inf, -np.inf, np.nan)
 
 exp_p = function("exp", -5, 5, lambda x: exp(x), lambda r, g: (mul(g, r.output(0)),), OUT, (*_INF, 0))
-expm1_p = function("expm1", -5, 3, lambda x: expm1(x), lambda r, g: (mul(g, add(r.output(0), 1)),), OUT, (*_INF, 1e-10))
+exp2_p = function("exp2", -5, 5, lambda x: exp2(x), saves=OUT, special=(*_INF, 0),
+                  gradient=lambda g, y: mul(g, mul(y, math.log(2))))
+expm1_p = function("expm1", -5, 3, lambda x: expm1(x), saves=OUT, special=(*_INF, 1e-10),
+                   gradient=lambda g, y: mul(g, add(y, 1)))
 log_p = function("log", 0.1, 9, lambda x: log(x), lambda r, g: (div(g, r.input(0)),), special=(*_INF, 0, -1, 1))
-log1p_p = function("log1p", -0.9, 9, lambda x: log1p(x), lambda r, g: (div(g, add(r.input(0), 1)),),
-                   special=(*_INF, -1, 1e-10))
+log1p_p = function("log1p", -0.9, 9, lambda x: log1p(x), special=(*_INF, -1, 1e-10),
+                   gradient=lambda g, x: div(g, add(x, 1)))
+log2_p = function("log2", 0.1, 9, lambda x: log2(x), special=(*_INF, 0, -1, 8),
+                  gradient=lambda g, x: div(g, mul(x, math.log(2))))
+log10_p = function("log10", 0.1, 9, lambda x: log10(x), special=(*_INF, 0, -1, 100),
+                   gradient=lambda g, x: div(g, mul(x, math.log(10))))
 sin_p = function("sin", -4, 4, lambda x: sin(x), lambda r, g: (mul(g, cos(r.input(0))),), special=(0, 100))
 cos_p = function("cos", -4, 4, lambda x: cos(x), lambda r, g: (neg(mul(g, sin(r.input(0)))),), special=(0, 100))
-tan_p = function("tan", -1.4, 1.4, lambda x: tan(x), lambda r, g: (mul(g, add(square(r.output(0)), 1)),), OUT,
-                 tolerance=1e-4)
-asin_p = function("asin", -0.9, 0.9, lambda x: asin(x), lambda r, g: (mul(g, rsqrt(sub(1, square(r.input(0))))),),
-                  special=(1, -1, 2))
-acos_p = function("acos", -0.9, 0.9, lambda x: acos(x), lambda r, g: (neg(mul(g, rsqrt(sub(1, square(r.input(0)))))),),
-                  special=(1, -1, 2))
-atan_p = function("atan", -4, 4, lambda x: atan(x), lambda r, g: (div(g, add(square(r.input(0)), 1)),), special=_INF)
+tan_p = function("tan", -1.4, 1.4, lambda x: tan(x), saves=OUT, tolerance=1e-4,
+                 gradient=lambda g, y: mul(g, add(square(y), 1)))
+asin_p = function("asin", -0.9, 0.9, lambda x: asin(x), special=(1, -1, 2),
+                  gradient=lambda g, x: mul(g, rsqrt(sub(1, square(x)))))
+acos_p = function("acos", -0.9, 0.9, lambda x: acos(x), special=(1, -1, 2),
+                  gradient=lambda g, x: neg(mul(g, rsqrt(sub(1, square(x))))))
+atan_p = function("atan", -4, 4, lambda x: atan(x), special=_INF, gradient=lambda g, x: div(g, add(square(x), 1)))
 sinh_p = function("sinh", -3, 3, lambda x: sinh(x), lambda r, g: (mul(g, cosh(r.input(0))),))
 cosh_p = function("cosh", -3, 3, lambda x: cosh(x), lambda r, g: (mul(g, sinh(r.input(0))),))
-asinh_p = function("asinh", -4, 4, lambda x: asinh(x), lambda r, g: (mul(g, rsqrt(add(square(r.input(0)), 1))),),
-                   special=_INF)
-acosh_p = function("acosh", 1.2, 6, lambda x: acosh(x), lambda r, g: (mul(g, rsqrt(sub(square(r.input(0)), 1))),),
-                   special=(1, 0.5))
-atanh_p = function("atanh", -0.9, 0.9, lambda x: atanh(x), lambda r, g: (div(g, sub(1, square(r.input(0)))),),
-                   special=(1, -1, 2))
-tanh_p = function("tanh", -4, 4, lambda x: tanh(x), lambda r, g: (bind(tanh_grad_p, g, r.output(0)),), OUT,
-                  (*_INF, 50, 1e-10))
-sigmoid_p = function("sigmoid", -6, 6, lambda x: sigmoid(x), lambda r, g: (bind(sigmoid_grad_p, g, r.output(0)),), OUT,
-                     (*_INF, -200, 200))
-erf_p = function("erf", -3, 3, lambda x: erf(x), lambda r, g: (bind(erf_grad_p, g, r.input(0)),),
-                 special=(*_INF, 1e-10))
-logsigmoid_p = function("logsigmoid", -6, 6, lambda x: logsigmoid(x),
-                        lambda r, g: (bind(logsigmoid_grad_p, g, r.input(0)),),
-                        special=(np.inf, np.nan, -200, 200), kernel="log_sigmoid")
-
-tanh_grad_p: Primitive = pointwise("tanh_grad", vjp=None, twin=lambda g, y: mul(g, sub(1, square(y))),
-                                   samples=gradient_samples(-1, 1), flops=3)
-sigmoid_grad_p: Primitive = pointwise("sigmoid_grad", vjp=None, twin=lambda g, y: mul(g, mul(y, sub(1, y))),
-                                      samples=gradient_samples(0, 1), flops=3)
-erf_grad_p: Primitive = pointwise("erf_grad", vjp=None, twin=lambda g, x: mul(mul(g, 2 / math.sqrt(math.pi)),
-                                                                              exp(neg(square(x)))),
-                       samples=gradient_samples(-2, 2), flops=12)
-logsigmoid_grad_p: Primitive = pointwise("logsigmoid_grad", kernel="log_sigmoid_grad", vjp=None,
-                                         twin=lambda g, x: mul(g, sigmoid(neg(x))),
-                              samples=gradient_samples(-3, 3), flops=12)
+asinh_p = function("asinh", -4, 4, lambda x: asinh(x), special=_INF,
+                   gradient=lambda g, x: mul(g, rsqrt(add(square(x), 1))))
+acosh_p = function("acosh", 1.2, 6, lambda x: acosh(x), special=(1, 0.5),
+                   gradient=lambda g, x: mul(g, rsqrt(sub(square(x), 1))))
+atanh_p = function("atanh", -0.9, 0.9, lambda x: atanh(x), special=(1, -1, 2),
+                   gradient=lambda g, x: div(g, sub(1, square(x))))
+tanh_p = function("tanh", -4, 4, lambda x: tanh(x), saves=OUT, special=(*_INF, 50, 1e-10),
+                  gradient=lambda g, y: mul(g, sub(1, square(y))))
+sigmoid_p = function("sigmoid", -6, 6, lambda x: sigmoid(x), saves=OUT, special=(*_INF, -200, 200),
+                     gradient=lambda g, y: mul(g, mul(y, sub(1, y))))
+erf_p = function("erf", -3, 3, lambda x: erf(x), special=(*_INF, 1e-10),
+                 gradient=lambda g, x: mul(mul(g, 2 / math.sqrt(math.pi)), exp(neg(square(x)))))
+logsigmoid_p = function("logsigmoid", -6, 6, lambda x: logsigmoid(x), special=(np.inf, np.nan, -200, 200),
+                        kernel="log_sigmoid", gradient=lambda g, x: mul(g, sigmoid(neg(x))))
+logit_p = pointwise(
+    "logit", kinds="f", flops=11, saves=X, call=lambda x, **k: logit(x, **k), errors=unary_errors,
+    vjp=_own_gradient("logit", 0.1, 0.9, X, 3, "logit", lambda g, x: div(g, mul(x, sub(1, x)))),
+    samples=lambda: [*unary_samples(0.1, 0.9), Sample(spread(-0.2, 1.2, 8), eps=0.05),
+                     Sample(np.array([0, 1, 2, np.nan], np.float32), gradient=False)],
+)
 
 
 def exp(input: TensorT) -> TensorT:
@@ -245,6 +239,16 @@ def exp(input: TensorT) -> TensorT:
     tensor([1.0000, 2.7183])
     """
     return bind(exp_p, real("exp", input))  # type: ignore[no-any-return]
+
+
+def exp2(input: TensorT) -> TensorT:
+    """Return 2 to the power of each element. Integers become float32.
+
+    >>> import autodiff as ad
+    >>> ad.exp2(ad.tensor([0.0, 3.0]))
+    tensor([1., 8.])
+    """
+    return bind(exp2_p, real("exp2", input))  # type: ignore[no-any-return]
 
 
 def expm1(input: TensorT) -> TensorT:
@@ -265,6 +269,26 @@ def log(input: TensorT) -> TensorT:
     tensor([0.0000, 2.3026])
     """
     return bind(log_p, real("log", input))  # type: ignore[no-any-return]
+
+
+def log2(input: TensorT) -> TensorT:
+    """Return the logarithm to base 2. Integers become float32.
+
+    >>> import autodiff as ad
+    >>> ad.log2(ad.tensor([1.0, 10.0]))
+    tensor([0.0000, 3.3219])
+    """
+    return bind(log2_p, real("log2", input))  # type: ignore[no-any-return]
+
+
+def log10(input: TensorT) -> TensorT:
+    """Return the logarithm to base 10. Integers become float32.
+
+    >>> import autodiff as ad
+    >>> ad.log10(ad.tensor([1.0, 20.0]))
+    tensor([0.0000, 1.3010])
+    """
+    return bind(log10_p, real("log10", input))  # type: ignore[no-any-return]
 
 
 def log1p(input: TensorT) -> TensorT:
@@ -407,6 +431,21 @@ def sigmoid(input: TensorT) -> TensorT:
     return bind(sigmoid_p, real("sigmoid", input))  # type: ignore[no-any-return]
 
 
+def logit(input: TensorT, eps: float | None = None) -> TensorT:
+    """Return ``log(x / (1 - x))``, the inverse of `sigmoid`.
+
+    Args:
+        input: probabilities.
+        eps: clamp them to [eps, 1 - eps] first.
+
+    >>> import autodiff as ad
+    >>> ad.logit(ad.tensor([0.5, 0.9]))
+    tensor([0.0000, 2.1972])
+    """
+    x = real("logit", input) if eps is None else clamp(real("logit", input), eps, 1 - eps)
+    return bind(logit_p, x)  # type: ignore[no-any-return]
+
+
 def logsigmoid(input: TensorT) -> TensorT:
     """Return ``log(sigmoid(input)) = min(x, 0) - log(1 + exp(-|x|))``, exact also where the sigmoid rounds to 0 or 1.
 
@@ -427,49 +466,94 @@ def erf(input: TensorT) -> TensorT:
     return bind(erf_p, real("erf", input))  # type: ignore[no-any-return]
 
 
-# ---- Composed functions ----------------------------------------------------------------------------------------------
+# ---- Functions of two tensors ----------------------------------------------------------------------------------------
 
 
-@composed(samples=lambda: [*unary_samples(0.1, 9), Sample(np.array([1, 8]))], errors=unary_errors)
-def log2(input: TensorT) -> TensorT:
-    """Return the logarithm to base 2. Integers become float32.
+def _atan2_vjp(r: Any, g: Any) -> tuple[Any, ...]:
+    y, x = r.input(0), r.input(1)
+    dtype = g.spec.dtype
+    return fit(r, bind(atan2_grad_p, g, x, y, constant(1, dtype)) if r.mask[0] else None,
+               bind(atan2_grad_p, g, y, x, constant(-1, dtype)) if r.mask[1] else None)
+
+
+def _atan2_grad_samples() -> list[Sample]:
+    x, y = spread(-3, 3, 3, 4), spread(0.5, 3, 4)
+    return [Sample(spread(-2, 2, 3, 4), x, y, np.full((), 1, np.float32)),
+            Sample(spread(-2, 2, 3, 4), y, x, np.full((), -1, np.float32))]
+
+
+atan2_p = pointwise("atan2", vjp=_atan2_vjp, saves=Keep(inputs=(0, 1)), flops=20, call=lambda *a: atan2(*a),
+                    errors=binary_errors,
+                    samples=lambda: [*binary_samples(-3, 3), Sample(np.array([1, -1]), np.array([0, 2]))])
+atan2_grad_p: Primitive = pointwise(
+    "atan2_grad", vjp=None, flops=6, samples=_atan2_grad_samples,
+    twin=lambda g, a, b, sign: mul(mul(g, sign), div(a, add(square(a), square(b)))),
+)
+
+
+def atan2(input: TensorT, other: TensorT) -> TensorT:
+    """Return the angles of the points (other, input), in radians from -pi to pi; broadcast.
+
+    Args:
+        input: ordinates.
+        other: abscissae.
 
     >>> import autodiff as ad
-    >>> ad.log2(ad.tensor([1.0, 10.0]))
-    tensor([0.0000, 3.3219])
+    >>> ad.atan2(ad.tensor([1.0, -1.0]), ad.tensor([0.0, -1.0]))
+    tensor([ 1.5708, -2.3562])
     """
-    return mul(log(input), 1 / math.log(2))
+    return bind(atan2_p, *promote_float("atan2", input, other))  # type: ignore[no-any-return]
 
 
-@composed(samples=lambda: [*unary_samples(0.1, 9), Sample(np.array([1, 100]))], errors=unary_errors)
-def log10(input: TensorT) -> TensorT:
-    """Return the logarithm to base 10. Integers become float32.
+def _hypot_vjp(r: Any, g: Any) -> tuple[Any, ...]:
+    z = r.output(0)
+    return fit(r, *[bind(hypot_grad_p, g, r.input(i), z) if r.mask[i] else None for i in (0, 1)])
+
+
+hypot_p = pointwise(
+    "hypot", vjp=_hypot_vjp, saves=(Keep(inputs=(0,), outputs=(0,)), Keep(inputs=(1,), outputs=(0,))), flops=6,
+    errors=binary_errors, call=lambda *a: hypot(*a),
+    samples=lambda: [*binary_samples(1, 3), Sample(np.array([0, 1e30, 1e-30], np.float32),
+                                                   np.array([0, 1e30, 1e-30], np.float32), gradient=False)],
+)
+hypot_grad_p: Primitive = pointwise(
+    "hypot_grad", vjp=None, flops=2,
+    samples=lambda: [Sample(spread(-2, 2, 3, 4), spread(-1, 1, 4), spread(1, 2, 3, 4))],
+    twin=lambda g, x, z: mul(g, where(eq(z, 0), 0, div(x, where(eq(z, 0), 1, z)))),
+)
+
+
+def hypot(input: TensorT, other: TensorT) -> TensorT:
+    """Return ``sqrt(input**2 + other**2)``, broadcast, without overflow on the way; the gradient at 0 is 0.
 
     >>> import autodiff as ad
-    >>> ad.log10(ad.tensor([1.0, 20.0]))
-    tensor([0.0000, 1.3010])
+    >>> ad.hypot(ad.tensor([3.0]), ad.tensor([4.0]))
+    tensor([5.])
     """
-    return mul(log(input), 1 / math.log(10))
+    return bind(hypot_p, *promote_float("hypot", input, other))  # type: ignore[no-any-return]
 
 
-@composed(samples=lambda: [*unary_samples(-5, 5), Sample(np.array([1, 3]))], errors=unary_errors)
-def exp2(input: TensorT) -> TensorT:
-    """Return 2 to the power of each element. Integers become float32.
-
-    >>> import autodiff as ad
-    >>> ad.exp2(ad.tensor([0.0, 3.0]))
-    tensor([1., 8.])
-    """
-    return bind(pow_p, *promote("exp2", 2.0, real("exp2", input)))  # type: ignore[no-any-return]
+def _logaddexp_vjp(r: Any, g: Any) -> tuple[Any, ...]:
+    x, y = r.input(0), r.input(1)
+    return fit(r, bind(logaddexp_grad_p, g, x, y) if r.mask[0] else None,
+               bind(logaddexp_grad_p, g, y, x) if r.mask[1] else None)
 
 
-@composed(
+logaddexp_p = pointwise(
+    "logaddexp", vjp=_logaddexp_vjp, saves=Keep(inputs=(0, 1)), flops=25, errors=binary_errors,
+    call=lambda *a: logaddexp(*a),
     samples=lambda: [*binary_samples(-3, 3), Sample(np.array([0, 100, -90], np.float32),
                                                     np.array([-50, 0, -90], np.float32)),
                      Sample(np.array([np.inf, -np.inf, np.nan], np.float32), np.array([np.inf, -np.inf, 1], np.float32),
                             gradient=False)],
-    errors=binary_errors,
 )
+logaddexp_grad_p: Primitive = pointwise(
+    "logaddexp_grad", vjp=None, flops=15,
+    twin=lambda g, x, y: mul(g, sigmoid(where(logical_and(isinf(x), eq(x, y)), 0, sub(x, y)))),
+    samples=lambda: [Sample(spread(-2, 2, 3, 4), spread(-3, 3, 3, 4), spread(-1, 1, 4))],
+)
+
+
 def logaddexp(input: TensorT, other: TensorT) -> TensorT:
     """Return ``log(exp(input) + exp(other))``, broadcast, without overflow or underflow on the way.
 
@@ -477,10 +561,8 @@ def logaddexp(input: TensorT, other: TensorT) -> TensorT:
     >>> ad.logaddexp(ad.tensor([0.0, 1000.0]), ad.tensor([0.0, 1000.0]))
     tensor([6.9315e-01, 1.0007e+03])
     """
-    x, y = promote_float("logaddexp", input, other)
-    larger, smaller = _ordered(x, y)
-    difference = where(isinf(larger), 0, sub(smaller, larger))
-    return sub(larger, logsigmoid(neg(difference)))  # type: ignore[no-any-return]
+    return bind(logaddexp_p, *promote_float("logaddexp", input, other))  # type: ignore[no-any-return]
+
 
 @composed(
     samples=lambda: [Sample(spread(-2, 2, 3, 4), spread(0.2, 3, 4)), Sample(2, spread(0.2, 3, 4)),
@@ -499,47 +581,6 @@ def xlogy(input: TensorT, other: TensorT) -> TensorT:
     # Only where 0 log(y) is no number: elsewhere the derivative by `input` is log(y), also at 0.
     vanishes = logical_and(eq(x, 0), logical_or(le(y, 0), isinf(y)))
     return where(vanishes, 0, mul(x, log(where(vanishes, 1, y))))  # type: ignore[no-any-return]
-
-
-@composed(samples=lambda: [*unary_samples(0.1, 0.9), Sample(spread(-0.2, 1.2, 8), eps=0.05)], errors=unary_errors)
-def logit(input: TensorT, eps: float | None = None) -> TensorT:
-    """Return ``log(x / (1 - x))``, the inverse of `sigmoid`.
-
-    Args:
-        input: probabilities.
-        eps: clamp them to [eps, 1 - eps] first.
-
-    >>> import autodiff as ad
-    >>> ad.logit(ad.tensor([0.5, 0.9]))
-    tensor([0.0000, 2.1972])
-    """
-    x = real("logit", input) if eps is None else clamp(real("logit", input), eps, 1 - eps)
-    return log(div(x, sub(1, x)))  # type: ignore[no-any-return]
-
-
-def _atan2_vjp(r: Any, g: Any) -> tuple[Any, ...]:
-    y, x = r.input(0), r.input(1)
-    scaled = div(g, add(square(y), square(x)))
-    return fit(r, mul(scaled, x) if r.mask[0] else None, neg(mul(scaled, y)) if r.mask[1] else None)
-
-
-atan2_p = pointwise("atan2", vjp=_atan2_vjp, saves=Keep(inputs=(0, 1)), flops=20, call=lambda *a: atan2(*a),
-                    errors=binary_errors,
-                    samples=lambda: [*binary_samples(-3, 3), Sample(np.array([1, -1]), np.array([0, 2]))])
-
-
-def atan2(input: TensorT, other: TensorT) -> TensorT:
-    """Return the angles of the points (other, input), in radians from -pi to pi; broadcast.
-
-    Args:
-        input: ordinates.
-        other: abscissae.
-
-    >>> import autodiff as ad
-    >>> ad.atan2(ad.tensor([1.0, -1.0]), ad.tensor([0.0, -1.0]))
-    tensor([ 1.5708, -2.3562])
-    """
-    return bind(atan2_p, *promote_float("atan2", input, other))  # type: ignore[no-any-return]
 
 
 arccos, arcsin, arctan, arctan2 = acos, asin, atan, atan2

@@ -419,9 +419,9 @@ square_, reciprocal_ = unary(elementwise.square_p), unary(elementwise.reciprocal
 floor_, ceil_, trunc_, frac_ = (unary(f) for f in (elementwise.floor, elementwise.ceil, elementwise.trunc,
                                                    elementwise.frac))
 sqrt_, rsqrt_ = unary(functions.sqrt_p), unary(functions.rsqrt_p)
-exp_, expm1_, exp2_ = unary(functions.exp_p), unary(functions.expm1_p), unary(functions.exp2)
+exp_, expm1_, exp2_ = unary(functions.exp_p), unary(functions.expm1_p), unary(functions.exp2_p)
 log_, log1p_ = unary(functions.log_p), unary(functions.log1p_p)
-log2_, log10_ = unary(functions.log2), unary(functions.log10)
+log2_, log10_ = unary(functions.log2_p), unary(functions.log10_p)
 sin_, cos_, tan_ = unary(functions.sin_p), unary(functions.cos_p), unary(functions.tan_p)
 asin_, acos_, atan_ = unary(functions.asin_p), unary(functions.acos_p), unary(functions.atan_p)
 sinh_, cosh_, tanh_ = unary(functions.sinh_p), unary(functions.cosh_p), unary(functions.tanh_p)

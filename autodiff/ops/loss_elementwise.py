@@ -7,22 +7,22 @@ from typing import Any
 
 import numpy as np
 
-from autodiff.bind import TensorT
+from autodiff.bind import TensorT, bind
 from autodiff.errors import ShapeError, ValueRangeError
 from autodiff.mode import MODE
 from autodiff.ops import strided
 from autodiff.ops.broadcast import expand
 from autodiff.ops.choice import clamp, clamp_min, where
 from autodiff.ops.comparison import eq, gt
-from autodiff.ops.elementwise import abs, add, div, mul, neg, square, sub
-from autodiff.ops.functions import exp, log, logsigmoid, xlogy
+from autodiff.ops.elementwise import abs, add, div, fit, mul, neg, pointwise, square, sub
+from autodiff.ops.functions import exp, log, logsigmoid, sigmoid, xlogy
 from autodiff.ops.loss import check_reduction, pair, pair_errors, pair_samples, reduced
 from autodiff.ops.promotion import constant, is_tensor
 from autodiff.ops.reduce import mean
 from autodiff.ops.samples import spread
 from autodiff.ops.shaping import unsqueeze
 from autodiff.ops.structural import cast_to
-from autodiff.primitive import ErrorSample, Sample, composed
+from autodiff.primitive import ErrorSample, Keep, Primitive, Sample, composed
 
 __all__ = [
     "binary_cross_entropy",
@@ -156,16 +156,39 @@ def smooth_l1_loss(input: TensorT, target: TensorT, reduction: str = "mean", bet
     x, y = _operands("smooth_l1_loss", input, target, reduction)
     if beta < 0:
         raise ValueRangeError("smooth_l1_loss", "beta is negative", expected="at least 0", got=str(beta))
-    difference = sub(x, y)
     if beta == 0:
-        return reduced(abs(difference), reduction)  # type: ignore[no-any-return]
-    return reduced(mul(_bent(difference, beta), 1 / beta), reduction)  # type: ignore[no-any-return]
+        return reduced(abs(sub(x, y)), reduction)  # type: ignore[no-any-return]
+    return reduced(_bent(x, y, beta, 1 / beta), reduction)  # type: ignore[no-any-return]
 
 
-def _bent(difference: Any, corner: float) -> Any:
-    """Return d ** 2 / 2 up to the corner and its tangent beyond: c (d - c / 2) with d clamped to c."""
-    clamped = clamp(difference, -corner, corner)
-    return mul(clamped, sub(difference, mul(clamped, 0.5)))
+def _bent_vjp(r: Any, g: Any) -> tuple[Any, ...]:
+    gx = bind(bent_loss_grad_p, g, *[r.input(i) for i in range(4)])
+    return fit(r, gx if r.mask[0] else None, neg(gx) if r.mask[1] else None, None, None)
+
+
+def _bent_twin(x: Any, y: Any, corner: Any, scale: Any) -> Any:
+    clamped = clamp(sub(x, y), -corner, corner)
+    return mul(mul(clamped, scale), sub(sub(x, y), mul(clamped, 0.5)))
+
+
+def _bent_grad_samples() -> list[Sample]:
+    numbers = [np.full((), 0.7, np.float32), np.full((), 2.0, np.float32)]
+    return [Sample(spread(-1, 1, 3, 4), spread(-2, 2, 3, 4), spread(-1, 2.7, 3, 4)[::-1], *numbers)]
+
+
+bent_loss_p = pointwise("bent_loss", kinds="f", vjp=_bent_vjp, twin=_bent_twin, saves=Keep(inputs=(0, 1, 2, 3)),
+                        flops=6, call=lambda *a: _bent(*a),
+                        samples=lambda: [Sample(spread(-2, 2, 3, 4), spread(-1, 2.7, 3, 4)[::-1], 0.7, 2.0)])
+bent_loss_grad_p: Primitive = pointwise(
+    "bent_loss_grad", vjp=None, flops=5, samples=_bent_grad_samples,
+    twin=lambda g, x, y, corner, scale: mul(mul(g, scale), clamp(sub(x, y), -corner, corner)),
+)
+
+
+def _bent(x: Any, y: Any, corner: float, scale: float) -> Any:
+    """Return scale d ** 2 / 2, d = x - y, up to the corner and its tangent beyond."""
+    dtype = x.spec.dtype
+    return bind(bent_loss_p, x, y, constant(corner, dtype), constant(scale, dtype))
 
 
 @composed(
@@ -192,10 +215,26 @@ def huber_loss(input: TensorT, target: TensorT, reduction: str = "mean", delta: 
     x, y = _operands("huber_loss", input, target, reduction)
     if delta <= 0:
         raise ValueRangeError("huber_loss", "delta is not positive", expected="above 0", got=str(delta))
-    return reduced(_bent(sub(x, y), delta), reduction)  # type: ignore[no-any-return]
+    return reduced(_bent(x, y, delta, 1), reduction)  # type: ignore[no-any-return]
 
 
 # ---- Yes or no -------------------------------------------------------------------------------------------------------
+
+
+def _logistic_vjp(r: Any, g: Any) -> tuple[Any, ...]:
+    return fit(r, bind(logistic_loss_grad_p, g, r.input(0), r.input(1)) if r.mask[0] else None,
+               neg(mul(g, r.input(0))) if r.mask[1] else None)
+
+
+logistic_loss_p = pointwise(
+    "logistic_loss", kinds="f", vjp=_logistic_vjp, twin=lambda x, y: sub(mul(sub(1, y), x), logsigmoid(x)),
+    saves=(Keep(inputs=(0, 1)), Keep(inputs=(0,))), flops=22,
+    samples=lambda: [Sample(spread(-4, 4, 3, 4), spread(0, 1, 3, 4)[::-1])],
+)
+logistic_loss_grad_p: Primitive = pointwise(
+    "logistic_loss_grad", vjp=None, flops=12, twin=lambda g, x, y: mul(g, sub(sigmoid(x), y)),
+    samples=lambda: [Sample(spread(-1, 1, 3, 4), spread(-4, 4, 3, 4), spread(0, 1, 3, 4)[::-1])],
+)
 
 
 def _bounded_log(p: Any) -> Any:
@@ -283,11 +322,12 @@ def binary_cross_entropy_with_logits(
     """
     operation = "binary_cross_entropy_with_logits"
     x, y = _operands(operation, input, target, reduction)
-    # log(1 - sigmoid(x)) = log(sigmoid(x)) - x
-    log_p = logsigmoid(x)
-    if pos_weight is not None:
-        log_p = mul(log_p, add(1, _weighted(operation, y, sub(pos_weight, 1))))
-    losses = sub(mul(sub(1, y), x), log_p)
+    if pos_weight is None:
+        losses = bind(logistic_loss_p, x, y)
+    else:
+        # log(1 - sigmoid(x)) = log(sigmoid(x)) - x
+        factor = add(1, _weighted(operation, y, sub(pos_weight, 1)))
+        losses = sub(mul(sub(1, y), x), mul(logsigmoid(x), factor))
     return reduced(_weighted(operation, losses, weight), reduction)  # type: ignore[no-any-return]
 
 

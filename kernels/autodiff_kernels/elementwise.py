@@ -1,4 +1,4 @@
-"""Element-wise kernels over operands with any strides, one for each function of `scalar` and `scalar_gradients`.
+"""Element-wise kernels over operands with any strides, one for each formula of the modules `scalar...`.
 
     elementwise.<name>(out, x0, ..., walk, part, parts)
 
@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 from numba.core.dispatcher import Dispatcher
 
-from autodiff_kernels import cache, generate, scalar, scalar_gradients
+from autodiff_kernels import cache, generate, scalar, scalar_activations, scalar_gradients
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Shape = Sequence[int]
@@ -33,7 +33,7 @@ SHORT = 8  # a row of so many elements is not worth a loop
 
 FORMULAS: dict[str, Any] = {
     name: value
-    for module in (scalar, scalar_gradients)
+    for module in (scalar, scalar_activations, scalar_gradients)
     for name, value in vars(module).items()
     if isinstance(value, Dispatcher) and name[0] != "_"
 }
@@ -43,7 +43,8 @@ def __getattr__(name: str) -> Any:
     if name not in FORMULAS:
         raise AttributeError(f"there is no scalar formula '{name}'")
     with cache.importing():
-        kernel = globals()[name] = globals().get(name) or generate.elementwise(name, FORMULAS[name])
+        partial = scalar.PARTIAL.get(name, ())
+        kernel = globals()[name] = globals().get(name) or generate.elementwise(name, FORMULAS[name], *partial)
     return kernel
 
 

@@ -21,9 +21,9 @@ ELEMENTWISE = '''\
 
 from numba import njit
 
-from autodiff_kernels.memory import apply, pointer, stack
+from autodiff_kernels.memory import apply, forward, load, pointer, stack, store
 from {module} import {name} as formula
-from autodiff_kernels.walk import (
+{imports}from autodiff_kernels.walk import (
     CHUNK, NOTHING, gather, offset, scatter, share_of_elements, side_by_side, steps, tile_here, tile_limits,
 )
 
@@ -39,15 +39,15 @@ def {name}(out, {inputs}, walk, part, parts):
     inner, copy = shape[dims - 1], stack(out, CHUNK)
     step, row_step = steps(dims, strides)
 {operands}
-    begin, end = share_of_elements(walk[1], part, parts)
+{numbers}    begin, end = share_of_elements(walk[1], part, parts)
     row, column = begin // inner, begin % inner
-    longest, most = tile_limits(dims, shape, {all_steps_are_one})
+    longest, most = tile_limits(dims, shape, {all_steps_are_one}){shorter}
     while begin < end:
         rows, width = tile_here(dims, shape, row, column, end - begin, longest, most)
         place = pointer(out, offset(dims, shape, strides, row) + column * step)
 {gathers}
         target = place if side_by_side(step, row_step, rows, width) else copy
-        apply(formula, rows * width, (target,), ({sources}), ())
+{compute}
         scatter(copy, place, step, row_step, rows, width)
         begin += rows * width
         column += width
@@ -66,24 +66,85 @@ GATHER = """\
         source{k}, held{k} = gather(pointer(x{k}, at{k}), at{k}, step{k}, row_step{k}, rows, width, copy{k}, held{k})
 """
 
+# Arrays without gaps and numbers: one loop, without tiles and copies.
+NUMBERS = """\
+    if dims == 1 and step == 1 and {side_by_side} and {all_numbers}:
+        begin, end = share_of_elements(walk[1], part, parts)
+        apply(formula, end - begin, (pointer(out, begin),), ({sources},), ({numbers},))
+        return
+"""
 
-def elementwise(name: str, formula: Any) -> Any:
-    """Return the element-wise kernel of a scalar formula; its source is written when it is not there."""
+COMPUTE = """\
+        apply(formula, rows * width, (target,), ({sources}), ())
+"""
+
+# A tile with an operand for which the formula does not hold goes through the one that always does.
+COMPUTE_PARTIAL = """\
+        beyond = int32(0)
+        for i in range(rows * width):
+            beyond += int32(not holds({elements}))
+        if beyond == 0:
+            apply(formula, rows * width, (target,), ({sources}), ())
+        else:
+            for i in range(rows * width):
+                store(forward(target, i), anywhere({elements}))
+"""
+
+# Tiles stay short, so that few elements pay for one, and are read twice from the first-level cache.
+SHORTER = """
+    longest = min(longest, 4 * CHUNK)"""
+
+IMPORTS_PARTIAL = """\
+from numpy import int32
+from {module} import {holds} as holds
+from {module} import {anywhere} as anywhere
+"""
+
+
+def elementwise(name: str, formula: Any, holds: Any = None, anywhere: Any = None) -> Any:
+    """Return the element-wise kernel of a scalar formula; its source is written when it is not there.
+
+    Args:
+        name: of the kernel.
+        formula: the scalar formula.
+        holds, anywhere: for a formula that does not hold for all operands, where it does and the one that always does.
+    """
     function = formula.py_func
-    ks = range(len(inspect.signature(function).parameters))
+    annotations = [parameter.annotation for parameter in inspect.signature(function).parameters.values()]
+    ks = range(len(annotations))
+    arrays = len(annotations) - annotations.count("Number")  # these come first
 
-    def listed(text: str) -> str:
-        return ", ".join(text.format(k=k) for k in ks)
+    def listed(text: str, ks: range = ks, separator: str = ", ") -> str:
+        return separator.join(text.format(k=k) for k in ks)
 
+    compute, shorter, imports = COMPUTE, "", ""
+    if holds is not None:
+        where, always = holds.py_func, anywhere.py_func
+        compute, shorter = COMPUTE_PARTIAL, SHORTER
+        imports = IMPORTS_PARTIAL.format(module=where.__module__, holds=where.__name__, anywhere=always.__name__)
+    numbers = ""
+    if arrays < len(ks):
+        numbers = NUMBERS.format(
+            side_by_side=listed("step{k} == 1", ks[:arrays], " and "),
+            all_numbers=listed("step{k} == 0", ks[arrays:], " and "),
+            sources=listed("pointer(x{k}, begin)", ks[:arrays]),
+            numbers=listed("x{k}[0]", ks[arrays:]),
+        )
     source = ELEMENTWISE.format(
         name=name,
         module=function.__module__,
         inputs=listed("x{k}"),
         summary=inspect.getdoc(function),
         operands="".join(OPERAND.format(k=k, operand=k + 2) for k in ks).rstrip(),
-        all_steps_are_one=" and ".join(["step == 1", *(f"step{k} == 1" for k in ks)]),
+        imports=imports,
+        numbers=numbers,
+        shorter=shorter,
+        all_steps_are_one="step == 1 and " + listed("step{k} == 1", separator=" and "),
         gathers="".join(GATHER.format(k=k) for k in ks).rstrip(),
-        sources=listed("source{k}") + ("," if len(ks) == 1 else ""),
+        compute=compute.format(
+            sources=listed("source{k}") + ("," if len(ks) == 1 else ""),
+            elements=listed("load(forward(source{k}, i))"),
+        ).rstrip(),
     )
     return getattr(module(f"elementwise_{name}", source), name)
 

@@ -21,9 +21,10 @@ import numpy as np
 from numba import njit, types
 from numba.extending import intrinsic
 
-from autodiff_kernels.maths import log, root, turn
+from autodiff_kernels.maths import log, root
 from autodiff_kernels.memory import apply, forward, load, pointer, stack, store
 from autodiff_kernels.parts import share
+from autodiff_kernels.trigonometry import turn
 
 Array = np.ndarray[Any, np.dtype[Any]]
 

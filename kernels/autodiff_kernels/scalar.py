@@ -13,25 +13,49 @@ import numpy as np
 from numba import njit, types
 from numba.extending import overload
 
-from autodiff_kernels.maths import (
-    cut,
-    exp,
-    expm1,
-    fma,
-    frem,
-    log,
-    log1p,
-    magnitude,
-    normal_cdf,
-    rint,
-    root,
-    round_down,
-    round_up,
-    sigmoid,
-    with_sign,
-)
+from autodiff_kernels import remainders, trigonometry
+from autodiff_kernels.maths import acosh as acosh
+from autodiff_kernels.maths import asinh as asinh
+from autodiff_kernels.maths import atanh as atanh
+from autodiff_kernels.maths import constant, cut, fma, magnitude, rint, root, round_down, round_up
+from autodiff_kernels.maths import cosh as cosh
 from autodiff_kernels.maths import erf as erf
+from autodiff_kernels.maths import exp as exp
+from autodiff_kernels.maths import exp2 as exp2
+from autodiff_kernels.maths import expm1 as expm1
+from autodiff_kernels.maths import log as log
+from autodiff_kernels.maths import log1p as log1p
+from autodiff_kernels.maths import log2 as log2
+from autodiff_kernels.maths import log10 as log10
+from autodiff_kernels.maths import normal_cdf as normal_cdf
+from autodiff_kernels.maths import power_single as _power_single
+from autodiff_kernels.maths import sigmoid as sigmoid
+from autodiff_kernels.maths import sinh as sinh
 from autodiff_kernels.maths import tanh as tanh
+from autodiff_kernels.remainders import floor_divide as floor_divide
+from autodiff_kernels.remainders import fmod as fmod
+from autodiff_kernels.remainders import remainder as remainder
+from autodiff_kernels.trigonometry import acos as acos
+from autodiff_kernels.trigonometry import asin as asin
+from autodiff_kernels.trigonometry import atan as atan
+from autodiff_kernels.trigonometry import atan2 as atan2
+from autodiff_kernels.trigonometry import cos as cos
+from autodiff_kernels.trigonometry import sin as sin
+from autodiff_kernels.trigonometry import tan as tan
+
+# An operand that is often a number; these come last. The kernel has a second loop, in which all of them are numbers.
+Number = Any
+
+# Formulas that do not hold for all operands: where they do, and the formula that always does, which is slow. On
+# operands for which both hold they give the same bits.
+PARTIAL: dict[str, tuple[Any, Any]] = {
+    "sin": (trigonometry.within_reach, trigonometry.sin_anywhere),
+    "cos": (trigonometry.within_reach, trigonometry.cos_anywhere),
+    "tan": (trigonometry.within_reach, trigonometry.tan_anywhere),
+    "fmod": (remainders.quotient_is_small, remainders.fmod_anywhere),
+    "remainder": (remainders.quotient_is_small, remainders.remainder_anywhere),
+    "floor_divide": (remainders.quotient_is_small, remainders.floor_divide_anywhere),
+}
 
 # ---- Arithmetic ------------------------------------------------------------------------------------------------------
 
@@ -43,25 +67,25 @@ def copy(x: Any) -> Any:
 
 
 @njit(error_model="numpy", forceinline=True)
-def add(x: Any, y: Any) -> Any:
+def add(x: Any, y: Number) -> Any:
     """x + y."""
     return x + y
 
 
 @njit(error_model="numpy", forceinline=True)
-def subtract(x: Any, y: Any) -> Any:
+def subtract(x: Any, y: Number) -> Any:
     """x - y."""
     return x - y
 
 
 @njit(error_model="numpy", forceinline=True)
-def multiply(x: Any, y: Any) -> Any:
+def multiply(x: Any, y: Number) -> Any:
     """x * y."""
     return x * y
 
 
 @njit(error_model="numpy", forceinline=True)
-def divide(x: Any, y: Any) -> Any:
+def divide(x: Any, y: Number) -> Any:
     """x / y, true division: of integers, a float64."""
     return x / y
 
@@ -73,19 +97,19 @@ def negative(x: Any) -> Any:
 
 
 @njit(error_model="numpy", forceinline=True)
-def multiply_add(x: Any, y: Any, z: Any, scale: Any) -> Any:
+def multiply_add(x: Any, y: Any, z: Any, scale: Number) -> Any:
     """x + scale * y * z."""
     return x + scale * y * z
 
 
 @njit(error_model="numpy", forceinline=True)
-def divide_add(x: Any, y: Any, z: Any, scale: Any) -> Any:
+def divide_add(x: Any, y: Any, z: Any, scale: Number) -> Any:
     """x + scale * y / z."""
     return x + scale * y / z
 
 
 @njit(error_model="numpy", forceinline=True)
-def lerp(x: Any, y: Any, weight: Any) -> Any:
+def lerp(x: Any, y: Any, weight: Number) -> Any:
     """x + weight * (y - x), from the nearer end, so that weights 0 and 1 give x and y."""
     T = type(x)
     return x + weight * (y - x) if abs(weight) < T(0.5) else y - (y - x) * (T(1) - weight)
@@ -134,19 +158,61 @@ def round(x: Any) -> Any:
 
 
 @njit(error_model="numpy", forceinline=True)
-def maximum(x: Any, y: Any) -> Any:
+def frac(x: Any) -> Any:
+    """x - truncate(x)."""
+    return x - cut(x)
+
+
+@njit(error_model="numpy", forceinline=True)
+def hypot(x: float, y: float) -> float:
+    """sqrt(x**2 + y**2) within 2 ulp, scaled by a power of two so that squares neither overflow nor vanish."""
+    T = type(x)
+    a, b = magnitude(x), magnitude(y)
+    larger = a if a > b else b
+    huge, tiny = larger > constant(x, 2.0**60, 2.0**500), larger < constant(x, 2.0**-40, 2.0**-450)
+    scale = constant(x, 2.0**-64, 2.0**-520) if huge else constant(x, 2.0**80, 2.0**570) if tiny else T(1)
+    back = constant(x, 2.0**64, 2.0**520) if huge else constant(x, 2.0**-80, 2.0**-570) if tiny else T(1)
+    a, b = scale * a, scale * b
+    value = back * root(fma(a, a, b * b))
+    return T(math.inf) if a == T(math.inf) or b == T(math.inf) else value
+
+
+@njit(error_model="numpy", forceinline=True)
+def logaddexp(x: float, y: float) -> float:
+    """log(e**x + e**y) = max(x, y) + log(1 + e**-|x - y|)."""
+    T = type(x)
+    difference = T(0) if x == y else x - y
+    return (x if difference > T(0) else y) + log1p(exp(-magnitude(difference)))
+
+
+@njit(error_model="numpy", forceinline=True)
+def logit(x: float) -> float:
+    """log(x / (1 - x))."""
+    return log(x / (type(x)(1) - x))
+
+
+@njit(error_model="numpy", forceinline=True)
+def nan_to_num(x: float, nan: Number, highest: Number, lowest: Number) -> float:
+    """x, with `nan`, `highest` and `lowest` in the places of NaN and the two infinities."""
+    T = type(x)
+    y = highest if x == T(math.inf) else lowest if x == T(-math.inf) else x
+    return nan if x != x else y
+
+
+@njit(error_model="numpy", forceinline=True)
+def maximum(x: Any, y: Number) -> Any:
     """The larger; NaN when either is."""
     return x if x > y or x != x else y
 
 
 @njit(error_model="numpy", forceinline=True)
-def minimum(x: Any, y: Any) -> Any:
+def minimum(x: Any, y: Number) -> Any:
     """The smaller; NaN when either is."""
     return x if x < y or x != x else y
 
 
 @njit(error_model="numpy", forceinline=True)
-def clamp(x: Any, low: Any, high: Any) -> Any:
+def clamp(x: Any, low: Number, high: Number) -> Any:
     """min(max(x, low), high); NaN stays."""
     y = low if x < low else x
     return high if y > high else y
@@ -176,68 +242,17 @@ def truncate(x: Any) -> Any:
     return cut(x)
 
 
-# ---- Remainders and powers: one formula for floats, one for integers -------------------------------------------------
+# ---- Powers: one formula for floats, one for integers ----------------------------------------------------------------
 
 
 @njit(error_model="numpy", forceinline=True)
-def fmod(x: Any, y: Any) -> Any:
-    """x - y * truncate(x / y), exact, with the sign of x; of integers, 0 where y is 0."""
-    return _fmod(x, y)
-
-
-@njit(error_model="numpy", forceinline=True)
-def remainder(x: Any, y: Any) -> Any:
-    """x - y * floor(x / y) with the sign of y, Python's %; of integers, 0 where y is 0."""
-    return _remainder(x, y)
-
-
-@njit(error_model="numpy", forceinline=True)
-def floor_divide(x: Any, y: Any) -> Any:
-    """floor(x / y), Python's //; of integers, 0 where y is 0."""
-    return _floor_divide(x, y)
-
-
-@njit(error_model="numpy", forceinline=True)
-def power(x: Any, y: Any) -> Any:
+def power(x: Any, y: Number) -> Any:
     """x ** y; of integers with y < 0, 1 / x cut to an integer."""
     return _power(x, y)
 
 
-def _fmod(x: Any, y: Any) -> Any:
-    raise NotImplementedError
-
-
-def _remainder(x: Any, y: Any) -> Any:
-    raise NotImplementedError
-
-
-def _floor_divide(x: Any, y: Any) -> Any:
-    raise NotImplementedError
-
-
 def _power(x: Any, y: Any) -> Any:
     raise NotImplementedError
-
-
-@overload(_fmod, strict=False)
-def _choose_fmod(x: Any, y: Any) -> Any:
-    if isinstance(x, types.Float):
-        return lambda x, y: frem(x, y)
-    return lambda x, y: _integer_fmod(x, y)
-
-
-@overload(_remainder, strict=False)
-def _choose_remainder(x: Any, y: Any) -> Any:
-    if isinstance(x, types.Float):
-        return lambda x, y: _float_remainder(x, y)
-    return lambda x, y: x % y
-
-
-@overload(_floor_divide, strict=False)
-def _choose_floor_divide(x: Any, y: Any) -> Any:
-    if isinstance(x, types.Float):
-        return lambda x, y: _float_floor_divide(x, y)
-    return lambda x, y: x // y
 
 
 @overload(_power, strict=False)
@@ -247,27 +262,6 @@ def _choose_power(x: Any, y: Any) -> Any:
     if isinstance(x, types.Float) or isinstance(y, types.Float):
         return lambda x, y: math.pow(x, y)
     return lambda x, y: _integer_power(x, y)
-
-
-@njit(error_model="numpy", forceinline=True)
-def _integer_fmod(x: int, y: int) -> int:
-    rest = x % y
-    return rest - y if rest != 0 and (rest < 0) != (x < 0) else rest
-
-
-@njit(error_model="numpy", forceinline=True)
-def _float_remainder(x: float, y: float) -> float:
-    rest = frem(x, y)
-    return rest + y if rest != 0 and (rest < 0) != (y < 0) else rest
-
-
-@njit(error_model="numpy", forceinline=True)
-def _float_floor_divide(x: float, y: float) -> float:
-    """As Python's float division does it: from the exact remainder, so that a rounded quotient is not off by one."""
-    T = type(x)
-    rest = frem(x, y)
-    quotient = rint((x - rest) / y) - T(rest != 0 and (rest < 0) != (y < 0))
-    return x / y if y == T(0) else with_sign(T(0), x / y) if quotient == T(0) else quotient
 
 
 @njit(error_model="numpy", forceinline=True)
@@ -285,55 +279,41 @@ def _integer_power(x: int, y: int) -> int:
     return value
 
 
-@njit(error_model="numpy", forceinline=True)
-def _power_single(x: float, y: float) -> float:
-    """float32 x ** y as e**(y log|x|) in float64, whose 29 spare bits leave 1 ulp at the end; C99's special cases."""
-    T = type(x)
-    double_x, double_y = np.float64(x), np.float64(y)
-    value = T(exp(double_y * log(magnitude(double_x))))
-    whole, half = double_y == round_down(double_y), double_y * 0.5
-    odd = whole and half != round_down(half)
-    value = with_sign(value, x) if odd else value
-    value = T(math.nan) if x < T(0) and not whole and magnitude(x) != T(math.inf) else value
-    one = y == T(0) or x == T(1) or (x == T(-1) and magnitude(y) == T(math.inf))
-    return T(1) if one else value
-
-
 # ---- Comparisons, logic and bits ------------------------------------------------------------------------------------
 
 
 @njit(error_model="numpy", forceinline=True)
-def equal(x: Any, y: Any) -> bool:
+def equal(x: Any, y: Number) -> bool:
     """x == y."""
     return x == y
 
 
 @njit(error_model="numpy", forceinline=True)
-def not_equal(x: Any, y: Any) -> bool:
+def not_equal(x: Any, y: Number) -> bool:
     """x != y."""
     return x != y
 
 
 @njit(error_model="numpy", forceinline=True)
-def less(x: Any, y: Any) -> bool:
+def less(x: Any, y: Number) -> bool:
     """x < y."""
     return x < y
 
 
 @njit(error_model="numpy", forceinline=True)
-def less_equal(x: Any, y: Any) -> bool:
+def less_equal(x: Any, y: Number) -> bool:
     """x <= y."""
     return x <= y
 
 
 @njit(error_model="numpy", forceinline=True)
-def greater(x: Any, y: Any) -> bool:
+def greater(x: Any, y: Number) -> bool:
     """x > y."""
     return x > y
 
 
 @njit(error_model="numpy", forceinline=True)
-def greater_equal(x: Any, y: Any) -> bool:
+def greater_equal(x: Any, y: Number) -> bool:
     """x >= y."""
     return x >= y
 
@@ -414,133 +394,3 @@ def isinf(x: Any) -> bool:
 def isfinite(x: Any) -> bool:
     """x is neither infinite nor NaN."""
     return magnitude(x) < math.inf
-
-
-# ---- libm -----------------------------------------------------------------------------------------------------------
-
-
-@njit(error_model="numpy", forceinline=True)
-def sin(x: float) -> float:
-    """Sine."""
-    return math.sin(x)
-
-
-@njit(error_model="numpy", forceinline=True)
-def cos(x: float) -> float:
-    """Cosine."""
-    return math.cos(x)
-
-
-@njit(error_model="numpy", forceinline=True)
-def tan(x: float) -> float:
-    """Tangent."""
-    return math.tan(x)
-
-
-@njit(error_model="numpy", forceinline=True)
-def asin(x: float) -> float:
-    """Inverse sine."""
-    return math.asin(x)
-
-
-@njit(error_model="numpy", forceinline=True)
-def acos(x: float) -> float:
-    """Inverse cosine."""
-    return math.acos(x)
-
-
-@njit(error_model="numpy", forceinline=True)
-def atan(x: float) -> float:
-    """Inverse tangent."""
-    return math.atan(x)
-
-
-@njit(error_model="numpy", forceinline=True)
-def sinh(x: float) -> float:
-    """Hyperbolic sine."""
-    return math.sinh(x)
-
-
-@njit(error_model="numpy", forceinline=True)
-def cosh(x: float) -> float:
-    """Hyperbolic cosine."""
-    return math.cosh(x)
-
-
-@njit(error_model="numpy", forceinline=True)
-def asinh(x: float) -> float:
-    """Inverse hyperbolic sine."""
-    return math.asinh(x)
-
-
-@njit(error_model="numpy", forceinline=True)
-def acosh(x: float) -> float:
-    """Inverse hyperbolic cosine."""
-    return math.acosh(x)
-
-
-@njit(error_model="numpy", forceinline=True)
-def atanh(x: float) -> float:
-    """Inverse hyperbolic tangent."""
-    return math.atanh(x)
-
-
-@njit(error_model="numpy", forceinline=True)
-def atan2(y: float, x: float) -> float:
-    """The angle of the point (x, y)."""
-    return math.atan2(y, x)
-
-
-# ---- Activations -----------------------------------------------------------------------------------------------------
-
-
-@njit(error_model="numpy", forceinline=True)
-def relu(x: Any) -> Any:
-    """max(x, 0); NaN stays."""
-    T = type(x)
-    return T(0) if x < T(0) else x
-
-
-@njit(error_model="numpy", forceinline=True)
-def leaky_relu(x: float, slope: float) -> float:
-    """x where x > 0, else slope * x."""
-    return x if x > type(x)(0) else slope * x
-
-
-@njit(error_model="numpy", forceinline=True)
-def elu(x: float, alpha: float) -> float:
-    """x where x > 0, else alpha * (e**x - 1).  Clevert et al. 2016."""
-    return x if x > type(x)(0) else alpha * expm1(x)
-
-
-@njit(error_model="numpy", forceinline=True)
-def gelu(x: float) -> float:
-    """x times the normal distribution function of x.  Hendrycks & Gimpel 2016."""
-    return x * normal_cdf(x)
-
-
-@njit(error_model="numpy", forceinline=True)
-def gelu_tanh(x: float) -> float:
-    """x (1 + tanh(u)) / 2 = x sigmoid(2 u), u = sqrt(2 / pi) (x + 0.044715 x**3).  Hendrycks & Gimpel 2016."""
-    T = type(x)
-    return x * sigmoid(T(1.5957691216057308) * fma(T(0.044715) * x * x, x, x))
-
-
-@njit(error_model="numpy", forceinline=True)
-def silu(x: float) -> float:
-    """x sigmoid(x)."""
-    return x * sigmoid(x)
-
-
-@njit(error_model="numpy", forceinline=True)
-def softplus(x: float, beta: float, threshold: float) -> float:
-    """log(1 + e**(beta x)) / beta; x where beta x > threshold."""
-    y = beta * x
-    return x if y > threshold else log1p(exp(y)) / beta
-
-
-@njit(error_model="numpy", forceinline=True)
-def log_sigmoid(x: float) -> float:
-    """log(sigmoid(x)) = min(x, 0) - log(1 + e**-|x|)."""
-    T = type(x)
-    return (T(0) if x > T(0) else x) - log1p(exp(-magnitude(x)))

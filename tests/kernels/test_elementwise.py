@@ -62,6 +62,7 @@ MATHS: dict[str, tuple[Any, float]] = {
     "sigmoid": (lambda x: np.where(x < 0, np.exp(-np.abs(x)), 1) / (1 + np.exp(-np.abs(x))), 2),
     "sqrt": (np.sqrt, 0.5), "rsqrt": (lambda x: 1 / np.sqrt(x), 2), "reciprocal": (lambda x: 1 / x, 0.5),
     "square": (np.square, 0.5), "sin": (np.sin, 1), "cos": (np.cos, 1), "tan": (np.tan, 2), "asin": (np.arcsin, 2),
+    "exp2": (np.exp2, 1), "log2": (np.log2, 2), "log10": (np.log10, 2),
     "acos": (np.arccos, 2), "atan": (np.arctan, 2), "sinh": (np.sinh, 2), "cosh": (np.cosh, 2),
     "asinh": (np.arcsinh, 2), "acosh": (np.arccosh, 2), "atanh": (np.arctanh, 2),
 }  # fmt: skip
@@ -85,6 +86,63 @@ def test_erf_is_within_2_ulp(dtype: Any) -> None:
     assert error_in_ulp(run("erf", x), LONG_ERF(x.astype(np.float64)).astype(np.longdouble)) <= bound
 
 
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_functions_of_two_numbers_are_within_2_ulp(dtype: Any) -> None:
+    rng = np.random.default_rng(0)
+    x = magnitudes(dtype, rng)
+    y = np.where(rng.random(x.size) < 0.5, rng.permutation(x), x * rng.uniform(-3, 3, x.size)).astype(dtype)
+    for name, formula in (("atan2", np.arctan2), ("hypot", np.hypot)):
+        assert error_in_ulp(run(name, x, y), formula(x.astype(np.longdouble), y.astype(np.longdouble))) <= 2
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_powers_and_roots_of_base_2_and_10_are_exact(dtype: Any) -> None:
+    n = np.arange(-120, 121).astype(dtype)
+    np.testing.assert_array_equal(run("exp2", n), np.ldexp(1.0, n.astype(int)))
+    np.testing.assert_array_equal(run("log2", run("exp2", n)), n)
+    n = np.arange(11 if dtype == np.float32 else 23)
+    np.testing.assert_array_equal(run("log10", (10.0**n).astype(dtype)), n)
+
+
+FAR = {
+    "sin": (1, 1e7, np.sin), "cos": (1, 1e30, np.cos), "tan": (1, 1e15, np.tan), "fmod": (2, 1e20, np.fmod),
+    "remainder": (2, 1e20, np.remainder), "floor_divide": (2, 1e20, np.floor_divide),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("name", FAR)
+def test_operands_beyond_the_reach_of_a_formula_change_no_neighbour(name: str, dtype: Any) -> None:
+    operands, far, formula = FAR[name]
+    xs = [np.random.default_rng(8 + i).uniform(-9, 9, 3000).astype(dtype) for i in range(operands)]
+    near = run(name, *xs)
+    mixed = [xs[0].copy(), *xs[1:]]
+    mixed[0][::7] = far
+    got = run(name, *mixed)
+    np.testing.assert_array_equal(np.delete(got, np.s_[::7]), np.delete(near, np.s_[::7]))
+    tolerance = 2e-7 if dtype == np.float32 else 4e-16
+    want = formula(*(x[::7].astype(np.longdouble if operands == 1 else dtype) for x in mixed))
+    np.testing.assert_allclose(got[::7], want, rtol=tolerance)
+    run(name, *mixed, out=mixed[0])
+    np.testing.assert_array_equal(mixed[0], got)
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_remainders_of_floats_are_exact(dtype: Any) -> None:
+    rng = np.random.default_rng(9)
+    x = magnitudes(dtype, rng)
+    nearby = rng.integers(-40, 40, x.size).astype(dtype) * x
+    for first, second in ((x, rng.permutation(x)), (nearby, x), (rng.uniform(-1e6, 1e6, x.size).astype(dtype), x)):
+        np.testing.assert_array_equal(run("fmod", first, second), np.fmod(first, second))
+        np.testing.assert_array_equal(np.signbit(run("fmod", first, second)), np.signbit(np.fmod(first, second)))
+        np.testing.assert_array_equal(run("remainder", first, second), np.remainder(first, second))
+        # A quotient between two floats may be rounded to either.
+        quotient = np.floor_divide(first, second)
+        np.testing.assert_allclose(run("floor_divide", first, second), quotient, rtol=2 * np.finfo(dtype).eps)
+
+
 def sigmoid(x: Array) -> Array:
     return 1 / (1 + np.exp(-x))
 
@@ -104,6 +162,11 @@ def gelu_tanh_inner(x: Array) -> Array:
 def gelu_tanh_slope(x: Array) -> Array:
     t = np.tanh(gelu_tanh_inner(x))
     return 0.5 * (1 + t) + 0.5 * x * (1 - t * t) * math.sqrt(2 / math.pi) * (1 + 3 * 0.044715 * x * x)
+
+
+def mish_slope(x: Array) -> Array:
+    t = np.tanh(np.log1p(np.exp(x)))
+    return t + x * sigmoid(x) * (1 - t * t)
 
 
 # Each function beside its formula in float64, for normally distributed operands; `positive` marks the operands whose
@@ -136,6 +199,34 @@ FORMULAS: dict[str, tuple[Any, str]] = {
     "log_sigmoid_grad": (lambda g, x: g * sigmoid(-x), ""),
     "scaled_difference": (lambda g, x, y, s: g * s * (x - y), ""), "scaled_product": (lambda x, y, s: x * y * s, ""),
     "power_base_grad": (lambda g, x, y: g * y * x ** (y - 1), "x"),
+    "frac": (lambda x: np.modf(x)[0], ""), "hypot": (np.hypot, ""), "logaddexp": (np.logaddexp, ""),
+    "logit": (lambda x: np.log(x / (1 - x)), "x"),
+    "nan_to_num": (lambda x, a, b, c: x, ""), "hardsigmoid": (lambda x: np.clip(x + 3, 0, 6) / 6, ""),
+    "hardswish": (lambda x: x * np.clip(x + 3, 0, 6) / 6, ""),
+    "hardshrink": (lambda x, limit: np.where(np.abs(x) > limit, x, 0), ""),
+    "softshrink": (lambda x, limit: np.sign(x) * np.maximum(np.abs(x) - limit, 0), "limit"),
+    "softsign": (lambda x: x / (1 + np.abs(x)), ""), "mish": (lambda x: x * np.tanh(np.log1p(np.exp(x))), ""),
+    "threshold": (lambda x, t, v: np.where(x > t, x, v), ""),
+    "bent_loss": (lambda x, y, c, s: s * np.clip(x - y, -c, c) * (x - y - np.clip(x - y, -c, c) / 2), "c"),
+    "logistic_loss": (lambda x, y: np.log1p(np.exp(x)) - x * y, ""),
+    "exp2_grad": (lambda g, y: g * y * np.log(2), ""), "expm1_grad": (lambda g, y: g * (y + 1), ""),
+    "log1p_grad": (lambda g, x: g / (1 + x), "x"), "log2_grad": (lambda g, x: g / (x * np.log(2)), "x"),
+    "log10_grad": (lambda g, x: g / (x * np.log(10)), "x"), "tan_grad": (lambda g, y: g * (1 + y * y), ""),
+    "asin_grad": (lambda g, x: g / np.sqrt(1 - x * x), ""), "acos_grad": (lambda g, x: -g / np.sqrt(1 - x * x), ""),
+    "atan_grad": (lambda g, x: g / (1 + x * x), ""), "asinh_grad": (lambda g, x: g / np.sqrt(x * x + 1), ""),
+    "acosh_grad": (lambda g, x: g / np.sqrt(x * x - 1), ""), "atanh_grad": (lambda g, x: g / (1 - x * x), ""),
+    "logit_grad": (lambda g, x: g / (x * (1 - x)), ""),
+    "atan2_grad": (lambda g, a, b, s: s * g * a / (a * a + b * b), ""),
+    "hypot_grad": (lambda g, x, z: g * x / z, "z"), "logaddexp_grad": (lambda g, x, y: g * sigmoid(x - y), ""),
+    "nan_to_num_grad": (lambda g, x: g, ""),
+    "hardtanh_grad": (lambda g, x, low, high: g * ((low < x) & (x < high)), ""),
+    "hardsigmoid_grad": (lambda g, x: g * (np.abs(x) < 3) / 6, ""),
+    "hardswish_grad": (lambda g, x: g * np.where(np.abs(x) < 3, (2 * x + 3) / 6, x > 0), ""),
+    "shrink_grad": (lambda g, x, limit: g * (np.abs(x) > limit), ""),
+    "softsign_grad": (lambda g, x: g / (1 + np.abs(x)) ** 2, ""),
+    "mish_grad": (lambda g, x: g * mish_slope(x), ""), "threshold_grad": (lambda g, x, t: g * (x > t), ""),
+    "bent_loss_grad": (lambda g, x, y, c, s: g * s * np.clip(x - y, -c, c), "c"),
+    "logistic_loss_grad": (lambda g, x, y: g * (sigmoid(x) - y), ""),
     "power_exponent_grad": (lambda g, z, x, y: g * z * np.log(x), "x"), "normal_cdf": (cdf, ""),
     "normal_density": (density, ""),
 }  # fmt: skip
@@ -167,6 +258,7 @@ def test_every_function_has_a_test() -> None:
 
 @pytest.mark.parametrize("dtype", FLOATS)
 @pytest.mark.parametrize("name", FORMULAS)
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_formula(name: str, dtype: Any) -> None:
     formula, positive = FORMULAS[name]
     rng = np.random.default_rng(1)
@@ -317,7 +409,7 @@ def test_any_strides(first: str, second: str, shape: tuple[int, ...]) -> None:
             np.testing.assert_array_equal(run("subtract", x, y, out=out, parts=parts), want)
 
 
-@pytest.mark.parametrize("name", ["exp", "tanh", "gelu", "sin", "silu", "log"])
+@pytest.mark.parametrize("name", ["exp", "tanh", "gelu", "sin", "silu", "log", "asinh", "atan"])
 @pytest.mark.parametrize("dtype", FLOATS)
 def test_same_bits_for_any_parts_and_any_place_in_a_vector(name: str, dtype: Any) -> None:
     x = np.random.default_rng(6).uniform(0.01, 5, 1001).astype(dtype)

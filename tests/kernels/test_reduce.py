@@ -55,6 +55,25 @@ def test_long_sums_have_the_error_of_a_short_run(shape: Any) -> None:
     assert abs(total(x.astype(np.float32))[0, 0] - np.float32(exact)) <= np.spacing(np.float32(exact))
 
 
+DISTRIBUTIONS: dict[str, Any] = {
+    "positive": lambda draw, shape: draw.random(shape),
+    "about zero": lambda draw, shape: draw.standard_normal(shape),
+    "of many magnitudes": lambda draw, shape: draw.standard_normal(shape) * 10.0 ** draw.integers(-9, 9, shape),
+    "cancelling": lambda draw, shape: 1e4 * (-1.0) ** np.arange(np.prod(shape)).reshape(shape) + draw.random(shape),
+}
+
+
+@pytest.mark.skipif(np.finfo(np.longdouble).nmant < 60, reason="needs a long double that is longer than a double")
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("shape", [(1, 1, 1, 1000), (1, 1, 1, 10**7), (1, 10**6, 1, 3), (1, 1000, 1, 1003)])
+@pytest.mark.parametrize("distribution", DISTRIBUTIONS)
+def test_sums_are_within_2_ulp_of_the_sum_of_magnitudes(distribution: str, shape: Any, dtype: Any) -> None:
+    x = DISTRIBUTIONS[distribution](np.random.default_rng(3), shape).astype(dtype)
+    wide = x.astype(np.longdouble)
+    unit = np.spacing(np.abs(wide).sum((1, 3)).astype(dtype))
+    assert (np.abs(total(x) - wide.sum((1, 3))) <= 2 * unit).all()
+
+
 @pytest.mark.parametrize("shape", [(1, 300, 1, 1), (1, 1, 1, 300), (1, 300, 1, 2)])
 @pytest.mark.parametrize("values", [[np.inf], [np.inf, -np.inf], [np.nan], [1e308, 1e308]])
 def test_sums_that_are_not_finite(shape: Any, values: Any) -> None:

@@ -1,0 +1,259 @@
+"""Measures how far results are from exact ones, and writes the tables of `docs/accuracy.md`.
+
+    python -m benchmarks.accuracy [--file docs/accuracy.md]
+
+Elementary functions are measured in ulp, units in the last place of the exact result: float32 on every `STEP`-th of all
+float32 numbers, beside NumPy's float64; float64 on random numbers of every magnitude, beside NumPy's long double.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+import autodiff as ad
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+FILE = Path(__file__).parent.parent / "docs" / "accuracy.md"
+STEP = 251  # a prime, so that all endings of a fraction come up
+COUNT = 400_000  # float64 numbers, and pairs of either dtype
+BLOCK = 1 << 20
+
+
+def sigmoid(x: Array) -> Array:
+    """Return 1 / (1 + e**-x) without overflow."""
+    power = np.exp(-np.abs(x))
+    return np.where(x < 0, power, 1) / (1 + power)
+
+
+def erf(x: Array) -> Array:
+    """Return the error function as its series of positive terms (Abramowitz & Stegun 1964, formula 7.1.6)."""
+    a = np.minimum(np.abs(x), 7)
+    total = term = a
+    for n in range(1, 260):
+        term = term * (2 * a * a / (2 * n + 1))
+        total = total + term
+    half_pi = np.arctan2(x.dtype.type(1), x.dtype.type(0))
+    return np.copysign(np.minimum(np.sqrt(2 / half_pi) * np.exp(-a * a) * total, 1), x)
+
+
+UNARY: dict[str, Callable[[Array], Array]] = {
+    "exp": np.exp, "exp2": np.exp2, "expm1": np.expm1, "log": np.log, "log2": np.log2, "log10": np.log10,
+    "log1p": np.log1p, "sin": np.sin, "cos": np.cos, "tan": np.tan, "asin": np.arcsin, "acos": np.arccos,
+    "atan": np.arctan, "sinh": np.sinh, "cosh": np.cosh, "tanh": np.tanh, "asinh": np.arcsinh, "acosh": np.arccosh,
+    "atanh": np.arctanh, "sigmoid": sigmoid, "erf": erf, "sqrt": np.sqrt, "rsqrt": lambda x: 1 / np.sqrt(x),
+    "reciprocal": lambda x: 1 / x,
+}  # fmt: skip
+BINARY: dict[str, Callable[[Array, Array], Array]] = {
+    "div": np.true_divide, "atan2": np.arctan2, "hypot": np.hypot, "fmod": np.fmod, "remainder": np.remainder,
+    "pow": np.power,
+}  # fmt: skip
+WIDER = {np.dtype(np.float32): np.float64, np.dtype(np.float64): np.longdouble}
+
+
+def ulps(got: Array, exact: Array) -> float:
+    """Return the largest error in units of the last place of the exact result; inf where a special value is wrong."""
+    with np.errstate(over="ignore"):
+        rounded = exact.astype(got.dtype)
+    finite = np.isfinite(rounded)
+    if not np.array_equal(got[~finite], rounded[~finite], equal_nan=True) or not np.isfinite(got[finite]).all():
+        return math.inf
+    unit = np.spacing(np.abs(rounded[finite])).astype(exact.dtype)
+    return float(np.max(np.abs(got[finite] - exact[finite]) / unit, initial=0))
+
+
+def numbers(dtype: Any, part: int = 1) -> Iterator[Array]:
+    """Yield blocks of numbers of every magnitude and sign; `part` > 1: every part-th of them."""
+    if dtype == np.float32:
+        for start in range(0, 1 << 32, STEP * part * BLOCK):
+            bits = np.arange(start, min(start + STEP * part * BLOCK, 1 << 32), STEP * part).astype(np.uint32)
+            yield bits.view(np.float32)
+    else:
+        rng = np.random.default_rng(0)
+        bits = rng.integers(0, 1 << 64, COUNT, np.uint64).view(np.float64)
+        near = [rng.uniform(-size, size, COUNT) for size in (1.2, 10, 800)]
+        for block in (bits, *near, 1 + rng.standard_normal(COUNT) * 1e-3):
+            yield block[::part]
+
+
+def pairs(dtype: Any, part: int = 1) -> Iterator[tuple[Array, Array]]:
+    """Yield blocks of pairs: unrelated numbers of every magnitude, numbers of a like size, moderate numbers."""
+    rng = np.random.default_rng(1)
+    bits, size = (np.uint32, 1 << 32) if dtype == np.float32 else (np.uint64, 1 << 64)
+    x, y = (rng.integers(0, size, COUNT, bits).view(dtype) for _ in range(2))
+    factor, base, exponent = rng.uniform(-2, 2, COUNT), rng.uniform(0, 30, COUNT), rng.uniform(-30, 30, COUNT)
+    with np.errstate(all="ignore"):
+        found = [(x, y), (x, x * factor), (base, exponent)]
+        yield from ((first.astype(dtype)[::part], second.astype(dtype)[::part]) for first, second in found)
+
+
+def error(name: str, dtype: Any, part: int = 1) -> float:
+    """Return the largest error of a function in ulp; `part` > 1: on every part-th of the numbers."""
+    wide = WIDER[np.dtype(dtype)]
+    blocks = ((x,) for x in numbers(dtype, part)) if name in UNARY else pairs(dtype, part)
+    reference: Callable[..., Array] = UNARY[name] if name in UNARY else BINARY[name]
+    worst = 0.0
+    with np.errstate(all="ignore"), ad.no_grad():
+        for operands in blocks:
+            # What a signalling NaN becomes is nobody's business.
+            operands = tuple(np.where(np.isnan(x), x.dtype.type(np.nan), x) for x in operands)
+            got = getattr(ad, name)(*map(ad.tensor, operands)).numpy()
+            worst = max(worst, ulps(got, reference(*(x.astype(wide) for x in operands))))
+    return worst
+
+
+class Sum(NamedTuple):
+    """A float32 operation made of sums: its result, the exact one, and the magnitude that errors are measured by."""
+
+    got: Array
+    exact: Array
+    magnitude: Array
+
+
+def matmul(part: int = 1) -> Sum:
+    """Return the product of two square matrices; by that of the absolute values."""
+    a, b = _normal(512 // part, 512), _normal(512, 512 // part)
+    wide = a.astype(np.float64), b.astype(np.float64)
+    return Sum(ad.matmul(ad.tensor(a), ad.tensor(b)).numpy(), wide[0] @ wide[1], np.abs(wide[0]) @ np.abs(wide[1]))
+
+
+def conv2d(part: int = 1) -> Sum:
+    """Return a convolution of 32 channels with 3x3 kernels; by that of the absolute values."""
+    x, w = _normal(max(8 // part, 1), 32, 16, 16), _normal(64, 32, 3, 3)
+
+    def exact(x: Array, w: Array) -> Array:
+        windows = np.lib.stride_tricks.sliding_window_view(x.astype(np.float64), (3, 3), (2, 3))
+        return np.einsum("nchwij,ocij->nohw", windows, w.astype(np.float64), optimize=True)
+
+    got = ad.nn.functional.conv2d(ad.tensor(x), ad.tensor(w)).numpy()
+    return Sum(got, exact(x, w), exact(np.abs(x), np.abs(w)))
+
+
+def softmax(part: int = 1) -> Sum:
+    """Return the softmax of rows of 1000; by the results."""
+    x = 3 * _normal(512 // part, 1000)
+    wide = np.exp(x.astype(np.float64))
+    exact = wide / wide.sum(1, keepdims=True)
+    return Sum(ad.softmax(ad.tensor(x), 1).numpy(), exact, exact)
+
+
+def log_softmax(part: int = 1) -> Sum:
+    """Return the log-softmax of rows of 1000; by the results, at least 1."""
+    x = 3 * _normal(512 // part, 1000)
+    wide = x.astype(np.float64)
+    exact = wide - np.log(np.exp(wide).sum(1, keepdims=True))
+    return Sum(ad.log_softmax(ad.tensor(x), 1).numpy(), exact, np.maximum(np.abs(exact), 1))
+
+
+def layer_norm(part: int = 1) -> Sum:
+    """Return the layer norm of rows of 768 about 5; by the results, at least 1."""
+    x = _normal(512 // part, 768) + np.float32(5)
+    got = ad.nn.functional.layer_norm(ad.tensor(x), (768,)).numpy()
+    return _standardised(x, got, 1)
+
+
+def batch_norm(part: int = 1) -> Sum:
+    """Return the batch norm of 32 channels about 5; by the results, at least 1."""
+    x = _normal(max(64 // part, 2), 32, 16, 16) + np.float32(5)
+    got = ad.nn.functional.batch_norm(ad.tensor(x), None, None, training=True).numpy()
+    return _standardised(x, got, (0, 2, 3))
+
+
+def total(part: int = 1) -> Sum:
+    """Return the sum of 10**7 numbers about 0; by that of the absolute values."""
+    x = _normal(10**7 // part)
+    exact = np.asarray(math.fsum(x))
+    return Sum(ad.tensor(x).sum().numpy(), exact, np.abs(x.astype(np.float64)).sum())
+
+
+def variance(part: int = 1) -> Sum:
+    """Return the variance of 10**6 numbers about 100; by the result."""
+    x = _normal(10**6 // part) + np.float32(100)
+    exact = x.astype(np.float64).var(ddof=1)
+    return Sum(ad.tensor(x).var().numpy(), exact, exact)
+
+
+SUMS: tuple[Callable[[int], Sum], ...] = (
+    matmul, conv2d, softmax, log_softmax, layer_norm, batch_norm, total, variance,
+)  # fmt: skip
+
+
+def sum_error(measure: Callable[[int], Sum], part: int = 1) -> float:
+    """Return the largest error of an operation, in float32's spacing at 1 times its magnitude; `part`: less data."""
+    found = measure(part)
+    return float(np.max(np.abs(found.got - found.exact) / found.magnitude) / np.finfo(np.float32).eps)
+
+
+def _normal(*shape: int) -> Array:
+    return np.random.default_rng(2).standard_normal(shape, np.float32)
+
+
+def _standardised(x: Array, got: Array, axes: Any) -> Sum:
+    wide = x.astype(np.float64)
+    centred = wide - wide.mean(axes, keepdims=True)
+    exact = centred / np.sqrt(centred.var(axes, keepdims=True) + 1e-5)
+    return Sum(got, exact, np.maximum(np.abs(exact), 1))
+
+
+def rounded_up(x: float) -> str:
+    """Return a number with two decimals that is not below x."""
+    return f"{math.ceil(100 * x) / 100:.2f}"
+
+
+def page() -> str:
+    """Return the text of `docs/accuracy.md`."""
+    lines = [f"""\
+# Accuracy
+
+Written by `python -m benchmarks.accuracy`; `tests/test_accuracy.py` checks that a part of the same numbers stays within
+these figures.
+
+## Elementary functions
+The largest error found, in ulp: units in the last place of the exact result. 0.5 is a correctly rounded result, 0.00 an
+exact one. float32: one in {STEP} of all float32 numbers, {2**32 // STEP:,} of them, infinities and subnormal numbers
+too, beside float64. float64: {5 * COUNT:,} numbers, a fifth of them of any magnitude, beside long double. Functions of
+two numbers: {3 * COUNT:,} pairs. An infinity, overflow or NaN in a wrong place would count as infinite.
+
+| function | float32 | float64 |
+|---|---:|---:|"""]
+    for name in (*UNARY, *BINARY):
+        found = [rounded_up(error(name, dtype)) for dtype in (np.float32, np.float64)]
+        lines.append(f"| {name} | {' | '.join(found)} |")
+        print(lines[-1], flush=True)
+    lines.append("""
+## Operations made of sums
+float32, beside float64. The largest error found, in 2**-23 (float32's spacing at 1) times what the last column names.
+
+| operation | error | result, and the magnitude that the error is measured by |
+|---|---:|---|""")
+    for measure in SUMS:
+        described = (measure.__doc__ or "").removeprefix("Return ").rstrip(".")
+        lines.append(f"| {measure.__name__} | {rounded_up(sum_error(measure))} | {described} |")
+        print(lines[-1], flush=True)
+    return "\n".join(lines) + "\n"
+
+
+def bounds(text: str) -> dict[str, list[float]]:
+    """Return the figures of each row of the tables of a page, by name."""
+    rows = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| ")]
+    return {row[0]: [float(cell) for cell in row[1:] if cell.replace(".", "").isdigit()] for row in rows}
+
+
+def main() -> None:
+    """Do what the command line asks for."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.accuracy", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--file", type=Path, default=FILE, help="the file to write (default: docs/accuracy.md)")
+    arguments = parser.parse_args()
+    arguments.file.write_text(page(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

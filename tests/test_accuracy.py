@@ -1,0 +1,46 @@
+"""The errors that `docs/accuracy.md` states are those of the library."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from benchmarks import accuracy
+
+BOUNDS = accuracy.bounds(accuracy.FILE.read_text(encoding="utf-8"))
+FUNCTIONS = (*accuracy.UNARY, *accuracy.BINARY)
+
+
+def test_the_page_has_a_row_for_each_measurement() -> None:
+    assert set(BOUNDS) - {"function", "operation"} == {*FUNCTIONS, *(measure.__name__ for measure in accuracy.SUMS)}
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_functions_are_within_2_ulp(name: str) -> None:
+    assert max(BOUNDS[name]) <= 2
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_functions_keep_to_the_page(name: str) -> None:
+    if np.finfo(np.longdouble).nmant < 60:
+        pytest.skip("needs a long double that is longer than a double")
+    single, double = BOUNDS[name]
+    assert accuracy.error(name, np.float32, part=199) <= single
+    assert accuracy.error(name, np.float64, part=53) <= double
+
+
+@pytest.mark.parametrize("measure", accuracy.SUMS)
+def test_sums_keep_to_the_page(measure: Callable[[int], accuracy.Sum]) -> None:
+    # Other data than the page's: the largest of fewer errors, and half as much again to be safe.
+    assert accuracy.sum_error(measure, part=8) <= 1.5 * BOUNDS[measure.__name__][0] + 0.5
+
+
+def test_an_error_is_measured_in_units_of_the_last_place() -> None:
+    exact = np.array([1.0, 3.0, 1e-40, np.inf])
+    assert accuracy.ulps(np.array([1.0, 3.0, 1e-40, np.inf], np.float32), exact) <= 0.5
+    assert accuracy.ulps(np.array([1.0, 3 + 2**-21, 1e-40, np.inf], np.float32), exact) == 2
+    assert accuracy.ulps(np.array([1.0, 3.0, 1e-40, 3e38], np.float32), exact) == np.inf
+    assert accuracy.rounded_up(0.501) == "0.51"
+    assert accuracy.rounded_up(0.5) == "0.50"
