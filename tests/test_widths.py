@@ -1,0 +1,71 @@
+"""Vector registers of every width that this processor has give the same bits."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from autodiff_kernels.cache import base
+from autodiff_kernels.cpu import VECTOR_BYTES
+
+ROOT = Path(__file__).resolve().parent.parent
+
+DIGESTS = """
+import hashlib
+import autodiff as ad
+from autodiff.nn import functional as F
+
+ad.manual_seed(0)
+found = {}
+
+def note(name, *tensors):
+    found[name] = hashlib.sha256(b"".join(t.detach().numpy().tobytes() for t in tensors)).hexdigest()
+
+def run(name, function, *shapes):
+    leaves = [ad.randn(*shape).requires_grad_() for shape in shapes]
+    result = function(*leaves)
+    result.backward(ad.randn(*result.shape))
+    note(name, result, *[leaf.grad for leaf in leaves])
+
+run("linear", F.linear, (13, 300), (37, 300), (37,))
+run("conv", lambda x, w: F.conv2d(x, w, padding=1), (2, 5, 9, 7), (18, 5, 3, 3))
+run("norms", lambda x, w, b: F.batch_norm(F.layer_norm(x, (19,)), None, None, w, b, True),
+    (21, 19), (19,), (19,))
+run("softmax", lambda x: F.softmax(x, 1) + F.log_softmax(x, 0), (11, 35))
+run("functions", lambda x: ad.tanh(x) + ad.exp(x) * ad.sin(x) + ad.sigmoid(x) + F.gelu(x), (1003,))
+run("sums", lambda x: x.sum() + x.mean(0).amax() + x.cumsum(1).square().sum(), (77, 131))
+run("attention", lambda q, k, v: F.scaled_dot_product_attention(q, k, v, is_causal=True),
+    (2, 21, 9), (2, 21, 9), (2, 21, 9))
+ad.manual_seed(1)
+net = ad.nn.LSTM(7, 11)
+optimizer = ad.optim.Adam(net.parameters())
+for _ in range(2):
+    optimizer.zero_grad()
+    net(ad.randn(5, 3, 7))[0].square().mean().backward()
+    optimizer.step()
+note("training", *net.parameters())
+for name, digest in found.items():
+    print(name, digest)
+"""
+
+
+def digests(width: int) -> str:
+    """Return what the script above prints with registers of so many bytes, compiled in a cache of that width's own."""
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "kernels")]),
+        "AUTODIFF_VECTOR_BYTES": str(width),
+    }
+    if width != VECTOR_BYTES:
+        environment["AUTODIFF_CACHE_DIR"] = str(base().parent / f"autodiff-{8 * width}-bits")
+    done = subprocess.run([sys.executable, "-c", DIGESTS], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("width", [width for width in (16, 32) if width < VECTOR_BYTES])
+def test_same_bits(width: int) -> None:
+    assert digests(width).splitlines() == digests(VECTOR_BYTES).splitlines()
