@@ -217,12 +217,8 @@ def resolve_shape(operation: str, size: int, shape: Shape) -> Shape:
     if valid and holes and known and size % known == 0:
         return tuple(size // known if n == -1 else int(n) for n in shape)
     if not valid or holes or known != size:
-        raise ShapeError(
-            operation,
-            "the new shape has another number of elements",
-            expected=f"a shape of {size} elements, with at most one -1",
-            got=str(tuple(shape)),
-        )
+        raise ShapeError(operation, "the new shape has another number of elements", got=str(tuple(shape)),
+                         expected=f"a shape of {size} elements, with at most one -1")
     return tuple(int(n) for n in shape)
 
 
@@ -297,9 +293,8 @@ def axis_index(operation: str, dim: int, ndim: int) -> int:
     """
     span = max(ndim, 1)
     if not -span <= dim < span:
-        raise ShapeError(
-            operation, "the dimension does not exist", expected=f"a dimension from {-span} to {span - 1}", got=str(dim)
-        )
+        raise ShapeError(operation, "the dimension does not exist", expected=f"a dimension from {-span} to {span - 1}",
+                         got=str(dim))
     return int(dim) % span
 
 
@@ -467,12 +462,8 @@ def narrow(x: TensorT, dim: int, start: int, length: int) -> TensorT:
     axis = axis_index("narrow", dim, len(shape))
     start = start + shape[axis] if start < 0 else start
     if not 0 <= start <= start + length <= shape[axis]:
-        raise ShapeError(
-            "narrow",
-            "the range leaves the tensor",
-            expected=f"0 <= start <= start + length <= {shape[axis]}",
-            got=f"start {start}, length {length}",
-        )
+        raise ShapeError("narrow", "the range leaves the tensor", got=f"start {start}, length {length}",
+                         expected=f"0 <= start <= start + length <= {shape[axis]}")
     index = tuple((start, length, 1) if i == axis else (0, n, 1) for i, n in enumerate(shape))
     return bind(slice_p, x, index=index)  # type: ignore[no-any-return]
 
@@ -491,9 +482,8 @@ def select(x: TensorT, dim: int, index: int) -> TensorT:
     shape: Shape = x.spec.shape  # type: ignore[attr-defined]
     axis = axis_index("select", dim, len(shape))
     if not -shape[axis] <= index < shape[axis]:
-        raise ShapeError(
-            "select", "the place does not exist", expected=f"{-shape[axis]} to {shape[axis] - 1}", got=str(index)
-        )
+        raise ShapeError("select", "the place does not exist", expected=f"{-shape[axis]} to {shape[axis] - 1}",
+                         got=str(index))
     place = index % shape[axis]
     return bind(slice_p, x, index=tuple(place if i == axis else (0, n, 1) for i, n in enumerate(shape)))  # type: ignore[no-any-return]
 
@@ -543,10 +533,8 @@ window_p: Primitive = define(
     ),
     cost=_free,
     view=True,
-    samples=lambda: [
-        Sample(np.arange(12.0, dtype=np.float32), shape=(3, 4), strides=(2, 1), offset=1),
-        Sample(np.arange(12.0, dtype=np.float32), shape=(2, 1, 3), strides=(6, 1, 2), offset=1),
-    ],
+    samples=lambda: [Sample(np.arange(12.0, dtype=np.float32), shape=shape, strides=strides, offset=1)
+                     for shape, strides in (((3, 4), (2, 1)), ((2, 1, 3), (6, 1, 2)))],
     errors=no_errors,
 )
 
