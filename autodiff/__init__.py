@@ -11,6 +11,7 @@ from math import e, inf, nan, pi
 from typing import TYPE_CHECKING, Any
 
 from autodiff import autograd, backends, cuda
+from autodiff.allocation import keep_freed_memory
 from autodiff.autograd import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
 from autodiff.conversion import (
     BoolTensor,
@@ -84,6 +85,7 @@ from autodiff.ops import *  # noqa: F403
 from autodiff.random import Generator, initial_seed, manual_seed, seed
 from autodiff.representation import set_printoptions
 from autodiff.serialization import load, save
+from autodiff.threads import get_num_threads, set_num_threads
 
 if TYPE_CHECKING:
     from autodiff import linalg, nn, optim, utils
@@ -112,9 +114,13 @@ __all__ = [
     "Generator", "manual_seed", "seed", "initial_seed", "get_rng_state", "set_rng_state",
     # gradients
     "autograd", "no_grad", "enable_grad", "set_grad_enabled", "is_grad_enabled", "inference_mode",
+    # threads
+    "get_num_threads", "set_num_threads",
     # files, printing, numbers, packages
     "save", "load", "set_printoptions", "e", "inf", "nan", "pi", "linalg", "nn", "optim", "utils",
 ]
+
+keep_freed_memory()
 
 
 def __getattr__(name: str) -> Any:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from functools import partial
 from itertools import count
 from operator import attrgetter
 from types import FrameType
@@ -21,6 +22,7 @@ from autodiff.primitive import NOTHING, Plan, Primitive
 from autodiff.program import Memory, Record, tensor_class
 from autodiff.source import LIBRARY, Line, here
 from autodiff.spec import Array, Spec, spec_of
+from autodiff.threads import Threads
 
 TensorT = TypeVar("TensorT")
 
@@ -163,12 +165,14 @@ def bind_into(target: Any, primitive: Primitive, *inputs: Any, **params: Any) ->
     return target
 
 
-def bind_update(primitive: Primitive, written: Sequence[Any], read: Sequence[Any], **params: Any) -> None:
+def bind_update(
+    primitive: Primitive, written: Sequence[Any], read: Sequence[Any], threads: Threads, **params: Any
+) -> None:
     """Run an operation that overwrites the tensors `written`, from them and the tensors `read`: an optimizer's step.
 
     No gradient flows through it; it raises the versions of what it writes, and is recorded as one operation.
     """
-    primitive.run([t.array for t in written], [x.array for x in read], **params)
+    threads.run(partial(primitive.run, **params))([t.array for t in written], [x.array for x in read])
     line = here()
     for tensor in written:
         tensor.memory.version += 1
@@ -332,10 +336,10 @@ def run_plan(plan: Plan, ins: list[Array], params: dict[str, Any]) -> list[Array
     if plan.status is None:
         plan.run(outs, ins)
         return outs
-    status = np.full(1, -1)
+    status = np.full(plan.threads, -1)
     plan.run([*outs, status], ins)
-    if status[0] >= 0:
-        raise plan.status(int(status[0]), ins, **params)
+    if status.max() >= 0:
+        raise plan.status(int(status[status >= 0].min()), ins, **params)
     return outs
 
 

@@ -1,6 +1,7 @@
 """The command `autodiff`.
 
-``autodiff demo`` trains a small net on handwritten digits; ``autodiff graph model.py:build`` draws a computation.
+``autodiff demo`` trains a small net on handwritten digits; ``autodiff graph model.py:build`` draws a computation;
+``autodiff cache info`` tells about the compiled kernels on disk.
 Whatever needs Numba is imported by the command that needs it.
 """
 
@@ -89,6 +90,17 @@ def make_parser() -> argparse.ArgumentParser:
     for format in ("svg", "png", "pdf", "dot"):
         graph.add_argument(f"--{format}", type=Path, metavar="FILE", help=f"write the graph as {format.upper()}")
     graph.set_defaults(run=run_graph)
+
+    cache = commands.add_parser(
+        "cache", help="compiled kernels on disk: info, clear, warm",
+        description="Compiled kernels are kept on disk, in one folder for each version of the kernels.")
+    actions = cache.add_subparsers(dest="action", metavar="action", required=True)
+    actions.add_parser("info", help="list the folders").set_defaults(run=run_cache)
+    actions.add_parser("clear", help="remove all that no process uses").set_defaults(run=run_cache)
+    warm = actions.add_parser("warm", help="compile the kernels of all operations now",
+                              description="Compile the kernels of all operations now, so that no program waits for it.")
+    warm.add_argument("--processes", type=positive, metavar="N", help="how many compile; one a core by default")
+    warm.set_defaults(run=run_cache)
     return parser
 
 
@@ -138,6 +150,16 @@ def run_demo(options: argparse.Namespace) -> None:
 
     given = {"out": options.out, "seed": options.seed} | ({} if options.epochs is None else {"epochs": options.epochs})
     demo.main(**given)
+
+
+def run_cache(options: argparse.Namespace) -> None:
+    """Run ``autodiff cache info``, ``clear`` or ``warm``."""
+    from autodiff import compiled
+
+    if options.action == "warm":
+        compiled.warm(options.processes)
+    else:
+        getattr(compiled, options.action)()
 
 
 # ---- autodiff graph --------------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
 from autodiff.spec import Array, Cost, Spec
+from autodiff.threads import on_change, threads_for
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -56,6 +57,12 @@ class Keep(NamedTuple):
 NOTHING = Keep()
 
 
+class EachPart(NamedTuple):
+    """The spec of a work array of which each thread needs one; they lie one after the other in the first dimension."""
+
+    spec: Spec
+
+
 class Plan:
     """What `bind` knows of an operation for given specs and parameters: worked out once, used by every call.
 
@@ -66,11 +73,12 @@ class Plan:
         scratch: take the work arrays.
         take_first: takes the one output, where there is one and no status word; None otherwise.
         run: ``run(outs, ins)``; for a view, ``run(array)``.
+        threads: how many threads `run` uses, chosen by the operation's cost.
         status: makes the error of a status word, or None.
         differentiable: whether a record may be needed.
     """
 
-    __slots__ = ("differentiable", "run", "scratch", "single", "specs", "status", "take", "take_first")
+    __slots__ = ("differentiable", "run", "scratch", "single", "specs", "status", "take", "take_first", "threads")
 
     def __init__(
         self, primitive: Primitive, inputs: tuple[Spec, ...], params: dict[str, Any], into: Spec | None = None
@@ -80,15 +88,26 @@ class Plan:
         self.specs: tuple[Spec, ...] = (result,) if isinstance(result, Spec) else tuple(result)
         prepared = primitive.prepare(inputs, self.specs, **params) if primitive.prepare else params
         if callable(prepared):
-            self.run: Callable[..., Any] = prepared
+            run: Callable[..., Any] = prepared
         else:
-            self.run = partial(primitive.run, **prepared) if prepared else primitive.run
+            run = partial(primitive.run, **prepared) if prepared else primitive.run
+        self.threads, self.run = 1, run
+        if not primitive.view:
+            threads = threads_for(primitive.cost(inputs, self.specs, **params))
+            self.threads, self.run = threads.number, threads.run(run)
         scratch = primitive.scratch(inputs, self.specs, **params) if primitive.scratch else ()
         self.take: tuple[Callable[[], Array], ...] = tuple(spec.empty for spec in self.specs)
-        self.scratch: tuple[Callable[[], Array], ...] = tuple(spec.empty for spec in scratch)
+        self.scratch: tuple[Callable[[], Array], ...] = tuple(_for_all(spec, self.threads).empty for spec in scratch)
         self.status = primitive.status
         self.take_first = self.take[0] if self.single and self.status is None and not primitive.view else None
         self.differentiable = primitive.differentiable and any(spec.floating for spec in self.specs)
+
+
+def _for_all(scratch: Spec | EachPart, threads: int) -> Spec:
+    if isinstance(scratch, Spec):
+        return scratch
+    first, *rest = scratch.spec.shape
+    return Spec.of((threads * first, *rest), scratch.spec.dtype)
 
 
 class Operation:
@@ -125,7 +144,7 @@ class Primitive(Operation):
     saves: Keep | tuple[Keep, ...]
     cost: Callable[..., Cost]
     prepare: Callable[..., Any] | None
-    scratch: Callable[..., Sequence[Spec]] | None
+    scratch: Callable[..., Sequence[Spec | EachPart]] | None
     status: Callable[..., Exception] | None
     view: bool
     differentiable: bool
@@ -162,7 +181,7 @@ def define(
     saves: Keep | tuple[Keep, ...] = NOTHING,
     twin: Callable[..., Any] | None = None,
     prepare: Callable[..., Any] | None = None,
-    scratch: Callable[..., Sequence[Spec]] | None = None,
+    scratch: Callable[..., Sequence[Spec | EachPart]] | None = None,
     status: Callable[..., Exception] | None = None,
     view: bool = False,
     call: Callable[..., Any] | None = None,
@@ -190,9 +209,9 @@ def define(
             `params`: whatever depends on specs alone. Memoised with `infer`. Where even that costs too much, it
             returns the finished function of ``(outs, ins)``.
         scratch: ``scratch(input specs, output specs, **params)`` returns specs of work arrays, handed to `run` after
-            the outputs.
+            the outputs. Where a kernel wants an array that grows with its `parts`, it is the `EachPart` of one.
         status: ``status(position, ins, **params)`` returns the error for a bad value that the kernel met at `position`.
-            Where it is given, `run` gets an int64 status word (-1) as the last of `outs`.
+            Where it is given, `run` gets int64 status words (-1), one a thread, as the last of `outs`.
         view: the output shares the input's memory.
         call: what the samples call; by default the primitive itself, bound to its inputs.
 
@@ -228,6 +247,14 @@ def _bind(primitive: Primitive, *inputs: Any, **params: Any) -> Any:
 
 # `bind` lives one file up (it needs this one); it puts itself here.
 bind_hook: list[Callable[..., Any]] = [_unbound]
+
+
+@on_change.append
+def forget_plans() -> None:
+    """Forget all plans: each holds a number of threads."""
+    for operation in OPERATIONS.values():
+        if isinstance(operation, Primitive):
+            operation.plans.clear()
 
 
 def composed(*, samples: Samples, errors: ErrorSamples, name: str | None = None) -> Callable[[Function], Function]:

@@ -23,7 +23,7 @@ SOURCES = {"autodiff": ROOT / "autodiff", "autodiff_kernels": ROOT / "kernels" /
 FLOOR_OF_NAME = {
     name: floor
     for floor, names in {
-        1: "errors config spec random source mode dtypes devices cuda backends",
+        1: "errors config spec random source mode threads allocation dtypes devices cuda backends",
         2: "primitive program bind",
         3: "ops",
         4: "reverse",
@@ -31,7 +31,7 @@ FLOOR_OF_NAME = {
         6: "autograd compiler viz cost memory",
         7: "nn optim utils linalg fft special serialization distributions",
         8: "train datasets landscape distributed",
-        9: "cli demo __main__",  # the commands: on the top floor, and they may use all of it
+        9: "cli compiled demo __main__",  # the commands: on the top floor, and they may use all of it
     }.items()
     for name in names.split()
 }

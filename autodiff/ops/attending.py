@@ -27,7 +27,7 @@ from autodiff.ops.probability import softmax
 from autodiff.ops.products import matmul, no_bias, require_floats
 from autodiff.ops.random import dropout
 from autodiff.ops.structural import contiguous, transpose
-from autodiff.primitive import Keep, Primitive, Sample, define, no_errors
+from autodiff.primitive import EachPart, Keep, Primitive, Sample, define, no_errors
 from autodiff.spec import Array, Cost, Shape, Spec, moved
 
 # ---- Step by step ----------------------------------------------------------------------------------------------------
@@ -159,10 +159,10 @@ def _prepare(inputs: Sequence[Spec], outputs: Sequence[Spec], causal: bool, scal
     return run
 
 
-def _scratch(inputs: Sequence[Spec], outputs: Sequence[Spec], causal: bool, scale: float) -> tuple[Spec]:
+def _scratch(inputs: Sequence[Spec], outputs: Sequence[Spec], causal: bool, scale: float) -> tuple[EachPart]:
     q, k, v = inputs[:3]
     size = kernels.attention.forward_scratch(k.shape[-2], q.shape[-1], v.shape[-1], q.dtype.itemsize, 1)
-    return (Spec.of((size,), q.dtype),)
+    return (EachPart(Spec.of((size,), q.dtype)),)
 
 
 def _pairs(operands: Sequence[Spec]) -> int:
@@ -224,10 +224,10 @@ def _grad_prepare(inputs: Sequence[Spec], outputs: Sequence[Spec], causal: bool,
     return run
 
 
-def _grad_scratch(inputs: Sequence[Spec], outputs: Sequence[Spec], causal: bool, scale: float) -> tuple[Spec]:
+def _grad_scratch(inputs: Sequence[Spec], outputs: Sequence[Spec], causal: bool, scale: float) -> tuple[EachPart]:
     q, k, v = inputs[1:4]
     size = kernels.attention.gradient_scratch(k.shape[-2], q.shape[-1], v.shape[-1], q.dtype.itemsize, 1)
-    return (Spec.of((size,), q.dtype),)
+    return (EachPart(Spec.of((size,), q.dtype)),)
 
 
 def _grad_twin(g: Any, q: Any, k: Any, v: Any, mask: Any, out: Any, logs: Any, causal: bool, scale: float

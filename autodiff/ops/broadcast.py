@@ -12,7 +12,7 @@ import autodiff_kernels as kernels
 from autodiff.bind import TensorT, bind
 from autodiff.errors import ShapeError
 from autodiff.ops.structural import axes, cast_to, contiguous, permute, require_tensor, reshape, shape_argument
-from autodiff.primitive import ErrorSample, Sample, define
+from autodiff.primitive import EachPart, ErrorSample, Sample, define
 from autodiff.spec import Array, Cost, Shape, Spec, moved
 
 __all__ = ["expand", "sum", "sum_to"]
@@ -178,7 +178,7 @@ def sum_run(outs: list[Array], ins: list[Array], order: tuple[int, ...], groups:
         kernels.reduce.sum_axes(out, outs[1], x, 0, 1)
 
 
-def sum_scratch(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], **_: Any) -> tuple[Spec, ...]:
+def sum_scratch(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], **_: Any) -> tuple[Spec | EachPart, ...]:
     """Return the scratch of a sum: partial sums where one number comes out of many, else columns of running sums."""
     full = outputs[0].size == 1 and inputs[0].size > kernels.reduce.BLOCK
     return (partial_sums(inputs[0]) if full else running_sums(inputs[0]),)
@@ -189,9 +189,9 @@ def partial_sums(x: Spec) -> Spec:
     return Spec.of((-(-x.size // kernels.reduce.BLOCK),), np.float64 if x.floating else np.int64)
 
 
-def running_sums(x: Spec) -> Spec:
+def running_sums(x: Spec) -> EachPart:
     """Return the spec of the running sums that `sum_axes` and the cumulative sums of `x` need."""
-    return Spec.of((1, 3, kernels.reduce.TILE), np.float64 if x.floating else np.int64)
+    return EachPart(Spec.of((1, 3, kernels.reduce.TILE), np.float64 if x.floating else np.int64))
 
 
 def _sum_samples() -> list[Sample]:

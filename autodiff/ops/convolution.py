@@ -27,7 +27,7 @@ from autodiff.ops.elementwise import add, spread
 from autodiff.ops.images import Pair, as_image, channels_last, from_image, image_spec, in_memory, numbers, pair, spatial
 from autodiff.ops.products import matmul, no_bias, require_floats
 from autodiff.ops.structural import contiguous, reshape, slice_grad_p, slice_p, transpose
-from autodiff.primitive import ErrorSample, Keep, Primitive, Sample, composed, define, no_errors
+from autodiff.primitive import EachPart, ErrorSample, Keep, Primitive, Sample, composed, define, no_errors
 from autodiff.spec import Array, Cost, Shape, Spec, moved
 
 __all__ = ["conv1d", "conv2d"]
@@ -96,12 +96,12 @@ def _forward_frame(x: Spec, weight: Shape, out: Shape, stride: Pair, padding: Pa
     return found
 
 
-def _scratch(frame: Frame, image: Spec, weight: Shape, groups: int) -> tuple[Spec, ...]:
+def _scratch(frame: Frame, image: Spec, weight: Shape, groups: int) -> tuple[Spec | EachPart, ...]:
     """Return the specs of the padded image (empty where the image itself will do), of weights and of offsets."""
     n, channels, height, width = image.shape
     framed = (0,) if frame == (0, 0, height, width) else (n, frame[2], frame[3], channels)
     return (Spec.of(framed, image.dtype), Spec.of((math.prod(weight),), image.dtype),
-            Spec.of((kernels.convolution.offsets_scratch(weight, groups, 1),), np.int64))
+            EachPart(Spec.of((kernels.convolution.offsets_scratch(weight, groups, 1),), np.int64)))
 
 
 def _framed(frame: Array, image: Array, top: int, left: int) -> Array:
@@ -120,7 +120,7 @@ def _conv2d_prepare(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], *, grou
 
 
 def _conv2d_scratch(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], *, groups: int, rank: int,
-                    **geometry: Any) -> tuple[Spec, ...]:
+                    **geometry: Any) -> tuple[Spec | EachPart, ...]:
     x, weight = inputs[:2]
     return _scratch(_forward_frame(x, weight.shape, outputs[0].shape, **geometry), x, weight.shape, groups)
 
@@ -347,7 +347,7 @@ def _input_grad_prepare(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], *, 
 
 
 def _input_grad_scratch(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], *, size: Pair, groups: int, rank: int,
-                        **geometry: Any) -> tuple[Spec, ...]:
+                        **geometry: Any) -> tuple[Spec | EachPart, ...]:
     g, weight = inputs[:2]
     return _scratch(_gradient_frame(g, weight.shape, outputs[0].shape, **geometry), g, weight.shape, groups)
 
@@ -455,7 +455,7 @@ def _weight_grad_prepare(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], *,
 
 
 def _weight_grad_scratch(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], *, kernel: Pair, groups: int, rank: int,
-                         **geometry: Any) -> tuple[Spec, ...]:
+                         **geometry: Any) -> tuple[Spec | EachPart, ...]:
     g, x = inputs
     weight = outputs[0].shape
     return _scratch(_forward_frame(x, weight, g.shape, **geometry), x, weight, groups)

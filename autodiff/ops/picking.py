@@ -28,6 +28,7 @@ from autodiff.ops.shaping import missing_dimension, shape_of
 from autodiff.ops.structural import axis_index, contiguous, permute, require_tensor, reshape
 from autodiff.primitive import ErrorSample, Keep, Primitive, Sample, composed, define
 from autodiff.spec import Array, Cost, Shape, Spec, moved
+from autodiff.threads import MOST
 
 __all__ = ["index_add", "index_copy", "index_fill", "index_select"]
 
@@ -272,7 +273,7 @@ index_select_grad_p = define(
 
 # ---- Writing along a dimension ---------------------------------------------------------------------------------------
 
-_READ_BY_KERNEL = np.empty(1, np.int64)  # `positions` has checked the index already: no one reads this status
+_READ_BY_KERNEL = np.empty(MOST, np.int64)  # `positions` has checked the index already: no one reads this status
 
 
 def _put_run(outs: list[Array], ins: list[Array], dim: int) -> None:

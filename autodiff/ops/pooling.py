@@ -30,7 +30,7 @@ from autodiff.ops.images import (
 )
 from autodiff.ops.products import matmul, require_floats
 from autodiff.ops.structural import reshape
-from autodiff.primitive import ErrorSample, Keep, Primitive, Sample, composed, define, no_errors
+from autodiff.primitive import EachPart, ErrorSample, Keep, Primitive, Sample, composed, define, no_errors
 from autodiff.spec import Array, Cost, Spec, moved
 
 __all__ = ["avg_pool1d", "avg_pool2d", "max_pool1d", "max_pool2d"]
@@ -281,7 +281,7 @@ max_pool2d_gather_p: Primitive = define(
     "max_pool2d_gather",
     infer=lambda h, indices: image_spec(indices.shape, h.dtype),
     run=_gather_run,
-    scratch=lambda inputs, outputs: (Spec.of((1,), np.int64),),
+    scratch=lambda inputs, outputs: (EachPart(Spec.of((1,), np.int64)),),
     vjp=lambda record, g: (
         bind(max_pool2d_grad_p, channels_last(g), record.input(1), size=record.inputs[0].shape[2:]), None
     ),

@@ -17,7 +17,7 @@ from autodiff.ops.broadcast import sum as total
 from autodiff.ops.elementwise import mul, spread
 from autodiff.ops.promotion import promote
 from autodiff.ops.structural import contiguous, require_tensor, reshape, transpose
-from autodiff.primitive import ErrorSample, Keep, Sample, define
+from autodiff.primitive import EachPart, ErrorSample, Keep, Sample, define
 from autodiff.spec import Array, Cost, DType, Shape, Spec, moved
 
 __all__ = ["dot", "linear", "matmul"]
@@ -175,12 +175,13 @@ def _matmul_empty(outs: Sequence[Array], ins: Sequence[Array]) -> None:
 
 
 def _scratch_size(m: int, n: int, k: int, a_row: int, b_column: int, dtype: DType) -> Spec:
+    """Return the spec of the scratch of one part."""
     return Spec.of((kernels.matmul.matmul_scratch(m, n, k, a_row, b_column, dtype.itemsize, 1),), dtype)
 
 
-def _matmul_scratch(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...]) -> tuple[Spec, ...]:
+def _matmul_scratch(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...]) -> tuple[EachPart, ...]:
     a, b = inputs
-    return (_scratch_size(a.shape[-2], b.shape[-1], a.shape[-1], a.strides[-2], b.strides[-1], a.dtype),)
+    return (EachPart(_scratch_size(a.shape[-2], b.shape[-1], a.shape[-1], a.strides[-2], b.strides[-1], a.dtype)),)
 
 
 def _matmul_vjp(record: Any, g: Any) -> tuple[Any, Any]:
@@ -338,9 +339,10 @@ def _linear_empty(outs: Sequence[Array], ins: Sequence[Array]) -> None:
         strided.copy_array(outs[0], ins[2])
 
 
-def _linear_scratch(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...]) -> tuple[Spec, ...]:
+def _linear_scratch(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...]) -> tuple[EachPart, ...]:
     x, weight = inputs[:2]
-    return (_scratch_size(_rows(x), weight.shape[0], weight.shape[1], _row_stride(x)[0], weight.strides[0], x.dtype),)
+    columns, features = weight.shape
+    return (EachPart(_scratch_size(_rows(x), columns, features, _row_stride(x)[0], weight.strides[0], x.dtype)),)
 
 
 def _linear_vjp(record: Any, g: Any) -> tuple[Any, ...]:
@@ -474,7 +476,7 @@ def _linear_grad_empty(outs: Sequence[Array], ins: Sequence[Array]) -> None:
 
 def _linear_grad_scratch(
     inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], wanted: tuple[bool, ...]
-) -> tuple[Spec, ...]:
+) -> tuple[EachPart, ...]:
     g, x, weight = inputs
     rows, columns = _rows(g), g.shape[-1]
     sizes = [0]
@@ -482,7 +484,7 @@ def _linear_grad_scratch(
         sizes.append(_scratch_size(rows, weight.shape[-1], columns, columns, weight.strides[1], g.dtype).size)
     if wanted[1]:
         sizes.append(_scratch_size(columns, x.shape[-1], rows, 1, _row_stride(x)[1], g.dtype).size)
-    return Spec.of((max(sizes),), g.dtype), running_sums(g)
+    return EachPart(Spec.of((max(sizes),), g.dtype)), running_sums(g)
 
 
 def _linear_grad_twin(g: Any, x: Any, weight: Any, wanted: tuple[bool, ...]) -> tuple[Any, ...]:

@@ -26,7 +26,7 @@ from autodiff.ops.host import from_array
 from autodiff.ops.joining import cat, chunk, split, zeros_of
 from autodiff.ops.products import linear, matmul, no_bias, require_floats
 from autodiff.ops.structural import contiguous, narrow, reshape, transpose
-from autodiff.primitive import Keep, Primitive, Sample, define, no_errors
+from autodiff.primitive import EachPart, Keep, Primitive, Sample, define, no_errors
 from autodiff.spec import Array, Cost, Spec, moved
 
 State = tuple[Any, ...]
@@ -224,13 +224,13 @@ def _infer(cell: Cell, inputs: Sequence[Spec]) -> tuple[Spec, ...]:
             *[Spec.of((math.prod(lead), times * hidden), x.dtype) for times in cell.kept])
 
 
-def _scratch_sizes(products: Sequence[tuple[int, ...]], panels: tuple[int, ...], dtype: Any) -> tuple[Spec, Spec]:
+def _scratch_sizes(products: Sequence[tuple[int, ...]], panels: tuple[int, ...], dtype: Any) -> tuple[EachPart, Spec]:
     """Return the specs of the scratch for matrix products (m, n, k, a_row, b_column) and for the packed weights."""
     size = max(kernels.matmul.matmul_scratch(*product, dtype.itemsize, 1) for product in products)
-    return Spec.of((size,), dtype), Spec.of((kernels.recurrent.panels_size(*panels, dtype.itemsize),), dtype)
+    return EachPart(Spec.of((size,), dtype)), Spec.of((kernels.recurrent.panels_size(*panels, dtype.itemsize),), dtype)
 
 
-def _scratch(cell: Cell, inputs: Sequence[Spec], outputs: Sequence[Spec]) -> tuple[Spec, ...]:
+def _scratch(cell: Cell, inputs: Sequence[Spec], outputs: Sequence[Spec]) -> tuple[Spec | EachPart, ...]:
     features, (wide, hidden) = inputs[0].shape[-1], inputs[2].shape
     rows = outputs[0].size // hidden
     return _scratch_sizes([(rows, wide, features, features, features)], (cell.gates, hidden, hidden), inputs[0].dtype)
@@ -286,7 +286,7 @@ def _grad_products(cell: Cell, inputs: Sequence[Spec]) -> list[tuple[int, ...]]:
             (wide, hidden, rows, 1, wide, hidden, 1)]
 
 
-def _grad_scratch(cell: Cell, inputs: Sequence[Spec]) -> tuple[Spec, ...]:
+def _grad_scratch(cell: Cell, inputs: Sequence[Spec]) -> tuple[Spec | EachPart, ...]:
     products = [(m, n, k, a_row, b_column) for m, n, k, a_row, _, _, b_column in _grad_products(cell, inputs)]
     wide, hidden, rows = products[2][:3]
     dtype = inputs[0].dtype

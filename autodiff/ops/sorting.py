@@ -23,7 +23,7 @@ from autodiff.ops.promotion import INT64, is_tensor
 from autodiff.ops.scattering import gather, middle
 from autodiff.ops.shaping import flatten, missing_dimension, shape_of, squeeze
 from autodiff.ops.structural import axis_index, contiguous, require_tensor, reshape
-from autodiff.primitive import ErrorSample, Primitive, Sample, composed, define, no_errors
+from autodiff.primitive import EachPart, ErrorSample, Primitive, Sample, composed, define, no_errors
 from autodiff.spec import Array, Cost, Spec, moved
 
 __all__ = ["argsort", "bucketize", "isin", "kthvalue", "median", "msort", "searchsorted", "sort", "topk", "unique",
@@ -32,13 +32,13 @@ __all__ = ["argsort", "bucketize", "isin", "kthvalue", "median", "msort", "searc
 # ---- Order -----------------------------------------------------------------------------------------------------------
 
 
-def _scratch(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], dim: int, **_: Any) -> tuple[Spec, ...]:
+def _scratch(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], dim: int, **_: Any) -> tuple[EachPart, ...]:
     """Return the specs of the work arrays that order a dimension: keys and places."""
     x = inputs[0]
     k, b = blocks(x.shape, dim)[1:]
     rows = (1, 1 + (1 if b == 1 else kernels.sort.COLUMNS), k)
-    return (Spec.of(rows, np.uint64 if x.dtype.itemsize == 8 else np.uint32),
-            Spec.of(rows, np.int32 if k < 2**31 else INT64))
+    return (EachPart(Spec.of(rows, np.uint64 if x.dtype.itemsize == 8 else np.uint32)),
+            EachPart(Spec.of(rows, np.int32 if k < 2**31 else INT64)))
 
 
 def _cost(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], **_: Any) -> Cost:

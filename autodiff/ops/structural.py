@@ -224,30 +224,15 @@ def resolve_shape(operation: str, size: int, shape: Shape) -> Shape:
 
 @lru_cache(maxsize=4096)
 def view_strides(spec: Spec, shape: Shape) -> tuple[int, ...] | None:
-    """Return the element strides of `spec` read as `shape` without a copy, or None where that is impossible.
-
-    Neighbouring dimensions that lie in memory as one can be cut anew; a new dimension must not reach beyond them.
-    """
-    if spec.contiguous or spec.size == 0:
+    """Return the element strides of `spec` read as `shape` without a copy, or None where that is impossible."""
+    if spec.contiguous:
         return contiguous_strides(shape)
-    runs: list[tuple[int, int]] = []  # (elements, stride) of dimensions that lie as one, outermost first
-    for size, stride in zip(spec.shape, spec.strides, strict=True):
-        if size == 1:
-            continue
-        if runs and runs[-1][1] == size * stride:
-            runs[-1] = (runs[-1][0] * size, stride)
-        else:
-            runs.append((size, stride))
-    found: list[int] = []
-    elements, step = runs.pop()
-    for size in reversed(shape):
-        if size > 1 and elements == 1 and runs:
-            elements, step = runs.pop()
-        if elements % size:
-            return None
-        found.append(step)
-        elements, step = elements // size, step * size
-    return tuple(reversed(found))
+    # NumPy decides by the same rule: try on an array of these strides without memory behind it.
+    probe = np.lib.stride_tricks.as_strided(np.empty(1, np.uint8), spec.shape, spec.strides)
+    try:
+        return tuple(np.reshape(probe, shape, copy=False).strides)
+    except ValueError:
+        return None
 
 
 def reshape(x: TensorT, *shape: Any) -> TensorT:

@@ -20,6 +20,7 @@ from autodiff.ops.structural import clone, ordered, zeros_like_p
 from autodiff.primitive import Primitive, Sample, define, no_errors
 from autodiff.program import Memory
 from autodiff.spec import Array, Cost, Spec, moved
+from autodiff.threads import threads_for
 
 __all__ = ["adadelta_step", "adagrad_step", "adam_step", "rmsprop_step", "rprop_step", "sgd_step"]
 
@@ -49,6 +50,7 @@ def step(
     """
     columns = [params, *states]
     rows = []
+    size = 0
     for i, p in enumerate(params):
         grad = grads[i]
         if grad.spec is not p.spec or p.spec.order is None:
@@ -58,10 +60,12 @@ def step(
                 _follow(p, state[i])
         addresses = [_address(column[i]) if column else 0 for column in columns]
         rows.append([*addresses, grad.array.__array_interface__["data"][0], p.spec.size])
+        size += p.spec.nbytes
         if grad is not grads[i]:
             grads = [*grads[:i], grad, *grads[i + 1 :]]  # keeps the copy alive until the kernel has run
     written = [t for column in columns for t in column]
-    bind_update(primitive, written, grads, table=np.array(rows, np.int64), **settings)
+    threads = threads_for(Cost(0, size * (2 * len(columns) + 1)))
+    bind_update(primitive, written, grads, threads, table=np.array(rows, np.int64), **settings)
 
 
 def _fitting(p: Any, grad: Any) -> Any:

@@ -7,6 +7,8 @@ An intrinsic must stand at module level: a kernel that holds one in a closure is
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 from llvmlite import ir
@@ -15,6 +17,7 @@ from numba.core import cgutils as _cgutils
 from numba.extending import intrinsic as _intrinsic
 
 from autodiff_kernels.cpu import VECTOR_BYTES
+from autodiff_kernels.memory import DistinctNode
 
 cgutils: Any = _cgutils  # partly annotated
 intrinsic: Any = _intrinsic  # its type would still ask compiled code for the typing context
@@ -57,6 +60,12 @@ class Lanes:
         undefined = ir.Constant(kind, ir.Undefined)
         first = self.builder.insert_element(undefined, value, _I32(0))
         return self.builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(_I32, self.count), None))
+
+    def prefetch(self, address: Any) -> None:
+        """Have the cache line at the address brought in, to be written."""
+        kind = ir.FunctionType(_VOID, [ir.IntType(8).as_pointer(), _I32, _I32, _I32])
+        function = cgutils.get_or_insert_function(self.builder.module, kind, "llvm.prefetch.p0i8")
+        self.builder.call(function, [self.builder.inttoptr(address, ir.IntType(8).as_pointer()), *map(_I32, (1, 3, 1))])
 
     def load_broadcast(self, address: Any) -> Any:
         """Return the scalar at the address in every lane."""
@@ -192,6 +201,49 @@ def copy_block(typing_context: Any, like: Any, target: Any, target_row: Any, sou
     return types.void(like, *[types.intp] * 6), codegen
 
 
+@intrinsic
+def interleave(typing_context: Any, like: Any, target: Any, source: Any, column: Any, rows: Any, columns: Any) -> Any:
+    """Copy `columns` columns of up to TILE_ROWS neighbouring numbers to places TILE_ROWS numbers apart; in bytes.
+
+    Whole vectors are written: after the last column up to a vector more than there are numbers.
+    """
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        _, target, source, column, rows, columns = arguments
+        lanes = Lanes(builder, signature.args[0].dtype)
+        parts = range(0, TILE_ROWS, lanes.count)
+        masks = [lanes.first(builder.sub(rows, _I64(part))) for part in parts]
+        with turns(builder, columns) as index:
+            start = builder.add(source, builder.mul(column, index))
+            goal = builder.add(target, builder.mul(index, _I64(TILE_ROWS * lanes.itemsize)))
+            for part, mask in zip(parts, masks, strict=True):
+                place = _I64(part * lanes.itemsize)
+                lanes.store(lanes.load(builder.add(start, place), mask), builder.add(goal, place))
+        return context.get_dummy_value()
+
+    return types.void(like, *[types.intp] * 5), codegen
+
+
+@contextlib.contextmanager
+def turns(builder: Any, count: Any) -> Iterator[Any]:
+    """Emit a loop over 0 <= index < count that LLVM does not unroll."""
+    with cgutils.for_range(builder, count) as loop:
+        yield loop.index
+        body = builder.block
+    hint = builder.module.add_metadata([ir.MetaDataString(builder.module, "llvm.loop.unroll.disable")])
+    body.terminator.set_metadata("llvm.loop", DistinctNode(builder.module, (hint,), names_itself=True))
+
+
+def _opaque(builder: Any, value: Any) -> Any:
+    """Return the value, but let LLVM know nothing of where it comes from.
+
+    From equally spaced addresses it would make a chain, each the one before plus the stride: in a loop as tight as a
+    tile's, as long as the multiplications beside it.
+    """
+    kind = ir.FunctionType(value.type, [value.type])
+    return builder.asm(kind, "", "=r,0", [value], side_effect=False)
+
+
 def _tile(rows: int, vectors: int, masked: bool, gathered: bool = False, lanewise: bool = False) -> Any:
     """Return an intrinsic that computes a tile of `rows` rows and `vectors` registers of a product, held in registers.
 
@@ -230,13 +282,16 @@ def _tile(rows: int, vectors: int, masked: bool, gathered: bool = False, lanewis
 
             cells = [(i, v) for i in range(rows) for v in range(vectors)]
             sums = {cell: cgutils.alloca_once_value(builder, lanes.zeros) for cell in cells}
-            a_places = [place(a_row, i) for i in range(rows)]
-            a_now, b_now = cgutils.alloca_once_value(builder, a), cgutils.alloca_once_value(builder, b)
-            with cgutils.for_range(builder, depth) as loop:
-                column = add(a, entry(a_column, loop.index)) if gathered else builder.load(a_now)
+            targets = {(i, v): vector_at(add(out, place(out_row, i)), v) for i, v in cells}
+            for target in targets.values():
+                lanes.prefetch(target)
+            a_rows = [_opaque(builder, add(a, place(a_row, i))) for i in range(rows)]
+            a_now, b_now = cgutils.alloca_once_value(builder, _I64(0)), cgutils.alloca_once_value(builder, b)
+            with turns(builder, depth) as index:
+                column = entry(a_column, index) if gathered else builder.load(a_now)
                 panel = [lanes.load(vector_at(builder.load(b_now), v), masks[v]) for v in range(vectors)]
                 for i in range(rows):
-                    source = add(column, a_places[i])
+                    source = add(a_rows[i], column)
                     x = None if lanewise else lanes.load_broadcast(source)
                     for v in range(vectors):
                         factor = lanes.load(vector_at(source, v), masks[v]) if lanewise else x
@@ -245,7 +300,6 @@ def _tile(rows: int, vectors: int, masked: bool, gathered: bool = False, lanewis
                     builder.store(add(column, a_column), a_now)
                 builder.store(add(builder.load(b_now), b_row), b_now)
 
-            targets = {(i, v): vector_at(add(out, place(out_row, i)), v) for i, v in cells}
             with builder.if_then(builder.icmp_signed("!=", again, _I64(0))):
                 for cell in cells:
                     total = builder.fadd(lanes.load(targets[cell], masks[cell[1]]), builder.load(sums[cell]))

@@ -33,6 +33,7 @@ from autodiff_kernels.lanes import (
     full_tile,
     full_tile_less_1,
     full_tile_less_2,
+    interleave,
     low_tile,
     narrow_tile,
     transpose_square,
@@ -45,6 +46,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 STRETCH = 256  # products that are summed before the sum is added to the total; part of the result's definition
 BLOCK_ROWS = 32 * TILE_ROWS  # rows of the left factor that are multiplied by one panel after the other
 SMALL = 16384  # bytes of a factor that is not worth packing: it stays in the first-level cache as it is
+KEPT = 2**21  # bytes of packed panels that are kept for the next block of the left factor
 PAGE = 4096  # rows this far apart, or a multiple, share one place in the first-level cache
 LONGEST = DOT_BYTES // 4 * STRETCH  # products of a dot product that are summed before the sum is added to the total
 COLUMNS = 2048  # of a product of one row that are summed together, at most
@@ -66,15 +68,27 @@ def packs_left(m: int, n: int, k: int, row: int, itemsize: int) -> bool:
 
 
 @register_jitable
-def _packed_sizes(m: int, n: int, k: int, a_row: int, b_column: int, itemsize: int) -> tuple[int, int, int]:
-    """Return the elements of a packed panel and of a packed block, and of a row of the block."""
+def _chunks(m: int) -> tuple[int, int]:
+    """Return how many blocks of the left factor's rows there are, and of how many tiles the largest one is."""
+    chunks = (m + BLOCK_ROWS - 1) // BLOCK_ROWS
+    return chunks, ((m + max(chunks, 1) - 1) // max(chunks, 1) + TILE_ROWS - 1) // TILE_ROWS
+
+
+@register_jitable
+def _packed_sizes(m: int, n: int, k: int, a_row: int, b_column: int, itemsize: int) -> tuple[int, int, int, int]:
+    """Return the elements of a packed panel, how many panels stay packed, and the elements of a block and its row."""
     lanes = VECTOR_BYTES // itemsize
     depth = min(k, STRETCH)
     depth += -depth % lanes
     row = depth + 64 // itemsize  # one cache line more, so that rows do not share a place in the cache
     panel = TILE_VECTORS * lanes * depth if packs_right(m, n, k, b_column, itemsize) else 0
-    block = (min(m, BLOCK_ROWS) + lanes) * row if packs_left(m, n, k, a_row, itemsize) else 0
-    return panel, block, row
+    chunks, tiles = _chunks(m)
+    panels = (n + TILE_VECTORS * lanes - 1) // (TILE_VECTORS * lanes)
+    kept = panels if panel > 0 and chunks > 1 and panels * panel * itemsize <= KEPT else 1
+    block = 0
+    if packs_left(m, n, k, a_row, itemsize):
+        block = tiles * TILE_ROWS * depth + 64 // itemsize if a_row == 1 else (min(m, BLOCK_ROWS) + lanes) * row
+    return panel, kept, block, row
 
 
 def matmul_scratch(m: int, n: int, k: int, a_row: int, b_column: int, itemsize: int, parts: int) -> int:
@@ -86,8 +100,8 @@ def matmul_scratch(m: int, n: int, k: int, a_row: int, b_column: int, itemsize: 
     >>> matmul_scratch(32, 32, 32, a_row=32, b_column=1, itemsize=4, parts=2)
     0
     """
-    panel, block, _ = _packed_sizes(m, n, k, a_row, b_column, itemsize)
-    return parts * (panel + block)
+    panel, kept, block, _ = _packed_sizes(m, n, k, a_row, b_column, itemsize)
+    return parts * (panel * kept + block)
 
 
 @njit(error_model="numpy")
@@ -111,17 +125,30 @@ def pack(like: Array, target: int, target_row: int, source: int, row: int, colum
 
 
 @njit(error_model="numpy")
+def pack_tiles(like: Array, target: int, source: int, column: int, rows: int, depth: int, blocks: int) -> None:
+    """Pack `rows` rows that are neighbours in memory tile by tile, as `multiply` spreads them over `blocks` tiles.
+
+    A tile's numbers lie in the order in which it reads them: TILE_ROWS of the first column, then of the second, ...
+    """
+    for block in range(blocks):
+        i, end = share(rows, block, blocks)
+        interleave(like, target + block * TILE_ROWS * depth * like.itemsize, source + i * like.itemsize, column,
+                   end - i, depth)
+
+
+@njit(error_model="numpy")
 def multiply(like: Array, out: int, a: int, b: int, bias: int, depth: int, out_row: int, a_row: int, a_column: int,
-             b_row: int, rows: int, blocks: int, first: int, last: int, wide: int, again: int) -> None:
+             a_tile: int, b_row: int, rows: int, blocks: int, first: int, last: int, wide: int, again: int) -> None:
     """Multiply `rows` rows by one panel of `wide` columns, in `blocks` tiles, of which it does `first` to `last`.
 
-    The rows are spread evenly over the tiles; the other arguments are those of a tile (`lanes._tile`).
+    The rows are spread evenly over the tiles. Those of the next tile begin `a_tile` bytes further, or, where that is 0,
+    lie in one matrix. The other arguments are those of a tile (`lanes._tile`).
     """
     lanes = VECTOR_BYTES // like.itemsize
     for block in range(first, last):
         i, end = share(rows, block, blocks)
         high = end - i
-        c, r = out + i * out_row, a + i * a_row
+        c, r = out + i * out_row, a + (block * a_tile if a_tile != 0 else i * a_row)
         if wide <= lanes:
             narrow_tile(like, c, r, b, bias, depth, out_row, a_row, a_column, b_row, high, wide, again)
         elif high <= TILE_ROWS // 2:
@@ -170,7 +197,7 @@ def multiply_panels(like: Array, out: int, out_row: int, a: int, a_row: int, a_c
         for start in range(0, depth, STRETCH):
             shift = bias + j * size if bias != 0 and start + STRETCH >= depth else 0
             multiply(like, out + j * size, a + start * a_column, panel + start * b_row, shift,
-                     min(STRETCH, depth - start), out_row, a_row, a_column, b_row, rows, blocks, 0, blocks,
+                     min(STRETCH, depth - start), out_row, a_row, a_column, 0, b_row, rows, blocks, 0, blocks,
                      min(width, columns - j), 1 if again or start > 0 else 0)
 
 
@@ -240,9 +267,9 @@ def matmul(out: Array, scratch: Array, a: Array, b: Array, bias: Array, outer: i
     lanes = VECTOR_BYTES // size
     shift = address(bias) if bias.shape[0] > 0 else 0
     out_at, a_at, b_at = address(out), address(a), address(b)
-    panel_size, block_size, block_row = _packed_sizes(m, n, k, a_row, b_column, size)
-    packed_panel = address(scratch) + part * (panel_size + block_size) * size
-    packed_block = packed_panel + panel_size * size
+    panel_size, kept, block_size, block_row = _packed_sizes(m, n, k, a_row, b_column, size)
+    packed_panel = address(scratch) + part * (panel_size * kept + block_size) * size
+    packed_block = packed_panel + panel_size * kept * size
     a_outer, a_inner, a_row, a_column = a_outer * size, a_inner * size, a_row * size, a_column * size
     b_outer, b_inner, b_row, b_column = b_outer * size, b_inner * size, b_row * size, b_column * size
 
@@ -269,33 +296,46 @@ def matmul(out: Array, scratch: Array, a: Array, b: Array, bias: Array, outer: i
         return
 
     width, out_row = TILE_VECTORS * lanes, n * size
-    chunks, panels = (m + BLOCK_ROWS - 1) // BLOCK_ROWS, (n + width - 1) // width
-    blocks = ((m + max(chunks, 1) - 1) // max(chunks, 1) + TILE_ROWS - 1) // TILE_ROWS
+    panels = (n + width - 1) // width
+    chunks, blocks = _chunks(m)
     tiles = panels * blocks
     lo, hi = share(outer * inner * chunks * tiles, part, parts)
     if lo == hi:
         return
-    for chunk in range(lo // tiles, (hi + tiles - 1) // tiles):
-        matrix = chunk // chunks
-        begin, end = share(m, chunk % chunks, chunks)
-        first, last = max(lo - chunk * tiles, 0), min(hi - chunk * tiles, tiles)
-        left = a_at + matrix // inner * a_outer + matrix % inner * a_inner + begin * a_row
+    for matrix in range(lo // (chunks * tiles), (hi + chunks * tiles - 1) // (chunks * tiles)):
+        left = a_at + matrix // inner * a_outer + matrix % inner * a_inner
         right = b_at + matrix // inner * b_outer + matrix % inner * b_inner
-        target = out_at + (matrix * m + begin) * out_row
+        low, high = lo - matrix * chunks * tiles, hi - matrix * chunks * tiles
+        first_chunk, last_chunk = max(low // tiles, 0), min((high + tiles - 1) // tiles, chunks)
+        keep = kept > 1 and last_chunk - first_chunk > 1
         for start in range(0, max(k, 1), STRETCH):
             depth = min(STRETCH, k - start)
-            a_now, a_row_now, a_column_now = left + start * a_column, a_row, a_column
-            if block_size > 0:
-                pack(out, packed_block, block_row * size, a_now, a_row, a_column, end - begin, depth)
-                a_now, a_row_now, a_column_now = packed_block, block_row * size, size
-            for panel in range(first // blocks, (last + blocks - 1) // blocks):
-                j = panel * width
-                wide = min(width, n - j)
-                b_now, b_row_now = right + start * b_row + j * b_column, b_row
-                if panel_size > 0:
-                    pack(out, packed_panel, width * size, b_now, b_row, b_column, depth, wide)
-                    b_now, b_row_now = packed_panel, width * size
-                add = shift + j * size if shift != 0 and start + STRETCH >= k else 0
-                multiply(out, target + j * size, a_now, b_now, add, depth, out_row, a_row_now, a_column_now, b_row_now,
-                         end - begin, blocks, max(first - panel * blocks, 0), min(last - panel * blocks, blocks), wide,
-                         start)
+            right_now = right + start * b_row
+            if keep:
+                for panel in range(panels):
+                    j = panel * width
+                    pack(out, packed_panel + panel * panel_size * size, width * size, right_now + j * b_column, b_row,
+                         b_column, depth, min(width, n - j))
+            for chunk in range(first_chunk, last_chunk):
+                begin, end = share(m, chunk, chunks)
+                first, last = max(low - chunk * tiles, 0), min(high - chunk * tiles, tiles)
+                a_now, a_row_now, a_column_now, a_tile = left + begin * a_row + start * a_column, a_row, a_column, 0
+                if block_size > 0 and a_row == size:
+                    pack_tiles(out, packed_block, a_now, a_column, end - begin, depth, blocks)
+                    a_now, a_column_now, a_tile = packed_block, TILE_ROWS * size, TILE_ROWS * depth * size
+                elif block_size > 0:
+                    pack(out, packed_block, block_row * size, a_now, a_row, a_column, end - begin, depth)
+                    a_now, a_row_now, a_column_now = packed_block, block_row * size, size
+                for panel in range(first // blocks, (last + blocks - 1) // blocks):
+                    j = panel * width
+                    b_now, b_row_now = right_now + j * b_column, b_row
+                    if panel_size > 0:
+                        packed = packed_panel + (panel * panel_size * size if keep else 0)
+                        if not keep:
+                            pack(out, packed, width * size, b_now, b_row, b_column, depth, min(width, n - j))
+                        b_now, b_row_now = packed, width * size
+                    add = shift + j * size if shift != 0 and start + STRETCH >= k else 0
+                    multiply(out, out_at + ((matrix * m + begin) * n + j) * size, a_now, b_now, add, depth, out_row,
+                             a_row_now, a_column_now, a_tile, b_row_now, end - begin, blocks,
+                             max(first - panel * blocks, 0), min(last - panel * blocks, blocks), min(width, n - j),
+                             start)

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -74,22 +75,22 @@ def test_a_folder_that_cannot_be_made_is_replaced_by_a_temporary_one(tmp_path: P
 
 
 def test_the_name_depends_on_sources_versions_and_cpu(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    names = [cache._version()]
+    names = [cache.version()]
     for setting in ("CPU_NAME", "CPU_FEATURES"):
         with monkeypatch.context() as patch:
             patch.setattr(numba.config, setting, "another")
-            names.append(cache._version())
+            names.append(cache.version())
     with monkeypatch.context() as patch:
         patch.setattr(numba, "__version__", "0.0")
-        names.append(cache._version())
+        names.append(cache.version())
     (tmp_path / "cache.py").write_text("")
     with monkeypatch.context() as patch:
         patch.setattr(cache, "__file__", str(tmp_path / "cache.py"))
-        names.append(cache._version())
+        names.append(cache.version())
         (tmp_path / "cache.py").write_text("# changed")
-        names.append(cache._version())
+        names.append(cache.version())
     assert len(set(names)) == len(names)
-    assert cache._version() == names[0]
+    assert cache.version() == names[0]
 
 
 def test_base_folders(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -128,3 +129,90 @@ def test_unknown_families_are_attribute_errors() -> None:
     package: Any = autodiff_kernels
     with pytest.raises(AttributeError, match="no family 'elementwize'"):
         package.elementwize  # noqa: B018
+
+
+# ---- Bounds, locks, several processes --------------------------------------------------------------------------------
+
+
+def make_version(folder: Path, name: str, size: int, age: float) -> Path:
+    """Make the folder of another version: its size in bytes, and how many seconds ago it was used."""
+    path = folder / "autodiff" / name
+    path.mkdir(parents=True)
+    (path / "kernel.nbc").write_bytes(bytes(size))
+    os.utime(path, (time.time() - age,) * 2)
+    return path
+
+
+@pytest.fixture
+def base(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    monkeypatch.setenv("AUTODIFF_CACHE_DIR", str(tmp_path))
+    return tmp_path
+
+
+def test_the_least_recently_used_versions_are_removed(base: Path) -> None:
+    for age, name in enumerate(("newest", "middle", "oldest")):
+        make_version(base, name, 100, 60 * age)
+    assert [version.path.name for version in cache.versions()] == ["newest", "middle", "oldest"]
+    assert cache.remove_versions(300) == []
+    (removed,) = cache.remove_versions(299)
+    assert (removed.path.name, removed.size) == ("oldest", 100)
+    assert [version.path.name for version in cache.versions()] == ["newest", "middle"]
+    assert len(cache.remove_versions(-1)) == 2
+    assert cache.versions() == []
+
+
+def test_what_a_process_uses_is_kept(base: Path) -> None:
+    used, _ = make_version(base, "used", 100, 600), make_version(base, "unused", 100, 60)
+    code = (
+        "import sys; from pathlib import Path; from autodiff_kernels import cache\n"
+        f"cache._hold(Path({str(used)!r})); print('holds', flush=True); sys.stdin.read()"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen([sys.executable, "-c", code], env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                          text=True) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "holds\n"
+        assert [version.path.name for version in cache.remove_versions(-1)] == ["unused"]
+        assert used.is_dir()
+        holder.communicate("")
+    assert [version.path.name for version in cache.remove_versions(-1)] == ["used"]
+
+
+def test_a_new_version_removes_old_ones_beyond_the_limit(base: Path) -> None:
+    old, older = make_version(base, "old", 100, 60), make_version(base, "older", 100, 600)
+    code = "from autodiff_kernels import cache; cache.LIMIT = 150; print(cache.folder())"
+    folder = Path(run(base, code).strip())
+    assert folder.is_dir()
+    assert old.is_dir()
+    assert not older.exists()
+
+
+def test_a_folder_that_is_removed_while_it_is_taken_is_made_again(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = base / "autodiff" / "version"
+    real, removals = cache.fcntl.flock, []
+
+    def lock(held: int, operation: int) -> None:
+        if not removals:
+            removals.append(path)
+            path.rmdir()
+        real(held, operation)
+
+    monkeypatch.setattr(cache.fcntl, "flock", lock)
+    cache._hold(path)
+    assert path.is_dir()
+    assert removals
+    assert cache.remove_versions(-1) == []
+
+
+def test_two_processes_compile_into_an_empty_folder_at_once(tmp_path: Path) -> None:
+    environment = {**os.environ, "AUTODIFF_CACHE_DIR": str(tmp_path), "PYTHONPATH": os.pathsep.join(sys.path)}
+    both = [
+        subprocess.Popen([sys.executable, "-c", USE_KERNELS + "print(x)"], env=environment, stdout=subprocess.PIPE,
+                         stderr=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    said = [process.communicate(timeout=300) for process in both]
+    assert [process.returncode for process in both] == [0, 0], said
+    assert said[0][0].splitlines()[1:] == said[1][0].splitlines()[1:]
+    assert run(tmp_path, USE_KERNELS).split() == ["1", "1", "1", "0", "0", "0"]
+    assert not list(tmp_path.rglob("*.tmp"))

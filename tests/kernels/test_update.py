@@ -187,8 +187,8 @@ def test_steps_follow_pytorch(case: int) -> None:
 def test_adam_of_late_steps_corrects_in_float64() -> None:
     p, m, v, g = (np.full(3, value, np.float32) for value in (1, 0.5, 0.25, 0.5))
     for step in (10, 10**6):
-        q = p.copy()
-        rows = table([[q, m.copy(), v.copy(), None, g]])
+        q, mean, square = p.copy(), m.copy(), v.copy()  # the table holds addresses only
+        rows = table([[q, mean, square, None, g]])
         update.adam(rows, q, 0.1, 0.9, 0.999, 0.0, 0.0, False, False, False, step, 0, 1)
         want = 1 - 0.1 * 0.5 / (1 - 0.9**step) / math.sqrt(0.25 / (1 - 0.999**step))
         np.testing.assert_allclose(q, want, rtol=1e-6)

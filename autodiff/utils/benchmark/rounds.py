@@ -18,6 +18,7 @@ from autodiff.utils.benchmark.contender import ContenderError, Worker
 Tolerance = float | Mapping[str, float]
 
 ROUND = 0.02  # seconds: long against the clock's resolution, short against the machine's moods
+LONG = 1.0  # seconds: a round that long holds many of the machine's moods, and three rounds say enough
 MOST_ROUNDS = 60
 
 
@@ -35,7 +36,7 @@ class Result:
         peak: largest memory of the process while the function was built and called once, over what it held before, in
             bytes.
         ratio: its time divided by the first contender's: above 1, the first is faster. Median over the rounds.
-        low, high: bootstrap 95% interval of the ratio.
+        low, high: bootstrap 95% interval of the ratio; of five rounds or fewer it is the range of all of them.
         difference: largest difference of an answer from the reference's, relative to the largest magnitude in it.
     """
 
@@ -67,7 +68,7 @@ def contest(
         workers: contender -> its process. A contender without one is not installed.
         tolerance: largest relative difference between answers; one for all, or by the beginning of their names.
         seconds: time to spend on each contender's rounds.
-        fewest: rounds at least, however long they take.
+        fewest: rounds at least, however long they take; three are enough of rounds over a second.
         timed: whether to run the rounds; otherwise only the first call is measured.
 
     Returns:
@@ -163,6 +164,8 @@ def take_turns(
             longest = max(longest, taken)
         except ContenderError as error:
             fail(name, names, results, error)
+    if longest > LONG:
+        fewest = min(fewest, 3)
     for turn in range(max(fewest, min(MOST_ROUNDS, int(seconds / max(longest, 1e-9))))):
         for name in list(names if turn % 2 == 0 else reversed(names)):
             try:

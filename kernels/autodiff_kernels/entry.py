@@ -1,0 +1,153 @@
+"""The ways into a compiled kernel: from Python, and from native code through a uniform entry.
+
+Numba gives each compiled function a wrapper that takes Python objects. For a kernel this file puts a door between the
+wrapper and the machine code. The door reads one word, `CONTROL[OWNER]`. It is 0 as long as no thread wants help: the
+kernel is called, and that is all. Otherwise a call for all of the work (part 0 of 1) is written down as the address of
+the kernel's *entry* and of a block of memory that holds the arguments, and handed to the function whose address stands
+in `CONTROL[LAUNCH]`: the thread team (`team.py`), which calls
+
+    entry(block, part, parts)
+
+for every part. So a kernel is written once and compiled once, and whoever holds such a pair can run it without Python.
+Calls from compiled code do not pass the door.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import llvmlite.binding as llvm
+import numpy as np
+from llvmlite import ir
+from numba.core import cgutils, lowering, typed_passes, types
+from numba.core.callwrapper import PyCallWrapper
+from numba.core.compiler import CompilerBase, DefaultPassBuilder
+from numba.core.compiler_machinery import register_pass
+from numba.core.dispatcher import Dispatcher
+
+LINE = 8  # words in a cache line: what several threads write stands apart
+OWNER, LAUNCH = 0, 1  # the thread whose calls the team runs, or 0; the address of launch(control, entry, block)
+WORDS = 16 * LINE
+_memory = np.zeros(WORDS + LINE, np.int64)
+CONTROL = _memory[-_memory.ctypes.data // 8 % LINE :][:WORDS]  # compiled code holds its address: it never moves
+_SYMBOL = "autodiff_team_control"
+llvm.add_symbol(_SYMBOL, CONTROL.ctypes.data)
+
+_WORD, _VOID = ir.IntType(64), ir.VoidType()
+ENTRY = ir.FunctionType(_VOID, [_WORD, _WORD, _WORD])
+_LAUNCH = ir.FunctionType(_VOID, [_WORD, _WORD, _WORD])
+
+
+class _Lower(lowering.Lower):  # type: ignore[misc, unused-ignore]
+    """Lowers a kernel as Numba does, but lets Python in through a door."""
+
+    def create_cpython_wrapper(self, release_gil: bool = False) -> None:
+        """Write the wrapper for Python, the door and the uniform entry."""
+        context, described = self.context, self.fndesc
+        module = context.create_module("wrapper")
+        kind = context.call_conv.get_function_type(described.restype, described.argtypes)
+        kernel = ir.Function(module, kind, described.llvm_func_name)
+        values = [context.get_value_type(argument) for argument in described.argtypes[:-2]]
+        block = ir.LiteralStructType(values)
+        entry = _entry(context, module, kernel, described, block)
+        door = _door(context, module, kernel, described, block, entry)
+        PyCallWrapper(context, module, door, described, self.env, self.call_helper, release_gil).build()
+        self.library.add_ir_module(module)
+
+
+def _entry(context: Any, module: Any, kernel: Any, described: Any, block: Any) -> Any:
+    """Write ``entry(block, part, parts)``: call the kernel with the arguments that the block holds."""
+    entry = ir.Function(module, ENTRY, f"{described.llvm_func_name}.entry")
+    builder = ir.IRBuilder(entry.append_basic_block())
+    address, part, parts = entry.args
+    fields = builder.inttoptr(address, block.as_pointer())
+    values = [builder.load(cgutils.gep_inbounds(builder, fields, 0, i)) for i in range(len(block.elements))]
+    context.call_conv.call_function(builder, kernel, described.restype, described.argtypes, [*values, part, parts],
+                                    attrs=("noinline",))
+    builder.ret_void()
+    return entry
+
+
+def _door(context: Any, module: Any, kernel: Any, described: Any, block: Any, entry: Any) -> Any:
+    """Write the function that Python's wrapper calls in place of the kernel: it runs the kernel or has it launched."""
+    handover = _handover(context, module, kernel, described, block, entry)
+    door = ir.Function(module, kernel.function_type, f"{described.llvm_func_name}.door")
+    builder = ir.IRBuilder(door.append_basic_block())
+    owner = builder.load_atomic(_word(builder, OWNER), "monotonic", 8)
+    chosen = builder.select(builder.icmp_signed("==", owner, _WORD(0)), kernel, handover)
+    # One jump that leaves the arguments where they are. With two calls, or an internal function into which constants
+    # can be propagated, LLVM would copy them all.
+    builder.ret(builder.call(chosen, door.args, tail="musttail"))
+    return door
+
+
+def _handover(context: Any, module: Any, kernel: Any, described: Any, block: Any, entry: Any) -> Any:
+    """Write the function with the kernel's arguments that has all of the work launched, and does a share itself."""
+    handover = ir.Function(module, kernel.function_type, f"{described.llvm_func_name}.handover")
+    handover.linkage = "internal"
+    builder = ir.IRBuilder(handover.append_basic_block())
+    *values, _, parts = context.call_conv.decode_arguments(builder, described.argtypes, handover)
+    with builder.if_then(builder.icmp_signed("==", parts, _WORD(1))):
+        fields = cgutils.alloca_once(builder, block)
+        for i, (kind, value) in enumerate(zip(described.argtypes, values, strict=False)):
+            builder.store(_uncounted(context, builder, kind, value), cgutils.gep_inbounds(builder, fields, 0, i))
+        launch = builder.inttoptr(builder.load(_word(builder, LAUNCH)), _LAUNCH.as_pointer())
+        builder.call(launch, [builder.ptrtoint(p, _WORD) for p in (_word(builder, 0), entry, fields)])
+        context.call_conv.return_value(builder, ir.Constant(context.get_value_type(described.restype), None))
+    builder.ret(builder.call(kernel, handover.args, attrs=("noinline",)))
+    return handover
+
+
+def _uncounted(context: Any, builder: Any, kind: Any, value: Any) -> Any:
+    """Take an array's reference count away: Python holds the array meanwhile.
+
+    A kernel counts a reference for every row that it cuts out of a matrix. With several threads at it, the cache line
+    of the count goes from core to core all the time: softmax over 8192 rows of 128 was as slow as on one thread.
+    """
+    if not isinstance(kind, types.Array):
+        return value
+    array = context.make_array(kind)(context, builder, value=value)
+    array.meminfo = cgutils.get_null_value(array.meminfo.type)
+    return array._getvalue()
+
+
+def _word(builder: Any, word: int) -> Any:
+    """Return the address of a word of `CONTROL`."""
+    kind = ir.ArrayType(_WORD, WORDS)
+    control = builder.module.globals.get(_SYMBOL) or ir.GlobalVariable(builder.module, kind, _SYMBOL)
+    return cgutils.gep_inbounds(builder, control, 0, word)
+
+
+@register_pass(mutates_CFG=True, analysis_only=False)
+class _Lowering(typed_passes.BaseNativeLowering):  # type: ignore[misc, unused-ignore]
+    _name = "kernel_lowering"
+
+    @property
+    def lowering_class(self) -> type:
+        return _Lower
+
+
+class _Compiler(CompilerBase):  # type: ignore[misc, unused-ignore]
+    def define_pipelines(self) -> list[Any]:
+        passes = DefaultPassBuilder.define_nopython_pipeline(self.state)
+        at = [step for step, _ in passes.passes].index(typed_passes.NativeLowering)
+        passes.passes[at] = (_Lowering, "kernel lowering")
+        passes._finalized = False
+        passes.finalize()
+        return [passes]
+
+
+_open: set[str] = set()  # modules that have been seen to
+
+
+def open_doors() -> None:
+    """Have all kernels compiled with doors that are not yet: `nogil` functions of the package that end with parts."""
+    for name in [name for name in sys.modules if name.startswith("autodiff_kernels.") and name not in _open]:
+        _open.add(name)
+        for value in list(vars(sys.modules[name]).values()):
+            if isinstance(value, Dispatcher) and value.targetoptions.get("nogil"):
+                code = value.py_func.__code__
+                if code.co_varnames[: code.co_argcount][-2:] == ("part", "parts"):
+                    compiler: Any = value._compiler  # type: ignore[attr-defined, unused-ignore]
+                    compiler.pipeline_class = _Compiler
