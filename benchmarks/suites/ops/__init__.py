@@ -29,13 +29,19 @@ EXCLUDED = {
         conv2d_input_grad conv2d_weight_grad conv3d_input_grad conv3d_weight_grad
         mse_loss_grad cross_entropy_grad nll_loss_grad index_select_grad
         tensor_unfold_grad gather_grad layer_norm_grad rms_norm_grad group_norm_grad resize_nearest_grad
-        resize_bilinear_grad attention_grad lstm_layer_grad gru_layer_grad rnn_tanh_layer_grad rnn_relu_layer_grad""",
+        resize_bilinear_grad attention_grad lstm_layer_grad gru_layer_grad rnn_tanh_layer_grad rnn_relu_layer_grad
+        exp2_grad expm1_grad log1p_grad log2_grad log10_grad tan_grad asin_grad acos_grad atan_grad asinh_grad
+        acosh_grad atanh_grad atan2_grad hypot_grad logaddexp_grad logit_grad nan_to_num_grad hardtanh_grad
+        threshold_grad mish_grad hardsigmoid_grad hardswish_grad shrink_grad softsign_grad bent_loss_grad
+        logistic_loss_grad""",
     "part of scaled_dot_product_attention, lstm, gru, rnn_tanh and rnn_relu": """
         attention lstm_layer gru_layer rnn_tanh_layer rnn_relu_layer""",
     "only second derivatives run it": "max_pool2d_gather",
     "part of reading and writing at places (take, getitem, index_copy, index_put)": "positions pick put_along",
     "a view that only the library makes; squeeze costs the same": "alias",
     "part of vector_norm and std": "root",
+    "part of smooth_l1_loss and huber_loss": "bent_loss",
+    "part of binary_cross_entropy_with_logits": "logistic_loss",
     "the step of an optimizer: the suite kernels times these": """
         sgd asgd adam nadam radam adamax adagrad rmsprop adadelta rprop""",
 }
