@@ -6,6 +6,7 @@ Dual pairs stand together: slice and slice_grad, window (a strided view) and win
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
 from typing import Any
@@ -261,10 +262,19 @@ def reshape(x: TensorT, *shape: Any) -> TensorT:
 
 
 def shape_argument(shape: tuple[Any, ...]) -> Shape:
-    """Return sizes that came as arguments or as one sequence."""
-    if len(shape) == 1 and not isinstance(shape[0], int | np.integer):
-        shape = tuple(shape[0])
-    return tuple(int(n) for n in shape)
+    """Return sizes that came as arguments or as one sequence.
+
+    Raises:
+        DTypeError: if one is no integer.
+    """
+    given = shape
+    try:
+        if len(shape) == 1 and not isinstance(shape[0], int | np.integer):
+            shape = tuple(shape[0])
+        return tuple(map(operator.index, shape))
+    except TypeError:
+        raise DTypeError("shape", "a size is no integer", expected="integers, or one sequence of them",
+                         got=", ".join(map(repr, given))) from None
 
 
 # ---- Permute ---------------------------------------------------------------------------------------------------------
@@ -275,8 +285,12 @@ def axis_index(operation: str, dim: int, ndim: int) -> int:
 
     Raises:
         ShapeError: when it is out of range.
+        DTypeError: when it is no integer.
     """
     span = max(ndim, 1)
+    if not isinstance(dim, int | np.integer):
+        raise DTypeError(operation, "the dimension is no integer", expected=f"an integer from {-span} to {span - 1}",
+                         got=repr(dim))
     if not -span <= dim < span:
         raise ShapeError(operation, "the dimension does not exist", expected=f"a dimension from {-span} to {span - 1}",
                          got=str(dim))
@@ -292,9 +306,9 @@ def axes(operation: str, dim: int | Sequence[int] | None, ndim: int) -> tuple[in
     if dim is None:
         return tuple(range(ndim))
     found = (
-        [axis_index(operation, dim, ndim)]
-        if isinstance(dim, int | np.integer)
-        else [axis_index(operation, d, ndim) for d in dim]
+        [axis_index(operation, d, ndim) for d in dim]
+        if isinstance(dim, Sequence) and not isinstance(dim, str)
+        else [axis_index(operation, dim, ndim)]
     )
     if len(set(found)) != len(found):
         raise ShapeError(operation, "a dimension stands twice", got=str(dim))
