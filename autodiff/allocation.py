@@ -19,9 +19,11 @@ def keep_freed_memory() -> None:
     """Have `malloc` keep up to 2 GB of freed memory; blocks over 32 MB still come from the system and go back to it.
 
     It holds for the whole process. It does nothing where the C library is another one, or where the environment
-    variables that set the same (``MALLOC_TRIM_THRESHOLD_``, ``MALLOC_MMAP_THRESHOLD_``) are there: they stand.
+    variables that set the same (``MALLOC_TRIM_THRESHOLD_``, ``MALLOC_MMAP_THRESHOLD_``, ``GLIBC_TUNABLES``) are there:
+    they stand.
     """
-    if os.name != "posix" or {"MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_"} & os.environ.keys():
+    set_there = {"MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_"} & os.environ.keys()
+    if os.name != "posix" or set_there or "glibc.malloc" in os.environ.get("GLIBC_TUNABLES", ""):
         return
     library = ctypes.CDLL(None)
     if hasattr(library, "gnu_get_libc_version"):

@@ -336,7 +336,7 @@ def run_plan(plan: Plan, ins: list[Array], params: dict[str, Any]) -> list[Array
     if plan.status is None:
         plan.run(outs, ins)
         return outs
-    status = np.full(plan.threads, -1)
+    status = np.full(plan.parts, -1)
     plan.run([*outs, status], ins)
     if status.max() >= 0:
         raise plan.status(int(status[status >= 0].min()), ins, **params)

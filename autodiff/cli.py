@@ -99,7 +99,8 @@ def make_parser() -> argparse.ArgumentParser:
     actions.add_parser("clear", help="remove all that no process uses").set_defaults(run=run_cache)
     warm = actions.add_parser("warm", help="compile the kernels of all operations now",
                               description="Compile the kernels of all operations now, so that no program waits for it.")
-    warm.add_argument("--processes", type=positive, metavar="N", help="how many compile; one a core by default")
+    warm.add_argument("--processes", type=positive, metavar="N",
+                      help="how many; by default as many as operations use threads")
     warm.set_defaults(run=run_cache)
     return parser
 

@@ -41,7 +41,7 @@ def warm(processes: int | None = None) -> None:
     """Compile what the operations' samples need, in several processes (one alone compiles one kernel at a time).
 
     Args:
-        processes: how many; by default one a core.
+        processes: how many; by default as many as an operation would use threads.
     """
     from autodiff.primitive import OPERATIONS
     from autodiff.threads import first_number
@@ -76,6 +76,7 @@ def run_samples(name: str) -> None:
     import autodiff as ad
     import autodiff_kernels as kernels
     from autodiff.primitive import OPERATIONS
+    from autodiff.threads import HAS_TEAM
 
     def to_tensors(x: Any, gradient: bool) -> Any:
         if isinstance(x, np.ndarray | np.generic):
@@ -85,7 +86,8 @@ def run_samples(name: str) -> None:
             return type(x)(to_tensors(item, gradient) for item in x)
         return x
 
-    kernels.team  # noqa: B018  the threads' code is compiled by its import
+    if HAS_TEAM:
+        kernels.team  # noqa: B018  its code is compiled by its import
     operation = OPERATIONS[name]
     for sample in operation.samples():
         arguments = [to_tensors(x, sample.gradient) for x in sample.arguments]

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
 from autodiff.spec import Array, Cost, Spec
-from autodiff.threads import on_change, threads_for
+from autodiff.threads import get_num_threads, on_change, threads_for
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -74,11 +74,14 @@ class Plan:
         take_first: takes the one output, where there is one and no status word; None otherwise.
         run: ``run(outs, ins)``; for a view, ``run(array)``.
         threads: how many threads `run` uses, chosen by the operation's cost.
+        parts: into how many parts kernels may be cut at most: also a small operation's, if it runs while its thread is
+            interrupted inside a large one.
         status: makes the error of a status word, or None.
         differentiable: whether a record may be needed.
     """
 
-    __slots__ = ("differentiable", "run", "scratch", "single", "specs", "status", "take", "take_first", "threads")
+    __slots__ = ("differentiable", "parts", "run", "scratch", "single", "specs", "status", "take", "take_first",
+                 "threads")
 
     def __init__(
         self, primitive: Primitive, inputs: tuple[Spec, ...], params: dict[str, Any], into: Spec | None = None
@@ -91,23 +94,23 @@ class Plan:
             run: Callable[..., Any] = prepared
         else:
             run = partial(primitive.run, **prepared) if prepared else primitive.run
-        self.threads, self.run = 1, run
+        self.threads, self.parts, self.run = 1, get_num_threads(), run
         if not primitive.view:
             threads = threads_for(primitive.cost(inputs, self.specs, **params))
             self.threads, self.run = threads.number, threads.run(run)
         scratch = primitive.scratch(inputs, self.specs, **params) if primitive.scratch else ()
         self.take: tuple[Callable[[], Array], ...] = tuple(spec.empty for spec in self.specs)
-        self.scratch: tuple[Callable[[], Array], ...] = tuple(_for_all(spec, self.threads).empty for spec in scratch)
+        self.scratch: tuple[Callable[[], Array], ...] = tuple(_for_all(spec, self.parts).empty for spec in scratch)
         self.status = primitive.status
         self.take_first = self.take[0] if self.single and self.status is None and not primitive.view else None
         self.differentiable = primitive.differentiable and any(spec.floating for spec in self.specs)
 
 
-def _for_all(scratch: Spec | EachPart, threads: int) -> Spec:
+def _for_all(scratch: Spec | EachPart, parts: int) -> Spec:
     if isinstance(scratch, Spec):
         return scratch
     first, *rest = scratch.spec.shape
-    return Spec.of((threads * first, *rest), scratch.spec.dtype)
+    return Spec.of((parts * first, *rest), scratch.spec.dtype)
 
 
 class Operation:

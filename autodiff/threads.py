@@ -99,7 +99,7 @@ class Threads(NamedTuple):
 def threads_for(cost: Cost) -> Threads:
     """Return the threads that an operation of this cost should run on."""
     work = max(cost.flops // FLOPS, cost.bytes // BYTES)
-    return Threads(max(1, min(_number[0], int(work / PART))) if _CAN else 1, work)
+    return Threads(max(1, min(_number[0], int(work / PART))) if HAS_TEAM else 1, work)
 
 
-_CAN = os.name == "posix"
+HAS_TEAM = os.name == "posix"

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import autodiff as ad
+from autodiff.recording import record
 
 OPTIMIZERS = [("SGD", {"momentum": 0.9}), ("Adam", {"amsgrad": True}), ("RMSprop", {"momentum": 0.9}), ("Adadelta", {}),
               ("Adagrad", {}), ("Rprop", {}), ("ASGD", {"t0": 1}), ("NAdam", {}), ("RAdam", {}), ("Adamax", {})]
@@ -143,6 +144,34 @@ def test_lbfgs_needs_two_steps_on_a_parabola() -> None:
 
     optimizer.step(closure)
     np.testing.assert_allclose(w.detach().numpy(), 0, atol=1e-12)
+
+
+def test_the_loss_that_lbfgs_asks_for_is_no_part_of_the_update() -> None:
+    w = ad.tensor([3.0, -2.0], requires_grad=True)
+    optimizer = ad.optim.LBFGS([w], max_iter=2)
+
+    def closure() -> Any:
+        optimizer.zero_grad()
+        loss = (w * w).sum()
+        loss.backward()
+        return loss
+
+    program = record(lambda: optimizer.step(closure))
+    assert {each.phase for each in program if each.primitive.name == "mul"} >= {"forward", "backward"}
+
+
+def test_lbfgs_goes_back_from_where_the_loss_is_infinite() -> None:
+    w = ad.tensor([1.0], requires_grad=True, dtype=ad.float64)
+    optimizer = ad.optim.LBFGS([w], lr=1000, max_iter=20, line_search_fn="strong_wolfe")
+
+    def closure() -> Any:
+        optimizer.zero_grad()
+        loss = ad.exp(w * w).sum()
+        loss.backward()
+        return loss
+
+    optimizer.step(closure)
+    np.testing.assert_allclose(w.detach().numpy(), 0, atol=1e-4)
 
 
 def test_lbfgs_refuses_what_it_cannot_do() -> None:

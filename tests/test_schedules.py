@@ -213,6 +213,13 @@ def test_one_cycle_meets_its_corners_and_ends() -> None:
         schedule.step()
 
 
+def test_one_cycle_may_begin_at_its_top_or_end_there() -> None:
+    rate, _ = first_group(lambda o, s: s.OneCycleLR(o, 2.0, 10, pct_start=0.1), 10)
+    assert (rate[0], rate[9]) == pytest.approx((2, 2 / 25 / 1e4))
+    rate, _ = first_group(lambda o, s: s.OneCycleLR(o, 2.0, 10, pct_start=1.0), 10)
+    assert (rate[0], rate[9]) == pytest.approx((2 / 25, 2))
+
+
 def test_schedules_say_what_is_wrong() -> None:
     optimizer = ad.optim.SGD([ad.zeros(1, requires_grad=True)], lr=1.0)
     other = ad.optim.Adagrad([ad.zeros(1, requires_grad=True)])

@@ -514,11 +514,11 @@ def _svd_vjp(record: Any, g_u: Any, g_s: Any, g_vh: Any) -> tuple[Any]:
     beyond = []
     if g_u is not None:
         turn = matmul(_turned(u), g_u)
-        within.append(mul(_off_diagonal(div(sub(turn, _turned(turn)), gaps)), row))
+        within.append(mul(div(sub(turn, _turned(turn)), gaps), row))
         beyond.append(matmul(div(sub(g_u, matmul(u, turn)), row), vh))
     if g_vh is not None:
         turn = matmul(vh, _turned(g_vh))
-        within.append(mul(_off_diagonal(div(sub(turn, _turned(turn)), gaps)), column))
+        within.append(mul(div(sub(turn, _turned(turn)), gaps), column))
         beyond.append(matmul(u, div(sub(g_vh, matmul(_turned(turn), vh)), column)))
     return (_total(_product(u, _total(*within), vh), *beyond),)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from autodiff import ops
@@ -9,18 +10,16 @@ from autodiff.eager import Tensor
 from autodiff.ops.update_adam import nadam_momentum
 from autodiff.optim.optimizer import Optimizer, check_settings
 
-_INFINITY = float("inf")
-
 
 def _check(name: str, lr: float, betas: tuple[float, float], eps: float, weight_decay: float) -> None:
     """Raise for the first of the settings that all have in common which is outside its range."""
     check_settings(
         name,
-        lr=(lr, 0, _INFINITY),
-        eps=(eps, 0, _INFINITY),
+        lr=(lr, 0, math.inf),
+        eps=(eps, 0, math.inf),
         beta1=(betas[0], 0, 1),
         beta2=(betas[1], 0, 1),
-        weight_decay=(weight_decay, 0, _INFINITY),
+        weight_decay=(weight_decay, 0, math.inf),
     )
 
 
@@ -221,7 +220,7 @@ class NAdam(Optimizer):
         differentiable: bool = False,
     ) -> None:
         _check("NAdam", lr, betas, eps, weight_decay)
-        check_settings("NAdam", momentum_decay=(momentum_decay, 0, _INFINITY))
+        check_settings("NAdam", momentum_decay=(momentum_decay, 0, math.inf))
         super().__init__(
             params,
             {

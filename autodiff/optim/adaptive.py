@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from autodiff import ops
 from autodiff.eager import Tensor
 from autodiff.optim.optimizer import Optimizer, check_settings
-
-_INFINITY = float("inf")
 
 
 class Adagrad(Optimizer):
@@ -60,11 +59,11 @@ class Adagrad(Optimizer):
     ) -> None:
         check_settings(
             "Adagrad",
-            lr=(lr, 0, _INFINITY),
-            lr_decay=(lr_decay, 0, _INFINITY),
-            eps=(eps, 0, _INFINITY),
-            weight_decay=(weight_decay, 0, _INFINITY),
-            initial_accumulator_value=(initial_accumulator_value, 0, _INFINITY),
+            lr=(lr, 0, math.inf),
+            lr_decay=(lr_decay, 0, math.inf),
+            eps=(eps, 0, math.inf),
+            weight_decay=(weight_decay, 0, math.inf),
+            initial_accumulator_value=(initial_accumulator_value, 0, math.inf),
         )
         super().__init__(
             params,
@@ -150,11 +149,11 @@ class RMSprop(Optimizer):
     ) -> None:
         check_settings(
             "RMSprop",
-            lr=(lr, 0, _INFINITY),
-            alpha=(alpha, 0, _INFINITY),
-            eps=(eps, 0, _INFINITY),
-            weight_decay=(weight_decay, 0, _INFINITY),
-            momentum=(momentum, 0, _INFINITY),
+            lr=(lr, 0, math.inf),
+            alpha=(alpha, 0, math.inf),
+            eps=(eps, 0, math.inf),
+            weight_decay=(weight_decay, 0, math.inf),
+            momentum=(momentum, 0, math.inf),
         )
         super().__init__(
             params,
@@ -249,10 +248,10 @@ class Adadelta(Optimizer):
     ) -> None:
         check_settings(
             "Adadelta",
-            lr=(lr, 0, _INFINITY),
+            lr=(lr, 0, math.inf),
             rho=(rho, 0, 1),
-            eps=(eps, 0, _INFINITY),
-            weight_decay=(weight_decay, 0, _INFINITY),
+            eps=(eps, 0, math.inf),
+            weight_decay=(weight_decay, 0, math.inf),
         )
         super().__init__(params, {"lr": lr, "rho": rho, "eps": eps, "weight_decay": weight_decay, "maximize": maximize})
 

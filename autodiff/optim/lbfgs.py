@@ -14,7 +14,6 @@ from autodiff.errors import ValueRangeError
 from autodiff.mode import MODE
 from autodiff.optim.optimizer import Optimizer, check_settings
 
-_INFINITY = float("inf")
 _SUFFICIENT, _CURVATURE = 1e-4, 0.9  # the constants of the Wolfe conditions
 _EVALUATIONS = 25  # of a line search
 
@@ -70,7 +69,7 @@ class LBFGS(Optimizer):
         history_size: int = 100,
         line_search_fn: str | None = None,
     ) -> None:
-        check_settings("LBFGS", lr=(lr, 0, _INFINITY), history_size=(history_size, 1, _INFINITY))
+        check_settings("LBFGS", lr=(lr, 0, math.inf), history_size=(history_size, 1, math.inf))
         if line_search_fn not in (None, "strong_wolfe"):
             raise ValueRangeError(
                 "LBFGS", "unknown line search", expected="None or 'strong_wolfe'", got=repr(line_search_fn)
@@ -184,8 +183,13 @@ class LBFGS(Optimizer):
 
 
 def _call(closure: Callable[[], Any]) -> Any:
-    with enable_grad():
-        return closure()
+    """Evaluate the loss: no part of the update, even inside of it."""
+    MODE.phase, phase = "forward", MODE.phase
+    try:
+        with enable_grad():
+            return closure()
+    finally:
+        MODE.phase = phase
 
 
 def _flat(params: list[Tensor]) -> Tensor:
@@ -238,7 +242,7 @@ def _cubic(a: _Point, b: _Point, low: float, high: float) -> float:
         a, b = b, a
     first = a.slope + b.slope - 3 * (a.loss - b.loss) / (a.t - b.t)
     square = first**2 - a.slope * b.slope
-    if not square >= 0:
+    if not 0 <= square < math.inf:
         return (low + high) / 2
     second = math.sqrt(square)
     least = b.t - (b.t - a.t) * ((b.slope + second - first) / (b.slope - a.slope + 2 * second))
@@ -261,7 +265,7 @@ def _strong_wolfe(line: _Line, start: _Point, t: float, tolerance_change: float)
     """
 
     def too_high(point: _Point) -> bool:
-        return point.loss > start.loss + _SUFFICIENT * point.t * start.slope
+        return not point.loss <= start.loss + _SUFFICIENT * point.t * start.slope  # NaN is too high
 
     def flat(point: _Point) -> bool:
         return abs(point.slope) <= -_CURVATURE * start.slope

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from autodiff import ops
 from autodiff.eager import Tensor
 from autodiff.errors import ValueRangeError
 from autodiff.optim.optimizer import Optimizer, check_settings
-
-_INFINITY = float("inf")
 
 
 class SGD(Optimizer):
@@ -65,7 +64,7 @@ class SGD(Optimizer):
         fused: bool | None = None,
     ) -> None:
         check_settings(
-            "SGD", lr=(lr, 0, _INFINITY), momentum=(momentum, 0, _INFINITY), weight_decay=(weight_decay, 0, _INFINITY)
+            "SGD", lr=(lr, 0, math.inf), momentum=(momentum, 0, math.inf), weight_decay=(weight_decay, 0, math.inf)
         )
         if nesterov and (momentum <= 0 or dampening != 0):
             raise ValueRangeError(
@@ -163,7 +162,7 @@ class ASGD(Optimizer):
         differentiable: bool = False,
         capturable: bool = False,
     ) -> None:
-        check_settings("ASGD", lr=(lr, 0, _INFINITY), weight_decay=(weight_decay, 0, _INFINITY))
+        check_settings("ASGD", lr=(lr, 0, math.inf), weight_decay=(weight_decay, 0, math.inf))
         super().__init__(
             params,
             {"lr": lr, "lambd": lambd, "alpha": alpha, "t0": t0, "weight_decay": weight_decay, "maximize": maximize},

@@ -67,7 +67,8 @@ def _hold(path: Path) -> None:
         if fcntl is None:
             return
         held = os.open(path, os.O_RDONLY)
-        fcntl.flock(held, fcntl.LOCK_SH)
+        with contextlib.suppress(OSError):  # on a file system without locks the folder is used as it is
+            fcntl.flock(held, fcntl.LOCK_SH)
         if path.exists() and os.path.samestat(os.fstat(held), path.stat()):
             return
         os.close(held)  # it was removed in between
@@ -129,7 +130,7 @@ def _unused(path: Path) -> Iterator[bool]:
         unused = True
         try:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        except OSError:  # another process holds it, or this file system cannot tell
             unused = False
         yield unused
     finally:

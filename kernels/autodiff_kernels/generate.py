@@ -117,6 +117,8 @@ def elementwise(name: str, formula: Any, holds: Any = None, anywhere: Any = None
     def listed(text: str, ks: range = ks, separator: str = ", ") -> str:
         return separator.join(text.format(k=k) for k in ks)
 
+    if holds is not None and arrays < len(ks):
+        raise ValueError(f"{name}: a formula that does not hold for all operands cannot have operands that are numbers")
     compute, shorter, imports = COMPUTE, "", ""
     if holds is not None:
         where, always = holds.py_func, anywhere.py_func

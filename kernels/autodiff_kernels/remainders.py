@@ -128,7 +128,7 @@ def _choose_rest_anywhere(x: Any, y: Any) -> Any:
 def _choose_floor_quotient(x: Any, y: Any, rest: Any) -> Any:
     if isinstance(x, types.Float):
         return lambda x, y, rest: _float_quotient(x, y, rest)
-    return lambda x, y, rest: x // y
+    return lambda x, y, rest: -x if y == -1 else x // y  # Numba gives 0 for the smallest number, NumPy that number
 
 
 @overload(_quotient_is_small, strict=False)

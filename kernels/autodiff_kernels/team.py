@@ -9,7 +9,7 @@ the calling thread and the team's workers. The way there is the door of `entry.p
 is free: the calling thread begins with part 0, and goes on for as long as there are parts that nobody has claimed. A
 worker that wakes late, or that a busy machine does not let run, finds nothing left and has delayed nobody.
 
-**Waiting.** A worker looks for a job for some ten microseconds, then for a while gives up its turn each time
+**Waiting.** A worker looks for a job for some 30 us, then for a while gives up its turn each time
 (`sched_yield`), and then sleeps on a POSIX mutex and condition, until a launch wakes it. No part of this takes the GIL.
 To wake a worker costs the one who wakes it some 25 us. So a launch that finds workers asleep lets them sleep until
 `ENOUGH` work has been done without them: `work` says how many nanoseconds the kernels would take alone, at least.
@@ -46,7 +46,7 @@ DONE = 4 * LINE  # how many are finished
 PARKED, STOP, WORKERS = 5 * LINE, 5 * LINE + 1, 5 * LINE + 2  # how many sleep; whether all should leave; how many
 MUTEX, CONDITION = 6 * LINE, 8 * LINE  # room for the largest pthread_mutex_t and pthread_cond_t, 128 bytes each
 
-# Turns of the two phases of waiting: some 20 us of looking, then as many turns of sched_yield as take some 50 us on
+# Turns of the two phases of waiting: some 30 us of looking, then as many turns of sched_yield as take some 50 us on
 # an idle machine. The next operation of an eager program comes after 5 to 30 us.
 LOOK, YIELD = 50_000, 100
 ENOUGH = 100_000  # nanoseconds
@@ -194,9 +194,13 @@ def _work(control: int) -> int:
 
 
 _posix: Any = ctypes.CDLL(None)
-_owner: dict[str, int] = {}  # at most one key: its setdefault lets one thread in, without a lock that could stay held
-_NOBODY = -1  # owns the team once it is closed
+# At most one key, with the number of the thread that has the team. Its setdefault lets one call in, which knows its own
+# tuple again, without a lock that could stay held.
+_owner: dict[str, tuple[int]] = {}
+_NOBODY = (-1,)  # owns the team once it is closed
+_forking: list[tuple[int]] = []  # the owner that a fork made, if any
 _workers: list[ctypes.c_void_p] = []
+_no_more_workers: list[int] = []  # the error with which the system refused one
 _address = CONTROL.ctypes.data
 _words = CONTROL.data
 CONTROL[LAUNCH] = _launch.address
@@ -206,22 +210,33 @@ def run(parts: int, work: int, function: Callable[..., Result], *arguments: Any)
     """Call the function, and run each kernel that it calls in `parts` parts on the team; return what it returns.
 
     `work` is how many nanoseconds a kernel would take alone, at least. With `ENOUGH` all workers are woken that are
-    needed, which parts that wait for each other rely on. Where another thread has the team, or the process is ending,
-    kernels run alone: with the same bits.
+    needed. Where another thread has the team, or this one has it already (`function` was interrupted, and what came in
+    between computes, too), or the process is ending, kernels run alone: with the same bits.
     """
-    me = threading.get_ident()
-    if _owner.setdefault("thread", me) != me:
-        return function(*arguments)
+    me = (threading.get_ident(),)
+    holder = _owner.setdefault("thread", me)
+    if holder is not me:
+        return _alone(function, *arguments) if holder == me else function(*arguments)
     try:
-        while len(_workers) < parts - 1:
+        while len(_workers) < parts - 1 and not _no_more_workers:
             _start_worker()
         _words[PARTS] = parts
         _words[WORK] = work
-        _words[OWNER] = me
+        _words[OWNER] = me[0]
         return function(*arguments)
     finally:
         _words[OWNER] = 0
         _owner.clear()
+
+
+def _alone(function: Callable[..., Result], *arguments: Any) -> Result:
+    """Call the function without the team that this thread has."""
+    before = _words[OWNER]
+    _words[OWNER] = 0
+    try:
+        return function(*arguments)
+    finally:
+        _words[OWNER] = before
 
 
 def workers() -> tuple[int, int]:
@@ -236,8 +251,9 @@ def _start_worker() -> None:
     try:
         error = _posix.pthread_create(ctypes.byref(thread), None, ctypes.c_void_p(_work.address),
                                       ctypes.c_void_p(_address))
-        if error:
-            raise OSError(error, f"the thread team cannot start another thread: {os.strerror(error)}")
+        if error:  # the system allows no more: the others, or the calling thread alone, do all the work
+            _no_more_workers.append(error)
+            return
         _workers.append(thread)
         _words[WORKERS] = len(_workers)
     finally:
@@ -249,9 +265,10 @@ _FAULTS = {signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL}  # must 
 
 def _take_over() -> None:
     """Wait until no other thread has the team, take it, and dissolve it."""
-    me = threading.get_ident()
-    while _owner.setdefault("thread", me) not in (me, _NOBODY):
+    me = (threading.get_ident(),)
+    while (holder := _owner.setdefault("thread", me)) not in (me, _NOBODY):
         time.sleep(1e-4)
+    _forking[:] = [me] if holder is me else []
     _words[STOP] = 1
     try:
         _posix.pthread_mutex_lock(_MUTEX)
@@ -272,7 +289,8 @@ def _close() -> None:
 
 
 def _give_back() -> None:
-    if _owner.get("thread") != _NOBODY:
+    """Let the team go after a fork, unless it was held before."""
+    if _forking and _owner.get("thread") is _forking[0]:
         _owner.clear()
 
 

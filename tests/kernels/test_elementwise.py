@@ -302,6 +302,11 @@ def test_narrow_integers_wrap(name: str, dtype: Any) -> None:
     np.testing.assert_array_equal(run(name, x[:, None], x[::7] | 1), getattr(np, name)(x[:, None], x[::7] | 1))
 
 
+def test_the_smallest_integer_divided_by_minus_one_wraps() -> None:
+    smallest = np.array([np.iinfo(np.int64).min])
+    np.testing.assert_array_equal(run("floor_divide", smallest, np.array([-1])), smallest)
+
+
 @pytest.mark.parametrize("dtype", [np.int64, np.int8, np.uint8])
 def test_integer_power_and_shifts(dtype: Any) -> None:
     x, y = np.arange(0, 5, dtype=dtype)[:, None], np.arange(0, 4, dtype=dtype)

@@ -17,7 +17,7 @@ import autodiff_kernels as kernels
 
 team: Any = kernels.team  # loaded with its cache folder, as a program does
 WORK = team.ENOUGH  # always wakes the workers
-MOST_PARTS = 8
+MOST_PARTS = 20
 
 
 def product(m: int, n: int, k: int, seed: int = 0) -> tuple[Callable[[], None], Any]:
@@ -40,7 +40,7 @@ def bits(run: Callable[[], None], out: Any, parts: int) -> bytes:
 def test_any_number_of_parts_gives_the_same_bits(shape: tuple[int, int, int]) -> None:
     run, out = product(*shape)
     alone = bits(run, out, 1)
-    for parts in (2, 3, MOST_PARTS):
+    for parts in (2, 3, 8):
         for _ in range(20):
             assert bits(run, out, parts) == alone
     assert np.isfinite(out).all()
@@ -81,6 +81,37 @@ def test_nested_use() -> None:
     outer_out[...] = inner_out[...] = np.nan
     team.run(2, WORK, both)
     assert (inner_out.tobytes(), outer_out.tobytes()) == expected
+
+
+def test_what_comes_in_between_runs_alone_and_leaves_the_team_where_it_was() -> None:
+    """As a function does that Python calls in the middle of an operation: a signal's, or a dying object's."""
+    run, _ = product(60, 60, 60)
+    seen = []
+
+    def interrupted() -> None:
+        team.run(3, WORK, lambda: seen.append(int(team.CONTROL[team.OWNER])))
+        other = threading.Thread(target=lambda: team.run(2, WORK, lambda: seen.append(int(team.CONTROL[team.OWNER]))))
+        other.start()
+        other.join()
+        seen.append(int(team.CONTROL[team.OWNER]))
+        run()
+
+    team.run(2, WORK, interrupted)
+    me = threading.get_ident()
+    assert seen == [0, me, me], "the other thread did not get the team, and this one has it still"
+    assert team.CONTROL[team.OWNER] == 0
+
+
+def test_a_system_that_allows_no_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    run, out = product(90, 80, 70)
+    alone = bits(run, out, 1)
+    started = team.workers()[0]
+    refused: list[int] = []
+    monkeypatch.setattr(team, "_no_more_workers", refused)
+    monkeypatch.setattr(team, "_posix", type("Posix", (), {"pthread_create": staticmethod(lambda *_: 11)}))
+    assert bits(run, out, 20) == alone
+    assert refused == [11]
+    assert team.workers()[0] == started
 
 
 def test_a_second_thread_runs_alone_while_the_team_is_busy() -> None:

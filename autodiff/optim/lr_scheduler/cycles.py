@@ -310,7 +310,7 @@ class OneCycleLR(_MomentumCycle):
         first = 0.0
         for last, start, end in self.phases:
             if self.last_epoch <= last or last == self.phases[-1][0]:
-                share = (self.last_epoch - first) / (last - first)
+                share = (self.last_epoch - first) / (last - first) if last > first else 1.0
                 weight = (1 + math.cos(math.pi * share)) / 2 if self.anneal_strategy == "cos" else 1 - share
                 return values[end] + (values[start] - values[end]) * weight
             first = last
