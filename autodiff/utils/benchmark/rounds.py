@@ -18,7 +18,7 @@ from autodiff.utils.benchmark.contender import ContenderError, Worker
 Tolerance = float | Mapping[str, float]
 
 ROUND = 0.02  # seconds: long against the clock's resolution, short against the machine's moods
-LONG = 1.0  # seconds: a round that long holds many of the machine's moods, and three rounds say enough
+LONG = 0.3  # seconds: a round that long holds many of the machine's moods, and three rounds say enough
 MOST_ROUNDS = 60
 
 
@@ -68,7 +68,7 @@ def contest(
         workers: contender -> its process. A contender without one is not installed.
         tolerance: largest relative difference between answers; one for all, or by the beginning of their names.
         seconds: time to spend on each contender's rounds.
-        fewest: rounds at least, however long they take; three are enough of rounds over a second.
+        fewest: rounds at least, however long they take; three are enough of rounds over 0.3 seconds.
         timed: whether to run the rounds; otherwise only the first call is measured.
 
     Returns:
