@@ -44,12 +44,12 @@ def warm(processes: int | None = None) -> None:
         processes: how many; by default as many as an operation would use threads.
     """
     from autodiff.primitive import OPERATIONS
-    from autodiff.threads import first_number
+    from autodiff.threads import get_num_threads
 
     start = time.perf_counter()
     before = kernels_on_disk()
     # A fresh interpreter each: nothing of this one's threads or locks is inherited.
-    with multiprocessing.get_context("spawn").Pool(processes or first_number()) as pool:
+    with multiprocessing.get_context("spawn").Pool(processes or get_num_threads()) as pool:
         for _ in pool.imap_unordered(run_samples, list(OPERATIONS)):
             pass
     print(f"{cache.folder()}: {kernels_on_disk() - before} kernels compiled in {time.perf_counter() - start:.0f} s, "

@@ -66,7 +66,7 @@ def set_num_threads(number: int) -> None:
         forget()
 
 
-def first_number() -> int:
+def _first_number() -> int:
     """Return the number of threads to begin with: from the environment, or else the cores for this process.
 
     Raises:
@@ -82,7 +82,7 @@ def first_number() -> int:
     return min(cores, MOST)
 
 
-_number.append(first_number())
+_number.append(_first_number())
 
 
 class Threads(NamedTuple):

@@ -58,6 +58,7 @@ class Adam(Optimizer):
     tensor([0.9000])
     """
 
+    take = staticmethod(ops.adam_step)
     slots = ("exp_avg", "exp_avg_sq", "max_exp_avg_sq")
 
     def __init__(
@@ -93,27 +94,6 @@ class Adam(Optimizer):
     def used(self, group: dict[str, Any]) -> tuple[str, ...]:
         """Return both averages, and the largest where it is wanted."""
         return self.slots if group["amsgrad"] else self.slots[:2]
-
-    def update(
-        self, params: list[Tensor], grads: list[Tensor], states: list[dict[str, Any]], step: int, group: dict[str, Any]
-    ) -> None:
-        """Take the step."""
-        largest = [state["max_exp_avg_sq"] for state in states] if group["amsgrad"] else []
-        ops.adam_step(
-            params,
-            [state["exp_avg"] for state in states],
-            [state["exp_avg_sq"] for state in states],
-            largest,
-            grads,
-            lr=group["lr"],
-            betas=group["betas"],
-            eps=group["eps"],
-            weight_decay=group["weight_decay"],
-            decoupled_weight_decay=group["decoupled_weight_decay"],
-            amsgrad=group["amsgrad"],
-            maximize=group["maximize"],
-            step_count=step,
-        )
 
 
 class AdamW(Adam):
@@ -201,6 +181,7 @@ class NAdam(Optimizer):
     True
     """
 
+    take = staticmethod(ops.nadam_step)
     slots = ("exp_avg", "exp_avg_sq")
     numbers = ("mu_product",)
 
@@ -241,25 +222,11 @@ class NAdam(Optimizer):
     def update(
         self, params: list[Tensor], grads: list[Tensor], states: list[dict[str, Any]], step: int, group: dict[str, Any]
     ) -> None:
-        """Take the step."""
+        """Take the step, with the product of the momenta that includes it."""
         product = states[0]["mu_product"] * nadam_momentum(group["betas"][0], group["momentum_decay"], step)
         for state in states:
             state["mu_product"] = product
-        ops.nadam_step(
-            params,
-            [state["exp_avg"] for state in states],
-            [state["exp_avg_sq"] for state in states],
-            grads,
-            lr=group["lr"],
-            betas=group["betas"],
-            eps=group["eps"],
-            weight_decay=group["weight_decay"],
-            momentum_decay=group["momentum_decay"],
-            decoupled_weight_decay=group["decoupled_weight_decay"],
-            maximize=group["maximize"],
-            mu_product=product,
-            step_count=step,
-        )
+        super().update(params, grads, states, step, group)
 
 
 class RAdam(Optimizer):
@@ -299,6 +266,7 @@ class RAdam(Optimizer):
     tensor([0.7000])
     """
 
+    take = staticmethod(ops.radam_step)
     slots = ("exp_avg", "exp_avg_sq")
 
     def __init__(
@@ -326,24 +294,6 @@ class RAdam(Optimizer):
                 "decoupled_weight_decay": decoupled_weight_decay,
                 "maximize": maximize,
             },
-        )
-
-    def update(
-        self, params: list[Tensor], grads: list[Tensor], states: list[dict[str, Any]], step: int, group: dict[str, Any]
-    ) -> None:
-        """Take the step."""
-        ops.radam_step(
-            params,
-            [state["exp_avg"] for state in states],
-            [state["exp_avg_sq"] for state in states],
-            grads,
-            lr=group["lr"],
-            betas=group["betas"],
-            eps=group["eps"],
-            weight_decay=group["weight_decay"],
-            decoupled_weight_decay=group["decoupled_weight_decay"],
-            maximize=group["maximize"],
-            step_count=step,
         )
 
 
@@ -379,6 +329,7 @@ class Adamax(Optimizer):
     tensor([0.9000])
     """
 
+    take = staticmethod(ops.adamax_step)
     slots = ("exp_avg", "exp_inf")
 
     def __init__(
@@ -397,21 +348,4 @@ class Adamax(Optimizer):
         _check("Adamax", lr, betas, eps, weight_decay)
         super().__init__(
             params, {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "maximize": maximize}
-        )
-
-    def update(
-        self, params: list[Tensor], grads: list[Tensor], states: list[dict[str, Any]], step: int, group: dict[str, Any]
-    ) -> None:
-        """Take the step."""
-        ops.adamax_step(
-            params,
-            [state["exp_avg"] for state in states],
-            [state["exp_inf"] for state in states],
-            grads,
-            lr=group["lr"],
-            betas=group["betas"],
-            eps=group["eps"],
-            weight_decay=group["weight_decay"],
-            maximize=group["maximize"],
-            step_count=step,
         )

@@ -6,7 +6,6 @@ import math
 from typing import Any
 
 from autodiff import ops
-from autodiff.eager import Tensor
 from autodiff.optim.optimizer import Optimizer, check_settings
 
 
@@ -41,6 +40,7 @@ class Adagrad(Optimizer):
     tensor([0.9000])
     """
 
+    take = staticmethod(ops.adagrad_step)
     slots = ("sum",)
 
     def __init__(
@@ -81,22 +81,6 @@ class Adagrad(Optimizer):
         """Start the sum at its initial value."""
         return float(group["initial_accumulator_value"])
 
-    def update(
-        self, params: list[Tensor], grads: list[Tensor], states: list[dict[str, Any]], step: int, group: dict[str, Any]
-    ) -> None:
-        """Take the step."""
-        ops.adagrad_step(
-            params,
-            [state["sum"] for state in states],
-            grads,
-            lr=group["lr"],
-            lr_decay=group["lr_decay"],
-            eps=group["eps"],
-            weight_decay=group["weight_decay"],
-            maximize=group["maximize"],
-            step_count=step,
-        )
-
 
 class RMSprop(Optimizer):
     r"""RMSprop: steps are scaled by a running average of squared gradients.
@@ -131,6 +115,7 @@ class RMSprop(Optimizer):
     tensor([0.9000])
     """
 
+    take = staticmethod(ops.rmsprop_step)
     slots = ("square_avg", "momentum_buffer", "grad_avg")
 
     def __init__(
@@ -176,28 +161,6 @@ class RMSprop(Optimizer):
             *(("grad_avg",) if group["centered"] else ()),
         )
 
-    def update(
-        self, params: list[Tensor], grads: list[Tensor], states: list[dict[str, Any]], step: int, group: dict[str, Any]
-    ) -> None:
-        """Take the step."""
-        buffers = [state["momentum_buffer"] for state in states] if group["momentum"] else []
-        averages = [state["grad_avg"] for state in states] if group["centered"] else []
-        ops.rmsprop_step(
-            params,
-            [state["square_avg"] for state in states],
-            buffers,
-            averages,
-            grads,
-            lr=group["lr"],
-            alpha=group["alpha"],
-            eps=group["eps"],
-            weight_decay=group["weight_decay"],
-            momentum=group["momentum"],
-            centered=group["centered"],
-            maximize=group["maximize"],
-            step_count=step,
-        )
-
 
 class Adadelta(Optimizer):
     r"""Adadelta: steps in the units of the weights, from running averages of squared gradients and squared steps.
@@ -231,6 +194,7 @@ class Adadelta(Optimizer):
     True
     """
 
+    take = staticmethod(ops.adadelta_step)
     slots = ("square_avg", "acc_delta")
 
     def __init__(
@@ -254,20 +218,3 @@ class Adadelta(Optimizer):
             weight_decay=(weight_decay, 0, math.inf),
         )
         super().__init__(params, {"lr": lr, "rho": rho, "eps": eps, "weight_decay": weight_decay, "maximize": maximize})
-
-    def update(
-        self, params: list[Tensor], grads: list[Tensor], states: list[dict[str, Any]], step: int, group: dict[str, Any]
-    ) -> None:
-        """Take the step."""
-        ops.adadelta_step(
-            params,
-            [state["square_avg"] for state in states],
-            [state["acc_delta"] for state in states],
-            grads,
-            lr=group["lr"],
-            rho=group["rho"],
-            eps=group["eps"],
-            weight_decay=group["weight_decay"],
-            maximize=group["maximize"],
-            step_count=step,
-        )

@@ -32,10 +32,11 @@ class Optimizer:
         ValueRangeError: for no parameters, or one that is in two groups.
         DTypeError: for something that is no leaf tensor.
 
-    A subclass names its state in `slots` (tensors of a parameter's shape) and `numbers`, and writes `update`.
-    Parameters whose ``"step"`` and `numbers` agree are updated together.
+    A subclass names its state in `slots` (tensors of a parameter's shape) and `numbers`, and the operation that takes
+    the step; or it writes `update`. Parameters whose ``"step"`` and `numbers` agree are updated together.
     """
 
+    take: Callable[..., None] | None = None
     slots: tuple[str, ...] = ()
     numbers: tuple[str, ...] = ()
 
@@ -160,7 +161,10 @@ class Optimizer:
     def update(
         self, params: list[Tensor], grads: list[Tensor], states: list[dict[str, Any]], step: int, group: dict[str, Any]
     ) -> None:
-        """Change parameters of one dtype in place; override.
+        """Change parameters of one dtype in place: by the operation `take`, unless overridden.
+
+        It gets the parameters, a list for each slot (empty where it is not used), the gradients, and by name those of
+        the group's settings and of the state's `numbers` that it asks for.
 
         Args:
             params: parameters that have gradients.
@@ -169,7 +173,12 @@ class Optimizer:
             step: how many steps these parameters have made, this one included.
             group: the group's settings.
         """
-        raise NotImplementedError
+        if self.take is None:
+            raise NotImplementedError
+        used = self.used(group)
+        columns = [[state[slot] for state in states] if slot in used else [] for slot in self.slots]
+        given = {**group, **{name: states[0][name] for name in self.numbers}, "step_count": step}
+        self.take(params, *columns, grads, **{name: given[name] for name in self.take.__kwdefaults__ or ()})
 
     # ---- State -------------------------------------------------------------------------------------------------------
 

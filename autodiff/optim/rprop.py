@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from autodiff import ops
-from autodiff.eager import Tensor
 from autodiff.errors import ValueRangeError
 from autodiff.optim.optimizer import Optimizer, check_settings
 
@@ -41,6 +40,7 @@ class Rprop(Optimizer):
     tensor([0.9000])
     """
 
+    take = staticmethod(ops.rprop_step)
     slots = ("prev", "step_size")
 
     def __init__(
@@ -65,18 +65,3 @@ class Rprop(Optimizer):
     def first_value(self, name: str, group: dict[str, Any]) -> float:
         """Start every step size at the learning rate."""
         return float(group["lr"]) if name == "step_size" else 0.0
-
-    def update(
-        self, params: list[Tensor], grads: list[Tensor], states: list[dict[str, Any]], step: int, group: dict[str, Any]
-    ) -> None:
-        """Take the step."""
-        ops.rprop_step(
-            params,
-            [state["prev"] for state in states],
-            [state["step_size"] for state in states],
-            grads,
-            etas=group["etas"],
-            step_sizes=group["step_sizes"],
-            maximize=group["maximize"],
-            step_count=step,
-        )

@@ -47,6 +47,7 @@ class SGD(Optimizer):
     tensor([0.7000])
     """
 
+    take = staticmethod(ops.sgd_step)
     slots = ("momentum_buffer",)
 
     def __init__(
@@ -94,23 +95,6 @@ class SGD(Optimizer):
         super().initialise(p, state, group)
         state["step"] = 0
 
-    def update(
-        self, params: list[Tensor], grads: list[Tensor], states: list[dict[str, Any]], step: int, group: dict[str, Any]
-    ) -> None:
-        """Take the step."""
-        ops.sgd_step(
-            params,
-            [state["momentum_buffer"] for state in states] if group["momentum"] else [],
-            grads,
-            lr=group["lr"],
-            momentum=group["momentum"],
-            dampening=group["dampening"],
-            weight_decay=group["weight_decay"],
-            nesterov=group["nesterov"],
-            maximize=group["maximize"],
-            step_count=step,
-        )
-
 
 class ASGD(Optimizer):
     r"""Averaged stochastic gradient descent: small steps with a rate that falls slowly, and the mean of the weights.
@@ -146,6 +130,7 @@ class ASGD(Optimizer):
     (tensor([0.7000]), tensor([0.7000]))
     """
 
+    take = staticmethod(ops.asgd_step)
     slots = ("ax",)
     numbers = ("eta", "mu")
 
@@ -175,18 +160,8 @@ class ASGD(Optimizer):
     def update(
         self, params: list[Tensor], grads: list[Tensor], states: list[dict[str, Any]], step: int, group: dict[str, Any]
     ) -> None:
-        """Take the step."""
-        ops.asgd_step(
-            params,
-            [state["ax"] for state in states],
-            grads,
-            lambd=group["lambd"],
-            weight_decay=group["weight_decay"],
-            maximize=group["maximize"],
-            eta=states[0]["eta"],
-            mu=states[0]["mu"],
-            step_count=step,
-        )
+        """Take the step, and set the numbers of the next one."""
+        super().update(params, grads, states, step, group)
         eta = group["lr"] / (1 + group["lambd"] * group["lr"] * step) ** group["alpha"]
         for state in states:
             state["eta"], state["mu"] = eta, 1 / max(1, step - group["t0"])
