@@ -20,6 +20,7 @@ from autodiff.errors import DTypeError, InPlaceError, ShapeError
 from autodiff.mode import MODE
 from autodiff.primitive import NOTHING, Plan, Primitive
 from autodiff.program import Memory, Record, tensor_class
+from autodiff.slots import held
 from autodiff.source import LIBRARY, Line, here
 from autodiff.spec import Array, Spec, spec_of
 from autodiff.threads import Threads
@@ -140,7 +141,11 @@ def bind_into(target: Any, primitive: Primitive, *inputs: Any, **params: Any) ->
         ):
             ins[position] = array.copy()
             read = (*read[:position], spec_of(ins[position]), *read[position + 1 :])
-    plan = primitive.plans.get((read, spec, *params.values())) or make_plan(primitive, read, params, into=spec)
+            if mode.recorder is not None:
+                copied = bind(_operation("copy"), inputs[position], dtype=None, order=tuple(range(array.ndim)))
+                inputs, specs = (*inputs[:position], copied, *inputs[position + 1 :]), read
+    plan = plan_for(primitive, read, params, spec)
+    before = () if mode.recorder is None else (mode.recorder.target(target),)
     mask = None
     if mode.grad and plan.differentiable:
         mask = tuple([x.needs_grad for x in inputs])
@@ -154,7 +159,7 @@ def bind_into(target: Any, primitive: Primitive, *inputs: Any, **params: Any) ->
     target.memory.version += 1
     target.memory.changed = here()
     if mode.recorder is not None:
-        mode.recorder.add(record, [target])
+        mode.recorder.add(record, [target], before)
     if mask is not None and record is not None:
         if record.keep.outputs:
             assert record.saved is not None
@@ -172,7 +177,8 @@ def bind_update(
 
     No gradient flows through it; it raises the versions of what it writes, and is recorded as one operation.
     """
-    threads.run(partial(primitive.run, **params))([t.array for t in written], [x.array for x in read])
+    settings = {name: held(x) for name, x in params.items()}
+    threads.run(partial(primitive.run, **settings))([t.array for t in written], [x.array for x in read])
     line = here()
     for tensor in written:
         tensor.memory.version += 1
@@ -180,7 +186,7 @@ def bind_update(
     if MODE.recorder is not None:
         inputs = (*written, *read)
         record = make_record(primitive, inputs, params, tuple(map(_spec, inputs)), tuple(map(_spec, written)), None, ())
-        MODE.recorder.add(record, written)
+        MODE.recorder.add(record, written, record.operands[: len(written)])
 
 
 def share_memory(view: Any, source: Any, tracked: bool) -> None:
@@ -233,7 +239,7 @@ def rebase(target: Any, edge: tuple[Record, int] | None) -> None:
         (),
     )
     if recorder is not None:
-        recorder.add(placed, [base])
+        recorder.add(placed, [base], placed.operands[:1])
     if base.needs_grad or target.needs_grad:
         base.edge = (placed, 0)
         base.needs_grad = True
@@ -298,6 +304,14 @@ def note_cut(primitive: Primitive, inputs: tuple[Any, ...], results: list[Any]) 
         for tensor in results:
             tensor.cut = cut
         return
+
+
+def plan_for(primitive: Primitive, specs: tuple[Spec, ...], params: dict[str, Any], into: Spec | None = None) -> Plan:
+    """Return the plan for these specs and parameters; `into` is the spec of a target in place."""
+    key = (specs, *params.values()) if params else specs
+    if into is not None:
+        key = (specs, into, *params.values())
+    return primitive.plans.get(key) or make_plan(primitive, specs, params, into)
 
 
 def make_plan(primitive: Primitive, specs: tuple[Spec, ...], params: dict[str, Any], into: Spec | None = None) -> Plan:

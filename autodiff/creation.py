@@ -12,6 +12,7 @@ from autodiff.bind import Cut
 from autodiff.devices import check_device
 from autodiff.eager import FLOAT32, SUPPORTED, Tensor, wrap
 from autodiff.errors import DTypeError, ShapeError, ValueRangeError
+from autodiff.ops.host import values
 from autodiff.ops.structural import shape_argument
 from autodiff.random import Generator, default_generator
 from autodiff.source import here
@@ -504,7 +505,8 @@ def bernoulli(input: Tensor, *, generator: Generator | None = None) -> Tensor:
     tensor([0., 1.])
     """
     draws = ops.random_uniform(input.shape, dtype=input.dtype, generator=generator)
-    return wrap((draws.array < input.array).astype(input.dtype))
+    below: Tensor = ops.lt(draws, input.detach()).to(input.dtype)
+    return below
 
 
 def multinomial(
@@ -527,7 +529,7 @@ def multinomial(
     >>> ad.multinomial(ad.tensor([0.0, 1.0, 0.0]), 2, replacement=True)
     tensor([1, 1])
     """
-    weights = np.atleast_2d(input.detach().array.astype(np.float64))
+    weights = np.atleast_2d(values(input).astype(np.float64))
     if not (weights >= 0).all() or not np.isfinite(weights).all() or not (weights.sum(-1) > 0).all():
         raise ValueRangeError("multinomial", "weights must be finite, not negative, and not all zero in a row")
     if not replacement and ((weights > 0).sum(-1) < num_samples).any():

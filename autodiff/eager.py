@@ -15,6 +15,7 @@ from autodiff.methods import Methods
 from autodiff.mode import MODE
 from autodiff.program import Memory, Program, Record, tensor_class
 from autodiff.representation import text_of
+from autodiff.slots import CHANGES
 from autodiff.source import here
 from autodiff.spec import Array, DType, Shape, Spec, spec_of
 
@@ -63,6 +64,7 @@ class Tensor(Methods, Conversions):
     copied_view: bool = False
     _grad: Any = None
     name: str | None = None
+    watched: bool = False  # whether a compiled program reads this tensor, and must know when it is replaced
     hooks: Any = None
     accumulate_hooks: Any = None
     place: Any = None  # the array and its address, once an optimizer has asked
@@ -135,12 +137,16 @@ class Tensor(Methods, Conversions):
         self.spec = value.spec
         self.memory = value.memory
         self.memory.shared = True
+        if self.watched:
+            CHANGES.note(f"{self.name or 'a tensor'} was given other data")
 
     # ---- Gradients ---------------------------------------------------------------------------------------------------
 
     @property
     def grad(self) -> Any:
         """The gradient that `backward` collected here; None before."""
+        if MODE.recorder is not None:
+            MODE.recorder.grad_read(self)
         return self._grad
 
     @grad.setter
@@ -154,11 +160,13 @@ class Tensor(Methods, Conversions):
             if value.spec.dtype is not self.spec.dtype and value.spec.dtype != self.spec.dtype:
                 raise DTypeError("grad", "the gradient has another dtype than its tensor", expected=str(self.dtype),
                                  got=str(value.dtype), fix="convert it with to(x.dtype)")  # fmt: skip
+        if MODE.recorder is not None:
+            MODE.recorder.grad_set(self)
         self._grad = value
 
     @grad.deleter
     def grad(self) -> None:
-        self._grad = None
+        self.grad = None
 
     def requires_grad_(self, requires_grad: bool = True) -> Tensor:
         """Say whether gradients are wanted for this leaf, and return it.
@@ -181,6 +189,8 @@ class Tensor(Methods, Conversions):
                 "only a leaf can change whether it requires a gradient",
                 fix="use x.detach() to go on without its history",
             )
+        if self.watched and self.needs_grad != bool(requires_grad):
+            CHANGES.note(f"requires_grad of {self.name or 'a tensor'} became {bool(requires_grad)}")
         self.needs_grad = bool(requires_grad)
         return self
 
@@ -297,6 +307,8 @@ class Tensor(Methods, Conversions):
                 got=str(self.shape),
                 fix="reduce it first, or use tolist()",
             )
+        if MODE.recorder is not None:
+            MODE.recorder.asked("item", self)
         return self.array.item()
 
     def numpy(self, *, force: bool = False) -> Array:
@@ -310,10 +322,14 @@ class Tensor(Methods, Conversions):
         """
         if self.requires_grad and not force:
             raise GradientError("numpy", "NumPy would lose this tensor's gradient", fix="write x.detach().numpy()")
+        if MODE.recorder is not None:
+            MODE.recorder.asked("numpy", self)
         return self.array
 
     def tolist(self) -> Any:
         """Return nested lists of Python numbers; a number for a tensor without dimensions."""
+        if MODE.recorder is not None:
+            MODE.recorder.asked("tolist", self)
         return self.array.tolist()
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
@@ -343,6 +359,8 @@ class Tensor(Methods, Conversions):
                 got=str(self.shape),
                 fix="use x.any() or x.all()",
             )
+        if MODE.recorder is not None:
+            MODE.recorder.asked("bool", self)
         return bool(self.array.item())
 
     def __float__(self) -> float:
@@ -357,9 +375,13 @@ class Tensor(Methods, Conversions):
         return int(self.item())
 
     def __contains__(self, value: Any) -> bool:
+        if MODE.recorder is not None:
+            MODE.recorder.asked("in", self)
         return bool((self.array == (value.array if isinstance(value, Tensor) else value)).any())
 
     def __repr__(self) -> str:
+        if MODE.recorder is not None:
+            MODE.recorder.asked("print", self)
         return text_of(self)
 
     def __format__(self, format_spec: str) -> str:
@@ -383,7 +405,7 @@ class Tensor(Methods, Conversions):
         return _rebuild, (type(self), self.array, self.needs_grad, self.name)
 
 
-_OWN = {"array", "spec", "memory", "_grad", "hooks", "accumulate_hooks", "base", "seen", "edge", "place"}
+_OWN = {"array", "spec", "memory", "_grad", "hooks", "accumulate_hooks", "base", "seen", "edge", "place", "watched"}
 
 
 def _rebuild(cls: type[Tensor], array: Array, needs_grad: bool, name: str | None) -> Tensor:

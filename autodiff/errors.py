@@ -35,8 +35,12 @@ class AutodiffError(RuntimeError):
         parts += [f"expected {expected}"] if expected else []
         parts += [f"got {got}"] if got else []
         parts += [fix] if fix else []
-        line = line or source.here()
-        super().__init__("; ".join(parts) + (f"\n  at {line}" if line else ""))
+        self._text = "; ".join(parts)
+        self.move_to(line or source.here())
+
+    def move_to(self, line: source.Line | None) -> None:
+        """Name another line as the one that led here."""
+        self.args = (self._text + (f"\n  at {line}" if line else ""),)
 
 
 class ShapeError(AutodiffError, ValueError):

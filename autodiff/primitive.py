@@ -73,15 +73,17 @@ class Plan:
         scratch: take the work arrays.
         take_first: takes the one output, where there is one and no status word; None otherwise.
         run: ``run(outs, ins)``; for a view, ``run(array)``.
+        alone: what `run` does, on one thread.
         threads: how many threads `run` uses, chosen by the operation's cost.
+        work: how many nanoseconds the kernels take one thread, at least.
         parts: into how many parts kernels may be cut at most: also a small operation's, if it runs while its thread is
             interrupted inside a large one.
         status: makes the error of a status word, or None.
         differentiable: whether a record may be needed.
     """
 
-    __slots__ = ("differentiable", "parts", "run", "scratch", "single", "specs", "status", "take", "take_first",
-                 "threads")
+    __slots__ = ("alone", "differentiable", "parts", "run", "scratch", "scratch_specs", "single", "specs", "status",
+                 "take", "take_first", "threads", "work")
 
     def __init__(
         self, primitive: Primitive, inputs: tuple[Spec, ...], params: dict[str, Any], into: Spec | None = None
@@ -94,13 +96,15 @@ class Plan:
             run: Callable[..., Any] = prepared
         else:
             run = partial(primitive.run, **prepared) if prepared else primitive.run
-        self.threads, self.parts, self.run = 1, get_num_threads(), run
+        self.alone = self.run = run
+        self.threads, self.work, self.parts = 1, 0, get_num_threads()
         if not primitive.view:
             threads = threads_for(primitive.cost(inputs, self.specs, **params))
-            self.threads, self.run = threads.number, threads.run(run)
+            self.threads, self.work, self.run = threads.number, threads.work, threads.run(run)
         scratch = primitive.scratch(inputs, self.specs, **params) if primitive.scratch else ()
+        self.scratch_specs = tuple(_for_all(spec, self.parts) for spec in scratch)
         self.take: tuple[Callable[[], Array], ...] = tuple(spec.empty for spec in self.specs)
-        self.scratch: tuple[Callable[[], Array], ...] = tuple(_for_all(spec, self.parts).empty for spec in scratch)
+        self.scratch: tuple[Callable[[], Array], ...] = tuple(spec.empty for spec in self.scratch_specs)
         self.status = primitive.status
         self.take_first = self.take[0] if self.single and self.status is None and not primitive.view else None
         self.differentiable = primitive.differentiable and any(spec.floating for spec in self.specs)
@@ -137,8 +141,8 @@ OPERATIONS: dict[str, Operation] = {}
 class Primitive(Operation):
     """An operation with a kernel. See `define` for the fields."""
 
-    __slots__ = ("cost", "differentiable", "infer", "keeps", "label", "plans", "prepare", "run", "saves", "scratch",
-                 "status", "twin", "view", "vjp")
+    __slots__ = ("cost", "differentiable", "host", "infer", "keeps", "label", "plans", "prepare", "relocate", "run",
+                 "saves", "scratch", "status", "twin", "view", "vjp")
 
     infer: Callable[..., Spec | Sequence[Spec]]
     run: Callable[..., Any]
@@ -149,7 +153,9 @@ class Primitive(Operation):
     prepare: Callable[..., Any] | None
     scratch: Callable[..., Sequence[Spec | EachPart]] | None
     status: Callable[..., Exception] | None
+    relocate: Callable[..., dict[str, Any]] | None
     view: bool
+    host: bool
     differentiable: bool
     plans: dict[Any, Plan]
     keeps: dict[tuple[bool, ...], Keep]
@@ -186,7 +192,9 @@ def define(
     prepare: Callable[..., Any] | None = None,
     scratch: Callable[..., Sequence[Spec | EachPart]] | None = None,
     status: Callable[..., Exception] | None = None,
+    relocate: Callable[..., dict[str, Any]] | None = None,
     view: bool = False,
+    host: bool = False,
     call: Callable[..., Any] | None = None,
 ) -> Primitive:
     """Declare an operation that has a kernel, and enter it into the table.
@@ -215,7 +223,9 @@ def define(
             the outputs. Where a kernel wants an array that grows with its `parts`, it is the `EachPart` of one.
         status: ``status(position, ins, **params)`` returns the error for a bad value that the kernel met at `position`.
             Where it is given, `run` gets int64 status words (-1), one a thread, as the last of `outs`.
+        relocate: ``relocate(ins, **params)`` returns the parameters for other arrays, where they hold addresses.
         view: the output shares the input's memory.
+        host: `run` does more than call kernels: a recorded program has to call it.
         call: what the samples call; by default the primitive itself, bound to its inputs.
 
     Parameters must be hashable, and always of one type each (`int(...)`, `float(...)`, tuples): the plan is looked up
@@ -231,7 +241,9 @@ def define(
     operation.prepare = prepare
     operation.scratch = scratch
     operation.status = status
+    operation.relocate = relocate
     operation.view = view
+    operation.host = host
     operation.differentiable = vjp is not None or twin is not None
     operation.plans = {}
     operation.keeps = {}

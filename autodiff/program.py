@@ -275,16 +275,28 @@ class Program:
 
 
 class Recorder:
-    """Collects every record of this thread while a function is being recorded, and knows what each tensor is."""
+    """Collects every record of this thread while a function is being recorded, and knows what each tensor is.
+
+    The methods from `target` on are what the library tells it of. They do nothing here; the compiler's recorder needs
+    to know.
+
+    Attributes:
+        records: in the order they ran.
+        written: for each record that wrote into memory that was there before, what its outputs were before; for one
+            that only says what a change through a view has made of its base, that base.
+    """
 
     def __init__(self) -> None:
         self.records: list[Record] = []
+        self.written: dict[Record, tuple[Any, ...]] = {}
         self._values: dict[int, tuple[Any, Any]] = {}
 
-    def add(self, record: Record | None, results: Sequence[Any]) -> None:
+    def add(self, record: Record | None, results: Sequence[Any], written: tuple[Any, ...] = ()) -> None:
         """Append a record, and note that the tensors `results` are its outputs."""
         assert record is not None
         self.records.append(record)
+        if written:
+            self.written[record] = written
         for index, tensor in enumerate(results):
             self.alias(tensor, (record, index))
 
@@ -296,6 +308,35 @@ class Recorder:
         """Return what `tensor` is: an output of a record, or an input of the program."""
         found = self._values.get(id(tensor))
         return tensor if found is None or found[1] is None else found[1]
+
+    def target(self, tensor: Any) -> Any:
+        """Return what `tensor` is, just before it changes in place."""
+        return self.operand(tensor)
+
+    def drawn(self, key: Any, generator: Any) -> None:
+        """Hear that `key` is the key of the draw that `generator` made last."""
+
+    def asked(self, operation: str, tensor: Any) -> None:
+        """Hear that somebody wants to know the numbers of `tensor`."""
+
+    def grad_read(self, leaf: Any) -> None:
+        """Hear that the `.grad` of `leaf` is looked at."""
+
+    def grad_set(self, leaf: Any) -> None:
+        """Hear that `leaf` is about to get another `.grad`."""
+
+    def settings(self, source: dict[str, Any], names: Sequence[str] | None = None, **renamed: str) -> dict[str, Any]:
+        """Return the numbers of `source` as an operation should get them; `renamed` are new names and their old ones."""
+        kept = dict.fromkeys(source if names is None else names)
+        return {name: source[old] for name, old in (*zip(kept, kept, strict=True), *renamed.items())}
+
+    def repeat(
+        self, advance: Any, conclude: Any, states: Sequence[dict[str, Any]], names: Sequence[str]
+    ) -> None:
+        """Hear that ``advance()`` comes before what is recorded next, and ``conclude()`` after it.
+
+        Each repetition must call them. They change these numbers of the `states`, which agree in them.
+        """
 
 
 def reachable(roots: Iterable[Record]) -> list[Record]:

@@ -16,7 +16,7 @@ import autodiff_kernels as kernels
 from autodiff.bind import TensorT, bind
 from autodiff.errors import DTypeError, ShapeError, ValueRangeError
 from autodiff.ops.elementwise import mul, spread
-from autodiff.ops.host import from_array
+from autodiff.ops.host import from_array, values
 from autodiff.ops.images import (
     Pair,
     as_image,
@@ -235,7 +235,7 @@ def _gather_run(outs: list[Array], ins: list[Array]) -> None:
 def _choice(indices: Any, dtype: Any, places: int) -> Any:
     """Return a constant (N, C, P, places): 1 where the window's largest element lies."""
     n, channels, *windows = indices.spec.shape
-    columns = indices.array.reshape(n, channels, math.prod(windows), 1)
+    columns = values(indices).reshape(n, channels, math.prod(windows), 1)
     return from_array((columns == np.arange(places)).astype(dtype))
 
 

@@ -12,7 +12,9 @@ import numpy as np
 import autodiff_kernels as kernels
 from autodiff.bind import TensorT, bind
 from autodiff.errors import ShapeError, ValueRangeError
+from autodiff.mode import MODE
 from autodiff.ops.elementwise import add, mul, spread
+from autodiff.ops.host import values
 from autodiff.ops.in_place import copy_
 from autodiff.ops.promotion import FLOAT32, INT64
 from autodiff.ops.structural import require_tensor
@@ -41,9 +43,12 @@ __all__ = [
 def draw_key(generator: Generator | None = None) -> Any:
     """Return the key of the next draw as a tensor of two integers."""
     key = tensor_class[0].__new__(tensor_class[0])
-    key.array = (generator or default_generator).next_key()
+    generator = generator or default_generator
+    key.array = generator.next_key()
     key.spec = spec_of(key.array)
     key.memory = Memory()
+    if MODE.recorder is not None:
+        MODE.recorder.drawn(key, generator)
     return key
 
 
@@ -175,7 +180,7 @@ def random_permutation(n: int, generator: Generator | None = None) -> Any:
     """
     keys = bind(integers_p, draw_key(generator), shape=(int(n),), low=-(2**62), high=2**62)
     # A stable sort of the keys runs on the host; the permutation is data, no gradient flows through it.
-    keys.array[...] = np.argsort(keys.array, kind="stable")
+    keys.array[...] = np.argsort(values(keys), kind="stable")
     return keys
 
 

@@ -19,6 +19,7 @@ from autodiff.ops.elementwise import spread
 from autodiff.ops.structural import clone, ordered, zeros_like_p
 from autodiff.primitive import Primitive, Sample, define, no_errors
 from autodiff.program import Memory
+from autodiff.slots import number
 from autodiff.spec import Array, Cost, Spec, moved
 from autodiff.threads import threads_for
 
@@ -91,6 +92,13 @@ def _kernel(name: str, outs: list[Array], ins: list[Array], table: Array, **sett
     getattr(kernels.update, name)(table, ins[0].reshape(-1)[:0], *settings.values(), 0, 1)
 
 
+def _relocate(ins: list[Array], table: Array, **settings: Any) -> dict[str, Any]:
+    """Return the parameters of a step with gradients at other addresses."""
+    moved = table.copy()
+    moved[:, -2] = [grad.__array_interface__["data"][0] for grad in ins]
+    return {"table": moved, **settings}
+
+
 def _infer(*specs: Spec, **_: Any) -> tuple[Spec, ...]:
     return specs
 
@@ -134,6 +142,7 @@ def define_step(name: str, call: Callable[..., Any], flops: int, *options: dict[
         infer=_infer,
         run=partial(_kernel, name),
         vjp=None,
+        relocate=_relocate,
         cost=_cost(flops),
         call=call,
         samples=lambda: _samples(*options),
@@ -171,10 +180,10 @@ def sgd_step(
         params,
         [velocities if momentum else ()],
         grads,
-        lr=float(lr),
-        momentum=float(momentum),
-        dampening=float(dampening),
-        weight_decay=float(weight_decay),
+        lr=number(lr),
+        momentum=number(momentum),
+        dampening=number(dampening),
+        weight_decay=number(weight_decay),
         nesterov=nesterov,
         maximize=maximize,
         step=step_count,
@@ -209,11 +218,11 @@ def asgd_step(
         params,
         [averages],
         grads,
-        lambd=float(lambd),
-        weight_decay=float(weight_decay),
+        lambd=number(lambd),
+        weight_decay=number(weight_decay),
         maximize=maximize,
-        eta=float(eta),
-        mu=float(mu),
+        eta=number(eta),
+        mu=number(mu),
     )
 
 
@@ -243,10 +252,10 @@ def adagrad_step(
         params,
         [sums],
         grads,
-        lr=float(lr),
-        lr_decay=float(lr_decay),
-        eps=float(eps),
-        weight_decay=float(weight_decay),
+        lr=number(lr),
+        lr_decay=number(lr_decay),
+        eps=number(eps),
+        weight_decay=number(weight_decay),
         maximize=maximize,
         step=step_count,
     )
@@ -284,11 +293,11 @@ def rmsprop_step(
         params,
         [squares, buffers if momentum else (), averages if centered else ()],
         grads,
-        lr=float(lr),
-        alpha=float(alpha),
-        eps=float(eps),
-        weight_decay=float(weight_decay),
-        momentum=float(momentum),
+        lr=number(lr),
+        alpha=number(alpha),
+        eps=number(eps),
+        weight_decay=number(weight_decay),
+        momentum=number(momentum),
         centered=centered,
         maximize=maximize,
     )
@@ -321,10 +330,10 @@ def adadelta_step(
         params,
         [squares, changes],
         grads,
-        lr=float(lr),
-        rho=float(rho),
-        eps=float(eps),
-        weight_decay=float(weight_decay),
+        lr=number(lr),
+        rho=number(rho),
+        eps=number(eps),
+        weight_decay=number(weight_decay),
         maximize=maximize,
     )
 
@@ -355,10 +364,10 @@ def rprop_step(
         params,
         [previous, sizes],
         grads,
-        shrink=float(etas[0]),
-        grow=float(etas[1]),
-        smallest=float(step_sizes[0]),
-        largest=float(step_sizes[1]),
+        shrink=number(etas[0]),
+        grow=number(etas[1]),
+        smallest=number(step_sizes[0]),
+        largest=number(step_sizes[1]),
         maximize=maximize,
     )
 

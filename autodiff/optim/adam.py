@@ -6,7 +6,6 @@ import math
 from typing import Any
 
 from autodiff import ops
-from autodiff.eager import Tensor
 from autodiff.ops.update_adam import nadam_momentum
 from autodiff.optim.optimizer import Optimizer, check_settings
 
@@ -219,14 +218,13 @@ class NAdam(Optimizer):
         """Start the product of no momenta at 1."""
         return 1.0 if name == "mu_product" else 0.0
 
-    def update(
-        self, params: list[Tensor], grads: list[Tensor], states: list[dict[str, Any]], step: int, group: dict[str, Any]
-    ) -> None:
-        """Take the step, with the product of the momenta that includes it."""
-        product = states[0]["mu_product"] * nadam_momentum(group["betas"][0], group["momentum_decay"], step)
+    def advance(self, states: list[dict[str, Any]], group: dict[str, Any]) -> None:
+        """Count the step, and bring its momentum into the product."""
+        super().advance(states, group)
+        momentum = nadam_momentum(group["betas"][0], group["momentum_decay"], states[0]["step"])
+        product = states[0]["mu_product"] * momentum
         for state in states:
             state["mu_product"] = product
-        super().update(params, grads, states, step, group)
 
 
 class RAdam(Optimizer):

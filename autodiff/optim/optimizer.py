@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from copy import deepcopy
+from functools import partial
 from typing import Any
 
 from autodiff.autograd.modes import enable_grad
 from autodiff.eager import Tensor, wrap
 from autodiff.errors import AutodiffError, DTypeError, ValueRangeError
 from autodiff.mode import MODE
+from autodiff.slots import CHANGES
 
 
 class OptimizerStateError(AutodiffError):
@@ -87,6 +89,7 @@ class Optimizer:
                     name, "a parameter stands in two groups, or twice in one", got=p.name or repr(p.spec)
                 )
             known.add(id(p))
+        CHANGES.note(f"{name} was given a parameter group")
         self.param_groups.append(
             {"params": params, **self.defaults, **{k: v for k, v in param_group.items() if k != "params"}}
         )
@@ -95,11 +98,10 @@ class Optimizer:
         """Forget the gradients of all parameters, or fill them with zeros."""
         for group in self.param_groups:
             for p in group["params"]:
-                if p.grad is not None:
-                    if set_to_none:
-                        p.grad = None
-                    else:
-                        p.grad.detach_().zero_()
+                if set_to_none:
+                    p.grad = None
+                elif p.grad is not None:
+                    p.grad.detach_().zero_()
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Change every parameter that has a gradient, once.
@@ -133,11 +135,26 @@ class Optimizer:
             state = self.state[p]
             if not state.keys() >= needed:  # at first, and when a setting that needs a slot is switched on later
                 self.initialise(p, state, group)
-            state["step"] += 1
             key = (p.spec.dtype, state["step"], *map(state.__getitem__, self.numbers))
             batches.setdefault(key, []).append(p)
-        for (_, step, *_), params in batches.items():
-            self.update(params, [p.grad for p in params], [self.state[p] for p in params], step, group)
+        recorder = MODE.recorder
+        for params in batches.values():
+            states = [self.state[p] for p in params]
+            if recorder is not None:
+                recorder.repeat(partial(self.advance, states, group), partial(self.conclude, states, group), states,
+                                ("step", *self.numbers))  # fmt: skip
+            self.advance(states, group)
+            self.update(params, [p.grad for p in params], states, group)
+            self.conclude(states, group)
+
+    def advance(self, states: list[dict[str, Any]], group: dict[str, Any]) -> None:
+        """Bring the step counts, and the `numbers`, of parameters that are updated together to the step to be taken."""
+        step = states[0]["step"] + 1
+        for state in states:
+            state["step"] = step
+
+    def conclude(self, states: list[dict[str, Any]], group: dict[str, Any]) -> None:
+        """Set the `numbers` for the next step, where they depend on the settings of this one."""
 
     def used(self, group: dict[str, Any]) -> tuple[str, ...]:
         """Return the slots that the settings of a group make use of: all, unless overridden."""
@@ -159,7 +176,7 @@ class Optimizer:
                 state[slot] = wrap(array)
 
     def update(
-        self, params: list[Tensor], grads: list[Tensor], states: list[dict[str, Any]], step: int, group: dict[str, Any]
+        self, params: list[Tensor], grads: list[Tensor], states: list[dict[str, Any]], group: dict[str, Any]
     ) -> None:
         """Change parameters of one dtype in place: by the operation `take`, unless overridden.
 
@@ -169,15 +186,16 @@ class Optimizer:
         Args:
             params: parameters that have gradients.
             grads: their gradients.
-            states: their states.
-            step: how many steps these parameters have made, this one included.
+            states: their states; ``"step"`` counts the steps that they have made, this one included.
             group: the group's settings.
         """
         if self.take is None:
             raise NotImplementedError
         used = self.used(group)
         columns = [[state[slot] for state in states] if slot in used else [] for slot in self.slots]
-        given = {**group, **{name: states[0][name] for name in self.numbers}, "step_count": step}
+        given = {**group, **{name: states[0][name] for name in self.numbers}, "step_count": states[0]["step"]}
+        if MODE.recorder is not None:
+            given |= MODE.recorder.settings(group) | MODE.recorder.settings(states[0], self.numbers, step_count="step")
         self.take(params, *columns, grads, **{name: given[name] for name in self.take.__kwdefaults__ or ()})
 
     # ---- State -------------------------------------------------------------------------------------------------------
@@ -227,6 +245,7 @@ class Optimizer:
                     value = deepcopy(value)
                 loaded[p][key] = value
         self.state = loaded
+        CHANGES.note(f"{type(self).__name__} was given another state")
         for group, new in zip(self.param_groups, groups, strict=True):
             group.update({key: value for key, value in new.items() if key != "params"})
 

@@ -157,11 +157,9 @@ class ASGD(Optimizer):
         """Start with the learning rate itself and with an average that is the weights."""
         return {"eta": float(group["lr"]), "mu": 1.0, "ax": 0.0}[name]
 
-    def update(
-        self, params: list[Tensor], grads: list[Tensor], states: list[dict[str, Any]], step: int, group: dict[str, Any]
-    ) -> None:
-        """Take the step, and set the numbers of the next one."""
-        super().update(params, grads, states, step, group)
+    def conclude(self, states: list[dict[str, Any]], group: dict[str, Any]) -> None:
+        """Set the numbers of the next step."""
+        step = states[0]["step"]
         eta = group["lr"] / (1 + group["lambd"] * group["lr"] * step) ** group["alpha"]
         for state in states:
             state["eta"], state["mu"] = eta, 1 / max(1, step - group["t0"])

@@ -9,7 +9,8 @@ in `CONTROL[LAUNCH]`: the thread team (`team.py`), which calls
     entry(block, part, parts)
 
 for every part. So a kernel is written once and compiled once, and whoever holds such a pair can run it without Python.
-Calls from compiled code do not pass the door.
+The function also gets the address of the block's *form*, so that it can keep the block instead (`replay.py`). Calls from
+compiled code do not pass the door.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from numba.core.compiler_machinery import register_pass
 from numba.core.dispatcher import Dispatcher
 
 LINE = 8  # words in a cache line: what several threads write stands apart
-OWNER, LAUNCH = 0, 1  # the thread whose calls the team runs, or 0; the address of launch(control, entry, block)
+OWNER, LAUNCH = 0, 1  # the thread whose calls the team runs, or 0; address of launch(control, entry, block, form)
 WORDS = 16 * LINE
 _memory = np.zeros(WORDS + LINE, np.int64)
 CONTROL = _memory[-_memory.ctypes.data // 8 % LINE :][:WORDS]  # compiled code holds its address: it never moves
@@ -36,7 +37,7 @@ llvm.add_symbol(_SYMBOL, CONTROL.ctypes.data)
 
 _WORD, _VOID = ir.IntType(64), ir.VoidType()
 ENTRY = ir.FunctionType(_VOID, [_WORD, _WORD, _WORD])
-_LAUNCH = ir.FunctionType(_VOID, [_WORD, _WORD, _WORD])
+_LAUNCH = ir.FunctionType(_VOID, [_WORD, _WORD, _WORD, _WORD])
 
 
 class _Lower(lowering.Lower):  # type: ignore[misc, unused-ignore]
@@ -93,10 +94,30 @@ def _handover(context: Any, module: Any, kernel: Any, described: Any, block: Any
         for i, (kind, value) in enumerate(zip(described.argtypes, values, strict=False)):
             builder.store(_uncounted(context, builder, kind, value), cgutils.gep_inbounds(builder, fields, 0, i))
         launch = builder.inttoptr(builder.load(_word(builder, LAUNCH)), _LAUNCH.as_pointer())
-        builder.call(launch, [builder.ptrtoint(p, _WORD) for p in (_word(builder, 0), entry, fields)])
+        form = _form(context, module, block, described.argtypes[:-2])
+        builder.call(launch, [builder.ptrtoint(p, _WORD) for p in (_word(builder, 0), entry, fields, form)])
         context.call_conv.return_value(builder, ir.Constant(context.get_value_type(described.restype), None))
     builder.ret(builder.call(kernel, handover.args, attrs=("noinline",)))
     return handover
+
+
+def _form(context: Any, module: Any, block: Any, kinds: Any) -> Any:
+    """Return a constant that says how a block is made: its size in bytes, and how many arrays stand at which bytes."""
+    data = context.target_data
+    at = [place for i, kind in enumerate(kinds)
+          for place in _arrays(data, kind, block.elements[i], block.get_element_offset(data, i))]
+    form = ir.ArrayType(_WORD, 2 + len(at))([_WORD(value) for value in (block.get_abi_size(data), len(at), *at)])
+    return cgutils.global_constant(module, "form", form)
+
+
+def _arrays(data: Any, kind: Any, value: Any, start: int) -> list[int]:
+    """Return where the arrays of an argument lie, those in tuples included."""
+    if isinstance(kind, types.Array):
+        return [start]
+    if not isinstance(kind, types.BaseTuple):
+        return []
+    return [place for i, part in enumerate(kind)
+            for place in _arrays(data, part, value.elements[i], start + value.get_element_offset(data, i))]
 
 
 def _uncounted(context: Any, builder: Any, kind: Any, value: Any) -> Any:

@@ -22,12 +22,13 @@ theirs again when they next need one. It is dissolved at exit, too.
 from __future__ import annotations
 
 import atexit
+import contextlib
 import ctypes
 import os
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 from llvmlite import ir
@@ -63,11 +64,11 @@ _mutex_unlock = _foreign("pthread_mutex_unlock", types.intp)
 _wait = _foreign("pthread_cond_wait", types.intp, types.intp)
 _signal = _foreign("pthread_cond_signal", types.intp)
 _sched_yield = _foreign("sched_yield")
-_self = types.ExternalFunction("pthread_self", types.intp())
+this_thread = types.ExternalFunction("pthread_self", types.intp())
 
 
 @intrinsic
-def _load(typing_context: Any, control: Any, word: Any) -> Any:
+def load(typing_context: Any, control: Any, word: Any) -> Any:
     """Read a word of the control block, in one order with all other reads and writes of its words."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -77,7 +78,7 @@ def _load(typing_context: Any, control: Any, word: Any) -> Any:
 
 
 @intrinsic
-def _store(typing_context: Any, control: Any, word: Any, value: Any) -> Any:
+def store(typing_context: Any, control: Any, word: Any, value: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         builder.store_atomic(arguments[2], _place(builder, *arguments[:2]), "seq_cst", 8)
         return context.get_dummy_value()
@@ -86,7 +87,7 @@ def _store(typing_context: Any, control: Any, word: Any, value: Any) -> Any:
 
 
 @intrinsic
-def _add(typing_context: Any, control: Any, word: Any, value: Any) -> Any:
+def add(typing_context: Any, control: Any, word: Any, value: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return builder.atomic_rmw("add", _place(builder, *arguments[:2]), arguments[2], "seq_cst")
 
@@ -105,7 +106,7 @@ def _replace(typing_context: Any, control: Any, word: Any, old: Any, new: Any) -
 
 
 @intrinsic
-def _enter(typing_context: Any, entry: Any, block: Any, part: Any, parts: Any) -> Any:
+def enter(typing_context: Any, entry: Any, block: Any, part: Any, parts: Any) -> Any:
     """Call ``entry(block, part, parts)``."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -132,30 +133,27 @@ def _take_parts(control: int) -> None:
     claimed no other job is published: so entry and block are those of the claimed part.
     """
     while True:
-        claim = _load(control, CLAIM)
+        claim = load(control, CLAIM)
         if _nothing_left(claim):
             return
-        entry, block = _load(control, JOB), _load(control, BLOCK)
+        entry, block = load(control, JOB), load(control, BLOCK)
         if _replace(control, CLAIM, claim, claim + 1):
-            _enter(entry, block, claim & 0xFFFF, claim >> 16 & 0xFFFF)
-            _add(control, DONE, 1)
+            enter(entry, block, claim & 0xFFFF, claim >> 16 & 0xFFFF)
+            add(control, DONE, 1)
 
 
-@cfunc(types.void(types.intp, types.intp, types.intp), cache=True, error_model="numpy")
-def _launch(control: int, entry: int, block: int) -> None:
-    """Run a kernel in as many parts as the owner of the team wants; whole for any other thread."""
-    if _load(control, OWNER) != _self():
-        _enter(entry, block, 0, 1)
-        return
-    parts = _load(control, PARTS)
-    _store(control, JOB, entry)
-    _store(control, BLOCK, block)
-    _store(control, DONE, 0)
-    job = (_load(control, CLAIM) >> 32) + 1 & 0x7FFFFFFF
-    _store(control, CLAIM, job << 32 | parts << 16)
-    missing = parts - 1 - (_load(control, WORKERS) - _load(control, PARKED))
-    alone = _load(control, ALONE) + _load(control, WORK) if missing > 0 else 0
-    _store(control, ALONE, alone if alone < ENOUGH else 0)
+@njit(error_model="numpy")
+def run_parts(control: int, entry: int, block: int) -> None:
+    """Run a kernel in `PARTS` parts on the team, which the calling thread has."""
+    parts = load(control, PARTS)
+    store(control, JOB, entry)
+    store(control, BLOCK, block)
+    store(control, DONE, 0)
+    job = (load(control, CLAIM) >> 32) + 1 & 0x7FFFFFFF
+    store(control, CLAIM, job << 32 | parts << 16)
+    missing = parts - 1 - (load(control, WORKERS) - load(control, PARKED))
+    alone = load(control, ALONE) + load(control, WORK) if missing > 0 else 0
+    store(control, ALONE, alone if alone < ENOUGH else 0)
     if alone >= ENOUGH:
         _mutex_lock(control + 8 * MUTEX)
         for _ in range(missing):
@@ -163,29 +161,38 @@ def _launch(control: int, entry: int, block: int) -> None:
         _mutex_unlock(control + 8 * MUTEX)
     _take_parts(control)
     turns = 0
-    while _load(control, DONE) < parts:
+    while load(control, DONE) < parts:
         turns += 1
         if turns > LOOK:
             _sched_yield()
+
+
+@cfunc(types.void(types.intp, types.intp, types.intp, types.intp), cache=True, error_model="numpy")
+def _launch(control: int, entry: int, block: int, form: int) -> None:
+    """Run a kernel in as many parts as the owner of the team wants; whole for any other thread."""
+    if load(control, OWNER) != this_thread():
+        enter(entry, block, 0, 1)
+        return
+    run_parts(control, entry, block)
 
 
 @cfunc(types.intp(types.intp), cache=True, error_model="numpy")
 def _work(control: int) -> int:
     """What a worker does from its start until it is told to stop."""
     turns = 0
-    while _load(control, STOP) == 0:
-        claim = _load(control, CLAIM)
+    while load(control, STOP) == 0:
+        claim = load(control, CLAIM)
         turns += 1
         if not _nothing_left(claim):
             _take_parts(control)
             turns = 0
         elif turns > LOOK + YIELD:
             _mutex_lock(control + 8 * MUTEX)
-            _add(control, PARKED, 1)
+            add(control, PARKED, 1)
             # A launch either sees PARKED and signals, after this thread has let go of the mutex, or came before.
-            while _load(control, CLAIM) == claim and _load(control, STOP) == 0:
+            while load(control, CLAIM) == claim and load(control, STOP) == 0:
                 _wait(control + 8 * CONDITION, control + 8 * MUTEX)
-            _add(control, PARKED, -1)
+            add(control, PARKED, -1)
             _mutex_unlock(control + 8 * MUTEX)
             turns = 0
         elif turns > LOOK:
@@ -263,11 +270,31 @@ def _start_worker() -> None:
 _FAULTS = {signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL}  # must reach the thread that made them
 
 
-def _take_over() -> None:
-    """Wait until no other thread has the team, take it, and dissolve it."""
+@contextlib.contextmanager
+def held() -> Iterator[None]:
+    """Have this thread's kernels launched while this is entered; it waits until no other thread has the team."""
+    me, holder = _wait_for_team()
+    before = _words[OWNER]
+    _words[OWNER] = me[0]
+    try:
+        yield
+    finally:
+        _words[OWNER] = before
+        if holder is me:
+            _owner.clear()
+
+
+def _wait_for_team() -> tuple[tuple[int], tuple[int]]:
+    """Wait until no other thread has the team, and take it; return this thread and who had the team."""
     me = (threading.get_ident(),)
     while (holder := _owner.setdefault("thread", me)) not in (me, _NOBODY):
         time.sleep(1e-4)
+    return me, holder
+
+
+def _take_over() -> None:
+    """Wait until no other thread has the team, take it, and dissolve it."""
+    me, holder = _wait_for_team()
     _forking[:] = [me] if holder is me else []
     _words[STOP] = 1
     try:

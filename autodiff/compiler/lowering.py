@@ -1,0 +1,372 @@
+"""From instructions to calls: every value gets its memory, and every operation is asked which kernels it would run.
+
+An operation's `run` is called once more, on the arrays of the program, while its kernels are written down instead of
+run (`autodiff_kernels.replay`). So there is no second way to say what an operation does, and nothing to be written for
+a new one. What stands in the argument blocks is known by name only where it varies from replay to replay: addresses of
+the function's arguments, numbers that are slots, and keys of random draws. Slots and keys are found in the blocks by
+what they hold meanwhile: numbers that occur nowhere else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+
+import autodiff_kernels as kernels
+from autodiff.bind import plan_for
+from autodiff.compiler import arena
+from autodiff.compiler.instructions import Instruction, Kind, Step, Value
+from autodiff.compiler.tracer import Draw
+from autodiff.errors import AutodiffError
+from autodiff.primitive import Plan
+from autodiff.slots import Slot, held
+from autodiff.spec import Array, Spec
+from autodiff.threads import threads_for
+
+_FIRST_MARK = 0x5EED_F00D_0000_0000
+
+
+class Address(NamedTuple):
+    """A word that holds an address in an argument: the argument's own and `start`."""
+
+    words: Any
+    at: int
+    start: int
+
+
+class Number:
+    """A slot, and where it stands in the argument blocks.
+
+    Attributes:
+        slot: the slot.
+        value: what stands there now.
+        nonzero: whether it was other than 0 when the function was recorded: the operation may have branched on that.
+        words: the argument blocks, as words of its type.
+        places: which words.
+    """
+
+    __slots__ = ("nonzero", "places", "slot", "value", "words")
+
+    def __init__(self, slot: Slot, words: Any, places: list[int]) -> None:
+        self.slot = slot
+        self.value = slot.value
+        self.nonzero = bool(slot.value)
+        self.words = words
+        self.places = places
+
+
+class Host(NamedTuple):
+    """An instruction that Python runs."""
+
+    instruction: Instruction
+    run: Callable[[], None]
+
+
+class Stretch(NamedTuple):
+    """Calls that follow one another: rows of the table."""
+
+    first: int
+    last: int
+
+
+class Status(NamedTuple):
+    """Words in which kernels report bad values, and what they are for."""
+
+    words: Array
+    plan: Plan
+    instruction: Instruction
+
+    def error(self, arguments: Sequence[Array]) -> Exception | None:
+        """Return the error for a bad value that was met, and forget it; None where there was none."""
+        bad = self.words[self.words >= 0]
+        if not len(bad):
+            return None
+        position = int(bad.min())
+        self.words[...] = -1
+        assert self.plan.status is not None
+        ins = [_now(value, arguments) for value in self.instruction.inputs]
+        error = self.plan.status(position, ins, **self.instruction.params)
+        if isinstance(error, AutodiffError):
+            error.move_to(self.instruction.record.line)
+        return error
+
+
+def _now(value: Value, arguments: Sequence[Array]) -> Array:
+    """Return the array of a value in this call: arguments are others each time."""
+    if value.region.kind is not Kind.ARGUMENT:
+        return value.array  # type: ignore[no-any-return]
+    if value.source is None or value.view is None:
+        return arguments[value.region.source]
+    return value.view(_now(value.source, arguments))
+
+
+class Lowered:
+    """A step whose values have their memory and whose operations are calls of kernels.
+
+    Args:
+        step: the step.
+        arguments: arrays of the function's arguments, from the call that was recorded.
+        gradients: for each leaf whose `.grad` the step makes, by id, the array to make it in.
+
+    Attributes:
+        memory: the arena.
+        words: the argument blocks, one after the other.
+        table: the calls, as `autodiff_kernels.replay` wants them.
+        parts: what to run in order.
+        statuses: what can go wrong in a call, by its number, or in what Python does, by its id.
+        addresses: for each argument the words that hold an address in it.
+        numbers: slots.
+        draws: words that hold the seed and the number of a draw.
+        threads, work: the largest number of threads, and of nanoseconds, that a call wants.
+    """
+
+    def __init__(self, step: Step, arguments: Sequence[Array], gradients: dict[int, Array]) -> None:
+        self.statuses: dict[int, Status] = {}
+        self.addresses: list[list[Address]] = [[] for _ in arguments]
+        self.numbers: list[Number] = []
+        self.draws: list[tuple[int, int, Draw]] = []
+        self.parts: list[Stretch | Host] = []
+        self._step = step
+        self._arguments = arguments
+        self._ranges = [_range(array) for array in arguments]
+        self._blocks: list[Array] = []
+        self._rows: list[list[int]] = []
+        self._kept: list[Any] = []
+        self._used = 0
+        self._marks = iter(range(_FIRST_MARK, _FIRST_MARK + 2**32))
+        self._found: list[tuple[Slot | Draw, list[list[int]]]] = []
+        plans = [self._plan(instruction) for instruction in step.instructions]
+        spare = [[Value(arena.scratch(spec), spec) for spec in plan.scratch_specs] if plan else [] for plan in plans]
+        self.memory = self._take_memory(spare, gradients)
+        for instruction, plan, values in zip(step.instructions, plans, spare, strict=True):
+            self._lower(instruction, plan, values)
+        self._finish()
+
+    # ---- Memory ------------------------------------------------------------------------------------------------------
+
+    def _take_memory(self, spare: list[list[Value]], gradients: dict[int, Array]) -> Array:
+        """Take the arena, in which temporaries and work arrays have places by their lifetimes."""
+        step = self._step
+        for leaf, value in step.gradients:
+            if value.region.kind is Kind.TEMPORARY and value.source is None:
+                value.region.kind = Kind.GRADIENT
+                value.array = gradients[id(leaf)]
+        kept = [value.region for value in (*step.results, *(value for _, value in step.gradients))]
+        requests = arena.lifetimes(step.instructions, kept)
+        for number, values in enumerate(spare):
+            requests += [(value.region, number, number) for value in values]
+        size = arena.place(requests)
+        memory = np.empty(size + arena.ALIGNMENT, np.uint8)
+        start = -memory.ctypes.data % arena.ALIGNMENT
+        return memory[start : start + size]
+
+    def array(self, value: Value) -> Array:
+        """Return the array of a value, on the memory that it has in the program."""
+        if value.array is None:
+            region = value.region
+            if value.source is not None and value.view is not None:
+                value.array = value.view(self.array(value.source))
+            elif region.kind is Kind.TEMPORARY:
+                value.array = _array_at(self.memory, region.offset, value.spec)
+            elif region.kind is Kind.ARGUMENT:
+                value.array = self._arguments[region.source]
+            else:
+                value.array = region.source.array
+        array: Array = value.array
+        return array
+
+    # ---- Calls -------------------------------------------------------------------------------------------------------
+
+    def _plan(self, instruction: Instruction) -> Plan | None:
+        """Return the plan of an operation; None for an optimizer's step, which has none."""
+        if instruction.primitive.relocate is not None:
+            return None
+        into = instruction.outputs[0].spec if instruction.in_place else None
+        return plan_for(instruction.primitive, tuple(x.spec for x in instruction.inputs), instruction.params, into)
+
+    def _lower(self, instruction: Instruction, plan: Plan | None, spare: Sequence[Value]) -> None:
+        """Append the calls of an instruction."""
+        marked: list[tuple[Slot | Draw, list[int]]] = []
+        ins = [self._key(value, marked) if value.region.kind is Kind.KEY else self.array(value)
+               for value in instruction.inputs]
+        outs = [self.array(value) for value in (*instruction.outputs, *spare)]
+        if plan is not None:
+            run, threads, work = plan.alone, plan.threads, plan.work
+            if plan.status is not None:
+                outs.append(np.full(plan.parts, -1))
+        else:
+            ins = ins[len(instruction.outputs) :]  # a step's record counts what it writes among what it reads
+            run, threads, work = self._update(instruction, ins, marked)
+        calls = [] if instruction.primitive.host else kernels.replay.record(run, outs, ins)
+        places = [[self._words_with(mark, calls) for mark in marks] for _, marks in marked]
+        if (not calls and any(out.size for out in outs)) or not all(all(found) for found in places):
+            host = Host(instruction, self._host(instruction, run, outs, ins))
+            self.parts.append(host)
+            if plan is not None and plan.status is not None:
+                self.statuses[id(host)] = Status(outs[-1], plan, instruction)
+            return
+        self._found += [(what, found) for (what, _), found in zip(marked, places, strict=True)]
+        for call in calls:
+            status = outs[-1] if plan is not None and plan.status is not None else None
+            if status is not None and plan is not None:
+                self.statuses[len(self._rows)] = Status(status, plan, instruction)
+            self._append(call, threads, work, status)
+
+    def _host(self, instruction: Instruction, run: Any, outs: list[Array], ins: list[Array]) -> Callable[[], None]:
+        """Return what Python calls to run an instruction."""
+        keys = [(array, self._step.draw(value)) for array, value in zip(ins, instruction.inputs, strict=True)
+                if value.region.kind is Kind.KEY]
+        if instruction.primitive.relocate is None and not keys:
+            return partial(run, outs, ins)
+        raise NotImplementedError(f"{instruction.primitive.name} hides a slot or a key from the compiler")
+
+    def _update(self, instruction: Instruction, ins: list[Array], marked: list[Any]) -> tuple[Any, int, int]:
+        """Return the function, the threads and the work of an optimizer's step, with marks in place of its slots."""
+        primitive = instruction.primitive
+        params = {}
+        for name, x in instruction.params.items():
+            params[name] = x
+            if type(x) is Slot:
+                mark = next(self._marks)
+                params[name] = mark if isinstance(x.value, int) else float(np.int64(mark).view(np.float64))
+                marked.append((x, [mark]))
+        assert primitive.relocate is not None
+        params = primitive.relocate(ins, **params)
+        for table in params.values():
+            if isinstance(table, np.ndarray):
+                words = memoryview(table.reshape(-1))
+                for at, address in enumerate(table.reshape(-1).tolist()):
+                    self._note_argument(address, words, at)
+        settings = {name: held(x) for name, x in instruction.params.items()}
+        cost = primitive.cost(tuple(x.spec for x in instruction.inputs), tuple(x.spec for x in instruction.outputs),
+                              **settings)
+        threads = threads_for(cost)
+        return partial(primitive.run, **params), threads.number, threads.work
+
+    def _key(self, value: Value, marked: list[Any]) -> Array:
+        """Return an array to stand for the key of a draw."""
+        marks = [next(self._marks), next(self._marks)]
+        marked.append((self._step.draw(value), marks))
+        return np.array(marks, np.int64)
+
+    def _words_with(self, mark: int, calls: list[Any]) -> list[int]:
+        """Return the words of the blocks, as they will be, that hold a mark."""
+        found = []
+        start = self._used
+        for call in calls:
+            found += [start + int(i) for i in np.flatnonzero(call.block == mark)]
+            start += len(call.block)
+        return found
+
+    def _append(self, call: Any, threads: int, work: int, status: Array | None) -> None:
+        """Append a call to the table."""
+        row = len(self._rows)
+        last = self.parts[-1] if self.parts else None
+        if isinstance(last, Stretch):
+            self.parts[-1] = Stretch(last.first, row + 1)
+        else:
+            self.parts.append(Stretch(row, row + 1))
+        reported = (0, 0) if status is None else (status.ctypes.data, len(status))
+        self._rows.append([call.entry, self._used, threads, work, *reported])
+        for place in call.arrays:
+            word = place + kernels.replay.ADDRESS
+            self._note_argument(int(call.block[word]), None, self._used + word)
+        self._kept.append(call.objects)
+        self._blocks.append(call.block)
+        self._used += len(call.block)
+
+    def _note_argument(self, address: int, words: Any, at: int) -> None:
+        """Note a word that holds this address, if it is one in an argument; `words` is None for the argument blocks."""
+        for argument, (low, high) in enumerate(self._ranges):
+            if low <= address < high:
+                start = address - _address(self._arguments[argument])
+                self.addresses[argument].append(Address(words, at, start))
+                return
+
+    def _finish(self) -> None:
+        """Lay blocks and table out in memory."""
+        self.words = np.concatenate([*self._blocks, np.zeros(0, np.int64)])
+        words, floats = memoryview(self.words), memoryview(self.words.view(np.float64))
+        self.table = np.array(self._rows, np.int64).reshape(-1, kernels.replay.COLUMNS)
+        self.table[:, kernels.replay.BLOCK] = self.words.ctypes.data + 8 * self.table[:, kernels.replay.BLOCK]
+        self.addresses = [[a if a.words is not None else a._replace(words=words) for a in found]
+                          for found in self.addresses]
+        for what, found in self._found:
+            if isinstance(what, Slot):
+                number = Number(what, floats if isinstance(what.value, float) else words, [i for f in found for i in f])
+                for place in number.places:
+                    number.words[place] = number.value
+                self.numbers.append(number)
+            else:
+                self.draws += [(seed, number, what) for seed in found[0] for number in found[1]]
+        self._seen = [0] * len(self.addresses)
+        self._blocks_of_words = words
+        self.threads = max((row[2] for row in self._rows), default=1)
+        self.work = max((row[3] for row in self._rows if row[2] > 1), default=0)
+
+    # ---- Replay ------------------------------------------------------------------------------------------------------
+
+    def update(self, arguments: Sequence[Array], counts: dict[Any, int]) -> bool:
+        """Write what varies from replay to replay into the argument blocks.
+
+        Args:
+            arguments: arrays of the arguments.
+            counts: for each generator how many draws it has made.
+
+        Returns:
+            Whether the program still says what the function does: False where a number has become 0, or is no longer.
+        """
+        for i, array in enumerate(arguments):
+            address = _address(array)
+            if address != self._seen[i]:
+                self._seen[i] = address
+                for words, at, start in self.addresses[i]:
+                    words[at] = address + start
+        for number in self.numbers:
+            value = number.slot.read()
+            if value != number.value:
+                if bool(value) is not number.nonzero:
+                    return False
+                number.value = value
+                for place in number.places:
+                    number.words[place] = value
+        words = self._blocks_of_words
+        for seed, place, draw in self.draws:
+            words[seed] = draw.generator.initial_seed()
+            words[place] = counts[draw.generator] + draw.number
+        return True
+
+    def run(self, arguments: Sequence[Array]) -> None:
+        """Run all instructions.
+
+        Raises:
+            The error of an instruction that met a bad value, with the user's line that it comes from.
+        """
+        for part in self.parts:
+            if isinstance(part, Stretch):
+                bad = kernels.replay.run(self.table, part.first, part.last, self.threads, self.work)
+                status = None if bad < 0 else self.statuses[bad]
+            else:
+                part.run()
+                status = self.statuses.get(id(part))
+            if status is not None and (error := status.error(arguments)) is not None:
+                raise error
+
+
+def _array_at(memory: Array, offset: int, spec: Spec) -> Array:
+    strides = tuple(stride * spec.dtype.itemsize for stride in spec.strides)
+    return np.ndarray(spec.shape, spec.dtype, memory.data, offset, strides)
+
+
+def _address(array: Array) -> int:
+    address: int = array.__array_interface__["data"][0]
+    return address
+
+
+def _range(array: Array) -> tuple[int, int]:
+    """Return the addresses from the lowest byte of an array to behind the highest."""
+    low, high = np.lib.array_utils.byte_bounds(array)
+    return int(low), int(high) if array.size else int(low)

@@ -1,0 +1,151 @@
+"""The recorder of a function that is being compiled: it also notes what a replay must do anew, and what it cannot."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from autodiff.errors import AutodiffError
+from autodiff.mode import MODE
+from autodiff.program import Record, Recorder
+from autodiff.slots import Slot
+from autodiff.source import Line, here
+from autodiff.spec import Array
+
+
+class RecordingError(AutodiffError):
+    """A function cannot be recorded and replayed as it is written."""
+
+
+class Draw(NamedTuple):
+    """A random draw: whose, and the how manieth since the function began."""
+
+    generator: Any
+    number: int
+
+
+class Repeated(NamedTuple):
+    """Python that each replay runs: what brings the numbers of an optimizer's states on by a step.
+
+    Attributes:
+        advance: called before the replay.
+        conclude: called after it.
+        states: the states.
+        names: of the numbers that change; all states agree in them.
+    """
+
+    advance: Callable[[], None]
+    conclude: Callable[[], None]
+    states: Sequence[dict[str, Any]]
+    names: Sequence[str]
+
+
+class Guard(NamedTuple):
+    """A setting that the program depends on: it is read in a dictionary and must be what it was."""
+
+    source: dict[str, Any]
+    name: str
+    value: Any
+
+    def holds(self) -> bool:
+        """Return whether the setting is what it was."""
+        return bool(self.source.get(self.name) == self.value)
+
+
+class Tracer(Recorder):
+    """Records one call of a function.
+
+    Attributes:
+        draws: the draw of each key, by id of the key's tensor.
+        counts: for each generator how many draws it made.
+        before: content of leaves just before the function first changed them in place, by id.
+        repeated: what each replay has to call.
+        guards: settings that must stay as they are.
+        grads: the leaves whose `.grad` was read or set, in order.
+        read: the `.grad` of those that were read before they were set, by id of the leaf; None where there was none.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.draws: dict[int, Draw] = {}
+        self.counts: dict[Any, int] = {}
+        self.before: dict[int, tuple[Any, Array]] = {}
+        self.repeated: list[Repeated] = []
+        self.guards: list[Guard] = []
+        self.grads: dict[int, Any] = {}
+        self.read: dict[int, Any] = {}
+        self.lines: dict[Record, Line | None] = {}
+
+    def target(self, tensor: Any) -> Any:
+        """Return what `tensor` is, just before it changes in place; a leaf's content is kept."""
+        operand = self.operand(tensor)
+        if type(operand) is not tuple and id(operand) not in self.before:
+            self.before[id(operand)] = (operand, operand.array.copy(order="K"))
+        return operand
+
+    def drawn(self, key: Any, generator: Any) -> None:
+        """Note the draw of a key."""
+        number = self.counts.get(generator, 0)
+        self.counts[generator] = number + 1
+        self.draws[id(key)] = Draw(generator, number)
+        self.alias(key, key)  # keeps the key alive, so that its id stays its own
+
+    def asked(self, operation: str, tensor: Any) -> None:
+        """Refuse to give numbers: they would be those of this call for ever.
+
+        Raises:
+            RecordingError: always.
+        """
+        raise RecordingError(
+            "compile",
+            f"{operation} asks for the numbers of a tensor, and a compiled function does not know them in advance",
+            got=f"a tensor {tensor.spec!r}" + (f" '{tensor.name}'" if tensor.name else ""),
+            fix="return the tensor and look at it outside, or compute with operations such as where() and clamp()",
+        )
+
+    def grad_read(self, leaf: Any) -> None:
+        """Note that a `.grad` is looked at: one that the function did not set itself comes from outside."""
+        if id(leaf) not in self.grads:
+            self.grads[id(leaf)] = leaf
+            self.read[id(leaf)] = leaf._grad
+
+    def grad_set(self, leaf: Any) -> None:
+        """Note that a `.grad` is set."""
+        self.grads.setdefault(id(leaf), leaf)
+
+    def settings(self, source: dict[str, Any], names: Sequence[str] | None = None, **renamed: str) -> dict[str, Any]:
+        """Return the numbers of `source` as slots, and guard the other settings."""
+        given = super().settings(source, names, **renamed)
+        for name, value in given.items():
+            old = renamed.get(name, name)
+            if _is_number(value):
+                given[name] = Slot(lambda old=old: source[old])  # type: ignore[misc]
+            elif isinstance(value, tuple | list) and all(map(_is_number, value)):
+                given[name] = tuple(Slot(lambda old=old, i=i: source[old][i]) for i in range(len(value)))  # type: ignore[misc]
+            elif name != "params":
+                self.guards.append(Guard(source, old, value))
+        return given
+
+    def repeat(self, advance: Any, conclude: Any, states: Sequence[dict[str, Any]], names: Sequence[str]) -> None:
+        """Note what each replay has to call."""
+        self.repeated.append(Repeated(advance, conclude, states, names))
+
+    def tensors(self) -> list[tuple[Any, Any]]:
+        """Return every tensor that is known, with what it is."""
+        return list(self._values.values())
+
+    def forget(self) -> None:
+        """Let go of all tensors."""
+        self._values.clear()
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def recording() -> bool:
+    """Return whether this thread records a function for the compiler."""
+    return isinstance(MODE.recorder, Tracer)
+
+
+__all__ = ["Draw", "Guard", "RecordingError", "Repeated", "Tracer", "here", "recording"]
