@@ -326,7 +326,7 @@ class Recorder:
         """Hear that `leaf` is about to get another `.grad`."""
 
     def settings(self, source: dict[str, Any], names: Sequence[str] | None = None, **renamed: str) -> dict[str, Any]:
-        """Return the numbers of `source` as an operation should get them; `renamed` are new names and their old ones."""
+        """Return the numbers of `source` as an operation should get them; `renamed` are new names with old ones."""
         kept = dict.fromkeys(source if names is None else names)
         return {name: source[old] for name, old in (*zip(kept, kept, strict=True), *renamed.items())}
 

@@ -1,4 +1,4 @@
-"""Numbers that are read when they are needed: what a recorded step must not freeze; and what can outdate a recording."""
+"""Numbers that a recorded step must not freeze, and the count of what can outdate a recording."""
 
 from __future__ import annotations
 

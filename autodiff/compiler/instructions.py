@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from enum import Enum
 from typing import Any
 
+from autodiff.bind import plan_for
 from autodiff.compiler.tracer import Draw, Tracer
 from autodiff.primitive import Primitive
 from autodiff.program import Memory, Record
@@ -161,9 +162,9 @@ class Step:
             outputs = written
             self.instructions.append(Instruction(primitive, record.params, inputs, outputs, record, in_place=True))
         elif primitive.view:
+            run = plan_for(primitive, (inputs[0].spec,), record.params).run
             outputs = [
-                Value(inputs[0].region, spec, inputs[0], _Part(primitive, record.params, i))
-                for i, spec in enumerate(record.outputs)
+                Value(inputs[0].region, spec, inputs[0], _Part(run, i)) for i, spec in enumerate(record.outputs)
             ]
         else:
             outputs = [Value(Region(Kind.TEMPORARY, spec.nbytes), spec) for spec in record.outputs]
@@ -175,14 +176,11 @@ class Step:
 class _Part:
     """One of the views that an operation makes of an array."""
 
-    __slots__ = ("index", "params", "primitive")
+    __slots__ = ("index", "run")
 
-    def __init__(self, primitive: Primitive, params: dict[str, Any], index: int) -> None:
-        self.primitive = primitive
-        self.params = params
+    def __init__(self, run: Callable[[Array], Sequence[Array]], index: int) -> None:
+        self.run = run
         self.index = index
 
     def __call__(self, array: Array) -> Array:
-        parts = self.primitive.run(array, **self.params)
-        found: Array = parts[self.index]
-        return found
+        return self.run(array)[self.index]

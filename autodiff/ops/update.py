@@ -118,8 +118,8 @@ def path(take: Callable[..., None], states: int, param: Any, grads: Sequence[Any
     p = clone(param.detach())
     slots = [[bind(zeros_like_p, p)] for _ in range(states)]
     path = []
-    for number, grad in enumerate(grads, 1):
-        take([p], *slots, [grad.detach()], step_count=number, **settings)
+    for count, grad in enumerate(grads, 1):
+        take([p], *slots, [grad.detach()], step_count=count, **settings)
         path.append(clone(p))
     return tuple(path)
 

@@ -9,8 +9,8 @@ in `CONTROL[LAUNCH]`: the thread team (`team.py`), which calls
     entry(block, part, parts)
 
 for every part. So a kernel is written once and compiled once, and whoever holds such a pair can run it without Python.
-The function also gets the address of the block's *form*, so that it can keep the block instead (`replay.py`). Calls from
-compiled code do not pass the door.
+The function also gets the address of the block's *form*, with which it can keep the block instead (`replay.py`). Calls
+from compiled code do not pass the door.
 """
 
 from __future__ import annotations
@@ -116,8 +116,13 @@ def _arrays(data: Any, kind: Any, value: Any, start: int) -> list[int]:
         return [start]
     if not isinstance(kind, types.BaseTuple):
         return []
-    return [place for i, part in enumerate(kind)
-            for place in _arrays(data, part, value.elements[i], start + value.get_element_offset(data, i))]
+    places = []
+    for i, part in enumerate(kind):
+        if isinstance(value, ir.ArrayType):
+            places += _arrays(data, part, value.element, start + i * value.element.get_abi_size(data))
+        else:
+            places += _arrays(data, part, value.elements[i], start + value.get_element_offset(data, i))
+    return places
 
 
 def _uncounted(context: Any, builder: Any, kind: Any, value: Any) -> Any:

@@ -79,6 +79,7 @@ def load(typing_context: Any, control: Any, word: Any) -> Any:
 
 @intrinsic
 def store(typing_context: Any, control: Any, word: Any, value: Any) -> Any:
+    """Write a word of the control block, in one order with all other reads and writes of its words."""
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         builder.store_atomic(arguments[2], _place(builder, *arguments[:2]), "seq_cst", 8)
         return context.get_dummy_value()
@@ -88,6 +89,7 @@ def store(typing_context: Any, control: Any, word: Any, value: Any) -> Any:
 
 @intrinsic
 def add(typing_context: Any, control: Any, word: Any, value: Any) -> Any:
+    """Add to a word of the control block, and return what it held."""
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return builder.atomic_rmw("add", _place(builder, *arguments[:2]), arguments[2], "seq_cst")
 
