@@ -267,13 +267,19 @@ class Tensor(Methods, Conversions):
                 record.hooks = {}
             hooks = record.hooks.setdefault(index, [])
         hooks.append(hook)
+        self._note_hook()
         return HookHandle(hooks, hook)
+
+    def _note_hook(self) -> None:
+        if self.watched:
+            CHANGES.note(f"{self.name or 'a tensor'} was given a hook")
 
     def register_post_accumulate_grad_hook(self, hook: Callable[[Tensor], None]) -> HookHandle:
         """Call `hook(tensor)` after `backward` has updated `.grad` of this leaf."""
         if self.accumulate_hooks is None:
             self.accumulate_hooks = []
         self.accumulate_hooks.append(hook)
+        self._note_hook()
         return HookHandle(self.accumulate_hooks, hook)
 
     def retain_grad(self) -> None:
@@ -426,6 +432,7 @@ class HookHandle:
         """Take the hook away; nothing happens the second time."""
         if self._hook in self._hooks:
             self._hooks.remove(self._hook)
+            CHANGES.note("a hook was removed")
 
     def __enter__(self) -> HookHandle:
         return self
@@ -440,6 +447,8 @@ def wrap(array: Array, spec: Spec | None = None, memory: Memory | None = None, c
     tensor.array = array
     tensor.spec = spec or spec_of(array)
     tensor.memory = memory or Memory()
+    if MODE.recorder is not None:
+        MODE.recorder.born(tensor)
     return tensor
 
 

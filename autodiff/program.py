@@ -313,6 +313,9 @@ class Recorder:
         """Return what `tensor` is, just before it changes in place."""
         return self.operand(tensor)
 
+    def born(self, tensor: Any) -> None:
+        """Hear that `tensor` was made of numbers that no operation computed."""
+
     def drawn(self, key: Any, generator: Any) -> None:
         """Hear that `key` is the key of the draw that `generator` made last."""
 

@@ -7,13 +7,14 @@ A record says what was computed; an instruction also says where. Its operands ar
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from copy import copy
 from enum import Enum
 from typing import Any
 
 from autodiff.bind import plan_for
 from autodiff.compiler.tracer import Draw, Tracer
 from autodiff.primitive import Primitive
-from autodiff.program import Memory, Record
+from autodiff.program import Memory, Program, Record
 from autodiff.spec import Array, Spec
 
 
@@ -24,7 +25,7 @@ class Kind(Enum):
     GRADIENT = "gradient"  # the program's, and readable as `.grad` between replays
     SLOT = "slot"  # a parameter's, a buffer's, an optimizer state's: outside, always the same
     ARGUMENT = "argument"  # outside, and another one at each replay
-    CONSTANT = "constant"  # made while the function was recorded, and never written
+    CONSTANT = "constant"  # made by the function, of numbers that no operation computed
     KEY = "key"  # seed and number of a random draw
 
 
@@ -58,19 +59,20 @@ class Value:
         spec: shape, dtype, strides.
         source: for a view the value that it is a view of, else None.
         view: makes the view's array from the source's.
-        array: on the memory it has in the lowered program; set by `lowering`.
+        leaf: the tensor that the function found there, where no operation made the value.
     """
 
-    __slots__ = ("array", "region", "source", "spec", "view")
+    __slots__ = ("leaf", "region", "source", "spec", "view")
 
     def __init__(
-        self, region: Region, spec: Spec, source: Value | None = None, view: Callable[[Array], Array] | None = None
-    ) -> None:
+        self, region: Region, spec: Spec, source: Value | None = None, view: Callable[[Array], Array] | None = None,
+        leaf: Any = None,
+    ) -> None:  # fmt: skip
         self.region = region
         self.spec = spec
         self.source = source
         self.view = view
-        self.array: Any = None
+        self.leaf = leaf
 
 
 class Instruction:
@@ -105,57 +107,94 @@ class Instruction:
 class Step:
     """A recorded function as instructions.
 
+    Args:
+        tracer: what was recorded.
+        arguments: tensors that are others at each replay.
+        results: tensors that the function returned.
+        found: gradients that the backward pass of the results found; None for a leaf without one.
+        forward: how many of the records belong to the function itself; the rest is that backward pass.
+
     Attributes:
         instructions: in the order they run.
+        forward: how many of them belong to the function itself.
         results: values that the function returns.
-        gradients: leaves whose `.grad` is a value of the program when the function returns; ``(leaf, value)``.
+        found: values of those gradients.
+        gradients: leaves whose `.grad` is a value of the step when the function returns: ``(leaf, value)``.
+        program: the records for reading, without the arrays that were saved for the backward pass.
     """
 
-    def __init__(self, tracer: Tracer, arguments: Sequence[Any], results: Sequence[Any]) -> None:
+    def __init__(
+        self, tracer: Tracer, arguments: Sequence[Any], results: Sequence[Any], found: Sequence[Any], forward: int
+    ) -> None:
         self.instructions: list[Instruction] = []
-        self._tracer = tracer
+        self._draws = tracer.draws
+        self._made = tracer.made
         self._values: dict[Any, Value] = {}
         self._regions: dict[int, Region] = {}
         self._arguments = {id(x): i for i, x in enumerate(arguments)}
-        for record in tracer.records:
-            self._add(record)
-        self.results = [self.value(tracer.operand(x)) for x in results]
+        self._copies: dict[Record, Record] = {}
+        self.forward = -1
+        for number, record in enumerate(tracer.records):
+            if number == forward:
+                self.forward = len(self.instructions)
+            self._add(record, tracer.written.get(record, ()))
+        if self.forward < 0:
+            self.forward = len(self.instructions)
+        operands = [tracer.operand(x) for x in results]
+        self.results = [self.value(operand) for operand in operands]
+        self.found = [None if x is None else self.value(tracer.operand(x)) for x in found]
         self.gradients: list[tuple[Any, Value]] = []
         for leaf in tracer.grads.values():
             if leaf._grad is not None:
                 operand = tracer.operand(leaf._grad)
-                if type(operand) is tuple:
+                if type(operand) is tuple and self.value(operand).region.kind is Kind.TEMPORARY:
                     self.gradients.append((leaf, self.value(operand)))
+        self.program = Program(self._copies.values(), [self._copied(x) for x in operands if type(x) is tuple])
+
+    def argument(self, tensor: Any) -> int | None:
+        """Return the number of the argument that this tensor is; None for another one."""
+        return self._arguments.get(id(tensor))
 
     def value(self, operand: Any) -> Value:
         """Return the value of an operand: an output of a record, or a leaf tensor."""
         key = operand if type(operand) is tuple else id(operand)
         found = self._values.get(key)
         if found is None:
-            self._values[key] = found = Value(self._region(operand), operand.spec)
+            self._values[key] = found = Value(self._region(operand), operand.spec, leaf=operand)
         return found
+
+    def forget(self) -> None:
+        """Let go of the original records: they keep arrays alive."""
+        self._values.clear()
+        self._copies.clear()
+
+    def slots(self) -> list[Any]:
+        """Return the leaf tensors outside the function that it reads or writes."""
+        return [value.leaf for value in self._values.values() if value.region.kind is Kind.SLOT and value.leaf is not None]
 
     def draw(self, key: Value) -> Draw:
         """Return the draw of a key."""
-        return self._tracer.draws[id(key.region.source)]
+        return self._draws[id(key.region.source)]
 
     def _region(self, leaf: Any) -> Region:
         """Return the region of a leaf; leaves on one memory share it."""
         if id(leaf) in self._arguments:
             return Region(Kind.ARGUMENT, leaf.spec.nbytes, self._arguments[id(leaf)])
-        if id(leaf) in self._tracer.draws:
+        if id(leaf) in self._draws:
             return Region(Kind.KEY, leaf.spec.nbytes, leaf)
         memory: Memory = leaf.memory
         region = self._regions.get(id(memory))
         if region is None:
-            self._regions[id(memory)] = region = Region(Kind.SLOT, leaf.spec.nbytes, leaf)
+            kind = Kind.CONSTANT if id(leaf) in self._made else Kind.SLOT
+            self._regions[id(memory)] = region = Region(kind, leaf.spec.nbytes, leaf)
         return region
 
-    def _add(self, record: Record) -> None:
+    def _add(self, original: Record, before: tuple[Any, ...]) -> None:
         """Append the instruction of a record, or note what its outputs are where nothing is to be done."""
+        record = self._readable(original)
         primitive = record.primitive
-        inputs = [self.value(operand) for operand in record.operands]
-        written = [self.value(operand) for operand in self._tracer.written.get(record, ())]
+        inputs = [self.value(operand) for operand in original.operands]
+        written = [self.value(operand) for operand in before]
         if written and primitive.name == "place":
             outputs = written  # the base of a view that has changed: the memory has changed already
         elif written:
@@ -170,7 +209,18 @@ class Step:
             outputs = [Value(Region(Kind.TEMPORARY, spec.nbytes), spec) for spec in record.outputs]
             self.instructions.append(Instruction(primitive, record.params, inputs, outputs, record))
         for i, value in enumerate(outputs):
-            self._values[record, i] = value
+            self._values[original, i] = value
+
+    def _readable(self, record: Record) -> Record:
+        """Return a copy of a record that keeps no arrays alive."""
+        found = copy(record)
+        found.saved, found.hooks, found.edges = None, None, ()
+        found.operands = tuple([self._copied(operand) for operand in record.operands])
+        self._copies[record] = found
+        return found
+
+    def _copied(self, operand: Any) -> Any:
+        return (self._copies[operand[0]], operand[1]) if type(operand) is tuple else operand
 
 
 class _Part:

@@ -78,6 +78,7 @@ class Status(NamedTuple):
     words: Array
     plan: Plan
     instruction: Instruction
+    ins: list[Array]
 
     def error(self, arguments: Sequence[Array]) -> Exception | None:
         """Return the error for a bad value that was met, and forget it; None where there was none."""
@@ -87,20 +88,20 @@ class Status(NamedTuple):
         position = int(bad.min())
         self.words[...] = -1
         assert self.plan.status is not None
-        ins = [_now(value, arguments) for value in self.instruction.inputs]
+        ins = [_now(value, array, arguments) for value, array in zip(self.instruction.inputs, self.ins, strict=True)]
         error = self.plan.status(position, ins, **self.instruction.params)
         if isinstance(error, AutodiffError):
             error.move_to(self.instruction.record.line)
         return error
 
 
-def _now(value: Value, arguments: Sequence[Array]) -> Array:
-    """Return the array of a value in this call: arguments are others each time."""
+def _now(value: Value, array: Array, arguments: Sequence[Array]) -> Array:
+    """Return the array of a value in this call, `array` when it was lowered: arguments are others each time."""
     if value.region.kind is not Kind.ARGUMENT:
-        return value.array  # type: ignore[no-any-return]
+        return array
     if value.source is None or value.view is None:
         return arguments[value.region.source]
-    return value.view(_now(value.source, arguments))
+    return value.view(_now(value.source, array, arguments))
 
 
 class Lowered:
@@ -116,19 +117,25 @@ class Lowered:
         words: the argument blocks, one after the other.
         table: the calls, as `autodiff_kernels.replay` wants them.
         parts: what to run in order.
+        arrays: of all values that were needed.
         statuses: what can go wrong in a call, by its number, or in what Python does, by its id.
         addresses: for each argument the words that hold an address in it.
         numbers: slots.
         draws: words that hold the seed and the number of a draw.
+        user: a weak reference to the record of the call whose backward pass needs the memory.
+        versions: those that the memories which that pass relies on had at that call.
         threads, work: the largest number of threads, and of nanoseconds, that a call wants.
     """
 
     def __init__(self, step: Step, arguments: Sequence[Array], gradients: dict[int, Array]) -> None:
+        self.arrays: dict[Value, Array] = {}
         self.statuses: dict[int, Status] = {}
         self.addresses: list[list[Address]] = [[] for _ in arguments]
         self.numbers: list[Number] = []
         self.draws: list[tuple[int, int, Draw]] = []
         self.parts: list[Stretch | Host] = []
+        self.user: Any = None
+        self.versions: list[int] = []
         self._step = step
         self._arguments = arguments
         self._ranges = [_range(array) for array in arguments]
@@ -141,8 +148,15 @@ class Lowered:
         plans = [self._plan(instruction) for instruction in step.instructions]
         spare = [[Value(arena.scratch(spec), spec) for spec in plan.scratch_specs] if plan else [] for plan in plans]
         self.memory = self._take_memory(spare, gradients)
-        for instruction, plan, values in zip(step.instructions, plans, spare, strict=True):
+        for number, (instruction, plan, values) in enumerate(zip(step.instructions, plans, spare, strict=True)):
+            if number == step.forward:
+                self._forward = len(self.parts)
+                self.parts.append(Stretch(len(self._rows), len(self._rows)))
             self._lower(instruction, plan, values)
+        if step.forward == len(step.instructions):
+            self._forward = len(self.parts)
+        for value in (*step.results, *[value for value in step.found if value is not None]):
+            self.array(value)
         self._finish()
 
     # ---- Memory ------------------------------------------------------------------------------------------------------
@@ -153,8 +167,9 @@ class Lowered:
         for leaf, value in step.gradients:
             if value.region.kind is Kind.TEMPORARY and value.source is None:
                 value.region.kind = Kind.GRADIENT
-                value.array = gradients[id(leaf)]
-        kept = [value.region for value in (*step.results, *(value for _, value in step.gradients))]
+                self.arrays[value] = gradients[id(leaf)]
+        kept = [value.region for value in (*step.results, *(value for _, value in step.gradients), *step.found)
+                if value is not None]
         requests = arena.lifetimes(step.instructions, kept)
         for number, values in enumerate(spare):
             requests += [(value.region, number, number) for value in values]
@@ -165,17 +180,18 @@ class Lowered:
 
     def array(self, value: Value) -> Array:
         """Return the array of a value, on the memory that it has in the program."""
-        if value.array is None:
+        array = self.arrays.get(value)
+        if array is None:
             region = value.region
             if value.source is not None and value.view is not None:
-                value.array = value.view(self.array(value.source))
+                array = value.view(self.array(value.source))
             elif region.kind is Kind.TEMPORARY:
-                value.array = _array_at(self.memory, region.offset, value.spec)
+                array = _array_at(self.memory, region.offset, value.spec)
             elif region.kind is Kind.ARGUMENT:
-                value.array = self._arguments[region.source]
+                array = self._arguments[region.source]
             else:
-                value.array = region.source.array
-        array: Array = value.array
+                array = value.leaf.array
+            self.arrays[value] = array
         return array
 
     # ---- Calls -------------------------------------------------------------------------------------------------------
@@ -206,13 +222,13 @@ class Lowered:
             host = Host(instruction, self._host(instruction, run, outs, ins))
             self.parts.append(host)
             if plan is not None and plan.status is not None:
-                self.statuses[id(host)] = Status(outs[-1], plan, instruction)
+                self.statuses[id(host)] = Status(outs[-1], plan, instruction, ins)
             return
         self._found += [(what, found) for (what, _), found in zip(marked, places, strict=True)]
         for call in calls:
             status = outs[-1] if plan is not None and plan.status is not None else None
             if status is not None and plan is not None:
-                self.statuses[len(self._rows)] = Status(status, plan, instruction)
+                self.statuses[len(self._rows)] = Status(status, plan, instruction, ins)
             self._append(call, threads, work, status)
 
     def _host(self, instruction: Instruction, run: Any, outs: list[Array], ins: list[Array]) -> Callable[[], None]:
@@ -319,12 +335,7 @@ class Lowered:
         Returns:
             Whether the program still says what the function does: False where a number has become 0, or is no longer.
         """
-        for i, array in enumerate(arguments):
-            address = _address(array)
-            if address != self._seen[i]:
-                self._seen[i] = address
-                for words, at, start in self.addresses[i]:
-                    words[at] = address + start
+        self.place(0, arguments)
         for number in self.numbers:
             value = number.slot.read()
             if value != number.value:
@@ -339,13 +350,34 @@ class Lowered:
             words[place] = counts[draw.generator] + draw.number
         return True
 
-    def run(self, arguments: Sequence[Array]) -> None:
-        """Run all instructions.
+    def place(self, first: int, arguments: Sequence[Array]) -> None:
+        """Write the addresses of arguments into the argument blocks, from the argument `first` on."""
+        for i, array in enumerate(arguments, first):
+            address = _address(array)
+            if address != self._seen[i]:
+                self._seen[i] = address
+                for words, at, start in self.addresses[i]:
+                    words[at] = address + start
+
+    @property
+    def hosts(self) -> int:
+        """How many instructions Python runs."""
+        return sum(isinstance(part, Host) for part in self.parts)
+
+    def run_forward(self, arguments: Sequence[Array]) -> None:
+        """Run the function's instructions.
 
         Raises:
             The error of an instruction that met a bad value, with the user's line that it comes from.
         """
-        for part in self.parts:
+        self._run(self.parts[: self._forward], arguments)
+
+    def run_backward(self, arguments: Sequence[Array]) -> None:
+        """Run the backward pass of its results; raises like `run_forward`."""
+        self._run(self.parts[self._forward :], arguments)
+
+    def _run(self, parts: Sequence[Stretch | Host], arguments: Sequence[Array]) -> None:
+        for part in parts:
             if isinstance(part, Stretch):
                 bad = kernels.replay.run(self.table, part.first, part.last, self.threads, self.work)
                 status = None if bad < 0 else self.statuses[bad]

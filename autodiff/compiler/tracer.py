@@ -6,10 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from autodiff.errors import AutodiffError
-from autodiff.mode import MODE
-from autodiff.program import Record, Recorder
+from autodiff.program import Recorder
 from autodiff.slots import Slot
-from autodiff.source import Line, here
 from autodiff.spec import Array
 
 
@@ -55,9 +53,14 @@ class Guard(NamedTuple):
 class Tracer(Recorder):
     """Records one call of a function.
 
+    Args:
+        fallback: whether the function may run as it is where it cannot be recorded.
+
     Attributes:
+        refused: why it cannot be recorded.
         draws: the draw of each key, by id of the key's tensor.
         counts: for each generator how many draws it made.
+        made: ids of the leaves that the function made: constants.
         before: content of leaves just before the function first changed them in place, by id.
         repeated: what each replay has to call.
         guards: settings that must stay as they are.
@@ -65,8 +68,10 @@ class Tracer(Recorder):
         read: the `.grad` of those that were read before they were set, by id of the leaf; None where there was none.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, fallback: bool = False) -> None:
         super().__init__()
+        self.fallback = fallback
+        self.refused: RecordingError | None = None
         self.draws: dict[int, Draw] = {}
         self.counts: dict[Any, int] = {}
         self.before: dict[int, tuple[Any, Array]] = {}
@@ -74,7 +79,7 @@ class Tracer(Recorder):
         self.guards: list[Guard] = []
         self.grads: dict[int, Any] = {}
         self.read: dict[int, Any] = {}
-        self.lines: dict[Record, Line | None] = {}
+        self.made: set[int] = set()
 
     def target(self, tensor: Any) -> Any:
         """Return what `tensor` is, just before it changes in place; a leaf's content is kept."""
@@ -82,6 +87,11 @@ class Tracer(Recorder):
         if type(operand) is not tuple and id(operand) not in self.before:
             self.before[id(operand)] = (operand, operand.array.copy(order="K"))
         return operand
+
+    def born(self, tensor: Any) -> None:
+        """Note a constant."""
+        self.made.add(id(tensor))
+        self.alias(tensor, tensor)  # keeps it alive, so that its id stays its own
 
     def drawn(self, key: Any, generator: Any) -> None:
         """Note the draw of a key."""
@@ -94,14 +104,20 @@ class Tracer(Recorder):
         """Refuse to give numbers: they would be those of this call for ever.
 
         Raises:
-            RecordingError: always.
+            RecordingError: unless the function may run as it is instead.
         """
-        raise RecordingError(
+        self.refuse(RecordingError(
             "compile",
             f"{operation} asks for the numbers of a tensor, and a compiled function does not know them in advance",
             got=f"a tensor {tensor.spec!r}" + (f" '{tensor.name}'" if tensor.name else ""),
             fix="return the tensor and look at it outside, or compute with operations such as where() and clamp()",
-        )
+        ))
+
+    def refuse(self, error: RecordingError) -> None:
+        """Raise the error, or remember it where the function may run as it is instead."""
+        if not self.fallback:
+            raise error
+        self.refused = self.refused or error
 
     def grad_read(self, leaf: Any) -> None:
         """Note that a `.grad` is looked at: one that the function did not set itself comes from outside."""
@@ -143,9 +159,3 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def recording() -> bool:
-    """Return whether this thread records a function for the compiler."""
-    return isinstance(MODE.recorder, Tracer)
-
-
-__all__ = ["Draw", "Guard", "RecordingError", "Repeated", "Tracer", "here", "recording"]

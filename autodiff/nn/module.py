@@ -16,6 +16,7 @@ from autodiff.mode import MODE
 from autodiff.nn.hooks import BackwardWatch
 from autodiff.nn.parameter import Parameter
 from autodiff.program import Memory
+from autodiff.slots import CHANGES
 from autodiff.spec import spec_of
 
 M = TypeVar("M", bound="Module")
@@ -63,6 +64,7 @@ class Module:
     _transient: set[str]
     _label: str
     _named: bool
+    _watched: bool  # whether a function that ran this module was recorded, and must know when the module changes
     _hooks: dict[int, tuple[str, Callable[..., Any]]]
 
     # Parameters, buffers and modules stand in these tables *and* among the ordinary attributes, so that reading
@@ -71,7 +73,7 @@ class Module:
     def __init__(self) -> None:
         self.__dict__.update(
             training=True, _parameters={}, _buffers={}, _modules={}, _transient=set(), _label=type(self).__name__,
-            _named=False, _hooks={},
+            _named=False, _hooks={}, _watched=False,
         )
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -100,7 +102,12 @@ class Module:
         else:
             for table in (self._buffers, self._modules):
                 table.pop(name, None)
+            if self._watched and not _same(tables.get(name), value):
+                self._note_change(f"{name} was set")
             object.__setattr__(self, name, value)
+
+    def _note_change(self, what: str) -> None:
+        CHANGES.note(f"{type(self).__name__}.{what}")
 
     def _register(self, table: dict[str, Any], name: str, value: Any) -> None:
         if "." in name or not name:
@@ -113,11 +120,14 @@ class Module:
         for other in tables:
             if other is not table:
                 other.pop(name, None)
+        if self._watched and self.__dict__.get(name) is not value:
+            self._note_change(f"{name} was set")
         table[name] = value
         self.__dict__[name] = value
         self.__dict__["_named"] = False
 
     def __delattr__(self, name: str) -> None:
+        self._note_change(f"{name} was deleted")
         for table in (self._parameters, self._buffers, self._modules):
             table.pop(name, None)
         object.__delattr__(self, name)
@@ -144,6 +154,9 @@ class Module:
             MODE.scope = self._label
             if not self._named:
                 self._name_parameters()
+            if MODE.recorder is not None:
+                for module in self.modules():
+                    module.__dict__["_watched"] = True
         try:
             return self._call_with_hooks(args, kwargs) if self._hooks else self.forward(*args, **kwargs)
         except AttributeError as error:
@@ -386,6 +399,8 @@ class Module:
     def train(self: M, mode: bool = True) -> M:
         """Switch this module and all below it to training, and return it."""
         for module in self.modules():
+            if module._watched and module.training is not bool(mode):
+                self._note_change("train() was called" if mode else "eval() was called")
             module.__dict__["training"] = bool(mode)
         return self
 
@@ -445,6 +460,8 @@ class Module:
                 tensor.array = tensor.array.astype(dtype)
                 tensor.spec = spec_of(tensor.array)
                 tensor.memory = Memory()
+                if tensor.watched:
+                    CHANGES.note(f"{tensor.name} became {dtype.name}")
                 if tensor.grad is not None:
                     tensor.grad = tensor.grad.to(dtype)
 
@@ -492,7 +509,14 @@ class _Registered(HookHandle):
         self._table = table
         self._key = max(table, default=-1) + 1
         table[self._key] = hook
+        CHANGES.note("a module was given a hook")
 
     def remove(self) -> None:
         """Take the hook away; nothing happens the second time."""
         self._table.pop(self._key, None)
+        CHANGES.note("a hook was removed from a module")
+
+
+def _same(before: Any, now: Any) -> bool:
+    """Return whether an attribute keeps its value: the same object, or an equal number, string or truth value."""
+    return before is now or (type(before) is type(now) and isinstance(now, bool | int | float | str) and before == now)

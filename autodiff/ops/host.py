@@ -18,6 +18,8 @@ def from_array(array: Array) -> Any:
     tensor.array = array
     tensor.spec = spec_of(array)
     tensor.memory = Memory()
+    if MODE.recorder is not None:
+        MODE.recorder.born(tensor)
     return tensor
 
 

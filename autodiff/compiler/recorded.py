@@ -1,0 +1,385 @@
+"""A recorded call, and its replay.
+
+A replay runs the program on the arguments, copies what the function returns out of the program's memory, and does the
+rest of what the call would have done: `.grad`, versions, random numbers, step counts.
+
+Where the function returns a tensor whose backward pass has not run, that pass is recorded, too, and runs when the
+returned tensor is swept. Until then the memory of the program belongs to that tensor: another call takes other memory.
+"""
+
+from __future__ import annotations
+
+import gc
+import warnings
+import weakref
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from autodiff import reverse
+from autodiff.bind import Cut, next_number
+from autodiff.compiler.instructions import Kind, Step, Value
+from autodiff.compiler.lowering import Lowered
+from autodiff.compiler.tracer import RecordingError, Tracer
+from autodiff.eager import Tensor, wrap
+from autodiff.errors import GradientError, InPlaceError
+from autodiff.mode import MODE
+from autodiff.ops.structural import copied
+from autodiff.primitive import NOTHING, Primitive
+from autodiff.program import Program, Record, reachable
+from autodiff.recording import tensors_in
+from autodiff.slots import CHANGES
+from autodiff.source import here
+from autodiff.spec import Array
+
+class _Output:
+    """One tensor of the result: its value, whether it required a gradient, its place among those with a history."""
+
+    __slots__ = ("needs_grad", "root", "value")
+
+    def __init__(self, tensor: Tensor, value: Value, root: int | None) -> None:
+        self.value = value
+        self.needs_grad = tensor.needs_grad
+        self.root = root
+
+
+_CUT = Cut("its backward pass ran inside a compiled function", None)
+
+
+class Recorded:
+    """One recording of a function, replayed for as long as it says what the function does.
+
+    Attributes:
+        signature, around: of the call that was recorded, and what surrounded it; see `Compiled`.
+        changes: the count of changes that it is good for.
+        program: the records, for reading.
+    """
+
+    signature: Any = None
+    around: Any = None
+
+    @staticmethod
+    def call(
+        fn: Callable[..., Any], args: Any, kwargs: Any, tensors: list[Tensor], gradients: dict[int, Any], fallback: bool
+    ) -> tuple[Recorded | None, Any]:
+        """Call a function and return the recording and the function's result; no recording where it gave up.
+
+        Raises:
+            RecordingError: if the function cannot be replayed, and `fallback` is not given.
+        """
+        tracer = Tracer(fallback)
+        # What leads to an argument does not belong to the function.
+        inside = [_without_history(x) for x in tensors]
+        if any(x.edge is not None for x in tensors):
+            args, kwargs = _rebuilt((args, kwargs), iter(inside))
+        recorded = None
+        MODE.recorder = tracer
+        try:
+            result = fn(*args, **kwargs)
+            if tracer.refused is None:
+                recorded = Recorded(tracer, inside, result, gradients)
+        except RecordingError as error:
+            tracer.refuse(error)
+        finally:
+            MODE.recorder = None
+        if tracer.refused is not None:
+            warnings.warn(f"the function runs as it is, not compiled: {tracer.refused}", stacklevel=4)
+        if recorded is not None and any(x.edge is not None for x in tensors):
+            result = recorded._with_history(result, tensors)
+        return recorded, result
+
+    def __init__(self, tracer: Tracer, tensors: list[Tensor], result: Any, gradients: dict[int, Any]) -> None:
+        outputs = list(tensors_in(result))
+        forward = len(tracer.records)
+        roots = [x for x in outputs if _has_history(x)]
+        cotangents, self._targets, found = _record_backward(roots)
+        self._read = [(tracer.grads[key], None if grad is None else grad.spec) for key, grad in tracer.read.items()]
+        self._carried = [leaf for leaf, spec in self._read if spec is not None]
+        carried = [tracer.read[id(leaf)] for leaf in self._carried]
+        arguments = [*tensors, *carried, *cotangents]
+        self._first_cotangent = len(tensors) + len(carried)
+        self._step = Step(tracer, arguments, outputs, found, forward)
+        self._guards = tracer.guards
+        self._repeated = tracer.repeated
+        self._counts = tracer.counts
+        leaves = list(tracer.grads.values())
+        for leaf in self._step.slots():
+            leaf.watched = True
+        self._refuse_escapes(tracer, [*outputs, *[leaf._grad for leaf in leaves], *[x for x in found if x is not None]])
+        made = {id(leaf) for leaf, _ in self._step.gradients}
+        self._cleared = [leaf for leaf in leaves if leaf._grad is None and id(leaf) not in made]
+        for leaf, value in self._step.gradients:
+            known = gradients.get(id(leaf))
+            if known is None or known[1].spec is not value.spec:
+                gradients[id(leaf)] = (leaf, wrap(value.spec.empty()))
+        self._gradients = [(leaf, gradients[id(leaf)][1]) for leaf, _ in self._step.gradients]
+        self._arrays = [x.array for x in arguments]
+        self._lowered: list[Lowered] = []
+        self._resets = self._constants_that_change(tracer)
+        self._written = self._memories(writes=True)
+        self._relied_on = self._memories(writes=False)
+        self._backward = _primitive(lambda record, *cotangents: self.sweep(record, cotangents))
+        self._outputs = [_Output(x, value, _place_of(x, roots)) for x, value in
+                         zip(outputs, self._step.results, strict=True)]
+        self._result = _rebuilt(result, iter(self._outputs))
+        self._roots = [x.spec for x in roots]
+        self._idle()
+        self.program = self._step.program
+        self.changes = CHANGES.count
+        self._step.forget()
+
+    # ---- Recording ---------------------------------------------------------------------------------------------------
+
+    def _refuse_escapes(self, tracer: Tracer, allowed: Sequence[Any]) -> None:
+        """Raise if a tensor that the function made is still alive and was not returned."""
+        known = {id(x) for x in allowed}
+        watched = [(weakref.ref(tensor), operand) for tensor, operand in tracer.tensors()
+                   if type(operand) is tuple and id(tensor) not in known
+                   and self._step.value(operand).region.kind is Kind.TEMPORARY]  # fmt: skip
+        tracer.forget()
+        if any(ref() is not None for ref, _ in watched):
+            gc.collect()
+        for ref, operand in watched:
+            if ref() is not None:
+                raise RecordingError("compile", "a tensor that the function made outlives the call",
+                                     got=repr(operand[0].outputs[operand[1]]), line=operand[0].line,
+                                     fix="return it, for a replay cannot put it where it is now")
+
+    def _constants_that_change(self, tracer: Tracer) -> list[tuple[Array, Array]]:
+        """Return the arrays that the function made and then changed in place, with what they held at first."""
+        return [(leaf.array, before) for leaf, before in tracer.before.values() if id(leaf) in tracer.made]
+
+    def _memories(self, writes: bool) -> list[Any]:
+        """Return the memories outside the program that it writes to, or that its backward pass reads."""
+        found = {}
+        for number, instruction in enumerate(self._step.instructions):
+            values = instruction.outputs if writes else instruction.inputs
+            if instruction.in_place if writes else number >= self._step.forward:
+                for value in values:
+                    if value.region.kind is Kind.SLOT:
+                        found[id(value.region.source.memory)] = value.region.source.memory
+        return list(found.values())
+
+    # ---- Replay ------------------------------------------------------------------------------------------------------
+
+    def fits(self) -> bool:
+        """Return whether nothing has changed that the recording depends on."""
+        if self.changes != CHANGES.count:
+            return False
+        for leaf, spec in self._read:
+            grad = leaf._grad
+            if grad is not None if spec is None else grad is None or grad.spec is not spec:
+                return False
+        return all([guard.holds() for guard in self._guards])
+
+    def _idle(self) -> Lowered:
+        """Return a program whose memory no returned tensor needs, lowered anew where there is none."""
+        for lowered in self._lowered:
+            user = None if lowered.user is None else lowered.user()
+            if user is None or user.saved is None:
+                return lowered
+        arrays = {id(leaf): gradient.array for leaf, gradient in self._gradients}
+        lowered = Lowered(self._step, self._arrays, arrays)
+        self._lowered.append(lowered)
+        return lowered
+
+    def replay(self, tensors: Sequence[Tensor]) -> tuple[bool, Any]:
+        """Do what the function does; return whether the recording still says that, and the result."""
+        lowered = self._idle()
+        arguments = [x.array for x in tensors]
+        arguments += [leaf._grad.array for leaf in self._carried]
+        before = [[r.states[0][name] for name in r.names] for r in self._repeated]
+        done = False
+        try:
+            for r in self._repeated:
+                r.advance()
+            counts = {generator: generator.state()[1] for generator in self._counts}
+            if lowered.update(arguments, counts):
+                for array, content in self._resets:
+                    array[...] = content
+                lowered.run_forward(arguments)
+                done = True
+        finally:
+            if not done:
+                for r, numbers in zip(self._repeated, before, strict=True):
+                    for state in r.states:
+                        state.update(zip(r.names, numbers, strict=True))
+        if not done:
+            return False, None
+        for r in self._repeated:
+            r.conclude()
+        for generator, number in self._counts.items():
+            generator.restore((generator.initial_seed(), counts[generator] + number))
+        for leaf in self._cleared:
+            leaf._grad = None
+        for leaf, gradient in self._gradients:
+            gradient.memory.version += 1
+            leaf._grad = gradient
+        for memory in self._written:
+            memory.version += 1
+        record = None
+        if self._roots:
+            record = self._history(tensors, self._backward)
+            lowered.user = weakref.ref(record)
+            lowered.versions = [memory.version for memory in self._relied_on]
+        made = [self._made(output, lowered, tensors, record) for output in self._outputs]
+        return True, _rebuilt(self._result, iter(made))
+
+    def _made(self, output: _Output, lowered: Lowered, tensors: Sequence[Tensor], record: Record | None) -> Tensor:
+        """Return a result: a copy, or the argument or outside tensor that it is."""
+        value = output.value
+        if value.leaf is not None:
+            return tensors[value.region.source] if value.region.kind is Kind.ARGUMENT else value.leaf  # type: ignore[no-any-return]
+        result = wrap(lowered.arrays[value].copy(order="K"), value.spec if value.spec.order is not None else None)
+        if output.root is not None:
+            result.edge = (record, output.root)
+            result.needs_grad = True
+        elif output.needs_grad:
+            result.cut = _CUT
+        return result
+
+    def _with_history(self, result: Any, tensors: Sequence[Tensor]) -> Any:
+        """Return the result of the call that was recorded, with the history of its arguments behind it."""
+        sources = list(tensors_in(result))
+        roots = [x for x in sources if _has_history(x)]
+        targets = self._targets
+
+        def backward(_: Record, *cotangents: Any) -> list[Any]:
+            pairs = [(root, c) for root, c in zip(roots, cotangents, strict=True) if c is not None]
+            return reverse.sweep([root for root, _ in pairs], [c for _, c in pairs], targets)
+
+        record = self._history(tensors, _primitive(backward))
+        made = []
+        for source in sources:
+            tensor, place = source, _place_of(source, roots)
+            if place is not None:
+                tensor = wrap(source.array, source.spec, source.memory)
+                tensor.edge, tensor.needs_grad = (record, place), True
+            made.append(tensor)
+        return _rebuilt(result, iter(made))
+
+    def _history(self, tensors: Sequence[Tensor], primitive: Primitive) -> Record:
+        """Return the record of a call, whose backward pass is that of `primitive`."""
+        record = object.__new__(Record)
+        record.number = next_number()
+        record.primitive = primitive
+        record.params = {}
+        actual = [self._actual(leaf, tensors) for leaf in self._targets]
+        record.edges = record.operands = tuple([x if x.edge is None else x.edge for x in actual])
+        record.inputs = tuple([x.spec for x in actual])
+        record.outputs = tuple(self._roots)
+        record.mask = (True,) * len(actual)
+        record.keep = NOTHING
+        record.saved = tuple([(x.array, x.memory, x.memory.version) for x in tensors]) or _SOMETHING
+        record.hooks = None
+        record.scope, record.phase = MODE.scope, "forward"
+        line = here()
+        record.code, record.offset = (None, 0) if line is None else (line.code, line.offset)
+        return record
+
+    def _actual(self, leaf: Tensor, tensors: Sequence[Tensor]) -> Tensor:
+        """Return the leaf, or the argument of this call that stands in its place."""
+        place = self._step.argument(leaf)
+        return leaf if place is None or place >= len(tensors) else tensors[place]
+
+    def sweep(self, record: Record, cotangents: Sequence[Tensor | None]) -> list[Tensor | None]:
+        """Run the backward pass of a call; return the gradients of the leaves.
+
+        Raises:
+            GradientError: if it has run before, or should itself be recorded.
+            InPlaceError: if a tensor that it needs has changed since the call.
+        """
+        lowered = next((x for x in self._lowered if x.user is not None and x.user() is record), None)
+        if record.saved is None or lowered is None:
+            raise GradientError("backward", "the backward pass of a compiled function runs once for each call",
+                                fix="call the function again, or compile the whole step", line=record.line)
+        if MODE.grad:
+            raise GradientError("backward", "the backward pass of a compiled function cannot be differentiated",
+                                fix="compute the second derivative inside the compiled function", line=record.line)
+        changed = [m for m, version in zip(self._relied_on, lowered.versions, strict=True) if m.version != version]
+        changed += [m for _, m, version in record.saved if m is not None and m.version != version]
+        if changed:
+            raise InPlaceError("backward", "a tensor that the backward pass needs has changed since the call",
+                               got=f"a change at {changed[0].changed}", line=record.line,
+                               fix="run backward before the optimizer's step")
+        arrays = []
+        for spec, cotangent in zip(self._roots, cotangents, strict=True):
+            if cotangent is None:
+                array = spec.empty()
+                array[...] = 0
+            else:
+                array = cotangent.array
+                if cotangent.spec is not spec:
+                    array = copied(cotangent, spec.order or tuple(range(spec.ndim))).array
+            arrays.append(array)
+        lowered.place(self._first_cotangent, arrays)
+        lowered.run_backward([*[a for a, *_ in record.saved if a is not None], *arrays])
+        lowered.user = None
+        gradients = [None if v is None else wrap(lowered.arrays[v].copy(order="K")) for v in self._step.found]
+        return gradients
+
+    def describe(self) -> str:
+        """Return what the program consists of, in one line."""
+        lowered = self._lowered[0]
+        return (f"{len(self._step.instructions)} instructions, {len(lowered.table)} calls of kernels, {lowered.hosts} of "
+                f"Python, {lowered.memory.nbytes / 1e6:.1f} MB")
+
+
+_SOMETHING: Any = ((None, None, 0),)  # saved by a call that has no arguments
+
+
+def _primitive(backward: Callable[..., Any]) -> Primitive:
+    """Return what stands for a compiled function in the record of a call."""
+    primitive: Primitive = object.__new__(Primitive)
+    primitive.name = "compiled"
+    primitive.vjp = backward
+    primitive.twin = None
+    primitive.view = False
+    primitive.differentiable = True
+    return primitive
+
+
+def _without_history(x: Tensor) -> Tensor:
+    """Return an argument as the function gets it while it is recorded: a leaf."""
+    if x.edge is None:
+        return x
+    leaf = wrap(x.array, x.spec, x.memory)
+    leaf.needs_grad = x.needs_grad
+    return leaf
+
+
+def _has_history(x: Tensor) -> bool:
+    """Return whether the backward pass of a result has still to run."""
+    return x.needs_grad and type(x.edge) is tuple and all(r.saved is not None for r in reachable([x.edge[0]]))
+
+
+def _place_of(wanted: Tensor, tensors: Sequence[Tensor]) -> int | None:
+    return next((i for i, x in enumerate(tensors) if x is wanted), None)
+
+
+def _record_backward(roots: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor], list[Tensor | None]]:
+    """Record the backward pass of results that have one: return its cotangents, its leaves and their gradients."""
+    if not roots:
+        return [], [], []
+    cotangents = [wrap(np.zeros_like(x.spec.empty())) for x in roots]
+    leaves: dict[int, Tensor] = {}
+    for record in reachable([x.edge[0] for x in roots]):
+        for edge, needed in zip(record.edges, record.mask, strict=True):
+            if needed and isinstance(edge, Tensor):
+                leaves[id(edge)] = edge
+    targets = list(leaves.values())
+    return cotangents, targets, reverse.sweep(roots, cotangents, targets, retain_graph=True)
+
+
+def _rebuilt(value: Any, made: Any) -> Any:
+    """Return a result like `value` with the tensors that come next."""
+    if isinstance(value, Tensor | _Output):
+        return next(made)
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        return type(value)(*[_rebuilt(x, made) for x in value])
+    if isinstance(value, tuple | list):
+        return type(value)([_rebuilt(x, made) for x in value])
+    if isinstance(value, Mapping):
+        return type(value)({key: _rebuilt(x, made) for key, x in value.items()})  # type: ignore[call-arg]
+    return value
