@@ -316,6 +316,9 @@ class Recorder:
     def born(self, tensor: Any) -> None:
         """Hear that `tensor` was made of numbers that no operation computed."""
 
+    def replaced(self, tensor: Any, value: Any) -> None:
+        """Hear that `tensor` is about to be put on the memory of `value`."""
+
     def drawn(self, key: Any, generator: Any) -> None:
         """Hear that `key` is the key of the draw that `generator` made last."""
 

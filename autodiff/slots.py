@@ -39,6 +39,9 @@ def derived(function: Callable[..., Any], *arguments: Any) -> Any:
     >>> half.value, half.read()
     (0.25, 1.5)
     """
+    if len(arguments) == 1 and type(arguments[0]) is Slot:
+        read = arguments[0].read
+        return Slot(lambda: function(read()))
     if any(isinstance(x, Slot) for x in arguments):
         return Slot(lambda: function(*[x.read() if isinstance(x, Slot) else x for x in arguments]))
     return function(*arguments)

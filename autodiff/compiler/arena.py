@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from autodiff.compiler.instructions import Instruction, Kind, Region
 from autodiff.spec import Spec
 
@@ -17,22 +19,19 @@ def place(requests: list[tuple[Region, int, int]]) -> int:
     The largest come first, each to the lowest place where it fits (the greedy-by-size strategy of Pisarchyk & Lee,
     "Efficient memory management for deep neural net inference", 2020).
     """
-    placed: list[tuple[int, int, int, int]] = []  # offset, end, first, last; by offset
-    total = 0
-    for region, first, last in sorted(requests, key=lambda request: (-request[0].nbytes, request[1])):
+    placed = np.zeros((4, len(requests)), np.int64)  # offsets, ends, first and last instructions; by offset
+    for count, (region, first, last) in enumerate(sorted(requests, key=lambda request: (-request[0].nbytes, request[1]))):
         size = -(-region.nbytes // ALIGNMENT) * ALIGNMENT
-        at = 0
-        for offset, end, begin, finish in placed:
-            if begin > last or finish < first:
-                continue
-            if offset - at >= size:
-                break
-            at = max(at, end)
-        region.offset = at
-        placed.append((at, at + size, first, last))
-        placed.sort()
-        total = max(total, at + size)
-    return total
+        offsets, ends, begin, finish = placed[:, :count]
+        together = (begin <= last) & (finish >= first)
+        # Between what lies below and what lies above: the first gap that is large enough, or behind everything.
+        starts = np.append(0, np.maximum.accumulate(ends[together]))
+        gaps = np.append(offsets[together], np.iinfo(np.int64).max) - starts
+        region.offset = at = int(starts[np.argmax(gaps >= size)])
+        before = int(np.searchsorted(offsets, at, side="right"))
+        placed[:, before + 1 : count + 1] = placed[:, before:count]
+        placed[:, before] = at, at + size, first, last
+    return int(placed[1].max(initial=0))
 
 
 def lifetimes(instructions: list[Instruction], kept: list[Region]) -> list[tuple[Region, int, int]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import update_wrapper
 from types import FunctionType
 from typing import Any
@@ -130,9 +130,13 @@ class Compiled:
             raise
         if recorded is None:
             self._gave_up = True
-        else:
-            recorded.signature, recorded.around = signature, around
-            self._recorded.insert(0, recorded)
+            return result
+        for read, before in zip(self._surroundings, around, strict=True):
+            if _identity(read()) != before:
+                raise RecordingError("compile", f"the function changes {read}, which a replay would not do again",
+                                     fix="return the new value, or keep it in a tensor that changes in place")
+        recorded.signature, recorded.around = signature, around
+        self._recorded.insert(0, recorded)
         return result
 
     def _reason(self, signature: Any, around: Any) -> str:
@@ -171,6 +175,9 @@ def _signature(value: Any, tensors: list[Tensor]) -> Any:
         return (kind, *[_signature(x, tensors) for x in value])
     if isinstance(value, Mapping):
         return (kind, *[(key, _signature(x, tensors)) for key, x in value.items()])
+    if isinstance(value, Iterator):
+        raise RecordingError("compile", "an argument is an iterator: each call would take other values from it",
+                             got=kind.__name__, fix="take the next value outside, and pass that")
     return _identity(value)
 
 
@@ -203,17 +210,21 @@ def _surroundings(fn: Any) -> list[Callable[[], Any]]:
     if not isinstance(function, FunctionType):
         return []
     names = function.__globals__
-    return [*[_Content(cell) for cell in function.__closure__ or ()],
+    return [*[_Content(cell, name) for cell, name in zip(function.__closure__ or (), function.__code__.co_freevars)],
             *[_Global(names, name) for name in function.__code__.co_names if name in names]]
 
 
 class _Content:
     """Reads a variable of a closure."""
 
-    __slots__ = ("cell",)
+    __slots__ = ("cell", "name")
 
-    def __init__(self, cell: Any) -> None:
+    def __init__(self, cell: Any, name: str) -> None:
         self.cell = cell
+        self.name = name
+
+    def __str__(self) -> str:
+        return f"the variable '{self.name}' of its closure"
 
     def __call__(self) -> Any:
         try:
@@ -230,6 +241,9 @@ class _Global:
     def __init__(self, names: dict[str, Any], name: str) -> None:
         self.names = names
         self.name = name
+
+    def __str__(self) -> str:
+        return f"the global '{self.name}'"
 
     def __call__(self) -> Any:
         return self.names.get(self.name)

@@ -12,7 +12,7 @@ from enum import Enum
 from typing import Any
 
 from autodiff.bind import plan_for
-from autodiff.compiler.tracer import Draw, Tracer
+from autodiff.compiler.tracer import Draw, RecordingError, Tracer
 from autodiff.primitive import Primitive
 from autodiff.program import Memory, Program, Record
 from autodiff.spec import Array, Spec
@@ -182,6 +182,11 @@ class Step:
             return Region(Kind.ARGUMENT, leaf.spec.nbytes, self._arguments[id(leaf)])
         if id(leaf) in self._draws:
             return Region(Kind.KEY, leaf.spec.nbytes, leaf)
+        if type(leaf.edge) is tuple:
+            raise RecordingError(
+                "compile", "the function uses a tensor with the history of an earlier call, which a replay could not sweep",
+                got=repr(leaf.spec), line=leaf.edge[0].line, fix="keep its detach(), or pass it as an argument",
+            )
         memory: Memory = leaf.memory
         region = self._regions.get(id(memory))
         if region is None:

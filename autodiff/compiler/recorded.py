@@ -34,17 +34,16 @@ from autodiff.source import here
 from autodiff.spec import Array
 
 class _Output:
-    """One tensor of the result: its value, whether it required a gradient, its place among those with a history."""
+    """One tensor of the result: its value, its place among those with a history, and why it has none."""
 
-    __slots__ = ("needs_grad", "root", "value")
+    __slots__ = ("cut", "root", "value")
 
     def __init__(self, tensor: Tensor, value: Value, root: int | None) -> None:
         self.value = value
-        self.needs_grad = tensor.needs_grad
         self.root = root
-
-
-_CUT = Cut("its backward pass ran inside a compiled function", None)
+        self.cut = tensor.cut
+        if tensor.needs_grad and type(tensor.edge) is tuple:
+            self.cut = Cut("its backward pass ran inside a compiled function", tensor.edge[0].line)
 
 
 class Recorded:
@@ -235,8 +234,8 @@ class Recorded:
         if output.root is not None:
             result.edge = (record, output.root)
             result.needs_grad = True
-        elif output.needs_grad:
-            result.cut = _CUT
+        elif output.cut is not None:
+            result.cut = output.cut
         return result
 
     def _with_history(self, result: Any, tensors: Sequence[Tensor]) -> Any:

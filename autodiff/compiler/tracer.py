@@ -119,6 +119,17 @@ class Tracer(Recorder):
             raise error
         self.refused = self.refused or error
 
+    def replaced(self, tensor: Any, value: Any) -> None:
+        """Refuse to put a tensor on other memory: a replay could not.
+
+        Raises:
+            RecordingError: unless the function may run as it is instead.
+        """
+        self.refuse(RecordingError(
+            "compile", "the function makes a parameter, or gives a tensor other data, which a replay would not do again",
+            got=repr(value.spec), fix="make it before, and write into it with copy_() under no_grad()",
+        ))
+
     def grad_read(self, leaf: Any) -> None:
         """Note that a `.grad` is looked at: one that the function did not set itself comes from outside."""
         if id(leaf) not in self.grads:

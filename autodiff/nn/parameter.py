@@ -9,6 +9,7 @@ import numpy as np
 from autodiff.creation import dtype_of
 from autodiff.devices import check_device
 from autodiff.eager import Tensor, wrap
+from autodiff.mode import MODE
 
 
 class Parameter(Tensor):
@@ -26,6 +27,8 @@ class Parameter(Tensor):
 
     def __init__(self, data: Tensor | None = None, requires_grad: bool = True) -> None:
         source = Tensor() if data is None else data
+        if MODE.recorder is not None:
+            MODE.recorder.replaced(self, source)
         self.array = source.array
         self.spec = source.spec
         self.memory = source.memory
