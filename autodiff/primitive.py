@@ -98,7 +98,7 @@ class Plan:
             run = partial(primitive.run, **prepared) if prepared else primitive.run
         self.alone = self.run = run
         self.threads, self.work, self.parts = 1, 0, get_num_threads()
-        if not primitive.view:
+        if not primitive.view and not primitive.host:
             threads = threads_for(primitive.cost(inputs, self.specs, **params))
             self.threads, self.work, self.run = threads.number, threads.work, threads.run(run)
         scratch = primitive.scratch(inputs, self.specs, **params) if primitive.scratch else ()
@@ -223,9 +223,9 @@ def define(
             the outputs. Where a kernel wants an array that grows with its `parts`, it is the `EachPart` of one.
         status: ``status(position, ins, **params)`` returns the error for a bad value that the kernel met at `position`.
             Where it is given, `run` gets int64 status words (-1), one a thread, as the last of `outs`.
-        relocate: ``relocate(ins, **params)`` returns the parameters for other arrays, where they hold addresses.
+        relocate: ``relocate(outs, ins, **params)`` returns the parameters for other arrays, where they hold addresses.
         view: the output shares the input's memory.
-        host: `run` does more than call kernels: a recorded program has to call it.
+        host: `run` does more than call kernels: a recorded program has to call it, and threads are not its business.
         call: what the samples call; by default the primitive itself, bound to its inputs.
 
     Parameters must be hashable, and always of one type each (`int(...)`, `float(...)`, tuples): the plan is looked up

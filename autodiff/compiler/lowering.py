@@ -61,8 +61,14 @@ class Number:
 class Host(NamedTuple):
     """An instruction that Python runs."""
 
-    instruction: Instruction
-    run: Callable[[], None]
+    run: Callable[[list[Array], list[Array]], None]
+    outs: list[Array]
+    ins: list[Array]
+    inputs: tuple[Value, ...]
+
+    def __call__(self, arguments: Sequence[Array]) -> None:
+        """Run it."""
+        self.run(self.outs, [now(x, array, arguments) for x, array in zip(self.inputs, self.ins, strict=True)])
 
 
 class Stretch(NamedTuple):
@@ -88,20 +94,20 @@ class Status(NamedTuple):
         position = int(bad.min())
         self.words[...] = -1
         assert self.plan.status is not None
-        ins = [_now(value, array, arguments) for value, array in zip(self.instruction.inputs, self.ins, strict=True)]
+        ins = [now(value, array, arguments) for value, array in zip(self.instruction.inputs, self.ins, strict=True)]
         error = self.plan.status(position, ins, **self.instruction.params)
         if isinstance(error, AutodiffError):
             error.move_to(self.instruction.record.line)
         return error
 
 
-def _now(value: Value, array: Array, arguments: Sequence[Array]) -> Array:
+def now(value: Value, array: Array, arguments: Sequence[Array]) -> Array:
     """Return the array of a value in this call, `array` when it was lowered: arguments are others each time."""
     if value.region.kind is not Kind.ARGUMENT:
         return array
     if value.source is None or value.view is None:
         return arguments[value.region.source]
-    return value.view(_now(value.source, array, arguments))
+    return value.view(now(value.source, array, arguments))
 
 
 class Lowered:
@@ -116,6 +122,7 @@ class Lowered:
         memory: the arena.
         words: the argument blocks, one after the other.
         table: the calls, as `autodiff_kernels.replay` wants them.
+        owners: for each call its instruction.
         parts: what to run in order.
         arrays: of all values that were needed.
         statuses: what can go wrong in a call, by its number, or in what Python does, by its id.
@@ -134,6 +141,7 @@ class Lowered:
         self.numbers: list[Number] = []
         self.draws: list[tuple[int, int, Draw]] = []
         self.parts: list[Stretch | Host] = []
+        self.owners: list[Instruction] = []
         self.user: Any = None
         self.versions: list[int] = []
         self._step = step
@@ -215,31 +223,28 @@ class Lowered:
                 outs.append(np.full(plan.parts, -1))
         else:
             ins = ins[len(instruction.outputs) :]  # a step's record counts what it writes among what it reads
-            run, threads, work = self._update(instruction, ins, marked)
+            run, threads, work = self._update(instruction, outs, ins, marked)
         calls = [] if instruction.primitive.host else kernels.replay.record(run, outs, ins)
         places = [[self._words_with(mark, calls) for mark in marks] for _, marks in marked]
         if (not calls and any(out.size for out in outs)) or not all(all(found) for found in places):
-            host = Host(instruction, self._host(instruction, run, outs, ins))
+            if marked:
+                raise NotImplementedError(f"the operation {instruction.primitive.name} hides what varies")
+            host = Host(run, outs, ins, instruction.inputs)
             self.parts.append(host)
             if plan is not None and plan.status is not None:
                 self.statuses[id(host)] = Status(outs[-1], plan, instruction, ins)
             return
         self._found += [(what, found) for (what, _), found in zip(marked, places, strict=True)]
         for call in calls:
+            self.owners.append(instruction)
             status = outs[-1] if plan is not None and plan.status is not None else None
             if status is not None and plan is not None:
                 self.statuses[len(self._rows)] = Status(status, plan, instruction, ins)
             self._append(call, threads, work, status)
 
-    def _host(self, instruction: Instruction, run: Any, outs: list[Array], ins: list[Array]) -> Callable[[], None]:
-        """Return what Python calls to run an instruction."""
-        keys = [(array, self._step.draw(value)) for array, value in zip(ins, instruction.inputs, strict=True)
-                if value.region.kind is Kind.KEY]
-        if instruction.primitive.relocate is None and not keys:
-            return partial(run, outs, ins)
-        raise NotImplementedError(f"{instruction.primitive.name} hides a slot or a key from the compiler")
-
-    def _update(self, instruction: Instruction, ins: list[Array], marked: list[Any]) -> tuple[Any, int, int]:
+    def _update(
+        self, instruction: Instruction, outs: list[Array], ins: list[Array], marked: list[Any]
+    ) -> tuple[Any, int, int]:
         """Return the function, the threads and the work of an optimizer's step, with marks in place of its slots."""
         primitive = instruction.primitive
         params = {}
@@ -250,7 +255,7 @@ class Lowered:
                 params[name] = mark if isinstance(x.value, int) else float(np.int64(mark).view(np.float64))
                 marked.append((x, [mark]))
         assert primitive.relocate is not None
-        params = primitive.relocate(ins, **params)
+        params = primitive.relocate(outs, ins, **params)
         for table in params.values():
             if isinstance(table, np.ndarray):
                 words = memoryview(table.reshape(-1))
@@ -319,6 +324,8 @@ class Lowered:
             else:
                 self.draws += [(seed, number, what) for seed in found[0] for number in found[1]]
         self._seen = [0] * len(self.addresses)
+        self._last: list[Any] = [None] * len(self.addresses)
+        self._stretches = self.parts[: self._forward], self.parts[self._forward :]
         self._blocks_of_words = words
         self.threads = max((row[2] for row in self._rows), default=1)
         self.work = max((row[3] for row in self._rows if row[2] > 1), default=0)
@@ -353,6 +360,9 @@ class Lowered:
     def place(self, first: int, arguments: Sequence[Array]) -> None:
         """Write the addresses of arguments into the argument blocks, from the argument `first` on."""
         for i, array in enumerate(arguments, first):
+            if array is self._last[i]:
+                continue
+            self._last[i] = array
             address = _address(array)
             if address != self._seen[i]:
                 self._seen[i] = address
@@ -370,11 +380,11 @@ class Lowered:
         Raises:
             The error of an instruction that met a bad value, with the user's line that it comes from.
         """
-        self._run(self.parts[: self._forward], arguments)
+        self._run(self._stretches[0], arguments)
 
     def run_backward(self, arguments: Sequence[Array]) -> None:
         """Run the backward pass of its results; raises like `run_forward`."""
-        self._run(self.parts[self._forward :], arguments)
+        self._run(self._stretches[1], arguments)
 
     def _run(self, parts: Sequence[Stretch | Host], arguments: Sequence[Array]) -> None:
         for part in parts:
@@ -382,7 +392,7 @@ class Lowered:
                 bad = kernels.replay.run(self.table, part.first, part.last, self.threads, self.work)
                 status = None if bad < 0 else self.statuses[bad]
             else:
-                part.run()
+                part(arguments)
                 status = self.statuses.get(id(part))
             if status is not None and (error := status.error(arguments)) is not None:
                 raise error

@@ -20,7 +20,7 @@ import numpy as np
 from autodiff import reverse
 from autodiff.bind import Cut, next_number
 from autodiff.compiler.instructions import Kind, Step, Value
-from autodiff.compiler.lowering import Lowered
+from autodiff.compiler.lowering import Lowered, now
 from autodiff.compiler.tracer import RecordingError, Tracer
 from autodiff.eager import Tensor, wrap
 from autodiff.errors import GradientError, InPlaceError
@@ -32,6 +32,7 @@ from autodiff.recording import tensors_in
 from autodiff.slots import CHANGES
 from autodiff.source import here
 from autodiff.spec import Array
+from autodiff.threads import get_num_threads
 
 class _Output:
     """One tensor of the result: its value, its place among those with a history, and why it has none."""
@@ -51,12 +52,16 @@ class Recorded:
 
     Attributes:
         signature, around: of the call that was recorded, and what surrounded it; see `Compiled`.
+        plain: spec and `needs_grad` of the arguments, where all are tensors; None otherwise.
+        mode: whether gradients were recorded, and the number of threads.
         changes: the count of changes that it is good for.
         program: the records, for reading.
     """
 
     signature: Any = None
     around: Any = None
+    plain: tuple[Any, ...] | None = None
+    mode: Any = None
 
     @staticmethod
     def call(
@@ -162,6 +167,18 @@ class Recorded:
 
     # ---- Replay ------------------------------------------------------------------------------------------------------
 
+    def takes(self, args: Sequence[Any]) -> bool:
+        """Return whether these are arguments like those that were recorded: a fast way to say yes."""
+        plain = self.plain
+        if plain is None or len(plain) != len(args) or self.mode != (MODE.grad, get_num_threads()):
+            return False
+        memories = set()
+        for x, (spec, needs_grad) in zip(args, plain, strict=True):
+            if not isinstance(x, Tensor) or x.spec is not spec or x.needs_grad is not needs_grad:
+                return False
+            memories.add(x.memory)
+        return len(memories) == len(args)
+
     def fits(self) -> bool:
         """Return whether nothing has changed that the recording depends on."""
         if self.changes != CHANGES.count:
@@ -170,7 +187,10 @@ class Recorded:
             grad = leaf._grad
             if grad is not None if spec is None else grad is None or grad.spec is not spec:
                 return False
-        return all([guard.holds() for guard in self._guards])
+        for guard in self._guards:
+            if not guard.holds():
+                return False
+        return True
 
     def _idle(self) -> Lowered:
         """Return a program whose memory no returned tensor needs, lowered anew where there is none."""
@@ -187,7 +207,8 @@ class Recorded:
         """Do what the function does; return whether the recording still says that, and the result."""
         lowered = self._idle()
         arguments = [x.array for x in tensors]
-        arguments += [leaf._grad.array for leaf in self._carried]
+        if self._carried:
+            arguments += [leaf._grad.array for leaf in self._carried]
         before = [[r.states[0][name] for name in r.names] for r in self._repeated]
         done = False
         try:
@@ -230,7 +251,8 @@ class Recorded:
         value = output.value
         if value.leaf is not None:
             return tensors[value.region.source] if value.region.kind is Kind.ARGUMENT else value.leaf  # type: ignore[no-any-return]
-        result = wrap(lowered.arrays[value].copy(order="K"), value.spec if value.spec.order is not None else None)
+        array = now(value, lowered.arrays[value], [x.array for x in tensors])
+        result = wrap(array.copy(order="K"), value.spec if value.spec.order is not None else None)
         if output.root is not None:
             result.edge = (record, output.root)
             result.needs_grad = True

@@ -47,7 +47,8 @@ class Guard(NamedTuple):
 
     def holds(self) -> bool:
         """Return whether the setting is what it was."""
-        return bool(self.source.get(self.name) == self.value)
+        now = self.source.get(self.name)
+        return now is self.value or bool(now == self.value)
 
 
 class Tracer(Recorder):

@@ -126,6 +126,7 @@ def _define(
         vjp=vjp,
         saves=saves,
         cost=cost,
+        host=True,
         status=lambda position, ins, **_: _failure(name, *failure, position, ins),
         samples=samples,
         errors=errors,

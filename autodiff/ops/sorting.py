@@ -346,6 +346,7 @@ def _search_samples() -> list[Sample]:
 
 searchsorted_p = define(
     "searchsorted",
+    host=True,
     infer=_search_infer,
     run=_search_run,
     vjp=None,
@@ -418,6 +419,7 @@ def _isin_run(outs: list[Array], ins: list[Array], invert: bool) -> None:
 
 isin_p = define(
     "isin",
+    host=True,
     infer=lambda x, among, invert: Spec.of(x.shape, np.bool_),
     run=_isin_run,
     vjp=None,

@@ -539,6 +539,7 @@ window_p: Primitive = define(
 
 window_grad_p: Primitive = define(
     "window_grad",
+    host=True,
     infer=lambda g, strides, offset, base: base.like(dtype=g.dtype),
     run=_window_grad_run,
     vjp=lambda record, g: (

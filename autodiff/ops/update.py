@@ -16,6 +16,7 @@ import autodiff_kernels as kernels
 from autodiff.bind import bind, bind_update
 from autodiff.errors import ShapeError
 from autodiff.ops.elementwise import spread
+from autodiff.ops.in_place import fill_
 from autodiff.ops.structural import clone, ordered, zeros_like_p
 from autodiff.primitive import Primitive, Sample, define, no_errors
 from autodiff.program import Memory
@@ -92,10 +93,11 @@ def _kernel(name: str, outs: list[Array], ins: list[Array], table: Array, **sett
     getattr(kernels.update, name)(table, ins[0].reshape(-1)[:0], *settings.values(), 0, 1)
 
 
-def _relocate(ins: list[Array], table: Array, **settings: Any) -> dict[str, Any]:
-    """Return the parameters of a step with gradients at other addresses."""
+def _relocate(outs: list[Array], ins: list[Array], table: Array, **settings: Any) -> dict[str, Any]:
+    """Return the parameters of a step on other arrays; a column of zeros is a state that the settings do not use."""
     moved = table.copy()
-    moved[:, -2] = [grad.__array_interface__["data"][0] for grad in ins]
+    addresses = np.array([array.__array_interface__["data"][0] for array in (*outs, *ins)]).reshape(-1, len(table)).T
+    moved[:, :-1][:, table[0, :-1] != 0] = addresses
     return {"table": moved, **settings}
 
 
@@ -386,7 +388,7 @@ def _asgd_path(
 def _adagrad_path(param: Any, grads: Any, initial_accumulator_value: float = 0, **settings: Any) -> tuple[Any, ...]:
     def take(params: Any, sums: Any, gradients: Any, step_count: int, **numbers: Any) -> None:
         if step_count == 1:
-            sums[0].array[...] = initial_accumulator_value
+            fill_(sums[0], initial_accumulator_value)
         adagrad_step(params, sums, gradients, step_count=step_count, **numbers)
 
     return path(take, 1, param, grads, **settings)
@@ -395,7 +397,7 @@ def _adagrad_path(param: Any, grads: Any, initial_accumulator_value: float = 0, 
 def _rprop_path(param: Any, grads: Any, lr: float = 1e-2, **settings: Any) -> tuple[Any, ...]:
     def take(params: Any, previous: Any, sizes: Any, gradients: Any, step_count: int, **numbers: Any) -> None:
         if step_count == 1:
-            sizes[0].array[...] = lr
+            fill_(sizes[0], lr)
         rprop_step(params, previous, sizes, gradients, step_count=step_count, **numbers)
 
     return path(take, 2, param, grads, **settings)
