@@ -154,7 +154,7 @@ def bind_into(target: Any, primitive: Primitive, *inputs: Any, **params: Any) ->
     target.memory.version += 1
     target.memory.changed = here()
     if mode.recorder is not None:
-        mode.recorder.add(record, [target])
+        mode.recorder.add(record, [target], (mode.recorder.operand(target),))
     if mask is not None and record is not None:
         if record.keep.outputs:
             assert record.saved is not None
@@ -180,7 +180,7 @@ def bind_update(
     if MODE.recorder is not None:
         inputs = (*written, *read)
         record = make_record(primitive, inputs, params, tuple(map(_spec, inputs)), tuple(map(_spec, written)), None, ())
-        MODE.recorder.add(record, written)
+        MODE.recorder.add(record, written, record.operands[: len(written)])
 
 
 def share_memory(view: Any, source: Any, tracked: bool) -> None:
@@ -233,7 +233,7 @@ def rebase(target: Any, edge: tuple[Record, int] | None) -> None:
         (),
     )
     if recorder is not None:
-        recorder.add(placed, [base])
+        recorder.add(placed, [base], placed.operands[:1])
     if base.needs_grad or target.needs_grad:
         base.edge = (placed, 0)
         base.needs_grad = True
