@@ -84,6 +84,7 @@ from autodiff.dtypes import (
 from autodiff.eager import Tensor
 from autodiff.ops import *  # noqa: F403
 from autodiff.random import Generator, initial_seed, manual_seed, seed
+from autodiff.recording import record
 from autodiff.representation import set_printoptions
 from autodiff.serialization import load, save
 from autodiff.threads import get_num_threads, set_num_threads
@@ -95,7 +96,7 @@ Size: type = tuple
 
 __version__ = "0.1.0"
 
-_ON_FIRST_USE = frozenset({"linalg", "nn", "optim", "recording", "utils", "viz"})
+_ON_FIRST_USE = frozenset({"linalg", "nn", "optim", "utils", "viz"})
 
 __all__ = [
     "Tensor", "Size", "is_tensor", "is_floating_point", "numel",
@@ -119,6 +120,8 @@ __all__ = [
     "compile",
     # threads
     "get_num_threads", "set_num_threads",
+    # everything that runs, as a program
+    "record",
     # files, printing, numbers, packages
     "save", "load", "set_printoptions", "e", "inf", "nan", "pi", "linalg", "nn", "optim", "utils",
 ]

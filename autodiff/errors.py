@@ -67,6 +67,10 @@ class InPlaceError(AutodiffError):
     """Memory was changed in place where that is not allowed, or after the backward pass had come to rely on it."""
 
 
+class ParseError(AutodiffError, ValueError):
+    """A text is not the printed form of a program; the message names line and column."""
+
+
 class MissingExtraError(AutodiffError, ImportError):
     """An optional package is not installed; the message names the extra that brings it."""
 

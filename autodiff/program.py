@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from hashlib import sha256
 from types import CodeType
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from autodiff.errors import GradientError, InPlaceError
 from autodiff.mode import MODE
 from autodiff.primitive import Keep, Primitive
 from autodiff.source import Line
 from autodiff.spec import Array, Cost, Spec
+
+if TYPE_CHECKING:
+    from autodiff.program_memory import MemoryUse
 
 _new = object.__new__
 
@@ -104,13 +106,6 @@ class Record:
         """Floating-point operations and bytes."""
         return self.primitive.cost(self.inputs, self.outputs, **self.params)
 
-    def settings(self) -> list[str]:
-        """Return the parameters as ``name=value``; arrays by dtype and shape, for they may hold addresses."""
-        return [
-            f"{name}={f'array of {x.dtype}{list(x.shape)}' if isinstance(x, np.ndarray) else repr(x)}"
-            for name, x in self.params.items()
-        ]
-
     def input(self, position: int) -> Any:
         """Return the saved input at `position` as a tensor, with its history while gradients are recorded."""
         place = self.keep.inputs.index(position)
@@ -189,13 +184,32 @@ class Program:
     Args:
         records: in the order they ran.
         outputs: edges ``(record, output index)`` of the results.
+        written: for each record that wrote into memory that was there before, what its outputs were before.
 
-    Swept backward by `autodiff.reverse`, drawn by `autodiff.viz`, priced by `cost`, printed by `str`.
+    Swept backward by `autodiff.reverse`, drawn by `autodiff.viz.draw`, priced by `cost` and `memory`, printed by `str`,
+    read from text by `parse`, compared by `diff` and `structural_hash`.
+
+    >>> import autodiff as ad
+    >>> from autodiff.viz import draw
+    >>> program = ad.record(lambda x: (x * 2).sum(), ad.ones(3))
+    >>> print(program)
+    leaf0: float32[3]
+    forward:
+      %0: float32[3] = mul(leaf0, 2.0)  # ...
+      %1: float32[] = sum(%0) dims=(0,) keepdim=False  # ...
+    return %1
+    >>> picture = draw(program)  # picture.render(outfile="program.svg") writes it
     """
 
-    def __init__(self, records: Iterable[Record], outputs: Sequence[tuple[Record, int]] = ()) -> None:
+    def __init__(
+        self,
+        records: Iterable[Record],
+        outputs: Sequence[tuple[Record, int]] = (),
+        written: Mapping[Record, tuple[Any, ...]] | None = None,
+    ) -> None:
         self.records = list(records)
         self.outputs = tuple(outputs)
+        self.written = dict(written or {})
 
     @staticmethod
     def reaching(edges: Iterable[Any]) -> Program:
@@ -210,10 +224,10 @@ class Program:
         return iter(self.records)
 
     def leaves(self) -> list[Any]:
-        """Return the leaf tensors that the records read, each once, in order of first use."""
+        """Return the leaf tensors that the records read or change, each once, in order of first use."""
         found: dict[int, Any] = {}
         for record in self.records:
-            for edge in record.operands:
+            for edge in (*record.operands, *self.written.get(record, ())):
                 if edge is not None and type(edge) is not tuple:
                     found.setdefault(id(edge), edge)
         return list(found.values())
@@ -248,30 +262,75 @@ class Program:
                     )
             seen.add(record)
 
+    @staticmethod
+    def parse(text: str) -> Program:
+        r"""Return the program whose printed form is `text`: ``str(Program.parse(str(program))) == str(program)``.
+
+        Its records say what ran, on what, in which module, phase and line. They hold no numbers, so no backward pass
+        can start from them; leaves are `autodiff.program_reading.Leaf`. The form is described in
+        `autodiff.program_text`.
+
+        Raises:
+            ParseError: names line and column, what was expected and what was got.
+
+        >>> from autodiff.program import Program
+        >>> program = Program.parse("x: float32[2,3] \n %0: float32[2,3] = tanh(x) \n return %0")
+        >>> program.cost().bytes
+        48
+        """
+        from autodiff.program_reading import parse
+
+        return parse(text)
+
+    def structural_hash(self) -> str:
+        """Return a text that programs have in common which do the same, in every process.
+
+        Operations, parameters, types, numbers, what each operation reads and overwrites, and the outputs count; names
+        of leaves, modules, phases, lines and the numbers of records do not.
+
+        >>> import autodiff as ad
+        >>> x, y = ad.ones(2), ad.zeros(2)
+        >>> ad.record(ad.exp, x).structural_hash() == ad.record(lambda: y.exp()).structural_hash()
+        True
+        """
+        from autodiff.program_text import Printer
+
+        return sha256(str(Printer(self, anonymous=True)).encode()).hexdigest()
+
+    def diff(self, other: Program) -> str:
+        """Return the lines in which `other` differs, ``-`` and ``+`` before them; empty where both do the same.
+
+        Records are aligned by what they do, so an operation that was put in between is one line.
+
+        >>> import autodiff as ad
+        >>> x = ad.ones(2)
+        >>> print(ad.record(lambda: x.exp().sum()).diff(ad.record(lambda: x.exp().tanh().sum())))
+        + %1: float32[2] = tanh(%0)  # ...
+        """
+        from autodiff.program_diff import diff
+
+        return diff(self, other)
+
+    def memory(self) -> MemoryUse:
+        """Return how many bytes the program's values take while each record runs, and at most.
+
+        Leaves live all the time, outputs of the program to its end, every other value from the record that makes it to
+        the last that reads it. What shares memory counts once: views, results written in place, leaves that lie on one
+        memory. Work arrays do not count, nor what is kept for a backward pass outside of the program.
+
+        >>> import autodiff as ad
+        >>> ad.record(lambda x: x.exp().reshape(4).exp().sum(), ad.ones(2, 2)).memory().live
+        (32, 32, 48, 36)
+        """
+        from autodiff.program_memory import memory_of
+
+        return memory_of(self)
+
     def __str__(self) -> str:
-        """Return one line a record: values, operation, parameters, module and the user's line."""
-        names: dict[tuple[int, int], str] = {}
-        leaf_names = {id(leaf): leaf.name or f"leaf{i}" for i, leaf in enumerate(self.leaves())}
-        lines = [f"{leaf_names[id(leaf)]}: {leaf.spec!r}" for leaf in self.leaves()]
-        for record in self.records:
-            operands = []
-            for edge, spec in zip(record.operands, record.inputs, strict=True):
-                if edge is None:
-                    operands.append(f"constant {spec!r}")
-                elif type(edge) is tuple:
-                    operands.append(names.get((edge[0].number, edge[1]), "?"))
-                else:
-                    operands.append(leaf_names[id(edge)])
-            results = []
-            for index, spec in enumerate(record.outputs):
-                names[record.number, index] = f"%{len(names)}"
-                results.append(f"{names[record.number, index]}: {spec!r}")
-            params = "".join(f" {text}" for text in record.settings())
-            place = f"  # {record.scope}" if record.scope else ""
-            lines.append(f"{', '.join(results)} = {record.name}({', '.join(operands)}){params}{place}")
-        if self.outputs:
-            lines.append("return " + ", ".join(names.get((r.number, i), "?") for r, i in self.outputs))
-        return "\n".join(lines)
+        """Return the leaves, one line a record under the headings of the phases, and the outputs."""
+        from autodiff.program_text import Printer
+
+        return str(Printer(self))
 
 
 class Recorder:

@@ -24,6 +24,7 @@ def record(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Program:
 
     Returns:
         The program. Its `outputs` are the tensors that `fn` returned, however nested, as far as operations made them.
+        It prints as text and is read from text, compared, hashed, priced and drawn: see `autodiff.program.Program`.
 
     Raises:
         Whatever `fn` raises.
@@ -32,10 +33,10 @@ def record(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Program:
     program keeps the arrays alive that were saved for a backward pass that has not run.
 
     >>> import autodiff as ad
-    >>> from autodiff.recording import record
-    >>> print(record(lambda x: x * x, ad.tensor([1.0, 2.0])))
+    >>> print(ad.record(lambda x: x * x, ad.tensor([1.0, 2.0])))
     leaf0: float32[2]
-    %0: float32[2] = mul(leaf0, leaf0)
+    forward:
+      %0: float32[2] = mul(leaf0, leaf0)  # ...
     return %0
     """
     outer, recorder = MODE.recorder, Recorder()
@@ -45,7 +46,8 @@ def record(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Program:
     finally:
         MODE.recorder = outer
     operands = [recorder.operand(tensor) for tensor in tensors_in(result)]
-    return Program(recorder.records, [operand for operand in operands if type(operand) is tuple])
+    outputs = [operand for operand in operands if type(operand) is tuple]
+    return Program(recorder.records, outputs, recorder.written)
 
 
 def tensors_in(value: Any) -> Iterator[Tensor]:

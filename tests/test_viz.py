@@ -246,7 +246,7 @@ def test_an_update_shows_no_addresses() -> None:
         return loss
 
     program = record(step, ad.ones(2, 3))
-    assert "table=array of int64" in str(program)
+    assert "table=<array int64" in str(program)
     assert "table=array([[" not in draw(program).source
 
 

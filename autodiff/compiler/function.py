@@ -162,6 +162,25 @@ class Compiled:
             return CHANGES.last
         return "a `.grad` that is read came or went, or a setting of an optimizer changed"
 
+    def check(self, *args: Any, **kwargs: Any) -> str:
+        """Call the function itself, once more and for real, and compare what it does with what is replayed for it.
+
+        Returns:
+            The difference between the program and a new recording, as text: empty if there is none.
+
+        Raises:
+            RecordingError: if no program is replayed for such arguments, or the function cannot be recorded.
+        """
+        tensors: list[Tensor] = []
+        signature = (_signature((args, kwargs) if kwargs else args, tensors), MODE.grad, get_num_threads())
+        known = next((recorded for recorded in self._recorded if recorded.signature == signature), None)
+        if known is None:
+            raise RecordingError("check", "nothing has been recorded for such arguments",
+                                 fix="call the function twice before")
+        recorded, _ = Recorded.call(self._fn, args, kwargs, tensors, self._gradients, fallback=False)
+        assert recorded is not None
+        return known.program.diff(recorded.program)
+
     def explain(self) -> str:
         """Return why the function was recorded, each time, and what each program consists of."""
         lines = [f"recorded: {reason}" for reason in self._reasons]

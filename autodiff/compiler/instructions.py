@@ -149,7 +149,9 @@ class Step:
                 operand = tracer.operand(leaf._grad)
                 if type(operand) is tuple and self.value(operand).region.kind is Kind.TEMPORARY:
                     self.gradients.append((leaf, self.value(operand)))
-        self.program = Program(self._copies.values(), [self._copied(x) for x in operands if type(x) is tuple])
+        written = {self._copies[record]: tuple([self._copied(x) for x in before])
+                   for record, before in tracer.written.items() if record in self._copies}
+        self.program = Program(self._copies.values(), [self._copied(x) for x in operands if type(x) is tuple], written)
 
     def argument(self, tensor: Any) -> int | None:
         """Return the number of the argument that this tensor is; None for another one."""

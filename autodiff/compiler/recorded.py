@@ -384,6 +384,8 @@ def _record_backward(roots: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor
     if not roots:
         return [], [], []
     cotangents = [wrap(np.zeros_like(x.spec.empty())) for x in roots]
+    for cotangent in cotangents:
+        cotangent.name = "cotangent"
     leaves: dict[int, Tensor] = {}
     for record in reachable([x.edge[0] for x in roots]):
         for edge, needed in zip(record.edges, record.mask, strict=True):

@@ -14,6 +14,8 @@ from itertools import takewhile
 from typing import Any
 
 from autodiff.program import Program, Record, tensor_class
+from autodiff.program_reading import Leaf
+from autodiff.program_text import settings_of
 from autodiff.spec import Spec
 
 OPERATION, MODULE, PARAMETER, BUFFER, INPUT, CONSTANT, OUTPUT = (
@@ -217,7 +219,7 @@ class _Builder:
         node.specs = list(record.outputs)
         read, made = (", ".join(map(repr, specs)) for specs in (record.inputs, record.outputs))
         node.tooltip = [f"{record.name}({read}) → {made}"]
-        settings = record.settings()
+        settings = settings_of(record)
         if settings:
             node.tooltip.append(", ".join(settings))
         if record.scope:
@@ -258,7 +260,7 @@ class _Builder:
             head.details.append(f"with {leaf.array.item():.6g}")
 
     def _is_number(self, leaf: Any) -> bool:
-        return not (leaf.spec.shape or leaf.needs_grad or leaf.name or id(leaf) in self.names)
+        return not (leaf.spec.shape or leaf.needs_grad or leaf.name or leaf.array is None or id(leaf) in self.names)
 
     def _constant(self, head: Node, spec: Spec, leaf: Any) -> None:
         """Draw a value of which nothing is known but its spec, and perhaps its number."""
@@ -332,7 +334,7 @@ class _Builder:
         name = self.names.get(id(tensor)) or tensor.name
         if id(tensor) in self.names:
             kind = INPUT
-        elif tensor.needs_grad or type(tensor) is not tensor_class[0]:
+        elif tensor.needs_grad or type(tensor) not in (tensor_class[0], Leaf):
             kind = PARAMETER
         else:
             kind = BUFFER if tensor.name else CONSTANT

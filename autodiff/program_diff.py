@@ -1,0 +1,176 @@
+"""In what two programs differ, told in lines of their printed form.
+
+Records are aligned by what they do on their own (operation, parameters, types, numbers), as many as possible. Then it
+is checked that aligned records read aligned values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator, Sequence
+from typing import Any
+
+from autodiff.program import Program, Record
+from autodiff.program_text import Printer, key_of, settings_of, text_of_operation, text_of_type
+
+_Aligned = list[tuple[int, int]]
+
+
+def diff(first: Program, second: Program) -> str:
+    """Return the lines in which two programs differ; see `Program.diff`."""
+    if first.structural_hash() == second.structural_hash():
+        return ""
+    old, new = Printer(first), Printer(second)
+    old_keys, new_keys = [_key(old, r) for r in first], [_key(new, r) for r in second]
+    same = _align(old_keys, new_keys)
+    wiring = _Wiring(old, new, [(first.records[i], second.records[j]) for i, j in same])
+    changed = {(i, j) for i, j in same if not wiring.agrees(first.records[i], second.records[j])}
+    lines: list[str] = []
+
+    def show(sign: str, printer: Printer, records: Sequence[Record]) -> None:
+        lines.extend(f"{sign} {printer.record(record)}{printer.place(record)}" for record in records)
+
+    for old_gap, new_gap, pair in _gaps(same, len(first), len(second)):
+        # Records between the aligned ones: those of one operation stand in for each other.
+        names = [[r.name for r in rs] for rs in (first.records[old_gap], second.records[new_gap])]
+        for removed, added, both in _gaps(_align(*names), len(names[0]), len(names[1])):
+            show("-", old, first.records[old_gap][removed])
+            show("+", new, second.records[new_gap][added])
+            if both is not None:
+                show("-", old, [first.records[old_gap][both[0]]])
+                show("+", new, [second.records[new_gap][both[1]]])
+        if pair in changed and pair is not None:
+            show("-", old, [first.records[pair[0]]])
+            show("+", new, [second.records[pair[1]]])
+    if not wiring.same_outputs():
+        lines += [f"- {old.results()}"] * bool(old.results()) + [f"+ {new.results()}"] * bool(new.results())
+    return "\n".join(lines)
+
+
+def _key(printer: Printer, record: Record) -> Hashable:
+    """Return what a record does on its own: all but where its operands come from."""
+    operands = [
+        printer.operand(operand, spec) if operand is None or printer.is_number(operand) else text_of_type(spec)
+        for operand, spec in zip(record.operands, record.inputs, strict=True)
+    ]
+    results = [text_of_type(spec) for spec in record.outputs]
+    in_place = record in printer.program.written
+    return text_of_operation(record.primitive), *settings_of(record), *operands, in_place, *results
+
+
+def _align(first: Sequence[Hashable], second: Sequence[Hashable]) -> _Aligned:
+    """Return pairs of positions, both rising, at which two sequences hold the same: as many as there can be.
+
+    The shortest path of steps to the right (an item of `first` alone) and down (of `second` alone) through the grid of
+    all pairs, where a diagonal step over an equal pair is free. After d such steps `reached` holds, for each diagonal
+    k = x - y, the furthest x: Myers, "An O(ND) Difference Algorithm and Its Variations" (Algorithmica 1, 1986).
+    """
+    common = {key: code for code, key in enumerate(set(first) & set(second))}
+    rows, columns = ([i for i, key in enumerate(keys) if key in common] for keys in (first, second))
+    a, b = [common[first[i]] for i in rows], [common[second[j]] for j in columns]
+    history: list[dict[int, int]] = []
+    reached = {1: 0}
+    goal = len(a) - len(b)
+    while not history or reached.get(goal, -1) < len(a):
+        d = len(history)
+        history.append(dict(reached))
+        for k in range(-d, d + 1, 2):
+            x = reached[k + 1] if _comes_down(reached, k, d) else reached[k - 1] + 1
+            while x < len(a) and x - k < len(b) and a[x] == b[x - k]:
+                x += 1
+            reached[k] = x
+    pairs = []
+    x, k = len(a), goal
+    for d in reversed(range(len(history))):
+        reached = history[d]
+        down = _comes_down(reached, k, d)
+        start = reached[k + 1] if down else reached[k - 1] + 1
+        pairs += [(rows[i], columns[i - k]) for i in reversed(range(start, x))]
+        x, k = (start, k + 1) if down else (start - 1, k - 1)
+    return pairs[::-1]
+
+
+def _comes_down(reached: dict[int, int], k: int, d: int) -> bool:
+    """Tell whether diagonal `k` is best reached from the one above it in step `d`, rather than from the left."""
+    return k == -d or (k != d and reached[k - 1] < reached[k + 1])
+
+
+def _gaps(pairs: _Aligned, old: int, new: int) -> Iterator[tuple[slice, slice, tuple[int, int] | None]]:
+    """Yield what lies before each pair of aligned positions, with the pair; and what lies behind the last."""
+    i = j = 0
+    for pair in pairs:
+        yield slice(i, pair[0]), slice(j, pair[1]), pair
+        i, j = pair[0] + 1, pair[1] + 1
+    yield slice(i, old), slice(j, new), None
+
+
+class _Wiring:
+    """Which values of two programs stand for each other."""
+
+    def __init__(self, old: Printer, new: Printer, pairs: Sequence[tuple[Record, Record]]) -> None:
+        self.old, self.new = old, new
+        self.partner = dict(pairs)
+        self.aligned = set(self.partner.values())
+        self.leaves: dict[Any, Any] = {}
+        taken: set[Any] = set()
+        for pair in pairs:
+            for a, b in zip(_read(old, pair[0]), _read(new, pair[1])):
+                free = self._is_leaf(old, a) and self._is_leaf(new, b) and key_of(b) not in taken
+                if free and self.leaves.setdefault(key_of(a), key_of(b)) == key_of(b):
+                    taken.add(key_of(b))
+        self.old_sources = self._sources(old)
+        self.new_sources = self._sources(new)
+
+    @staticmethod
+    def _is_leaf(printer: Printer, operand: Any) -> bool:
+        return key_of(operand) in printer.leaves
+
+    def _name(self, printer: Printer, operand: Any) -> Any:
+        """Return what an operand is called in both programs; None for a value that the other one does not have."""
+        if operand is None or printer.is_number(operand):
+            return "on its own"
+        if not printer.is_value(operand):
+            key = key_of(operand)
+            return ("leaf", self.leaves.get(key, key) if printer is self.old else key)
+        record, index = operand
+        if printer is self.new:
+            return operand if record in self.aligned else None
+        return (self.partner[record], index) if record in self.partner else None
+
+    def _sources(self, printer: Printer) -> dict[Record, set[Any]]:
+        """Return, for each record that the other program does not have, which common values it is made from."""
+        found: dict[Record, set[Any]] = {}
+        for record in printer.program:
+            if self._name(printer, (record, 0)) is None:
+                names: set[Any] = set()
+                for operand in _read(printer, record):
+                    name = self._name(printer, operand)
+                    names |= found[operand[0]] if name is None else {name}
+                found[record] = names - {"on its own"}
+        return found
+
+    def same(self, a: Any, b: Any) -> bool:
+        """Tell whether two values stand for each other.
+
+        A value that only one program has stands for what it is made from: its own line says what has changed.
+        """
+        first, second = self._name(self.old, a), self._name(self.new, b)
+        if first is not None and second is not None:
+            return bool(first == second)
+        if first is None and second is None:
+            return True
+        return second in self.old_sources[a[0]] if first is None else first in self.new_sources[b[0]]
+
+    def agrees(self, first: Record, second: Record) -> bool:
+        """Tell whether two aligned records read and overwrite the same."""
+        pairs = zip(_read(self.old, first), _read(self.new, second), strict=True)
+        return all(self.same(a, b) for a, b in pairs)
+
+    def same_outputs(self) -> bool:
+        """Tell whether the programs return the same."""
+        pair = self.old.program.outputs, self.new.program.outputs
+        return len(pair[0]) == len(pair[1]) and all(map(self.same, *pair))
+
+
+def _read(printer: Printer, record: Record) -> tuple[Any, ...]:
+    """Return what a record reads, and then what it overwrites."""
+    return (*record.operands, *printer.program.written.get(record, ()))
