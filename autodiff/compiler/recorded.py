@@ -19,6 +19,7 @@ import numpy as np
 
 from autodiff import reverse
 from autodiff.bind import Cut, next_number
+from autodiff.compiler import passes
 from autodiff.compiler.instructions import Kind, Step, Value
 from autodiff.compiler.lowering import Lowered, now
 from autodiff.compiler.tracer import RecordingError, Tracer
@@ -104,6 +105,7 @@ class Recorded:
         arguments = [*tensors, *carried, *cotangents]
         self._first_cotangent = len(tensors) + len(carried)
         self._step = Step(tracer, arguments, outputs, found, forward)
+        self._improve()
         self._guards = tracer.guards
         self._repeated = tracer.repeated
         self._counts = tracer.counts
@@ -134,6 +136,17 @@ class Recorded:
         self._step.forget()
 
     # ---- Recording ---------------------------------------------------------------------------------------------------
+
+    def _improve(self) -> None:
+        """Let all passes go over the instructions, those of the function and those of the backward pass apart."""
+        step = self._step
+        inside, outside = step.instructions[: step.forward], step.instructions[step.forward :]
+        ends = [*step.results, *[value for _, value in step.gradients], *[value for value in step.found if value]]
+        outside = passes.without_dead(outside, {value.region for value in ends})
+        read = {value.region for instruction in outside for value in instruction.inputs}
+        inside = passes.without_dead(inside, read | {value.region for value in ends})
+        inside, outside = passes.with_late_writes(inside), passes.with_late_writes(outside)
+        step.instructions, step.forward = [*inside, *outside], len(inside)
 
     def _refuse_escapes(self, tracer: Tracer, allowed: Sequence[Any]) -> None:
         """Raise if a tensor that the function made is still alive and was not returned."""

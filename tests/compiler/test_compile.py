@@ -488,3 +488,21 @@ def test_options_of_pytorch_have_no_effect() -> None:
         ad.compile(lambda x: x, speed=3)
     with pytest.raises(TypeError, match="wants a function or a module"):
         ad.compile(3)
+
+
+def test_check_finds_what_a_recording_cannot_see() -> None:
+    mode = {"exp": False}
+
+    @ad.compile
+    def function(x: Any) -> Any:
+        y = x * 2
+        return (y.exp() if mode["exp"] else y).tanh()
+
+    x = ad.ones(3)
+    with pytest.raises(RecordingError, match="nothing has been recorded"):
+        function.check(x)
+    for _ in range(3):
+        function(x)
+    assert function.check(x) == ""
+    mode["exp"] = True
+    assert function.check(x).startswith("+ %1: float32[3] = exp(%0)")
