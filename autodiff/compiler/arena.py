@@ -20,7 +20,8 @@ def place(requests: list[tuple[Region, int, int]]) -> int:
     "Efficient memory management for deep neural net inference", 2020).
     """
     placed = np.zeros((4, len(requests)), np.int64)  # offsets, ends, first and last instructions; by offset
-    for count, (region, first, last) in enumerate(sorted(requests, key=lambda request: (-request[0].nbytes, request[1]))):
+    largest_first = sorted(requests, key=lambda request: (-request[0].nbytes, request[1]))
+    for count, (region, first, last) in enumerate(largest_first):
         size = -(-region.nbytes // ALIGNMENT) * ALIGNMENT
         offsets, ends, begin, finish = placed[:, :count]
         together = (begin <= last) & (finish >= first)

@@ -144,7 +144,7 @@ class Compiled:
                                      fix="return the new value, or keep it in a tensor that changes in place")
         recorded.signature, recorded.around = signature, around
         if not kwargs and all(isinstance(x, Tensor) for x in args):
-            recorded.plain = tuple([(x.spec, x.needs_grad) for x in args])
+            recorded.plain = tuple([(type(x), x.spec, x.needs_grad) for x in args])
             recorded.mode = (MODE.grad, get_num_threads())
         self._recorded.insert(0, recorded)
         return result

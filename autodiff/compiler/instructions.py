@@ -172,7 +172,7 @@ class Step:
 
     def slots(self) -> list[Any]:
         """Return the leaf tensors outside the function that it reads or writes."""
-        return [value.leaf for value in self._values.values() if value.region.kind is Kind.SLOT and value.leaf is not None]
+        return [x.leaf for x in self._values.values() if x.region.kind is Kind.SLOT and x.leaf is not None]
 
     def draw(self, key: Value) -> Draw:
         """Return the draw of a key."""
@@ -186,7 +186,7 @@ class Step:
             return Region(Kind.KEY, leaf.spec.nbytes, leaf)
         if type(leaf.edge) is tuple:
             raise RecordingError(
-                "compile", "the function uses a tensor with the history of an earlier call, which a replay could not sweep",
+                "compile", "the function uses a tensor with the history of an earlier call, that no replay could sweep",
                 got=repr(leaf.spec), line=leaf.edge[0].line, fix="keep its detach(), or pass it as an argument",
             )
         memory: Memory = leaf.memory

@@ -106,7 +106,8 @@ def now(value: Value, array: Array, arguments: Sequence[Array]) -> Array:
     if value.region.kind is not Kind.ARGUMENT:
         return array
     if value.source is None or value.view is None:
-        return arguments[value.region.source]
+        found: Array = arguments[value.region.source]
+        return found
     return value.view(now(value.source, array, arguments))
 
 
@@ -130,6 +131,7 @@ class Lowered:
         numbers: slots.
         draws: words that hold the seed and the number of a draw.
         user: a weak reference to the record of the call whose backward pass needs the memory.
+        arguments, tensors: arrays of that call's arguments; the tensors, with their versions then.
         versions: those that the memories which that pass relies on had at that call.
         threads, work: the largest number of threads, and of nanoseconds, that a call wants.
     """
@@ -143,6 +145,8 @@ class Lowered:
         self.parts: list[Stretch | Host] = []
         self.owners: list[Instruction] = []
         self.user: Any = None
+        self.arguments: list[Array] = []
+        self.tensors: list[tuple[Any, int]] = []
         self.versions: list[int] = []
         self._step = step
         self._arguments = arguments
@@ -258,7 +262,7 @@ class Lowered:
         params = primitive.relocate(outs, ins, **params)
         for table in params.values():
             if isinstance(table, np.ndarray):
-                words = memoryview(table.reshape(-1))
+                words = memoryview(table.reshape(-1))  # type: ignore[arg-type]
                 for at, address in enumerate(table.reshape(-1).tolist()):
                     self._note_argument(address, words, at)
         settings = {name: held(x) for name, x in instruction.params.items()}
@@ -310,7 +314,8 @@ class Lowered:
     def _finish(self) -> None:
         """Lay blocks and table out in memory."""
         self.words = np.concatenate([*self._blocks, np.zeros(0, np.int64)])
-        words, floats = memoryview(self.words), memoryview(self.words.view(np.float64))
+        words: Any = memoryview(self.words)  # type: ignore[arg-type]
+        floats: Any = memoryview(self.words.view(np.float64))  # type: ignore[arg-type]
         self.table = np.array(self._rows, np.int64).reshape(-1, kernels.replay.COLUMNS)
         self.table[:, kernels.replay.BLOCK] = self.words.ctypes.data + 8 * self.table[:, kernels.replay.BLOCK]
         self.addresses = [[a if a.words is not None else a._replace(words=words) for a in found]

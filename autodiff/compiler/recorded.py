@@ -28,12 +28,13 @@ from autodiff.errors import GradientError, InPlaceError
 from autodiff.mode import MODE
 from autodiff.ops.structural import copied
 from autodiff.primitive import NOTHING, Primitive
-from autodiff.program import Program, Record, reachable
+from autodiff.program import Record, reachable
 from autodiff.recording import tensors_in
 from autodiff.slots import CHANGES
 from autodiff.source import here
 from autodiff.spec import Array
 from autodiff.threads import get_num_threads
+
 
 class _Output:
     """One tensor of the result: its value, its place among those with a history, and why it has none."""
@@ -53,7 +54,7 @@ class Recorded:
 
     Attributes:
         signature, around: of the call that was recorded, and what surrounded it; see `Compiled`.
-        plain: spec and `needs_grad` of the arguments, where all are tensors; None otherwise.
+        plain: class, spec and `needs_grad` of the arguments, where all are tensors; None otherwise.
         mode: whether gradients were recorded, and the number of threads.
         changes: the count of changes that it is good for.
         program: the records, for reading.
@@ -185,12 +186,10 @@ class Recorded:
         plain = self.plain
         if plain is None or len(plain) != len(args) or self.mode != (MODE.grad, get_num_threads()):
             return False
-        memories = set()
-        for x, (spec, needs_grad) in zip(args, plain, strict=True):
-            if not isinstance(x, Tensor) or x.spec is not spec or x.needs_grad is not needs_grad:
+        for x, (kind, spec, needs_grad) in zip(args, plain, strict=True):
+            if type(x) is not kind or x.spec is not spec or x.needs_grad is not needs_grad:
                 return False
-            memories.add(x.memory)
-        return len(memories) == len(args)
+        return len({x.memory for x in args}) == len(args)
 
     def fits(self) -> bool:
         """Return whether nothing has changed that the recording depends on."""
@@ -200,10 +199,7 @@ class Recorded:
             grad = leaf._grad
             if grad is not None if spec is None else grad is None or grad.spec is not spec:
                 return False
-        for guard in self._guards:
-            if not guard.holds():
-                return False
-        return True
+        return all(guard.holds() for guard in self._guards)
 
     def _idle(self) -> Lowered:
         """Return a program whose memory no returned tensor needs, lowered anew where there is none."""
@@ -254,8 +250,11 @@ class Recorded:
         record = None
         if self._roots:
             record = self._history(tensors, self._backward)
-            lowered.user = weakref.ref(record)
+            lowered.user, lowered.arguments = weakref.ref(record), arguments
+            lowered.tensors = [(x, x.memory.version) for x in tensors]
             lowered.versions = [memory.version for memory in self._relied_on]
+        if type(self._result) is _Output:
+            return True, self._made(self._result, lowered, tensors, record)
         made = [self._made(output, lowered, tensors, record) for output in self._outputs]
         return True, _rebuilt(self._result, iter(made))
 
@@ -264,8 +263,10 @@ class Recorded:
         value = output.value
         if value.leaf is not None:
             return tensors[value.region.source] if value.region.kind is Kind.ARGUMENT else value.leaf  # type: ignore[no-any-return]
-        array = now(value, lowered.arrays[value], [x.array for x in tensors])
-        result = wrap(array.copy(order="K"), value.spec if value.spec.order is not None else None)
+        array = lowered.arrays[value]
+        if value.region.kind is Kind.ARGUMENT:
+            array = now(value, array, [x.array for x in tensors])
+        result = wrap(array.copy("K"), value.spec if value.spec.order is not None else None)
         if output.root is not None:
             result.edge = (record, output.root)
             result.needs_grad = True
@@ -305,7 +306,7 @@ class Recorded:
         record.outputs = tuple(self._roots)
         record.mask = (True,) * len(actual)
         record.keep = NOTHING
-        record.saved = tuple([(x.array, x.memory, x.memory.version) for x in tensors]) or _SOMETHING
+        record.saved = _SOMETHING
         record.hooks = None
         record.scope, record.phase = MODE.scope, "forward"
         line = here()
@@ -332,7 +333,7 @@ class Recorded:
             raise GradientError("backward", "the backward pass of a compiled function cannot be differentiated",
                                 fix="compute the second derivative inside the compiled function", line=record.line)
         changed = [m for m, version in zip(self._relied_on, lowered.versions, strict=True) if m.version != version]
-        changed += [m for _, m, version in record.saved if m is not None and m.version != version]
+        changed += [x.memory for x, version in lowered.tensors if x.memory.version != version]
         if changed:
             raise InPlaceError("backward", "a tensor that the backward pass needs has changed since the call",
                                got=f"a change at {changed[0].changed}", line=record.line,
@@ -348,7 +349,7 @@ class Recorded:
                     array = copied(cotangent, spec.order or tuple(range(spec.ndim))).array
             arrays.append(array)
         lowered.place(self._first_cotangent, arrays)
-        lowered.run_backward([*[a for a, *_ in record.saved if a is not None], *arrays])
+        lowered.run_backward([*lowered.arguments, *arrays])
         lowered.user = None
         gradients = [None if v is None else wrap(lowered.arrays[v].copy(order="K")) for v in self._step.found]
         return gradients
@@ -356,11 +357,11 @@ class Recorded:
     def describe(self) -> str:
         """Return what the program consists of, in one line."""
         lowered = self._lowered[0]
-        return (f"{len(self._step.instructions)} instructions, {len(lowered.table)} calls of kernels, {lowered.hosts} of "
-                f"Python, {lowered.memory.nbytes / 1e6:.1f} MB")
+        return (f"{len(self._step.instructions)} instructions, {len(lowered.table)} calls of kernels, "
+                f"{lowered.hosts} of Python, {lowered.memory.nbytes / 1e6:.1f} MB")
 
 
-_SOMETHING: Any = ((None, None, 0),)  # saved by a call that has no arguments
+_SOMETHING: Any = ((None, None, 0),)  # what a call has saved is the program's business; a sweep takes it away
 
 
 def _primitive(backward: Callable[..., Any]) -> Primitive:

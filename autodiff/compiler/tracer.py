@@ -127,7 +127,7 @@ class Tracer(Recorder):
             RecordingError: unless the function may run as it is instead.
         """
         self.refuse(RecordingError(
-            "compile", "the function makes a parameter, or gives a tensor other data, which a replay would not do again",
+            "compile", "the function makes a parameter, or gives a tensor other data, which no replay would",
             got=repr(value.spec), fix="make it before, and write into it with copy_() under no_grad()",
         ))
 

@@ -114,7 +114,7 @@ def _arrays(data: Any, kind: Any, value: Any, start: int) -> list[int]:
     """Return where the arrays of an argument lie, those in tuples included."""
     if isinstance(kind, types.Array):
         return [start]
-    if not isinstance(kind, types.BaseTuple):
+    if not isinstance(kind, types.BaseTuple):  # type: ignore[attr-defined, unused-ignore]
         return []
     places = []
     for i, part in enumerate(kind):

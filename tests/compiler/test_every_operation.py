@@ -1,4 +1,4 @@
-"""Every operation's samples, forward and backward, compiled: a replay on other numbers gives the bits of the operation."""
+"""Every operation's samples, forward and backward, compiled: a replay on other numbers gives the operation's bits."""
 
 from __future__ import annotations
 
@@ -85,9 +85,10 @@ def test_a_replay_gives_the_bits_of_the_operation(operation: Operation, sample: 
     compiled(*same)
     try:
         compiled(*same)
-    except RecordingError as error:
-        assert operation.name in DEPENDENT, error
-        return
+    except RecordingError:
+        if operation.name in DEPENDENT:
+            return
+        raise
     ad.manual_seed(0)
     assert bits(compiled(*other)) == expected
     assert bits(other) == before or operation.name.endswith("_")
