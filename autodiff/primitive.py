@@ -137,7 +137,7 @@ OPERATIONS: dict[str, Operation] = {}
 class Primitive(Operation):
     """An operation with a kernel. See `define` for the fields."""
 
-    __slots__ = ("cost", "differentiable", "infer", "keeps", "label", "plans", "prepare", "run", "saves", "scratch",
+    __slots__ = ("cost", "differentiable", "formula", "infer", "keeps", "label", "plans", "prepare", "run", "saves", "scratch",
                  "status", "twin", "view", "vjp")
 
     infer: Callable[..., Spec | Sequence[Spec]]
@@ -150,6 +150,7 @@ class Primitive(Operation):
     scratch: Callable[..., Sequence[Spec | EachPart]] | None
     status: Callable[..., Exception] | None
     view: bool
+    formula: str | None
     differentiable: bool
     plans: dict[Any, Plan]
     keeps: dict[tuple[bool, ...], Keep]
@@ -187,6 +188,7 @@ def define(
     scratch: Callable[..., Sequence[Spec | EachPart]] | None = None,
     status: Callable[..., Exception] | None = None,
     view: bool = False,
+    formula: str | None = None,
     call: Callable[..., Any] | None = None,
 ) -> Primitive:
     """Declare an operation that has a kernel, and enter it into the table.
@@ -216,6 +218,7 @@ def define(
         status: ``status(position, ins, **params)`` returns the error for a bad value that the kernel met at `position`.
             Where it is given, `run` gets int64 status words (-1), one a thread, as the last of `outs`.
         view: the output shares the input's memory.
+        formula: name of the scalar formula that each element of an element-wise operation is computed with.
         call: what the samples call; by default the primitive itself, bound to its inputs.
 
     Parameters must be hashable, and always of one type each (`int(...)`, `float(...)`, tuples): the plan is looked up
@@ -232,6 +235,7 @@ def define(
     operation.scratch = scratch
     operation.status = status
     operation.view = view
+    operation.formula = formula
     operation.differentiable = vjp is not None or twin is not None
     operation.plans = {}
     operation.keeps = {}
