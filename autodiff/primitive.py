@@ -137,8 +137,8 @@ OPERATIONS: dict[str, Operation] = {}
 class Primitive(Operation):
     """An operation with a kernel. See `define` for the fields."""
 
-    __slots__ = ("cost", "differentiable", "formula", "infer", "keeps", "label", "plans", "prepare", "run", "saves", "scratch",
-                 "status", "twin", "view", "vjp")
+    __slots__ = ("cost", "differentiable", "formula", "infer", "keeps", "label", "plans", "prepare", "run", "saves",
+                 "scratch", "status", "twin", "view", "vjp")
 
     infer: Callable[..., Spec | Sequence[Spec]]
     run: Callable[..., Any]

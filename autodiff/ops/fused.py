@@ -74,7 +74,7 @@ def _prepare(
         return strided.nothing
     specs = _values(inputs, steps, _infer_step)
     formulas = tuple(
-        (_primitive(name).formula, operands, spec.dtype.name)
+        (str(_primitive(name).formula), operands, spec.dtype.name)
         for (name, _, operands), spec in zip(steps, specs, strict=True)
     )
     numbers = frozenset(k for k, spec in enumerate(inputs) if spec.size == 1 < out.size)
@@ -121,12 +121,12 @@ def _samples() -> list[Sample]:
         Sample(x, x[::-1], y, steps=gate, results=(3, 0, 2)),
         Sample(x, y, z, steps=norm, results=(0, 2)),
         Sample(image, spread(-1, 1, 3, 1, 1), image[::-1], steps=norm, results=(1, 2)),
-        Sample(image, np.ascontiguousarray(image), image, steps=norm, results=(2,)),
+        Sample(image, -np.ascontiguousarray(image), image, steps=norm, results=(2,)),
         Sample(spread(-2, 2, 6, 8)[::2, ::-2], number, spread(-1, 1, 4), steps=norm, results=(0, 2)),
         Sample(x, number, z, steps=chosen, results=(0, 2)),
-        Sample(number, number, number, steps=norm, results=(2,)),
+        Sample(number, -number, number, steps=norm, results=(2,)),
         Sample(x[:0], y, number, steps=norm, results=(2, 0)),
-        Sample(x, x[::-1] > 0, number, steps=dropped, results=(2,)),
+        Sample(x, x[::-1] > 0, number, steps=dropped, results=(2,), gradient=False),
         Sample(x, steps=wide, results=(2,), gradient=False),
         Sample(x, x[:, ::-1], steps=gradients, results=(0, 2)),
         Sample(x.astype(np.float64), y.astype(np.float64), z.astype(np.float64), steps=norm, results=(0, 2)),

@@ -55,6 +55,7 @@ _ravel = methodcaller("ravel")
 
 
 def address(spec: Spec) -> _Index:
+    """Return how `run` makes a one-dimensional array that starts where an array of this spec starts."""
     if spec.contiguous:
         return None
     return (0,) * (spec.ndim - 1) + (slice(0, 1),)
