@@ -125,11 +125,16 @@ class _Use(NamedTuple):
 
 
 def _can_be_step(instruction: Instruction) -> bool:
-    """Return whether an instruction can be part of a chain."""
-    if instruction.in_place or not fusable(instruction.primitive):
+    """Return whether an instruction can be part of a chain; in place, its target must lie as a new result would."""
+    if not fusable(instruction.primitive):
         return False
     (out,) = instruction.outputs
-    return out.spec.size >= LEAST and all(_follows(value.spec, out.spec) for value in instruction.inputs)
+    specs = [value.spec for value in instruction.inputs]
+    return (
+        out.spec.size >= LEAST
+        and all(_follows(spec, out.spec) for spec in specs)
+        and instruction.primitive.infer(*specs, **instruction.params) is out.spec
+    )
 
 
 def _follows(operand: Spec, out: Spec) -> bool:
@@ -175,39 +180,43 @@ def _join(units: list[_Unit], partner: _Unit, unit: _Unit, use: _Use) -> _Unit:
 
 
 def _alike(members: Sequence[Any]) -> bool:
-    """Return whether instructions have results of one shape and layout, and read each other's as they were made."""
-    first = members[0].outputs[0].spec
-    made: dict[Hashable, Any] = {}
-    for member in members:
-        (out,) = member.outputs
-        if out.spec.shape != first.shape or out.spec.strides != first.strides:
-            return False
-        if any(made.get(value.region, value) is not value for value in member.inputs):
-            return False  # a view of what another step makes
-        made[out.region] = out
-    return True
+    """Return whether instructions have results of one shape and layout, and read what they write as it was written."""
+    outs = [member.outputs[0] for member in members]
+    written = {out.region: out for out in outs}
+    layouts = {(out.spec.shape, out.spec.strides) for out in outs}
+    return len(layouts) == 1 and all(
+        written.get(value.region, value) is value for member in members for value in (*member.inputs, *member.outputs)
+    )
 
 
 def _ends(unit: _Unit, use: _Use) -> tuple[list[Any], list[int]]:
-    """Return the values that a chain reads, and the numbers of its instructions whose results others need."""
-    made = {member.outputs[0] for member in unit.members}
-    inputs = dict.fromkeys(value for member in unit.members for value in member.inputs if value not in made)
+    """Return the values that a chain reads, and the numbers of its instructions whose results others need.
+
+    Of several that write a value it is the last one. What is written in memory that was there before is needed.
+    """
+    inputs: dict[Any, None] = {}
+    last: dict[Any, int] = {}
+    new = {member.outputs[0].region for member in unit.members if not member.in_place}
+    for number, member in enumerate(unit.members):
+        inputs.update(dict.fromkeys(value for value in member.inputs if value not in last))
+        last[member.outputs[0]] = number
     inside = Counter(region for member in unit.members for region in {value.region for value in member.inputs})
-    regions = [member.outputs[0].region for member in unit.members]
-    return list(inputs), [
+    return list(inputs), sorted(
         number
-        for number, region in enumerate(regions)
-        if region in use.needed or use.readers[region] > inside[region]
-    ]
+        for value, number in last.items()
+        if value.region not in new
+        or value.region in use.needed
+        or use.readers[value.region] > inside[value.region]
+    )
 
 
 def _chain(unit: _Unit, use: _Use) -> Chain:
     inputs, results = _ends(unit, use)
     numbers = {value: number for number, value in enumerate(inputs)}
     steps = []
-    for member in unit.members:
+    for number, member in enumerate(unit.members, len(inputs)):
         operands = tuple(numbers[value] for value in member.inputs)
         steps.append((member.primitive.name, tuple(member.params.items()), operands))
-        numbers[member.outputs[0]] = len(numbers)
+        numbers[member.outputs[0]] = number
     outputs = tuple(unit.members[number].outputs[0] for number in results)
     return Chain(tuple(unit.members), tuple(inputs), outputs, tuple(steps), tuple(results))

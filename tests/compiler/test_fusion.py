@@ -167,18 +167,40 @@ def test_nothing_moves_over_a_write_to_what_it_reads() -> None:
     p = Program()
     x, weight = p.input(), p.input()
     y = p.do("mul", x, weight)
-    p.do("add", weight, x, into=weight)
+    p.do("cumsum", x, into=weight, dim=0, reverse=False)
     z = p.do("mul", y, weight)
     # The first product must not move down, nor the second one up.
-    assert p.names(z, weight) == ["mul", "add", "mul"]
+    assert p.names(z, weight) == ["mul", "cumsum", "mul"]
 
 
-def test_an_operation_in_place_is_not_a_step() -> None:
+def test_steps_in_place() -> None:
     p = Program()
     x = p.input()
     y = p.do("neg", x)
     p.do("add", y, x, into=y)
-    assert p.names(p.do("relu", y)) == ["neg", "add", "relu"]
+    z = p.do("relu", y)
+    assert p.only(z).steps == (("neg", (), (0,)), ("add", (), (1, 0)), ("relu", (), (2,)))
+    assert (p.only(z).outputs, p.only(z).results) == ((z,), (2,))
+    assert (p.only(y, z).outputs, p.only(y, z).results) == ((y, z), (1, 2))
+
+
+def test_what_is_written_in_memory_from_before_stays_written() -> None:
+    p = Program()
+    x, y = p.input(), p.input()
+    old = p.do("neg", x)
+    p.do("mul", x, y, into=x)
+    p.do("abs", x, into=x)
+    chain = p.only(p.do("add", x, old))
+    assert chain.inputs == (x, y)
+    assert chain.steps == (("neg", (), (0,)), ("mul", (), (0, 1)), ("abs", (), (3,)), ("add", (), (4, 2)))
+    assert (chain.outputs[0], chain.results) == (x, (2, 3))
+
+
+def test_a_target_in_place_lies_as_a_new_result_would() -> None:
+    p = Program()
+    gaps = Value("gaps", Spec.strided((50, 40), np.dtype(np.float32), (80, 1)))
+    p.do("neg", p.input(), into=gaps)
+    assert p.names(p.do("relu", gaps)) == ["neg", "relu"]
 
 
 def test_a_view_of_a_step_is_not_read_by_the_same_chain() -> None:
