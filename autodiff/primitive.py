@@ -141,8 +141,8 @@ OPERATIONS: dict[str, Operation] = {}
 class Primitive(Operation):
     """An operation with a kernel. See `define` for the fields."""
 
-    __slots__ = ("cost", "differentiable", "host", "infer", "keeps", "label", "plans", "prepare", "relocate", "run",
-                 "saves", "scratch", "status", "twin", "view", "vjp")
+    __slots__ = ("cost", "differentiable", "formula", "host", "infer", "keeps", "label", "plans", "prepare", "relocate",
+                 "run", "saves", "scratch", "status", "twin", "view", "vjp")
 
     infer: Callable[..., Spec | Sequence[Spec]]
     run: Callable[..., Any]
@@ -156,6 +156,7 @@ class Primitive(Operation):
     relocate: Callable[..., dict[str, Any]] | None
     view: bool
     host: bool
+    formula: str | None
     differentiable: bool
     plans: dict[Any, Plan]
     keeps: dict[tuple[bool, ...], Keep]
@@ -195,6 +196,7 @@ def define(
     relocate: Callable[..., dict[str, Any]] | None = None,
     view: bool = False,
     host: bool = False,
+    formula: str | None = None,
     call: Callable[..., Any] | None = None,
 ) -> Primitive:
     """Declare an operation that has a kernel, and enter it into the table.
@@ -226,6 +228,7 @@ def define(
         relocate: ``relocate(outs, ins, **params)`` returns the parameters for other arrays, where they hold addresses.
         view: the output shares the input's memory.
         host: `run` does more than call kernels: a recorded program has to call it, and threads are not its business.
+        formula: name of the scalar formula that each element of an element-wise operation is computed with.
         call: what the samples call; by default the primitive itself, bound to its inputs.
 
     Parameters must be hashable, and always of one type each (`int(...)`, `float(...)`, tuples): the plan is looked up
@@ -244,6 +247,7 @@ def define(
     operation.relocate = relocate
     operation.view = view
     operation.host = host
+    operation.formula = formula
     operation.differentiable = vjp is not None or twin is not None
     operation.plans = {}
     operation.keeps = {}

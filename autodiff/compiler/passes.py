@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from autodiff.compiler.fusion import Chain, chains
 from autodiff.compiler.instructions import Instruction, Kind, Region
+from autodiff.ops.fused import fused_p
 
 OUTSIDE = (Kind.SLOT, Kind.ARGUMENT, Kind.CONSTANT)  # memory that others look at, or that the next replay reads
 
@@ -38,12 +40,25 @@ def with_late_writes(instructions: Sequence[Instruction]) -> list[Instruction]:
     late: list[Instruction] = []
     for number, instruction in enumerate(instructions[: last + 1]):
         rest = instructions[number + 1 : last + 1]
-        moves = instruction.in_place and _changes_outside(instruction)
+        moves = _changes_outside(instruction)
         if moves and not any(_conflict(instruction, other) for other in rest if other not in late):
             late.append(instruction)
         else:
             early.append(instruction)
     return [*early, *late, *instructions[last + 1 :]]
+
+
+def with_chains(instructions: Sequence[Instruction], needed: Iterable[Region]) -> list[Instruction]:
+    """Run chains of element-wise instructions as one each, in one pass over memory; see `fusion`."""
+    found = []
+    for item in chains(instructions, needed):
+        if isinstance(item, Chain):
+            params = {"steps": item.steps, "results": item.results}
+            record = item.instructions[-1].record
+            found.append(Instruction(fused_p, params, item.inputs, item.outputs, record))
+        else:
+            found.append(item)
+    return found
 
 
 def _changes_outside(instruction: Instruction) -> bool:

@@ -147,6 +147,8 @@ class Recorded:
         read = {value.region for instruction in outside for value in instruction.inputs}
         inside = passes.without_dead(inside, read | {value.region for value in ends})
         inside, outside = passes.with_late_writes(inside), passes.with_late_writes(outside)
+        inside = passes.with_chains(inside, read | {value.region for value in ends})
+        outside = passes.with_chains(outside, {value.region for value in ends})
         step.instructions, step.forward = [*inside, *outside], len(inside)
 
     def _refuse_escapes(self, tracer: Tracer, allowed: Sequence[Any]) -> None:
@@ -173,7 +175,7 @@ class Recorded:
         found = {}
         for number, instruction in enumerate(self._step.instructions):
             values = instruction.outputs if writes else instruction.inputs
-            if instruction.in_place if writes else number >= self._step.forward:
+            if writes or number >= self._step.forward:
                 for value in values:
                     if value.region.kind is Kind.SLOT:
                         found[id(value.region.source.memory)] = value.region.source.memory

@@ -16,6 +16,7 @@ from autodiff.ops.distance import *
 from autodiff.ops.elementwise import *
 from autodiff.ops.extremes import *
 from autodiff.ops.functions import *
+from autodiff.ops.fused import *
 from autodiff.ops.in_place import *
 from autodiff.ops.in_place_indexing import *
 from autodiff.ops.indexing import *

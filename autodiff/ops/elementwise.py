@@ -64,7 +64,8 @@ def pointwise(
         name,
         infer=partial(_infer, name, dtype, kinds),
         run=strided.run,
-        prepare=partial(_prepare, kernel or name),
+        prepare=partial(strided.prepare, kernel=kernel or name),
+        formula=kernel or name,
         vjp=vjp,
         saves=saves,
         twin=twin,
@@ -83,10 +84,6 @@ def _infer(name: str, dtype: DType | None, kinds: str, *specs: Spec) -> Spec:
 
 
 _INSTEAD = {"neg": "use ~x or logical_not(x)", "sub": "use x ^ y or logical_xor(x, y)"}
-
-
-def _prepare(kernel: str, inputs: tuple[Spec, ...], outputs: tuple[Spec, ...]) -> Any:
-    return strided.prepare(inputs, outputs, kernel)
 
 
 def fit(record: Any, *gradients: Any) -> tuple[Any, ...]:

@@ -25,10 +25,10 @@ def prepare(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], kernel: str = "
     """Return the function that runs an element-wise kernel on arrays of these specs."""
     (out,) = outputs
     if out.size == 0:
-        return _nothing
+        return nothing
     function = getattr(kernels.elementwise, kernel)
     walk = kernels.elementwise.plan(out.shape, out.strides, [(spec.shape, spec.strides) for spec in inputs])
-    addresses = tuple(_address(spec) for spec in (out, *inputs))
+    addresses = tuple(address(spec) for spec in (out, *inputs))
     if any(index is not None for index in addresses):
         return partial(run, kernel=function, walk=walk, addresses=addresses)
     # Tiny tensors feel every step of Python: the common arities are written out.
@@ -39,7 +39,7 @@ def prepare(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], kernel: str = "
     return lambda outs, ins: function(outs[0].ravel(), *map(_ravel, ins), walk, 0, 1)
 
 
-def _nothing(*_: Any) -> None:
+def nothing(*_: Any) -> None:
     """Runs where there are no elements."""
 
 
@@ -54,7 +54,8 @@ def run(outs: Sequence[Array], ins: Sequence[Array], kernel: Any, walk: Array, a
 _ravel = methodcaller("ravel")
 
 
-def _address(spec: Spec) -> _Index:
+def address(spec: Spec) -> _Index:
+    """Return how `run` makes a one-dimensional array that starts where an array of this spec starts."""
     if spec.contiguous:
         return None
     return (0,) * (spec.ndim - 1) + (slice(0, 1),)

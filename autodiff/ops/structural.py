@@ -102,6 +102,7 @@ copy_p: Primitive = define(
     prepare=_copy_prepare,
     vjp=lambda record, g: (g if g.spec.dtype == record.inputs[0].dtype else cast_to(g, record.inputs[0].dtype),),
     cost=strided.cost(0),
+    formula="copy",
     samples=_copy_samples,
     errors=no_errors,
 )

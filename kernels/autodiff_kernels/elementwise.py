@@ -48,12 +48,33 @@ def __getattr__(name: str) -> Any:
     return kernel
 
 
+def fused(
+    steps: tuple[tuple[str, tuple[int, ...], str], ...], results: tuple[int, ...], arity: int, numbers: frozenset[int]
+) -> Any:
+    """Return the kernel of a chain: `fused(out0, ..., x0, ..., walk, part, parts)`.
+
+    Args:
+        steps: (name of the formula, operands, name of the result's dtype) each. Operands are numbered: inputs first,
+            then the results of steps. Each result is rounded to its dtype, so the outputs have the bits that the
+            kernels of the steps would give one after the other.
+        results: which steps have outputs, in the order of the outputs.
+        arity: how many inputs there are.
+        numbers: those that are numbers. They have no place in the walk.
+    """
+    made = [generate.Step(FORMULAS[name], operands, _NUMBA.get(dtype, dtype)) for name, operands, dtype in steps]
+    with cache.importing():
+        return generate.fused(tuple(made), results, arity, numbers)
+
+
+_NUMBA = {"bool": "boolean"}  # dtypes that Numba calls by another name than NumPy
+
+
 def plan(out_shape: Shape, out_strides: Shape, inputs: Sequence[tuple[Shape, Shape]]) -> Array:
     """Return the walk over an output and the inputs that are broadcast to its shape.
 
     Args:
         out_shape, out_strides: shape and strides (in elements, any sign) of the output.
-        inputs: (shape, strides) of each input, broadcastable to `out_shape`.
+        inputs: (shape, strides) of each further output and of each input, broadcastable to `out_shape`.
 
     Returns:
         int64 array [dims, total, shape..., strides of out..., strides of x0..., ...] with dims >= 1. Dimensions are in

@@ -1,4 +1,4 @@
-"""Kernels that are written as source files: one for each scalar formula, in the cache folder.
+"""Kernels that are written as source files, in the cache folder: one for each scalar formula, or chain of them.
 
 Numba caches a function on disk only when it stands in a file, and only when its closure holds no compiled function. So
 the text below is filled in and written out; a person can read the result in `<cache folder>/generated/`.
@@ -6,99 +6,88 @@ the text below is filled in and written out; a person can read the result in `<c
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import importlib.util
 import inspect
 import os
 import sys
 import tempfile
+from collections.abc import Iterable
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 from autodiff_kernels import cache
 
-ELEMENTWISE = '''\
-"""The element-wise kernel of `{module}.{name}`, written by `autodiff_kernels.generate`."""
+KERNEL = '''\
+"""{title}, written by `autodiff_kernels.generate`."""
 
 from numba import njit
+{imports}
+from autodiff_kernels.memory import {memory}
+from autodiff_kernels.walk import {limit}, begin, here, next_tile
 
-from autodiff_kernels.memory import apply, forward, load, pointer, stack, store
-from {module} import {name} as formula
-{imports}from autodiff_kernels.walk import (
-    CHUNK, NOTHING, gather, offset, scatter, share_of_elements, side_by_side, steps, tile_here, tile_limits,
-)
-
-
+{definition}
 @njit(cache=True, nogil=True, error_model="numpy")
-def {name}(out, {inputs}, walk, part, parts):
-    """out = {name}({inputs}): {summary}
+def {name}({outputs}, {inputs}, walk, part, parts):
+    """{summary}
 
-    `out` and the inputs are 1-D arrays that carry the address of an operand's first element, `walk` says where the
+    The outputs and inputs are 1-D arrays that carry the address of an operand's first element, `walk` says where the
     others are (`elementwise.plan`).
     """
-    dims, shape, strides = walk[0], pointer(walk, 2), pointer(walk, 2 + walk[0])
-    inner, copy = shape[dims - 1], stack(out, CHUNK)
-    step, row_step = steps(dims, strides)
-{operands}
-{numbers}    begin, end = share_of_elements(walk[1], part, parts)
-    row, column = begin // inner, begin % inner
-    longest, most = tile_limits(dims, shape, {all_steps_are_one}){shorter}
-    while begin < end:
-        rows, width = tile_here(dims, shape, row, column, end - begin, longest, most)
-        place = pointer(out, offset(dims, shape, strides, row) + column * step)
-{gathers}
-        target = place if side_by_side(step, row_step, rows, width) else copy
-{compute}
-        scatter(copy, place, step, row_step, rows, width)
-        begin += rows * width
-        column += width
-        if column == inner:
-            row, column = row + rows, 0
+{shortcut}    outs, ins, numbers = ({firsts}), ({arrays}), ({numbers})
+    tiles = begin(outs, ins, walk, part, parts, {limit})
+    count = next_tile(tiles)
+    while count > 0:
+{compute}        count = next_tile(tiles)
 '''
 
-OPERAND = """\
-    strides{k} = pointer(walk, 2 + {operand} * dims)
-    step{k}, row_step{k} = steps(dims, strides{k})
-    copy{k}, held{k} = stack(x{k}, CHUNK), NOTHING
-"""
-
-GATHER = """\
-        at{k} = offset(dims, shape, strides{k}, row) + column * step{k}
-        source{k}, held{k} = gather(pointer(x{k}, at{k}), at{k}, step{k}, row_step{k}, rows, width, copy{k}, held{k})
-"""
-
-# Arrays without gaps and numbers: one loop, without tiles and copies.
-NUMBERS = """\
-    if dims == 1 and step == 1 and {side_by_side} and {all_numbers}:
-        begin, end = share_of_elements(walk[1], part, parts)
-        apply(formula, end - begin, (pointer(out, begin),), ({sources},), ({numbers},))
+# Arrays without gaps and numbers, which have no tile of their own: one loop.
+SHORTCUT = """\
+    if {simple}:
+        begins, ends = share_of_elements(walk[1], part, parts)
+        apply(formula, ends - begins, (pointer(out0, begins),), ({arrays}), ({numbers}))
         return
 """
 
 COMPUTE = """\
-        apply(formula, rows * width, (target,), ({sources}), ())
+        apply(formula, count, here(tiles, outs, 0), here(tiles, ins, {outputs}), numbers)
 """
 
 # A tile with an operand for which the formula does not hold goes through the one that always does.
 COMPUTE_PARTIAL = """\
+        (target,), ({sources}) = here(tiles, outs, 0), here(tiles, ins, 1)
         beyond = int32(0)
-        for i in range(rows * width):
+        for i in range(count):
             beyond += int32(not holds({elements}))
         if beyond == 0:
-            apply(formula, rows * width, (target,), ({sources}), ())
+            apply(formula, count, (target,), ({sources}), numbers)
         else:
-            for i in range(rows * width):
+            for i in range(count):
                 store(forward(target, i), anywhere({elements}))
 """
 
-# Tiles stay short, so that few elements pay for one, and are read twice from the first-level cache.
-SHORTER = """
-    longest = min(longest, 4 * CHUNK)"""
+DEFINITION = '''
+@njit(error_model="numpy", forceinline=True)
+def formula({parameters}):
+{steps}
+    return {results}
 
-IMPORTS_PARTIAL = """\
-from numpy import int32
-from {module} import {holds} as holds
-from {module} import {anywhere} as anywhere
-"""
+'''
+
+
+class Step(NamedTuple):
+    """A step of a chain of element-wise operations.
+
+    Attributes:
+        formula: the scalar formula.
+        operands: what it is applied to: the chain's inputs are numbered first, then the results of its steps.
+        dtype: of the result, one of Numba's names: every step is rounded.
+    """
+
+    formula: Any
+    operands: tuple[int, ...]
+    dtype: str
 
 
 def elementwise(name: str, formula: Any, holds: Any = None, anywhere: Any = None) -> Any:
@@ -113,42 +102,104 @@ def elementwise(name: str, formula: Any, holds: Any = None, anywhere: Any = None
     annotations = [parameter.annotation for parameter in inspect.signature(function).parameters.values()]
     ks = range(len(annotations))
     arrays = len(annotations) - annotations.count("Number")  # these come first
-
-    def listed(text: str, ks: range = ks, separator: str = ", ") -> str:
-        return separator.join(text.format(k=k) for k in ks)
-
-    if holds is not None and arrays < len(ks):
-        raise ValueError(f"{name}: a formula that does not hold for all operands cannot have operands that are numbers")
-    compute, shorter, imports = COMPUTE, "", ""
-    if holds is not None:
-        where, always = holds.py_func, anywhere.py_func
-        compute, shorter = COMPUTE_PARTIAL, SHORTER
-        imports = IMPORTS_PARTIAL.format(module=where.__module__, holds=where.__name__, anywhere=always.__name__)
-    numbers = ""
+    imports, memory, limit = [_import(formula, "formula")], ["apply", "pointer"], "LIMIT"
+    shortcut, compute = "", COMPUTE.format(outputs=1)
     if arrays < len(ks):
-        numbers = NUMBERS.format(
-            side_by_side=listed("step{k} == 1", ks[:arrays], " and "),
-            all_numbers=listed("step{k} == 0", ks[arrays:], " and "),
-            sources=listed("pointer(x{k}, begin)", ks[:arrays]),
-            numbers=listed("x{k}[0]", ks[arrays:]),
+        imports.append("from autodiff_kernels.parts import share_of_elements")
+        steps = [1] * (arrays + 1) + [0] * (len(ks) - arrays)
+        shortcut = SHORTCUT.format(
+            simple=" and ".join(["walk[0] == 1", *(f"walk[{3 + k}] == {step}" for k, step in enumerate(steps))]),
+            arrays=_tuple("pointer(x{k}, begins)", ks[:arrays]),
+            numbers=_tuple("x{k}[0]", ks[arrays:]),
         )
-    source = ELEMENTWISE.format(
+    if holds is not None:
+        if shortcut:
+            raise ValueError(f"{name}: a formula that does not hold for all operands cannot have operands that are "
+                             "numbers")
+        imports += ["from numpy import int32", _import(holds, "holds"), _import(anywhere, "anywhere")]
+        memory, limit = ["apply", "forward", "load", "pointer", "store"], "SHORT"
+        compute = COMPUTE_PARTIAL.format(
+            sources=_tuple("source{k}", ks), elements=_list("load(forward(source{k}, i))", ks)
+        )
+    source = KERNEL.format(
+        title=f"The element-wise kernel of `{function.__module__}.{function.__name__}`",
         name=name,
-        module=function.__module__,
-        inputs=listed("x{k}"),
-        summary=inspect.getdoc(function),
-        operands="".join(OPERAND.format(k=k, operand=k + 2) for k in ks).rstrip(),
-        imports=imports,
-        numbers=numbers,
-        shorter=shorter,
-        all_steps_are_one="step == 1 and " + listed("step{k} == 1", separator=" and "),
-        gathers="".join(GATHER.format(k=k) for k in ks).rstrip(),
-        compute=compute.format(
-            sources=listed("source{k}") + ("," if len(ks) == 1 else ""),
-            elements=listed("load(forward(source{k}, i))"),
-        ).rstrip(),
+        summary=f"out0 = {name}({_list('x{k}', ks)}): {inspect.getdoc(function)}",
+        imports="\n".join(imports),
+        memory=", ".join(memory),
+        limit=limit,
+        definition="",
+        outputs="out0",
+        inputs=_list("x{k}", ks),
+        shortcut=shortcut,
+        firsts="pointer(out0, 0),",
+        arrays=_tuple("pointer(x{k}, 0)", ks),
+        numbers="",
+        compute=compute,
     )
     return getattr(module(f"elementwise_{name}", source), name)
+
+
+@functools.cache
+def fused(steps: tuple[Step, ...], results: tuple[int, ...], arity: int, numbers: frozenset[int]) -> Any:
+    """Return the kernel of a chain of element-wise operations; its source is written when it is not there.
+
+    Args:
+        steps: of the chain.
+        results: which of them have outputs, in the order of the outputs.
+        arity: how many inputs there are.
+        numbers: those that are numbers: the walk does not know them.
+    """
+    arrays, numbered = [k for k in range(arity) if k not in numbers], sorted(numbers)
+    names = [*(f"x{k}" for k in range(arity)), *(f"s{i}" for i in range(len(steps)))]
+    text = [
+        f"    s{i} = cast({_call(step.formula)}({', '.join(names[k] for k in step.operands)}), {step.dtype})"
+        for i, step in enumerate(steps)
+    ]
+    dtypes, modules = {step.dtype for step in steps}, {_call(step.formula).split(".")[0] for step in steps}
+    definition = DEFINITION.format(
+        parameters=_list("x{k}", [*arrays, *numbered]), steps="\n".join(text), results=_list("s{k}", results)
+    )
+    name = "fused_" + hashlib.blake2b(repr((definition, results, arity)).encode(), digest_size=8).hexdigest()
+    outputs = range(len(results))
+    source = KERNEL.format(
+        title="The kernel of a chain of element-wise operations",
+        name=name,
+        summary=f"{_list('out{k}', outputs)} = formula({_list('x{k}', [*arrays, *numbered])}): all steps in one pass.",
+        imports=f"from numba.types import {', '.join(sorted(dtypes))}\n\n"
+                f"from autodiff_kernels import {', '.join(sorted(modules))}",
+        memory="apply, cast, pointer",
+        limit="LIMIT",
+        definition=definition,
+        outputs=_list("out{k}", outputs),
+        inputs=_list("x{k}", range(arity)),
+        shortcut="",
+        firsts=_tuple("pointer(out{k}, 0)", outputs),
+        arrays=_tuple("pointer(x{k}, 0)", arrays),
+        numbers=_tuple("x{k}[0]", numbered),
+        compute=COMPUTE.format(outputs=len(results)),
+    )
+    return getattr(module(name, source), name)
+
+
+def _list(text: str, ks: Iterable[int]) -> str:
+    return ", ".join(text.format(k=k) for k in ks)
+
+
+def _tuple(text: str, ks: Iterable[int]) -> str:
+    """Return the inside of a tuple."""
+    return "".join(text.format(k=k) + ", " for k in ks).rstrip()
+
+
+def _call(formula: Any) -> str:
+    """Return how a generated source calls a scalar formula: `module.name`."""
+    function = formula.py_func
+    return f"{function.__module__.rpartition('.')[2]}.{function.__name__}"
+
+
+def _import(formula: Any, name: str) -> str:
+    function = formula.py_func
+    return f"from {function.__module__} import {function.__name__} as {name}"
 
 
 def module(name: str, source: str) -> ModuleType:

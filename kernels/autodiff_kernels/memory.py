@@ -49,6 +49,17 @@ def pointers_at(typing_context: Any, addresses: Any, like: Any, offset: Any, cou
 
 
 @intrinsic
+def pointer_at(typing_context: Any, address: Any, dtype: Any) -> Any:
+    """pointer_at(address, dtype): a number of bytes as a pointer to elements of a dtype."""
+    kind = types.CPointer(dtype.instance_type)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.inttoptr(arguments[0], context.get_value_type(kind))
+
+    return kind(types.intp, dtype), generate
+
+
+@intrinsic
 def forward(typing_context: Any, address: Any, offset: Any) -> Any:
     """forward(address, offset): the pointer `offset` elements (any sign) further on."""
 
@@ -126,6 +137,17 @@ def convert(context: Any, builder: Any, value: Any, source: Any, target: Any) ->
     if isinstance(source, types.Float) and isinstance(target, types.Integer) and target.bitwidth < 64:
         return builder.trunc(builder.fptosi(value, INT64), ir.IntType(target.bitwidth))
     return context.cast(builder, value, source, target)
+
+
+@intrinsic
+def cast(typing_context: Any, value: Any, dtype: Any) -> Any:
+    """cast(value, dtype): a number in another dtype, as `convert` says."""
+    target = dtype.instance_type
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return convert(context, builder, arguments[0], value, target)
+
+    return target(value, dtype), generate
 
 
 class DistinctNode(ir.MDValue):

@@ -12,3 +12,13 @@ def share(n: int, part: int, parts: int) -> tuple[int, int]:
     The ranges of all parts cover 0..n once, in order, and differ in length by at most one.
     """
     return n * part // parts, n * (part + 1) // parts
+
+
+LINE = 64
+
+
+@njit(error_model="numpy")
+def share_of_elements(total: int, part: int, parts: int) -> tuple[int, int]:
+    """Return this part's range of the element numbers; it begins at a multiple of `LINE`: no shared cache lines."""
+    begin, end = share((total + LINE - 1) // LINE, part, parts)
+    return min(LINE * begin, total), min(LINE * end, total)

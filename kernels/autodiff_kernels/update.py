@@ -24,8 +24,8 @@ from numba import njit
 
 from autodiff_kernels.maths import root
 from autodiff_kernels.memory import apply, pointers_at
+from autodiff_kernels.parts import share_of_elements
 from autodiff_kernels.scalar import clamp, maximum, sign
-from autodiff_kernels.walk import share_of_elements
 
 Array = np.ndarray[Any, np.dtype[Any]]
 

@@ -451,3 +451,37 @@ def test_plan_merges_what_every_operand_holds_as_one() -> None:
 def test_unknown_names_are_attribute_errors() -> None:
     with pytest.raises(AttributeError, match="no scalar formula 'sqare'"):
         elementwise.sqare  # noqa: B018
+
+
+CHAIN = (("subtract", (0, 1), "float32"), ("multiply", (3, 2), "float32"), ("greater", (4, 0), "bool"))
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_chain_with_several_outputs_and_any_strides(layout: str, shape: tuple[int, ...]) -> None:
+    rng = np.random.default_rng(8)
+    x, y = (LAYOUTS[name](rng.standard_normal(shape).astype(np.float32)) for name in ("contiguous", layout))
+    number = np.float32(0.7).reshape(())
+    kernel = elementwise.fused(CHAIN, (1, 2), 3, frozenset({2}))
+    for first, second in (("contiguous", "contiguous"), ("transposed", "every other"), ("reversed", "transposed")):
+        for parts in (1, 3):
+            outs = [LAYOUTS[first](np.zeros(shape, np.float32)), LAYOUTS[second](np.zeros(shape, np.bool_))]
+            operands = [outs[1], x, y]
+            walk = elementwise.plan(shape, strides(outs[0]), [(a.shape, strides(a)) for a in operands])
+            for part in range(parts):
+                kernel(*map(elementwise.carrier, (*outs, x, y, number)), walk, part, parts)
+            np.testing.assert_array_equal(outs[0], (x - y) * number)
+            np.testing.assert_array_equal(outs[1], (x - y) * number > x)
+
+
+def test_a_chain_in_place() -> None:
+    x, y = (np.random.default_rng(k).standard_normal((50, 21)).astype(np.float32) for k in range(2))
+    want = np.maximum(x.T - y.T, 0) * y.T, x.T - y.T
+    kernel = elementwise.fused(
+        (("subtract", (0, 1), "float32"), ("relu", (2,), "float32"), ("multiply", (3, 1), "float32")), (2, 0), 2,
+        frozenset(),
+    )
+    walk = elementwise.plan(x.T.shape, strides(x.T), [(a.shape, strides(a)) for a in (y.T, x.T, y.T)])
+    kernel(*map(elementwise.carrier, (x.T, y.T, x.T, y.T)), walk, 0, 1)
+    np.testing.assert_array_equal(x.T, want[0])
+    np.testing.assert_array_equal(y.T, want[1])

@@ -79,6 +79,53 @@ def transposed_add(module: Any, x: Any, y: Any) -> Any:
     return x + y.T
 
 
+# Chains, and the same as the steps of autodiff's `fused`: x, y and z are 0 to 2, the first step is 3.
+
+
+def gate_of_three(module: Any, x: Any, y: Any, z: Any) -> Any:
+    """Return a gated state that needs no number: six operations."""
+    s = module.sigmoid(x)
+    return s * module.tanh(y) + (z - s * z)
+
+
+def gate_of_three_jax(jax: Any, x: Any, y: Any, z: Any) -> Any:
+    """Return the same in JAX."""
+    s = jax.nn.sigmoid(x)
+    return s * jax.numpy.tanh(y) + (z - s * z)
+
+
+def choice(module: Any, x: Any, y: Any, z: Any) -> Any:
+    return module.where(x > y, x * z, y)
+
+
+def choice_jax(jax: Any, x: Any, y: Any, z: Any) -> Any:
+    return jax.numpy.where(x > y, x * z, y)
+
+
+def polynomial(module: Any, x: Any, y: Any, z: Any) -> Any:
+    return ((x * y + z) * x - y) * z
+
+
+CHAINS = {
+    "multiply-add": (multiply_add, multiply_add, (("mul", (), (0, 1)), ("add", (), (3, 2)))),
+    "choice": (choice, choice_jax, (("gt", (), (0, 1)), ("mul", (), (0, 2)), ("where", (), (3, 4, 1)))),
+    "polynomial": (polynomial, polynomial, (
+        ("mul", (), (0, 1)), ("add", (), (3, 2)), ("mul", (), (4, 0)), ("sub", (), (5, 1)), ("mul", (), (6, 2)),
+    )),
+    "gate": (gate_of_three, gate_of_three_jax, (
+        ("sigmoid", (), (0,)), ("tanh", (), (1,)), ("mul", (), (3, 4)), ("mul", (), (3, 2)), ("sub", (), (2, 6)),
+        ("add", (), (5, 7)),
+    )),
+}  # fmt: skip
+
+
+def fused(module: Any, x: Any, y: Any, z: Any, name: str) -> Any:
+    """Return a chain as autodiff's one operation."""
+    steps = CHAINS[name][2]
+    (result,) = module.primitive.OPERATIONS["fused"].call(x, y, z, steps=steps, results=(len(steps) - 1,))
+    return result
+
+
 # The functions by hand in NumPy.
 BY_HAND = {"tanh": tanh_numpy, "exp": exp_numpy, "sigmoid": sigmoid_numpy}
 
@@ -120,6 +167,10 @@ def cases() -> Iterator[Case]:
                 alone = None if hand is None else partial(numpy_forward, function=hand)
                 found = builds("forward", function, one, jax=jax, numpy=alone)
                 yield row(f"{name}/{place}/{n}/kernel", found, quick=middle and name == "exp")
+        for name, (function, jax, _) in CHAINS.items():
+            found = builds("forward", function, three, jax=jax)
+            found["autodiff"] = builds("forward", partial(fused, name=name), three)["autodiff"]
+            yield row(f"fused/{name}/{place}/{n}/kernel", found, quick=middle and name == "gate")
     n = SIZES["medium"]
     relu, relu_jax = (partial(f, name="relu") for f in (unary, unary_jax))
     found = builds("forward+backward", relu, {"x": normal(n)}, jax=relu_jax)

@@ -39,6 +39,7 @@ EXCLUDED = {
     "only second derivatives run it": "max_pool2d_gather",
     "part of reading and writing at places (take, getitem, index_copy, index_put)": "positions pick put_along",
     "a view that only the library makes; squeeze costs the same": "alias",
+    "a chain of other operations: the suite kernels times it": "fused",
     "part of vector_norm and std": "root",
     "part of smooth_l1_loss and huber_loss": "bent_loss",
     "part of binary_cross_entropy_with_logits": "logistic_loss",

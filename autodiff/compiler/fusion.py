@@ -1,0 +1,222 @@
+"""Which element-wise instructions run as one: in one pass over memory, for which `ops/fused.py` makes the kernel.
+
+Instructions are joined one after the other to what made their inputs, or else to what reads one of their inputs, too.
+What is joined runs in one place. One of the two sides has to move there, which it may where nothing between depends on
+it: where no memory is written that it reads or writes, and none read that it writes.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol, TypeVar
+
+from autodiff.ops.fused import Steps, fusable
+from autodiff.primitive import Primitive
+from autodiff.spec import Spec
+
+OPERANDS = 12  # of a chain, inputs and outputs: more streams than the processor fetches ahead
+STEPS = 24  # of a chain: a kernel that is quick to compile
+REACH = 32  # instructions that one moves across: what lies further apart has left the caches
+LEAST = 256  # elements: a pass over fewer is not worth a kernel of its own
+
+
+class Value(Protocol):
+    """A tensor of a program: where it lies, and how."""
+
+    @property
+    def region(self) -> Hashable:
+        """The memory it lies in: views lie in that of their source."""
+
+    @property
+    def spec(self) -> Spec:
+        """Its shape, dtype and strides."""
+
+
+class Instruction(Protocol):
+    """An operation on values, as `instructions.Instruction`."""
+
+    @property
+    def primitive(self) -> Primitive:
+        """The operation."""
+
+    @property
+    def params(self) -> Mapping[str, Any]:
+        """Its parameters."""
+
+    @property
+    def inputs(self) -> Sequence[Any]:
+        """The values it reads."""
+
+    @property
+    def outputs(self) -> Sequence[Any]:
+        """The values it writes."""
+
+    @property
+    def in_place(self) -> bool:
+        """Whether it writes into memory that was there before."""
+
+
+I = TypeVar("I", bound=Instruction)  # noqa: E741
+
+
+class Chain(NamedTuple):
+    """Instructions that run as one: `bind(fused_p, *inputs, steps=steps, results=results)` gives the outputs.
+
+    Attributes:
+        instructions: in order.
+        inputs: values that it reads.
+        outputs: values that it writes: those that somebody else needs.
+        steps: one for each instruction.
+        results: the steps that the outputs come from.
+    """
+
+    instructions: tuple[Any, ...]
+    inputs: tuple[Any, ...]
+    outputs: tuple[Any, ...]
+    steps: Steps
+    results: tuple[int, ...]
+
+
+class _Unit:
+    """Instructions that run in one place, and the memory they read and write."""
+
+    def __init__(self, members: list[Any]) -> None:
+        self.members = members
+        self.reads = {value.region for member in members for value in member.inputs}
+        self.writes = {value.region for member in members for value in member.outputs}
+
+    def depends(self, other: _Unit) -> bool:
+        """Return whether it matters which of the two runs first."""
+        return not (
+            self.writes.isdisjoint(other.writes)
+            and self.writes.isdisjoint(other.reads)
+            and self.reads.isdisjoint(other.writes)
+        )
+
+
+def chains(instructions: Iterable[I], needed: Iterable[Hashable]) -> list[I | Chain]:
+    """Return the instructions with those put together that run faster as one, in an order that computes the same.
+
+    Args:
+        instructions: of a program, in order.
+        needed: regions whose content somebody wants after the program.
+
+    Only element-wise instructions of one shape and layout are put together. A result that nobody else reads is never
+    written.
+    """
+    units = [_Unit([instruction]) for instruction in instructions]
+    use = _Use(Counter(region for unit in units for region in unit.reads), frozenset(needed))
+    joined: list[_Unit] = []
+    for unit in units:
+        joined.append(unit)
+        if _can_be_step(unit.members[0]):
+            for partner in _partners(joined):
+                unit = _join(joined, partner, unit, use)
+    found = [unit.members[0] if len(unit.members) == 1 else _chain(unit, use) for unit in joined]
+    return [item for item in found if not isinstance(item, Chain) or item.outputs]
+
+
+class _Use(NamedTuple):
+    """How many instructions read each region, and which ones are needed after the program."""
+
+    readers: Counter[Hashable]
+    needed: frozenset[Hashable]
+
+
+def _can_be_step(instruction: Instruction) -> bool:
+    """Return whether an instruction can be part of a chain; in place, its target must lie as a new result would."""
+    if not fusable(instruction.primitive):
+        return False
+    (out,) = instruction.outputs
+    specs = [value.spec for value in instruction.inputs]
+    return (
+        out.spec.size >= LEAST
+        and all(_follows(spec, out.spec) for spec in specs)
+        and instruction.primitive.infer(*specs, **instruction.params) is out.spec
+    )
+
+
+def _follows(operand: Spec, out: Spec) -> bool:
+    """Return whether an operand's dimensions lie in memory as those of the result: then both are read in order."""
+    if operand.shape != out.shape:
+        return True
+    axes = sorted((axis for axis in range(out.ndim) if out.shape[axis] > 1), key=lambda axis: -abs(out.strides[axis]))
+    steps = [abs(operand.strides[axis]) for axis in axes if operand.strides[axis] != 0]
+    return steps == sorted(steps, reverse=True)
+
+
+def _partners(units: list[_Unit]) -> list[_Unit]:
+    """Return units that the last one may be joined to: those that made its inputs, then those that read them, too."""
+    *before, last = units[-REACH - 1 :]
+    near = [unit for unit in reversed(before) if _can_be_step(unit.members[0])]
+    made = [unit for unit in near if not unit.writes.isdisjoint(last.reads)]
+    return made + [unit for unit in near if unit not in made and _share_a_large_input(unit, last)]
+
+
+def _share_a_large_input(one: _Unit, other: _Unit) -> bool:
+    shape = one.members[0].outputs[0].spec.shape
+    found = {value for member in one.members for value in member.inputs if value.spec.shape == shape}
+    return any(value in found for member in other.members for value in member.inputs)
+
+
+def _join(units: list[_Unit], partner: _Unit, unit: _Unit, use: _Use) -> _Unit:
+    """Join two of the units, if they fit together and one of them may move to the other; return what `unit` is then."""
+    first, second = sorted((units.index(partner), units.index(unit)))
+    one, other, between = units[first], units[second], units[first + 1 : second]
+    both = _Unit([*one.members, *other.members])
+    if len(both.members) > STEPS or not _alike(both.members):
+        return unit
+    inputs, results = _ends(both, use)
+    if len(inputs) + len(results) > OPERANDS:
+        return unit
+    if not any(x.depends(one) for x in between):
+        units[first : second + 1] = [*between, both]
+    elif not any(x.depends(other) for x in between):
+        units[first : second + 1] = [both, *between]
+    else:
+        return unit
+    return both
+
+
+def _alike(members: Sequence[Any]) -> bool:
+    """Return whether instructions have results of one shape and layout, and read what they write as it was written."""
+    outs = [member.outputs[0] for member in members]
+    written = {out.region: out for out in outs}
+    layouts = {(out.spec.shape, out.spec.strides) for out in outs}
+    return len(layouts) == 1 and all(
+        written.get(value.region, value) is value for member in members for value in (*member.inputs, *member.outputs)
+    )
+
+
+def _ends(unit: _Unit, use: _Use) -> tuple[list[Any], list[int]]:
+    """Return the values that a chain reads, and the numbers of its instructions whose results others need.
+
+    Of several that write a value it is the last one. What is written in memory that was there before is needed.
+    """
+    inputs: dict[Any, None] = {}
+    last: dict[Any, int] = {}
+    new = {member.outputs[0].region for member in unit.members if not member.in_place}
+    for number, member in enumerate(unit.members):
+        inputs.update(dict.fromkeys(value for value in member.inputs if value not in last))
+        last[member.outputs[0]] = number
+    inside = Counter(region for member in unit.members for region in {value.region for value in member.inputs})
+    return list(inputs), sorted(
+        number
+        for value, number in last.items()
+        if value.region not in new
+        or value.region in use.needed
+        or use.readers[value.region] > inside[value.region]
+    )
+
+
+def _chain(unit: _Unit, use: _Use) -> Chain:
+    inputs, results = _ends(unit, use)
+    numbers = {value: number for number, value in enumerate(inputs)}
+    steps = []
+    for number, member in enumerate(unit.members, len(inputs)):
+        operands = tuple(numbers[value] for value in member.inputs)
+        steps.append((member.primitive.name, tuple(member.params.items()), operands))
+        numbers[member.outputs[0]] = number
+    outputs = tuple(unit.members[number].outputs[0] for number in results)
+    return Chain(tuple(unit.members), tuple(inputs), outputs, tuple(steps), tuple(results))
