@@ -106,7 +106,16 @@ class Spec:
     def like(self, shape: Sequence[int] | None = None, dtype: Any = None) -> Spec:
         """Return a dense spec with this one's dtype and, where the rank allows, memory order."""
         shape = self.shape if shape is None else tuple(shape)
-        return Spec.of(shape, dtype or self.dtype, self.order if self.order and len(shape) == self.ndim else None)
+        return Spec.of(shape, dtype or self.dtype, self.lying if len(shape) == self.ndim else None)
+
+    @property
+    def lying(self) -> tuple[int, ...] | None:
+        """Dimensions as they lie in memory, with or without gaps between; None where elements share memory."""
+        if self.order is not None:
+            return self.order
+        if any(stride <= 0 for stride, size in zip(self.strides, self.shape, strict=True) if size > 1):
+            return None
+        return tuple(sorted(range(self.ndim), key=lambda axis: -self.strides[axis]))
 
     @property
     def channels_last(self) -> bool:

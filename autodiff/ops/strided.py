@@ -119,11 +119,14 @@ def broadcast(operation: str, *specs: Spec) -> Shape:
 
 
 def result_spec(operation: str, *specs: Spec, dtype: Any = None) -> Spec:
-    """Return the spec of an element-wise result: broadcast shape, and the layout of the first input of that shape."""
+    """Return the spec of an element-wise result: broadcast shape, and the layout of the first input of that shape.
+
+    An input whose elements share memory (an expanded one) has no layout that a result could take.
+    """
     shape = broadcast(operation, *specs)
     dtype = dtype or specs[-1].dtype
     for spec in specs:
-        if spec.shape == shape:
+        if spec.shape == shape and spec.lying is not None:
             return spec.like(dtype=dtype)
     return Spec.of(shape, dtype)
 

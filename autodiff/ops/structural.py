@@ -435,7 +435,7 @@ def _slice_grad_run(outs: list[Array], ins: list[Array], index: Index, shape: Sh
 
 slice_grad_p: Primitive = define(
     "slice_grad",
-    infer=lambda g, index, shape: Spec.of(shape, g.dtype),
+    infer=lambda g, index, shape: g.like(shape),
     run=_slice_grad_run,
     vjp=lambda record, g: (bind(slice_p, g, index=record.params["index"]),),
     cost=strided.cost(0),

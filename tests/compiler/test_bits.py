@@ -11,6 +11,7 @@ import pytest
 
 import autodiff as ad
 from autodiff import threads
+from autodiff.compiler import fusion
 from benchmarks.training import initial
 from benchmarks.workloads import autoencoder, gpt, kmeans, language, lenet, mlp, resnet, surface, unet, vgg, vit
 
@@ -34,9 +35,10 @@ OPTIMIZERS = ("SGD", "Adam", "AdamW", "NAdam", "RAdam", "Adamax", "ASGD", "Adagr
 
 @pytest.fixture(autouse=True, params=[1, 2], ids=["1 thread", "2 threads"])
 def _threads(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Use that many threads, also for what is small."""
+    """Use that many threads, and fuse, also for what is small."""
     before = ad.get_num_threads()
     monkeypatch.setattr(threads, "PART", 1e-30)
+    monkeypatch.setattr(fusion, "LEAST", 1)
     ad.set_num_threads(request.param)
     yield
     ad.set_num_threads(before)
