@@ -27,7 +27,7 @@ lint: $(VENV)/dev.stamp
 	$(bin)/mypy
 	$(bin)/python -m pytest tests/test_floors.py tests/test_docstrings.py -k "not examples"
 
-# All suites take hours; make bench SUITES="train --quick" takes a minute.
+# All suites take hours; make bench SUITES=--quick looks at each and takes five minutes.
 bench: $(VENV)/dev.stamp
 	$(bin)/python -m benchmarks $(SUITES) --out $(OUT)/benchmarks
 

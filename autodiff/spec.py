@@ -184,5 +184,11 @@ class Cost(NamedTuple):
 
 
 def moved(*specs: Spec) -> int:
-    """Return the bytes of all given specs: what an operation moves that touches each element once."""
-    return sum(spec.nbytes for spec in specs)
+    """Return the bytes of all given specs: what an operation moves that touches each place in memory once.
+
+    The elements of an expanded dimension share their place.
+    """
+    return sum(
+        math.prod(size for size, stride in zip(spec.shape, spec.strides, strict=True) if stride) * spec.dtype.itemsize
+        for spec in specs
+    )

@@ -78,8 +78,14 @@ def _first_number() -> int:
             raise ValueRangeError("import", f"the environment variable {_VARIABLE} is no number of threads",
                                   expected=_ALLOWED, got=repr(text))
         return int(text)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(cores, MOST)
+    return min(len(cores()), MOST)
+
+
+def cores() -> list[int]:
+    """Return the numbers of the processor cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return sorted(os.sched_getaffinity(0))
+    return list(range(os.cpu_count() or 1))
 
 
 _number.append(_first_number())

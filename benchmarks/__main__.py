@@ -22,13 +22,14 @@ from typing import Any
 
 from tqdm import tqdm
 
+from autodiff.threads import cores
 from autodiff.utils.benchmark import Contender
 from benchmarks import machine, report, revision
 from benchmarks.case import Case
 from benchmarks.contenders import CONTENDERS
 from benchmarks.run import Budget, Results, Row, run
 
-SUITES = ("train", "kernels", "overhead", "memory", "startup", "scaling", "graph", "ops")
+SUITES = ("train", "kernels", "ops", "overhead", "scaling", "graph", "startup", "memory")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -38,8 +39,9 @@ def parser() -> argparse.ArgumentParser:
     )
     found.add_argument("patterns", nargs="*", metavar="suite", help=f"{', '.join(SUITES)}, or a pattern of case names")
     found.add_argument("--quick", action="store_true",
-                       help="a selection of the cases with short rounds, one thread, no torch.compile: a few minutes")
-    found.add_argument("--threads", type=int, metavar="N", help="threads of each library (default: 1, then all cores)")
+                       help="a selection of the cases with short rounds, on all cores, no torch.compile: five minutes")
+    found.add_argument("--threads", type=int, metavar="N",
+                       help="threads of each library (default: 1, then all cores; of --quick: all)")
     found.add_argument("--without", action="append", default=[], metavar="CONTENDER",
                        help=f"leave one out: {', '.join(entry.name for entry in CONTENDERS[1:])}")
     found.add_argument("--out", type=Path, default=Path("out/benchmarks"), metavar="DIR",
@@ -103,16 +105,16 @@ def main() -> int:
     unknown = sorted(set(arguments.without) - {entry.name for entry in CONTENDERS[1:]})
     if unknown:
         raise SystemExit(f"--without {unknown[0]}: the contenders are {', '.join(e.name for e in CONTENDERS[1:])}")
-    cores = len(machine.cores())
-    if arguments.threads is not None and not 1 <= arguments.threads <= cores:
-        raise SystemExit(f"--threads {arguments.threads}: this process may use 1 to {cores} cores")
+    most = len(cores())
+    if arguments.threads is not None and not 1 <= arguments.threads <= most:
+        raise SystemExit(f"--threads {arguments.threads}: this process may use 1 to {most} cores")
     cases = selected(arguments.patterns, arguments.quick)
     if arguments.list:
         print("\n".join(case.name for case in cases))
         return 0
     left_out = {*arguments.without, *(["torch.compile"] if arguments.quick else [])}
     contenders = [entry for entry in CONTENDERS if entry.name not in left_out]
-    threads = [arguments.threads] if arguments.threads else [1] if arguments.quick else sorted({1, cores})
+    threads = [arguments.threads] if arguments.threads else [most] if arguments.quick else sorted({1, most})
     budget = Budget(arguments.quick)
     if arguments.compare:
         return revision.compare(arguments.compare, cases, threads, budget, arguments.out)

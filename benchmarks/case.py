@@ -21,7 +21,8 @@ class Case:
             beginning of their names.
         measure: what is compared: seconds of a call, or bytes at the peak.
         quick: whether it belongs to `--quick`.
-        sweep: a series and the place in it, where the case is one point of a curve.
+        sweep: a series and the place in it, where the case is one point of a curve; None for the place stands for the
+            number of threads that it runs on.
         count: operations in a call, where time per operation is of interest.
     """
 
@@ -30,7 +31,7 @@ class Case:
     tolerance: float | Mapping[str, float] = 1e-4
     measure: Literal["seconds", "bytes"] = "seconds"
     quick: bool = True
-    sweep: tuple[str, float] | None = None
+    sweep: tuple[str, float | None] | None = None
     count: int = 1
 
     @property

@@ -19,19 +19,26 @@ def cost(_: Any, run: Callable[[], Any]) -> dict[str, int]:
     arrays: dict[Any, Any] = {}
     for entry in program:
         for position, (operand, spec) in enumerate(zip(entry.operands, entry.inputs)):
-            while type(operand) is tuple and operand[0].primitive.view:
+            while type(operand) is tuple and copies_nothing(operand[0]):
                 producer = operand[0]
                 operand, spec = producer.operands[0], producer.inputs[0]
             if operand is None:  # a constant
                 operand = (entry, -1 - position)
             arrays[operand if type(operand) is tuple else id(operand)] = spec
-        if not entry.primitive.view and entry.phase != "update":  # an update overwrites what it reads
+        if not copies_nothing(entry) and entry.phase != "update":  # an update overwrites what it reads
             arrays.update(((entry, index), spec) for index, spec in enumerate(entry.outputs))
     floating = [spec for spec in arrays.values() if spec.floating]
-    total = program.cost()
     return {
-        "flops": total.flops,
-        "bytes": total.bytes,
+        "flops": sum(entry.cost.flops for entry in program),
+        "bytes": sum(entry.cost.bytes for entry in program if not copies_nothing(entry)),
         "operand_bytes": sum(spec.nbytes for spec in arrays.values()),
         "itemsize": max(floating, key=lambda spec: spec.nbytes).dtype.itemsize if floating else 4,
     }
+
+
+def copies_nothing(entry: Any) -> bool:
+    """Tell whether a record stands for an array that was there: a view, or the base of a view that was changed.
+
+    In a backward pass the latter, ``place``, is an operation like any other.
+    """
+    return bool(entry.primitive.view or (entry.name == "place" and entry.phase == "forward"))

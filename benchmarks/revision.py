@@ -1,7 +1,7 @@
 """What moved between another revision and the code at hand: both run side by side, then again where they differ.
 
 A process has properties that last as long as it does, such as where its memory lies, and they move small timings by a
-few percent. So a difference counts only if it is found again, in the same direction, by a new pair of processes.
+few percent. So a difference counts only if it is found again, in the same direction, by two more pairs of processes.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import io
-import itertools
 import json
 import subprocess
 import sys
@@ -55,31 +54,35 @@ def compare(other: str, cases: Sequence[Case], threads: Sequence[int], budget: B
         results = Results(out / "compare.json", {"revision": revision, "command": " ".join(sys.argv)})
         moved = done = 0
         with tqdm(total=len(cases) * len(threads), unit="case") as bar, contextlib.suppress(KeyboardInterrupt):
-            for count, case in itertools.product(threads, cases):
-                row, found = confirmed(case, now, old, count, budget)
-                results.add({**row, "moved": found})
-                done += 1
-                moved += found
-                if found:
-                    bar.write(sentence(row, old.name))
-                elif problem(row):
-                    bar.write(f"{row['case']}, {count} threads: {problem(row)}")
-                bar.update()
+            for count in threads:
+                with Pool((now, old), count) as pool:
+                    for case in cases:
+                        row, found = confirmed(case, pool, budget)
+                        results.add({**row, "moved": found})
+                        done += 1
+                        moved += found
+                        if found:
+                            bar.write(sentence(row, old.name))
+                        elif problem(row):
+                            bar.write(f"{row['case']}, {count} threads: {problem(row)}")
+                        bar.update()
         results.save()
     print(f"{moved} of {done} rows moved beyond noise since {revision[:10]}. {results.path}")
     return 0
 
 
-def confirmed(case: Case, now: Contender, old: Contender, threads: int, budget: Budget) -> tuple[Row, bool]:
-    """Measure a case on both revisions, again in new processes if it seems to move, and return whether it did."""
-    build = case.builds["autodiff"]
-    pair = dataclasses.replace(case, builds={now.name: build, old.name: build})
-    direction = 0
+def confirmed(case: Case, pool: Pool, budget: Budget) -> tuple[Row, bool]:
+    """Measure a case on both revisions, longer in new processes if it seems to move, and return whether it did."""
+    _, old = pool.contenders
+    pair = dataclasses.replace(case, builds=dict.fromkeys(pool.contenders, case.builds["autodiff"]))
+    row = measure(pair, pool, budget)
+    direction = moves(row["results"][old])
+    if not direction:
+        return row, False
     for _ in range(2):
-        with Pool((now, old), threads) as pool:
-            row = measure(pair, pool, budget)
-        last, direction = direction, moves(row["results"][old.name])
-        if not direction or last not in (0, direction):
+        with Pool(pool.contenders.values(), pool.threads) as fresh:
+            row = measure(pair, fresh, Budget(quick=False))
+        if moves(row["results"][old]) != direction:
             return row, False
     return row, True
 

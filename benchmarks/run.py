@@ -26,7 +26,7 @@ Row = dict[str, Any]
 class Pool:
     """The workers of all contenders for one number of threads. A context manager."""
 
-    def __init__(self, contenders: Sequence[Contender], threads: int) -> None:
+    def __init__(self, contenders: Iterable[Contender], threads: int) -> None:
         self.contenders = {entry.name: entry for entry in contenders}
         self.threads = threads
         self.workers: dict[str, Worker] = {}
@@ -60,8 +60,8 @@ class Budget:
     """How long a case may take: seconds for each contender's rounds, and rounds at least."""
 
     def __init__(self, quick: bool) -> None:
-        self.seconds = 0.15 if quick else 1.0
-        self.fewest = 3 if quick else 5
+        self.seconds = 0.1 if quick else 1.0
+        self.fewest = 2 if quick else 5
 
 
 def measure(case: Case, pool: Pool, budget: Budget, limits: dict[str, Any] | None = None) -> Row:

@@ -24,13 +24,16 @@ from benchmark_builds import (
     work_of_autodiff,
 )
 
+import autodiff
 from autodiff.utils.benchmark import Contender, Timer, compare
 from autodiff.utils.benchmark.contender import Worker
 from autodiff.utils.benchmark.rounds import difference, interval
+from autodiff.utils.benchmark.timer import duration
 from autodiff.utils.benchmark.worker import flattened
 from benchmarks import revision
 from benchmarks.__main__ import matches, selected
 from benchmarks.case import Case
+from benchmarks.cost import cost
 from benchmarks.machine.kernels import STREAMS
 from benchmarks.run import Budget, Pool, Results, measure, run
 
@@ -201,6 +204,7 @@ def test_timer() -> None:
     assert repr(Timer("x + y", globals={"x": 1, "y": 2}).timeit(5)).startswith("x + y: ")
     with pytest.raises(ValueError, match="positive number of runs, got 0"):
         timer.timeit(0)
+    assert [duration(x) for x in (2.5, 0.9999e-3, 1.5e-6, 2e-9)] == ["2.5 s", "1 ms", "1.5 us", "2 ns"]
 
 
 # The suites' runner.
@@ -259,6 +263,17 @@ def test_cost_and_limit_of_a_row() -> None:
     assert row["limit"] == {"seconds": pytest.approx(row["cost"]["flops"] / 1e6), "bound": "flops"}
 
 
+def test_a_change_in_place_costs_what_it_touches() -> None:
+    image, row = autodiff.zeros(100, 10), autodiff.ones(10)
+    changes: list[tuple[Callable[[], Any], int]] = [
+        (lambda: image.add_(image.t().t()), 3 * 4000),
+        (lambda: image.fill_(1), 4000 + 4),  # the number has been expanded, and is read once
+        (lambda: image.__setitem__(3, row), 2 * 40),  # the rest of the image stays where it is
+    ]
+    for change, moved in changes:
+        assert cost(autodiff, change)["bytes"] == moved
+
+
 def test_patterns() -> None:
     assert matches("train/resnet20/32", "train")
     assert matches("train/resnet20/32", "train/resnet20")
@@ -283,8 +298,10 @@ def test_what_counts_as_moved(result: dict[str, Any], expected: int) -> None:
 def test_a_difference_is_confirmed_by_new_processes(library: Callable[..., Contender]) -> None:
     now, same, slower = library("now", 0.001), library("same", 0.001), library("slower", 0.0015)
     both = case("fake/all", ("autodiff", build))
-    assert not revision.confirmed(both, now, same, 1, Budget(quick=True))[1]
-    row, moved = revision.confirmed(both, now, slower, 1, Budget(quick=True))
+    with Pool((now, same), 1) as pool:
+        assert not revision.confirmed(both, pool, Budget(quick=True))[1]
+    with Pool((now, slower), 1) as pool:
+        row, moved = revision.confirmed(both, pool, Budget(quick=True))
     assert moved
     assert revision.sentence(row, "slower") == "fake/all, 1 threads: time is now 0.67 of what it was (0.67 to 0.67)"
 

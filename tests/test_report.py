@@ -15,7 +15,7 @@ import pytest
 from benchmarks import readme, report
 from benchmarks.report import plots, words
 from benchmarks.report.digest import groups
-from benchmarks.report.scaling import curves, exponent
+from benchmarks.report.scaling import across_threads, curves, exponent
 
 CONTENDERS = ["autodiff", "torch", "torch channels_last", "torch.compile", "jax", "numpy"]
 LIMITS: dict[str, Any] = {
@@ -249,6 +249,22 @@ def test_exponents_are_those_of_the_powers() -> None:
     assert found["width", "torch"].exponent == pytest.approx(1)
     assert found["width", "torch"].x == [10, 20, 40, 80]
     assert found["width", "torch"].unit == "seconds"
+
+
+def test_the_curve_over_threads_goes_through_all_groups() -> None:
+    rows = [
+        make_row("scaling/threads/gpt", {"autodiff": ok(1 / count), "jax": ok(2.0, 2.0)}, threads=count,
+                 sweep=["threads/gpt", None])
+        for count in (1, 2, 4)
+    ]
+    found = groups(RESULTS | {"rows": rows})
+    assert [curves(group) for group in found] == [[], [], []]
+    across = across_threads(found)
+    assert across is not None
+    assert [(curve.series, curve.x) for curve in curves(across)] == [("threads/gpt", [1, 2, 4])] * 2
+    assert [curve.exponent for curve in curves(across)] == [pytest.approx(-1), pytest.approx(0)]
+    assert across_threads(found[:1]) is None
+    assert "against threads" in report.page(RESULTS | {"rows": rows})
 
 
 def test_exponent_is_a_least_squares_fit() -> None:

@@ -11,6 +11,8 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
+from autodiff.threads import cores
+
 PACKAGES = ("numpy", "numba", "torch", "jax", "jaxlib")
 CACHES = {"L1": 32 << 10, "L2": 512 << 10, "L3": 8 << 20}  # assumed where the system does not tell
 CPUS = Path("/sys/devices/system/cpu")
@@ -51,13 +53,6 @@ def processor() -> str:
     except OSError:
         match = None
     return match[1].strip() if match else platform.processor() or platform.machine()
-
-
-def cores() -> list[int]:
-    """Return the numbers of the processor cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return sorted(os.sched_getaffinity(0))
-    return list(range(os.cpu_count() or 1))
 
 
 def memory() -> int:

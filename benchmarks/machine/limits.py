@@ -18,7 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.machine.description import caches, cores, description, memory
+from autodiff.threads import cores
+from benchmarks.machine.description import caches, description, memory
 from benchmarks.machine.kernels import CHAINS, STREAMS, UNROLL, Kernels
 
 SECONDS = {True: 1.5, False: 5.0}  # of the measurement, by whether it is a quick one

@@ -10,7 +10,7 @@ from benchmarks.machine.kernels import STREAMS
 from benchmarks.report import plots, words
 from benchmarks.report.digest import OURS, Group, Row, groups, median, problems, share_not_slower, title
 from benchmarks.report.html import Html, details, element, join, table
-from benchmarks.report.scaling import curves
+from benchmarks.report.scaling import across_threads, curves
 from benchmarks.report.table import counted
 
 STYLE = Path(__file__).with_name("style.css")
@@ -48,7 +48,12 @@ def page(results: dict[str, Any]) -> str:
     ]
     for suite in suites:
         body.append(element("h2", suite, id=f"suite-{suite}"))
-        body += [section(group, limits.get(str(group.threads))) for group in found if group.suite == suite]
+        own = [group for group in found if group.suite == suite]
+        body += [section(group, limits.get(str(group.threads))) for group in own]
+        across = across_threads(own)
+        if across:
+            body += [element("h3", f"{suite}, against threads"), plots.growth(across) if plots.available() else "",
+                     exponents(across)]
     head = [
         Html('<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'),
         element("title", f"Benchmarks of autodiff, {day(results)}"),

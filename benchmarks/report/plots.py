@@ -35,11 +35,17 @@ def figures(group: Group, limits: dict[str, Any] | None) -> Html:
     drawn = [ratios(group, name)]
     if limits is not None:
         drawn.append(roofline(group, limits, f"{name}-roofline"))
+    return join([*drawn, growth(group)])
+
+
+def growth(group: Group) -> Html:
+    """Return the curves of a group, a panel for each series; nothing without any."""
     series: dict[str, list[Curve]] = {}
     for curve in curves(group):
         series.setdefault(curve.series, []).append(curve)
-    panels = [scaling(found, group.contenders, f"{name}-scaling-{i}") for i, found in enumerate(series.values())]
-    return join([*drawn, element("div", *panels, class_="side") if panels else ""])
+    name = f"{group.suite}-{group.threads}-scaling"
+    panels = [scaling(found, group.contenders, f"{name}-{i}") for i, found in enumerate(series.values())]
+    return element("div", *panels, class_="side") if panels else Html("")
 
 
 def medians(groups: Sequence[Group], peers: Sequence[str]) -> Html:

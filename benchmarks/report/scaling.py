@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from benchmarks.report.digest import Group
@@ -31,9 +32,9 @@ def curves(group: Group) -> list[Curve]:
     points: dict[tuple[str, str], list[tuple[float, float]]] = {}
     units: dict[str, str] = {}
     for row in group.rows:
-        if not row["sweep"]:
+        series, x = row["sweep"] or (None, None)
+        if x is None:
             continue
-        series, x = row["sweep"]
         units[series] = row["measure"]
         for name, result in row["results"].items():
             if result["status"] == "ok" and result["value"]:
@@ -45,6 +46,20 @@ def curves(group: Group) -> list[Curve]:
         x, y = (list(values) for values in zip(*sorted(points[series, name])))
         found.append(Curve(series, name, x, y, units[series], exponent(x, y)))
     return found
+
+
+def across_threads(found: Sequence[Group]) -> Group | None:
+    """Return the points of the curves over the number of threads, which the groups of a suite have one each of.
+
+    None where all groups ran on as many threads.
+    """
+    rows = [
+        row | {"sweep": (row["sweep"][0], group.threads)}
+        for group in found for row in group.rows if row["sweep"] and row["sweep"][1] is None
+    ]
+    if len({row["threads"] for row in rows}) < 2:
+        return None
+    return Group(found[0].suite, 0, rows, found[0].contenders)
 
 
 def exponent(x: list[float], y: list[float]) -> float | None:

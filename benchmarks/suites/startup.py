@@ -33,9 +33,7 @@ def cases() -> Iterator[Case]:
     for net, start in (("mlp/tiny", "cold"), ("mlp/tiny", "warm"), ("mlp/digits", "warm"), ("lenet", "cold"),
                        ("lenet", "warm")):
         build = partial(step_build, net=net, cold=start == "cold")
-        # A cold start takes autodiff many seconds: too long for a quick run.
-        quick = (net, start) == ("mlp/tiny", "warm")
-        yield Case(f"startup/{net}/{start}", dict.fromkeys(("autodiff", "torch", "jax"), build), quick=quick)
+        yield Case(f"startup/{net}/{start}", dict.fromkeys(("autodiff", "torch", "jax"), build), quick=False)
 
 
 def import_build(module: Any) -> Callable[[], dict[str, int]]:

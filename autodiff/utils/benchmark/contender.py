@@ -16,6 +16,8 @@ from multiprocessing.connection import Pipe
 from pathlib import Path
 from typing import Any
 
+from autodiff.threads import cores
+
 SCRIPT = Path(__file__).with_name("worker.py")
 TIMEOUT = 900.0  # seconds for one command: compilers may take minutes, nothing takes longer
 
@@ -72,13 +74,6 @@ def thread_settings(threads: int) -> dict[str, str]:
     }
 
 
-def cores(threads: int) -> set[int]:
-    """Return the processor cores for `threads` threads: as many, or none where a process cannot choose."""
-    if not hasattr(os, "sched_getaffinity"):
-        return set()
-    return set(sorted(os.sched_getaffinity(0))[:threads])
-
-
 class Worker:
     """A process that builds and times functions for a contender, on `threads` cores. A context manager.
 
@@ -101,7 +96,7 @@ class Worker:
         self.connection.send({
             "module": contender.module,
             "path": [*contender.path, *sys.path],
-            "cpus": cores(threads),
+            "cpus": cores()[:threads],
             "main": getattr(sys.modules["__main__"], "__file__", None),
         })
 

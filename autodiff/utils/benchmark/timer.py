@@ -54,6 +54,7 @@ def duration(seconds: float) -> str:
     >>> duration(0.00123)
     '1.23 ms'
     """
+    seconds = float(f"{seconds:.2e}")  # 999.9 us is 1 ms
     for unit, size in (("s", 1.0), ("ms", 1e-3), ("us", 1e-6)):
         if abs(seconds) >= size:
             return f"{seconds / size:.3g} {unit}"

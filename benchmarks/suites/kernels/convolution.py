@@ -62,7 +62,9 @@ OTHERS = [
     Layer("lenet/6-16-5x5", 6, 16, 14, kernel=5, padding=0, batch=128),
     Layer("stem/3-64-7x7-stride-2", 3, 64, 96, kernel=7, stride=2, padding=3, batch=8),
 ]
-QUICK = {"resnet-batch-32/16-16", "resnet-batch-32/32-64-stride-2", "vgg/256-256", "mobilenet/depthwise-64"}
+QUICK = {
+    "resnet-batch-32/16-16": ("forward", "data-gradient", "weight-gradient"), "mobilenet/depthwise-64": ("forward",),
+}
 IMAGES = ("NHWC", "HWIO", "NHWC")
 
 
@@ -108,16 +110,14 @@ def rows(layer: Layer, prefix: str, whole: bool = True) -> Iterator[Case]:
     """Yield each pass of a layer alone and, if `whole`, forward and backward from images as users have them."""
     name, inputs = f"{prefix}{layer.name}", layer.inputs
     function, jax = partial(convolution, **layer.settings), partial(convolution_jax, **layer.settings)
-    quick = name in QUICK
     passes: dict[str, Any] = {"forward": {"what": "forward"}}
     if layer.channels > 3:  # of the first layer nobody needs the gradient of the image
         passes["data-gradient"] = {"what": "backward", "wrt": ("x",)}
     passes["weight-gradient"] = {"what": "backward", "wrt": ("weight",)}
     for one, settings in passes.items():
         found = one_pass(function=function, jax=jax, inputs=inputs, **settings)
-        # JAX takes a second for the weight gradient of a depthwise layer: too long for a quick run.
-        short = quick and (one, layer.groups) != ("weight-gradient", layer.channels)
-        yield Case(f"kernels/convolution/{name}/{one}/kernel", found, tolerance=TOLERANCE, quick=short)
+        quick = one in QUICK.get(name, ())
+        yield Case(f"kernels/convolution/{name}/{one}/kernel", found, tolerance=TOLERANCE, quick=quick)
     if whole:
         wrt = ("weight",) if layer.channels == 3 else ("x", "weight")
         found = builds("forward+backward", function, inputs, wrt=wrt, jax=jax, images=True)

@@ -50,7 +50,7 @@ def cases() -> Iterator[Case]:
             function, jax, hand = (partial(f, **options) for f in (reduction, reduction_jax, reduction_numpy))
             inputs = {"x": normal(1024, 1024, mean=0.5)}
             found = builds("forward+backward", function, inputs, jax=jax)
-            yield Case(f"kernels/reduction/{name}/1024x1024/{place}", found, quick=name == "sum" and axis != 0)
+            yield Case(f"kernels/reduction/{name}/1024x1024/{place}", found, quick=name == "sum" and axis == 1)
             if name in ("sum", "amax"):
                 found = builds("forward", function, inputs, jax=jax, numpy=hand)
                 quick = name == "amax" and axis == 0
@@ -64,7 +64,7 @@ def cases() -> Iterator[Case]:
             partial(f, name="sum", axis=axis) for f in (reduction, reduction_jax, reduction_numpy)
         )
         found = builds("forward", function, {"x": normal(*shape, mean=0.5)}, jax=jax, numpy=hand)
-        yield Case(f"kernels/reduction/sum/{'x'.join(map(str, shape))}/{place}/kernel", found, quick=len(shape) == 3)
+        yield Case(f"kernels/reduction/sum/{'x'.join(map(str, shape))}/{place}/kernel", found, quick=False)
     for name in ("argmax", "cumsum", "sort", "topk"):
         function, jax = (partial(f, name=name) for f in (scan_or_sort, scan_or_sort_jax))
         found = builds("forward", function, {"x": normal(256, 1000)}, jax=jax)

@@ -41,7 +41,7 @@ class Entry(NamedTuple):
         call: ``call(function, *tensors)``.
         gradient: whether it has one.
         images: whether PyTorch takes part a second time, with channels-last memory.
-        random: whether it draws: then the moments of the results must agree instead of the results.
+        random: whether it draws: then shape, dtype and moments of the results must agree instead of the results.
         tolerance: largest difference between answers, relative to the largest magnitude.
     """
 
