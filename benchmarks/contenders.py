@@ -6,6 +6,7 @@ from autodiff.utils.benchmark import Contender
 
 CONTENDERS = (
     Contender("autodiff"),
+    Contender("autodiff eager", "autodiff"),  # where "autodiff" is the whole step compiled
     Contender("torch"),
     Contender("torch fused", "torch"),  # optimizers with one kernel over all parameters, which is not the default
     Contender("torch channels_last", "torch"),

@@ -206,6 +206,10 @@ class Step:
             outputs = written  # the base of a view that has changed: the memory has changed already
         elif written:
             outputs = written
+            if primitive.relocate is not None:
+                for value in outputs:
+                    if value.region.kind is Kind.CONSTANT:  # a state that the optimizer has made in this call
+                        value.region.kind = Kind.SLOT
             self.instructions.append(Instruction(primitive, record.params, inputs, outputs, record, in_place=True))
         elif primitive.view:
             run = plan_for(primitive, (inputs[0].spec,), record.params).run
