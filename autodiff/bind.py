@@ -138,6 +138,7 @@ def bind_into(target: Any, primitive: Primitive, *inputs: Any, **params: Any) ->
             array is not target.array
             and inputs[position].memory is target.memory
             and np.may_share_memory(array, target.array)
+            and array.__array_interface__ != target.array.__array_interface__
         ):
             ins[position] = array.copy()
             read = (*read[:position], spec_of(ins[position]), *read[position + 1 :])

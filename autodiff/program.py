@@ -343,7 +343,10 @@ class Recorder:
         records: in the order they ran.
         written: for each record that wrote into memory that was there before, what its outputs were before; for one
             that only says what a change through a view has made of its base, that base.
+        inside: whether the operations inside a user's own `Function` are recorded, instead of the function.
     """
+
+    inside = False
 
     def __init__(self) -> None:
         self.records: list[Record] = []

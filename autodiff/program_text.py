@@ -27,6 +27,7 @@ import numpy as np
 
 from autodiff.primitive import OPERATIONS, Primitive
 from autodiff.program import Program, Record
+from autodiff.slots import Slot
 from autodiff.spec import Spec
 
 NUMBER = r"-?(?:\d+(?:\.\d+)?(?:e[+-]?\d+)?|inf|nan)(?![\w.])"
@@ -82,7 +83,9 @@ def text_of_setting(x: Any) -> str:
         return f"[{', '.join(map(text_of_setting, x))}]"
     if isinstance(x, np.ndarray):
         return f"<array {x.dtype.name}[{','.join(map(str, x.shape))}]>"
-    return x.text if isinstance(x, Shown) else f"<{type(x).__name__.lower()}>"
+    if isinstance(x, Slot):
+        return "<slot>"
+    return x.text if isinstance(x, Shown) else f"<{type(x).__name__}>"
 
 
 def settings_of(record: Record) -> list[str]:

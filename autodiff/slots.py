@@ -14,13 +14,16 @@ class Slot:
 
     Attributes:
         read: returns the number that holds now.
+        source: returns an object that is another one whenever the number may be: so nothing has to be computed where
+            nothing has changed. By default it is `read`.
         value: the number that held when the slot was made; operations run with it.
     """
 
-    __slots__ = ("read", "value")
+    __slots__ = ("read", "source", "value")
 
-    def __init__(self, read: Callable[[], Any]) -> None:
+    def __init__(self, read: Callable[[], Any], source: Callable[[], Any] | None = None) -> None:
         self.read = read
+        self.source = source or read
         self.value = read()
 
     def __bool__(self) -> bool:
@@ -41,7 +44,7 @@ def derived(function: Callable[..., Any], *arguments: Any) -> Any:
     """
     if len(arguments) == 1 and type(arguments[0]) is Slot:
         read = arguments[0].read
-        return Slot(lambda: function(read()))
+        return Slot(lambda: function(read()), arguments[0].source)
     if any(isinstance(x, Slot) for x in arguments):
         return Slot(lambda: function(*[x.read() if isinstance(x, Slot) else x for x in arguments]))
     return function(*arguments)

@@ -132,7 +132,8 @@ class Function:
         inputs = tuple([args[i] for i in positions])
         context.needs_input_grad = tuple(isinstance(arg, Tensor) and arg.requires_grad for arg in args)
         grad, recorder = MODE.grad, MODE.recorder
-        MODE.grad, MODE.recorder = False, None
+        inside = recorder is not None and recorder.inside  # what `forward` does is recorded, not the function
+        MODE.grad, MODE.recorder = False, recorder if inside else None
         try:
             if cls.setup_context is Function.setup_context:
                 results = cls.forward(context, *args, **kwargs)
@@ -151,7 +152,7 @@ class Function:
                 refuse_leaf(cls.__name__, x)
         # An input that comes back as it was becomes a tensor of its own, so that its history stays its own.
         outputs = [
-            wrap(o.array, o.spec, o.memory) if any(o is x for x in inputs) and id(o) not in context._dirty else o
+            _again(o) if any(o is x for x in inputs) and id(o) not in context._dirty else o
             for o in outputs
         ]
         record = make_record(
@@ -167,7 +168,7 @@ class Function:
         for index, output in enumerate(outputs):
             if tracked and output.spec.floating and id(output) not in context._not_differentiable:
                 rebase(output, (record, index))
-        if recorder is not None:
+        if recorder is not None and not inside:
             recorder.add(record, outputs)
         return outputs[0] if single else tuple(outputs)
 
@@ -185,8 +186,16 @@ def _keep_saved(context: Context, record: Record, outputs: list[Tensor]) -> None
         elif index is None:
             context._saved.append((tensor, None, tensor.memory.version))
         else:
-            context._saved.append((wrap(tensor.array, tensor.spec, tensor.memory), index, tensor.memory.version))
+            context._saved.append((_again(tensor), index, tensor.memory.version))
     context._to_save = ()
+
+
+def _again(tensor: Tensor) -> Tensor:
+    """Return another tensor with the same numbers, without history."""
+    other = wrap(tensor.array, tensor.spec, tensor.memory)
+    if MODE.recorder is not None:
+        MODE.recorder.alias(other, MODE.recorder.operand(tensor))
+    return other
 
 
 def _primitive_of(cls: type[Function]) -> Primitive:

@@ -195,11 +195,13 @@ def _signature(value: Any, tensors: list[Tensor]) -> Any:
     """Return what a recording depends on of an argument, and collect its tensors."""
     kind = type(value)
     if isinstance(value, Tensor):
-        tensors.append(value)
+        shared: tuple[Any, ...] = ()
         for i, other in enumerate(tensors):
-            if other.memory is value.memory and other is not value:
-                return (i, value.spec, value.needs_grad, tensors.index(value))
-        return (value.spec, value.needs_grad)
+            if other.memory is value.memory:
+                shared = (i, other is value, value.data_ptr() - other.data_ptr())
+                break
+        tensors.append(value)
+        return (value.spec, value.needs_grad, shared)
     if kind is tuple or kind is list:
         return (kind, *[_signature(x, tensors) for x in value])
     if isinstance(value, Mapping):

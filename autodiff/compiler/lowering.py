@@ -43,15 +43,17 @@ class Number:
     Attributes:
         slot: the slot.
         value: what stands there now.
+        source: what it was read from; see `Slot`.
         nonzero: whether it was other than 0 when the function was recorded: the operation may have branched on that.
         words: the argument blocks, as words of its type.
         places: which words.
     """
 
-    __slots__ = ("nonzero", "places", "slot", "value", "words")
+    __slots__ = ("nonzero", "places", "slot", "source", "value", "words")
 
     def __init__(self, slot: Slot, words: Any, places: list[int]) -> None:
         self.slot = slot
+        self.source: Any = None
         self.value = slot.value
         self.nonzero = bool(slot.value)
         self.words = words
@@ -349,7 +351,10 @@ class Lowered:
         """
         self.place(0, arguments)
         for number in self.numbers:
-            value = number.slot.read()
+            source = number.slot.source()
+            if source is number.source:
+                continue
+            number.source, value = source, number.slot.read()
             if value != number.value:
                 if bool(value) is not number.nonzero:
                     return False

@@ -134,7 +134,6 @@ class Recorded:
         self._idle()
         self.program = self._step.program
         self.changes = CHANGES.count
-        self._step.forget()
 
     # ---- Recording ---------------------------------------------------------------------------------------------------
 
@@ -153,18 +152,24 @@ class Recorded:
 
     def _refuse_escapes(self, tracer: Tracer, allowed: Sequence[Any]) -> None:
         """Raise if a tensor that the function made is still alive and was not returned."""
+        # The history of what this call returns keeps its leaves, and what the user's own functions have saved.
+        history = reachable([x.edge[0] for x in allowed if x is not None and type(x.edge) is tuple])
         known = {id(x) for x in allowed}
-        watched = [(weakref.ref(tensor), operand) for tensor, operand in tracer.tensors()
+        known.update(id(x) for record in history for context in record.params.values() for x in _saved_in(context))
+        leaves = [edge for record in history for edge in record.edges if isinstance(edge, Tensor)]
+        known.update(id(x) for leaf in leaves for x in (leaf, leaf._grad))
+        del history, leaves
+        watched = [(weakref.ref(tensor), operand[0].line, tensor.spec) for tensor, operand in tracer.tensors()
                    if type(operand) is tuple and id(tensor) not in known
                    and self._step.value(operand).region.kind is Kind.TEMPORARY]  # fmt: skip
         tracer.forget()
-        if any(ref() is not None for ref, _ in watched):
+        self._step.forget()
+        if any(ref() is not None for ref, *_ in watched):
             gc.collect()
-        for ref, operand in watched:
+        for ref, line, spec in watched:
             if ref() is not None:
-                raise RecordingError("compile", "a tensor that the function made outlives the call",
-                                     got=repr(operand[0].outputs[operand[1]]), line=operand[0].line,
-                                     fix="return it, for a replay cannot put it where it is now")
+                raise RecordingError("compile", "a tensor that the function made outlives the call", got=repr(spec),
+                                     fix="return it, for a replay cannot put it where it is now", line=line)
 
     def _constants_that_change(self, tracer: Tracer) -> list[tuple[Array, Array]]:
         """Return the arrays that the function made and then changed in place, with what they held at first."""
@@ -353,8 +358,9 @@ class Recorded:
         lowered.place(self._first_cotangent, arrays)
         lowered.run_backward([*lowered.arguments, *arrays])
         lowered.user = None
-        gradients = [None if v is None else wrap(lowered.arrays[v].copy(order="K")) for v in self._step.found]
-        return gradients
+        everything = [*lowered.arguments, *arrays]
+        return [None if v is None else wrap(now(v, lowered.arrays[v], everything).copy(order="K"))
+                for v in self._step.found]
 
     def describe(self) -> str:
         """Return what the program consists of, in one line."""
@@ -389,6 +395,11 @@ def _without_history(x: Tensor) -> Tensor:
 def _has_history(x: Tensor) -> bool:
     """Return whether the backward pass of a result has still to run."""
     return x.needs_grad and type(x.edge) is tuple and all(r.saved is not None for r in reachable([x.edge[0]]))
+
+
+def _saved_in(context: Any) -> Sequence[Any]:
+    """Return the tensors that the context of a user's own function holds; none for anything else."""
+    return list(tensors_in(vars(context))) if type(context).__name__ == "Context" else ()
 
 
 def _place_of(wanted: Tensor, tensors: Sequence[Tensor]) -> int | None:

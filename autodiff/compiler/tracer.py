@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 from autodiff.errors import AutodiffError
@@ -65,9 +66,11 @@ class Tracer(Recorder):
         before: content of leaves just before the function first changed them in place, by id.
         repeated: what each replay has to call.
         guards: settings that must stay as they are.
-        grads: the leaves whose `.grad` was read or set, in order.
+        grads: the leaves from outside whose `.grad` was read or set, in order.
         read: the `.grad` of those that were read before they were set, by id of the leaf; None where there was none.
     """
+
+    inside = True
 
     def __init__(self, fallback: bool = False) -> None:
         super().__init__()
@@ -133,23 +136,26 @@ class Tracer(Recorder):
 
     def grad_read(self, leaf: Any) -> None:
         """Note that a `.grad` is looked at: one that the function did not set itself comes from outside."""
-        if id(leaf) not in self.grads:
+        if id(leaf) not in self.grads and id(leaf) not in self.made:
             self.grads[id(leaf)] = leaf
             self.read[id(leaf)] = leaf._grad
 
     def grad_set(self, leaf: Any) -> None:
         """Note that a `.grad` is set."""
-        self.grads.setdefault(id(leaf), leaf)
+        if id(leaf) not in self.made:
+            self.grads.setdefault(id(leaf), leaf)
 
     def settings(self, source: dict[str, Any], names: Sequence[str] | None = None, **renamed: str) -> dict[str, Any]:
         """Return the numbers of `source` as slots, and guard the other settings."""
         given = super().settings(source, names, **renamed)
         for name, value in given.items():
             old = renamed.get(name, name)
+            read = partial(source.__getitem__, old)
             if _is_number(value):
-                given[name] = Slot(lambda old=old: source[old])  # type: ignore[misc]
+                given[name] = Slot(read)
             elif isinstance(value, tuple | list) and all(map(_is_number, value)):
-                given[name] = tuple(Slot(lambda old=old, i=i: source[old][i]) for i in range(len(value)))  # type: ignore[misc]
+                unchanging = read if isinstance(value, tuple) else None
+                given[name] = tuple([Slot(_Item(read, i), unchanging) for i in range(len(value))])
             elif name != "params":
                 self.guards.append(Guard(source, old, value))
         return given
@@ -163,8 +169,23 @@ class Tracer(Recorder):
         return list(self._values.values())
 
     def forget(self) -> None:
-        """Let go of all tensors."""
+        """Let go of all tensors and records."""
         self._values.clear()
+        self.records.clear()
+        self.written.clear()
+
+
+class _Item:
+    """Reads an item of what another function reads."""
+
+    __slots__ = ("number", "read")
+
+    def __init__(self, read: Callable[[], Any], number: int) -> None:
+        self.read = read
+        self.number = number
+
+    def __call__(self) -> Any:
+        return self.read()[self.number]
 
 
 def _is_number(value: Any) -> bool:

@@ -39,7 +39,7 @@ def test_flags_stand_literally_on_each_function(path: Path) -> None:
 @pytest.mark.parametrize("path", FILES, ids=lambda p: p.stem)
 def test_kernels_end_with_their_share_and_say_what_they_take(path: Path) -> None:
     for function, flags in compiled_functions(path):
-        if not flags.get("cache"):
+        if not flags.get("cache") or function.name == "replay":  # which runs kernels, and is none
             continue
         names = [argument.arg for argument in function.args.args]
         assert names[-2:] == ["part", "parts"], f"{function.name} does not do its own share: {names}"
