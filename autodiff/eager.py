@@ -133,7 +133,7 @@ class Tensor(Methods, Conversions):
     def data(self, value: Tensor) -> None:
         if value.spec.shape != self.spec.shape and self.spec.size:
             raise ShapeError("data", "the new data has another shape", expected=str(self.shape), got=str(value.shape))
-        if MODE.recorder is not None:
+        if MODE.recorder is not None and value.memory is not self.memory:
             MODE.recorder.replaced(self, value)
         self.array = value.array
         self.spec = value.spec

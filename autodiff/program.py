@@ -398,6 +398,12 @@ class Recorder:
         kept = dict.fromkeys(source if names is None else names)
         return {name: source[old] for name, old in (*zip(kept, kept, strict=True), *renamed.items())}
 
+    def opaque(self, what: str, fix: str) -> None:
+        """Hear that something happens that is no operation, and what to do instead."""
+
+    def members(self, container: Any) -> None:
+        """Hear that what is recorded depends on which members a container has."""
+
     def repeat(
         self, advance: Any, conclude: Any, states: Sequence[dict[str, Any]], names: Sequence[str]
     ) -> None:

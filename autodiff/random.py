@@ -12,6 +12,7 @@ import threading
 import numpy as np
 
 from autodiff.errors import DTypeError
+from autodiff.mode import MODE
 from autodiff.spec import Array
 
 
@@ -28,6 +29,7 @@ class Generator:
     """
 
     def __init__(self, device: object = None) -> None:
+        _note_seeding()
         self._lock = threading.Lock()
         self._seed = 0
         self._draws = 0
@@ -40,6 +42,7 @@ class Generator:
         """
         if isinstance(seed, bool) or not isinstance(seed, int | np.integer):
             raise DTypeError("manual_seed", "the seed must be an integer", got=type(seed).__name__)
+        _note_seeding()
         with self._lock:
             # Any integer is a seed; the state holds its lowest 63 bits.
             self._seed = int(seed) & (2**63 - 1)
@@ -69,8 +72,14 @@ class Generator:
 
     def restore(self, state: tuple[int, int]) -> None:
         """Go back to a `state`."""
+        _note_seeding()
         with self._lock:
             self._seed, self._draws = int(state[0]), int(state[1])
+
+
+def _note_seeding() -> None:
+    if MODE.recorder is not None:
+        MODE.recorder.opaque("the function sets the state of a generator", "seed outside")
 
 
 default_generator = Generator()

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import update_wrapper
-from types import FunctionType
-from typing import Any
+from functools import partial, update_wrapper
+from io import IOBase
+from types import CodeType, FunctionType, ModuleType
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -33,11 +34,11 @@ def compile(fn: Any = None, *, fallback: bool = False, **options: Any) -> Any:
     Returns:
         A `Compiled`. A module's attributes and methods are found on it, too.
 
-    Every call does exactly what a call of `fn` does, with the same bits. The first call with arguments of given shapes,
+    A call computes what a call of `fn` computes, with the same bits. The first call with arguments of given shapes,
     dtypes and layouts runs `fn`; the second runs it and records every operation; later ones replay the record. So the
     Python in `fn` runs in two calls only: what it prints, counts or appends, it does twice. Parameters, buffers,
     optimizer states, learning rates and random numbers are read anew in every call. A `.grad` that a replay has made is
-    overwritten by the next: ``clone()`` it to keep it.
+    overwritten by the next: ``clone()`` it to keep it. docs/compile.md says what a recording cannot see.
 
     Raises:
         RecordingError: in the second call, if `fn` does what cannot be replayed: it names the line and what to write.
@@ -81,7 +82,7 @@ class Compiled:
         self._gradients: dict[int, tuple[Any, Tensor]] = {}
         self._reasons: list[str] = []
         self._lock = threading.RLock()
-        self._surroundings = _surroundings(fn)
+        self._surroundings: list[_Content | _Global] | None = None
 
     @property
     def programs(self) -> list[Program]:
@@ -96,27 +97,35 @@ class Compiled:
     def __repr__(self) -> str:
         return f"compiled({self._fn!r})"
 
+    def __get__(self, instance: Any, owner: Any) -> Any:
+        return self if instance is None else partial(self, instance)
+
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Do what the function does."""
         if MODE.recorder is not None or self._gave_up:
             return self._fn(*args, **kwargs)
         with self._lock:
+            if self._surroundings is None:
+                self._surroundings = _surroundings(self._fn)
             around = [read() for read in self._surroundings]
+            refused = None
             if not kwargs and self._recorded:
                 # By far the most calls: tensors, and the program of the last recording.
                 recorded = self._recorded[0]
-                if recorded.takes(args) and _unchanged(around, recorded.around) and recorded.fits():
+                if recorded.takes(args) and _unchanged(around, recorded.around) and recorded.fits(args):
                     done, result = recorded.replay(args)
                     if done:
                         return result
+                    refused = recorded
             tensors: list[Tensor] = []
             signature = (_signature((args, kwargs) if kwargs else args, tensors), MODE.grad, get_num_threads())
             for recorded in self._recorded:
-                if recorded.signature == signature and _unchanged(around, recorded.around) and recorded.fits():
+                if recorded is not refused and recorded.signature == signature and (
+                    _unchanged(around, recorded.around) and recorded.accepts(tensors) and recorded.fits(tensors)
+                ):
                     done, result = recorded.replay(tensors)
                     if done:
                         return result
-                    break
             if signature not in self._seen:
                 self._seen.add(signature)
                 return self._fn(*args, **kwargs)
@@ -127,9 +136,20 @@ class Compiled:
         self._reasons.append(self._reason(signature, around))
         self._recorded = [recorded for recorded in self._recorded if recorded.changes == CHANGES.count]
         if len(self._recorded) >= MOST:
-            raise RecordingError("compile", f"the function was recorded {MOST} times, each time for other arguments",
+            raise RecordingError("compile", f"the function was recorded {MOST} times, and no recording fits this call",
                                  got=self._reasons[-1],
                                  fix="pass numbers that vary as tensors, and bring inputs to few shapes")
+        for read, value in zip(self._surroundings or (), around, strict=True):
+            if isinstance(value, Iterator) and not isinstance(value, IOBase):
+                raise RecordingError("compile", f"{read} is an iterator: each call would take other values from it",
+                                     got=type(value).__name__, fix="take the next value outside, and pass that")
+        found, given = _outside([*around, getattr(self._fn, "__self__", None), self._fn]), _outside([args, kwargs])
+        outside = found.tensors | given.tensors - {id(x) for x in tensors}
+        for module in (*found.modules, *given.modules):
+            for part in module.modules():
+                part.__dict__["_watched"] = True
+        optimizers = (*found.optimizers, *given.optimizers)
+        numbers = [(group, dict(group)) for optimizer in optimizers for group in optimizer.param_groups]
         try:
             recorded, result = Recorded.call(self._fn, args, kwargs, tensors, self._gradients, self._fallback)
         except RecordingError:
@@ -138,12 +158,19 @@ class Compiled:
         if recorded is None:
             self._gave_up = True
             return result
-        for read, before in zip(self._surroundings, around, strict=True):
+        for group, before in numbers:
+            for name, value in before.items():
+                if name != "params" and group.get(name) != value:
+                    raise RecordingError("compile", f"the function changes '{name}' of an optimizer: no replay would",
+                                         fix="change it outside, between the calls: it is read anew each time")
+        for read, before in zip(self._surroundings or (), around, strict=True):
             if not _unchanged((read(),), (before,)):
                 raise RecordingError("compile", f"the function changes {read}, which a replay would not do again",
                                      fix="return the new value, or keep it in a tensor that changes in place")
         recorded.signature, recorded.around = signature, around
-        if not kwargs and all(isinstance(x, Tensor) for x in args):
+        recorded.pinned = {i: x for i, x in enumerate(tensors) if id(x) in outside}
+        apart = len({x.memory for x in tensors}) == len(tensors)
+        if not kwargs and apart and all(isinstance(x, Tensor) for x in args):
             recorded.plain = tuple([(type(x), x.spec, x.needs_grad) for x in args])
             recorded.mode = (MODE.grad, get_num_threads())
         self._recorded.insert(0, recorded)
@@ -191,6 +218,45 @@ class Compiled:
         return "\n".join(lines or ["not recorded yet: the second call with the same shapes is"])
 
 
+class _Outside(NamedTuple):
+    """What a function finds around itself: modules, optimizers, and the ids of tensors, parameters included."""
+
+    modules: list[Any]
+    optimizers: list[Any]
+    tensors: set[int]
+
+
+def _outside(values: list[Any]) -> _Outside:
+    """Look through values: lists, tuples, dictionaries, closures and attributes of objects, two deep."""
+    found = _Outside([], [], set())
+    stack = [(value, 2) for value in values]
+    seen: set[int] = set()
+    while stack:
+        value, depth = stack.pop()
+        if id(value) in seen or isinstance(value, ModuleType | type | np.ndarray | str | bytes):
+            continue
+        seen.add(id(value))
+        attributes = getattr(value, "__dict__", None)
+        if isinstance(value, Tensor):
+            found.tensors.add(id(value))
+        elif isinstance(value, Compiled):
+            stack.append((value._fn, depth))
+        elif isinstance(attributes, dict) and "_watched" in attributes:
+            found.modules.append(value)
+            found.tensors.update(id(x) for x in (*value.parameters(), *value.buffers()))
+        elif hasattr(value, "param_groups"):
+            found.optimizers.append(value)
+        elif depth and isinstance(value, list | tuple | set | frozenset):
+            stack += [(x, depth - 1) for x in value]
+        elif depth and isinstance(value, Mapping):
+            stack += [(x, depth - 1) for x in value.values()]
+        elif depth and isinstance(value, FunctionType):
+            stack += [(_Content(cell, "")(), depth - 1) for cell in value.__closure__ or ()]
+        elif depth and isinstance(attributes, dict):
+            stack += [(x, depth - 1) for x in attributes.values()]
+    return found
+
+
 def _signature(value: Any, tensors: list[Tensor]) -> Any:
     """Return what a recording depends on of an argument, and collect its tensors."""
     kind = type(value)
@@ -202,10 +268,15 @@ def _signature(value: Any, tensors: list[Tensor]) -> Any:
                 break
         tensors.append(value)
         return (value.spec, value.needs_grad, shared)
-    if kind is tuple or kind is list:
+    if isinstance(value, tuple | list):
         return (kind, *[_signature(x, tensors) for x in value])
     if isinstance(value, Mapping):
         return (kind, *[(key, _signature(x, tensors)) for key, x in value.items()])
+    if isinstance(value, np.ndarray):
+        raise RecordingError("compile", "an argument is a NumPy array, whose numbers no replay would read again",
+                             got=f"{value.dtype}{list(value.shape)}", fix="pass a tensor: autodiff.from_numpy(array)")
+    if kind is slice:
+        return (kind, value.start, value.stop, value.step)
     if isinstance(value, Iterator):
         raise RecordingError("compile", "an argument is an iterator: each call would take other values from it",
                              got=kind.__name__, fix="take the next value outside, and pass that")
@@ -227,30 +298,40 @@ class _Same:
         return id(self.value)
 
 
-_BY_VALUE = {int, float, bool, str, bytes, complex, type(None), np.dtype, slice}
+_BY_VALUE = {int, float, bool, str, bytes, complex, type(None), np.dtype}
 
 
 def _identity(value: Any) -> Any:
     """Return what stands for a value in a comparison: numbers, strings and the like themselves, others by identity."""
-    return (type(value), value) if type(value) in _BY_VALUE else _Same(value)
+    return (type(value), repr(value)) if type(value) in _BY_VALUE else _Same(value)  # 0.0 and -0.0 are two numbers
 
 
 def _unchanged(now: Sequence[Any], before: Sequence[Any]) -> bool:
     """Return whether variables hold the same objects, or equal numbers, strings and the like."""
-    for x, y in zip(now, before, strict=True):
-        if x is not y and (type(x) not in _BY_VALUE or type(x) is not type(y) or x != y):
-            return False
-    return True
+    return len(now) == len(before) and all(
+        x is y or (type(x) in _BY_VALUE and type(x) is type(y) and repr(x) == repr(y))
+        for x, y in zip(now, before, strict=True)
+    )
 
 
-def _surroundings(fn: Any) -> list[Callable[[], Any]]:
-    """Return functions that read what a function's closure and the globals that it names hold."""
+def _surroundings(fn: Any) -> list[_Content | _Global]:
+    """Return what reads the variables of a function's closure, and the globals that it and functions inside it name.
+
+    Of a module they are those of its `forward`.
+    """
     function = getattr(fn, "__func__", fn)
     if not isinstance(function, FunctionType):
+        function = getattr(type(fn), "forward", None)
+    if not isinstance(function, FunctionType):
         return []
-    names = function.__globals__
-    return [*[_Content(cell, name) for cell, name in zip(function.__closure__ or (), function.__code__.co_freevars)],
-            *[_Global(names, name) for name in function.__code__.co_names if name in names]]
+    cells = zip(function.__closure__ or (), function.__code__.co_freevars, strict=True)
+    named: dict[str, None] = {}
+    stack = [function.__code__]
+    while stack:
+        code = stack.pop()
+        named.update(dict.fromkeys(name for name in code.co_names if name in function.__globals__))
+        stack += [constant for constant in code.co_consts if isinstance(constant, CodeType)]
+    return [*[_Content(cell, name) for cell, name in cells], *[_Global(function.__globals__, name) for name in named]]
 
 
 class _Content:

@@ -14,7 +14,7 @@ from typing import Any
 from autodiff.bind import plan_for
 from autodiff.compiler.tracer import Draw, RecordingError, Tracer
 from autodiff.primitive import Primitive
-from autodiff.program import Memory, Program, Record
+from autodiff.program import Program, Record
 from autodiff.spec import Array, Spec
 
 
@@ -35,7 +35,7 @@ class Region:
     Attributes:
         kind: whose it is.
         nbytes: its size.
-        source: the leaf tensor for a slot, a constant or a key; the number of the argument.
+        source: a leaf tensor that lies there, for all but temporaries.
         offset: bytes from the beginning of the arena, for a temporary; set by `arena`.
     """
 
@@ -60,9 +60,10 @@ class Value:
         source: for a view the value that it is a view of, else None.
         view: makes the view's array from the source's.
         leaf: the tensor that the function found there, where no operation made the value.
+        number: of the argument that it is; None for anything else.
     """
 
-    __slots__ = ("leaf", "region", "source", "spec", "view")
+    __slots__ = ("leaf", "number", "region", "source", "spec", "view")
 
     def __init__(
         self, region: Region, spec: Spec, source: Value | None = None, view: Callable[[Array], Array] | None = None,
@@ -73,6 +74,7 @@ class Value:
         self.source = source
         self.view = view
         self.leaf = leaf
+        self.number: int | None = None
 
 
 class Instruction:
@@ -147,8 +149,16 @@ class Step:
         for leaf in tracer.grads.values():
             if leaf._grad is not None:
                 operand = tracer.operand(leaf._grad)
-                if type(operand) is tuple and self.value(operand).region.kind is Kind.TEMPORARY:
-                    self.gradients.append((leaf, self.value(operand)))
+                if operand is tracer.read.get(id(leaf)):
+                    continue  # the one from outside, perhaps changed in place
+                value = self.value(operand)
+                if value.region.kind is not Kind.TEMPORARY or value.source is not None:
+                    if value.leaf is not None and value.leaf is tracer.read.get(id(leaf)):
+                        continue
+                    raise RecordingError("compile", "the function sets a .grad to a tensor that has other uses, too",
+                                         got=leaf.name or repr(leaf.spec), fix="set it to a clone()")
+                value.region.kind = Kind.GRADIENT
+                self.gradients.append((leaf, value))
         written = {self._copies[record]: tuple([self._copied(x) for x in before])
                    for record, before in tracer.written.items() if record in self._copies}
         self.program = Program(self._copies.values(), [self._copied(x) for x in operands if type(x) is tuple], written)
@@ -163,6 +173,7 @@ class Step:
         found = self._values.get(key)
         if found is None:
             self._values[key] = found = Value(self._region(operand), operand.spec, leaf=operand)
+            found.number = self._arguments.get(id(operand))
         return found
 
     def forget(self) -> None:
@@ -180,20 +191,19 @@ class Step:
 
     def _region(self, leaf: Any) -> Region:
         """Return the region of a leaf; leaves on one memory share it."""
-        if id(leaf) in self._arguments:
-            return Region(Kind.ARGUMENT, leaf.spec.nbytes, self._arguments[id(leaf)])
         if id(leaf) in self._draws:
             return Region(Kind.KEY, leaf.spec.nbytes, leaf)
-        if type(leaf.edge) is tuple:
+        if type(leaf.edge) is tuple and id(leaf) not in self._arguments:
             raise RecordingError(
                 "compile", "the function uses a tensor with the history of an earlier call, that no replay could sweep",
                 got=repr(leaf.spec), line=leaf.edge[0].line, fix="keep its detach(), or pass it as an argument",
             )
-        memory: Memory = leaf.memory
-        region = self._regions.get(id(memory))
+        region = self._regions.get(_owner(leaf.array))
         if region is None:
             kind = Kind.CONSTANT if id(leaf) in self._made else Kind.SLOT
-            self._regions[id(memory)] = region = Region(kind, leaf.spec.nbytes, leaf)
+            if id(leaf) in self._arguments:
+                kind = Kind.ARGUMENT
+            self._regions[_owner(leaf.array)] = region = Region(kind, leaf.spec.nbytes, leaf)
         return region
 
     def _add(self, original: Record, before: tuple[Any, ...]) -> None:
@@ -232,6 +242,14 @@ class Step:
 
     def _copied(self, operand: Any) -> Any:
         return (self._copies[operand[0]], operand[1]) if type(operand) is tuple else operand
+
+
+def _owner(array: Array) -> int:
+    """Return a number for the memory of an array, the same for all arrays on it."""
+    owner: Any = array
+    while getattr(owner, "base", None) is not None:
+        owner = owner.base
+    return id(owner)
 
 
 class _Part:

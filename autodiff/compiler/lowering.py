@@ -19,7 +19,7 @@ import autodiff_kernels as kernels
 from autodiff.bind import plan_for
 from autodiff.compiler import arena
 from autodiff.compiler.instructions import Instruction, Kind, Step, Value
-from autodiff.compiler.tracer import Draw
+from autodiff.compiler.tracer import Draw, RecordingError
 from autodiff.errors import AutodiffError
 from autodiff.primitive import Plan
 from autodiff.slots import Slot, held
@@ -105,11 +105,10 @@ class Status(NamedTuple):
 
 def now(value: Value, array: Array, arguments: Sequence[Array]) -> Array:
     """Return the array of a value in this call, `array` when it was lowered: arguments are others each time."""
-    if value.region.kind is not Kind.ARGUMENT:
+    if value.number is not None:
+        return arguments[value.number]
+    if value.region.kind is not Kind.ARGUMENT or value.source is None or value.view is None:
         return array
-    if value.source is None or value.view is None:
-        found: Array = arguments[value.region.source]
-        return found
     return value.view(now(value.source, array, arguments))
 
 
@@ -120,12 +119,13 @@ class Lowered:
         step: the step.
         arguments: arrays of the function's arguments, from the call that was recorded.
         gradients: for each leaf whose `.grad` the step makes, by id, the array to make it in.
+        changing: for each constant that the step changes, by id, what it holds at first.
 
     Attributes:
         memory: the arena.
         words: the argument blocks, one after the other.
         table: the calls, as `autodiff_kernels.replay` wants them.
-        owners: for each call its instruction.
+        resets: constants that the step changes, with what they hold at first.
         parts: what to run in order.
         arrays: of all values that were needed.
         statuses: what can go wrong in a call, by its number, or in what Python does, by its id.
@@ -138,19 +138,22 @@ class Lowered:
         threads, work: the largest number of threads, and of nanoseconds, that a call wants.
     """
 
-    def __init__(self, step: Step, arguments: Sequence[Array], gradients: dict[int, Array]) -> None:
+    def __init__(
+        self, step: Step, arguments: Sequence[Array], gradients: dict[int, Array], changing: dict[int, Array]
+    ) -> None:
         self.arrays: dict[Value, Array] = {}
         self.statuses: dict[int, Status] = {}
         self.addresses: list[list[Address]] = [[] for _ in arguments]
         self.numbers: list[Number] = []
         self.draws: list[tuple[int, int, Draw]] = []
         self.parts: list[Stretch | Host] = []
-        self.owners: list[Instruction] = []
+        self.resets: list[tuple[Array, Array]] = []
         self.user: Any = None
         self.arguments: list[Array] = []
         self.tensors: list[tuple[Any, int]] = []
         self.versions: list[int] = []
         self._step = step
+        self._changing = changing
         self._arguments = arguments
         self._ranges = [_range(array) for array in arguments]
         self._blocks: list[Array] = []
@@ -179,9 +182,7 @@ class Lowered:
         """Take the arena, in which temporaries and work arrays have places by their lifetimes."""
         step = self._step
         for leaf, value in step.gradients:
-            if value.region.kind is Kind.TEMPORARY and value.source is None:
-                value.region.kind = Kind.GRADIENT
-                self.arrays[value] = gradients[id(leaf)]
+            self.arrays[value] = gradients[id(leaf)]
         kept = [value.region for value in (*step.results, *(value for _, value in step.gradients), *step.found)
                 if value is not None]
         requests = arena.lifetimes(step.instructions, kept)
@@ -201,8 +202,12 @@ class Lowered:
                 array = value.view(self.array(value.source))
             elif region.kind is Kind.TEMPORARY:
                 array = _array_at(self.memory, region.offset, value.spec)
-            elif region.kind is Kind.ARGUMENT:
-                array = self._arguments[region.source]
+            elif value.number is not None:
+                array = self._arguments[value.number]
+            elif id(value.leaf) in self._changing:
+                content = self._changing[id(value.leaf)]
+                array = content.copy("K")
+                self.resets.append((array, content))
             else:
                 array = value.leaf.array
             self.arrays[value] = array
@@ -234,7 +239,8 @@ class Lowered:
         places = [[self._words_with(mark, calls) for mark in marks] for _, marks in marked]
         if (not calls and any(out.size for out in outs)) or not all(all(found) for found in places):
             if marked:
-                raise NotImplementedError(f"the operation {instruction.primitive.name} hides what varies")
+                raise RecordingError("compile", f"{instruction.primitive.name} hides the numbers that vary",
+                                     line=instruction.record.line, fix="call it outside")
             host = Host(run, outs, ins, instruction.inputs)
             self.parts.append(host)
             if plan is not None and plan.status is not None:
@@ -242,7 +248,6 @@ class Lowered:
             return
         self._found += [(what, found) for (what, _), found in zip(marked, places, strict=True)]
         for call in calls:
-            self.owners.append(instruction)
             status = outs[-1] if plan is not None and plan.status is not None else None
             if status is not None and plan is not None:
                 self.statuses[len(self._rows)] = Status(status, plan, instruction, ins)
@@ -354,13 +359,14 @@ class Lowered:
             source = number.slot.source()
             if source is number.source:
                 continue
-            number.source, value = source, number.slot.read()
+            value = number.slot.read()
             if value != number.value:
                 if bool(value) is not number.nonzero:
                     return False
                 number.value = value
                 for place in number.places:
                     number.words[place] = value
+            number.source = source
         words = self._blocks_of_words
         for seed, place, draw in self.draws:
             words[seed] = draw.generator.initial_seed()

@@ -23,7 +23,8 @@ def without_dead(instructions: Sequence[Instruction], needed: Iterable[Region]) 
     alive = set(needed)
     kept = []
     for instruction in reversed(instructions):
-        if any(value.region in alive or value.region.kind in OUTSIDE for value in instruction.outputs):
+        checks = instruction.primitive.status is not None  # an error is a result, too
+        if checks or any(value.region in alive or value.region.kind in OUTSIDE for value in instruction.outputs):
             alive.update(value.region for value in instruction.inputs)
             kept.append(instruction)
     return kept[::-1]
@@ -41,7 +42,7 @@ def with_late_writes(instructions: Sequence[Instruction]) -> list[Instruction]:
     for number, instruction in enumerate(instructions[: last + 1]):
         rest = instructions[number + 1 : last + 1]
         moves = _changes_outside(instruction)
-        if moves and not any(_conflict(instruction, other) for other in rest if other not in late):
+        if moves and not any(_conflict(instruction, other) for other in rest):
             late.append(instruction)
         else:
             early.append(instruction)

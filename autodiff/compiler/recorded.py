@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from autodiff import reverse
+from autodiff.autograd.custom import Context
 from autodiff.bind import Cut, next_number
 from autodiff.compiler import passes
 from autodiff.compiler.instructions import Kind, Step, Value
@@ -32,8 +33,21 @@ from autodiff.program import Record, reachable
 from autodiff.recording import tensors_in
 from autodiff.slots import CHANGES
 from autodiff.source import here
-from autodiff.spec import Array
 from autodiff.threads import get_num_threads
+
+
+class _Leaf:
+    """A leaf whose `.grad` matters: a tensor from outside, or the argument with a number."""
+
+    __slots__ = ("number", "tensor")
+
+    def __init__(self, tensor: Tensor, number: int | None) -> None:
+        self.tensor = tensor
+        self.number = number
+
+    def now(self, tensors: Sequence[Tensor]) -> Tensor:
+        """Return the leaf of a call with these arguments."""
+        return self.tensor if self.number is None else tensors[self.number]
 
 
 class _Output:
@@ -55,6 +69,7 @@ class Recorded:
     Attributes:
         signature, around: of the call that was recorded, and what surrounded it; see `Compiled`.
         plain: class, spec and `needs_grad` of the arguments, where all are tensors; None otherwise.
+        pinned: arguments that the function also finds outside: by their numbers.
         mode: whether gradients were recorded, and the number of threads.
         changes: the count of changes that it is good for.
         program: the records, for reading.
@@ -64,7 +79,6 @@ class Recorded:
     around: Any = None
     plain: tuple[Any, ...] | None = None
     mode: Any = None
-
     @staticmethod
     def call(
         fn: Callable[..., Any], args: Any, kwargs: Any, tensors: list[Tensor], gradients: dict[int, Any], fallback: bool
@@ -75,18 +89,24 @@ class Recorded:
             RecordingError: if the function cannot be replayed, and `fallback` is not given.
         """
         tracer = Tracer(fallback)
+        changes = CHANGES.count
         # What leads to an argument does not belong to the function.
         inside = [_without_history(x) for x in tensors]
         if any(x.edge is not None for x in tensors):
             args, kwargs = _rebuilt((args, kwargs), iter(inside))
+            tracer.cut.update(id(x) for x, y in zip(inside, tensors, strict=True) if x is not y)
         recorded = None
         MODE.recorder = tracer
         try:
             result = fn(*args, **kwargs)
-            if tracer.refused is None:
-                recorded = Recorded(tracer, inside, result, gradients)
-        except RecordingError as error:
-            tracer.refuse(error)
+            try:
+                if changes != CHANGES.count:
+                    raise RecordingError("compile", f"the function itself changes what it depends on: {CHANGES.last}",
+                                         fix="do it outside, or keep the value in a tensor that changes in place")
+                if tracer.refused is None:
+                    recorded = Recorded(tracer, inside, result, gradients)
+            except RecordingError as error:
+                tracer.refuse(error)
         finally:
             MODE.recorder = None
         if tracer.refused is not None:
@@ -96,13 +116,16 @@ class Recorded:
         return recorded, result
 
     def __init__(self, tracer: Tracer, tensors: list[Tensor], result: Any, gradients: dict[int, Any]) -> None:
+        self.pinned: dict[int, Tensor] = {}
         outputs = list(tensors_in(result))
         forward = len(tracer.records)
         roots = [x for x in outputs if _has_history(x)]
         cotangents, self._targets, found = _record_backward(roots)
-        self._read = [(tracer.grads[key], None if grad is None else grad.spec) for key, grad in tracer.read.items()]
+        places = {id(x): i for i, x in enumerate(tensors)}
+        self._read = [(_Leaf(tracer.grads[key], places.get(key)), None if grad is None else grad.spec)
+                      for key, grad in tracer.read.items()]
         self._carried = [leaf for leaf, spec in self._read if spec is not None]
-        carried = [tracer.read[id(leaf)] for leaf in self._carried]
+        carried = [tracer.read[id(leaf.tensor)] for leaf in self._carried]
         arguments = [*tensors, *carried, *cotangents]
         self._first_cotangent = len(tensors) + len(carried)
         self._step = Step(tracer, arguments, outputs, found, forward)
@@ -113,18 +136,29 @@ class Recorded:
         leaves = list(tracer.grads.values())
         for leaf in self._step.slots():
             leaf.watched = True
-        self._refuse_escapes(tracer, [*outputs, *[leaf._grad for leaf in leaves], *[x for x in found if x is not None]])
+        bases = [x.base for x in outputs if x.base is not None]
+        grads = [leaf._grad for leaf in leaves]
+        self._refuse_escapes(tracer, [*outputs, *bases, *grads, *[x for x in found if x is not None]])
+        del bases, grads
         made = {id(leaf) for leaf, _ in self._step.gradients}
-        self._cleared = [leaf for leaf in leaves if leaf._grad is None and id(leaf) not in made]
+        self._cleared = [_Leaf(x, places.get(id(x))) for x in leaves if x._grad is None and id(x) not in made]
         for leaf, value in self._step.gradients:
             known = gradients.get(id(leaf))
             if known is None or known[1].spec is not value.spec:
                 gradients[id(leaf)] = (leaf, wrap(value.spec.empty()))
-        self._gradients = [(leaf, gradients[id(leaf)][1]) for leaf, _ in self._step.gradients]
+        self._gradients = [(_Leaf(x, places.get(id(x))), gradients[id(x)][1]) for x, _ in self._step.gradients]
+        self._own = {gradient.memory for _, gradient in self._gradients}
         self._arrays = [x.array for x in arguments]
         self._lowered: list[Lowered] = []
-        self._resets = self._constants_that_change(tracer)
+        # A constant that is returned belongs to the caller, who may change it.
+        self._changing = {id(x): x.array.copy("K") for x in outputs if id(x) in tracer.made}
+        self._changing |= {key: before for key, (_, before) in tracer.before.items() if key in tracer.made}
         self._written = self._memories(writes=True)
+        written = {value.region for instruction in self._step.instructions for value in instruction.outputs}
+        written_memories = {region.source.memory for region in written if region.kind is Kind.ARGUMENT}
+        self._written_arguments = [i for i, x in enumerate(arguments) if x.memory in written_memories]
+        self._slots = {value.region.source.memory for instruction in self._step.instructions
+                       for value in (*instruction.inputs, *instruction.outputs) if value.region.kind is Kind.SLOT}
         self._relied_on = self._memories(writes=False)
         self._backward = _primitive(lambda record, *cotangents: self.sweep(record, cotangents))
         self._outputs = [_Output(x, value, _place_of(x, roots)) for x, value in
@@ -171,10 +205,6 @@ class Recorded:
                 raise RecordingError("compile", "a tensor that the function made outlives the call", got=repr(spec),
                                      fix="return it, for a replay cannot put it where it is now", line=line)
 
-    def _constants_that_change(self, tracer: Tracer) -> list[tuple[Array, Array]]:
-        """Return the arrays that the function made and then changed in place, with what they held at first."""
-        return [(leaf.array, before) for leaf, before in tracer.before.values() if id(leaf) in tracer.made]
-
     def _memories(self, writes: bool) -> list[Any]:
         """Return the memories outside the program that it writes to, or that its backward pass reads."""
         found = {}
@@ -196,14 +226,21 @@ class Recorded:
         for x, (kind, spec, needs_grad) in zip(args, plain, strict=True):
             if type(x) is not kind or x.spec is not spec or x.needs_grad is not needs_grad:
                 return False
-        return len({x.memory for x in args}) == len(args)
+        return len({x.memory for x in args}) == len(args) and self.accepts(args)
 
-    def fits(self) -> bool:
+    def accepts(self, tensors: Sequence[Tensor]) -> bool:
+        """Return whether the arguments lie apart from what the program finds outside, or are those that it knows."""
+        for number, known in self.pinned.items():
+            if tensors[number] is not known:
+                return False
+        return self._slots.isdisjoint([x.memory for i, x in enumerate(tensors) if i not in self.pinned])
+
+    def fits(self, tensors: Sequence[Tensor]) -> bool:
         """Return whether nothing has changed that the recording depends on."""
         if self.changes != CHANGES.count:
             return False
         for leaf, spec in self._read:
-            grad = leaf._grad
+            grad = leaf.now(tensors)._grad
             if grad is not None if spec is None else grad is None or grad.spec is not spec:
                 return False
         return all(guard.holds() for guard in self._guards)
@@ -214,17 +251,19 @@ class Recorded:
             user = None if lowered.user is None else lowered.user()
             if user is None or user.saved is None:
                 return lowered
-        arrays = {id(leaf): gradient.array for leaf, gradient in self._gradients}
-        lowered = Lowered(self._step, self._arrays, arrays)
+        arrays = {id(leaf.tensor): gradient.array for leaf, gradient in self._gradients}
+        lowered = Lowered(self._step, self._arrays, arrays, self._changing)
         self._lowered.append(lowered)
         return lowered
 
     def replay(self, tensors: Sequence[Tensor]) -> tuple[bool, Any]:
         """Do what the function does; return whether the recording still says that, and the result."""
         lowered = self._idle()
-        arguments = [x.array for x in tensors]
-        if self._carried:
-            arguments += [leaf._grad.array for leaf in self._carried]
+        carried = [leaf.now(tensors)._grad for leaf in self._carried] if self._carried else ()
+        everything = (*tensors, *carried)
+        # A gradient that the last call has made may lie where this one makes another.
+        own = self._own
+        arguments = [x.array.copy("K") if x.memory in own else x.array for x in everything]
         before = [[r.states[0][name] for name in r.names] for r in self._repeated]
         done = False
         try:
@@ -232,7 +271,7 @@ class Recorded:
                 r.advance()
             counts = {generator: generator.state()[1] for generator in self._counts}
             if lowered.update(arguments, counts):
-                for array, content in self._resets:
+                for array, content in lowered.resets:
                     array[...] = content
                 lowered.run_forward(arguments)
                 done = True
@@ -248,12 +287,17 @@ class Recorded:
         for generator, number in self._counts.items():
             generator.restore((generator.initial_seed(), counts[generator] + number))
         for leaf in self._cleared:
-            leaf._grad = None
+            leaf.now(tensors)._grad = None
         for leaf, gradient in self._gradients:
             gradient.memory.version += 1
-            leaf._grad = gradient
+            if leaf.number is None:
+                leaf.tensor._grad = gradient
+            else:
+                tensors[leaf.number]._grad = gradient
         for memory in self._written:
             memory.version += 1
+        for number in self._written_arguments:
+            everything[number].memory.version += 1
         record = None
         if self._roots:
             record = self._history(tensors, self._backward)
@@ -261,15 +305,17 @@ class Recorded:
             lowered.tensors = [(x, x.memory.version) for x in tensors]
             lowered.versions = [memory.version for memory in self._relied_on]
         if type(self._result) is _Output:
-            return True, self._made(self._result, lowered, tensors, record)
-        made = [self._made(output, lowered, tensors, record) for output in self._outputs]
+            return True, self._made(self._result, lowered, everything, record)
+        made = [self._made(output, lowered, everything, record) for output in self._outputs]
         return True, _rebuilt(self._result, iter(made))
 
     def _made(self, output: _Output, lowered: Lowered, tensors: Sequence[Tensor], record: Record | None) -> Tensor:
         """Return a result: a copy, or the argument or outside tensor that it is."""
         value = output.value
-        if value.leaf is not None:
-            return tensors[value.region.source] if value.region.kind is Kind.ARGUMENT else value.leaf  # type: ignore[no-any-return]
+        if value.number is not None:
+            return tensors[value.number]
+        if value.leaf is not None and value.region.kind is Kind.SLOT:
+            return value.leaf  # type: ignore[no-any-return]
         array = lowered.arrays[value]
         if value.region.kind is Kind.ARGUMENT:
             array = now(value, array, [x.array for x in tensors])
@@ -399,7 +445,7 @@ def _has_history(x: Tensor) -> bool:
 
 def _saved_in(context: Any) -> Sequence[Any]:
     """Return the tensors that the context of a user's own function holds; none for anything else."""
-    return list(tensors_in(vars(context))) if type(context).__name__ == "Context" else ()
+    return list(tensors_in(vars(context))) if isinstance(context, Context) else ()
 
 
 def _place_of(wanted: Tensor, tensors: Sequence[Tensor]) -> int | None:
@@ -419,7 +465,14 @@ def _record_backward(roots: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor
             if needed and isinstance(edge, Tensor):
                 leaves[id(edge)] = edge
     targets = list(leaves.values())
-    return cotangents, targets, reverse.sweep(roots, cotangents, targets, retain_graph=True)
+    hooks = [leaf.hooks for leaf in targets]
+    for leaf in targets:
+        leaf.hooks = None  # they run when the gradient arrives at the leaf, outside
+    try:
+        return cotangents, targets, reverse.sweep(roots, cotangents, targets, retain_graph=True)
+    finally:
+        for leaf, before in zip(targets, hooks, strict=True):
+            leaf.hooks = before
 
 
 def _rebuilt(value: Any, made: Any) -> Any:

@@ -52,6 +52,17 @@ class Guard(NamedTuple):
         return now is self.value or bool(now == self.value)
 
 
+class Members(NamedTuple):
+    """A container that must keep the number of its members."""
+
+    container: Any
+    number: int
+
+    def holds(self) -> bool:
+        """Return whether it has."""
+        return len(self.container) == self.number
+
+
 class Tracer(Recorder):
     """Records one call of a function.
 
@@ -62,6 +73,7 @@ class Tracer(Recorder):
         refused: why it cannot be recorded.
         draws: the draw of each key, by id of the key's tensor.
         counts: for each generator how many draws it made.
+        cut: ids of arguments that something outside has made.
         made: ids of the leaves that the function made: constants.
         before: content of leaves just before the function first changed them in place, by id.
         repeated: what each replay has to call.
@@ -80,10 +92,11 @@ class Tracer(Recorder):
         self.counts: dict[Any, int] = {}
         self.before: dict[int, tuple[Any, Array]] = {}
         self.repeated: list[Repeated] = []
-        self.guards: list[Guard] = []
+        self.guards: list[Guard | Members] = []
         self.grads: dict[int, Any] = {}
         self.read: dict[int, Any] = {}
         self.made: set[int] = set()
+        self.cut: set[int] = set()
 
     def target(self, tensor: Any) -> Any:
         """Return what `tensor` is, just before it changes in place; a leaf's content is kept."""
@@ -141,7 +154,16 @@ class Tracer(Recorder):
             self.read[id(leaf)] = leaf._grad
 
     def grad_set(self, leaf: Any) -> None:
-        """Note that a `.grad` is set."""
+        """Note that a `.grad` is set.
+
+        Raises:
+            RecordingError: if that is the gradient of an argument that something outside has made.
+        """
+        if id(leaf) in self.cut:
+            self.refuse(RecordingError(
+                "compile", "a backward pass inside the function would have to go on outside, behind an argument",
+                got=repr(leaf.spec), fix="return the loss and call backward() outside, or pass x.detach()",
+            ))
         if id(leaf) not in self.made:
             self.grads.setdefault(id(leaf), leaf)
 
@@ -160,8 +182,26 @@ class Tracer(Recorder):
                 self.guards.append(Guard(source, old, value))
         return given
 
+    def opaque(self, what: str, fix: str) -> None:
+        """Refuse what a replay would not do again.
+
+        Raises:
+            RecordingError: unless the function may run as it is instead.
+        """
+        self.refuse(RecordingError("compile", f"{what}, which no replay would do again", fix=fix))
+
+    def members(self, container: Any) -> None:
+        """Note that the program depends on which members a container has; their number stands for them."""
+        self.guards.append(Members(container, len(container)))
+
     def repeat(self, advance: Any, conclude: Any, states: Sequence[dict[str, Any]], names: Sequence[str]) -> None:
-        """Note what each replay has to call."""
+        """Note what each replay has to call.
+
+        Raises:
+            RecordingError: for a second step of the same optimizer.
+        """
+        if any(r.states[0] is states[0] for r in self.repeated):
+            self.opaque("an optimizer takes two steps in one call", "compile one step, and call it twice")
         self.repeated.append(Repeated(advance, conclude, states, names))
 
     def tensors(self) -> list[tuple[Any, Any]]:

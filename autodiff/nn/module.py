@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from autodiff.autograd.modes import no_grad
+from autodiff.compiler.function import Compiled
 from autodiff.creation import as_tensor, dtype_of
 from autodiff.devices import check_device
 from autodiff.eager import HookHandle, Tensor
@@ -84,6 +85,9 @@ class Module:
                                      "or modules")
             tables[name] = value
             return
+        if isinstance(value, Compiled) and isinstance(value._fn, Module):
+            raise DTypeError(type(self).__name__, f"'{name}' would be a compiled module, which cannot be a part of one",
+                             fix="assign the module itself, and compile the whole")
         if isinstance(value, Parameter):
             self._register(self._parameters, name, value)
         elif isinstance(value, Module):

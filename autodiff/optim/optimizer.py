@@ -116,11 +116,17 @@ class Optimizer:
         if closure is not None:
             with enable_grad():
                 loss = closure()
+        if MODE.recorder is not None and type(self).update is not Optimizer.update:
+            MODE.recorder.opaque(f"{type(self).__name__} has an update of its own, in Python",
+                                 "name an operation in `take`, or step outside the compiled function")  # fmt: skip
         grad, phase = MODE.grad, MODE.phase
         MODE.grad, MODE.phase = False, "update"
         try:
             for group in self.param_groups:
                 self._step_group(group)
+            if MODE.recorder is not None:
+                for container in (self.param_groups, self.state, *[group["params"] for group in self.param_groups]):
+                    MODE.recorder.members(container)
         finally:
             MODE.grad, MODE.phase = grad, phase
         return loss

@@ -141,9 +141,9 @@ class _Again:
             start = bind.next_number()
             records = _records_since(start, self.function(*args, **kwargs))
         finally:
-            mode.grad, mode.recorder, mode.origin = before
             if self.state is not None:
                 default_generator.restore(now)
+            mode.grad, mode.recorder, mode.origin = before
         if [_signature(record) for record in records] != self.signatures:
             raise GradientError(
                 "checkpoint", "the function did other operations in the backward pass than in the forward pass",

@@ -1,0 +1,285 @@
+"""Where a compiled function meets what lies around it: shared memory, optimizers, modules that are not called."""
+
+from __future__ import annotations
+
+from collections import namedtuple
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import autodiff as ad
+from autodiff.compiler import fusion
+from autodiff.compiler.tracer import RecordingError
+from tests.compiler.steps import Net, batch
+
+
+@pytest.fixture(autouse=True)
+def _fuse_everything(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fusion, "LEAST", 1)
+
+
+def numbers(*values: float) -> ad.Tensor:
+    return ad.tensor([float(x) for x in values])
+
+
+def same(function: Callable[..., Any], *calls: tuple[Any, ...]) -> Any:
+    """Assert that a function and its compiled form give the same for all of these arguments; return the latter."""
+    compiled = ad.compile(function)
+    for arguments in calls:
+        expected, found = function(*arguments), compiled(*arguments)
+        assert found.tolist() == expected.tolist()
+    return compiled
+
+
+def test_an_argument_that_is_also_found_outside() -> None:
+    w, other = numbers(1, 2), numbers(10, 20)
+    same(lambda x: x - 2 * w, (w,), (w,), (other,), (other,), (other,), (w,))
+
+
+def test_one_tensor_as_two_arguments() -> None:
+    x, y = numbers(1, 2), numbers(10, 20)
+    same(lambda a, b: a * 2 + b, (x, x), (x, x), (x, y), (x, y), (x, y), (y, y))
+
+
+def test_arguments_that_share_memory() -> None:
+    def function(a: ad.Tensor, b: ad.Tensor) -> ad.Tensor:
+        first = b * 2
+        a.mul_(0.5)
+        return first - b * 3
+
+    compiled = ad.compile(function)
+    for _ in range(4):
+        one, other = numbers(1, 2, 3, 4), numbers(1, 2, 3, 4)
+        assert compiled(one, one[:]).tolist() == function(other, other[:]).tolist()
+
+
+@pytest.mark.parametrize("view", [lambda x: x[0], lambda x: x.t(), lambda x: x.view(-1), lambda x: x.expand(2, 2, 2)])
+def test_views_can_be_returned(view: Callable[[ad.Tensor], ad.Tensor]) -> None:
+    w = ad.ones(2, 2, requires_grad=True)
+    same(lambda x: view(w * x), *[(ad.full((2, 2), float(i)),) for i in range(4)])
+
+
+def test_a_constant_that_is_returned_belongs_to_the_caller() -> None:
+    @ad.compile
+    def function(x: ad.Tensor) -> Any:
+        total = ad.zeros(2)
+        total += x
+        return total, ad.zeros(2)
+
+    kept = []
+    for i in range(5):
+        total, zeros = function(numbers(i, 2 * i))
+        assert zeros.tolist() == [0, 0]
+        zeros.add_(1)
+        kept.append(total)
+    assert [x.tolist() for x in kept] == [[i, 2 * i] for i in range(5)]
+
+
+def test_gradients_of_arguments() -> None:
+    @ad.compile
+    def attack(x: ad.Tensor) -> ad.Tensor:
+        loss = (x * x).sum()
+        loss.backward()
+        return loss
+
+    for i in range(6):
+        x = numbers(i, 2 * i).requires_grad_()
+        attack(x)
+        assert x.grad.tolist() == [2 * i, 4 * i]
+    assert len(attack.programs) == 1
+
+
+def test_the_gradient_of_the_last_call_can_be_used() -> None:
+    def made() -> tuple[ad.Tensor, Callable[[ad.Tensor], ad.Tensor]]:
+        w = ad.tensor([1.0, 2.0], requires_grad=True)
+
+        def step(x: ad.Tensor) -> ad.Tensor:
+            old = w.grad
+            w.grad = None
+            (w * w * x).sum().backward()
+            return (old * 2).sum() if old is not None else ad.zeros(())
+
+        return w, step
+
+    (_, eager), (_, step) = made(), made()
+    compiled = ad.compile(step)
+    for i in range(6):
+        x = numbers(i, 1)
+        assert compiled(x).item() == eager(x).item()
+
+
+def test_hooks_of_leaves_run_once() -> None:
+    w = ad.tensor([1.0, 2.0], requires_grad=True)
+    w.register_hook(lambda g: g * 2)
+    loss = ad.compile(lambda x: (w * x).sum())
+    for i in range(5):
+        w.grad = None
+        loss(numbers(i, 1)).backward()
+        assert w.grad.tolist() == [2 * i, 2]
+
+
+def test_an_unused_result_is_still_checked() -> None:
+    table = ad.nn.Embedding(3, 2)
+
+    @ad.compile
+    def function(i: ad.Tensor) -> ad.Tensor:
+        table(i)
+        return i * 2
+
+    for _ in range(3):
+        function(ad.tensor([1]))
+    with pytest.raises(IndexError, match="got 9"):
+        function(ad.tensor([9]))
+
+
+# ---- Optimizers ------------------------------------------------------------------------------------------------------
+
+
+def sgd(**settings: float) -> tuple[ad.Tensor, Any, Any]:
+    w = ad.tensor([1.0], requires_grad=True)
+    optimizer = ad.optim.SGD([w], lr=0.5, **settings)
+
+    def step() -> None:
+        optimizer.zero_grad()
+        (w * w).sum().backward()
+        optimizer.step()
+
+    return w, optimizer, step
+
+
+def test_numbers_that_become_zero_or_cease_to_be() -> None:
+    (w, one, step), (v, other, eager) = sgd(), sgd()
+    compiled = ad.compile(step)
+    for decay in (0.0, 0.0, 0.0, 0.5, 0.5, 0.5, 0.0, 0.0, 0.25):
+        one.param_groups[0]["weight_decay"] = other.param_groups[0]["weight_decay"] = decay
+        compiled()
+        eager()
+        assert w.item() == v.item()
+
+
+def test_parameters_that_leave() -> None:
+    w, optimizer, step = sgd()
+    compiled = ad.compile(step)
+    for _ in range(3):
+        compiled()
+    before = w.item()
+    optimizer.param_groups[0]["params"].pop()
+    compiled()
+    assert w.item() == before
+
+
+class _Own(ad.optim.SGD):
+    def update(self, params: Any, grads: Any, states: Any, group: Any) -> None:
+        with ad.no_grad():
+            for p, g in zip(params, grads, strict=True):
+                p.add_(g, alpha=-group["lr"])
+
+
+def _twice(optimizer: Any) -> None:
+    optimizer.step()
+    optimizer.step()
+
+
+def _schedule(optimizer: Any) -> None:
+    optimizer.step()
+    optimizer.param_groups[0]["lr"] *= 0.5
+
+
+@pytest.mark.parametrize(("kind", "act", "message"), [
+    (ad.optim.SGD, _twice, "takes two steps in one call"),
+    (ad.optim.SGD, _schedule, "changes 'lr' of an optimizer"),
+    (_Own, lambda optimizer: optimizer.step(), "_Own has an update of its own"),
+    (ad.optim.SGD, lambda optimizer: ad.manual_seed(3), "sets the state of a generator"),
+], ids=["two steps", "schedule", "own update", "seed"])  # fmt: skip
+def test_what_a_replay_would_not_do_again(kind: Any, act: Callable[[Any], None], message: str) -> None:
+    w = ad.tensor([1.0], requires_grad=True)
+    optimizer = kind([w], lr=0.5)
+
+    @ad.compile
+    def step() -> None:
+        optimizer.zero_grad()
+        w.sum().backward()
+        act(optimizer)
+
+    step()
+    with pytest.raises(RecordingError, match=message):
+        step()
+
+
+@pytest.mark.parametrize("value", [lambda w, x: x, lambda w, x: ad.zeros(1)], ids=["argument", "constant"])
+def test_gradients_that_are_other_tensors_are_refused(value: Callable[..., Any]) -> None:
+    w = ad.tensor([1.0], requires_grad=True)
+
+    @ad.compile
+    def step(x: ad.Tensor) -> None:
+        w.grad = value(w, x)
+
+    step(ad.ones(1))
+    with pytest.raises(RecordingError, match=r"sets a \.grad to a tensor that has other uses"):
+        step(ad.ones(1))
+
+
+# ---- Modules and arguments -------------------------------------------------------------------------------------------
+
+
+def test_modules_that_are_used_but_not_called() -> None:
+    net = Net()
+    net.eval()
+    compiled = ad.compile(lambda x: net.inner(x) * net.scale)
+    x = batch(0)[0]
+    for scale in (1.0, 1.0, 1.0, 2.0, 2.0, 3.0):
+        net.scale = scale
+        assert compiled(x).tolist() == (net.inner(x) * scale).tolist()
+
+
+def test_methods() -> None:
+    class Scaled:
+        def __init__(self, factor: float) -> None:
+            self.factor = ad.tensor(factor)
+
+        @ad.compile
+        def apply(self, x: ad.Tensor) -> ad.Tensor:
+            return x * self.factor
+
+    two, three = Scaled(2.0), Scaled(3.0)
+    for i in range(4):
+        assert two.apply(ad.tensor(float(i))).item() == 2 * i
+        assert three.apply(ad.tensor(float(i))).item() == 3 * i
+
+
+def test_a_compiled_module_is_no_part_of_another() -> None:
+    net = Net()
+    with pytest.raises(TypeError, match="compile the whole"):
+        net.inner = ad.compile(ad.nn.Linear(4, 6))
+
+
+Pair = namedtuple("Pair", ["x", "y"])
+
+
+def test_arguments_of_other_kinds() -> None:
+    function = ad.compile(lambda pair, part: (pair.x * pair.y)[part])
+    for i in range(4):
+        assert function(Pair(numbers(i, 1), numbers(2, 3)), slice(0, 1)).tolist() == [2 * i]
+    assert len(function.programs) == 1
+    with pytest.raises(RecordingError, match=r"a NumPy array.*from_numpy"):
+        function(np.ones(2), slice(0, 1))
+
+
+def test_minus_zero_is_another_number() -> None:
+    function = ad.compile(lambda x, number: x * number)
+    for number in (0.0, 0.0, 0.0, -0.0, -0.0, -0.0):
+        assert np.signbit(function(ad.ones(1), number).item()) == np.signbit(number)
+
+
+def test_a_backward_pass_inside_ends_at_the_arguments() -> None:
+    e = ad.tensor([2.0], requires_grad=True)
+
+    @ad.compile
+    def step(x: ad.Tensor) -> None:
+        x.sum().backward()
+
+    step(e * 1)
+    with pytest.raises(RecordingError, match="would have to go on outside, behind an argument"):
+        step(e * 1)
