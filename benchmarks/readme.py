@@ -21,6 +21,7 @@ README = Path(__file__).parent.parent / "README.md"
 
 # Column -> contenders; of several the fastest counts. PyTorch is given its better layout for each row.
 COLUMNS = {
+    "eager": ("autodiff eager",),
     "PyTorch": ("torch", "torch channels_last"),
     "torch.compile": ("torch.compile",),
     "JAX": ("jax",),
