@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 
 from autodiff import reverse
-from autodiff.autograd.custom import Context
 from autodiff.bind import Cut, next_number
 from autodiff.compiler import passes
 from autodiff.compiler.instructions import Kind, Step, Value
@@ -445,7 +444,7 @@ def _has_history(x: Tensor) -> bool:
 
 def _saved_in(context: Any) -> Sequence[Any]:
     """Return the tensors that the context of a user's own function holds; none for anything else."""
-    return list(tensors_in(vars(context))) if isinstance(context, Context) else ()
+    return list(tensors_in(vars(context))) if hasattr(context, "save_for_backward") else ()
 
 
 def _place_of(wanted: Tensor, tensors: Sequence[Tensor]) -> int | None:
