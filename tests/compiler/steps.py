@@ -46,3 +46,31 @@ def bits(net: Any) -> list[bytes]:
     """Return parameters and gradients as bytes."""
     found = [x.detach().numpy().tobytes() for x in net.state_dict().values()]
     return found + [p.grad.numpy().tobytes() for p in net.parameters() if p.grad is not None]
+
+
+def classifying(net: Any, optimizer: Any) -> Any:
+    """Return the compiled step of a classifier."""
+
+    @ad.compile
+    def step(x: ad.Tensor, y: ad.Tensor) -> ad.Tensor:
+        optimizer.zero_grad()
+        loss = ad.nn.functional.cross_entropy(net(x), y)
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    return step
+
+
+def falling() -> tuple[ad.Tensor, Any, Any]:
+    """Return a weight, its optimizer, and the compiled step that takes the learning rate, 1, from it."""
+    w = ad.tensor([1.0], requires_grad=True)
+    optimizer = ad.optim.SGD([w], lr=1.0)
+
+    @ad.compile
+    def step() -> None:
+        optimizer.zero_grad()
+        w.sum().backward()
+        optimizer.step()
+
+    return w, optimizer, step

@@ -13,7 +13,7 @@ import pytest
 import autodiff as ad
 from autodiff.compiler.tracer import RecordingError
 from autodiff.errors import GradientError, InPlaceError, PositionError
-from tests.compiler.steps import Net, batch, bits, twins
+from tests.compiler.steps import Net, batch, bits, classifying, falling, twins
 
 
 def replayed(compiled: Any) -> int:
@@ -239,15 +239,7 @@ def test_variables_around_the_function_are_compared(monkeypatch: pytest.MonkeyPa
 
 
 def test_numbers_of_an_optimizer_are_read_anew_and_settings_are_compared() -> None:
-    w = ad.tensor([1.0], requires_grad=True)
-    optimizer = ad.optim.SGD([w], lr=1.0)
-
-    @ad.compile
-    def step() -> None:
-        optimizer.zero_grad()
-        w.sum().backward()
-        optimizer.step()
-
+    w, optimizer, step = falling()
     found = []
     for number in range(8):
         optimizer.param_groups[0]["lr"] = 2.0**number
@@ -260,15 +252,7 @@ def test_numbers_of_an_optimizer_are_read_anew_and_settings_are_compared() -> No
 
 
 def test_versions_rise() -> None:
-    w = ad.tensor([1.0], requires_grad=True)
-    optimizer = ad.optim.SGD([w], lr=1.0)
-
-    @ad.compile
-    def step() -> None:
-        optimizer.zero_grad()
-        w.sum().backward()
-        optimizer.step()
-
+    w, _, step = falling()
     for _ in range(3):
         step()
     product = w * w
@@ -316,14 +300,7 @@ def test_an_error_leaves_parameters_and_state_as_they_were() -> None:
     net = ad.nn.Linear(3, 4)
     optimizer = ad.optim.Adam(net.parameters())
 
-    @ad.compile
-    def step(x: Any, y: Any) -> Any:
-        optimizer.zero_grad()
-        loss = ad.nn.functional.cross_entropy(net(x), y)
-        loss.backward()
-        optimizer.step()
-        return loss
-
+    step = classifying(net, optimizer)
     x, y = ad.ones(2, 3), ad.tensor([0, 3])
     for _ in range(3):
         step(x, y)

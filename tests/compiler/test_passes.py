@@ -12,7 +12,7 @@ from autodiff.compiler.instructions import Instruction, Kind, Step
 from autodiff.compiler.tracer import Tracer
 from autodiff.errors import PositionError
 from autodiff.mode import MODE
-from tests.compiler.steps import bits
+from tests.compiler.steps import bits, classifying
 
 
 def recorded(function: Any, *arguments: Any) -> Step:
@@ -67,16 +67,7 @@ def test_changes_outside_wait_for_the_last_check() -> None:
 
 def test_buffers_are_as_before_after_an_error() -> None:
     net = ad.nn.Sequential(ad.nn.Linear(3, 4), ad.nn.BatchNorm1d(4))
-    optimizer = ad.optim.SGD(net.parameters(), lr=0.1)
-
-    @ad.compile
-    def step(x: Any, y: Any) -> Any:
-        optimizer.zero_grad()
-        loss = ad.nn.functional.cross_entropy(net(x), y)
-        loss.backward()
-        optimizer.step()
-        return loss
-
+    step = classifying(net, ad.optim.SGD(net.parameters(), lr=0.1))
     x = ad.tensor([[1.0, 2.0, 3.0], [0.0, 1.0, 5.0]])
     for _ in range(3):
         step(x, ad.tensor([0, 3]))
