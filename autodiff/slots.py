@@ -63,13 +63,24 @@ def held(x: Any) -> Any:
 class Changes:
     """How often something has changed that can change what a recorded program would be, and what it was last.
 
-    Modules (attributes, hooks, training), optimizers (parameter groups, loaded state) and the tensors that programs
-    read raise it.
+    Modules (attributes, hooks), optimizers (parameter groups, loaded state) and the tensors that programs read raise
+    the count. Switching between training and evaluation is another matter, for it is switched back: `modes` is the
+    same again when all modules are in the mode they were in.
     """
 
     def __init__(self) -> None:
         self.count = 0
+        self.modes = 0
         self.last = ""
+
+    def state(self) -> tuple[int, int]:
+        """Return what differs whenever something has changed."""
+        return self.count, self.modes
+
+    def switch(self, module: object, what: str) -> None:
+        """Note that a module went from training to evaluation, or back."""
+        self.modes ^= hash((id(module), "training"))
+        self.last = what
 
     def note(self, what: str) -> None:
         """Count a change."""

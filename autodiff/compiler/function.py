@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial, update_wrapper
 from io import IOBase
@@ -20,6 +21,7 @@ from autodiff.slots import CHANGES
 from autodiff.threads import get_num_threads
 
 MOST = 16  # recordings of one function
+_RETURN_THE_MODULE = {"train", "eval", "to", "float", "double", "cpu", "requires_grad_", "apply"}
 
 
 def compile(fn: Any = None, *, fallback: bool = False, **options: Any) -> Any:
@@ -92,7 +94,19 @@ class Compiled:
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
-        return getattr(self.__dict__["_fn"], name)
+        fn = self.__dict__["_fn"]
+        found = getattr(fn, name)
+        if name not in _RETURN_THE_MODULE or not callable(found):
+            return found
+
+        def method(*args: Any, **kwargs: Any) -> Any:
+            result = found(*args, **kwargs)
+            return self if result is fn else result
+
+        return method
+
+    def __getitem__(self, place: Any) -> Any:
+        return self._fn[place]  # type: ignore[index]
 
     def __repr__(self) -> str:
         return f"compiled({self._fn!r})"
@@ -134,11 +148,16 @@ class Compiled:
     def _record(self, args: Any, kwargs: Any, signature: Any, around: Any, tensors: list[Tensor]) -> Any:
         """Call the function and record it."""
         self._reasons.append(self._reason(signature, around))
-        self._recorded = [recorded for recorded in self._recorded if recorded.changes == CHANGES.count]
+        self._recorded = [recorded for recorded in self._recorded if recorded.changes[0] == CHANGES.count]
         if len(self._recorded) >= MOST:
-            raise RecordingError("compile", f"the function was recorded {MOST} times, and no recording fits this call",
-                                 got=self._reasons[-1],
-                                 fix="pass numbers that vary as tensors, and bring inputs to few shapes")
+            error = RecordingError("compile", f"there are {MOST} recordings, and none fits this call",
+                                   got=self._reasons[-1],
+                                   fix="pass numbers that vary as tensors, and bring inputs to few shapes")
+            if not self._fallback:
+                raise error
+            warnings.warn(f"the function runs as it is, not compiled: {error}", stacklevel=3)
+            self._gave_up = True
+            return self._fn(*args, **kwargs)
         for read, value in zip(self._surroundings or (), around, strict=True):
             if isinstance(value, Iterator) and not isinstance(value, IOBase):
                 raise RecordingError("compile", f"{read} is an iterator: each call would take other values from it",
@@ -185,7 +204,7 @@ class Compiled:
             return "a call with other shapes, dtypes, layouts, numbers, grad mode or number of threads"
         if not _unchanged(around, last.around):
             return "a variable of the function's closure, or a global that it names, is another object"
-        if last.changes != CHANGES.count:
+        if last.changes != CHANGES.state():
             return CHANGES.last
         return "a `.grad` that is read came or went, or a setting of an optimizer changed"
 

@@ -70,7 +70,7 @@ class Recorded:
         plain: class, spec and `needs_grad` of the arguments, where all are tensors; None otherwise.
         pinned: arguments that the function also finds outside: by their numbers.
         mode: whether gradients were recorded, and the number of threads.
-        changes: the count of changes that it is good for.
+        changes: the state of `CHANGES` that it is good for.
         program: the records, for reading.
     """
 
@@ -88,7 +88,7 @@ class Recorded:
             RecordingError: if the function cannot be replayed, and `fallback` is not given.
         """
         tracer = Tracer(fallback)
-        changes = CHANGES.count
+        changes = CHANGES.state()
         # What leads to an argument does not belong to the function.
         inside = [_without_history(x) for x in tensors]
         if any(x.edge is not None for x in tensors):
@@ -99,7 +99,9 @@ class Recorded:
         try:
             result = fn(*args, **kwargs)
             try:
-                if changes != CHANGES.count:
+                if tracer.refused is not None and not fallback:
+                    raise tracer.refused  # the function has caught it
+                if changes != CHANGES.state():
                     raise RecordingError("compile", f"the function itself changes what it depends on: {CHANGES.last}",
                                          fix="do it outside, or keep the value in a tensor that changes in place")
                 if tracer.refused is None:
@@ -166,7 +168,7 @@ class Recorded:
         self._roots = [x.spec for x in roots]
         self._idle()
         self.program = self._step.program
-        self.changes = CHANGES.count
+        self.changes = CHANGES.state()
 
     # ---- Recording ---------------------------------------------------------------------------------------------------
 
@@ -188,6 +190,7 @@ class Recorded:
         # The history of what this call returns keeps its leaves, and what the user's own functions have saved.
         history = reachable([x.edge[0] for x in allowed if x is not None and type(x.edge) is tuple])
         known = {id(x) for x in allowed}
+        known.update(id(tensor._grad) for tensor, _ in tracer.tensors() if id(tensor) in tracer.made)
         known.update(id(x) for record in history for context in record.params.values() for x in _saved_in(context))
         leaves = [edge for record in history for edge in record.edges if isinstance(edge, Tensor)]
         known.update(id(x) for leaf in leaves for x in (leaf, leaf._grad))
@@ -236,7 +239,7 @@ class Recorded:
 
     def fits(self, tensors: Sequence[Tensor]) -> bool:
         """Return whether nothing has changed that the recording depends on."""
-        if self.changes != CHANGES.count:
+        if self.changes != CHANGES.state():
             return False
         for leaf, spec in self._read:
             grad = leaf.now(tensors)._grad

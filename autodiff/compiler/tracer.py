@@ -131,10 +131,10 @@ class Tracer(Recorder):
         ))
 
     def refuse(self, error: RecordingError) -> None:
-        """Raise the error, or remember it where the function may run as it is instead."""
+        """Remember the error, and raise it unless the function may run as it is instead."""
+        self.refused = self.refused or error
         if not self.fallback:
             raise error
-        self.refused = self.refused or error
 
     def replaced(self, tensor: Any, value: Any) -> None:
         """Refuse to put a tensor on other memory: a replay could not.

@@ -404,7 +404,7 @@ class Module:
         """Switch this module and all below it to training, and return it."""
         for module in self.modules():
             if module._watched and module.training is not bool(mode):
-                self._note_change("train() was called" if mode else "eval() was called")
+                CHANGES.switch(module, f"{type(self).__name__}.{'train' if mode else 'eval'}() was called")
             module.__dict__["training"] = bool(mode)
         return self
 

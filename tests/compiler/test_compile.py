@@ -175,7 +175,13 @@ def test_training_and_evaluation() -> None:
         ad.manual_seed(number)
         state = net.state_dict()
         assert found == net(x).tolist() if not net.training else state
-    assert "train() was called" in compiled.explain()
+    assert "eval() was called" in compiled.explain()
+    assert len(compiled.programs) == 2
+    before = compiled.explain()
+    for number in range(6):
+        compiled.train(number % 2 == 0)(x)
+    assert compiled.explain() == before  # nothing is recorded again
+    assert compiled.eval() is compiled
 
 
 def test_attributes_of_a_module_are_found() -> None:
@@ -442,7 +448,7 @@ def test_too_many_recordings() -> None:
             compiled(x, float(n))
             compiled(x, float(n))
 
-    with pytest.raises(RecordingError, match=r"recorded 16 times.*pass numbers that vary as tensors"):
+    with pytest.raises(RecordingError, match=r"there are 16 recordings.*pass numbers that vary as tensors"):
         many()
 
 
@@ -487,3 +493,41 @@ def test_check_finds_what_a_recording_cannot_see() -> None:
     assert function.check(x) == ""
     mode["exp"] = True
     assert function.check(x).startswith("+ %1: float32[3] = exp(%0)")
+
+
+def test_an_error_that_the_function_swallows() -> None:
+    @ad.compile
+    def function(x: Any) -> Any:
+        try:
+            value = x.sum().item()
+        except RuntimeError:
+            value = 0.0
+        return x * value
+
+    function(ad.ones(2))
+    with pytest.raises(RecordingError, match="item asks for the numbers"):
+        function(ad.ones(2))
+
+
+def test_fallback_also_when_no_recording_fits() -> None:
+    compiled = ad.compile(lambda x, n: x * n, fallback=True)
+    with pytest.warns(UserWarning, match="there are 16 recordings"):
+        found = [compiled(ad.ones(1), float(n // 2)).item() for n in range(40)]
+    assert found == [n // 2 for n in range(40)]
+
+
+def test_a_leaf_made_inside() -> None:
+    layer = ad.nn.Linear(3, 2)
+
+    def attack(x: Any) -> Any:
+        delta = ad.zeros(4, 3, requires_grad=True)
+        layer(x + delta).square().sum().backward()
+        return x + delta.grad.sign() * 0.1
+
+    compiled = ad.compile(attack)
+    for number in range(5):
+        x = ad.full((4, 3), float(number))
+        layer.zero_grad()
+        expected = attack(x).tolist()
+        layer.zero_grad()
+        assert compiled(x).tolist() == expected
