@@ -165,8 +165,7 @@ class Compiled:
         found, given = _outside([*around, getattr(self._fn, "__self__", None), self._fn]), _outside([args, kwargs])
         outside = found.tensors | given.tensors - {id(x) for x in tensors}
         for module in (*found.modules, *given.modules):
-            for part in module.modules():
-                part.__dict__["_watched"] = True
+            module._watch()
         optimizers = (*found.optimizers, *given.optimizers)
         numbers = [(group, dict(group)) for optimizer in optimizers for group in optimizer.param_groups]
         try:

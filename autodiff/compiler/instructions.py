@@ -163,10 +163,6 @@ class Step:
                    for record, before in tracer.written.items() if record in self._copies}
         self.program = Program(self._copies.values(), [self._copied(x) for x in operands if type(x) is tuple], written)
 
-    def argument(self, tensor: Any) -> int | None:
-        """Return the number of the argument that this tensor is; None for another one."""
-        return self._arguments.get(id(tensor))
-
     def value(self, operand: Any) -> Value:
         """Return the value of an operand: an output of a record, or a leaf tensor."""
         key = operand if type(operand) is tuple else id(operand)

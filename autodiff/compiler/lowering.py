@@ -236,6 +236,9 @@ class Lowered:
             ins = ins[len(instruction.outputs) :]  # a step's record counts what it writes among what it reads
             run, threads, work = self._update(instruction, outs, ins, marked)
         calls = [] if instruction.primitive.host else kernels.replay.record(run, outs, ins)
+        status = None
+        if plan is not None and plan.status is not None:
+            status = Status(outs[-1], plan, instruction, ins)
         places = [[self._words_with(mark, calls) for mark in marks] for _, marks in marked]
         if (not calls and any(out.size for out in outs)) or not all(all(found) for found in places):
             if marked:
@@ -243,14 +246,13 @@ class Lowered:
                                      line=instruction.record.line, fix="call it outside")
             host = Host(run, outs, ins, instruction.inputs)
             self.parts.append(host)
-            if plan is not None and plan.status is not None:
-                self.statuses[id(host)] = Status(outs[-1], plan, instruction, ins)
+            if status is not None:
+                self.statuses[id(host)] = status
             return
         self._found += [(what, found) for (what, _), found in zip(marked, places, strict=True)]
         for call in calls:
-            status = outs[-1] if plan is not None and plan.status is not None else None
-            if status is not None and plan is not None:
-                self.statuses[len(self._rows)] = Status(status, plan, instruction, ins)
+            if status is not None:
+                self.statuses[len(self._rows)] = status
             self._append(call, threads, work, status)
 
     def _update(
@@ -293,7 +295,7 @@ class Lowered:
             start += len(call.block)
         return found
 
-    def _append(self, call: Any, threads: int, work: int, status: Array | None) -> None:
+    def _append(self, call: Any, threads: int, work: int, status: Status | None) -> None:
         """Append a call to the table."""
         row = len(self._rows)
         last = self.parts[-1] if self.parts else None
@@ -301,12 +303,12 @@ class Lowered:
             self.parts[-1] = Stretch(last.first, row + 1)
         else:
             self.parts.append(Stretch(row, row + 1))
-        reported = (0, 0) if status is None else (status.ctypes.data, len(status))
+        reported = (0, 0) if status is None else (status.words.ctypes.data, len(status.words))
         self._rows.append([call.entry, self._used, threads, work, *reported])
         for place in call.arrays:
             word = place + kernels.replay.ADDRESS
             self._note_argument(int(call.block[word]), None, self._used + word)
-        self._kept.append(call.objects)
+        self._kept.append(call.objects)  # the status words are kept by `statuses`
         self._blocks.append(call.block)
         self._used += len(call.block)
 
@@ -338,7 +340,7 @@ class Lowered:
         self._seen = [0] * len(self.addresses)
         self._last: list[Any] = [None] * len(self.addresses)
         self._stretches = self.parts[: self._forward], self.parts[self._forward :]
-        self._blocks_of_words = words
+        self._words = words
         self.threads = max((row[2] for row in self._rows), default=1)
         self.work = max((row[3] for row in self._rows if row[2] > 1), default=0)
 
@@ -367,7 +369,7 @@ class Lowered:
                 for place in number.places:
                     number.words[place] = value
             number.source = source
-        words = self._blocks_of_words
+        words = self._words
         for seed, place, draw in self.draws:
             words[seed] = draw.generator.initial_seed()
             words[place] = counts[draw.generator] + draw.number

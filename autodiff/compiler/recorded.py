@@ -78,6 +78,7 @@ class Recorded:
     around: Any = None
     plain: tuple[Any, ...] | None = None
     mode: Any = None
+
     @staticmethod
     def call(
         fn: Callable[..., Any], args: Any, kwargs: Any, tensors: list[Tensor], gradients: dict[int, Any], fallback: bool
@@ -91,7 +92,8 @@ class Recorded:
         changes = CHANGES.state()
         # What leads to an argument does not belong to the function.
         inside = [_without_history(x) for x in tensors]
-        if any(x.edge is not None for x in tensors):
+        any_cut = any(x is not y for x, y in zip(inside, tensors, strict=True))
+        if any_cut:
             args, kwargs = _rebuilt((args, kwargs), iter(inside))
             tracer.cut.update(id(x) for x, y in zip(inside, tensors, strict=True) if x is not y)
         recorded = None
@@ -112,7 +114,7 @@ class Recorded:
             MODE.recorder = None
         if tracer.refused is not None:
             warnings.warn(f"the function runs as it is, not compiled: {tracer.refused}", stacklevel=4)
-        if recorded is not None and any(x.edge is not None for x in tensors):
+        if recorded is not None and any_cut:
             result = recorded._with_history(result, tensors)
         return recorded, result
 
@@ -121,8 +123,9 @@ class Recorded:
         outputs = list(tensors_in(result))
         forward = len(tracer.records)
         roots = [x for x in outputs if _has_history(x)]
-        cotangents, self._targets, found = _record_backward(roots)
+        cotangents, targets, found = _record_backward(roots)
         places = {id(x): i for i, x in enumerate(tensors)}
+        self._targets = [_Leaf(x, places.get(id(x))) for x in targets]
         self._read = [(_Leaf(tracer.grads[key], places.get(key)), None if grad is None else grad.spec)
                       for key, grad in tracer.read.items()]
         self._carried = [leaf for leaf, spec in self._read if spec is not None]
@@ -333,7 +336,7 @@ class Recorded:
         """Return the result of the call that was recorded, with the history of its arguments behind it."""
         sources = list(tensors_in(result))
         roots = [x for x in sources if _has_history(x)]
-        targets = self._targets
+        targets = [leaf.tensor for leaf in self._targets]
 
         def backward(_: Record, *cotangents: Any) -> list[Any]:
             pairs = [(root, c) for root, c in zip(roots, cotangents, strict=True) if c is not None]
@@ -355,7 +358,7 @@ class Recorded:
         record.number = next_number()
         record.primitive = primitive
         record.params = {}
-        actual = [self._actual(leaf, tensors) for leaf in self._targets]
+        actual = [leaf.now(tensors) for leaf in self._targets]
         record.edges = record.operands = tuple([x if x.edge is None else x.edge for x in actual])
         record.inputs = tuple([x.spec for x in actual])
         record.outputs = tuple(self._roots)
@@ -367,11 +370,6 @@ class Recorded:
         line = here()
         record.code, record.offset = (None, 0) if line is None else (line.code, line.offset)
         return record
-
-    def _actual(self, leaf: Tensor, tensors: Sequence[Tensor]) -> Tensor:
-        """Return the leaf, or the argument of this call that stands in its place."""
-        place = self._step.argument(leaf)
-        return leaf if place is None or place >= len(tensors) else tensors[place]
 
     def sweep(self, record: Record, cotangents: Sequence[Tensor | None]) -> list[Tensor | None]:
         """Run the backward pass of a call; return the gradients of the leaves.

@@ -110,6 +110,11 @@ class Module:
                 self._note_change(f"{name} was set")
             object.__setattr__(self, name, value)
 
+    def _watch(self) -> None:
+        """Let this module and all below it tell when they change."""
+        for module in self.modules():
+            module.__dict__["_watched"] = True
+
     def _note_change(self, what: str) -> None:
         CHANGES.note(f"{type(self).__name__}.{what}")
 
@@ -159,8 +164,7 @@ class Module:
             if not self._named:
                 self._name_parameters()
             if MODE.recorder is not None:
-                for module in self.modules():
-                    module.__dict__["_watched"] = True
+                self._watch()
         try:
             return self._call_with_hooks(args, kwargs) if self._hooks else self.forward(*args, **kwargs)
         except AttributeError as error:
