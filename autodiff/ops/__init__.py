@@ -4,7 +4,9 @@ from types import ModuleType
 
 from autodiff.ops.activation import *
 from autodiff.ops.adaptive import *
+from autodiff.ops.alignment import *
 from autodiff.ops.attention import *
+from autodiff.ops.bags import *
 from autodiff.ops.batchnorm import *
 from autodiff.ops.broadcast import *
 from autodiff.ops.choice import *
@@ -22,6 +24,7 @@ from autodiff.ops.elementwise import *
 from autodiff.ops.extremes import *
 from autodiff.ops.functions import *
 from autodiff.ops.fused import *
+from autodiff.ops.grids import *
 from autodiff.ops.in_place import *
 from autodiff.ops.in_place_indexing import *
 from autodiff.ops.indexing import *

@@ -33,6 +33,7 @@ from . import (
     recurrent,
     reduce,
     resize,
+    sampling,
     structural,
 )
 
@@ -57,6 +58,7 @@ _FAMILIES = (
     recurrent,
     reduce,
     resize,
+    sampling,
     structural,
 )
 

@@ -13,7 +13,7 @@ from .arrays import Array, real
 def _length(x: Array, p: float) -> Any:
     x = np.abs(x)
     if p == 0:
-        return np.count_nonzero(x)
+        return float(np.count_nonzero(x))
     return x.max(initial=0) if math.isinf(p) else (x**p).sum() ** (1 / p)
 
 

@@ -157,7 +157,7 @@ def pinverse(input: Any, rcond: float = 1e-15) -> Array:
     return linalg_pinv(input, rtol=rcond)
 
 
-def linalg_lstsq(A: Any, B: Any, rcond: Any = None) -> tuple[Array, ...]:
+def linalg_lstsq(A: Any, B: Any, rcond: Any = None, *, driver: Any = None) -> tuple[Array, ...]:
     a, b = array(A), array(B)
     solution, rank = linalg_pinv(a) @ b, linalg_matrix_rank(a)
     full = a.shape[-2] > a.shape[-1] and bool((rank == a.shape[-1]).all())

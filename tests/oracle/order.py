@@ -32,7 +32,7 @@ def _one_quantile(row: Array, q: float, interpolation: str) -> float:
     if interpolation in ("lower", "higher"):
         return float(low if interpolation == "lower" else high)
     weight = 0.5 if interpolation == "midpoint" else rank - np.floor(rank)
-    return float(low if low == high else low + weight * (high - low))
+    return float(low + weight * (high - low))
 
 
 def quantile(input: Any, q: Any, dim: int | None = None, keepdim: bool = False, *, interpolation: str = "linear") -> Array:
