@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 from autodiff import autograd, backends, cuda
 from autodiff.allocation import keep_freed_memory
-from autodiff.autograd import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
+from autodiff.autograd import (
+    enable_grad,
+    inference_mode,
+    is_anomaly_enabled,
+    is_grad_enabled,
+    no_grad,
+    set_grad_enabled,
+)
 from autodiff.compiler.function import compile
 from autodiff.conversion import (
     BoolTensor,
@@ -116,6 +123,7 @@ __all__ = [
     "Generator", "manual_seed", "seed", "initial_seed", "get_rng_state", "set_rng_state",
     # gradients
     "autograd", "no_grad", "enable_grad", "set_grad_enabled", "is_grad_enabled", "inference_mode",
+    "is_anomaly_enabled",
     # whole steps
     "compile",
     # threads

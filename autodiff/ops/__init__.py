@@ -35,11 +35,13 @@ from autodiff.ops.loss_classes import *
 from autodiff.ops.loss_elementwise import *
 from autodiff.ops.matrices import *
 from autodiff.ops.matrix_functions import *
+from autodiff.ops.noisy import *
 from autodiff.ops.normalization import *
 from autodiff.ops.patches import *
 from autodiff.ops.picking import *
 from autodiff.ops.pooling import *
 from autodiff.ops.pooling3d import *
+from autodiff.ops.power_pooling import *
 from autodiff.ops.probability import *
 from autodiff.ops.products import *
 from autodiff.ops.quantiles import *

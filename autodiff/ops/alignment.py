@@ -93,7 +93,8 @@ def _samples() -> list[Sample]:
         Sample(x, targets, (6, 6, 6), (3, 2, 1)), Sample(x, targets, np.array([6, 5, 3]), lengths, reduction="none"),
         Sample(x, np.array([1, 2, 2, 3, 1, 1]), (6, 6, 4), (3, 2, 1), reduction="sum"),
         Sample(x[:, 0], targets[0], (6,), (3,)), Sample(x, targets, (6, 6, 6), (3, 0, 1), reduction="none"),
-        Sample(x, targets - 1, (6, 6, 6), (2, 2, 1), blank=3), Sample(x.astype(np.float64), targets, (6, 6, 6), (3, 2, 1)),
+        Sample(x, targets - 1, (6, 6, 6), (2, 2, 1), blank=3),
+        Sample(x.astype(np.float64), targets, (6, 6, 6), (3, 2, 1)),
         Sample(x, targets, (3, 6, 6), (3, 2, 1), reduction="none", gradient=False),
         Sample(x, targets, (3, 6, 6), (3, 2, 1), zero_infinity=True),
     ]

@@ -34,7 +34,8 @@ def _samples() -> list[Sample]:
         *[Sample(index, table, offsets, mode=mode) for mode in ("sum", "mean", "max")],
         *[Sample(bags, table, mode=mode, gradient=mode != "max") for mode in ("sum", "mean", "max")],
         *[Sample(index, table, offsets, mode=mode, padding_idx=1) for mode in ("sum", "mean", "max")],
-        Sample(bags, table, padding_idx=-3), Sample(index, table, offsets, mode="sum", per_sample_weights=spread(0, 2, 5)),
+        Sample(bags, table, padding_idx=-3),
+        Sample(index, table, offsets, mode="sum", per_sample_weights=spread(0, 2, 5)),
         Sample(index, table, np.array([0, 3, 5]), mode="sum", include_last_offset=True),
         Sample(index[:0], table, offsets * 0), Sample(bags[:0], table),
         Sample(index.astype(np.int32), table.astype(np.float64), offsets.astype(np.int32), mode="sum"),
@@ -100,7 +101,8 @@ def embedding_bag(
     """
     operation = "embedding_bag"
     if mode not in ("sum", "mean", "max"):
-        raise ValueRangeError(operation, "this mode does not exist", expected="'sum' or 'mean' or 'max'", got=repr(mode))
+        raise ValueRangeError(operation, "this mode does not exist", expected="'sum' or 'mean' or 'max'",
+                              got=repr(mode))
     for name, given in (("max_norm", max_norm is not None), ("scale_grad_by_freq", scale_grad_by_freq)):
         if given:
             raise ValueRangeError(operation, f"{name} is not supported", fix="leave it out")
@@ -121,7 +123,7 @@ def embedding_bag(
     else:
         owner, bags = _owners(require_index(operation, offsets), shape[0], include_last_offset)
     index = reshape(index, index.spec.size)
-    rows = embedding(index, weight, padding_idx)
+    rows: Any = embedding(index, weight, padding_idx)
     features = rows.spec.shape[1]
     if per_sample_weights is not None:
         rows = mul(rows, reshape(per_sample_weights, (index.spec.size, 1)))
@@ -131,7 +133,8 @@ def embedding_bag(
         rows = where(unsqueeze(counted, 1), rows, constant(0 if mode != "max" else -np.inf, rows.spec.dtype))
     if mode == "max":
         places = expand(reshape(owner, (index.spec.size, 1)), (index.spec.size, features))
-        found = scatter_reduce(contiguous(zeros_of(Spec.of((bags, features), rows.spec.dtype))), 0, places, rows, "amax",
+        found = scatter_reduce(contiguous(zeros_of(Spec.of((bags, features), rows.spec.dtype))), 0, places, rows,
+                               "amax",
                                include_self=False)
         return where(eq(found, -np.inf), 0.0, found) if padding_idx is not None else found  # type: ignore[no-any-return]
     result = bind(index_select_grad_p, contiguous(rows), owner, dim=0, padding=-1, size=bags)

@@ -68,10 +68,11 @@ def signbit(input: TensorT) -> TensorT:
     """
     require_tensor("signbit", input)
     floating = input.spec.floating  # type: ignore[attr-defined]
-    return bind(signbit_p, input) if floating else lt(input, 0)  # type: ignore[no-any-return]
+    return bind(signbit_p, input) if floating else lt(input, 0)
 
 
-@composed(samples=lambda: [*binary_samples(-2, 3.1), Sample(_SIGNED, -1.0, gradient=False), Sample(spread(1, 2, 3), -0.0),
+@composed(samples=lambda: [*binary_samples(-2, 3.1), Sample(_SIGNED, -1.0, gradient=False),
+                           Sample(spread(1, 2, 3), -0.0),
                            Sample(_SIGNED, _SIGNED[[2, 1, 3, 0, 5, 4, 4]], gradient=False),
                            Sample(np.array([3, -4]), np.array([-1, 1]))],
           errors=binary_errors)
@@ -304,7 +305,7 @@ def ldexp(input: TensorT, other: Any) -> TensorT:
     """
     x, y = promote_float("ldexp", input, other)
     strided.broadcast("ldexp", x.spec, y.spec)
-    return mul(x, exp2(y))
+    return mul(x, exp2(y))  # type: ignore[no-any-return]
 
 
 # ---- Angles ----------------------------------------------------------------------------------------------------------

@@ -106,7 +106,8 @@ def _range(operation: str, x: Any, low: float, high: float) -> tuple[float, floa
     if low == high:
         low, high = low - 1, high + 1
     if not (math.isfinite(low) and math.isfinite(high) and low < high):
-        raise ValueRangeError(operation, "these are no limits of a range", expected="finite numbers, the lower one first",
+        raise ValueRangeError(operation, "these are no limits of a range",
+                              expected="finite numbers, the lower one first",
                               got=f"{low} and {high}")
     return low, high
 

@@ -47,7 +47,8 @@ def _cov_samples() -> list[Sample]:
     x = spread(-1, 1, 3, 5)
     often, weight = np.array([1, 2, 0, 1, 3]), spread(0.2, 1, 5)
     return [Sample(x), Sample(x[0]), Sample(x, correction=0), Sample(x.T[::2]), Sample(x, fweights=often),
-            Sample(x, aweights=weight), Sample(x, fweights=often, aweights=weight, correction=0.5), Sample(np.float32(2)),
+            Sample(x, aweights=weight), Sample(x, fweights=often, aweights=weight, correction=0.5),
+            Sample(np.float32(2)),
             Sample(np.array([[1, 2, 4], [3, 1, 0]])), Sample(x.astype(np.float64))]
 
 
@@ -58,7 +59,8 @@ def _cov_samples() -> list[Sample]:
     ErrorSample(Sample(np.ones((2, 3), np.float32), fweights=np.ones(3, np.float32)), DTypeError, "fweights.*integers"),
     ErrorSample(Sample(np.ones((2, 3), np.float32), aweights=np.array([1, 2, 3])), DTypeError, "aweights.*floats"),
     ErrorSample(Sample(np.ones((2, 3), np.float32), fweights=np.ones(2, np.int64)), ShapeError, r"\(3,\); got \(2,\)"),
-    ErrorSample(Sample(np.ones((2, 3), np.float32), fweights=np.array([1, -1, 1])), ValueRangeError, "negative weight")])
+    ErrorSample(Sample(np.ones((2, 3), np.float32), fweights=np.array([1, -1, 1])), ValueRangeError,
+                "negative weight")])
 def cov(input: TensorT, *, correction: float = 1, fweights: Any = None, aweights: Any = None) -> TensorT:
     """Return the covariances of all pairs of variables, ``sum(w * (x - mean(x)) * (y - mean(y))) / n``.
 

@@ -11,10 +11,9 @@ from autodiff.errors import ValueRangeError
 from autodiff.ops.elementwise import add, mul
 from autodiff.ops.functions import log
 from autodiff.ops.matrices import inv, inv_p, lapack, require_matrices, square_samples, turned
-from autodiff.ops.samples import spread
 from autodiff.ops.shaping import unsqueeze
 from autodiff.ops.structural import require_tensor
-from autodiff.primitive import ErrorSample, Keep, Sample
+from autodiff.primitive import Keep, Sample
 from autodiff.spec import Array, Spec
 
 # The names that PyTorch has outside `linalg` too, with the same meaning.
@@ -37,7 +36,8 @@ def _cofactors(a: Array) -> Array:
     """
     determinants = np.linalg.det(a)
     if np.all(determinants != 0):
-        return np.swapaxes(np.linalg.inv(a), -1, -2) * determinants[..., None, None]
+        cofactors: Array = np.swapaxes(np.linalg.inv(a), -1, -2) * determinants[..., None, None]
+        return cofactors
     u, s, vh = np.linalg.svd(a)
     others = np.ones_like(s)
     for i in range(s.shape[-1]):

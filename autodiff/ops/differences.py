@@ -69,7 +69,7 @@ def diff(input: TensorT, n: int = 1, dim: int = -1, prepend: Any = None, append:
     for _ in range(n):
         before, behind = _neighbours(x, axis)
         x = ne(behind, before) if x.spec.dtype == BOOL else sub(behind, before)
-    return clone(x) if x is input else x  # type: ignore[no-any-return]
+    return clone(x) if x is input else x
 
 
 def _areas(operation: str, y: Any, x: Any, dx: Any, dim: int) -> tuple[Any, int]:

@@ -201,7 +201,8 @@ def _far(*shape: int) -> Any:
     ],
     errors=lambda: [
         ErrorSample(Sample(np.ones((3, 2), np.float32), np.ones((3, 4), np.float32)), ShapeError, "as many columns"),
-        ErrorSample(Sample(np.ones(3, np.float32), np.ones((3, 3), np.float32)), ShapeError, r"\(\.\.\., rows, columns\)"),
+        ErrorSample(Sample(np.ones(3, np.float32), np.ones((3, 3), np.float32)), ShapeError,
+                    r"\(\.\.\., rows, columns\)"),
         ErrorSample(Sample(np.ones((2, 3, 2), np.float32), np.ones((3, 3, 2), np.float32)), ShapeError, "broadcast"),
         ErrorSample(Sample(np.ones((3, 2), np.float32), np.ones((3, 2), np.float32), -1), ValueRangeError, "negative"),
         ErrorSample(

@@ -30,7 +30,7 @@ __all__ = ["affine_grid", "grid_sample"]
 
 
 def _places(size: int, align_corners: bool, dtype: Any) -> Any:
-    """Return the coordinates of the pixels of a side: from -1 to 1 between the middles or the edges of the outer ones."""
+    """Return the coordinates of the pixels of a side; -1 and 1 are the middles or the edges of the outer ones."""
     if align_corners:
         return np.linspace(-1, 1, size, dtype=dtype) if size > 1 else np.zeros(size, dtype)
     return ((2 * np.arange(size) + 1) / size - 1).astype(dtype)
@@ -130,7 +130,8 @@ def _sample_samples() -> list[Sample]:
     samples = [Sample(x, _grid(3, 4), mode, padding, corners, tolerance=1e-4)
                for mode in _MODES for padding in _PADDINGS for corners in (False, True)]
     places = spread(-1.2, 1.2, 2, 2, 3, 2, 3)
-    return [*samples, Sample(x.transpose(0, 1, 3, 2), _grid(2, 2)), Sample(x, _grid(2, 3, reach=4), padding_mode="reflection"),
+    return [*samples, Sample(x.transpose(0, 1, 3, 2), _grid(2, 2)),
+            Sample(x, _grid(2, 3, reach=4), padding_mode="reflection"),
             Sample(volume, places), Sample(volume, places, "nearest", "border", True),
             Sample(volume, places, padding_mode="reflection"),
             Sample(x[:, :, :1, :1], _grid(2, 2), "bilinear", "reflection", True),

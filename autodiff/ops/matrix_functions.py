@@ -132,13 +132,13 @@ def norm(A: TensorT, ord: float | str | None = None, dim: int | Sequence[int] | 
     """
     dims = len(shape_of(A, "linalg.norm")) if dim is None else len(dim) if isinstance(dim, Sequence) else 1
     if ord is None:
-        return vector_norm(A, 2, dim, keepdim, dtype=dtype)  # type: ignore[no-any-return]
+        return vector_norm(A, 2, dim, keepdim, dtype=dtype)
     if dims == 2:
         return matrix_norm(A, ord, (-2, -1) if dim is None else dim, keepdim, dtype=dtype)  # type: ignore[arg-type]
     if isinstance(ord, str) or dims != 1:
         raise ValueRangeError("linalg.norm", "this norm does not exist", expected="a number for one dimension",
                               got=f"{ord!r} for {dims} dimensions", fix="name one or two dimensions with dim=")
-    return vector_norm(A, ord, dim, keepdim, dtype=dtype)  # type: ignore[no-any-return]
+    return vector_norm(A, ord, dim, keepdim, dtype=dtype)
 
 
 # ---- Ranks -----------------------------------------------------------------------------------------------------------
@@ -161,7 +161,7 @@ def _threshold(x: Any, atol: Any, rtol: Any) -> tuple[Any, Any]:
         plain = is_tensor(atol) or (atol or 0) > 0
         rtol = 0.0 if plain else max(m, n) * float(np.finfo(x.spec.dtype).eps)
     both = [t if is_tensor(t) else constant(t, x.spec.dtype) for t in (0.0 if atol is None else atol, rtol)]
-    return tuple(expand(cast(t, x.spec.dtype), tuple(lead)) for t in both)  # type: ignore[return-value]
+    return tuple(expand(cast(t, x.spec.dtype), tuple(lead)) for t in both)
 
 
 @composed(name="linalg_matrix_rank", samples=lambda: [
@@ -336,7 +336,8 @@ def lstsq(A: TensorT, B: TensorT, rcond: float | None = None, *, driver: str | N
         driver: accepted for PyTorch's sake: the solution always comes from the singular values.
 
     Returns:
-        ``(solution, residuals, rank, singular_values)``: (..., n, k); the squared lengths of ``A @ X - B``, (..., k), or
+        ``(solution, residuals, rank, singular_values)``: (..., n, k); the squared lengths of ``A @ X - B``, (..., k),
+        or
         (0,) unless m > n and all matrices have the rank n; (...), int64; (..., min(m, n)).
 
     Raises:
@@ -417,8 +418,10 @@ def solve_triangular(A: TensorT, B: TensorT, *, upper: bool, left: bool = True,
 
 @composed(samples=lambda: [
     Sample(spread(-1, 1, 2, 3, 2), np.tril(spread(-1, 1, 2, 3, 3)) + 2 * np.eye(3, dtype=np.float32)),
-    Sample(spread(-1, 1, 3, 2, dtype=np.float64), np.triu(spread(-1, 1, 3, 3, dtype=np.float64)) + 2 * np.eye(3), True)],
-    errors=lambda: [ErrorSample(Sample(np.ones((2, 1), np.float32), np.ones((2, 3), np.float32)), ShapeError, "square")])
+    Sample(spread(-1, 1, 3, 2, dtype=np.float64), np.triu(spread(-1, 1, 3, 3, dtype=np.float64)) + 2 * np.eye(3),
+           True)],
+    errors=lambda: [ErrorSample(Sample(np.ones((2, 1), np.float32), np.ones((2, 3), np.float32)), ShapeError,
+                                "square")])
 def cholesky_solve(input: TensorT, L: TensorT, upper: bool = False) -> TensorT:
     """Return the X of ``A @ X = input``, given the factor L of ``A = L @ L.mT``.
 
@@ -438,7 +441,7 @@ def cholesky_solve(input: TensorT, L: TensorT, upper: bool = False) -> TensorT:
     """
     require_tensor("cholesky_solve", L)
     first, second = (turned(L), L) if upper else (L, turned(L))
-    return solve_triangular(second, solve_triangular(first, input, upper=False), upper=True)  # type: ignore[no-any-return]
+    return solve_triangular(second, solve_triangular(first, input, upper=False), upper=True)
 
 
 # ---- Powers and products ---------------------------------------------------------------------------------------------

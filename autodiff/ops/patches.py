@@ -54,7 +54,8 @@ class _Patches:
         """Return shape and strides of all patches in the memory of the padded images."""
         plane, line = self.padded[0] * self.padded[1], self.padded[1]
         return {"shape": (n, channels, *self.kernel, *self.counts),
-                "strides": (channels * plane, plane, self.hop[0] * line, self.hop[1], self.step[0] * line, self.step[1])}
+                "strides": (channels * plane, plane, self.hop[0] * line, self.hop[1], self.step[0] * line,
+                            self.step[1])}
 
 
 def _samples() -> list[Sample]:
@@ -110,7 +111,8 @@ def unfold(input: TensorT, kernel_size: int | Pair, dilation: int | Pair = 1, pa
 def _fold_samples() -> list[Sample]:
     x = spread(-1, 1, 2, 12, 12)
     return [Sample(x, (4, 5), 2), Sample(x[:, :, :6], (3, 4), 2), Sample(x[0], (4, 5), (2, 2)),
-            Sample(spread(-1, 1, 1, 18, 25), (4, 5), (2, 3), 1, 1, 1), Sample(spread(-1, 1, 2, 8, 12), (5, 8), 2, 2, 1, 2),
+            Sample(spread(-1, 1, 1, 18, 25), (4, 5), (2, 3), 1, 1, 1),
+            Sample(spread(-1, 1, 2, 8, 12), (5, 8), 2, 2, 1, 2),
             Sample(spread(-1, 1, 1, 4, 4), 4, 2, stride=2), Sample(x.astype(np.float64), (4, 5), 2)]
 
 

@@ -21,7 +21,7 @@ from autodiff.ops.extremes import ValuesAndIndices
 from autodiff.ops.host import from_array, values
 from autodiff.ops.promotion import INT64, cast, constant, is_tensor
 from autodiff.ops.scattering import gather
-from autodiff.ops.shaping import flatten, missing_dimension, movedim, shape_of, squeeze, unsqueeze
+from autodiff.ops.shaping import flatten, missing_dimension, movedim, shape_of, squeeze
 from autodiff.ops.sorting import argsort, sort
 from autodiff.ops.structural import axis_index, clone, contiguous, narrow, reshape
 from autodiff.primitive import ErrorSample, Primitive, Sample, composed, define
@@ -252,7 +252,8 @@ mode_p = define(
     cost=_order_cost,
     samples=lambda: [Sample(np.array([[3, 1, 3, 1], [2, 2, 0, 1]])), Sample(np.array([[3, 1, 3], [2, 1, 3]]), 0),
                      Sample(np.array([[3, 1, 3], [2, 1, 3]]), 1, True), Sample(spread(-1, 1, 3, 4).T, 0),
-                     Sample(np.array([2, np.nan, 2, np.nan, np.nan], np.float32), gradient=False), Sample(np.float32(3)),
+                     Sample(np.array([2, np.nan, 2, np.nan, np.nan], np.float32), gradient=False),
+                     Sample(np.float32(3)),
                      Sample(spread(-1, 1, 3, 4, dtype=np.float64))],
     errors=lambda: [*missing_dimension(2),
                     ErrorSample(Sample(np.zeros((2, 0), np.float32)), ShapeError, "no elements")],
@@ -301,7 +302,8 @@ def _running(name: str, extreme: Any, call: Callable[..., Any]) -> Primitive:
         run=partial(_running_run, extreme=extreme),
         vjp=None,
         cost=lambda inputs, outputs, dim: Cost(inputs[0].size, moved(*inputs, *outputs)),
-        samples=lambda: [Sample(spread(-1, 1, 3, 4), 1), Sample(spread(-1, 1, 3, 4), 0), Sample(np.array([1, 2, 2, 0]), 0),
+        samples=lambda: [Sample(spread(-1, 1, 3, 4), 1), Sample(spread(-1, 1, 3, 4), 0),
+                         Sample(np.array([1, 2, 2, 0]), 0),
                          Sample(spread(-1, 1, 2, 3, 4).T, -2), Sample(np.float32(2), 0),
                          Sample(np.array([1, np.nan, 3, np.nan, 0], np.float32), 0, gradient=False),
                          Sample(np.zeros((2, 0), np.float32), 1), Sample(spread(-1, 1, 5, dtype=np.float64), 0)],

@@ -381,7 +381,8 @@ def pixel_unshuffle(input: TensorT, downscale_factor: int) -> TensorT:
 @composed(samples=lambda: [Sample(spread(-1, 1, 2, 6, 2, 3), 3), Sample(spread(-1, 1, 4, 2, 3), 2),
                            Sample(spread(-1, 1, 1, 4, 2, 3, 2), 2), Sample(spread(-1, 1, 2, 3, 2, 2), 1),
                            Sample(spread(-1, 1, 2, 6, 2, 2, dtype=np.float64), 2)],
-          errors=lambda: [ErrorSample(Sample(np.ones((1, 6, 2, 3), np.float32), 4), ShapeError, "a multiple of 4; got 6"),
+          errors=lambda: [ErrorSample(Sample(np.ones((1, 6, 2, 3), np.float32), 4), ShapeError,
+                                      "a multiple of 4; got 6"),
                           ErrorSample(Sample(np.ones((1, 6, 2, 3), np.float32), 0), ValueRangeError,
                                       "groups is too small"),
                           ErrorSample(Sample(np.ones((6, 2), np.float32), 2), ShapeError, "no image")])

@@ -92,7 +92,8 @@ def _reduction(name: str, combine: np.ufunc, vjp: Any) -> Primitive:
         vjp=vjp,
         saves=Keep(inputs=(0, 1, 2), outputs=(0,) if vjp is _extreme_vjp else ()),
         cost=lambda inputs, outputs, dim: Cost(inputs[2].size, moved(*inputs, *outputs)),
-        samples=lambda: [Sample(x, index, source, dim=0), Sample(x.astype(np.float64), index, source.astype(np.float64), dim=0)],
+        samples=lambda: [Sample(x, index, source, dim=0),
+                         Sample(x.astype(np.float64), index, source.astype(np.float64), dim=0)],
         errors=lambda: [],
     )
 
@@ -144,7 +145,8 @@ def _scatter_reduce_samples() -> list[Sample]:
             samples += [
                 Sample(x, 0, index, source, reduce, include_self=include),
                 Sample(x.T, 1, index[:2, :3].T, source.T, reduce, include_self=include),
-                Sample(np.array([5, -3, 2]), 0, np.array([1, 1, 0]), np.array([4, -7, 2]), reduce, include_self=include),
+                Sample(np.array([5, -3, 2]), 0, np.array([1, 1, 0]), np.array([4, -7, 2]), reduce,
+                       include_self=include),
             ]
         samples += [
             Sample(x[0], -1, index[0], source[0], reduce), Sample(x, 0, index[:0], source, reduce),

@@ -111,7 +111,7 @@ def vecdot(x: TensorT, y: Any, *, dim: int = -1) -> TensorT:
     >>> ad.linalg.vecdot(ad.tensor([[1.0, 2.0], [3.0, 4.0]]), ad.tensor([1.0, 1.0]))
     tensor([3., 7.])
     """
-    return sum(mul(x, y), dim)  # type: ignore[no-any-return]
+    return sum(mul(x, y), dim)
 
 
 @composed(samples=lambda: [Sample(spread(-1, 1, 4), spread(-2, 2, 4)), Sample(np.array([1, 2]), np.array([3, 4]))],

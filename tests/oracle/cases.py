@@ -499,7 +499,8 @@ for p in (0, 0.5, 1, 2, 3, float("inf")):
 case("cdist", normal(2, 1, 4, 3), normal(3, 5, 3))
 case("cdist", normal(40, 3), normal(5, 3))
 case("triplet_margin_with_distance_loss", normal(4, 3), normal(4, 3), normal(4, 3))
-case("triplet_margin_with_distance_loss", normal(4, 3), normal(4, 3), normal(4, 3), margin=0.3, swap=True, reduction="none")
+case("triplet_margin_with_distance_loss", normal(4, 3), normal(4, 3), normal(4, 3), margin=0.3, swap=True,
+     reduction="none")
 
 # Reductions at places.
 for reduction in ("prod", "mean", "amax", "amin"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,7 @@ def embedding_bag(
     factors = np.ones(index.shape) if per_sample_weights is None else real(per_sample_weights)
     if index.ndim == 1:
         ends = [*offsets] if include_last_offset else [*offsets, len(index)]
-        bags = [(index[a:b], factors[a:b]) for a, b in zip(ends, ends[1:], strict=False)]
+        bags = [(index[a:b], factors[a:b]) for a, b in pairwise(ends)]
     else:
         bags = list(zip(index, factors, strict=True))
     out = np.zeros((len(bags), table.shape[1]))

@@ -35,7 +35,8 @@ def _one_quantile(row: Array, q: float, interpolation: str) -> float:
     return float(low + weight * (high - low))
 
 
-def quantile(input: Any, q: Any, dim: int | None = None, keepdim: bool = False, *, interpolation: str = "linear") -> Array:
+def quantile(input: Any, q: Any, dim: int | None = None, keepdim: bool = False, *,
+             interpolation: str = "linear") -> Array:
     x = real(input)
 
     def one(q: float) -> Array:
@@ -127,7 +128,8 @@ def histc(input: Any, bins: int = 100, min: float = 0, max: float = 0) -> Array:
     return np.histogram(x[~np.isnan(x)], bins, (min, max))[0].astype(np.float64)
 
 
-def histogram(input: Any, bins: Any, *, range: Any = None, weight: Any = None, density: bool = False) -> tuple[Array, ...]:
+def histogram(input: Any, bins: Any, *, range: Any = None, weight: Any = None, density: bool = False) -> tuple[Array,
+                                                                                                               ...]:
     x = real(input).reshape(-1)
     if range is None and np.ndim(bins) == 0:
         range = (x.min(), x.max()) if x.min() < x.max() else (x.min() - 1, x.max() + 1)
