@@ -8,10 +8,10 @@ from types import CodeType
 from typing import TYPE_CHECKING, Any
 
 from autodiff.errors import GradientError, InPlaceError
-from autodiff.mode import MODE
 from autodiff.primitive import Keep, Primitive
 from autodiff.source import Line
 from autodiff.spec import Array, Cost, Spec
+from autodiff.thread_mode import MODE
 
 if TYPE_CHECKING:
     from autodiff.program_memory import MemoryUse

@@ -14,9 +14,9 @@ import numpy as np
 from autodiff import ops
 from autodiff.bind import bind
 from autodiff.errors import GradientError
-from autodiff.mode import MODE
 from autodiff.ops.structural import slice_p
 from autodiff.program import Record, reachable
+from autodiff.thread_mode import MODE
 
 
 def sweep(

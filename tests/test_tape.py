@@ -13,9 +13,9 @@ import pytest
 
 import autodiff as ad
 from autodiff.errors import GradientError
-from autodiff.mode import MODE
 from autodiff.primitive import OPERATIONS, Operation, Sample
 from autodiff.program import Program, Record
+from autodiff.thread_mode import MODE
 from tests.test_operations import call
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from types import TracebackType
 
-from autodiff.mode import MODE
+from autodiff.thread_mode import MODE
 
 
 class set_detect_anomaly:

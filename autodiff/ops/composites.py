@@ -64,7 +64,7 @@ def signbit(input: TensorT) -> TensorT:
 
     >>> import autodiff as ad
     >>> ad.signbit(ad.tensor([-1.0, -0.0, 0.0]))
-    tensor([True, True, False])
+    tensor([ True,  True, False])
     """
     require_tensor("signbit", input)
     floating = input.spec.floating  # type: ignore[attr-defined]

@@ -182,6 +182,7 @@ def added(input: Any, product: Any, beta: float, alpha: float, operation: str) -
 
 
 def plus_samples(*shapes: Shape) -> list[Sample]:
+    """Return the samples of a sum ``f(input, a, b)`` of a tensor and a product."""
     tensors = [spread(-1, 1, *shape) for shape in shapes]
     return [Sample(*tensors), Sample(*tensors, beta=0.5, alpha=2), Sample(tensors[0][:1], *tensors[1:]),
             Sample(*tensors, beta=0),
@@ -189,6 +190,7 @@ def plus_samples(*shapes: Shape) -> list[Sample]:
 
 
 def plus_errors(*shapes: Shape) -> list[ErrorSample]:
+    """Return the calls that no sum of a tensor and a product accepts."""
     tensors = [np.ones(shape, np.float32) for shape in shapes]
     return [ErrorSample(Sample(np.ones((7, 1, 1, 1), np.float32), *tensors[1:]), ShapeError, "cannot be expanded"),
             ErrorSample(Sample(tensors[0], tensors[1], tensors[1][:0]), ShapeError, "do not fit|other numbers")]

@@ -32,6 +32,7 @@ __all__ = ["cholesky", "inverse"]
 
 
 def turned(x: Any) -> Any:
+    """Return the transposed matrices."""
     return transpose(x, -2, -1)
 
 
@@ -52,14 +53,22 @@ def _total(*parts: Any) -> Any:
 
 
 def symmetric(x: Any) -> Any:
+    """Return the symmetric parts of matrices."""
     return mul(add(x, turned(x)), 0.5)
 
 
 def identity(x: Any, n: int) -> Any:
+    """Return the identity (n, n) in the dtype of `x`."""
     return from_array(np.eye(n, dtype=x.spec.dtype))
 
 
 def require_matrices(operation: str, x: Spec, square: bool = True) -> None:
+    """Raise unless there are matrices of floats in the last two dimensions.
+
+    Raises:
+        ShapeError: for less than two dimensions, or matrices that are not square.
+        DTypeError: unless they hold floats.
+    """
     require_floats(operation, x)
     if x.ndim < 2 or (square and x.shape[-1] != x.shape[-2]):
         raise ShapeError(operation, f"these are no {'square ' if square else ''}matrices",

@@ -346,7 +346,7 @@ def lstsq(A: TensorT, B: TensorT, rcond: float | None = None, *, driver: str | N
 
     >>> import autodiff as ad
     >>> ad.linalg.lstsq(ad.tensor([[1.0], [1.0]]), ad.tensor([[1.0], [3.0]])).solution
-    tensor([[2.]])
+    tensor([[2.0000]])
     """
     for x in (A, B):
         require_tensor("linalg.lstsq", x)
