@@ -209,39 +209,35 @@ def grid_sample(input: TensorT, grid: TensorT, mode: str = "bilinear", padding_m
     if mode != "bicubic":
         coordinates = [_bordered(c, n, padding_mode, corners) for c, n in zip(coordinates, sizes, strict=True)]
 
-    # For each dimension the pixels that take part, and their weights; None is 1.
+    # For each dimension the pixels that take part: where in memory their lines begin, and their weights, 0 outside.
     taps: list[list[tuple[Any, Any]]] = []
-    for place in coordinates:
+    zero = constant(0, x.spec.dtype)
+    for axis, place in enumerate(coordinates):
         if mode == "nearest":
-            taps.append([(round(place), None)])
-            continue
-        first = floor(place)
-        beyond = sub(place, first)
-        if mode == "bilinear":
-            taps.append([(first, sub(1, beyond)), (add(first, 1), beyond)])
+            chosen = [(round(place), constant(1, x.spec.dtype))]
         else:
-            taps.append([(add(first, i), _cubic(sub(beyond, i))) for i in (-1, 0, 1, 2)])
+            first = floor(place)
+            beyond = sub(place, first)
+            if mode == "bilinear":
+                chosen = [(first, sub(1, beyond)), (add(first, 1), beyond)]
+            else:
+                chosen = [(_bordered(add(first, i), sizes[axis], padding_mode, corners), _cubic(sub(beyond, i)))
+                          for i in (-1, 0, 1, 2)]
+        step, last = math.prod(sizes[axis + 1:]), sizes[axis] - 1
+        taps.append([])
+        for pixel, weight in chosen:
+            inside = logical_and(ge(pixel, 0), le(pixel, last))
+            taps[axis].append((mul(cast(where(inside, pixel, zero), INT64), step), where(inside, weight, zero)))
 
     pixels = reshape(permute(x, (0, *range(2, rank + 2), 1)), (shape[0] * math.prod(sizes), shape[1]))
     images = reshape(mul(numbers(shape[0]), math.prod(sizes)), (shape[0], *(1,) * rank))
+    taps[0] = [(add(line, images), weight) for line, weight in taps[0]]
     total: Any = None
-    for chosen in product(*taps):
-        index, inside, weight = images, None, None
-        for axis, (pixel, share) in enumerate(chosen):
-            size = sizes[axis]
-            if mode == "bicubic":
-                pixel = _bordered(pixel, size, padding_mode, corners)
-            within = logical_and(ge(pixel, 0), le(pixel, size - 1))
-            inside = within if inside is None else logical_and(inside, within)
-            line = cast(where(within, pixel, constant(0, x.spec.dtype)), INT64)
-            index = add(index, mul(line, math.prod(sizes[axis + 1:])))
-            weight = share if weight is None or share is None else mul(weight, share)
+    for lines in product(*taps):
+        index, weight = lines[0]
+        for line, share in lines[1:]:
+            index, weight = add(index, line), mul(weight, share)
         found = index_select(pixels, 0, reshape(index, index.spec.size))
-        found = reshape(found, (*places[:-1], shape[1]))
-        if weight is None:
-            weight = cast(inside, x.spec.dtype)
-        elif padding_mode == "zeros" or mode == "bilinear":
-            weight = where(inside, weight, 0.0)
-        found = mul(found, unsqueeze(weight, -1))
+        found = mul(reshape(found, (*places[:-1], shape[1])), unsqueeze(weight, -1))
         total = found if total is None else add(total, found)
     return permute(total, (0, rank + 1, *range(1, rank + 1)))  # type: ignore[no-any-return]
