@@ -97,13 +97,13 @@ from autodiff.serialization import load, save
 from autodiff.threads import get_num_threads, set_num_threads
 
 if TYPE_CHECKING:
-    from autodiff import linalg, nn, optim, utils
+    from autodiff import linalg, nn, optim, special, utils
 
 Size: type = tuple
 
 __version__ = "0.1.0"
 
-_ON_FIRST_USE = frozenset({"linalg", "nn", "optim", "utils", "viz"})
+_ON_FIRST_USE = frozenset({"linalg", "nn", "optim", "special", "utils", "viz"})
 
 __all__ = [
     "Tensor", "Size", "is_tensor", "is_floating_point", "numel",
@@ -131,7 +131,7 @@ __all__ = [
     # everything that runs, as a program
     "record",
     # files, printing, numbers, packages
-    "save", "load", "set_printoptions", "e", "inf", "nan", "pi", "linalg", "nn", "optim", "utils",
+    "save", "load", "set_printoptions", "e", "inf", "nan", "pi", "linalg", "nn", "optim", "special", "utils",
 ]
 
 keep_freed_memory()

@@ -89,6 +89,10 @@ class Methods:
         """Return this tensor where `condition` holds and `other` elsewhere; see `autodiff.where`."""
         return ops.where(condition, self, other)
 
+    def polygamma(self, n: int) -> Any:
+        """Return the n-th derivative of `digamma`; see `autodiff.polygamma`."""
+        return ops.polygamma(n, self)
+
     # ---- Arithmetic --------------------------------------------------------------------------------------------------
 
     add = ops.add
@@ -214,6 +218,11 @@ class Methods:
     sigmoid_ = ops.sigmoid_
     erf = ops.erf
     erf_ = ops.erf_
+    erfc = ops.erfc
+    erfinv = ops.erfinv
+    erfinv_ = ops.erfinv_
+    lgamma = ops.lgamma
+    digamma = ops.digamma
     sinc = ops.sinc
     relu = ops.relu
     relu_ = ops.relu_

@@ -80,6 +80,8 @@ def torch_function(torch: Any, name: str) -> Any:
         return different[name]
     if name.startswith("linalg_"):
         return getattr(torch.linalg, name.removeprefix("linalg_"))
+    if name.startswith("special_"):
+        return getattr(torch.special, name.removeprefix("special_"))
     if name == "vector_norm":
         return torch.linalg.vector_norm
     homes = (torch.nn.functional, torch, torch.Tensor)

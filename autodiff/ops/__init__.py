@@ -56,6 +56,7 @@ from autodiff.ops.scatter_reductions import *
 from autodiff.ops.scattering import *
 from autodiff.ops.shaping import *
 from autodiff.ops.sorting import *
+from autodiff.ops.special_functions import *
 from autodiff.ops.statistics import *
 from autodiff.ops.structural import *
 from autodiff.ops.transposed import *

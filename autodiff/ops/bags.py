@@ -9,9 +9,11 @@ import numpy as np
 from autodiff.bind import TensorT, bind
 from autodiff.errors import DTypeError, PositionError, ShapeError, ValueRangeError
 from autodiff.ops.broadcast import expand
+from autodiff.ops.broadcast import sum as total
 from autodiff.ops.choice import clamp_min, where
 from autodiff.ops.comparison import eq, ne
 from autodiff.ops.elementwise import div, mul, spread, sub
+from autodiff.ops.extremes import amax
 from autodiff.ops.host import from_array, values
 from autodiff.ops.joining import zeros_of
 from autodiff.ops.lookup import embedding
@@ -20,7 +22,7 @@ from autodiff.ops.promotion import INT64, cast, constant
 from autodiff.ops.scatter_reductions import scatter_reduce
 from autodiff.ops.shaping import shape_of, unsqueeze
 from autodiff.ops.sorting import searchsorted
-from autodiff.ops.structural import contiguous, narrow, reshape
+from autodiff.ops.structural import contiguous, narrow
 from autodiff.primitive import ErrorSample, Sample, composed
 from autodiff.spec import Spec
 
@@ -116,33 +118,37 @@ def embedding_bag(
     if len(shape) == 2:
         if offsets is not None:
             raise ShapeError(operation, "an input of bags takes no offsets", expected="offsets=None", got=str(shape))
-        bags = shape[0]
-        owner = from_array(np.repeat(np.arange(bags), shape[1]))
     elif len(shape) != 1 or offsets is None:
         raise ShapeError(operation, "the input is no matrix of bags, and a vector needs offsets", got=str(shape))
-    else:
-        owner, bags = _owners(require_index(operation, offsets), shape[0], include_last_offset)
-    index = reshape(index, index.spec.size)
+
     rows: Any = embedding(index, weight, padding_idx)
-    features = rows.spec.shape[1]
     if per_sample_weights is not None:
-        rows = mul(rows, reshape(per_sample_weights, (index.spec.size, 1)))
+        rows = mul(rows, unsqueeze(per_sample_weights, -1))
     counted = None
     if padding_idx is not None:
         counted = ne(index, padding_idx % weight.spec.shape[0])  # type: ignore[attr-defined]
-        rows = where(unsqueeze(counted, 1), rows, constant(0 if mode != "max" else -np.inf, rows.spec.dtype))
-    if mode == "max":
-        places = expand(reshape(owner, (index.spec.size, 1)), (index.spec.size, features))
-        found = scatter_reduce(contiguous(zeros_of(Spec.of((bags, features), rows.spec.dtype))), 0, places, rows,
-                               "amax",
-                               include_self=False)
-        return where(eq(found, -np.inf), 0.0, found) if padding_idx is not None else found  # type: ignore[no-any-return]
-    result = bind(index_select_grad_p, contiguous(rows), owner, dim=0, padding=-1, size=bags)
-    if mode == "mean":
-        ones = expand(constant(1, INT64), (index.spec.size,)) if counted is None else cast(counted, INT64)
-        count = bind(index_select_grad_p, contiguous(ones), owner, dim=0, padding=-1, size=bags)
-        result = div(result, unsqueeze(cast(clamp_min(count, 1), rows.spec.dtype), 1))
-    return result  # type: ignore[no-any-return]
+        rows = where(unsqueeze(counted, -1), rows, constant(0 if mode != "max" else -np.inf, rows.spec.dtype))
+    dtype, features = rows.spec.dtype, rows.spec.shape[-1]
+    numbers = expand(constant(1, INT64), shape) if counted is None else cast(counted, INT64)
+    if len(shape) == 2:
+        if mode == "max" and shape[1]:
+            return _without_empty(amax(rows, 1), counted)  # type: ignore[no-any-return]
+        result, count = total(rows, 1), total(numbers, 1)
+    else:
+        owner, bags = _owners(require_index(operation, offsets), shape[0], include_last_offset)
+        if mode == "max":
+            places = expand(unsqueeze(owner, 1), (shape[0], features))
+            nothing = contiguous(zeros_of(Spec.of((bags, features), dtype)))
+            largest = scatter_reduce(nothing, 0, places, rows, "amax", include_self=False)
+            return _without_empty(largest, counted)  # type: ignore[no-any-return]
+        result, count = (bind(index_select_grad_p, contiguous(part), owner, dim=0, padding=-1, size=bags)
+                         for part in (rows, numbers))
+    return result if mode != "mean" else div(result, unsqueeze(cast(clamp_min(count, 1), dtype), 1))  # type: ignore[no-any-return]
+
+
+def _without_empty(largest: Any, counted: Any) -> Any:
+    """Return 0 for bags of nothing but padding."""
+    return largest if counted is None else where(eq(largest, -np.inf), 0.0, largest)
 
 
 def _owners(offsets: Any, size: int, include_last: bool) -> tuple[Any, int]:

@@ -1,4 +1,4 @@
-"""In-place forms of operations that write at indices or along a dimension."""
+"""In-place forms of operations that write at indices or along a dimension, and of those computed on the host."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from autodiff.ops.picking import index_add, index_copy, index_fill
 from autodiff.ops.scan import cumsum
 from autodiff.ops.scatter_reductions import index_reduce, scatter_reduce
 from autodiff.ops.scattering import scatter, scatter_add
+from autodiff.ops.special_functions import erfinv
 
-__all__ = ["cumsum_", "index_add_", "index_copy_", "index_fill_", "index_put_", "index_reduce_",
+__all__ = ["cumsum_", "erfinv_", "index_add_", "index_copy_", "index_fill_", "index_put_", "index_reduce_",
            "masked_scatter_", "scatter_", "scatter_add_", "scatter_reduce_", "tril_", "triu_"]
 
 
@@ -51,6 +52,7 @@ scatter_reduce_ = form(scatter_reduce, "ad.zeros(2).scatter_reduce_(0, ad.tensor
                        "'mean', include_self=False)\ntensor([0., 3.])")
 index_reduce_ = form(index_reduce,
                      "ad.zeros(2).index_reduce_(0, ad.tensor([1]), ad.ones(1), 'amax')\ntensor([0., 1.])")
+erfinv_ = form(erfinv, "ad.zeros(2).erfinv_()\ntensor([0., 0.])")
 cumsum_ = form(cumsum, "ad.ones(3).cumsum_(0)\ntensor([1., 2., 3.])")
 tril_ = form(tril, "ad.ones(1, 2).tril_()\ntensor([[1., 0.]])")
 triu_ = form(triu, "ad.ones(2, 1).triu_().T\ntensor([[1., 0.]])")

@@ -193,10 +193,13 @@ def matrix_rank(A: TensorT, tol: Any = None, *, atol: Any = None, rtol: Any = No
     require_tensor("linalg.matrix_rank", A)
     x: Any = A
     require_matrices("linalg.matrix_rank", x.spec, square=False)
-    absolute, relative = _threshold(x, *((atol, rtol) if tol is None else (tol, 0.0)))
-    singular = svdvals(x)
-    least = maximum(absolute, mul(relative, amax(singular, -1)))
-    return sum(gt(singular, unsqueeze(least, -1)), -1)  # type: ignore[no-any-return]
+    return _rank(svdvals(x), _threshold(x, *((atol, rtol) if tol is None else (tol, 0.0))))  # type: ignore[no-any-return]
+
+
+def _rank(singular: Any, tolerances: tuple[Any, Any]) -> Any:
+    """Return how many singular values count."""
+    least = maximum(tolerances[0], mul(tolerances[1], amax(singular, -1)))
+    return sum(gt(singular, unsqueeze(least, -1)), -1)
 
 
 @composed(name="linalg_cond", samples=lambda: [
@@ -361,12 +364,13 @@ def lstsq(A: TensorT, B: TensorT, rcond: float | None = None, *, driver: str | N
         raise ShapeError("linalg.lstsq", "the right-hand sides do not fit the matrices", expected=f"(..., {m}, k)",
                          got=str(b.spec.shape))
     solution = matmul(pinv(a, rtol=rcond), b)
-    rank = matrix_rank(a, rtol=rcond)
+    singular = svdvals(a)
+    rank = _rank(singular, _threshold(a, None, rcond))
     if m > n and bool((values(rank) == n).all()):
         residuals = sum(square(sub(matmul(a, solution), b)), -2)
     else:
         residuals = from_array(np.zeros(0, a.spec.dtype))
-    return LeastSquares(solution, residuals, rank, svdvals(a))
+    return LeastSquares(solution, residuals, rank, singular)
 
 
 # ---- Triangular systems ----------------------------------------------------------------------------------------------

@@ -12,9 +12,9 @@ from autodiff.ops import strided
 from autodiff.ops.broadcast import expand, sum
 from autodiff.ops.contraction import added, bmm, outer, plus_errors, plus_samples
 from autodiff.ops.elementwise import mul, sub
+from autodiff.ops.joining import stack, unbind
 from autodiff.ops.products import dot
 from autodiff.ops.promotion import promote
-from autodiff.ops.rearranging import roll
 from autodiff.ops.samples import binary_errors, spread
 from autodiff.ops.structural import axis_index
 from autodiff.primitive import ErrorSample, Sample, composed
@@ -41,7 +41,9 @@ def _cross(operation: str, a: Any, b: Any, axis: int) -> Any:
     if a.spec.shape[axis] != 3:
         raise ShapeError(operation, "the vectors do not have three elements", expected=f"size 3 of dimension {axis}",
                          got=str(a.spec.shape))
-    return sub(mul(roll(a, -1, axis), roll(b, -2, axis)), mul(roll(a, -2, axis), roll(b, -1, axis)))
+    (a0, a1, a2), (b0, b1, b2) = unbind(a, axis), unbind(b, axis)
+    parts = [sub(mul(a1, b2), mul(a2, b1)), sub(mul(a2, b0), mul(a0, b2)), sub(mul(a0, b1), mul(a1, b0))]
+    return stack(parts, axis)
 
 
 @composed(name="linalg_cross", samples=_cross_samples, errors=_cross_errors)

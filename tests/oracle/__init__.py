@@ -34,6 +34,7 @@ from . import (
     reduce,
     resize,
     sampling,
+    special,
     structural,
 )
 
@@ -59,6 +60,7 @@ _FAMILIES = (
     reduce,
     resize,
     sampling,
+    special,
     structural,
 )
 

@@ -547,3 +547,17 @@ case("linalg_vecdot", normal(4, 3), normal(4, 3), dim=0)
 case("vdot", normal(4), normal(4))
 case("addr", normal(2, 3), normal(2), normal(3), beta=0.5, alpha=2)
 case("addbmm", normal(2, 3), normal(5, 2, 4), normal(5, 4, 3), beta=0.5, alpha=2)
+
+# Special functions.
+poles = np.array([0.0, -0.0, np.inf, np.nan, 1.0, 2.0, 0.3, 7.9, 30.0])
+for name in ("lgamma", "digamma"):
+    case(name, poles)
+    case(name, np.array([-7.3, -2.5, -0.4, -1.0, -3.0]))
+    case(name, np.array([1, 2, 5]))
+for n in (0, 1, 2, 4):
+    case("polygamma", n, np.array([0.3, 0.7, 1.0, 2.5, 9.0, 40.0]))
+case("polygamma", 1, np.array([-7.3, -2.5, -0.4]))
+case("erfinv", np.array([0.0, 0.3, -0.9, 0.99999, -1.0, 1.0, 1.5, np.nan, -1 + 1e-12]))
+case("erfc", np.array([-3.0, 0.2, 0.5, 4.0, 20.0, 26.5]))
+case("special_ndtr", normal(5))
+case("special_entr", np.array([-1.0, 0.0, 0.3, 2.0, np.nan]))
