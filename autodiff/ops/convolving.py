@@ -209,6 +209,7 @@ def _conv2d_samples() -> list[Sample]:
         *plain, Sample(spread(-1, 1, 4, 5, 5), *grouped, padding="same", dilation=2, groups=2),
         Sample(image, spread(-1, 1, 3, 1, 2, 2), groups=3),
         Sample(image, spread(-1, 1, 6, 1, 3, 3), groups=3, padding=1),
+        Sample(spread(-1, 1, 4, 32, 7, 8), spread(-1, 1, 33, 32, 3, 3), spread(-1, 1, 33), padding=1),
     ]
 
 

@@ -1,4 +1,4 @@
-"""Which convolutions are computed by Winograd's minimal filtering, and how. The kernels are in `autodiff_kernels.winograd`.
+"""Which convolutions Winograd's minimal filtering computes, and how; its kernels are `autodiff_kernels.winograd`.
 
 The operations stay those of `convolving.py`, which asks `fits` when it makes a plan.
 """
