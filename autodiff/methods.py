@@ -323,6 +323,7 @@ class Methods:
     repeat = ops.repeat
     repeat_interleave = ops.repeat_interleave
     roll = ops.roll
+    rot90 = ops.rot90
     tile = ops.tile
     tril = ops.tril
     tril_ = ops.tril_

@@ -5,6 +5,7 @@ from types import ModuleType
 from autodiff.ops.activation import *
 from autodiff.ops.adaptive import *
 from autodiff.ops.alignment import *
+from autodiff.ops.assembling import *
 from autodiff.ops.attention import *
 from autodiff.ops.bags import *
 from autodiff.ops.batchnorm import *

@@ -561,3 +561,14 @@ case("erfinv", np.array([0.0, 0.3, -0.9, 0.99999, -1.0, 1.0, 1.5, np.nan, -1 + 1
 case("erfc", np.array([-3.0, 0.2, 0.5, 4.0, 20.0, 26.5]))
 case("special_ndtr", normal(5))
 case("special_entr", np.array([-1.0, 0.0, 0.3, 2.0, np.nan]))
+
+# Tensors put together and turned.
+case("block_diag", normal(2, 3), normal(3), np.array(2.0))
+for k in (0, 1, 2, -1, 7):
+    case("rot90", normal(2, 3), k)
+case("rot90", normal(2, 3, 4), 1, (2, 0))
+case("cartesian_prod", normal(2), normal(3))
+case("cartesian_prod", normal(3))
+for r in (0, 1, 2, 3):
+    for again in (False, True):
+        case("combinations", normal(4), r, again)
