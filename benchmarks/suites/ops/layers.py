@@ -140,7 +140,8 @@ ENTRIES = [
              b: lstsq(a, b)[0]),
     *entries("linalg_solve_triangular", WELL, reals(SOLVED), path="linalg.solve_triangular", tolerance=1e-3,
              upper=True),
-    *entries("cholesky_solve", reals(SOLVED), WELL, tolerance=1e-3, call=lambda solve, b, lower: solve(b, lower.tril())),
+    *entries("cholesky_solve", reals(SOLVED), WELL, tolerance=1e-3, call=lambda solve, b,
+             lower: solve(b, lower.tril())),
     *entries("matrix_exp", WELL, tolerance=1e-3),
     *entries("matrix_power", WELL, n=3, tolerance=1e-3),
     # Convolution and patches
