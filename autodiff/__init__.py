@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 from autodiff import autograd, backends, cuda
 from autodiff.allocation import keep_freed_memory
-from autodiff.autograd import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
+from autodiff.autograd import (
+    enable_grad,
+    inference_mode,
+    is_anomaly_enabled,
+    is_grad_enabled,
+    no_grad,
+    set_grad_enabled,
+)
 from autodiff.compiler.function import compile
 from autodiff.conversion import (
     BoolTensor,
@@ -90,13 +97,13 @@ from autodiff.serialization import load, save
 from autodiff.threads import get_num_threads, set_num_threads
 
 if TYPE_CHECKING:
-    from autodiff import linalg, nn, optim, utils
+    from autodiff import linalg, nn, optim, special, utils
 
 Size: type = tuple
 
 __version__ = "0.1.0"
 
-_ON_FIRST_USE = frozenset({"linalg", "nn", "optim", "utils", "viz"})
+_ON_FIRST_USE = frozenset({"linalg", "nn", "optim", "special", "utils", "viz"})
 
 __all__ = [
     "Tensor", "Size", "is_tensor", "is_floating_point", "numel",
@@ -116,6 +123,7 @@ __all__ = [
     "Generator", "manual_seed", "seed", "initial_seed", "get_rng_state", "set_rng_state",
     # gradients
     "autograd", "no_grad", "enable_grad", "set_grad_enabled", "is_grad_enabled", "inference_mode",
+    "is_anomaly_enabled",
     # whole steps
     "compile",
     # threads
@@ -123,7 +131,7 @@ __all__ = [
     # everything that runs, as a program
     "record",
     # files, printing, numbers, packages
-    "save", "load", "set_printoptions", "e", "inf", "nan", "pi", "linalg", "nn", "optim", "utils",
+    "save", "load", "set_printoptions", "e", "inf", "nan", "pi", "linalg", "nn", "optim", "special", "utils",
 ]
 
 keep_freed_memory()

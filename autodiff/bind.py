@@ -17,12 +17,12 @@ import numpy as np
 
 from autodiff import primitive as _primitive
 from autodiff.errors import DTypeError, InPlaceError, ShapeError
-from autodiff.mode import MODE
 from autodiff.primitive import NOTHING, Plan, Primitive
 from autodiff.program import Memory, Record, tensor_class
 from autodiff.slots import held
 from autodiff.source import LIBRARY, Line, here
 from autodiff.spec import Array, Spec, spec_of
+from autodiff.thread_mode import MODE
 from autodiff.threads import Threads
 
 TensorT = TypeVar("TensorT")

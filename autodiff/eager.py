@@ -12,12 +12,12 @@ from autodiff.bind import Cut, refresh
 from autodiff.conversion import Conversions
 from autodiff.errors import DTypeError, GradientError, ShapeError
 from autodiff.methods import Methods
-from autodiff.mode import MODE
 from autodiff.program import Memory, Program, Record, tensor_class
 from autodiff.representation import text_of
 from autodiff.slots import CHANGES
 from autodiff.source import here
 from autodiff.spec import Array, DType, Shape, Spec, spec_of
+from autodiff.thread_mode import MODE
 
 FLOAT32 = np.dtype(np.float32)
 SUPPORTED = tuple(np.dtype(name) for name in ("float32", "float64", "int64", "int32", "int16", "int8", "uint8", "bool"))

@@ -89,6 +89,10 @@ class Methods:
         """Return this tensor where `condition` holds and `other` elsewhere; see `autodiff.where`."""
         return ops.where(condition, self, other)
 
+    def polygamma(self, n: int) -> Any:
+        """Return the n-th derivative of `digamma`; see `autodiff.polygamma`."""
+        return ops.polygamma(n, self)
+
     # ---- Arithmetic --------------------------------------------------------------------------------------------------
 
     add = ops.add
@@ -128,6 +132,9 @@ class Methods:
     absolute_ = ops.absolute_
     sign = ops.sign
     sign_ = ops.sign_
+    sgn = ops.sgn
+    copysign = ops.copysign
+    heaviside = ops.heaviside
     addcmul = ops.addcmul
     addcmul_ = ops.addcmul_
     addcdiv = ops.addcdiv
@@ -144,6 +151,13 @@ class Methods:
     round_ = ops.round_
     frac = ops.frac
     frac_ = ops.frac_
+    gcd = ops.gcd
+    lcm = ops.lcm
+    ldexp = ops.ldexp
+    float_power = ops.float_power
+    positive = ops.positive
+    deg2rad = ops.deg2rad
+    rad2deg = ops.rad2deg
 
     # ---- Functions ---------------------------------------------------------------------------------------------------
 
@@ -166,6 +180,7 @@ class Methods:
     log1p = ops.log1p
     log1p_ = ops.log1p_
     logaddexp = ops.logaddexp
+    logaddexp2 = ops.logaddexp2
     logit = ops.logit
     logit_ = ops.logit_
     xlogy = ops.xlogy
@@ -203,6 +218,12 @@ class Methods:
     sigmoid_ = ops.sigmoid_
     erf = ops.erf
     erf_ = ops.erf_
+    erfc = ops.erfc
+    erfinv = ops.erfinv
+    erfinv_ = ops.erfinv_
+    lgamma = ops.lgamma
+    digamma = ops.digamma
+    sinc = ops.sinc
     relu = ops.relu
     relu_ = ops.relu_
     prelu = ops.prelu
@@ -227,6 +248,10 @@ class Methods:
     isnan = ops.isnan
     isinf = ops.isinf
     isfinite = ops.isfinite
+    isposinf = ops.isposinf
+    isneginf = ops.isneginf
+    isreal = ops.isreal
+    signbit = ops.signbit
     logical_and = ops.logical_and
     logical_or = ops.logical_or
     logical_xor = ops.logical_xor
@@ -298,6 +323,7 @@ class Methods:
     repeat = ops.repeat
     repeat_interleave = ops.repeat_interleave
     roll = ops.roll
+    rot90 = ops.rot90
     tile = ops.tile
     tril = ops.tril
     tril_ = ops.tril_
@@ -328,8 +354,14 @@ class Methods:
     index_fill_ = ops.index_fill_
     index_put = ops.index_put
     index_put_ = ops.index_put_
+    index_reduce = ops.index_reduce
+    index_reduce_ = ops.index_reduce_
     index_select = ops.index_select
     kthvalue = ops.kthvalue
+    nanmedian = ops.nanmedian
+    nanquantile = ops.nanquantile
+    quantile = ops.quantile
+    mode = ops.mode
     masked_scatter = ops.masked_scatter
     masked_scatter_ = ops.masked_scatter_
     masked_select = ops.masked_select
@@ -340,12 +372,18 @@ class Methods:
     scatter_ = ops.scatter_
     scatter_add = ops.scatter_add
     scatter_add_ = ops.scatter_add_
+    scatter_reduce = ops.scatter_reduce
+    scatter_reduce_ = ops.scatter_reduce_
     sort = ops.sort
     take = ops.take
     take_along_dim = ops.take_along_dim
     topk = ops.topk
     unique = ops.unique
     unique_consecutive = ops.unique_consecutive
+    bincount = ops.bincount
+    histc = ops.histc
+    histogram = ops.histogram
+    diff = ops.diff
 
     # ---- Reductions --------------------------------------------------------------------------------------------------
 
@@ -362,6 +400,8 @@ class Methods:
     cumprod = ops.cumprod
     cumsum = ops.cumsum
     cumsum_ = ops.cumsum_
+    cummax = ops.cummax
+    cummin = ops.cummin
     max = ops.max
     min = ops.min
     nanmean = ops.nanmean
@@ -370,6 +410,9 @@ class Methods:
     prod = ops.prod
     std = ops.std
     var = ops.var
+    cov = ops.cov
+    corrcoef = ops.corrcoef
+    dist = ops.dist
     softmax = ops.softmax
     log_softmax = ops.log_softmax
     logsumexp = ops.logsumexp
@@ -388,9 +431,17 @@ class Methods:
     mm = ops.mm
     mv = ops.mv
     outer = ops.outer
+    cross = ops.cross
+    vdot = ops.vdot
+    addr = ops.addr
+    addbmm = ops.addbmm
     trace = ops.trace
     cholesky = ops.cholesky
     det = ops.det
     inverse = ops.inverse
     logdet = ops.logdet
     slogdet = ops.slogdet
+    cholesky_solve = ops.cholesky_solve
+    matrix_exp = ops.matrix_exp
+    matrix_power = ops.matrix_power
+    pinverse = ops.pinverse

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 from weakref import ref
 
 from autodiff.errors import GradientError, InPlaceError
-from autodiff.mode import MODE
 from autodiff.primitive import Keep, Primitive
 from autodiff.source import Line
 from autodiff.spec import Array, Cost, Spec
+from autodiff.thread_mode import MODE
 
 if TYPE_CHECKING:
     from autodiff.program_memory import MemoryUse

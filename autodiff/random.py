@@ -12,8 +12,8 @@ import threading
 import numpy as np
 
 from autodiff.errors import DTypeError
-from autodiff.mode import MODE
 from autodiff.spec import Array
+from autodiff.thread_mode import MODE
 
 
 class Generator:

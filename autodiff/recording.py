@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from autodiff.eager import Tensor
-from autodiff.mode import MODE
 from autodiff.program import Program, Recorder
+from autodiff.thread_mode import MODE
 
 
 def record(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Program:

@@ -9,11 +9,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from autodiff import ops
 from autodiff.bind import bind
-from autodiff.mode import MODE
+from autodiff.errors import GradientError
 from autodiff.ops.structural import slice_p
 from autodiff.program import Record, reachable
+from autodiff.thread_mode import MODE
 
 
 def sweep(
@@ -108,7 +111,7 @@ def sweep(
     tape = reachable(list(pending))
     useful = _leading_to(tape, targets) if targets is not None else None
 
-    grad, origin, phase = mode.grad, mode.origin, mode.phase
+    grad, origin, phase, anomaly = mode.grad, mode.origin, mode.phase, mode.anomaly
     mode.grad = create_graph
     mode.phase = "backward"
     try:
@@ -130,6 +133,8 @@ def sweep(
                 continue
             vjp = record.primitive.vjp
             gradients = vjp(record, *slots) if vjp is not None else _through_twin(record, slots)
+            if anomaly:
+                _refuse_nan(record, slots, gradients)
             for edge, needed, gradient in zip(record.edges, record.mask, gradients, strict=True):
                 if needed and gradient is not None:
                     if type(edge) is tuple and edge[0] not in pending and len(edge[0].outputs) == 1:
@@ -166,6 +171,27 @@ def _leading_to(tape: list[Record], targets: Sequence[Any]) -> set[Record]:
                 useful.add(record)
                 break
     return useful
+
+
+def _refuse_nan(record: Record, slots: Sequence[Any], gradients: Sequence[Any]) -> None:
+    """Raise if a gradient that an operation returned has NaN.
+
+    Raises:
+        GradientError: names the operation, the input and the line.
+    """
+    for position, gradient in enumerate(gradients):
+        if gradient is None or not gradient.spec.floating or not np.isnan(gradient.array).any():
+            continue
+        came = any(c is not None and np.isnan(c.array).any() for c in slots)
+        raise GradientError(
+            record.name,
+            f"the gradient of its input {position} has NaN"
+            + (", and so has what the backward pass started from" if came else ", the first in this backward pass"),
+            got=f"{int(np.isnan(gradient.array).sum())} of {gradient.spec.size} elements, shape {gradient.spec.shape}"
+            + (f", in the module {record.scope}" if record.scope else ""),
+            fix="look for 0 / 0, infinity * 0 and roots or logarithms of 0 in this line and behind it",
+            line=record.line,
+        )
 
 
 def _run_hooks(record: Record, slots: list[Any]) -> list[Any]:

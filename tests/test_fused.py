@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 import autodiff as ad
 from autodiff.bind import bind
-from autodiff.mode import MODE
 from autodiff.ops.fused import Step, fusable, fused_p
 from autodiff.primitive import OPERATIONS, Primitive
 from autodiff.program import Recorder
 from autodiff.spec import Spec
+from autodiff.thread_mode import MODE
 from tests.test_operations import call
 from tests.test_properties import arrays
 

@@ -220,10 +220,23 @@ case(module("CosineEmbeddingLoss", margin=0.1), x, y, signs(4))
 case(module("MarginRankingLoss", margin=0.2), x, y, signs(4, 3))
 case(module("TripletMarginLoss", swap=True), x, y, numbers(4, 3))
 
+case(module("TripletMarginWithDistanceLoss", swap=True), x, y, numbers(4, 3))
+case(module("Fold", (4, 5), 2), numbers(2, 12, 12))
+case(module("Fold", 4, 2, stride=2), numbers(8, 4))
+case(module("ChannelShuffle", 3), numbers(2, 6, 2, 2))
+case(module("RReLU", 0.2, 0.2), x)
+case(module("LPPool1d", 2, 3), np.abs(numbers(2, 3, 9)))
+case(module("LPPool2d", 3, (2, 3), stride=1), np.abs(numbers(2, 3, 5, 6)))
+for mode in ("sum", "mean", "max"):
+    case(module("EmbeddingBag", 3, 2, mode=mode), classes(6), np.array([0, 2, 2]))
+    case(module("EmbeddingBag", 3, 2, mode=mode, padding_idx=1), np.array([[1, 0], [2, 1]]))
+
 case(module("Sequential", module("Linear", 3, 5), module("Tanh"), module("Linear", 5, 1)), x)
 
-# Exported by nn, and not called by itself: containers have tests of their own, bases have none to call.
-NOT_CALLED = {"Module", "ModuleList", "ModuleDict", "ParameterList", "ParameterDict", "RNNBase", "RNNCellBase"}
+# Exported by nn, and not called by itself: containers have tests of their own, bases have none to call, and the
+# gradient of CTCLoss is PyTorch's only behind LogSoftmax.
+NOT_CALLED = {"Module", "ModuleList", "ModuleDict", "ParameterList", "ParameterDict", "RNNBase", "RNNCellBase",
+              "CTCLoss"}
 IDS = [f"{call.name}-{i}" for i, call in enumerate(CALLS)]
 
 
@@ -400,3 +413,19 @@ def test_constructors_take_pytorchs_arguments(name: str) -> None:
 
     theirs, ours = positional(getattr(torch.nn, name)), positional(getattr(nn, name))
     assert ours[: len(theirs)] == theirs or (not ours or not theirs)
+
+
+@pytest.mark.skipif(not HAS_TORCH, reason="compares with PyTorch")
+def test_ctc_loss_behind_log_softmax_agrees_with_pytorch() -> None:
+    import torch
+
+    logits, targets = numbers(12, 3, 5), np.array([[1, 2, 2, 4], [3, 1, 0, 0], [4, 4, 1, 0]])
+    times, lengths = np.array([12, 9, 10]), np.array([4, 2, 3])
+    results = []
+    for library, make in ((ad, ad.tensor), (torch, torch.tensor)):
+        x = make(logits, requires_grad=True)
+        loss = library.nn.CTCLoss()(library.nn.LogSoftmax(2)(x), make(targets), make(times), make(lengths))
+        loss.backward()
+        results.append((loss.item(), x.grad.numpy()))
+    np.testing.assert_allclose(results[0][0], results[1][0], rtol=1e-5)
+    np.testing.assert_allclose(results[0][1], results[1][1], rtol=1e-4, atol=1e-6)

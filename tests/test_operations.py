@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 
 import autodiff as ad
-from autodiff.mode import MODE
 from autodiff.primitive import OPERATIONS, ErrorSample, Operation, Primitive, Sample
 from autodiff.program import Recorder
 from autodiff.spec import Cost, spec_of
+from autodiff.thread_mode import MODE
 from tests import oracle
 from tests.oracle import primitives
 

@@ -13,9 +13,9 @@ import pytest
 
 import autodiff as ad
 from autodiff.errors import GradientError
-from autodiff.mode import MODE
 from autodiff.primitive import OPERATIONS, Operation, Sample
 from autodiff.program import Program, Record
+from autodiff.thread_mode import MODE
 from tests.test_operations import call
 
 
@@ -461,3 +461,51 @@ def test_a_function_may_set_up_its_context_apart() -> None:
     x = ad.ones(2, requires_grad=True)
     Scaled.apply(x, 3.0).sum().backward()
     assert x.grad.tolist() == [3.0, 3.0]
+
+
+# ---- Anomalies -------------------------------------------------------------------------------------------------------
+
+
+def nan_in_backward() -> ad.Tensor:
+    x = ad.tensor([0.0, 4.0], requires_grad=True)
+    root = ad.sqrt(x)  # the line that is to blame
+    return (root * ad.tensor([0.0, 1.0])).sum()
+
+
+def test_an_anomaly_names_the_operation_and_the_line() -> None:
+    nan_in_backward().backward()  # nobody looks
+    with ad.autograd.detect_anomaly():
+        assert ad.is_anomaly_enabled()
+        loss = nan_in_backward()
+        with pytest.raises(GradientError,
+                           match=r"(?s)\[sqrt\].*input 0 has NaN, the first.*1 of 2 .*line that is to blame"):
+            loss.backward()
+        (ad.ones(2, requires_grad=True) ** 2).sum().backward()
+    assert not ad.is_anomaly_enabled()
+
+
+def test_anomalies_are_looked_for_from_a_call_on() -> None:
+    ad.autograd.set_detect_anomaly(True)
+    try:
+        with pytest.raises(RuntimeError, match="sqrt"):
+            nan_in_backward().backward()
+        with ad.autograd.set_detect_anomaly(False):
+            nan_in_backward().backward()
+        assert ad.is_anomaly_enabled()
+        with ad.autograd.detect_anomaly(check_nan=False):
+            nan_in_backward().backward()
+    finally:
+        ad.autograd.set_detect_anomaly(False)
+    x = ad.tensor([1.0], requires_grad=True)
+    with ad.autograd.detect_anomaly(), pytest.raises(GradientError, match="what the backward pass started from"):
+        (x * 2).backward(ad.tensor([float("nan")]))
+
+
+def test_an_anomaly_names_the_module() -> None:
+    class Root(ad.nn.Module):
+        def forward(self, x: ad.Tensor) -> ad.Tensor:
+            return ad.sqrt(x - x) * 0.0
+
+    net = ad.nn.Sequential(ad.nn.Linear(2, 2), Root())
+    with ad.autograd.detect_anomaly(), pytest.raises(GradientError, match=r"in the module .*1"):
+        net(ad.ones(1, 2)).sum().backward()

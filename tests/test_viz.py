@@ -20,10 +20,10 @@ from autodiff import reverse
 from autodiff.autograd.modes import no_grad
 from autodiff.eager import cotangent_of
 from autodiff.errors import DTypeError, GradientError, MissingExtraError, ValueRangeError
-from autodiff.mode import MODE
 from autodiff.nn.module import Module, Parameter
 from autodiff.program import Program
 from autodiff.recording import record
+from autodiff.thread_mode import MODE
 from autodiff.viz import draw
 from autodiff.viz.dot import escape, lines_of, quote
 from autodiff.viz.graph import Edge, Graph, Group, Node, graph_of

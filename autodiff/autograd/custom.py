@@ -9,10 +9,10 @@ import numpy as np
 from autodiff.bind import make_record, rebase, refuse_leaf
 from autodiff.eager import Tensor, wrap
 from autodiff.errors import GradientError, InPlaceError
-from autodiff.mode import MODE
 from autodiff.primitive import NOTHING, Primitive
 from autodiff.program import Record
 from autodiff.spec import Cost, moved
+from autodiff.thread_mode import MODE
 
 
 class Context:

@@ -10,7 +10,7 @@ import numpy as np
 from autodiff import ops
 from autodiff.autograd.gradients import grad
 from autodiff.eager import Tensor, wrap
-from autodiff.mode import MODE
+from autodiff.thread_mode import MODE
 
 
 def _fresh(inputs: Any, create_graph: bool) -> tuple[Tensor, ...]:

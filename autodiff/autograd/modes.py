@@ -8,7 +8,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, TypeVar
 
-from autodiff.mode import MODE
+from autodiff.thread_mode import MODE
 
 F = TypeVar("F", bound=Callable[..., Any])
 

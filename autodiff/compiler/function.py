@@ -16,9 +16,9 @@ from autodiff.compiler.recorded import Recorded
 from autodiff.compiler.tracer import RecordingError
 from autodiff.eager import Tensor
 from autodiff.errors import ValueRangeError
-from autodiff.mode import MODE
 from autodiff.program import Program
 from autodiff.slots import CHANGES
+from autodiff.thread_mode import MODE
 from autodiff.threads import get_num_threads
 
 MOST = 16  # recordings of one function

@@ -26,13 +26,13 @@ from autodiff.compiler.rematerialisation import with_less_memory
 from autodiff.compiler.tracer import RecordingError, Tracer
 from autodiff.eager import Tensor, wrap
 from autodiff.errors import GradientError, InPlaceError
-from autodiff.mode import MODE
 from autodiff.ops.structural import copied
 from autodiff.primitive import NOTHING, Primitive
 from autodiff.program import Record, reachable
 from autodiff.recording import tensors_in
 from autodiff.slots import CHANGES
 from autodiff.source import here
+from autodiff.thread_mode import MODE
 from autodiff.threads import get_num_threads
 
 

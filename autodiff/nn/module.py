@@ -13,12 +13,12 @@ from autodiff.creation import as_tensor, dtype_of
 from autodiff.devices import check_device
 from autodiff.eager import HookHandle, Tensor
 from autodiff.errors import AutodiffError, DTypeError
-from autodiff.mode import MODE
 from autodiff.nn.hooks import BackwardWatch
 from autodiff.nn.parameter import Parameter
 from autodiff.program import Memory
 from autodiff.slots import CHANGES
 from autodiff.spec import spec_of
+from autodiff.thread_mode import MODE
 
 M = TypeVar("M", bound="Module")
 

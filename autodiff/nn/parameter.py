@@ -9,7 +9,7 @@ import numpy as np
 from autodiff.creation import dtype_of
 from autodiff.devices import check_device
 from autodiff.eager import Tensor, wrap
-from autodiff.mode import MODE
+from autodiff.thread_mode import MODE
 
 
 class Parameter(Tensor):

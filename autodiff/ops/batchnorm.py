@@ -21,7 +21,6 @@ import numpy as np
 import autodiff_kernels as kernels
 from autodiff.bind import TensorT, bind, bind_into
 from autodiff.errors import DTypeError, ShapeError
-from autodiff.mode import MODE
 from autodiff.ops.broadcast import expand
 from autodiff.ops.broadcast import sum as total
 from autodiff.ops.elementwise import add, lerp_p, mul, spread, sub
@@ -32,6 +31,7 @@ from autodiff.ops.promotion import constant
 from autodiff.ops.structural import contiguous, ordered, reshape
 from autodiff.primitive import ErrorSample, Keep, Primitive, Sample, define, no_errors
 from autodiff.spec import Array, Cost, DType, Shape, Spec, channels_last_order, moved
+from autodiff.thread_mode import MODE
 
 __all__ = ["batch_norm"]
 

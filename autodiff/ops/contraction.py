@@ -172,7 +172,7 @@ def _scaled(x: Any, factor: float) -> Any:
     return x if factor == 1 else mul(x, factor)
 
 
-def _added(input: Any, product: Any, beta: float, alpha: float, operation: str) -> Any:
+def added(input: Any, product: Any, beta: float, alpha: float, operation: str) -> Any:
     """Return ``beta * input + alpha * product``; with beta 0 the input does not count, not even its NaNs."""
     shape = shape_of(product)
     if strided.broadcast(operation, input.spec, product.spec) != shape:
@@ -181,20 +181,22 @@ def _added(input: Any, product: Any, beta: float, alpha: float, operation: str) 
     return _scaled(product, alpha) if beta == 0 else add(_scaled(input, beta), _scaled(product, alpha))
 
 
-def _plus_samples(*shapes: Shape) -> list[Sample]:
+def plus_samples(*shapes: Shape) -> list[Sample]:
+    """Return the samples of a sum ``f(input, a, b)`` of a tensor and a product."""
     tensors = [spread(-1, 1, *shape) for shape in shapes]
     return [Sample(*tensors), Sample(*tensors, beta=0.5, alpha=2), Sample(tensors[0][:1], *tensors[1:]),
             Sample(*tensors, beta=0),
             Sample(*[x.astype(np.float64) for x in tensors], alpha=-1)]
 
 
-def _plus_errors(*shapes: Shape) -> list[ErrorSample]:
+def plus_errors(*shapes: Shape) -> list[ErrorSample]:
+    """Return the calls that no sum of a tensor and a product accepts."""
     tensors = [np.ones(shape, np.float32) for shape in shapes]
     return [ErrorSample(Sample(np.ones((7, 1, 1, 1), np.float32), *tensors[1:]), ShapeError, "cannot be expanded"),
             ErrorSample(Sample(tensors[0], tensors[1], tensors[1][:0]), ShapeError, "do not fit|other numbers")]
 
 
-@composed(samples=lambda: _plus_samples((2, 3), (2, 4), (4, 3)), errors=lambda: _plus_errors((2, 3), (2, 4), (4, 3)))
+@composed(samples=lambda: plus_samples((2, 3), (2, 4), (4, 3)), errors=lambda: plus_errors((2, 3), (2, 4), (4, 3)))
 def addmm(input: TensorT, mat1: Any, mat2: Any, *, beta: float = 1, alpha: float = 1) -> TensorT:
     """Return ``beta * input + alpha * mat1 @ mat2``.
 
@@ -211,10 +213,10 @@ def addmm(input: TensorT, mat1: Any, mat2: Any, *, beta: float = 1, alpha: float
     >>> ad.addmm(ad.tensor([1.0]), ad.tensor([[1.0, 2.0]]), ad.tensor([[3.0], [4.0]]))
     tensor([[12.]])
     """
-    return _added(input, _product("addmm", mat1, mat2, (2, 2)), beta, alpha, "addmm")  # type: ignore[no-any-return]
+    return added(input, _product("addmm", mat1, mat2, (2, 2)), beta, alpha, "addmm")  # type: ignore[no-any-return]
 
 
-@composed(samples=lambda: _plus_samples((3,), (3, 4), (4,)), errors=lambda: _plus_errors((3,), (3, 4), (4,)))
+@composed(samples=lambda: plus_samples((3,), (3, 4), (4,)), errors=lambda: plus_errors((3,), (3, 4), (4,)))
 def addmv(input: TensorT, mat: Any, vec: Any, *, beta: float = 1, alpha: float = 1) -> TensorT:
     """Return ``beta * input + alpha * mat @ vec``.
 
@@ -225,11 +227,11 @@ def addmv(input: TensorT, mat: Any, vec: Any, *, beta: float = 1, alpha: float =
     >>> ad.addmv(ad.tensor([1.0]), ad.tensor([[1.0, 2.0]]), ad.tensor([3.0, 4.0]))
     tensor([12.])
     """
-    return _added(input, _product("addmv", mat, vec, (2, 1)), beta, alpha, "addmv")  # type: ignore[no-any-return]
+    return added(input, _product("addmv", mat, vec, (2, 1)), beta, alpha, "addmv")  # type: ignore[no-any-return]
 
 
-@composed(samples=lambda: _plus_samples((2, 2, 3), (2, 2, 4), (2, 4, 3)),
-          errors=lambda: _plus_errors((2, 2, 3), (2, 2, 4), (2, 4, 3)))
+@composed(samples=lambda: plus_samples((2, 2, 3), (2, 2, 4), (2, 4, 3)),
+          errors=lambda: plus_errors((2, 2, 3), (2, 2, 4), (2, 4, 3)))
 def baddbmm(input: TensorT, batch1: Any, batch2: Any, *, beta: float = 1, alpha: float = 1) -> TensorT:
     """Return ``beta * input + alpha * batch1 @ batch2``, matrix by matrix.
 
@@ -247,7 +249,7 @@ def baddbmm(input: TensorT, batch1: Any, batch2: Any, *, beta: float = 1, alpha:
     (2, 1, 1)
     """
     product = _product("baddbmm", batch1, batch2, (3, 3))
-    return _added(input, product, beta, alpha, "baddbmm")  # type: ignore[no-any-return]
+    return added(input, product, beta, alpha, "baddbmm")  # type: ignore[no-any-return]
 
 
 @composed(samples=lambda: [Sample(spread(-1, 1, 2, 3), spread(-2, 2, 2, 2)),

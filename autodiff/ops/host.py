@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from autodiff.mode import MODE
 from autodiff.program import Memory, tensor_class
 from autodiff.spec import Array, spec_of
+from autodiff.thread_mode import MODE
 
 
 def from_array(array: Array) -> Any:

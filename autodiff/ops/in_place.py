@@ -11,13 +11,13 @@ from typing import Any
 
 from autodiff.bind import TensorT, bind_into, refresh
 from autodiff.errors import DTypeError, ShapeError
-from autodiff.mode import MODE
 from autodiff.ops import choice, comparison, elementwise, functions
 from autodiff.ops.broadcast import expand
 from autodiff.ops.promotion import WEAKER, cast, constant, is_tensor, result_dtype
 from autodiff.ops.structural import clone, copy_p, require_tensor
 from autodiff.primitive import Primitive
 from autodiff.spec import DType
+from autodiff.thread_mode import MODE
 
 __all__ = ["abs_", "absolute_", "acos_", "add_", "addcdiv_", "addcmul_", "asin_", "atan_", "bitwise_and_",
            "bitwise_not_", "bitwise_or_", "bitwise_xor_", "ceil_", "clamp_", "clamp_max_", "clamp_min_", "clip_",

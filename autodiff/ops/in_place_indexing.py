@@ -1,4 +1,4 @@
-"""In-place forms of operations that write at indices or along a dimension."""
+"""In-place forms of operations that write at indices or along a dimension, and of those computed on the host."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ from autodiff.ops.in_place import through
 from autodiff.ops.indexing import index_put, masked_scatter
 from autodiff.ops.picking import index_add, index_copy, index_fill
 from autodiff.ops.scan import cumsum
+from autodiff.ops.scatter_reductions import index_reduce, scatter_reduce
 from autodiff.ops.scattering import scatter, scatter_add
+from autodiff.ops.special_functions import erfinv
 
-__all__ = ["cumsum_", "index_add_", "index_copy_", "index_fill_", "index_put_", "masked_scatter_", "scatter_",
-           "scatter_add_", "tril_", "triu_"]
+__all__ = ["cumsum_", "erfinv_", "index_add_", "index_copy_", "index_fill_", "index_put_", "index_reduce_",
+           "masked_scatter_", "scatter_", "scatter_add_", "scatter_reduce_", "tril_", "triu_"]
 
 
 def form(function: Callable[..., TensorT], example: str) -> Callable[..., TensorT]:
@@ -46,6 +48,11 @@ index_fill_ = form(index_fill, "ad.zeros(3).index_fill_(0, ad.tensor([1]), 5)\nt
 index_put_ = form(index_put, "ad.zeros(3).index_put_((ad.tensor([0]),), ad.ones(1))\ntensor([1., 0., 0.])")
 masked_scatter_ = form(masked_scatter,
                        "ad.zeros(2).masked_scatter_(ad.tensor([False, True]), ad.ones(1))\ntensor([0., 1.])")
+scatter_reduce_ = form(scatter_reduce, "ad.zeros(2).scatter_reduce_(0, ad.tensor([1, 1]), ad.tensor([2.0, 4.0]), "
+                       "'mean', include_self=False)\ntensor([0., 3.])")
+index_reduce_ = form(index_reduce,
+                     "ad.zeros(2).index_reduce_(0, ad.tensor([1]), ad.ones(1), 'amax')\ntensor([0., 1.])")
+erfinv_ = form(erfinv, "ad.zeros(2).erfinv_()\ntensor([0., 0.])")
 cumsum_ = form(cumsum, "ad.ones(3).cumsum_(0)\ntensor([1., 2., 3.])")
 tril_ = form(tril, "ad.ones(1, 2).tril_()\ntensor([[1., 0.]])")
 triu_ = form(triu, "ad.ones(2, 1).triu_().T\ntensor([[1., 0.]])")

@@ -9,7 +9,6 @@ import numpy as np
 
 from autodiff.bind import TensorT, bind
 from autodiff.errors import ShapeError, ValueRangeError
-from autodiff.mode import MODE
 from autodiff.ops import strided
 from autodiff.ops.broadcast import expand
 from autodiff.ops.choice import clamp, clamp_min, where
@@ -23,6 +22,7 @@ from autodiff.ops.samples import spread
 from autodiff.ops.shaping import unsqueeze
 from autodiff.ops.structural import cast_to
 from autodiff.primitive import ErrorSample, Keep, Primitive, Sample, composed
+from autodiff.thread_mode import MODE
 
 __all__ = [
     "binary_cross_entropy",

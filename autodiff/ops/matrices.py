@@ -1,4 +1,4 @@
-"""Inverses, determinants and factorizations of matrices: NumPy's LAPACK, with gradients.
+"""Inverses and factorizations of matrices: NumPy's LAPACK, with gradients.
 
 All take matrices in the last two dimensions. The gradients are matrix products and solutions of systems, so they can be
 differentiated again. Source of the formulas: Giles, "Collected matrix derivative results for forward and reverse mode
@@ -19,20 +19,20 @@ from autodiff.errors import DTypeError, ShapeError, ValueRangeError
 from autodiff.ops.broadcast import expand
 from autodiff.ops.diagonals import diag_embed, tril
 from autodiff.ops.elementwise import add, div, mul, neg, spread, sub
-from autodiff.ops.functions import exp, log
 from autodiff.ops.host import from_array
 from autodiff.ops.joining import cat
 from autodiff.ops.products import matmul, require_floats
 from autodiff.ops.shaping import squeeze, unsqueeze
 from autodiff.ops.structural import narrow, require_tensor, transpose
-from autodiff.primitive import ErrorSample, Keep, Primitive, Sample, composed, define
+from autodiff.primitive import ErrorSample, Keep, Primitive, Sample, define
 from autodiff.spec import Array, Cost, Spec, moved
 
 # The names that PyTorch has outside `linalg` too, with the same meaning.
-__all__ = ["cholesky", "det", "inverse", "logdet", "slogdet"]
+__all__ = ["cholesky", "inverse"]
 
 
-def _turned(x: Any) -> Any:
+def turned(x: Any) -> Any:
+    """Return the transposed matrices."""
     return transpose(x, -2, -1)
 
 
@@ -52,15 +52,23 @@ def _total(*parts: Any) -> Any:
     return result
 
 
-def _symmetric(x: Any) -> Any:
-    return mul(add(x, _turned(x)), 0.5)
+def symmetric(x: Any) -> Any:
+    """Return the symmetric parts of matrices."""
+    return mul(add(x, turned(x)), 0.5)
 
 
-def _identity(x: Any, n: int) -> Any:
+def identity(x: Any, n: int) -> Any:
+    """Return the identity (n, n) in the dtype of `x`."""
     return from_array(np.eye(n, dtype=x.spec.dtype))
 
 
-def _matrix(operation: str, x: Spec, square: bool = True) -> None:
+def require_matrices(operation: str, x: Spec, square: bool = True) -> None:
+    """Raise unless there are matrices of floats in the last two dimensions.
+
+    Raises:
+        ShapeError: for less than two dimensions, or matrices that are not square.
+        DTypeError: unless they hold floats.
+    """
     require_floats(operation, x)
     if x.ndim < 2 or (square and x.shape[-1] != x.shape[-2]):
         raise ShapeError(operation, f"these are no {'square ' if square else ''}matrices",
@@ -90,17 +98,18 @@ def _failure(name: str, what: str, fix: str, position: int, ins: Sequence[Array]
     return ValueRangeError(f"linalg.{name}", f"{which} {what}", fix=fix)
 
 
-def _define(
+def lapack(
     name: str,
     function: Callable[..., Any],
     infer: Callable[..., Any],
-    vjp: Callable[..., Any],
+    vjp: Callable[..., Any] | None,
     saves: Keep,
     samples: Callable[[], list[Sample]],
-    call: Callable[..., Any],
+    call: Callable[..., Any] | None,
     flops: float,
     failure: tuple[str, str] = ("does not converge", "look for NaN and infinity in it"),
     square: bool = True,
+    twin: Callable[..., Any] | None = None,
 ) -> Primitive:
     """Declare an operation that a function of NumPy computes, with about ``flops * m * n * min(m, n)`` operations."""
 
@@ -109,6 +118,8 @@ def _define(
         return Cost(int(flops * a.size * min(a.shape[-2:])), moved(*inputs, *outputs))
 
     def errors() -> list[ErrorSample]:
+        if call is None:
+            return []
         bad = np.array([np.eye(2), -np.ones((2, 2))], np.float32)
         other = [np.ones((2, 2), np.float32)] if name == "solve" else []
         return [
@@ -124,6 +135,7 @@ def _define(
         infer=infer,
         run=partial(_run, function=function),
         vjp=vjp,
+        twin=twin,
         saves=saves,
         cost=cost,
         host=True,
@@ -134,7 +146,7 @@ def _define(
     )
 
 
-def _square_samples(symmetric: bool = False) -> list[Sample]:
+def square_samples(symmetric: bool = False) -> list[Sample]:
     """Return well-conditioned matrices; symmetric ones are positive definite with distinct eigenvalues."""
     plain = spread(-1, 1, 3, 3) + np.diag([3, -4, 5]).astype(np.float32)
     batch = spread(-1, 1, 2, 3, 3) + np.diag([4, 6, 9]).astype(np.float32)
@@ -145,17 +157,17 @@ def _square_samples(symmetric: bool = False) -> list[Sample]:
     return [Sample(x) for x in found]
 
 
-def _made_symmetric(x: Any) -> Any:
+def made_symmetric(x: Any) -> Any:
     """Return what the samples of an operation that reads one triangle differentiate by: the symmetric part."""
     square = x.spec.ndim > 1 and x.spec.shape[-1] == x.spec.shape[-2]
-    return _symmetric(x) if square and x.spec.floating else x
+    return symmetric(x) if square and x.spec.floating else x
 
 
-_SINGULAR = "is singular", "add a small multiple of the identity, or use lstsq of NumPy"
+_SINGULAR = "is singular", "add a small multiple of the identity, or use linalg.pinv or linalg.lstsq"
 
 
 def _same_infer(name: str, a: Spec) -> Spec:
-    _matrix(f"linalg.{name}", a)
+    require_matrices(f"linalg.{name}", a)
     return Spec.of(a.shape, a.dtype)
 
 
@@ -163,12 +175,12 @@ def _same_infer(name: str, a: Spec) -> Spec:
 
 
 def _inv_vjp(record: Any, g: Any) -> tuple[Any]:
-    turned = _turned(record.output(0))
-    return (neg(_product(turned, g, turned)),)
+    inverse = turned(record.output(0))
+    return (neg(_product(inverse, g, inverse)),)
 
 
-inv_p = _define(
-    "inv", np.linalg.inv, partial(_same_infer, "inv"), _inv_vjp, Keep(outputs=(0,)), _square_samples,
+inv_p = lapack(
+    "inv", np.linalg.inv, partial(_same_infer, "inv"), _inv_vjp, Keep(outputs=(0,)), square_samples,
     lambda a: inv(a), 2, _SINGULAR,
 )  # fmt: skip
 
@@ -197,14 +209,14 @@ inverse = inv
 
 
 def _solve_infer(a: Spec, b: Spec) -> Spec:
-    _matrix("linalg.solve", a)
+    require_matrices("linalg.solve", a)
     require_floats("linalg.solve", a, b)
     return Spec.of(b.shape, b.dtype)
 
 
 def _solve_vjp(record: Any, g: Any) -> tuple[Any, Any]:
-    back = bind(solve_p, _turned(record.input(0)), g)
-    return neg(matmul(back, _turned(record.output(0)))), back
+    back = bind(solve_p, turned(record.input(0)), g)
+    return neg(matmul(back, turned(record.output(0)))), back
 
 
 def _solve_samples() -> list[Sample]:
@@ -214,7 +226,7 @@ def _solve_samples() -> list[Sample]:
             Sample(a, b[1]), Sample(a, b[..., 0])]
 
 
-solve_p = _define(
+solve_p = lapack(
     "solve", np.linalg.solve, _solve_infer, _solve_vjp, Keep(inputs=(0,), outputs=(0,)), _solve_samples,
     lambda a, b: solve(a, b), 1, _SINGULAR,
 )  # fmt: skip
@@ -241,7 +253,7 @@ def solve(A: TensorT, B: TensorT) -> TensorT:
     b: Any = B
     for x in (a, b):
         require_tensor("linalg.solve", x)
-    _matrix("linalg.solve", a.spec)
+    require_matrices("linalg.solve", a.spec)
     vector = b.spec.ndim == 1 or b.spec.shape == a.spec.shape[:-1]
     if vector:
         b = unsqueeze(b, -1)
@@ -258,107 +270,21 @@ def solve(A: TensorT, B: TensorT) -> TensorT:
     return squeeze(result, -1) if vector else result  # type: ignore[no-any-return]
 
 
-# ---- Determinants ----------------------------------------------------------------------------------------------------
-
-
-def _slogdet_infer(a: Spec) -> tuple[Spec, Spec]:
-    _matrix("linalg.slogdet", a)
-    out = Spec.of(a.shape[:-2], a.dtype)
-    return out, out
-
-
-def _slogdet_vjp(record: Any, _: Any, g: Any) -> tuple[Any]:
-    if g is None:
-        return (None,)
-    return (mul(unsqueeze(unsqueeze(g, -1), -1), _turned(inv(record.input(0)))),)
-
-
-slogdet_p = _define(
-    "slogdet", np.linalg.slogdet, _slogdet_infer, _slogdet_vjp, Keep(inputs=(0,)), _square_samples,
-    lambda a: slogdet(a), 0.7,
-)  # fmt: skip
-
-
-def slogdet(A: TensorT) -> tuple[TensorT, TensorT]:
-    """Return the signs of determinants, and the logarithms of their absolute values.
-
-    Args:
-        A: (..., n, n), floats.
-
-    Returns:
-        Two tensors (...): -1, 0 or 1, and the logarithm, -infinity for a singular matrix.
-
-    Raises:
-        ShapeError: unless the matrices are square.
-        DTypeError: unless `A` holds floats.
-
-    >>> import autodiff as ad
-    >>> ad.linalg.slogdet(ad.eye(2) * -1)
-    (tensor(1.), tensor(0.))
-    """
-    require_tensor("linalg.slogdet", A)
-    return bind(slogdet_p, A)  # type: ignore[no-any-return]
-
-
-def _det_errors() -> list[ErrorSample]:
-    return [ErrorSample(Sample(np.ones((2, 3), np.float32)), ShapeError, "no square matrices")]
-
-
-@composed(name="linalg_det", samples=_square_samples, errors=_det_errors)
-def det(A: TensorT) -> TensorT:
-    """Return determinants.
-
-    Args:
-        A: (..., n, n), floats.
-
-    Returns:
-        (...); the gradient exists for regular matrices.
-
-    Raises:
-        ShapeError: unless the matrices are square.
-        DTypeError: unless `A` holds floats.
-
-    >>> import autodiff as ad
-    >>> ad.linalg.det(ad.tensor([[0.0, 2.0], [4.0, 0.0]]))
-    tensor(-8.)
-    """
-    sign, logarithm = slogdet(A)
-    return mul(sign, exp(logarithm))
-
-
-def logdet(input: TensorT) -> TensorT:
-    """Return logarithms of determinants: NaN for a negative one, -infinity for 0.
-
-    Args:
-        input: (..., n, n), floats.
-
-    Raises:
-        ShapeError: unless the matrices are square.
-        DTypeError: unless `input` holds floats.
-
-    >>> import autodiff as ad
-    >>> ad.logdet(ad.eye(3))
-    tensor(0.)
-    """
-    sign, logarithm = slogdet(input)
-    return add(logarithm, log(sign))
-
-
 # ---- Factorizations --------------------------------------------------------------------------------------------------
 
 
 def _cholesky_vjp(record: Any, g: Any) -> tuple[Any]:
     lower = record.output(0)
-    inner = matmul(_turned(lower), g)
-    half = sub(tril(inner), mul(mul(inner, _identity(inner, inner.spec.shape[-1])), 0.5))
+    inner = matmul(turned(lower), g)
+    half = sub(tril(inner), mul(mul(inner, identity(inner, inner.spec.shape[-1])), 0.5))
     # lower.T ** -1 @ half @ lower ** -1
-    left = solve(_turned(lower), half)
-    return (_symmetric(_turned(solve(_turned(lower), _turned(left)))),)
+    left = solve(turned(lower), half)
+    return (symmetric(turned(solve(turned(lower), turned(left)))),)
 
 
-cholesky_p = _define(
+cholesky_p = lapack(
     "cholesky", np.linalg.cholesky, partial(_same_infer, "cholesky"), _cholesky_vjp, Keep(outputs=(0,)),
-    partial(_square_samples, True), lambda a: cholesky(_made_symmetric(a)), 0.3,
+    partial(square_samples, True), lambda a: cholesky(made_symmetric(a)), 0.3,
     ("is not positive definite", "add a small multiple of the identity"),
 )  # fmt: skip
 
@@ -384,22 +310,22 @@ def cholesky(A: TensorT) -> TensorT:
 
 
 def _qr_infer(a: Spec) -> tuple[Spec, Spec]:
-    _matrix("linalg.qr", a, square=False)
+    require_matrices("linalg.qr", a, square=False)
     n = a.shape[-1]
     return Spec.of(a.shape, a.dtype), Spec.of((*a.shape[:-2], n, n), a.dtype)
 
 
 def _qr_vjp(record: Any, g_q: Any, g_r: Any) -> tuple[Any]:
     q, r = record.output(0), record.output(1)
-    inner = _total(None if g_r is None else matmul(r, _turned(g_r)),
-                   None if g_q is None else neg(matmul(_turned(g_q), q)))  # fmt: skip
-    both = add(tril(inner), _turned(tril(inner, -1)))
-    return (_turned(solve(r, _turned(_total(g_q, matmul(q, both))))),)
+    inner = _total(None if g_r is None else matmul(r, turned(g_r)),
+                   None if g_q is None else neg(matmul(turned(g_q), q)))  # fmt: skip
+    both = add(tril(inner), turned(tril(inner, -1)))
+    return (turned(solve(r, turned(_total(g_q, matmul(q, both))))),)
 
 
-qr_p = _define(
+qr_p = lapack(
     "qr", np.linalg.qr, _qr_infer, _qr_vjp, Keep(outputs=(0, 1)),
-    lambda: [*_square_samples(), Sample(spread(-1, 1, 2, 4, 3) + np.eye(4, 3, dtype=np.float32)),
+    lambda: [*square_samples(), Sample(spread(-1, 1, 2, 4, 3) + np.eye(4, 3, dtype=np.float32)),
              Sample(spread(-1, 1, 2, 4) + 2 * np.eye(2, 4, dtype=np.float32))],
     lambda a: qr(a), 2, square=False,
 )  # fmt: skip
@@ -434,34 +360,34 @@ def qr(A: TensorT, mode: str = "reduced") -> tuple[TensorT, TensorT]:
         return bind(qr_p, x)  # type: ignore[no-any-return]
     q, r = bind(qr_p, narrow(x, -1, 0, shape[-2]))
     rest = narrow(x, -1, shape[-2], shape[-1] - shape[-2])
-    return q, cat([r, matmul(_turned(q), rest)], -1)
+    return q, cat([r, matmul(turned(q), rest)], -1)
 
 
 def _gaps(values: Any) -> Any:
     """Return the differences of all pairs of values, column minus row, with ones on the diagonal."""
     differences = sub(unsqueeze(values, -2), unsqueeze(values, -1))
-    return add(differences, _identity(values, values.spec.shape[-1]))
+    return add(differences, identity(values, values.spec.shape[-1]))
 
 
 def _off_diagonal(x: Any) -> Any:
-    return sub(x, mul(x, _identity(x, x.spec.shape[-1])))
+    return sub(x, mul(x, identity(x, x.spec.shape[-1])))
 
 
 def _eigh_infer(a: Spec) -> tuple[Spec, Spec]:
-    _matrix("linalg.eigh", a)
+    require_matrices("linalg.eigh", a)
     return Spec.of(a.shape[:-1], a.dtype), Spec.of(a.shape, a.dtype)
 
 
 def _eigh_vjp(record: Any, g_values: Any, g_vectors: Any) -> tuple[Any]:
     values, vectors = record.output(0), record.output(1)
-    turn = None if g_vectors is None else _off_diagonal(div(matmul(_turned(vectors), g_vectors), _gaps(values)))
+    turn = None if g_vectors is None else _off_diagonal(div(matmul(turned(vectors), g_vectors), _gaps(values)))
     inner = _total(None if g_values is None else diag_embed(g_values), turn)
-    return (_symmetric(_product(vectors, inner, _turned(vectors))),)
+    return (symmetric(_product(vectors, inner, turned(vectors))),)
 
 
-eigh_p = _define(
-    "eigh", np.linalg.eigh, _eigh_infer, _eigh_vjp, Keep(outputs=(0, 1)), partial(_square_samples, True),
-    lambda a: eigh(_made_symmetric(a)), 9,
+eigh_p = lapack(
+    "eigh", np.linalg.eigh, _eigh_infer, _eigh_vjp, Keep(outputs=(0, 1)), partial(square_samples, True),
+    lambda a: eigh(made_symmetric(a)), 9,
 )  # fmt: skip
 
 
@@ -487,7 +413,7 @@ def eigh(A: TensorT, UPLO: str = "L") -> tuple[TensorT, TensorT]:
     require_tensor("linalg.eigh", A)
     if UPLO not in ("L", "U"):
         raise ValueRangeError("linalg.eigh", "there is no such triangle", expected="'L' or 'U'", got=repr(UPLO))
-    return bind(eigh_p, A if UPLO == "L" else _turned(A))  # type: ignore[no-any-return]
+    return bind(eigh_p, A if UPLO == "L" else turned(A))  # type: ignore[no-any-return]
 
 
 def eigvalsh(A: TensorT, UPLO: str = "L") -> TensorT:
@@ -501,7 +427,7 @@ def eigvalsh(A: TensorT, UPLO: str = "L") -> TensorT:
 
 
 def _svd_infer(a: Spec) -> tuple[Spec, Spec, Spec]:
-    _matrix("linalg.svd", a, square=False)
+    require_matrices("linalg.svd", a, square=False)
     *lead, m, n = a.shape
     k = min(m, n)
     return (Spec.of((*lead, m, k), a.dtype), Spec.of((*lead, k), a.dtype), Spec.of((*lead, k, n), a.dtype))
@@ -514,19 +440,19 @@ def _svd_vjp(record: Any, g_u: Any, g_s: Any, g_vh: Any) -> tuple[Any]:
     within = [] if g_s is None else [diag_embed(g_s)]  # what U and Vh span
     beyond = []
     if g_u is not None:
-        turn = matmul(_turned(u), g_u)
-        within.append(mul(div(sub(turn, _turned(turn)), gaps), row))
+        turn = matmul(turned(u), g_u)
+        within.append(mul(div(sub(turn, turned(turn)), gaps), row))
         beyond.append(matmul(div(sub(g_u, matmul(u, turn)), row), vh))
     if g_vh is not None:
-        turn = matmul(vh, _turned(g_vh))
-        within.append(mul(div(sub(turn, _turned(turn)), gaps), column))
-        beyond.append(matmul(u, div(sub(g_vh, matmul(_turned(turn), vh)), column)))
+        turn = matmul(vh, turned(g_vh))
+        within.append(mul(div(sub(turn, turned(turn)), gaps), column))
+        beyond.append(matmul(u, div(sub(g_vh, matmul(turned(turn), vh)), column)))
     return (_total(_product(u, _total(*within), vh), *beyond),)
 
 
-svd_p = _define(
+svd_p = lapack(
     "svd", partial(np.linalg.svd, full_matrices=False), _svd_infer, _svd_vjp, Keep(outputs=(0, 1, 2)),
-    lambda: [*_square_samples(), Sample(spread(-1, 1, 2, 4, 3) + np.eye(4, 3, dtype=np.float32) * [2, 3, 5]),
+    lambda: [*square_samples(), Sample(spread(-1, 1, 2, 4, 3) + np.eye(4, 3, dtype=np.float32) * [2, 3, 5]),
              Sample((spread(-1, 1, 2, 4) + np.eye(2, 4, dtype=np.float32) * 2).astype(np.float64))],
     lambda a: svd(a, full_matrices=False), 14, square=False,
 )  # fmt: skip

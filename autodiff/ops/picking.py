@@ -322,7 +322,7 @@ put_p = define(
 )
 
 
-def _rows(operation: str, input: Any, dim: int, index: Any, source: Any) -> tuple[int, Any, Any]:
+def rows_of(operation: str, input: Any, dim: int, index: Any, source: Any) -> tuple[int, Any, Any]:
     """Return the dimension, the index and the source of an operation that writes along a dimension.
 
     Raises:
@@ -408,7 +408,7 @@ def index_add(input: TensorT, dim: int, index: Any, source: Any, *, alpha: float
     >>> ad.index_add(ad.zeros(3), 0, ad.tensor([1, 1]), ad.tensor([2.0, 3.0]))
     tensor([0., 5., 0.])
     """
-    axis, index, source = _rows("index_add", input, dim, index, source)
+    axis, index, source = rows_of("index_add", input, dim, index, source)
     source = contiguous(source if alpha == 1 else mul(source, alpha))
     if not input.spec.ndim:  # type: ignore[attr-defined]
         return reshape(bind(index_add_p, reshape(input, 1), index, source, dim=axis), ())  # type: ignore[no-any-return]
@@ -440,7 +440,7 @@ def index_copy(input: TensorT, dim: int, index: Any, source: Any) -> TensorT:
     >>> ad.index_copy(ad.zeros(3), 0, ad.tensor([2]), ad.tensor([7.0]))
     tensor([0., 0., 7.])
     """
-    axis, index, source = _rows("index_copy", input, dim, index, source)
+    axis, index, source = rows_of("index_copy", input, dim, index, source)
     place = positions([index], shape_of(input)[axis:axis + 1])
     return bind(put_p, contiguous(input), place, contiguous(source), dim=axis)  # type: ignore[no-any-return]
 

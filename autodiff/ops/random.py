@@ -12,7 +12,6 @@ import numpy as np
 import autodiff_kernels as kernels
 from autodiff.bind import TensorT, bind
 from autodiff.errors import ShapeError, ValueRangeError
-from autodiff.mode import MODE
 from autodiff.ops.elementwise import add, mul, spread
 from autodiff.ops.host import values
 from autodiff.ops.in_place import copy_
@@ -22,6 +21,7 @@ from autodiff.primitive import ErrorSample, Sample, composed, define, no_errors
 from autodiff.program import Memory, tensor_class
 from autodiff.random import Generator, default_generator
 from autodiff.spec import Array, Cost, DType, Shape, Spec, moved, spec_of
+from autodiff.thread_mode import MODE
 
 __all__ = [
     "alpha_dropout",

@@ -20,7 +20,7 @@ from autodiff.ops.structural import permute, reshape
 from autodiff.primitive import OPERATIONS, ErrorSample, Primitive, Sample, composed, define, no_errors
 from autodiff.spec import Array, Cost, DType, Shape, Spec, moved
 
-__all__ = ["interpolate", "pixel_shuffle", "pixel_unshuffle"]
+__all__ = ["channel_shuffle", "interpolate", "pixel_shuffle", "pixel_unshuffle"]
 
 # Input pixels that one output pixel covers, by rows and columns.
 Scale = tuple[float, float]
@@ -376,3 +376,38 @@ def pixel_unshuffle(input: TensorT, downscale_factor: int) -> TensorT:
     blocks = reshape(input, (*batch, channels, height // r, r, width // r, r))
     return reshape(permute(blocks, (*lead, n, n + 2, n + 4, n + 1, n + 3)),
                    (*batch, channels * r * r, height // r, width // r))
+
+
+@composed(samples=lambda: [Sample(spread(-1, 1, 2, 6, 2, 3), 3), Sample(spread(-1, 1, 4, 2, 3), 2),
+                           Sample(spread(-1, 1, 1, 4, 2, 3, 2), 2), Sample(spread(-1, 1, 2, 3, 2, 2), 1),
+                           Sample(spread(-1, 1, 2, 6, 2, 2, dtype=np.float64), 2)],
+          errors=lambda: [ErrorSample(Sample(np.ones((1, 6, 2, 3), np.float32), 4), ShapeError,
+                                      "a multiple of 4; got 6"),
+                          ErrorSample(Sample(np.ones((1, 6, 2, 3), np.float32), 0), ValueRangeError,
+                                      "groups is too small"),
+                          ErrorSample(Sample(np.ones((6, 2), np.float32), 2), ShapeError, "no image")])
+def channel_shuffle(input: TensorT, groups: int) -> TensorT:
+    """Take the channels of an image from its groups by turns: the first of each, then the second of each, and so on.
+
+    Args:
+        input: (N, C, ...).
+        groups: number of groups.
+
+    Raises:
+        ShapeError: if the channels do not divide into groups.
+        ValueRangeError: if there is less than one group.
+
+    Source: Zhang et al., ShuffleNet: An Extremely Efficient Convolutional Neural Network for Mobile Devices (2018).
+
+    >>> import autodiff as ad
+    >>> ad.nn.functional.channel_shuffle(ad.arange(4.0).view(1, 4, 1), 2).view(4)
+    tensor([0., 2., 1., 3.])
+    """
+    _planes("channel_shuffle", input)
+    shape = input.spec.shape  # type: ignore[attr-defined]
+    (count,) = numbers("channel_shuffle", "groups", groups, 1)
+    if shape[1] % count:
+        raise ShapeError("channel_shuffle", "the channels do not divide into groups",
+                         expected=f"a multiple of {count}", got=str(shape[1]))
+    parts = reshape(input, (shape[0], count, shape[1] // count, *shape[2:]))
+    return reshape(permute(parts, (0, 2, 1, *range(3, len(shape) + 1))), shape)

@@ -121,7 +121,7 @@ gather_grad_p = define(
 )
 
 
-def _aligned(operation: str, input: Any, dim: int, index: Any) -> tuple[int, Any]:
+def aligned(operation: str, input: Any, dim: int, index: Any) -> tuple[int, Any]:
     """Return the dimension counted from 0, and the index as contiguous int64.
 
     Raises:
@@ -166,7 +166,7 @@ def gather(input: TensorT, dim: int, index: Any) -> TensorT:
     tensor([[2],
             [3]])
     """
-    axis, index = _aligned("gather", input, dim, index)
+    axis, index = aligned("gather", input, dim, index)
     if not index.spec.ndim:
         return reshape(gather(reshape(input, 1), 0, reshape(index, 1)), ())
     x = contiguous(_narrowed(input, index.spec.shape, axis))
@@ -274,7 +274,7 @@ scatter_p = define(
 )
 
 
-def _source(operation: str, input: Any, index: Any, src: Any) -> Any:
+def source_of(operation: str, input: Any, index: Any, src: Any) -> Any:
     """Return what is written as a contiguous tensor of the shape of the index.
 
     Raises:
@@ -292,7 +292,7 @@ def _source(operation: str, input: Any, index: Any, src: Any) -> Any:
     return contiguous(_narrowed(src, want, None))
 
 
-def _written(input: Any, axis: int, index: Any, write: Callable[[Any], Any]) -> Any:
+def written(input: Any, axis: int, index: Any, write: Callable[[Any], Any]) -> Any:
     """Return ``write(x)`` for the part x of `input` that the index covers, with the rest of `input` around it."""
     part = _narrowed(input, index.spec.shape, axis)
     if part is input:
@@ -332,13 +332,13 @@ def scatter(input: TensorT, dim: int, index: Any, src: Any = None, *, value: Any
     """
     if reduce not in (None, "add"):
         raise ValueRangeError("scatter", "this reduction does not exist", expected="None or 'add'", got=repr(reduce))
-    axis, index = _aligned("scatter", input, dim, index)
-    source = _source("scatter", input, index, value if src is None else src)
+    axis, index = aligned("scatter", input, dim, index)
+    source = source_of("scatter", input, index, value if src is None else src)
     if reduce == "add":
         return scatter_add(input, axis, index, source)
     if not index.spec.ndim:
         return reshape(scatter(reshape(input, 1), 0, reshape(index, 1), reshape(source, 1)), ())
-    result: TensorT = _written(input, axis, index, lambda x: bind(scatter_p, x, index, source, dim=axis))
+    result: TensorT = written(input, axis, index, lambda x: bind(scatter_p, x, index, source, dim=axis))
     return result
 
 
@@ -370,8 +370,8 @@ def scatter_add(input: TensorT, dim: int, index: Any, src: Any) -> TensorT:
     >>> ad.scatter_add(ad.zeros(3), 0, ad.tensor([2, 2]), ad.tensor([1.0, 4.0]))
     tensor([0., 0., 5.])
     """
-    axis, index = _aligned("scatter_add", input, dim, index)
-    source = _source("scatter_add", input, index, src)
+    axis, index = aligned("scatter_add", input, dim, index)
+    source = source_of("scatter_add", input, index, src)
     shape = shape_of(input, "scatter_add")
     if not shape:
         return reshape(scatter_add(reshape(input, 1), 0, reshape(index, 1), reshape(source, 1)), ())

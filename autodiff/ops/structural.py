@@ -517,11 +517,19 @@ def _window_grad_run(outs: list[Array], ins: list[Array], strides: tuple[int, ..
     if _apart(g.shape, strides):
         strided.copy_array(_windowed(out, g.shape, strides, offset), g)
         return
-    # Elements that several places of the window share receive the sum.
-    places = np.full(g.shape, offset, np.int64)
-    for axis, stride in enumerate(strides):
-        places += np.arange(g.shape[axis]).reshape((-1,) + (1,) * (g.ndim - axis - 1)) * stride
-    np.add.at(out.ravel("K"), places.reshape(-1), g.reshape(-1))
+    # Elements that several places of the window share receive the sum: the shortest dimensions are gone through place
+    # by place, until no two places of the others share an element.
+    kept = sorted(range(g.ndim), key=lambda axis: -g.shape[axis])
+    while not _apart(tuple(g.shape[axis] for axis in kept), tuple(strides[axis] for axis in kept)):
+        kept.pop()
+    kept.sort()
+    stepped = [axis for axis in range(g.ndim) if axis not in kept]
+    shape, steps = tuple(g.shape[axis] for axis in kept), tuple(strides[axis] for axis in kept)
+    turned = g.transpose(*stepped, *kept)
+    for place in np.ndindex(*(g.shape[axis] for axis in stepped)):
+        start = offset + sum(i * strides[axis] for i, axis in zip(place, stepped, strict=True))
+        target = _windowed(out, shape, steps, start)
+        target += turned[place]
 
 
 window_p: Primitive = define(

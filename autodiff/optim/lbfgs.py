@@ -11,8 +11,8 @@ from autodiff.autograd.modes import enable_grad
 from autodiff.creation import zeros_like
 from autodiff.eager import Tensor
 from autodiff.errors import ValueRangeError
-from autodiff.mode import MODE
 from autodiff.optim.optimizer import Optimizer, check_settings
+from autodiff.thread_mode import MODE
 
 _SUFFICIENT, _CURVATURE = 1e-4, 0.9  # the constants of the Wolfe conditions
 _EVALUATIONS = 25  # of a line search

@@ -11,8 +11,8 @@ from typing import Any
 from autodiff.autograd.modes import enable_grad
 from autodiff.eager import Tensor, wrap
 from autodiff.errors import AutodiffError, DTypeError, ValueRangeError
-from autodiff.mode import MODE
 from autodiff.slots import CHANGES
+from autodiff.thread_mode import MODE
 
 
 class OptimizerStateError(AutodiffError):

@@ -16,11 +16,11 @@ from typing import Any, cast
 from autodiff import bind
 from autodiff.eager import Tensor, wrap
 from autodiff.errors import GradientError, InPlaceError
-from autodiff.mode import MODE
 from autodiff.program import Memory, Record
 from autodiff.random import default_generator
 from autodiff.recording import tensors_in
 from autodiff.spec import Array
+from autodiff.thread_mode import MODE
 
 __all__ = ["checkpoint", "checkpoint_sequential"]
 

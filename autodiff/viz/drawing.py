@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from autodiff import ops, reverse
 from autodiff.eager import Tensor, cotangent_of, tape_of
 from autodiff.errors import DTypeError, GradientError, ValueRangeError
-from autodiff.mode import MODE
 from autodiff.program import Program
 from autodiff.recording import record, tensors_in
+from autodiff.thread_mode import MODE
 from autodiff.viz.dot import lines_of
 from autodiff.viz.graph import graph_of
 

@@ -11,7 +11,7 @@ from autodiff.compiler import passes
 from autodiff.compiler.instructions import Instruction, Kind, Step
 from autodiff.compiler.tracer import Tracer
 from autodiff.errors import PositionError
-from autodiff.mode import MODE
+from autodiff.thread_mode import MODE
 from tests.compiler.steps import bits, classifying
 
 

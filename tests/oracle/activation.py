@@ -125,3 +125,14 @@ def glu(input: Any, dim: int = -1) -> Array:
     """The first half times the sigmoid of the second half."""
     a, b = np.split(real(input), 2, axis=dim)
     return a * sigmoid(b)
+
+
+def rrelu(input: Any, lower: float = 1 / 8, upper: float = 1 / 3, training: bool = False) -> Array:
+    """Without random slopes: in evaluation, or where both limits are equal."""
+    return leaky_relu(input, (lower + upper) / 2)
+
+
+def gumbel_softmax(logits: Any, tau: float = 1, hard: bool = False) -> Array:
+    """For logits so far apart that no draw matters: the largest one is chosen."""
+    x = real(logits)
+    return (x == x.max(-1, keepdims=True)).astype(np.float64)

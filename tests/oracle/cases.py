@@ -422,3 +422,153 @@ case("linalg_solve", well, normal(2, 3, 2))
 case("linalg_solve", well, normal(2, 3))
 case("linalg_solve", well[0], normal(3))
 case("linalg_cholesky", well @ np.swapaxes(well, -1, -2))
+
+# Element-wise functions composed of others, and integers.
+signed = np.array([-np.inf, -2.5, -0.0, 0.0, 3.0, np.inf])
+for name in ("signbit", "sgn", "positive", "isposinf", "isneginf", "isreal", "deg2rad", "rad2deg", "sinc"):
+    case(name, normal(2, 3))
+    case(name, signed[1:-1])
+for name in ("signbit", "sgn", "positive", "isposinf", "isneginf", "isreal"):
+    case(name, np.append(signed, np.nan) if name != "sgn" else signed)
+    case(name, np.array([-3, 0, 2]))
+for name in ("copysign", "heaviside", "logaddexp2", "float_power", "ldexp"):
+    case(name, normal(2, 3) if name != "float_power" else positive(2, 3), normal(3))
+case("copysign", np.append(signed, np.nan), np.array([-1.0, 1.0, 2.0, -0.0, 0.0, np.inf, -2.0]))
+case("heaviside", np.append(signed, np.nan), np.array(0.5))
+case("float_power", np.array([1, -2, 3]), np.array([2, 3, -1]))
+for name in ("gcd", "lcm"):
+    case(name, np.array([12, -9, 0, 7]), np.array([8, 6, 0, -3]))
+
+# Order, counts, differences of neighbours, covariances.
+gaps = np.array([[1.0, np.nan, 2.0, 0.5], [3.0, 1.0, 2.0, 4.0], [np.nan] * 4])
+for name in ("quantile", "nanquantile"):
+    for interpolation in ("linear", "lower", "higher", "midpoint", "nearest"):
+        case(name, normal(3, 5), 0.3, 1, interpolation=interpolation)
+        case(name, normal(3, 5), np.array([0.0, 0.125, 0.7, 1.0]), 0, True, interpolation=interpolation)
+        case(name, gaps, np.array([0.2, 0.6]), 1, interpolation=interpolation)
+    case(name, normal(3, 5), 0.4)
+    case(name, normal(3, 5), np.array([0.4]), keepdim=True)
+case("nanmedian", gaps)
+case("nanmedian", gaps[:2], 1)
+case("nanmedian", normal(3, 4), 0, True)
+case("nanmedian", np.array([3, 1, 2, 2]))
+case("mode", np.array([[3, 1, 3, 1], [2, 2, 0, 1]]))
+case("mode", integers(0, 3, 7, 4), 0, True)
+for name in ("cummax", "cummin"):
+    case(name, normal(3, 5), 1)
+    case(name, integers(0, 4, 6, 3), 0)
+    case(name, gaps, 1)
+    case(name, np.array(2.0), 0)
+case("bincount", np.array([3, 1, 3, 0]))
+case("bincount", np.array([3, 1, 3, 0]), minlength=7)
+case("bincount", np.array([3, 1, 3, 0]), normal(4))
+case("bincount", np.array([3, 1, 3, 0]), np.array([1, 2, 3, 4]))
+case("bincount", np.zeros(0, np.int64))
+case("histc", normal(50), 7)
+case("histc", normal(5, 10), 6, -1, 0.5)
+case("histc", np.array([0.0, 1, 1, 2, 4]), 4)
+case("histc", np.ones(3), 4)
+case("histogram", normal(50), 7)
+case("histogram", normal(50), 5, range=(-1.0, 1.0))
+case("histogram", normal(50), np.array([-1.0, 0.0, 0.3, 1.0]), density=True)
+case("histogram", normal(50), np.array([-1.0, 0.0, 0.3, 1.0]), weight=positive(50))
+for n in (0, 1, 3, 6):
+    case("diff", normal(3, 5), n)
+case("diff", normal(3, 5), 2, 0, normal(2, 5), normal(1, 5))
+case("diff", np.array([True, False, False]))
+for name in ("trapezoid", "cumulative_trapezoid"):
+    case(name, normal(3, 4))
+    case(name, normal(3, 4), dx=0.5, dim=0)
+    case(name, normal(3, 4), normal(4))
+    case(name, normal(3, 4), normal(3), dim=0)
+    case(name, normal(3, 4), normal(3, 4), dim=1)
+    case(name, np.array([1, 2, 5]))
+for name in ("cov", "corrcoef"):
+    case(name, normal(3, 5))
+    case(name, normal(5))
+    case(name, np.array([[1, 2, 4], [3, 1, 0]]))
+case("cov", normal(3, 5), correction=0)
+case("cov", normal(3, 5), fweights=np.array([1, 2, 0, 1, 3]), aweights=positive(5))
+case("cov", normal(3, 5), aweights=positive(5), correction=0)
+
+# Distances.
+for p in (0, 0.5, 1, 2, 3, float("inf")):
+    case("cdist", normal(4, 3), normal(5, 3), p)
+    case("pdist", normal(4, 3), p)
+    case("dist", normal(4, 3), normal(3), p)
+case("cdist", normal(2, 1, 4, 3), normal(3, 5, 3))
+case("cdist", normal(40, 3), normal(5, 3))
+case("triplet_margin_with_distance_loss", normal(4, 3), normal(4, 3), normal(4, 3))
+case("triplet_margin_with_distance_loss", normal(4, 3), normal(4, 3), normal(4, 3), margin=0.3, swap=True,
+     reduction="none")
+
+# Reductions at places.
+for reduction in ("prod", "mean", "amax", "amin"):
+    for include in (True, False):
+        case("index_reduce", normal(3, 4), 1, np.array([2, 0, 2]), normal(3, 3), reduction, include_self=include)
+case("scatter_reduce", np.array([5, -3, 2]), 0, np.array([1, 1, 0]), np.array([4, -7, 2]), "mean")
+
+# Linear algebra.
+tall = normal(2, 4, 3)
+low = np.array([[1.0, 2.0], [2.0, 4.0], [3.0, 6.0]])
+for order in ("fro", "nuc", 1, -1, 2, -2, float("inf"), float("-inf")):
+    case("linalg_matrix_norm", tall, order)
+    case("linalg_matrix_norm", normal(3, 2, 4), order, (2, 0), True)
+    case("linalg_cond", normal(3, 3), order)
+case("linalg_cond", tall)
+case("linalg_cond", np.array([[1.0, 2.0], [2.0, 4.0]]), 1)
+case("linalg_matrix_rank", tall)
+case("linalg_matrix_rank", low)
+case("linalg_matrix_rank", np.diag([4.0, 2.0, 1.0]), atol=1.5)
+case("linalg_matrix_rank", np.diag([4.0, 2.0, 1.0]), rtol=0.4)
+case("linalg_matrix_rank", np.diag([4.0, 2.0, 1.0]), 3.0)
+case("linalg_pinv", tall)
+case("linalg_pinv", low)
+case("linalg_pinv", np.diag([4.0, 2.0, 1.0]), atol=1.5)
+case("pinverse", normal(3, 4))
+case("linalg_lstsq", normal(5, 3), normal(5, 2), driver="gelsd")
+case("linalg_lstsq", normal(3, 5), normal(3, 2), driver="gelsd")
+case("linalg_solve_triangular", normal(2, 3, 3), normal(2, 3, 2), upper=True)
+case("linalg_solve_triangular", normal(3, 3), normal(2, 3, 2), upper=False, unitriangular=True)
+case("linalg_solve_triangular", normal(3, 3), normal(2, 3), upper=True, left=False)
+case("cholesky_solve", normal(3, 2), np.tril(normal(3, 3)))
+case("cholesky_solve", normal(3, 2), np.triu(normal(3, 3)), True)
+for n in (0, 1, 5, -2):
+    case("matrix_power", normal(2, 3, 3), n)
+case("matrix_exp", normal(2, 3, 3))
+case("linalg_multi_dot", [normal(2, 5), normal(5, 3), normal(3, 4)])
+case("linalg_multi_dot", [normal(5), normal(5, 3), normal(3)])
+case("linalg_cross", normal(4, 3), normal(1, 3))
+case("linalg_cross", normal(3, 4), normal(3, 1), dim=0)
+case("cross", normal(2, 3, 3), normal(2, 3, 3))
+case("cross", normal(4, 3), normal(4, 3), 1)
+case("linalg_vecdot", normal(4, 3), normal(3))
+case("linalg_vecdot", normal(4, 3), normal(4, 3), dim=0)
+case("vdot", normal(4), normal(4))
+case("addr", normal(2, 3), normal(2), normal(3), beta=0.5, alpha=2)
+case("addbmm", normal(2, 3), normal(5, 2, 4), normal(5, 4, 3), beta=0.5, alpha=2)
+
+# Special functions.
+poles = np.array([0.0, -0.0, np.inf, np.nan, 1.0, 2.0, 0.3, 7.9, 30.0])
+for name in ("lgamma", "digamma"):
+    case(name, poles)
+    case(name, np.array([-7.3, -2.5, -0.4, -1.0, -3.0]))
+    case(name, np.array([1, 2, 5]))
+for n in (0, 1, 2, 4):
+    case("polygamma", n, np.array([0.3, 0.7, 1.0, 2.5, 9.0, 40.0]))
+case("polygamma", 1, np.array([-7.3, -2.5, -0.4]))
+case("erfinv", np.array([0.0, 0.3, -0.9, 0.99999, -1.0, 1.0, 1.5, np.nan, -1 + 1e-12]))
+case("erfc", np.array([-3.0, 0.2, 0.5, 4.0, 20.0, 26.5]))
+case("special_ndtr", normal(5))
+case("special_entr", np.array([-1.0, 0.0, 0.3, 2.0, np.nan]))
+
+# Tensors put together and turned.
+case("block_diag", normal(2, 3), normal(3), np.array(2.0))
+for k in (0, 1, 2, -1, 7):
+    case("rot90", normal(2, 3), k)
+case("rot90", normal(2, 3, 4), 1, (2, 0))
+case("cartesian_prod", normal(2), normal(3))
+case("cartesian_prod", normal(3))
+for r in (0, 1, 2, 3):
+    for again in (False, True):
+        case("combinations", normal(4), r, again)

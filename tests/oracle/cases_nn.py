@@ -173,3 +173,38 @@ for name, gates in (("lstm", 4), ("gru", 3), ("rnn_tanh", 1), ("rnn_relu", 1)):
     else:
         case(f"{name}_cell", normal(2, 3), normal(2, 5), *cell)
         case(f"{name}_cell", normal(2, 3), normal(2, 5), *cell[:2])
+
+# Sampling, bags, patches, alignments.
+for mode in ("bilinear", "nearest", "bicubic"):
+    for padding in ("zeros", "border", "reflection"):
+        for corners in (False, True):
+            case("grid_sample", normal(2, 3, 4, 5), 1.5 * normal(2, 3, 4, 2), mode, padding, corners)
+            if mode != "bicubic":
+                case("grid_sample", normal(2, 3, 4, 5, 3), normal(2, 3, 4, 2, 3), mode, padding, corners)
+for corners in (False, True):
+    case("affine_grid", normal(2, 2, 3), (2, 1, 4, 5), corners)
+    case("affine_grid", normal(2, 3, 4), (2, 1, 3, 1, 4), corners)
+case("channel_shuffle", normal(2, 6, 2, 3), 3)
+case("fold", normal(2, 12, 12), (4, 5), 2)
+case("fold", normal(2, 8, 12), (5, 8), 2, 2, 1, 2)
+case("fold", normal(12, 12), (4, 5), 2)
+index, offsets = np.array([1, 4, 0, 1, 3]), np.array([0, 2, 2])
+for mode in ("sum", "mean", "max"):
+    case("embedding_bag", index, normal(5, 3), offsets, mode=mode)
+    case("embedding_bag", index, normal(5, 3), offsets, mode=mode, padding_idx=1)
+    case("embedding_bag", np.array([[0, 3], [2, 2]]), normal(5, 3), mode=mode)
+case("embedding_bag", index, normal(5, 3), offsets, mode="sum", per_sample_weights=normal(5))
+case("embedding_bag", index, normal(5, 3), np.array([0, 2, 5]), mode="sum", include_last_offset=True)
+labels = np.array([[1, 2, 2], [3, 1, 0]])
+for reduction in ("mean", "sum", "none"):
+    case("ctc_loss", np.log(positive(6, 2, 4)), labels, (6, 5), (3, 2), reduction=reduction)
+case("ctc_loss", np.log(positive(6, 2, 4)), np.array([1, 2, 2, 3, 1]), (6, 4), (3, 2))
+case("ctc_loss", np.log(positive(6, 4)), np.array([1, 2, 2]), (6,), (3,))
+case("ctc_loss", np.log(positive(6, 2, 4)), labels - 1, (6, 6), (2, 2), 3)
+case("ctc_loss", np.log(positive(6, 2, 4)), labels, (3, 6), (3, 0), reduction="none")
+case("ctc_loss", np.log(positive(6, 2, 4)), labels, (3, 6), (3, 2), zero_infinity=True)
+case("rrelu", normal(3, 4), 0.1, 0.5)
+case("gumbel_softmax", np.array([[0.0, 500.0, 0.0], [900.0, 0.0, 0.0]]), hard=True)
+case("lp_pool1d", positive(2, 3, 8), 2, 3)
+case("lp_pool2d", positive(2, 3, 6, 6), 3.0, (2, 3), 2)
+case("lp_pool2d", normal(2, 3, 5, 5), 2, 2, ceil_mode=True)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from .arrays import Array, array, ieee, numbers
+from .arrays import Array, array, ieee, numbers, real
 
 
 @ieee
@@ -104,3 +104,18 @@ def unfold(input: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, st
         patch = x[:, :, y : y + dilation[0] * kernel[0] : dilation[0], z : z + dilation[1] * kernel[1] : dilation[1]]
         columns.append(patch[:, :, : kernel[0], : kernel[1]].reshape(len(x), -1))
     return np.stack(columns, axis=-1)
+
+
+def fold(input: Any, output_size: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1) -> Array:
+    """What unfold read from each place, added up there: the transpose of `unfold`."""
+    x = real(input)
+    if x.ndim == 2:
+        return fold(x[None], output_size, kernel_size, dilation, padding, stride)[0]
+    n, (height, width) = len(x), numbers(output_size, 2)
+    channels = x.shape[1] // int(np.prod(numbers(kernel_size, 2)))
+    places = np.arange(float(channels * height * width)).reshape(1, channels, height, width) + 1
+    read = unfold(places, kernel_size, dilation, padding, stride)[0].astype(np.int64)  # 0: the padding
+    out = np.zeros((n, channels * height * width + 1))
+    for place in np.ndindex(read.shape):
+        out[:, read[place]] += x[(slice(None), *place)]
+    return out[:, 1:].reshape(n, channels, height, width)

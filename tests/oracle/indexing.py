@@ -123,8 +123,15 @@ def scatter_reduce(input: Any, dim: int, index: Any, src: Any, reduce: str, *, i
     functions = {"sum": np.sum, "prod": np.prod, "mean": np.mean, "amax": np.max, "amin": np.min}
     out = x.copy()
     for target, values in met.items():
-        out[target] = functions[reduce](values + ([x[target]] if include_self else []))
+        found = functions[reduce](values + ([x[target]] if include_self else []))
+        out[target] = np.floor(found) if x.dtype.kind == "i" else found
     return out
+
+
+def index_reduce(input: Any, dim: int, index: Any, source: Any, reduce: str, *, include_self: bool = True) -> Array:
+    shape = np.moveaxis(array(source), dim, -1).shape
+    places = np.moveaxis(np.broadcast_to(index, shape), -1, dim)
+    return scatter_reduce(input, dim, places, source, reduce, include_self=include_self)
 
 
 def _replace(place: tuple[int, ...], dim: int, index: Any) -> tuple[int, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -217,3 +218,30 @@ def multi_margin_loss(
         hinge = np.maximum(margin - x[place][label] + x[place], 0) ** p
         losses[place] = weight[label] * (hinge.sum() - hinge[label]) / x.shape[-1]
     return _reduce(losses, reduction)
+
+
+def ctc_loss(
+    log_probs: Any, targets: Any, input_lengths: Any, target_lengths: Any, blank: int = 0, reduction: str = "mean",
+    zero_infinity: bool = False,
+) -> Array:
+    """Minus the logarithm of the sum of the probabilities of all sequences of classes that say the text."""
+    x = real(log_probs)
+    single = x.ndim == 2
+    x = x[:, None] if single else x
+    times, lengths = np.reshape(input_lengths, -1), np.reshape(target_lengths, -1)
+    labels = np.asarray(targets)
+    if labels.ndim == 1:
+        rows = np.split(labels, np.cumsum(lengths)[:-1])
+    else:
+        rows = [row[:n] for row, n in zip(labels, lengths, strict=True)]
+    losses = np.zeros(len(rows))
+    for i, row in enumerate(rows):
+        total = 0.0
+        for path in product(range(x.shape[2]), repeat=int(times[i])):
+            said = [c for t, c in enumerate(path) if c != blank and (t == 0 or c != path[t - 1])]
+            if said == list(row):
+                total += np.exp(x[np.arange(len(path)), i, list(path)].sum())
+        losses[i] = -np.log(total) if total else 0.0 if zero_infinity else np.inf
+    if reduction == "none":
+        return losses.reshape(()) if single else losses
+    return np.asarray((losses / np.maximum(lengths, 1)).mean() if reduction == "mean" else losses.sum())

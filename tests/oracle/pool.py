@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .arrays import Array, array, numbers
+from .arrays import Array, array, numbers, real
 
 
 def _output_size(length: int, kernel: int, stride: int, padding: int, dilation: int, ceil_mode: bool) -> int:
@@ -211,3 +211,13 @@ def adaptive_max_pool3d(input: Any, output_size: Any, return_indices: bool = Fal
     x = array(input)
     out, places = _max_of_positions(x, _adaptive_windows(x, output_size, 3))
     return (out, places) if return_indices else out
+
+
+def lp_pool2d(input: Any, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False) -> Array:
+    sums = avg_pool2d(real(input) ** norm_type, kernel_size, stride, 0, ceil_mode) * np.prod(numbers(kernel_size, 2))
+    return np.abs(sums) ** (1 / norm_type) * np.sign(sums)
+
+
+def lp_pool1d(input: Any, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False) -> Array:
+    sums = avg_pool1d(real(input) ** norm_type, kernel_size, stride, 0, ceil_mode) * np.prod(numbers(kernel_size, 1))
+    return np.abs(sums) ** (1 / norm_type) * np.sign(sums)

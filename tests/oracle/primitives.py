@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from . import indexing
+
 
 def _slices(index: Any) -> Any:
     picks = [[e] if isinstance(e, int) else [e[0] + i * e[2] for i in range(e[1])] for e in index]
@@ -165,3 +167,15 @@ def dropout(input: Any, p: float = 0.5, training: bool = True) -> Any:
 
 
 dropout1d = dropout2d = dropout3d = alpha_dropout = dropout
+
+
+def scatter_prod(input: Any, index: Any, source: Any, dim: int) -> Any:
+    return indexing.scatter_reduce(input, dim, index, source, "prod")
+
+
+def scatter_amax(input: Any, index: Any, source: Any, dim: int) -> Any:
+    return indexing.scatter_reduce(input, dim, index, source, "amax")
+
+
+def scatter_amin(input: Any, index: Any, source: Any, dim: int) -> Any:
+    return indexing.scatter_reduce(input, dim, index, source, "amin")

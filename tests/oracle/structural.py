@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -288,3 +289,34 @@ def pad(input: Any, pad: Any, mode: str = "constant", value: float | None = None
         else:
             x = np.pad(x, widths, mode={"reflect": "reflect", "replicate": "edge", "circular": "wrap"}[mode])
     return x
+
+
+def block_diag(*tensors: Any) -> Array:
+    blocks = [np.atleast_2d(array(x)) for x in tensors]
+    out = np.zeros([sum(block.shape[i] for block in blocks) for i in (0, 1)], np.result_type(*blocks))
+    row = column = 0
+    for block in blocks:
+        out[row : row + len(block), column : column + block.shape[1]] = block
+        row, column = row + len(block), column + block.shape[1]
+    return out
+
+
+def rot90(input: Any, k: int = 1, dims: Any = (0, 1)) -> Array:
+    return np.rot90(array(input), k, tuple(dims))
+
+
+def cartesian_prod(*tensors: Any) -> Array:
+    vectors = [array(x) for x in tensors]
+    if len(vectors) == 1:
+        return vectors[0]
+    places = np.ndindex(*(len(x) for x in vectors))
+    return np.array([[x[i] for x, i in zip(vectors, place, strict=True)] for place in places])
+
+
+def combinations(input: Any, r: int = 2, with_replacement: bool = False) -> Array:
+    x = array(input)
+    if r == 0:
+        return x[:0]
+    rows = [place for place in np.ndindex(*(len(x),) * r)
+            if all(a < b or (a == b and with_replacement) for a, b in pairwise(place))]
+    return x[np.array(rows, np.int64).reshape(-1, r)]

@@ -18,6 +18,7 @@ from autodiff.nn.modules.activation import (
     PReLU,
     ReLU,
     ReLU6,
+    RReLU,
     Sigmoid,
     SiLU,
     Softmax,
@@ -37,7 +38,7 @@ from autodiff.nn.modules.conv import Conv1d, Conv2d, Conv3d, ConvTranspose1d, Co
 from autodiff.nn.modules.distance import CosineSimilarity, PairwiseDistance
 from autodiff.nn.modules.dropout import AlphaDropout, Dropout, Dropout1d, Dropout2d, Dropout3d
 from autodiff.nn.modules.flatten import Flatten, Unflatten
-from autodiff.nn.modules.fold import Unfold
+from autodiff.nn.modules.fold import Fold, Unfold
 from autodiff.nn.modules.instancenorm import InstanceNorm1d, InstanceNorm2d, InstanceNorm3d
 from autodiff.nn.modules.linear import Bilinear, Identity, Linear
 from autodiff.nn.modules.loss import (
@@ -45,6 +46,7 @@ from autodiff.nn.modules.loss import (
     BCEWithLogitsLoss,
     CosineEmbeddingLoss,
     CrossEntropyLoss,
+    CTCLoss,
     GaussianNLLLoss,
     HingeEmbeddingLoss,
     HuberLoss,
@@ -59,6 +61,7 @@ from autodiff.nn.modules.loss import (
     SmoothL1Loss,
     SoftMarginLoss,
     TripletMarginLoss,
+    TripletMarginWithDistanceLoss,
 )
 from autodiff.nn.modules.normalization import GroupNorm, LayerNorm, LocalResponseNorm, RMSNorm
 from autodiff.nn.modules.padding import (
@@ -78,7 +81,7 @@ from autodiff.nn.modules.padding import (
     ZeroPad2d,
     ZeroPad3d,
 )
-from autodiff.nn.modules.pixelshuffle import PixelShuffle, PixelUnshuffle
+from autodiff.nn.modules.pixelshuffle import ChannelShuffle, PixelShuffle, PixelUnshuffle
 from autodiff.nn.modules.pooling import (
     AdaptiveAvgPool1d,
     AdaptiveAvgPool2d,
@@ -89,12 +92,14 @@ from autodiff.nn.modules.pooling import (
     AvgPool1d,
     AvgPool2d,
     AvgPool3d,
+    LPPool1d,
+    LPPool2d,
     MaxPool1d,
     MaxPool2d,
     MaxPool3d,
 )
 from autodiff.nn.modules.rnn import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNBase, RNNCell, RNNCellBase
-from autodiff.nn.modules.sparse import Embedding
+from autodiff.nn.modules.sparse import Embedding, EmbeddingBag
 from autodiff.nn.modules.transformer import (
     Transformer,
     TransformerDecoder,
@@ -109,29 +114,31 @@ __all__ = [
     "Identity", "Linear", "Bilinear",
     "ReLU", "SELU", "SiLU", "Mish", "Hardswish", "Hardsigmoid", "Hardtanh", "ReLU6", "LeakyReLU", "ELU", "CELU",
     "GELU", "Sigmoid", "Tanh", "LogSigmoid", "Softsign", "Tanhshrink", "Softplus", "Hardshrink", "Softshrink",
-    "Threshold", "PReLU", "GLU", "Softmax", "Softmin", "LogSoftmax", "Softmax2d",
+    "Threshold", "PReLU", "RReLU", "GLU", "Softmax", "Softmin", "LogSoftmax", "Softmax2d",
     "MultiheadAttention",
     "Conv1d", "Conv2d", "Conv3d", "ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d",
     "MaxPool1d", "MaxPool2d", "MaxPool3d", "AvgPool1d", "AvgPool2d", "AvgPool3d",
+    "LPPool1d", "LPPool2d",
     "AdaptiveAvgPool1d", "AdaptiveAvgPool2d", "AdaptiveAvgPool3d",
     "AdaptiveMaxPool1d", "AdaptiveMaxPool2d", "AdaptiveMaxPool3d",
     "BatchNorm1d", "BatchNorm2d", "BatchNorm3d",
     "InstanceNorm1d", "InstanceNorm2d", "InstanceNorm3d",
     "LayerNorm", "RMSNorm", "GroupNorm", "LocalResponseNorm",
     "Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "AlphaDropout",
-    "Embedding",
+    "Embedding", "EmbeddingBag",
     "RNNBase", "RNN", "LSTM", "GRU", "RNNCellBase", "RNNCell", "LSTMCell", "GRUCell",
     "TransformerEncoderLayer", "TransformerDecoderLayer", "TransformerEncoder", "TransformerDecoder", "Transformer",
     "ConstantPad1d", "ConstantPad2d", "ConstantPad3d", "ZeroPad1d", "ZeroPad2d", "ZeroPad3d",
     "ReflectionPad1d", "ReflectionPad2d", "ReflectionPad3d", "ReplicationPad1d", "ReplicationPad2d", "ReplicationPad3d",
     "CircularPad1d", "CircularPad2d", "CircularPad3d",
     "Upsample", "UpsamplingNearest2d", "UpsamplingBilinear2d",
-    "PixelShuffle", "PixelUnshuffle",
-    "Unfold",
+    "PixelShuffle", "PixelUnshuffle", "ChannelShuffle",
+    "Fold", "Unfold",
     "Flatten", "Unflatten",
     "CosineSimilarity", "PairwiseDistance",
     "MSELoss", "L1Loss", "SmoothL1Loss", "HuberLoss", "CrossEntropyLoss", "NLLLoss", "BCELoss", "BCEWithLogitsLoss",
     "KLDivLoss", "PoissonNLLLoss", "GaussianNLLLoss", "SoftMarginLoss", "MultiLabelSoftMarginLoss",
     "MultiMarginLoss", "HingeEmbeddingLoss", "CosineEmbeddingLoss", "MarginRankingLoss", "TripletMarginLoss",
+    "TripletMarginWithDistanceLoss", "CTCLoss",
     "Sequential", "ModuleList", "ModuleDict", "ParameterList", "ParameterDict",
 ]

@@ -512,3 +512,29 @@ class Softmax2d(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         return F.softmax(input, -3)
+
+
+class RReLU(Module):
+    """`functional.rrelu`: slopes below 0 that are drawn while training, and the middle slope in evaluation.
+
+    Args:
+        lower: least slope.
+        upper: largest slope.
+        inplace: change the input itself.
+
+    >>> import autodiff as ad
+    >>> ad.nn.RReLU(0.2, 0.3).eval()(ad.tensor([1.0, -2.0]))
+    tensor([ 1.0000, -0.5000])
+    """
+
+    def __init__(self, lower: float = 1 / 8, upper: float = 1 / 3, inplace: bool = False) -> None:
+        super().__init__()
+        self.lower = lower
+        self.upper = upper
+        self.inplace = inplace
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.rrelu(input, self.lower, self.upper, self.training, self.inplace)
+
+    def extra_repr(self) -> str:
+        return f"lower={self.lower}, upper={self.upper}" + (", inplace=True" if self.inplace else "")

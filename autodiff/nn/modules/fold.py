@@ -1,4 +1,4 @@
-"""Images cut into windows."""
+"""Images cut into windows, and put together from them."""
 
 from __future__ import annotations
 
@@ -35,3 +35,36 @@ class Unfold(Module):
     def extra_repr(self) -> str:
         return (f"kernel_size={self.kernel_size}, dilation={self.dilation}, padding={self.padding}, "
                 f"stride={self.stride}")
+
+
+class Fold(Module):
+    """`functional.fold`: columns become the windows of images again, added up where they overlap.
+
+    Args:
+        output_size: of the images: one number, or height and width.
+        kernel_size: of the window: one number, or height and width.
+        dilation: distance of the elements of the window.
+        padding: that `Unfold` had, on all sides.
+        stride: of the window.
+
+    >>> import autodiff as ad
+    >>> ad.nn.Fold((4, 5), 2)(ad.ones(1, 12, 12)).shape
+    (1, 3, 4, 5)
+    """
+
+    def __init__(
+        self, output_size: Size, kernel_size: Size, dilation: Size = 1, padding: Size = 0, stride: Size = 1
+    ) -> None:
+        super().__init__()
+        self.output_size = output_size
+        self.kernel_size = kernel_size
+        self.dilation = dilation
+        self.padding = padding
+        self.stride = stride
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.fold(input, self.output_size, self.kernel_size, self.dilation, self.padding, self.stride)
+
+    def extra_repr(self) -> str:
+        return (f"output_size={self.output_size}, kernel_size={self.kernel_size}, dilation={self.dilation}, "
+                f"padding={self.padding}, stride={self.stride}")

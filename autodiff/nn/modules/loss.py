@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from autodiff.eager import Tensor
 from autodiff.nn import functional as F
 from autodiff.nn.module import Module
 from autodiff.nn.modules.common import require
+from autodiff.nn.modules.distance import PairwiseDistance
 
 
 class _Loss(Module):
@@ -449,3 +453,59 @@ class TripletMarginLoss(_Loss):
     def forward(self, anchor: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
         return F.triplet_margin_loss(anchor, positive, negative, margin=self.margin, p=self.p, eps=self.eps,
                                      swap=self.swap, reduction=self.reduction)
+
+
+class TripletMarginWithDistanceLoss(_Loss):
+    """`functional.triplet_margin_with_distance_loss`: `TripletMarginLoss` with any distance.
+
+    Args:
+        distance_function: of two tensors; `PairwiseDistance` by default.
+        margin: by which the anchor should be nearer to the positive example.
+        swap: use the distance of positive and negative where that is smaller.
+        reduction: ``"mean"``, ``"sum"`` or ``"none"``.
+
+    >>> import autodiff as ad
+    >>> anchor = ad.zeros(1, 2)
+    >>> ad.nn.TripletMarginWithDistanceLoss()(anchor, anchor, anchor)
+    tensor(1.)
+    """
+
+    def __init__(
+        self, *, distance_function: Callable[[Tensor, Tensor], Tensor] | None = None, margin: float = 1.0,
+        swap: bool = False, reduction: str = "mean",
+    ) -> None:
+        super().__init__(reduction=reduction)
+        require("TripletMarginWithDistanceLoss", margin > 0, "the margin must be positive", margin)
+        self.distance_function = distance_function or PairwiseDistance()
+        self.margin = margin
+        self.swap = swap
+
+    def forward(self, anchor: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
+        return F.triplet_margin_with_distance_loss(
+            anchor, positive, negative, distance_function=self.distance_function, margin=self.margin, swap=self.swap,
+            reduction=self.reduction,
+        )
+
+
+class CTCLoss(_Loss):
+    """`functional.ctc_loss`: texts that are spread over time in an unknown way.
+
+    Args:
+        blank: the class that is no label.
+        reduction: ``"mean"``, ``"sum"`` or ``"none"``.
+        zero_infinity: take 0 for the loss of a text that its sequence is too short for.
+
+    >>> import autodiff as ad
+    >>> log_probs = ad.log_softmax(ad.zeros(2, 1, 2), 2)
+    >>> ad.exp(-ad.nn.CTCLoss()(log_probs, ad.tensor([[1]]), ad.tensor([2]), ad.tensor([1])))
+    tensor(0.7500)
+    """
+
+    def __init__(self, blank: int = 0, reduction: str = "mean", zero_infinity: bool = False) -> None:
+        super().__init__(reduction=reduction)
+        self.blank = blank
+        self.zero_infinity = zero_infinity
+
+    def forward(self, log_probs: Tensor, targets: Tensor, input_lengths: Any, target_lengths: Any) -> Tensor:
+        return F.ctc_loss(log_probs, targets, input_lengths, target_lengths, self.blank, self.reduction,
+                          self.zero_infinity)

@@ -1,4 +1,4 @@
-"""Channels turned into pixels and back."""
+"""Channels turned into pixels and back, and channels in another order."""
 
 from __future__ import annotations
 
@@ -51,3 +51,27 @@ class PixelUnshuffle(Module):
 
     def extra_repr(self) -> str:
         return f"downscale_factor={self.downscale_factor}"
+
+
+class ChannelShuffle(Module):
+    """`functional.channel_shuffle`: the channels of (N, C, ...) are taken from their groups by turns.
+
+    Args:
+        groups: number of groups.
+
+    Source: Zhang et al., "ShuffleNet: an extremely efficient convolutional neural network for mobile devices", 2018.
+
+    >>> import autodiff as ad
+    >>> ad.nn.ChannelShuffle(2)(ad.arange(4.0).view(1, 4, 1)).view(4)
+    tensor([0., 2., 1., 3.])
+    """
+
+    def __init__(self, groups: int) -> None:
+        super().__init__()
+        self.groups = groups
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.channel_shuffle(input, self.groups)
+
+    def extra_repr(self) -> str:
+        return f"groups={self.groups}"

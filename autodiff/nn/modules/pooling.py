@@ -289,3 +289,53 @@ class AdaptiveMaxPool3d(_AdaptiveMax):
 
     def forward(self, input: Tensor) -> Any:
         return F.adaptive_max_pool3d(input, self.output_size, self.return_indices)
+
+
+class _LPPool(Module):
+    def __init__(self, norm_type: float, kernel_size: Size, stride: Size | None = None,
+                 ceil_mode: bool = False) -> None:
+        super().__init__()
+        self.norm_type = norm_type
+        self.kernel_size = kernel_size
+        self.stride = stride
+        self.ceil_mode = ceil_mode
+
+    def extra_repr(self) -> str:
+        return (f"norm_type={self.norm_type}, kernel_size={self.kernel_size}, stride={self.stride}, "
+                f"ceil_mode={self.ceil_mode}")
+
+
+class LPPool1d(_LPPool):
+    """`functional.lp_pool1d`: p-norms of windows of (N, C, L) or (C, L).
+
+    Args:
+        norm_type: p.
+        kernel_size: of the window.
+        stride: of the window; its size by default.
+        ceil_mode: let a last window reach over the end.
+
+    >>> import autodiff as ad
+    >>> ad.nn.LPPool1d(2, 2)(ad.tensor([[3.0, 4.0]]))
+    tensor([[5.]])
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.lp_pool1d(input, self.norm_type, self.kernel_size, self.stride, self.ceil_mode)
+
+
+class LPPool2d(_LPPool):
+    """`functional.lp_pool2d`: p-norms of windows of (N, C, H, W) or (C, H, W).
+
+    Args:
+        norm_type: p.
+        kernel_size: of the window: one number, or height and width.
+        stride: of the window; its size by default.
+        ceil_mode: let a last window reach over the end.
+
+    >>> import autodiff as ad
+    >>> ad.nn.LPPool2d(2, (1, 2))(ad.tensor([[[3.0, 4.0]]]))
+    tensor([[[5.]]])
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.lp_pool2d(input, self.norm_type, self.kernel_size, self.stride, self.ceil_mode)

@@ -105,3 +105,86 @@ class Embedding(Module):
     def extra_repr(self) -> str:
         padding = "" if self.padding_idx is None else f", padding_idx={self.padding_idx}"
         return f"{self.num_embeddings}, {self.embedding_dim}{padding}" + (", sparse=True" if self.sparse else "")
+
+
+class EmbeddingBag(Module):
+    """Vectors for numbers, as `Embedding` has them, summed, averaged or maximised bag by bag.
+
+    Args:
+        num_embeddings: number of vectors.
+        embedding_dim: size of a vector.
+        max_norm: not supported.
+        norm_type: of `max_norm`.
+        scale_grad_by_freq: not supported.
+        mode: ``"sum"``, ``"mean"`` or ``"max"``.
+        sparse: accepted for PyTorch's sake; gradients are dense.
+        include_last_offset: the offsets have one more place, the end of the last bag.
+        padding_idx: the vector of this number is zero at first and takes no part; None for none.
+        device: the CPU; accepted for PyTorch's sake.
+        dtype: of the weight; float32 by default.
+
+    Attributes:
+        weight: (num_embeddings, embedding_dim), standard normal at first.
+
+    Raises:
+        ValueRangeError: if `padding_idx` is outside the table, or an option is not supported.
+
+    >>> import autodiff as ad
+    >>> ad.nn.EmbeddingBag(10, 3)(ad.tensor([1, 2, 4, 9]), ad.tensor([0, 3])).shape
+    (2, 3)
+    """
+
+    weight: Parameter
+
+    def __init__(
+        self, num_embeddings: int, embedding_dim: int, max_norm: float | None = None, norm_type: float = 2.0,
+        scale_grad_by_freq: bool = False, mode: str = "mean", sparse: bool = False, _weight: Tensor | None = None,
+        include_last_offset: bool = False, padding_idx: int | None = None, device: Any = None, dtype: Any = None,
+    ) -> None:
+        super().__init__()
+        require("EmbeddingBag", mode in ("sum", "mean", "max"), "the mode is not 'sum', 'mean' or 'max'", mode)
+        table = Embedding(num_embeddings, embedding_dim, padding_idx, max_norm, norm_type, scale_grad_by_freq, sparse,
+                          _weight, device=device, dtype=dtype)
+        self.num_embeddings = num_embeddings
+        self.embedding_dim = embedding_dim
+        self.mode = mode
+        self.include_last_offset = include_last_offset
+        self.padding_idx = table.padding_idx
+        self.weight = table.weight
+
+    @classmethod
+    def from_pretrained(
+        cls, embeddings: Tensor, freeze: bool = True, max_norm: float | None = None, norm_type: float = 2.0,
+        scale_grad_by_freq: bool = False, mode: str = "mean", sparse: bool = False, include_last_offset: bool = False,
+        padding_idx: int | None = None,
+    ) -> EmbeddingBag:
+        """Return a table of given vectors.
+
+        Args:
+            embeddings: (num_embeddings, embedding_dim); the layer works on its memory.
+            freeze: collect no gradient for them.
+            max_norm, norm_type, scale_grad_by_freq, mode, sparse, include_last_offset, padding_idx: as for the class.
+
+        Raises:
+            ShapeError: unless there are two dimensions.
+
+        >>> import autodiff as ad
+        >>> ad.nn.EmbeddingBag.from_pretrained(ad.eye(2))(ad.tensor([[0, 1]]))
+        tensor([[0.5000, 0.5000]])
+        """
+        weight = Embedding.from_pretrained(embeddings).weight
+        rows, columns = weight.shape
+        bag = cls(rows, columns, max_norm, norm_type, scale_grad_by_freq, mode, sparse, weight, include_last_offset,
+                  padding_idx)
+        bag.weight.requires_grad_(not freeze)
+        return bag
+
+    def forward(
+        self, input: Tensor, offsets: Tensor | None = None, per_sample_weights: Tensor | None = None
+    ) -> Tensor:
+        return F.embedding_bag(input, self.weight, offsets, mode=self.mode, per_sample_weights=per_sample_weights,
+                               include_last_offset=self.include_last_offset, padding_idx=self.padding_idx)
+
+    def extra_repr(self) -> str:
+        padding = "" if self.padding_idx is None else f", padding_idx={self.padding_idx}"
+        return f"{self.num_embeddings}, {self.embedding_dim}, mode={self.mode!r}{padding}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks.suites.ops.table import VECTOR, Shapes, entries, reals
+from benchmarks.suites.ops.table import MATRIX, VECTOR, Shapes, entries, reals
 
 X = reals(VECTOR)
 # Many channels: where whole channels are dropped, the moments depend on how many.
@@ -17,6 +17,7 @@ ENTRIES = [
     *entries("random_integers", X, path="randint", call=lambda randint, x: randint(0, 1000, x.shape), gradient=False,
              random=True),
     *entries("dropout alpha_dropout", X, p=0.5, training=True, random=True),
+    *entries("gumbel_softmax", reals(MATRIX), random=True),
     *entries("dropout1d", reals(SIGNAL), random=True),
     *entries("dropout2d", reals(IMAGE), random=True, images=True),
     *entries("dropout3d", reals(VOLUME), random=True),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -27,6 +28,7 @@ A, B, BATCH, SQUARE_BIAS = reals(SQUARE), weights(SQUARE), reals(BATCHES), reals
 SOLVED: Shapes = ((8, 8), (64, 64), (300, 300))
 WELL = regular(SOLVED)
 X, V = reals(MATRIX), reals(ROWS)
+TRIPLES: Shapes = ((300, 3), (30_000, 3), (1_000_000, 3))
 
 # Images (batch, channels, height, width) and signals (batch, channels, length)
 IMAGE: Shapes = ((2, 4, 12, 12), (4, 16, 40, 40), (16, 64, 64, 64))
@@ -59,6 +61,12 @@ def attend(attention: Callable[..., Any], x: Any, *projections: Any) -> Any:
     return attention(
         x, x, x, x.shape[2], 4, in_weight, in_bias, None, None, False, 0.0, out_weight, out_bias, need_weights=False
     )[0]
+
+
+def folded(fold: Callable[..., Any], columns: Any) -> Any:
+    """Put square images together from windows of 3 x 3."""
+    side = math.isqrt(columns.shape[2]) + 2
+    return fold(columns, (side, side), 3)
 
 
 def step_with_memory(cell: Callable[..., Any], x: Any, h: Any, c: Any, *parameters: Any) -> Any:
@@ -106,6 +114,12 @@ ENTRIES = [
     *entries("einsum", BATCH, BATCH, call=lambda einsum, x, y: einsum("bij,bkj->bik", x, y)),
     *entries("bilinear", reals(((32, 16), (128, 32), (512, 64))), reals(((32, 16), (128, 32), (512, 64))),
              reals(((16, 16, 16), (32, 32, 32), (64, 64, 64)), -0.1, 0.1), reals(((16,), (32,), (64,)))),
+    *entries("addr", A, SQUARE_BIAS, SQUARE_BIAS),
+    *entries("addbmm", reals(((16, 16), (64, 64), (256, 256))), BATCH, BATCH),
+    *entries("vdot", reals(VECTOR), reals(VECTOR)),
+    *entries("cross", reals(TRIPLES), reals(TRIPLES), dim=1),
+    *entries("linalg_cross", reals(TRIPLES), reals(TRIPLES), path="linalg.cross"),
+    *entries("linalg_multi_dot", A, B, B, path="linalg.multi_dot", call=lambda product, *factors: product(factors)),
     # Linear algebra
     *entries("linalg_inv", WELL, path="linalg.inv", tolerance=1e-3),
     *entries("linalg_det", WELL, path="linalg.det", tolerance=1e-3),
@@ -117,6 +131,18 @@ ENTRIES = [
     *entries("linalg_eigh", WELL, path="linalg.eigh", tolerance=1e-2, call=lambda eigh, x: eigh(x + x.mT)[0]),
     *entries("linalg_svd", WELL, path="linalg.svd", tolerance=1e-2,
              call=lambda svd, x: svd(x, full_matrices=False)[1]),
+    *entries("linalg_norm", WELL, path="linalg.norm"),
+    *entries("linalg_matrix_norm", WELL, path="linalg.matrix_norm", ord=1),
+    *entries("linalg_cond", WELL, path="linalg.cond", tolerance=1e-2),
+    *entries("linalg_matrix_rank", WELL, path="linalg.matrix_rank", gradient=False),
+    *entries("linalg_pinv", WELL, path="linalg.pinv", tolerance=1e-3),
+    *entries("linalg_lstsq", WELL, reals(SOLVED), path="linalg.lstsq", tolerance=1e-3, call=lambda lstsq, a,
+             b: lstsq(a, b)[0]),
+    *entries("linalg_solve_triangular", WELL, reals(SOLVED), path="linalg.solve_triangular", tolerance=1e-3,
+             upper=True),
+    *entries("cholesky_solve", reals(SOLVED), WELL, tolerance=1e-3),
+    *entries("matrix_exp", WELL, tolerance=1e-3),
+    *entries("matrix_power", WELL, n=3, tolerance=1e-3),
     # Convolution and patches
     *entries("conv2d", IMAGES, weights(KERNEL), SHIFT, padding=1, images=True),
     # PyTorch sums the gradient of the bias in float32: 6e-5 off in the largest case.
@@ -126,6 +152,13 @@ ENTRIES = [
     *entries("conv3d", VOLUMES, weights(VOLUME_KERNEL), reals(VOLUME_CHANNELS), padding=1, tolerance=3e-4),
     *entries("conv_transpose3d", VOLUMES, weights(VOLUME_KERNEL), reals(VOLUME_CHANNELS), stride=2, tolerance=3e-4),
     *entries("unfold", reals(((2, 4, 12, 12), (4, 16, 40, 40), (8, 32, 64, 64))), kernel_size=3, images=True),
+    *entries("fold", reals(((2, 36, 100), (4, 144, 1444), (8, 288, 3844))), call=folded),
+    # Sampling
+    *entries("affine_grid", reals(((2, 2, 3), (4, 2, 3), (16, 2, 3))), call=lambda grid,
+             x: grid(x, (len(x), 1, 64, 64), False)),
+    *entries("grid_sample", IMAGES, reals(((2, 12, 12, 2), (4, 40, 40, 2), (16, 64, 64, 2)), -1.0, 1.0),
+             align_corners=False,
+             images=True),
     # Pooling and resizing
     *entries("max_pool2d", DISTINCT_IMAGES, kernel_size=2, images=True),
     *entries("avg_pool2d", IMAGES, kernel_size=2, images=True),
@@ -143,6 +176,9 @@ ENTRIES = [
     *entries("resize_nearest", IMAGES, path="interpolate", scale_factor=2, images=True),
     *entries("resize_bilinear", IMAGES, path="interpolate", scale_factor=2, mode="bilinear", images=True),
     *entries("pixel_shuffle", IMAGES, upscale_factor=2, images=True),
+    *entries("channel_shuffle", IMAGES, groups=2, images=True),
+    *entries("lp_pool1d", reals(SIGNAL, 0.1, 1.0), norm_type=2, kernel_size=2),
+    *entries("lp_pool2d", reals(IMAGE, 0.1, 1.0), norm_type=2, kernel_size=2, images=True),
     *entries("pixel_unshuffle", IMAGES, downscale_factor=2, images=True),
     # Norms and softmax
     *entries("batch_norm", IMAGES, *RUNNING, SCALE, SHIFT, training=True, images=True),

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
-from benchmarks.suites.ops.table import MATRIX, ROWS, constant, entries, reals, signs, whole
+from collections.abc import Callable
+from typing import Any
+
+from benchmarks.suites.ops.table import MATRIX, ROWS, Shapes, constant, entries, reals, signs, whole
 
 X = reals(MATRIX)
 TARGET = constant(X)
 PROBABILITY, TARGET_PROBABILITY = reals(MATRIX, 0.02, 0.98), constant(reals(MATRIX, 0.02, 0.98))
 CLASSES = whole(ROWS, (32, 320, 2000))
+SPEECH: Shapes = ((20, 4, 11), (50, 16, 21), (200, 32, 61))  # length, batch, classes
+TEXTS: Shapes = ((4, 5), (16, 10), (32, 40))
+
+
+def aligned(ctc_loss: Callable[..., Any], x: Any, texts: Any) -> Any:
+    """Return the loss of scores and texts; class 0 is the blank."""
+    length, batch, _ = x.shape
+    return ctc_loss(x.log_softmax(2), texts + 1, (length,) * batch, (texts.shape[1],) * batch)
+
 
 ENTRIES = [
     *entries("mse_loss l1_loss smooth_l1_loss huber_loss", X, TARGET),
@@ -20,5 +32,6 @@ ENTRIES = [
     *entries("soft_margin_loss hinge_embedding_loss", X, signs(MATRIX)),
     *entries("margin_ranking_loss", X, X, signs(MATRIX)),
     *entries("cosine_embedding_loss", X, X, signs(ROWS)),
-    *entries("triplet_margin_loss", X, X, X),
+    *entries("triplet_margin_loss triplet_margin_with_distance_loss", X, X, X),
+    *entries("ctc_loss", reals(SPEECH), whole(TEXTS, (10, 20, 60)), call=aligned),
 ]

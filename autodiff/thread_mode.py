@@ -15,6 +15,7 @@ class Mode(threading.local):
         origin: the record whose vjp runs now; records made by it carry its line.
         scope: path of the module that runs now.
         phase: ``"forward"``, ``"backward"`` or ``"update"``.
+        anomaly: whether the backward pass looks for NaN.
     """
 
     grad: bool = True
@@ -22,6 +23,7 @@ class Mode(threading.local):
     origin: Any = None
     scope: str = ""
     phase: str = "forward"
+    anomaly: bool = False
 
 
 MODE = Mode()

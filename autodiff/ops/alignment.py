@@ -1,0 +1,332 @@
+"""Connectionist temporal classification: the probability of a text, summed over all ways to spread it over time.
+
+Source: Graves et al., "Connectionist temporal classification: labelling unsegmented sequence data with recurrent neural
+networks", 2006.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from autodiff.bind import TensorT, bind
+from autodiff.errors import DTypeError, PositionError, ShapeError, ValueRangeError
+from autodiff.ops.broadcast import expand
+from autodiff.ops.choice import where
+from autodiff.ops.comparison import eq, gt, logical_and
+from autodiff.ops.elementwise import add, div, mul, neg, spread, sub
+from autodiff.ops.functions import exp, logaddexp
+from autodiff.ops.host import from_array, values
+from autodiff.ops.joining import stack, unbind, zeros_of
+from autodiff.ops.loss import check_reduction, reduced
+from autodiff.ops.probability import logsumexp
+from autodiff.ops.promotion import constant, is_tensor
+from autodiff.ops.rearranging import pad
+from autodiff.ops.scattering import gather, scatter_add
+from autodiff.ops.shaping import shape_of, unsqueeze
+from autodiff.ops.structural import contiguous, narrow, require_tensor, reshape, select
+from autodiff.primitive import ErrorSample, Keep, Primitive, Sample, define, no_errors
+from autodiff.spec import Array, Cost, Spec, moved
+
+__all__ = ["ctc_loss"]
+
+# ---- Sums over all alignments ----------------------------------------------------------------------------------------
+# A place of a text (blanks and labels) is come to from itself, from the place before, or, between two different labels,
+# from the one before that.
+
+
+def _skips(texts: Array, blank: int) -> Array:
+    """Return for each place of each text whether it is come to from the one before the place before."""
+    found = np.zeros(texts.shape, np.bool_)
+    found[:, 2:] = (texts[:, 2:] != blank) & (texts[:, 2:] != texts[:, :-2])
+    return found
+
+
+def _turned_skips(texts: Array, blank: int) -> Array:
+    """Return for each place whether it leads to the one behind the next place."""
+    found = np.zeros(texts.shape, np.bool_)
+    found[:, :-2] = _skips(texts, blank)[:, 2:]
+    return found
+
+
+def _ends(lengths: Array, width: int) -> Array:
+    """Return the places of each text at which an alignment may end: the last label, and the blank behind it."""
+    places = np.arange(width)
+    found: Array = (places == 2 * lengths[:, None]) | (places == 2 * lengths[:, None] - 1)
+    return found
+
+
+def _joined(state: Array, skips: Array) -> Array:
+    """Return the logarithms of the sums of three shifted states (N, width + 2); the last counts where it may."""
+    both = np.logaddexp(state[:, 2:], state[:, 1:-1])
+    found: Array = np.logaddexp(both, np.where(skips, state[:, :-2], -np.inf))
+    return found
+
+
+def _forward(x: Array, texts: Array, lasts: Array, lengths: Array, blank: int) -> tuple[Array, Array, Array]:
+    """Return logarithms of probabilities: of labels and of coming to each place (T, N, L), and of the texts (N,)."""
+    count, width = texts.shape
+    steps = x[:, np.arange(count)[:, None], texts].astype(np.float64)
+    skips, states = _skips(texts, blank), np.empty(steps.shape)
+    state = np.full((count, width + 2), -np.inf)
+    state[:, 2:4] = 0
+    for t, step in enumerate(steps):
+        state[:, 2:] = (_joined(state, skips) if t else state[:, 2:]) + step
+        states[t] = state[:, 2:]
+    final = states[np.maximum(lasts - 1, 0), np.arange(count)]
+    totals = np.logaddexp.reduce(np.where(_ends(lengths, width), final, -np.inf), 1)
+    # A sequence of no places has only the empty text.
+    return steps, states, np.where(lasts == 0, np.where(lengths == 0, 0, -np.inf), totals)
+
+
+def _loss_run(outs: list[Array], ins: list[Array], blank: int) -> None:
+    x, texts, lasts, lengths = ins
+    outs[0][...] = -_forward(x, texts, lasts, lengths, blank)[2]
+
+
+def _loss_grad_run(outs: list[Array], ins: list[Array], blank: int) -> None:
+    g, x, texts, lasts, lengths = ins
+    steps, states, totals = _forward(x, texts, lasts, lengths, blank)
+    (count, width), sums = texts.shape, np.zeros(x.shape)
+    skips, ends = _turned_skips(texts, blank)[:, ::-1], np.where(_ends(lengths, width), 0, -np.inf)
+    # Minus the probability of being at a label at a time, given the text.
+    possible = np.isfinite(totals)
+    weights, totals = np.where(possible, -g, 0)[:, None], np.where(possible, totals, 0)[:, None]
+    rows, ahead = np.arange(count)[:, None], np.full((count, width + 2), -np.inf)
+    for t in range(len(x) - 1, -1, -1):
+        coming = np.where(lasts[:, None] - 1 == t, ends, _joined(ahead[:, ::-1], skips)[:, ::-1])
+        np.add.at(sums[t], (rows, texts), np.exp(states[t] + coming - totals) * weights)
+        ahead[:, :width] = coming + steps[t]
+    outs[0][...] = sums
+
+
+_NEVER = -1e30  # the logarithm of a probability of nothing: finite, so that its derivatives are
+
+
+def _step(state: Any, skip: Any, forward: bool) -> Any:
+    """Return the logarithms of the sums of three states, as `_joined` does."""
+    width = state.spec.shape[1]
+    padded = pad(state, (2, 0) if forward else (0, 2), value=_NEVER)
+    stay, move, jump = (narrow(padded, 1, start, width) for start in ((2, 1, 0) if forward else (0, 1, 2)))
+    return logaddexp(logaddexp(stay, move), add(jump, skip))
+
+
+def _loss_grad_twin(g: Any, x: Any, texts: Any, lasts: Any, lengths: Any, blank: int) -> Any:
+    labels, last = values(texts), values(lasts)
+    times, count, classes = x.spec.shape
+    width, dtype = labels.shape[1], x.spec.dtype
+
+    def allowed(where_: Array) -> Any:
+        return from_array(np.where(where_, 0, _NEVER).astype(dtype))
+
+    steps = unbind(gather(x, 2, expand(texts, (times, count, width))), 0)
+    skip, turned = allowed(_skips(labels, blank)), allowed(_turned_skips(labels, blank))
+    ends = allowed(_ends(values(lengths), width))
+    states = [add(steps[0], allowed(np.broadcast_to(np.arange(width) < 2, labels.shape)))]
+    for step in steps[1:]:
+        states.append(add(_step(states[-1], skip, True), step))
+    place = from_array(np.broadcast_to(np.maximum(last - 1, 0)[:, None], (1, count, width)).copy())
+    totals = logsumexp(add(select(gather(stack(states), 0, place), 0, 0), ends), 1, True)
+    possible = logical_and(gt(totals, _NEVER / 2), from_array((last > 0)[:, None]))
+    weight = neg(unsqueeze(g, 1))
+    found: list[Any] = []
+    coming: Any = constant(_NEVER, dtype)
+    for t in range(times - 1, -1, -1):
+        if found:
+            coming = _step(add(coming, steps[t + 1]), turned, False)
+        coming = where(from_array(last[:, None] - 1 == t), ends, coming)
+        share = where(possible, exp(sub(add(states[t], coming), totals)), 0.0)
+        found.append(scatter_add(zeros_of(Spec.of((count, classes), dtype)), 1, texts, mul(share, weight)))
+    return stack(found[::-1])
+
+
+def _loss_vjp(record: Any, g: Any) -> tuple[Any, ...]:
+    inputs = [record.input(i) for i in range(4)]
+    return bind(ctc_loss_grad_p, g, *inputs, blank=record.params["blank"]), None, None, None
+
+
+def _loss_cost(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], blank: int) -> Cost:
+    return Cost(10 * inputs[-4].shape[0] * inputs[-3].size, moved(*inputs, *outputs))
+
+
+# ---- The loss --------------------------------------------------------------------------------------------------------
+
+
+def _lengths(what: str, lengths: Any, count: int, longest: int) -> Array:
+    """Return one length for each text.
+
+    Raises:
+        DTypeError: if they are no integers.
+        ShapeError: if there are fewer or more.
+        ValueRangeError: if one is negative or too large.
+    """
+    found = values(lengths) if is_tensor(lengths) else np.asarray(lengths)
+    if found.size and found.dtype.kind not in "iu":
+        raise DTypeError("ctc_loss", f"{what} does not hold integers", expected="int64", got=found.dtype.name)
+    if found.shape != (count,):
+        raise ShapeError("ctc_loss", f"{what} does not have one length for each sequence", expected=str((count,)),
+                         got=str(found.shape))
+    if found.size and not 0 <= found.min() <= found.max() <= longest:
+        raise ValueRangeError("ctc_loss", f"{what} has a length outside the sequences", expected=f"0 to {longest}",
+                              got=str(found.tolist()))
+    return found.astype(np.int64)
+
+
+def _texts(targets: Any, lengths: Array, blank: int, classes: int) -> Array:
+    """Return the texts with a blank before, between and behind their labels, one a row, filled up with blanks.
+
+    Raises:
+        ShapeError: if the targets do not fit the lengths.
+        DTypeError: if they are no integers.
+        PositionError: if a target is no class.
+    """
+    labels = values(targets)
+    if labels.dtype.kind not in "iu":
+        raise DTypeError("ctc_loss", "the targets do not hold integers", expected="int64", got=labels.dtype.name)
+    if labels.ndim == 1 and labels.size == lengths.sum():
+        starts = np.cumsum(lengths) - lengths
+        rows = [labels[start:start + n] for start, n in zip(starts, lengths, strict=True)]
+    elif labels.ndim == 2 and len(labels) == len(lengths) and lengths.max(initial=0) <= labels.shape[1]:
+        rows = [row[:n] for row, n in zip(labels, lengths, strict=True)]
+    else:
+        raise ShapeError("ctc_loss", "the targets do not fit their lengths",
+                         expected=f"({lengths.sum()},) or ({len(lengths)}, {lengths.max(initial=0)} or more)",
+                         got=str(labels.shape))
+    texts = np.full((len(rows), 2 * int(lengths.max(initial=0)) + 1), blank, np.int64)
+    for text, row in zip(texts, rows, strict=True):
+        text[1:2 * len(row):2] = row
+        wrong = (row < 0) | (row >= classes)
+        if wrong.any():
+            raise PositionError("ctc_loss", "a target is no class", expected=f"0 to {classes - 1}",
+                                got=str(row[wrong][0]))
+    return texts
+
+
+def _scores() -> Array:
+    found: Array = np.log(np.abs(np.sin(np.arange(6 * 3 * 4) ** 2 + 0.5)) + 0.1).astype(np.float32).reshape(6, 3, 4)
+    return found
+
+
+def _samples() -> list[Sample]:
+    x = _scores()
+    targets, lengths = np.array([[1, 2, 2], [3, 1, 0], [1, 0, 0]]), np.array([3, 2, 1])
+    return [
+        Sample(x, targets, (6, 6, 6), (3, 2, 1)), Sample(x, targets, np.array([6, 5, 3]), lengths, reduction="none"),
+        Sample(x, np.array([1, 2, 2, 3, 1, 1]), (6, 6, 4), (3, 2, 1), reduction="sum"),
+        Sample(x[:, 0], targets[0], (6,), (3,)), Sample(x, targets, (6, 6, 6), (3, 0, 1), reduction="none"),
+        Sample(x, targets - 1, (6, 6, 6), (2, 2, 1), blank=3),
+        Sample(x.astype(np.float64), targets, (6, 6, 6), (3, 2, 1)),
+        Sample(x, targets, (3, 6, 6), (3, 2, 1), reduction="none", gradient=False),
+        Sample(x, targets, (3, 6, 6), (3, 2, 1), zero_infinity=True),
+    ]
+
+
+def _errors() -> list[ErrorSample]:
+    x, targets = np.zeros((4, 2, 3), np.float32), np.array([[1, 2], [2, 1]])
+    return [
+        ErrorSample(Sample("3", targets, (4, 4), (2, 2)), DTypeError, "not a tensor"),
+        ErrorSample(Sample(x[0, 0], targets, (4, 4), (2, 2)), ShapeError, r"\(T, N, C\)"),
+        ErrorSample(Sample(x.astype(np.int64), targets, (4, 4), (2, 2)), DTypeError, "floats"),
+        ErrorSample(Sample(x, targets, (4,), (2, 2)), ShapeError, r"input_lengths.*\(2,\); got \(1,\)"),
+        ErrorSample(Sample(x, targets, (4, 5), (2, 2)), ValueRangeError, "input_lengths.*0 to 4; got"),
+        ErrorSample(Sample(x, targets, (4, 4), (2, 3)), ShapeError, "targets do not fit"),
+        ErrorSample(Sample(x, targets, (4, 4), (2.0, 1.0)), DTypeError, "target_lengths.*integers"),
+        ErrorSample(Sample(x, targets + 1, (4, 4), (2, 2)), PositionError, "0 to 2; got 3"),
+        ErrorSample(Sample(x, targets.astype(np.float32), (4, 4), (2, 2)), DTypeError, "targets do not hold integers"),
+        ErrorSample(Sample(x, targets, (4, 4), (2, 2), blank=3), ValueRangeError, "blank is no class.*got 3"),
+        ErrorSample(Sample(x, targets, (4, 4), (2, 2), reduction="avg"), ValueRangeError, "'mean' or 'sum' or 'none'"),
+    ]
+
+
+ctc_loss_p = define(
+    "ctc_loss",
+    host=True,
+    infer=lambda x, texts, lasts, lengths, blank: Spec.of(lengths.shape, x.dtype),
+    run=_loss_run,
+    vjp=_loss_vjp,
+    saves=(Keep(inputs=(0, 1, 2, 3)),) * 4,
+    cost=_loss_cost,
+    samples=_samples,
+    errors=_errors,
+    call=lambda *a, **k: ctc_loss(*a, **k),
+)
+
+ctc_loss_grad_p: Primitive = define(
+    "ctc_loss_grad",
+    host=True,
+    infer=lambda g, x, texts, lasts, lengths, blank: Spec.of(x.shape, x.dtype),
+    run=_loss_grad_run,
+    vjp=None,
+    twin=_loss_grad_twin,
+    cost=_loss_cost,
+    samples=lambda: [
+        Sample(spread(-1, 2, 3), _scores(), np.array([[0, 1, 0, 2, 0], [0, 3, 0, 3, 0], [0, 1, 0, 0, 0]]),
+               np.array([6, 4, 5]), np.array([2, 2, 1]), blank=0),
+        Sample(spread(-1, 2, 3), _scores(), np.array([[0, 1, 0, 2, 0], [0, 3, 0, 3, 0], [0, 1, 0, 0, 0]]),
+               np.array([1, 0, 5]), np.array([2, 0, 0]), blank=0),
+    ],
+    errors=no_errors,
+)
+
+
+def ctc_loss(log_probs: TensorT, targets: TensorT, input_lengths: Any, target_lengths: Any, blank: int = 0,
+             reduction: str = "mean", zero_infinity: bool = False) -> TensorT:
+    """Return minus the logarithm of the probability of each text: the sum over all alignments with the sequence.
+
+    An alignment has a class for each place of time; without repetitions and blanks it is the text.
+
+    Args:
+        log_probs: logarithms of probabilities, as `log_softmax` returns them: (T, N, C), or (T, C) for one sequence.
+        targets: labels, integers from 0 to C - 1: (N, S), or all texts one behind the other, (sum of target_lengths,).
+        input_lengths: how many places of time each sequence has: N integers from 0 to T.
+        target_lengths: how many labels each text has: N integers.
+        blank: the class that is no label.
+        reduction: ``"mean"``: each loss divided by the length of its text, then the mean; ``"sum"``, or ``"none"``.
+        zero_infinity: take 0 for the loss of a text that its sequence is too short for.
+
+    Returns:
+        () or, for ``"none"``, (N,) or () for one sequence; infinity for a text that cannot be aligned. The gradient of
+        such a text is 0. The gradient is that by `log_probs` itself; PyTorch's contains that of `log_softmax` already,
+        and before `log_softmax` both are equal.
+
+    Raises:
+        ShapeError: if shapes do not fit.
+        DTypeError: unless `log_probs` holds floats and the others integers.
+        PositionError: if a target is no class.
+        ValueRangeError: for a length outside the sequences, a blank that is no class, or another reduction.
+
+    >>> import autodiff as ad
+    >>> x = ad.log(ad.tensor([[[0.5, 0.5]], [[0.5, 0.5]]]))
+    >>> ad.exp(-ad.nn.functional.ctc_loss(x, ad.tensor([[1]]), (2,), (1,)))
+    tensor(0.7500)
+    """
+    operation = "ctc_loss"
+    check_reduction(operation, reduction)
+    require_tensor(operation, log_probs)
+    require_tensor(operation, targets)
+    x: Any = log_probs
+    if not x.spec.floating:
+        raise DTypeError(operation, "log_probs does not hold floats", expected="float32 or float64",
+                         got=x.spec.dtype.name)
+    shape = shape_of(x, operation)
+    if len(shape) not in (2, 3) or 0 in shape:
+        raise ShapeError(operation, "these are no sequences", expected="(T, N, C) or (T, C), with elements",
+                         got=str(shape))
+    single = len(shape) == 2
+    x = unsqueeze(x, 1) if single else x
+    times, count, classes = x.spec.shape
+    if not 0 <= blank < classes:
+        raise ValueRangeError(operation, "the blank is no class", expected=f"0 to {classes - 1}", got=str(blank))
+    one = [np.reshape(values(n) if is_tensor(n) else n, 1) for n in (input_lengths, target_lengths)] if single else None
+    lasts = _lengths("input_lengths", one[0] if one else input_lengths, count, times)
+    lengths = _lengths("target_lengths", one[1] if one else target_lengths, count, np.iinfo(np.int64).max)
+    texts = _texts(targets, lengths, blank, classes)
+    losses = bind(ctc_loss_p, contiguous(x), *map(from_array, (texts, lasts, lengths)), blank=int(blank))
+    if zero_infinity:
+        losses = where(eq(losses, math.inf), 0.0, losses)
+    if reduction == "mean":
+        losses = div(losses, from_array(np.maximum(lengths, 1).astype(x.spec.dtype)))
+    losses = reshape(losses, ()) if single and reduction == "none" else losses
+    return reduced(losses, reduction)  # type: ignore[no-any-return]
