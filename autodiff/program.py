@@ -312,15 +312,16 @@ class Program:
         return diff(self, other)
 
     def memory(self) -> MemoryUse:
-        """Return how many bytes the program's values take while each record runs, and at most.
+        """Return how many bytes the program's values take while each record runs, at most, and what holds them.
 
-        Leaves live all the time, outputs of the program to its end, every other value from the record that makes it to
-        the last that reads it. What shares memory counts once: views, results written in place, leaves that lie on one
-        memory. Work arrays do not count, nor what is kept for a backward pass outside of the program.
+        Leaves live all the time, outputs of the program and gradients of leaves to its end, every other value from the
+        record that makes it to the last that reads it. What shares memory counts once: views, results written in place,
+        leaves that lie on one memory. Work arrays live while their record runs. What is kept for a backward pass
+        outside of the program does not count.
 
         >>> import autodiff as ad
-        >>> ad.record(lambda x: x.exp().reshape(4).exp().sum(), ad.ones(2, 2)).memory().live
-        (32, 32, 48, 36)
+        >>> ad.record(lambda x: x.exp().reshape(4).exp()[:1].exp(), ad.ones(2, 2)).memory().live
+        (32, 32, 48, 32, 36)
         """
         from autodiff.program_memory import memory_of
 
