@@ -114,8 +114,8 @@ class Candidates:
         use: its memory.
 
     Attributes:
-        saved: path of a module -> bytes that its forward pass saves for its backward pass. The outermost is left out:
-            to run everything again at once saves nothing.
+        saved: path of a module -> bytes that its forward pass makes and only its own backward pass reads. The outermost
+            is left out: to run everything again at once saves nothing.
         flops: path of a module -> flops of its forward pass.
     """
 
@@ -131,7 +131,7 @@ class Candidates:
                     self.flops[path] += flops
         for holding in use.holdings:
             if holding.kind == SAVED:
-                for path in _paths(holding.module):
+                for path in _paths(holding.around):
                     self.saved[path] += holding.size
 
     def effect(self, modules: Iterable[str]) -> Checkpointing:
@@ -159,17 +159,18 @@ class Candidates:
     def within(self, budget: int) -> Checkpointing | None:
         """Return modules to checkpoint so that the peak is at most `budget` bytes, few flops preferred.
 
-        Modules are added one by one, those first that save most bytes for each flop; one that lowers the peak of what
-        has been chosen so far is kept. None if no choice found that way is small enough.
+        Modules are tried one by one, those first that save most bytes for each flop; one that lowers the peak of what
+        has been chosen so far is kept, in place of those inside it. None if no choice found that way is small enough.
         """
         best = Checkpointing((), self.use.peak, 0)
         order = sorted(self.saved, key=lambda module: -self.saved[module] / (self.flops[module] + 1))
         for module in order:
             if best.peak <= budget:
                 break
-            if any(f"{module}.".startswith(f"{m}.") or f"{m}.".startswith(f"{module}.") for m in best.modules):
+            if any(module.startswith(f"{chosen}.") for chosen in best.modules):
                 continue
-            trial = self.effect((*best.modules, module))
+            outside = [chosen for chosen in best.modules if not chosen.startswith(f"{module}.")]
+            trial = self.effect((*outside, module))
             if trial.peak < best.peak:
                 best = trial
         return best if best.peak <= budget else None

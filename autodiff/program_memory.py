@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from itertools import accumulate
+from itertools import accumulate, takewhile
 from typing import Any, NamedTuple
 
 from autodiff.primitive import EachPart
@@ -27,6 +27,7 @@ class Holding(NamedTuple):
         record: that made it; None for a leaf.
         spec: of the value.
         module: path of the module that made it or, for a parameter or buffer, holds it; empty outside of modules.
+        around: path of the innermost module around whatever makes it and reads it in the backward pass.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Holding(NamedTuple):
     record: Record | None
     spec: Spec
     module: str
+    around: str
 
 
 class MemoryUse(NamedTuple):
@@ -69,7 +71,7 @@ class MemoryUse(NamedTuple):
 class _Block:
     """What is known of a piece of memory while the records are read."""
 
-    __slots__ = ("first", "last", "made", "name", "readers", "size", "spec", "writers")
+    __slots__ = ("around", "first", "last", "made", "name", "readers", "size", "spec", "writers")
 
     def __init__(self, name: str, spec: Spec, first: int, made: Record | None) -> None:
         self.name = name
@@ -77,6 +79,7 @@ class _Block:
         self.size = 0
         self.first = self.last = first
         self.made = made
+        self.around = "" if made is None else made.scope
         self.readers: set[str] = set()  # phases
         self.writers: set[str] = set()
 
@@ -109,6 +112,8 @@ def memory_of(program: Program) -> MemoryUse:
             if operand is not None and not printer.is_number(operand):
                 block = block_of(operand, spec)
                 block.readers.add(record.phase)
+                if record.phase == "backward" and block.around != record.scope:
+                    block.around = _common(block.around, record.scope)
                 use(block, spec, time)
         written = program.written.get(record, ())
         for index, spec in enumerate(record.outputs):
@@ -137,11 +142,11 @@ def memory_of(program: Program) -> MemoryUse:
         last = end if leaf is not None or kind == GRADIENT else block.last
         module = block.made.scope if block.made is not None else _module_of(leaf, model)
         holdings.append(Holding(block.name, kind, block.size, block.first, min(last, end - 1), block.made, block.spec,
-                                module))
+                                module, block.around))
     for time, size in work.items():
         record = program.records[time]
         holdings.append(Holding(f"work of {record.name}", WORK, size, time, time, record, record.inputs[0],
-                                record.scope))
+                                record.scope, record.scope))
     holdings.sort(key=lambda holding: holding.first)
     change = [0] * (end + 1)
     for holding in holdings:
@@ -178,6 +183,12 @@ def _module_of(leaf: Any, model: str) -> str:
     """Return the path of the module that holds a leaf, from its name."""
     path = "" if type(leaf) is tuple or not leaf.name else leaf.name.rpartition(".")[0]
     return f"{model}.{path}" if path and model else ""
+
+
+def _common(first: str, second: str) -> str:
+    """Return the path of the innermost module around two places."""
+    pairs = zip(first.split("."), second.split("."))
+    return ".".join([label for label, _ in takewhile(lambda pair: pair[0] == pair[1], pairs)])
 
 
 def _work(record: Record) -> int:
