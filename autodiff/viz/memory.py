@@ -23,7 +23,7 @@ from autodiff.viz.memory_svg import svg_of, text_of_size
 from autodiff.viz.rendering import write_atomically
 
 _COLUMNS = 1000  # more would be narrower than a pixel
-_SHARE = 1 / 160  # of the peak: what is lower would be a line, and is merged with others
+_SHARE = 1 / 100  # of the peak: what is lower would be a line, and is merged with others
 
 
 class Band(NamedTuple):

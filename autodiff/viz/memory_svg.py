@@ -136,23 +136,23 @@ def _description(band: Band) -> str:
 def _label(shape: Shape, scale: Scale) -> Iterator[str]:
     """Yield the name of a band, where there is room for it inside."""
     band = shape.band
-    # The longest stretch in which the band is a plain rectangle.
-    stretches = []
-    start = 0
-    for _, run in groupby(zip(shape.low.tolist(), shape.high.tolist())):
-        length = len(list(run))
-        stretches.append((length, start))
-        start += length
-    length, start = max(stretches)
-    low, high = shape.low[start], shape.high[start]
+    # The longest stretch in which the band lies almost level.
+    start = best = length = 0
+    for place in range(1, len(shape.low) + 1):
+        if place == len(shape.low) or max(abs(shape.low[place] - shape.low[start]),
+                                          abs(shape.high[place] - shape.high[start])) * scale.up > 2:
+            if place - start > length:
+                best, length = start, place - start
+            start = place
+    low, high = shape.low[best], shape.high[best]
     letters = int((length * scale.across - 8) / _LETTER)
-    if scale.y(low) - scale.y(high) < 12 or letters < 6:
+    if scale.y(low) - scale.y(high) < 12 or letters < 8:
         return
     text = f"{band.title}" if not band.module else f"{band.module}: {band.title}"
     if len(text) > letters:
         text = text[:letters - 1] + "…"
     dark = "" if band.kind in ("saved for backward", "gradient") else " dark"
-    x, y = scale.x(band.first + start) + 4, (scale.y(low) + scale.y(high)) / 2 + 3.5
+    x, y = scale.x(band.first + best) + 4, (scale.y(low) + scale.y(high)) / 2 + 3.5
     yield f'<text class="inside{dark}" x="{x:.1f}" y="{y:.1f}">{escape(text)}</text>'
 
 

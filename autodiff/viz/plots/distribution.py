@@ -76,8 +76,8 @@ def distributions(
 ) -> Axes:
     """Draw how the numbers of each layer are distributed: one hill a layer, the first at the top.
 
-    Beside each hill stand its standard deviation and the share of zeros and of numbers that are not finite. All hills
-    have the same area but for what is not in them, so a layer whose numbers vanish or explode is seen at once.
+    Beside each hill stand its standard deviation and the share of zeros and of numbers that are not finite. Heights are
+    square roots of shares, so that flat hills are seen beside steep ones.
 
     Args:
         layers: arrays by name: `weights`, `gradients` or `activations` of `autodiff.landscape`.
@@ -106,9 +106,9 @@ def distributions(
     ax = axes_or_new("distributions", ax, 5.6, 1.0 + 0.42 * len(found))
     centres = (edges[:-1] + edges[1:]) / 2
     places = np.arange(len(found))[::-1]
+    highest = max(float(hill.share.max()) for hill in found) or 1.0
     for place, hill in zip(places, found):
-        # Shares would make narrow hills too high to see the others: the square root keeps them in sight.
-        height = 1.6 * np.sqrt(hill.share / max(0.2, float(hill.share.max())))
+        height = 1.6 * np.sqrt(hill.share / highest)
         nearer = len(found) - place
         ax.fill_between(centres, place, place + height, color=COLOURS[0], alpha=0.55, linewidth=0, zorder=nearer)
         ax.plot(centres, place + height, color=COLOURS[0], linewidth=0.8, zorder=nearer)

@@ -48,6 +48,16 @@ def whole_numbers(axis: Any) -> None:
     axis.set_major_locator(MaxNLocator(integer=True))
 
 
+def plain_numbers(axis: Any) -> None:
+    """Write 0.02 at a tick of a logarithmic axis, not 2·10⁻²; between powers of ten where these are few."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    low, high = axis.get_view_interval()
+    axis.set_major_locator(LogLocator(10, subs=(1.0, 2.0, 5.0) if high < 100 * low else (1.0,)))
+    axis.set_major_formatter(FuncFormatter(lambda number, _: f"{number:g}"))
+    axis.set_minor_formatter(NullFormatter())
+
+
 def save_figure(drawn: Any, path: str | os.PathLike[str], dpi: int = 150) -> None:
     """Write a figure to a file, whole or not at all; the same figure gives the same bytes.
 
@@ -65,9 +75,9 @@ def save_figure(drawn: Any, path: str | os.PathLike[str], dpi: int = 150) -> Non
 
     figure = getattr(drawn, "figure", drawn)
     format = Path(path).suffix[1:] or "png"
-    # Without these a file has the time, and random ids, in it.
+    # Without these a file has the time, and random ids, in it, and an SVG every letter as a shape.
     dated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(format)
     picture = io.BytesIO()
-    with matplotlib.rc_context({"svg.hashsalt": "autodiff"}):
+    with matplotlib.rc_context({"svg.hashsalt": "autodiff", "svg.fonttype": "none"}):
         figure.savefig(picture, format=format, dpi=dpi, metadata=dated)
     write_atomically(path, picture.getvalue())

@@ -17,7 +17,7 @@ _WALK = {
     "heights": "height above the floor",
     "distances": "distance from the start",
     "lengths": "length of the step",
-    "angles": "angle to the gradient before, degrees",
+    "angles": "angle between gradients, °",
 }
 
 

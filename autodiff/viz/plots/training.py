@@ -10,7 +10,7 @@ import numpy as np
 
 from autodiff.errors import ValueRangeError
 from autodiff.spec import Array
-from autodiff.viz.plots.figures import COLOURS, GRID, axes_or_new, new_figure, save_figure, whole_numbers
+from autodiff.viz.plots.figures import COLOURS, GRID, axes_or_new, new_figure, plain_numbers, save_figure, whole_numbers
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -84,6 +84,7 @@ def training_curves(
         log = value == "loss" and all(number > 0 for _, y, _, _ in curves for number in y)
     if log:
         ax.set_yscale("log")
+        plain_numbers(ax.yaxis)
     if value == "accuracy":
         from matplotlib.ticker import PercentFormatter
 
