@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from autodiff import ops, reverse
@@ -11,7 +10,7 @@ from autodiff.eager import Tensor, cotangent_of, tape_of
 from autodiff.errors import DTypeError, GradientError, ValueRangeError
 from autodiff.mode import MODE
 from autodiff.program import Program
-from autodiff.recording import record, tensors_in
+from autodiff.recording import argument_names, record, tensors_in
 from autodiff.viz.dot import lines_of
 from autodiff.viz.graph import graph_of
 
@@ -79,9 +78,9 @@ def draw(
         results = [(tensor.edge, tensor.name or label) for tensor, label in zip(tensors, labels)
                    if type(tensor.edge) is tuple]
     elif callable(x):
-        for name, tensor in _argument_names(x, inputs):
-            input_names.setdefault(id(tensor), name)
         if backward:
+            for name, tensor in argument_names(x, inputs, {}):
+                input_names.setdefault(id(tensor), name)
             program, results, gradients = _record_gradients(x, inputs, input_names)
         else:
             program = record(x, *inputs)
@@ -92,6 +91,8 @@ def draw(
 
     from autodiff.viz.picture import Picture
 
+    for name, tensor in program.inputs:
+        input_names.setdefault(id(tensor), tensor.name or name)
     graph = graph_of(program, depth=depth, constants=constants, names=input_names, results=results, gradients=gradients)
     return Picture(lines_of(graph, title=title or "", direction=direction, legend=legend))
 
@@ -124,15 +125,3 @@ def _record_gradients(
 
 def _result_names(count: int) -> list[str]:
     return ["output"] if count == 1 else [f"output {i}" for i in range(count)]
-
-
-def _argument_names(function: Callable[..., Any], inputs: tuple[Any, ...]) -> Iterator[tuple[str, Tensor]]:
-    """Yield the tensors among the inputs with the names of the parameters they are passed for."""
-    try:
-        bound = inspect.signature(getattr(function, "forward", function)).bind(*inputs).arguments
-    except (TypeError, ValueError):  # built-in functions may have no signature; a wrong call raises when it runs
-        bound = {"input": inputs if len(inputs) > 1 else inputs[0] if inputs else ()}
-    for name, value in bound.items():
-        tensors = list(tensors_in(value))
-        for i, tensor in enumerate(tensors):
-            yield (name if isinstance(value, Tensor) else f"{name}[{i}]"), tensor
