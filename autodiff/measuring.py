@@ -156,4 +156,4 @@ class Observer(Recorder):
     def add(self, record: Any, results: Sequence[Any], written: tuple[Any, ...] = ()) -> None:
         """Append a record, and look at its results."""
         super().add(record, results, written)
-        self.values.append([program_columns.statistics(x.array) for x in results])
+        self.values.append([program_columns.statistics_of(record, x.array) for x in results])

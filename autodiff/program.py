@@ -373,12 +373,13 @@ class Recorder:
     def columns(self) -> dict[str, list[Any]]:
         """Return what was heard besides, as columns of the program."""
         gradients = [tuple(self.gradients.get(record, ())) for record in self.records]
-        classes = [self._classes_of(record.scope) for record in self.records]
+        known = {scope: self._classes_of(scope) for scope in {record.scope for record in self.records}}
+        classes = [known[record.scope] for record in self.records]
         columns: dict[str, list[Any]] = {"gradient_of": gradients, "classes": classes}
         return {name: column for name, column in columns.items() if any(column)}
 
     def _classes_of(self, scope: str) -> tuple[str, ...]:
-        labels = scope.split(".") if scope else []
+        labels = scope.split(".") if scope and self.classes else []
         return tuple([self.classes.get(".".join(labels[: i + 1]), "") for i in range(len(labels))])
 
     def add(self, record: Record | None, results: Sequence[Any], written: tuple[Any, ...] = ()) -> None:

@@ -4,7 +4,8 @@
 column                    entry
 ========================  ============================================================================================
 ``"seconds"``             how long the record takes; None where that was not measured
-``"values"``              for each output the statistics of its numbers (`statistics`)
+``"values"``              for each output the statistics of its numbers (`statistics`); a ReLU's also the share of
+                          units that are ``"dead"`` (`dead_units`)
 ``"gradient_of"``         pairs of an output index and what that output is the gradient of: a record's output
                           ``(record, output index)``, or a leaf
 ``"classes"``             class names of the modules in `Record.scope`, outermost first; empty where one is not known
@@ -63,6 +64,26 @@ def statistics(array: Array) -> dict[str, float]:
             "zeros": 1 - np.count_nonzero(numbers) / numbers.size,
             "nans": number_of_nans / array.size,
         }
+
+
+def statistics_of(operation: Any, array: Array) -> dict[str, float]:
+    """Return the statistics of what a record (or an instruction) has made."""
+    found = statistics(array)
+    if operation.primitive.name == "relu" and found:
+        found["dead"] = dead_units(array)
+    return found
+
+
+def dead_units(array: Array) -> float:
+    """Return which share of the units is 0 in every example of a batch of at least two; the first dimension counts them.
+
+    >>> import numpy as np
+    >>> dead_units(np.array([[0.0, 1.0], [0.0, 0.0]]))
+    0.5
+    """
+    if array.ndim < 2 or array.shape[0] < 2 or not array.size:
+        return 0.0
+    return 1 - float(np.count_nonzero(array.any(axis=0))) / array[0].size
 
 
 def saved_bytes(program: Program) -> list[int]:

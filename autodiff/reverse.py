@@ -131,7 +131,7 @@ def sweep(
             if in_place and record.primitive is slice_p and joins_part(record, slots[0]):
                 continue
             vjp = record.primitive.vjp
-            gradients = vjp(record, *slots) if vjp is not None else _through_twin(record, slots)
+            gradients = vjp(record, *slots) if vjp is not None else through_twin(record, slots)
             for edge, needed, gradient in zip(record.edges, record.mask, gradients, strict=True):
                 if needed and gradient is not None:
                     if type(edge) is tuple and edge[0] not in pending and len(edge[0].outputs) == 1:
@@ -193,8 +193,16 @@ def _run_hooks(record: Record, slots: list[Any]) -> list[Any]:
     return slots
 
 
-def _through_twin(record: Record, slots: Sequence[Any]) -> list[Any]:
-    """Differentiate an operation that has no vjp: run its twin under recording, and sweep that."""
+def through_twin(record: Record, slots: Sequence[Any]) -> list[Any]:
+    """Differentiate an operation that has no vjp: run its twin under recording, and sweep that.
+
+    Args:
+        record: the operation.
+        slots: the gradients of its outputs, None where there is none.
+
+    Returns:
+        The gradients of its inputs, None where none is wanted.
+    """
     mode = MODE
     create_graph = mode.grad
     twin = record.primitive.twin

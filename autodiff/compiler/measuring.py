@@ -55,7 +55,7 @@ def measured(recorded: Recorded, tensors: Sequence[Any]) -> Program:
         def look() -> None:
             instruction = recorded.instructions[len(values)]
             arrays = [now(value, lowered.array(value), arguments) for value in instruction.outputs]
-            values.append([program_columns.statistics(array) for array in arrays])
+            values.append([program_columns.statistics_of(instruction, array) for array in arrays])
 
         lowered.run_each(arguments, look)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Iterator, Mapping
 
+from autodiff.viz.colors import is_dark
 from autodiff.viz.graph import BUFFER, CONSTANT, INPUT, MODULE, OPERATION, OUTPUT, PARAMETER, Edge, Graph, Group, Node
 
 # Blue, orange and green of Okabe and Ito's palette, which people with any colour vision tell apart
@@ -22,8 +23,17 @@ _LEAF_STYLES = {
     OUTPUT: {"shape": "box", "style": "filled,bold", "fillcolor": "#ffffff", "color": "#222222"},
     CONSTANT: {"shape": "plaintext", "style": "", "fontcolor": "#666666", "margin": "0.04,0.02"},
 }
+# In a comparison shape and sign say the same as the colour.
+_CHANGE_STYLES = {
+    "same": {"fillcolor": "#f4f4f4", "color": "#aaaaaa"},
+    "added": {"fillcolor": "#cfe6f5", "color": "#0072b2", "penwidth": "2.5"},
+    "removed": {"fillcolor": "#fbdcc8", "color": "#d55e00", "penwidth": "2.5", "style": "rounded,filled,dashed"},
+    "changed": {"fillcolor": "#fff3c4", "color": "#a67c00", "penwidth": "2.5"},
+}
+_SIGNS = {"added": "+ ", "removed": "− ", "changed": "± "}
 _FONT = 'fontname="Helvetica,Arial,sans-serif"'
 _LEGEND = {INPUT: "input, output", PARAMETER: "parameter", BUFFER: "buffer"}
+
 
 def quote(text: str) -> str:
     r"""Return a text as a quoted DOT string that shows exactly this text, line breaks included.
@@ -77,7 +87,7 @@ def lines_of(graph: Graph, *, title: str = "", direction: str = "TB", legend: bo
     main: dict[Node, Edge] = {}
     position = {node: i for i, node in enumerate(graph.nodes)}
     for edge in graph.edges:
-        if edge.tail.phase == edge.head.phase and edge.tail.kind in (OPERATION, MODULE):
+        if edge.tail.phase == edge.head.phase and edge.tail.kind in (OPERATION, MODULE) and not edge.again:
             known = main.get(edge.head)
             if known is None or position[edge.tail] > position[known.tail]:
                 main[edge.head] = edge
@@ -127,12 +137,17 @@ def _anchor(lane: Group) -> str:
 
 def _header(graph: Graph, title: str, legend: bool) -> str:
     """Return the title and the legend of what occurs in the graph, as an HTML-like label."""
-    rows = [f'<TR><TD COLSPAN="9"><FONT POINT-SIZE="16"><B>{escape(title)}</B></FONT></TD></TR>'] if title else []
+    rows = [f'<TR><TD COLSPAN="12"><FONT POINT-SIZE="16"><B>{escape(title)}</B></FONT></TD></TR>'] if title else []
     if legend:
         cells = []
-        for phase in dict.fromkeys(node.phase for node in graph.nodes if node.kind in (OPERATION, MODULE)):
+        boxes = [node for node in graph.nodes if node.kind in (OPERATION, MODULE)]
+        changes = {node.change for node in boxes}
+        for phase in dict.fromkeys(node.phase for node in boxes if not node.change):
             fill, line, _ = _PHASE_COLORS.get(phase, _OTHER_PHASE)
-            cells.append(_swatch(phase, fill, line, "ROUNDED"))
+            cells.append(_swatch(phase, "#ffffff" if graph.scale else fill, line, "ROUNDED"))
+        for change, style in _CHANGE_STYLES.items():
+            if change in changes:
+                cells.append(_swatch(_SIGNS.get(change, "") + change, style["fillcolor"], style["color"], "ROUNDED"))
         kinds = {INPUT if node.kind == OUTPUT else node.kind for node in graph.nodes}
         for kind, text in _LEGEND.items():
             if kind in kinds:
@@ -140,7 +155,19 @@ def _header(graph: Graph, title: str, legend: bool) -> str:
         if any(edge.saved for edge in graph.edges):
             cells.append('<TD><FONT COLOR="#888888">- - -</FONT> saved for backward</TD>')
         rows.append(f"<TR>{''.join(cells)}</TR>")
+        if graph.scale:
+            rows.append(f'<TR><TD COLSPAN="12">{_scale(graph)}</TD></TR>')
+        rows += [f'<TR><TD COLSPAN="12">{escape(remark)}</TD></TR>' for remark in graph.remarks]
     return f'<TABLE BORDER="0" CELLSPACING="6">{"".join(rows)}</TABLE>' if rows else ""
+
+
+def _scale(graph: Graph) -> str:
+    """Return the colours of an overlay, from low to high."""
+    cells = []
+    for fill, text in graph.scale:
+        ink = "#ffffff" if is_dark(fill) else "#000000"
+        cells.append(f'<TD BGCOLOR="{fill}" WIDTH="64"><FONT COLOR="{ink}">{escape(text)}</FONT></TD>')
+    return f'<TABLE BORDER="0" CELLSPACING="0" CELLPADDING="4"><TR>{"".join(cells)}</TR></TABLE>'
 
 
 def _swatch(text: str, fill: str, line: str, style: str) -> str:
@@ -170,7 +197,10 @@ def _group_lines(root: Group, lanes: bool) -> Iterator[str]:
             else:
                 look = 'fillcolor="#00000009" color="#999999" fontcolor="#333333" fontsize=11 margin=8'
             title = quote(member.title)
-            yield (f'{indent}\tgraph [label={title} tooltip={title} labeljust=l labelloc=t '
+            tooltip = quote(f"{member.title}: {member.kind}") if member.kind else title
+            if member.copies > 1:
+                look += " peripheries=2 penwidth=1.5"
+            yield (f'{indent}\tgraph [label={title} tooltip={tooltip} labeljust=l labelloc=t '
                    f'style="rounded,filled" {look}]\n')
             if is_lane:
                 yield f'{indent}\t{_anchor(member)} [shape=point style=invis width=0 height=0 label=""]\n'
@@ -185,13 +215,15 @@ def _node_line(node: Node) -> str:
         style = {"fillcolor": fill, "color": line}
         if node.kind == MODULE:
             style |= {"penwidth": "2"}
+    style = style | _CHANGE_STYLES.get(node.change, {}) | node.look
     attributes = "".join(f' {key}="{value}"' for key, value in style.items())
-    details, head = node.details, node.title
+    details, head = node.details, _SIGNS.get(node.change, "") + node.title
     if node.place and node.kind == MODULE:
         head = f"{node.place}.{head}"
     elif node.place:
         details = [node.place, *details]
-    small = "".join(f'<BR/><FONT POINT-SIZE="8" COLOR="#333333">{escape(text)}</FONT>' for text in details)
+    ink = node.look.get("fontcolor", "#333333")
+    small = "".join(f'<BR/><FONT POINT-SIZE="8" COLOR="{ink}">{escape(text)}</FONT>' for text in details)
     tooltip = quote("\n".join(text for text in node.tooltip if text) or " ")
     label = escape(head) if node.kind == CONSTANT else f"<B>{escape(head)}</B>"
     return "\t" * (node.parent.depth + 1) + f"{node.id} [label=<{label}{small}>{attributes} tooltip={tooltip}]\n"
@@ -205,6 +237,13 @@ def _edge_line(edge: Edge, main: bool) -> str:
     if edge.saved:
         # Weight keeps a backward operation beside the forward one whose values it reads.
         attributes.append('style=dashed color="#888888" arrowsize=0.45 minlen=0 weight=6')
+    if edge.slow:
+        attributes.append('penwidth=3.5 color="#000000"')
+    if edge.change == "removed":
+        attributes.append('style=dotted penwidth=2 color="#d55e00" constraint=false')
+    if edge.again:
+        attributes.append('style=dotted color="#444444" constraint=false')
+        return f"\t{edge.tail.id} -> {edge.head.id} [{' '.join(attributes)}]\n"
     tail, head = edge.tail.id, edge.head.id
     if edge.tail.phase == edge.head.phase == "backward":
         tail, head = head, tail

@@ -94,7 +94,7 @@ def draw(
     for name, tensor in program.inputs:
         input_names.setdefault(id(tensor), tensor.name or name)
     graph = graph_of(program, depth=depth, constants=constants, names=input_names, results=results, gradients=gradients)
-    return Picture(lines_of(graph, title=title or "", direction=direction, legend=legend))
+    return Picture(lines_of(graph, title=title or "", direction=direction, legend=legend), graph=graph)
 
 
 def _record_gradients(

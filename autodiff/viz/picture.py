@@ -10,6 +10,7 @@ from typing import Any
 
 import graphviz
 
+from autodiff.viz.graph import Graph, Group
 from autodiff.viz.rendering import layout_with_pygraphviz, scalable, write_atomically
 
 
@@ -22,6 +23,7 @@ class Picture(graphviz.Digraph):  # type: ignore[misc]
     Args:
         lines: DOT statements.
         name: of the graph.
+        graph: what they draw: nodes, edges and groups. It keeps the records alive, and what they have saved.
 
     >>> import autodiff as ad
     >>> from autodiff.viz import draw
@@ -30,9 +32,12 @@ class Picture(graphviz.Digraph):  # type: ignore[misc]
     'digraph {'
     """
 
-    def __init__(self, lines: Sequence[str] = (), name: str | None = None, **options: Any) -> None:
+    def __init__(
+        self, lines: Sequence[str] = (), name: str | None = None, graph: Graph | None = None, **options: Any
+    ) -> None:
         super().__init__(name=name, **options)
         self.body += lines
+        self.graph = graph or Graph(Group("root", "", "", None, 0), [], [])
 
     def pipe(
         self, format: str | None = None, renderer: str | None = None, formatter: str | None = None,
