@@ -40,6 +40,14 @@ class Node:
         records: how many operations it stands for.
         specs: of its outputs.
         held: parameters that are not drawn because they stand in it: ``id`` and number of elements.
+        order: place of the operation in the program.
+        measures: of the operation: ``seconds``, ``flops``, ``bytes``, ``saved_bytes``, ``roofline`` (a share); what was
+            not measured is missing.
+        values: statistics of each output: ``norm``, ``largest``, ``mean``, ``std``, ``zeros`` and ``nans`` (shares).
+        gradients: the same of the gradient with respect to each output; None where there is none.
+        source: lines of the user's code around the one that ran the operation, with their numbers.
+        line: number of that line.
+        file: it stands in.
     """
 
     id: str
@@ -53,6 +61,13 @@ class Node:
     records: int = 0
     specs: list[Spec] = field(default_factory=list)
     held: dict[int, int] = field(default_factory=dict)
+    order: int = -1
+    measures: dict[str, float] = field(default_factory=dict)
+    values: list[dict[str, float]] = field(default_factory=list)
+    gradients: list[dict[str, float] | None] = field(default_factory=list)
+    source: list[tuple[int, str]] = field(default_factory=list)
+    line: int = 0
+    file: str = ""
 
 
 @dataclass(eq=False, slots=True)
