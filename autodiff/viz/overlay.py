@@ -7,7 +7,7 @@ from collections.abc import Callable
 from statistics import median
 
 from autodiff.errors import ValueRangeError
-from autodiff.viz.colors import DIVERGING, SEQUENTIAL, color, is_dark
+from autodiff.viz.scales import DIVERGING, SEQUENTIAL, color, is_dark
 from autodiff.viz.graph import MODULE, OPERATION, Graph, Node
 
 MEASURES = ("seconds", "flops", "bytes", "saved_bytes", "roofline")
