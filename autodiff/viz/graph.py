@@ -17,13 +17,14 @@ from autodiff.program_reading import Leaf
 from autodiff.program_text import settings_of
 from autodiff.spec import Array, Spec
 from autodiff.viz.measurements import Measurements
-from autodiff.viz.places import kinds_of, lines_around, paths_of, text_of_line
+from autodiff.viz.places import blocks_of, kinds_of, lines_around, paths_of, text_of_line
 
 OPERATION, MODULE, PARAMETER, BUFFER, INPUT, CONSTANT, OUTPUT = (
     "operation", "module", "parameter", "buffer", "input", "constant", "output")
 _SPECS_SHOWN = 4
 _LEAVES_SHOWN = 8
 _PARTS_SHOWN = 4
+_TOOLTIPS_SHOWN = 12
 
 
 @dataclass(eq=False, slots=True)
@@ -40,6 +41,7 @@ class Node:
         tooltip: lines of text shown on demand.
         place: labels of the modules around it that are not drawn as groups.
         records: how many operations it stands for.
+        operations: their names.
         specs: of its outputs.
         held: parameters that are not drawn because they stand in it: ``id`` and number of elements.
         order: number of the (first) record in the program; of a leaf that of the first record that reads it.
@@ -62,6 +64,7 @@ class Node:
     tooltip: list[str] = field(default_factory=list)
     place: str = ""
     records: int = 0
+    operations: list[str] = field(default_factory=list)
     specs: list[Spec] = field(default_factory=list)
     held: dict[int, int] = field(default_factory=dict)
     order: int = 0
@@ -170,7 +173,7 @@ class Graph:
 
 def graph_of(
     program: Program, *, depth: int | None = None, constants: bool = False, unfold: bool = False,
-    names: Mapping[int, str] | None = None, results: Sequence[tuple[Any, str]] | None = None,
+    block: int = 0, names: Mapping[int, str] | None = None, results: Sequence[tuple[Any, str]] | None = None,
     gradients: Sequence[tuple[Any, str]] = (),
 ) -> Graph:
     """Lay out a program as nodes, edges and groups, in time linear in its edges.
@@ -181,12 +184,13 @@ def graph_of(
             children, and so on; None shows every operation.
         constants: show numbers (tensors without dimensions that need no gradient) as nodes of their own.
         unfold: show the parts of fused operations, instead of one node that lists them.
+        block: show so many records in a row as one node, instead of modules.
         names: names of leaf tensors by ``id``: those named here are inputs.
         results: edges ``(record, output index)`` with the names to show for them; by default the program's outputs.
         gradients: further results, which a module that is shown as one node only counts.
     """
-    builder = _Builder(depth, constants, unfold, names or {})
-    builder.place(program)
+    builder = _Builder(0 if block else depth, constants, unfold, names or {})
+    builder.place(program, blocks_of(program, block) if block else paths_of(program))
     removed = program.columns.get("before", ((),) * len(program))
     for record, before in zip(program, removed, strict=True):
         for position, operand in enumerate(record.operands):
@@ -240,15 +244,15 @@ class _Builder:
 
     # ---- Nodes and groups --------------------------------------------------------------------------------------------
 
-    def place(self, program: Program) -> None:
-        """Make the nodes of all records, in the groups of their modules."""
+    def place(self, program: Program, paths: list[list[str]]) -> None:
+        """Make the nodes of all records, in the groups that their paths say."""
         open_path: list[str] = []
         open_groups = [self.root]
         collapsed: Node | None = None
         kinds = kinds_of(program)
         parts = program.columns.get("parts", ((),) * len(program))
         changes = program.columns.get("change", ("",) * len(program))
-        for index, (record, path) in enumerate(zip(program, paths_of(program), strict=True)):
+        for index, (record, path) in enumerate(zip(program, paths, strict=True)):
             inside = self.depth is not None and len(path) > self.depth + 1
             if inside:
                 assert self.depth is not None
@@ -314,6 +318,7 @@ class _Builder:
     def _operation(self, id: str, record: Record, group: Group, parts: Sequence[Record] = ()) -> Node:
         node = self._new_node(id, OPERATION, record.name, record.phase, group)
         node.records = 1
+        node.operations = [record.name]
         node.specs = list(record.outputs)
         node.record = record
         node.order = int(id[1:].partition("_")[0])
@@ -337,6 +342,7 @@ class _Builder:
     def _add_to_module(self, node: Node, record: Record) -> None:
         self.owner[record] = node
         node.records += 1
+        node.operations.append(record.name)
         if node.records == 1:
             node.tooltip.append(text_of_line(record))
             node.details = [record.name]
@@ -410,7 +416,8 @@ class _Builder:
             edge = self.merged[tail, head] = Edge(tail, head, 0, saved, "")
             self.edges.append(edge)
         edge.values += 1
-        edge.tooltip += ("\n" if edge.tooltip else "") + tooltip
+        if edge.values <= _TOOLTIPS_SHOWN:
+            edge.tooltip += ("\n" if edge.tooltip else "") + tooltip
 
     def finish(self, value: tuple[Record, int], name: str, gradient: bool = False) -> None:
         """Draw a result of the program: a gradient beside the operation that made it, others outside of all modules."""

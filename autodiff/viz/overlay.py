@@ -7,8 +7,8 @@ from collections.abc import Callable
 from statistics import median
 
 from autodiff.errors import ValueRangeError
-from autodiff.viz.scales import DIVERGING, SEQUENTIAL, color, is_dark
 from autodiff.viz.graph import MODULE, OPERATION, Graph, Node
+from autodiff.viz.scales import DIVERGING, SEQUENTIAL, color, is_dark
 
 MEASURES = ("seconds", "flops", "bytes", "saved_bytes", "roofline")
 OVERLAYS = (*MEASURES, "gradient", "values")

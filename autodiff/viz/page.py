@@ -245,7 +245,7 @@ class _Groups:
 
     def _leaving(self) -> dict[Group, list[str]]:
         """Return shape and dtype of what others in the same phase read from each group, once for each operation."""
-        depth = {group: 0 for group in self.members}
+        depth = dict.fromkeys(self.members, 0)
         for group, around in self.around.items():
             depth[group] = depth[around] + 1
         found: dict[Group, dict[tuple[Node, str], str]] = {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,8 @@ class Picture(graphviz.Digraph):  # type: ignore[misc]
         lines: DOT statements.
         name: of the graph.
         graph: what they draw: nodes, edges and groups. It keeps the records alive, and what they have saved.
+        title: of the interactive page.
+        expanded: returns the graph for that page: nothing folded, nothing rolled up. By default it is `graph`.
 
     >>> import autodiff as ad
     >>> from autodiff.viz import draw
@@ -33,11 +35,25 @@ class Picture(graphviz.Digraph):  # type: ignore[misc]
     """
 
     def __init__(
-        self, lines: Sequence[str] = (), name: str | None = None, graph: Graph | None = None, **options: Any
+        self, lines: Sequence[str] = (), name: str | None = None, graph: Graph | None = None, title: str = "",
+        expanded: Callable[[], Graph] | None = None, **options: Any,
     ) -> None:
         super().__init__(name=name, **options)
         self.body += lines
         self.graph = graph or Graph(Group("root", "", "", None, 0), [], [])
+        self.title = title
+        self.expanded = expanded or (lambda: self.graph)
+
+    def write_page(self, path: str | os.PathLike[str]) -> str:
+        """Write an interactive page to a file, whole or not at all, and return its path: one file, without a network.
+
+        Args:
+            path: of the file, such as ``"graph.html"``.
+        """
+        from autodiff.viz.page import page_of
+
+        write_atomically(path, page_of(self.expanded(), self.source, self.title).encode())
+        return os.fspath(path)
 
     def pipe(
         self, format: str | None = None, renderer: str | None = None, formatter: str | None = None,

@@ -32,6 +32,14 @@ def paths_of(program: Program) -> list[list[str]]:
     return paths[::-1]
 
 
+def blocks_of(program: Program, length: int) -> list[list[str]]:
+    """Return paths that put records in a row into blocks of equal length, as far as they are of one phase."""
+    last = len(program) - 1
+    starts = [i // length * length for i in range(len(program))]
+    return [[record.phase, f"operations {start:,} – {min(start + length - 1, last):,}"]
+            for record, start in zip(program, starts)]  # fmt: skip
+
+
 def kinds_of(program: Program) -> dict[str, str]:
     """Return the class names of modules, by their paths."""
     kinds: dict[str, str] = {}
