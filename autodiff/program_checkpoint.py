@@ -56,7 +56,9 @@ def checkpointed(program: Program, modules: Collection[str]) -> Program:
             part_of[record] = module, number
             parts[module, number].append(record)
 
+    origin_of = dict(zip(program, program.columns.get("origin") or ()))
     records: list[Record] = []
+    origins: list[Any] = []
     written: dict[Record, tuple[Any, ...]] = {}
     again: dict[Record, Record] = {}  # record of a part -> its second run
     changed: dict[Record, Record] = {}  # record outside of parts -> what stands for it, since its operands are others
@@ -81,6 +83,7 @@ def checkpointed(program: Program, modules: Collection[str]) -> Program:
         else:
             new = record
         records.append(new)
+        origins.append(origin_of.get(record))
         if record in program.written:
             written[new] = tuple([now(operand) for operand in program.written[record]])
         return new
@@ -99,7 +102,7 @@ def checkpointed(program: Program, modules: Collection[str]) -> Program:
         if new is not record:
             changed[record] = new
     outputs = [(changed.get(record, record), index) for record, index in program.outputs]
-    return Program(records, outputs, written)
+    return Program(records, outputs, written, {"origin": origins})
 
 
 def _inside(record: Record, module: str) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from itertools import accumulate, takewhile
+from itertools import accumulate, groupby, takewhile
 from typing import Any, NamedTuple
 
 from autodiff.primitive import EachPart
@@ -92,6 +92,7 @@ def memory_of(program: Program) -> MemoryUse:
     leaves: dict[Hashable, Any] = {}
     work: dict[int, int] = {}
     end = len(program)
+    done = _done(program)
 
     def block_of(operand: Any, spec: Spec) -> _Block:
         """Return the memory of an operand; of a leaf, that of the tensor."""
@@ -105,16 +106,18 @@ def memory_of(program: Program) -> MemoryUse:
 
     def use(block: _Block, spec: Spec, time: int) -> None:
         block.size = max(block.size, _extent(spec))
-        block.last = time
+        block.last = max(block.last, time)
 
     for time, record in enumerate(program):
+        begun, over = done[time]
         for operand, spec in zip(record.operands, record.inputs, strict=True):
             if operand is not None and not printer.is_number(operand):
                 block = block_of(operand, spec)
                 block.readers.add(record.phase)
                 if record.phase == "backward" and block.around != record.scope:
                     block.around = _common(block.around, record.scope)
-                use(block, spec, time)
+                # What a record's backward pass is given it holds until it is over.
+                use(block, spec, over if block.first < begun else time)
         written = program.written.get(record, ())
         for index, spec in enumerate(record.outputs):
             source = written[index] if index < len(written) else record.operands[0] if record.primitive.view else None
@@ -155,6 +158,16 @@ def memory_of(program: Program) -> MemoryUse:
     live = tuple(accumulate(change[:end]))
     peak = max(live, default=0)
     return MemoryUse(live, peak, program.records[live.index(peak)] if live else None, tuple(holdings))
+
+
+def _done(program: Program) -> list[tuple[int, int]]:
+    """Return, for each record, the places of the first and last one that propagate back through the same record."""
+    origins = program.columns.get("origin") or [None] * len(program)
+    spans: list[tuple[int, int]] = []
+    for _, run in groupby(enumerate(origins), key=lambda entry: (entry[0],) if entry[1] is None else id(entry[1])):
+        places = [place for place, _ in run]
+        spans += [(places[0], places[-1])] * len(places)
+    return spans
 
 
 def _kind(block: _Block) -> str:

@@ -151,11 +151,9 @@ def test_an_error_while_measuring_leaves_the_model_as_it_was(net: Any, measure_o
         return 0.0
 
     direction = filter_normalised(net)
+    look, directions = (loss_along, [direction]) if measure_over == "line" else (loss_over, [direction, direction])
     with pytest.raises(RuntimeError, match="no more"):
-        if measure_over == "line":
-            loss_along(measure, net, direction)
-        else:
-            loss_over(measure, net, direction, direction)
+        look(measure, net, *directions)
     assert_unchanged(before, net)
 
 

@@ -104,7 +104,7 @@ def test_the_peak_is_what_a_step_takes(build: Any) -> None:
     ad.manual_seed(0)
     step, there = training(*build())
     peak = measured(step, there)
-    assert ad.record(step).memory().peak == pytest.approx(peak, rel=0.02)
+    assert ad.record(step).memory().peak == pytest.approx(peak, rel=0.01)
 
 
 @pytest.mark.parametrize("modules", [(0,), (1, 3), (0, 1, 2, 3)])
@@ -295,6 +295,9 @@ def test_render(tmp_path: Path) -> None:
         timeline(Program([]))
 
 
-def test_a_program_from_text_has_the_same_picture() -> None:
+def test_a_program_from_text_has_a_picture_too() -> None:
     program = ad.record(training(nn.Sequential(nn.Linear(64, 64), nn.Tanh()), ad.ones(64, 64))[0])
-    assert timeline(Program.parse(str(program))).holders() == timeline(program).holders()
+    read = timeline(Program.parse(str(program)))
+    assert read.use.live == Program(program.records, program.outputs, program.written).memory().live
+    assert all(theirs <= mine for theirs, mine in zip(read.use.live, program.memory().live, strict=True))
+    assert read.svg().count('class="band"') == len(read.bands)

@@ -142,14 +142,15 @@ def test_a_walk_by_its_quantities() -> None:
 def test_animation(tmp_path: Path) -> None:
     from PIL import Image
 
-    plots.animate_descent(GROUND, PATHS, tmp_path / "new" / "walk.gif", frames=4, seconds=2, width=2, height=1.5, dpi=50)
-    with Image.open(tmp_path / "new" / "walk.gif") as picture:
+    file = tmp_path / "new" / "walk.gif"
+    plots.animate_descent(GROUND, PATHS, file, frames=4, seconds=2, width=2, height=1.5, dpi=50)
+    with Image.open(file) as picture:
         assert (picture.format, picture.n_frames, picture.info["loop"]) == ("GIF", 4, 0)
         assert picture.size == (100, 75)
 
 
 def test_errors() -> None:
-    with pytest.raises(ValueRangeError, match="no run has a accuracy|no run has a"):
+    with pytest.raises(ValueRangeError, match="no run has a"):
         plots.training_curves([{"epoch": 1, "train_loss": 1.0}], value="accuracy")
     with pytest.raises(ValueRangeError, match="nothing to draw"):
         plots.training_curves([])
