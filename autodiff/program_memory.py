@@ -215,7 +215,7 @@ def _work(record: Record) -> int:
 
 def _extent(spec: Spec) -> int:
     """Return the bytes between the first and the last element, both included: a broadcast one takes one element."""
-    if not spec.size:
-        return 0
+    if spec.order is not None or not spec.size:
+        return spec.nbytes
     span = sum((size - 1) * abs(stride) for size, stride in zip(spec.shape, spec.strides, strict=True))
     return (span + 1) * spec.dtype.itemsize

@@ -22,7 +22,9 @@ from typing import Any, NamedTuple
 
 DOCS = Path(__file__).resolve().parent
 PICTURES = "pictures"
-_BLOCK = re.compile(r"^```python\n(?P<code>.*?)^```\n(?P<links>(?:\n|!\[[^\]]*\]\([^)]+\)\n)*)", re.MULTILINE | re.DOTALL)
+_BLOCK = re.compile(
+    r"^```python\n(?P<code>.*?)^```\n(?P<links>(?:\n|!\[[^\]]*\]\([^)]+\)\n)*)", re.MULTILINE | re.DOTALL
+)
 _LINK = re.compile(r"!\[[^\]]*\]\(([^)]+)\)")
 
 

@@ -127,11 +127,14 @@ def animate_descent(
         lines.append((points, line, head))
     ax.legend(fontsize="small", loc="upper right")
     longest = max(len(points) for points, _, _ in lines)
-    FigureCanvasAgg(ax.get_figure())  # type: ignore[arg-type]
+    figure: Any = ax.get_figure()
+    FigureCanvasAgg(figure)
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")  # it has been laid out, once for all pictures
     writer = PillowWriter(fps=max(1, round(frames / seconds)))
     with tempfile.TemporaryDirectory() as folder:
         file = File(folder, "descent.gif")
-        with writer.saving(ax.get_figure(), file, dpi):  # type: ignore[arg-type]
+        with writer.saving(figure, file, dpi):
             for step in np.linspace(1, longest, frames).round().astype(int):
                 for points, line, head in lines:
                     seen = points[:step]
