@@ -131,7 +131,7 @@ class Timeline:
             first, last = min(piece[0] for piece in pieces), max(piece[1] for piece in pieces)
             sizes = np.cumsum(change)[first:last]
             merged.append(Band(kind, f"{len(pieces):,} small ones", "", "", first, sizes))
-        return [band for kind in KINDS for band in merged + large if band.kind == kind]
+        return [band for kind in KINDS for band in large + merged if band.kind == kind]
 
     @property
     def peak(self) -> int:
