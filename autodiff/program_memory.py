@@ -138,17 +138,22 @@ def memory_of(program: Program) -> MemoryUse:
             blocks[owner[output]].last = end
 
     model = next((record.scope.split(".")[0] for record in program if record.scope), "")
+    states = _states(program)
     holdings = []
     for key, block in blocks.items():
         leaf = leaves.get(key)
         kind = _kind(block) if leaf is None else _leaf_kind(leaf, block)
         last = end if leaf is not None or kind == GRADIENT else block.last
+        name = block.name
+        if kind == STATE and key in states:
+            leaf = states[key]
+            name = f"state of {leaf.name}" if leaf.name else name
         module = block.made.scope if block.made is not None else _module_of(leaf, model)
-        holdings.append(Holding(block.name, kind, block.size, block.first, min(last, end - 1), block.made, block.spec,
+        holdings.append(Holding(name, kind, block.size, block.first, min(last, end - 1), block.made, block.spec,
                                 module, block.around))
     for time, size in work.items():
         record = program.records[time]
-        holdings.append(Holding(f"work of {record.name}", WORK, size, time, time, record, record.inputs[0],
+        holdings.append(Holding(f"work of {record.name}", WORK, size, time, time, record, record.outputs[0],
                                 record.scope, record.scope))
     holdings.sort(key=lambda holding: holding.first)
     change = [0] * (end + 1)
@@ -158,6 +163,21 @@ def memory_of(program: Program) -> MemoryUse:
     live = tuple(accumulate(change[:end]))
     peak = max(live, default=0)
     return MemoryUse(live, peak, program.records[live.index(peak)] if live else None, tuple(holdings))
+
+
+def _states(program: Program) -> dict[Hashable, Any]:
+    """Return which parameter an optimizer's state is for: memory of the state -> leaf.
+
+    An optimizer's step overwrites its parameters and, behind them, each kind of state in the same order.
+    """
+    found: dict[Hashable, Any] = {}
+    for record, written in program.written.items():
+        if record.phase == "update" and not any(type(leaf) is tuple for leaf in written):
+            parameters = [leaf for leaf in written if leaf.needs_grad]
+            for place, leaf in enumerate(written):
+                if parameters and not leaf.needs_grad:
+                    found[id(leaf.memory)] = parameters[place % len(parameters)]
+    return found
 
 
 def _done(program: Program) -> list[tuple[int, int]]:

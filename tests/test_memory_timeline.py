@@ -146,6 +146,8 @@ def test_kinds() -> None:
     assert all((holding.first, holding.last) == (0, end) for holding in kinds["optimizer state"] + kinds["parameter"])
     assert all(holding.first == holding.last for holding in kinds["work array"])
     assert {holding.module for holding in kinds["parameter"]} == {"Sequential.0", "Sequential.1"}
+    assert sorted((holding.name, holding.module, holding.spec.shape) for holding in kinds["optimizer state"]) == sorted(
+        2 * [(f"state of {name}", f"Sequential.{name[0]}", tuple(p.shape)) for name, p in model.named_parameters()])
 
 
 def test_gradients_live_on_without_an_update() -> None:

@@ -34,7 +34,7 @@ def test_wheel_contains_the_two_packages(tmp_path: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     top_level = {name.split("/")[0] for name in names}
     assert {name for name in top_level if not name.endswith(".dist-info")} == {"autodiff", "autodiff_kernels"}
-    assert {"autodiff/py.typed", "autodiff_kernels/py.typed"} <= set(names)
+    assert {"autodiff/py.typed", "autodiff_kernels/py.typed", "autodiff/viz/memory_page.html"} <= set(names)
 
 
 @pytest.mark.parametrize("module", ["autodiff", "autodiff.nn", "autodiff.optim", "autodiff.utils.data", "autodiff.cli"])
