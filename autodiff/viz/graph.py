@@ -17,7 +17,7 @@ from autodiff.program_reading import Leaf
 from autodiff.program_text import settings_of
 from autodiff.spec import Array, Spec
 from autodiff.viz.measurements import Measurements
-from autodiff.viz.places import blocks_of, kinds_of, lines_around, paths_of, text_of_line
+from autodiff.viz.places import blocks_of, classes_of, lines_around, paths_of, text_of_line
 
 OPERATION, MODULE, PARAMETER, BUFFER, INPUT, CONSTANT, OUTPUT = (
     "operation", "module", "parameter", "buffer", "input", "constant", "output")
@@ -25,6 +25,7 @@ _SPECS_SHOWN = 4
 _LEAVES_SHOWN = 8
 _PARTS_SHOWN = 4
 _TOOLTIPS_SHOWN = 12
+_READERS_SHOWN = 12
 
 
 @dataclass(eq=False, slots=True)
@@ -40,6 +41,7 @@ class Node:
         details: further lines of text.
         tooltip: lines of text shown on demand.
         place: labels of the modules around it that are not drawn as groups.
+        module: class name of the module that it shows, where it is known.
         records: how many operations it stands for.
         operations: their names.
         specs: of its outputs.
@@ -63,6 +65,7 @@ class Node:
     details: list[str] = field(default_factory=list)
     tooltip: list[str] = field(default_factory=list)
     place: str = ""
+    module: str = ""
     records: int = 0
     operations: list[str] = field(default_factory=list)
     specs: list[Spec] = field(default_factory=list)
@@ -114,7 +117,7 @@ class Group:
         parent: the group around it; None for the whole picture.
         depth: number of groups around it.
         members: in program order.
-        kind: class name of the module, where it is known.
+        module: class name of the module, where it is known.
         copies: how many equal ones it stands for.
     """
 
@@ -124,7 +127,7 @@ class Group:
     parent: Group | None
     depth: int
     members: list[Node | Group] = field(default_factory=list)
-    kind: str = ""
+    module: str = ""
     copies: int = 1
 
 
@@ -249,7 +252,7 @@ class _Builder:
         open_path: list[str] = []
         open_groups = [self.root]
         collapsed: Node | None = None
-        kinds = kinds_of(program)
+        classes = classes_of(program)
         parts = program.columns.get("parts", ((),) * len(program))
         changes = program.columns.get("change", ("",) * len(program))
         for index, (record, path) in enumerate(zip(program, paths, strict=True)):
@@ -269,11 +272,12 @@ class _Builder:
             del open_groups[common + 1:]
             for title in groups[common:]:
                 open_groups.append(self._new_group(title, record.phase, open_groups[-1]))
-                open_groups[-1].kind = kinds.get(".".join(groups[1 : len(open_groups) - 1]), "")
+                open_groups[-1].module = classes.get(".".join(groups[1 : len(open_groups) - 1]), "")
             open_path = path
             if inside:
                 collapsed = self._new_node(f"m{index}", MODULE, path[-1], record.phase, open_groups[-1])
-                collapsed.tooltip = ["module " + ".".join(path[1:])]
+                collapsed.module = classes.get(".".join(path[1:]), "")
+                collapsed.tooltip = [f"module {'.'.join(path[1:])} {collapsed.module}".rstrip()]
                 collapsed.order = index
                 self._add_to_module(collapsed, record)
             else:
@@ -371,7 +375,7 @@ class _Builder:
         if type(operand) is tuple and operand[0] in self.owner:
             tail = self._maker(operand)
             assert tail is not None
-            self._edge(tail, head, operand, repr(spec))
+            self._edge(tail, head, operand, spec)
             return
         leaf = None if operand is None or type(operand) is tuple else operand
         if leaf is not None and not self._is_number(leaf):
@@ -398,14 +402,14 @@ class _Builder:
         node.order = head.order
         self.edges.append(Edge(node, head, 1, False, repr(spec)))
 
-    def _edge(self, tail: Node, head: Node, value: tuple[Record, int], tooltip: str) -> None:
+    def _edge(self, tail: Node, head: Node, value: tuple[Record, int], spec: Spec) -> None:
         if tail is head:
             return
         if tail.phase == head.phase:
             self.leaving.add(value)
         saved = tail.phase == "forward" and head.phase == "backward"
         if MODULE not in (tail.kind, head.kind):
-            self.edges.append(Edge(tail, head, 1, saved, tooltip))
+            self.edges.append(Edge(tail, head, 1, saved, repr(spec)))
             return
         carried = (tail, head, *value)
         if carried in self.carried:
@@ -417,7 +421,7 @@ class _Builder:
             self.edges.append(edge)
         edge.values += 1
         if edge.values <= _TOOLTIPS_SHOWN:
-            edge.tooltip += ("\n" if edge.tooltip else "") + tooltip
+            edge.tooltip += ("\n" if edge.tooltip else "") + repr(spec)
 
     def finish(self, value: tuple[Record, int], name: str, gradient: bool = False) -> None:
         """Draw a result of the program: a gradient beside the operation that made it, others outside of all modules."""
@@ -469,30 +473,34 @@ class _Builder:
             kind = PARAMETER
         else:
             kind = BUFFER if tensor.name else CONSTANT
-        heads = {head for head, _ in leaf.reads}
-        first = leaf.reads[0][0]
+        heads = list(dict.fromkeys(head for head, _ in leaf.reads))
+        first = heads[0]
         if kind != INPUT and len(heads) == 1 and (first.kind == MODULE or self.reads[first] > _LEAVES_SHOWN):
             if kind == PARAMETER and first.phase != "backward":
                 first.held[id(tensor)] = tensor.spec.size
             return
-        parent = first.parent
-        for head in heads:
-            parent = _common_group(parent, head.parent)
-        inside = ".".join(_labels(parent)[1:]) + "."
-        title = (name or ("parameter" if kind == PARAMETER else "")).removeprefix(inside)
-        node = Node(f"l{number}", kind, title, first.phase, parent)
-        node.tooltip = [f"{kind} {name or ''}".strip(), repr(tensor.spec)]
-        node.specs, node.order = [tensor.spec], first.order
-        self.drawn.setdefault(id(tensor), []).append((node, tensor))
-        if not node.title:
-            node.title = text_of_spec(tensor.spec)
-        self.nodes.append(node)
-        parent.members.append(node)
+        if len(heads) <= _READERS_SHOWN:
+            nodes = dict.fromkeys(heads, self._leaf_node(f"l{number}", kind, name, tensor, heads))
+        else:  # edges from one place to many far ones would be all that there is to see
+            nodes = {head: self._leaf_node(f"l{number}_{k}", kind, name, tensor, [head]) for k, head in enumerate(heads)}
         drawn: set[Node] = set()
         for head, spec in leaf.reads:
             if head.kind != MODULE or head not in drawn:
                 drawn.add(head)
-                self.edges.append(Edge(node, head, 1, False, repr(spec)))
+                self.edges.append(Edge(nodes[head], head, 1, False, repr(spec)))
+
+    def _leaf_node(self, id_: str, kind: str, name: str | None, tensor: Any, heads: Sequence[Node]) -> Node:
+        """Return a new node of a leaf, in the innermost group around those that read it."""
+        parent = heads[0].parent
+        for head in heads:
+            parent = _common_group(parent, head.parent)
+        inside = ".".join(_labels(parent)[1:]) + "."
+        title = (name or ("parameter" if kind == PARAMETER else "")).removeprefix(inside)
+        node = self._new_node(id_, kind, title or text_of_spec(tensor.spec), heads[0].phase, parent)
+        node.tooltip = [f"{kind} {name or ''}".strip(), repr(tensor.spec)]
+        node.specs, node.order = [tensor.spec], heads[0].order
+        self.drawn.setdefault(id(tensor), []).append((node, tensor))
+        return node
 
 
 class _Leaf:
