@@ -81,6 +81,8 @@ def timeline(program: Program) -> Timeline:
     <timeline of 2 records, 3.00 KiB at the peak>
     >>> [(holder.kind, holder.size) for holder in memory.holders()]
     [('temporary', 2048), ('input', 1024)]
+
+    ![](../../docs/pictures/memory.svg)
     """
     return Timeline(program)
 

@@ -110,6 +110,8 @@ def animate_descent(
     >>> walk = descend(saddle, lambda p: ad.optim.SGD(p, lr=0.1), (1.0, 0.01), 20)
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     animate_descent(heights(saddle, (-1, 1.5, -2, 2), 30), {"SGD": walk}, f"{folder}/saddle.gif", frames=3)
+
+    ![](../../../docs/pictures/saddle.gif)
     """
     if not paths or frames < 1:
         raise ValueRangeError("animate_descent", "there is nothing to animate", expected="paths, and frames",
