@@ -12,6 +12,7 @@ import gzip
 import hashlib
 import html
 import json
+import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -44,6 +45,7 @@ SCRIPTS = ("text", "model", "dot", "layout", "stage", "measures", "panel", "sear
 _MEMBERS_SHOWN = 64  # a group with more members holds bundles of them
 _BUNDLE = 32
 _SHAPES_SHOWN = 4
+_BOX = re.compile(r"^\t+(?!graph )\w+ \[label=<", re.MULTILINE)
 _STILL_BOXES = 1500  # a still picture of more is no help, and takes minutes
 
 
@@ -93,7 +95,7 @@ def _policy(script: str) -> str:
 
 def _still(source: str) -> str:
     """Return the picture for a page without JavaScript, or why there is none."""
-    boxes = source.count("[label=")
+    boxes = len(_BOX.findall(source))
     if boxes > _STILL_BOXES:
         return f"<p>There is no still picture of this graph: it would have {boxes:,} boxes.</p>"
     try:
@@ -114,8 +116,8 @@ def _data(graph: Graph, title: str) -> dict[str, Any]:
     order = {node: i for i, node in enumerate(node for node in graph.nodes if node.kind in (OPERATION, MODULE))}
     groups = _Groups(graph, order)
     return {
-        "title": escape(title),
-        # In the browser Graphviz knows the widths of letters by the name of one font only; the page says which others do.
+        "title": title,
+        # Compiled for the browser, Graphviz knows how wide letters are only by the name of a single font.
         "head": default_statements(font="Helvetica"),
         "looks": EDGE_LOOKS,
         "groups": groups.data(),
@@ -130,11 +132,17 @@ def _node_data(node: Node, home: str, order: int) -> dict[str, Any]:
     return {
         "id": node.id, "kind": node.kind, "title": node.title, "phase": node.phase, "parent": home, "order": order,
         "statement": node_statement(node), "place": node.place, "shapes": [text_of_spec(spec) for spec in node.specs],
-        "notes": [line for line in node.tooltip if line], "measures": _numbers(node.measures),
+        "notes": _notes(node), "measures": _numbers(node.measures),
         "values": [_numbers(found) for found in node.values],
         "gradients": [None if found is None else _numbers(found) for found in node.gradients],
         "source": node.source, "line": node.line, "file": node.file,
     }
+
+
+def _notes(node: Node) -> list[str]:
+    """Return what a tooltip says besides the module and the line, which the panel shows by itself."""
+    return [line for line in node.tooltip
+            if line and not line.startswith("module ") and not (node.source and line.startswith(f"{node.file}:"))]
 
 
 def _numbers(found: Mapping[str, float]) -> dict[str, Any]:
@@ -245,7 +253,7 @@ class _Groups:
 
     def _leaving(self) -> dict[Group, list[str]]:
         """Return shape and dtype of what others in the same phase read from each group, once for each operation."""
-        depth = {group: 0 for group in self.members}
+        depth = dict.fromkeys(self.members, 0)
         for group, around in self.around.items():
             depth[group] = depth[around] + 1
         found: dict[Group, dict[tuple[Node, str], str]] = {}

@@ -1,13 +1,24 @@
 // The DOT text of what is shown. How boxes and edges look was written down when the page was made.
 
 const TEXTS_SHOWN = 8;
+const LENGTHS_TO_BEND = 20000;
 
 function dotOf(model) {
   const edges = ledEdges(model);
   const main = mainEdges(edges);
-  return ["digraph {", ...model.head, ...memberStatements(model), ...phasesInOrder(model),
+  return ["digraph {", ...model.head, ...limitStatements(model, edges), ...memberStatements(model), ...phasesInOrder(model),
           ...edges.map((edge) => edgeStatement(model, edge, main.has(edge))),
           ...guideStatements(model, edges), "}"].join("\n");
+}
+
+/** Return what keeps the layout of many boxes from taking minutes: fewer rounds, and no curves for many long edges. */
+function limitStatements(model, edges) {
+  const boxes = boxesOf(model);
+  if (boxes.length <= BOXES_AT_FIRST) return [];
+  const place = new Map(boxes.map((box, i) => [box, i]));
+  const within = edges.filter((edge) => edge.tail.phase === edge.head.phase);
+  const lengths = within.reduce((sum, edge) => sum + Math.abs(place.get(edge.head) - place.get(edge.tail)), 0);
+  return [`graph [nslimit=1 nslimit1=1${lengths > LENGTHS_TO_BEND ? " splines=line" : ""}]`];
 }
 
 /** Return the statements of boxes and areas, without recursion: modules nest as deep as they like. */

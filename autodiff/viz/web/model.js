@@ -49,16 +49,18 @@ function placeInTime(model) {
   }
 }
 
-/** Open the outermost groups, level by level, while what they hold is not too much to look at. */
+/** Open everything, or else modules made of modules, level by level, while it is not too much to look at. */
 function openAtFirst(model) {
+  const isSmall = model.nodes.length <= BOXES_AT_FIRST;
   model.root.open = true;
-  let boxes = model.root.members.length;
   let level = model.lanes;
-  while (level.length) {
-    boxes += level.reduce((sum, group) => sum + group.members.length - 1, 0);
-    if (boxes > BOXES_AT_FIRST && !level.includes(model.lane)) break;
+  let boxes = 0;
+  while (level.length && (isSmall || boxes <= BOXES_AT_FIRST)) {
     for (const group of level) group.open = true;
-    level = level.flatMap((group) => group.members.filter((member) => member.isGroup));
+    level = level.flatMap((group) => group.members.filter((member) => member.isGroup))
+      .filter((group) => isSmall || group.members.some((member) => member.isGroup));
+    update(model);
+    boxes = boxesOf(model).length + level.reduce((sum, group) => sum + group.members.length - 1, 0);
   }
   update(model);
 }
@@ -81,7 +83,8 @@ function isOpen(member) {
 /** Return the boxes in sight, in program order. */
 function boxesOf(model) {
   return model.groups.filter((group) => group.shownAs === null)
-    .flatMap((group) => group.members.filter((member) => !isOpen(member)));
+    .flatMap((group) => group.members.filter((member) => !isOpen(member)))
+    .sort((one, other) => one.first - other.first);
 }
 
 /** Open all that hides a node or group. */
