@@ -24,10 +24,10 @@ FLOOR_OF_NAME = {
     name: floor
     for floor, names in {
         1: "errors config slots spec random source mode threads allocation dtypes devices cuda backends",
-        2: "primitive program program_text program_reading program_diff program_memory bind",
+        2: "primitive program program_text program_reading program_diff program_memory program_columns bind",
         3: "ops",
         4: "reverse",
-        5: "eager creation functional methods conversion indexing representation recording",
+        5: "eager creation functional methods conversion indexing representation recording measuring",
         6: "autograd compiler viz cost memory",
         7: "nn optim utils linalg fft special serialization distributions",
         8: "train datasets landscape distributed",

@@ -212,7 +212,6 @@ WRONG = [
     (r'%0: float32[] = exp(1.0) a="\x"', "line 1, column 28: this string cannot be read; expected a string as in JSON"),
     ("%0: float32[] = exp(1.0) $", r"line 1, column 26: a character that begins nothing; got '\$'"),
     ("%0: float32[] = exp(1.0)  # two words", "line 1, column 27: this is no place; expected '# module.*"),
-    ("%0: float32[] in 1.0, %1: float32[] = exp(1.0)", "all results are written in place, or none; expected .*; got 1"),
     ("return x", "line 1, column 8: this cannot stand here; expected a value such as %0; got 'x'"),
 ]
 

@@ -20,19 +20,23 @@ import numpy as np
 from autodiff import reverse
 from autodiff.bind import Cut, next_number
 from autodiff.compiler import passes
-from autodiff.compiler.instructions import Kind, Step, Value
+from autodiff.compiler.instructions import Instruction, Kind, Step, Value
 from autodiff.compiler.lowering import Lowered, now
+from autodiff.compiler.reading import program_of
 from autodiff.compiler.tracer import RecordingError, Tracer
 from autodiff.eager import Tensor, wrap
 from autodiff.errors import GradientError, InPlaceError
 from autodiff.mode import MODE
 from autodiff.ops.structural import copied
 from autodiff.primitive import NOTHING, Primitive
-from autodiff.program import Record, reachable
-from autodiff.recording import tensors_in
+from autodiff.program import Program, Record, reachable
+from autodiff.recording import argument_names, tensors_in
 from autodiff.slots import CHANGES
 from autodiff.source import here
+from autodiff.spec import Array
 from autodiff.threads import get_num_threads
+
+Run = Callable[[Lowered, Sequence[Array]], None]
 
 
 class _Leaf:
@@ -72,6 +76,7 @@ class Recorded:
         mode: whether gradients were recorded, and the number of threads.
         changes: the state of `CHANGES` that it is good for.
         program: the records, for reading.
+        stages: the instructions after each pass, by the pass's name.
     """
 
     signature: Any = None
@@ -107,7 +112,7 @@ class Recorded:
                     raise RecordingError("compile", f"the function itself changes what it depends on: {CHANGES.last}",
                                          fix="do it outside, or keep the value in a tensor that changes in place")
                 if tracer.refused is None:
-                    recorded = Recorded(tracer, inside, result, gradients)
+                    recorded = Recorded(tracer, inside, result, gradients, argument_names(fn, args, kwargs))
             except RecordingError as error:
                 tracer.refuse(error)
         finally:
@@ -118,7 +123,10 @@ class Recorded:
             result = recorded._with_history(result, tensors)
         return recorded, result
 
-    def __init__(self, tracer: Tracer, tensors: list[Tensor], result: Any, gradients: dict[int, Any]) -> None:
+    def __init__(
+        self, tracer: Tracer, tensors: list[Tensor], result: Any, gradients: dict[int, Any],
+        names: Sequence[tuple[str, Tensor]],
+    ) -> None:  # fmt: skip
         self.pinned: dict[int, Tensor] = {}
         outputs = list(tensors_in(result))
         forward = len(tracer.records)
@@ -132,8 +140,8 @@ class Recorded:
         carried = [tracer.read[id(leaf.tensor)] for leaf in self._carried]
         arguments = [*tensors, *carried, *cotangents]
         self._first_cotangent = len(tensors) + len(carried)
-        self._step = Step(tracer, arguments, outputs, found, forward)
-        self._improve()
+        self._step = Step(tracer, arguments, outputs, found, forward, names)
+        self.stages = passes.improve(self._step)
         self._guards = tracer.guards
         self._repeated = tracer.repeated
         self._counts = tracer.counts
@@ -174,19 +182,6 @@ class Recorded:
         self.changes = CHANGES.state()
 
     # ---- Recording ---------------------------------------------------------------------------------------------------
-
-    def _improve(self) -> None:
-        """Let all passes go over the instructions, those of the function and those of the backward pass apart."""
-        step = self._step
-        inside, outside = step.instructions[: step.forward], step.instructions[step.forward :]
-        ends = [*step.results, *[value for _, value in step.gradients], *[value for value in step.found if value]]
-        outside = passes.without_dead(outside, {value.region for value in ends})
-        read = {value.region for instruction in outside for value in instruction.inputs}
-        inside = passes.without_dead(inside, read | {value.region for value in ends})
-        inside, outside = passes.with_late_writes(inside), passes.with_late_writes(outside)
-        inside = passes.with_chains(inside, read | {value.region for value in ends})
-        outside = passes.with_chains(outside, {value.region for value in ends})
-        step.instructions, step.forward = [*inside, *outside], len(inside)
 
     def _refuse_escapes(self, tracer: Tracer, allowed: Sequence[Any]) -> None:
         """Raise if a tensor that the function made is still alive and was not returned."""
@@ -261,8 +256,13 @@ class Recorded:
         self._lowered.append(lowered)
         return lowered
 
-    def replay(self, tensors: Sequence[Tensor]) -> tuple[bool, Any]:
-        """Do what the function does; return whether the recording still says that, and the result."""
+    def replay(self, tensors: Sequence[Tensor], run: Run = Lowered.run_forward) -> tuple[bool, Any]:
+        """Do what the function does; return whether the recording still says that, and the result.
+
+        Args:
+            tensors: the arguments.
+            run: runs the instructions.
+        """
         lowered = self._idle()
         carried = [leaf.now(tensors)._grad for leaf in self._carried] if self._carried else ()
         everything = (*tensors, *carried)
@@ -278,7 +278,7 @@ class Recorded:
             if lowered.update(arguments, counts):
                 for array, content in lowered.resets:
                     array[...] = content
-                lowered.run_forward(arguments)
+                run(lowered, arguments)
                 done = True
         finally:
             if not done:
@@ -407,6 +407,20 @@ class Recorded:
         everything = [*lowered.arguments, *arrays]
         return [None if v is None else wrap(now(v, lowered.arrays[v], everything).copy(order="K"))
                 for v in self._step.found]
+
+    @property
+    def instructions(self) -> Sequence[Instruction]:
+        """What a replay runs; at the end what the backward pass of its results runs."""
+        return self._step.instructions
+
+    @property
+    def replayed(self) -> Program:
+        """The instructions as a program."""
+        return program_of(self._step, self._step.instructions)
+
+    def stage(self, name: str) -> Program:
+        """Return the instructions after a pass, as a program."""
+        return program_of(self._step, self.stages[name])
 
     def describe(self) -> str:
         """Return what the program consists of, in one line."""

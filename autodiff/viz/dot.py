@@ -6,6 +6,7 @@ import html
 from collections.abc import Iterable, Iterator, Mapping
 
 from autodiff.viz.graph import BUFFER, CONSTANT, INPUT, MODULE, OPERATION, OUTPUT, PARAMETER, Edge, Graph, Group, Node
+from autodiff.viz.scales import is_dark
 
 # Blue, orange and green of Okabe and Ito's palette, which people with any colour vision tell apart
 # (https://jfly.uni-koeln.de/color/): fill and line of nodes, and of the area around them.
@@ -22,6 +23,14 @@ _LEAF_STYLES = {
     OUTPUT: {"shape": "box", "style": "filled,bold", "fillcolor": "#ffffff", "color": "#222222"},
     CONSTANT: {"shape": "plaintext", "style": "", "fontcolor": "#666666", "margin": "0.04,0.02"},
 }
+# In a comparison a sign and the line say the same as the colour.
+_CHANGE_STYLES = {
+    "same": {"fillcolor": "#f4f4f4", "color": "#aaaaaa"},
+    "added": {"fillcolor": "#cfe6f5", "color": "#0072b2", "penwidth": "2.5"},
+    "removed": {"fillcolor": "#fbdcc8", "color": "#d55e00", "penwidth": "2.5", "style": "rounded,filled,dashed"},
+    "changed": {"fillcolor": "#fff3c4", "color": "#a67c00", "penwidth": "2.5"},
+}
+_SIGNS = {"added": "+ ", "removed": "− ", "changed": "± "}
 FONT = "Helvetica,Arial,sans-serif"
 # What an edge looks like for what it is. The page of a graph leads edges anew and picks from these, too.
 EDGE_LOOKS = {
@@ -34,8 +43,12 @@ EDGE_LOOKS = {
     "main": "weight=16",
     "crossing": "minlen=0",
     "guide": "style=invis",
+    "slow": 'penwidth=3.5 color="#000000"',
+    "removed": 'style=dotted penwidth=2 color="#d55e00" constraint=false',
+    "again": 'style=dotted color="#444444" constraint=false',
 }
 _LEGEND = {INPUT: "input, output", PARAMETER: "parameter", BUFFER: "buffer"}
+
 
 def quote(text: str) -> str:
     r"""Return a text as a quoted DOT string that shows exactly this text, line breaks included.
@@ -103,7 +116,8 @@ def main_edges(graph: Graph) -> dict[Node, Edge]:
     A picture whose main road is straight is easy to follow: these edges get weight, a skip connection bends around.
     """
     return _latest(graph, [edge for edge in graph.edges
-                           if edge.tail.phase == edge.head.phase and edge.tail.kind in (OPERATION, MODULE)])
+                           if edge.tail.phase == edge.head.phase and edge.tail.kind in (OPERATION, MODULE)
+                           and not edge.again and not edge.change])
 
 
 def _latest(graph: Graph, edges: Iterable[Edge]) -> dict[Node, Edge]:
@@ -158,12 +172,17 @@ def anchor(lane: Group) -> str:
 
 def _header(graph: Graph, title: str, legend: bool) -> str:
     """Return the title and the legend of what occurs in the graph, as an HTML-like label."""
-    rows = [f'<TR><TD COLSPAN="9"><FONT POINT-SIZE="16"><B>{escape(title)}</B></FONT></TD></TR>'] if title else []
+    rows = [f'<TR><TD COLSPAN="12"><FONT POINT-SIZE="16"><B>{escape(title)}</B></FONT></TD></TR>'] if title else []
     if legend:
         cells = []
-        for phase in dict.fromkeys(node.phase for node in graph.nodes if node.kind in (OPERATION, MODULE)):
+        boxes = [node for node in graph.nodes if node.kind in (OPERATION, MODULE)]
+        for phase in dict.fromkeys(node.phase for node in boxes if not node.change):
             fill, line, _ = _PHASE_COLORS.get(phase, _OTHER_PHASE)
-            cells.append(_swatch(phase, fill, line, "ROUNDED"))
+            cells.append(_swatch(phase, "#ffffff" if graph.scale else fill, line, "ROUNDED"))
+        changes = {node.change for node in boxes}
+        for change, style in _CHANGE_STYLES.items():
+            if change in changes:
+                cells.append(_swatch(_SIGNS.get(change, "") + change, style["fillcolor"], style["color"], "ROUNDED"))
         kinds = {INPUT if node.kind == OUTPUT else node.kind for node in graph.nodes}
         for kind, text in _LEGEND.items():
             if kind in kinds:
@@ -171,7 +190,19 @@ def _header(graph: Graph, title: str, legend: bool) -> str:
         if any(edge.saved for edge in graph.edges):
             cells.append('<TD><FONT COLOR="#888888">- - -</FONT> saved for backward</TD>')
         rows.append(f"<TR>{''.join(cells)}</TR>")
+        if graph.scale:
+            rows.append(f'<TR><TD COLSPAN="12">{_scale(graph)}</TD></TR>')
+    rows += [f'<TR><TD COLSPAN="12">{escape(remark)}</TD></TR>' for remark in graph.remarks]
     return f'<TABLE BORDER="0" CELLSPACING="6">{"".join(rows)}</TABLE>' if rows else ""
+
+
+def _scale(graph: Graph) -> str:
+    """Return the colours of an overlay, from low to high."""
+    cells = []
+    for fill, text in graph.scale:
+        ink = "#ffffff" if is_dark(fill) else "#000000"
+        cells.append(f'<TD BGCOLOR="{fill}" WIDTH="64"><FONT COLOR="{ink}">{escape(text)}</FONT></TD>')
+    return f'<TABLE BORDER="0" CELLSPACING="0" CELLPADDING="4"><TR>{"".join(cells)}</TR></TABLE>'
 
 
 def _swatch(text: str, fill: str, line: str, style: str) -> str:
@@ -204,9 +235,11 @@ def _group_lines(root: Group, lanes: bool) -> Iterator[str]:
 def group_statements(group: Group) -> list[str]:
     """Return what a cluster begins with: its look, and in that of a phase the point that keeps it in its place."""
     title = quote(group.title)
-    start = f'graph [label={title} tooltip={title} labeljust=l labelloc=t style="rounded,filled"'
+    tooltip = quote(f"{group.title}: {group.kind}") if group.kind else title
+    start = f'graph [label={title} tooltip={tooltip} labeljust=l labelloc=t style="rounded,filled"'
     if group.depth > 1:
-        return [f'{start} fillcolor="#00000009" color="#999999" fontcolor="#333333" fontsize=11 margin=8]']
+        several = " peripheries=2" if group.copies > 1 else ""
+        return [f'{start} fillcolor="#00000009" color="#999999" fontcolor="#333333" fontsize=11 margin=8{several}]']
     _, line, area = _PHASE_COLORS.get(group.phase, _OTHER_PHASE)
     return [
         f'{start} fillcolor="{area}" color="{line}" fontcolor="{line}" fontsize=14 margin=14]',
@@ -222,13 +255,15 @@ def node_statement(node: Node) -> str:
         style = {"fillcolor": fill, "color": line}
         if node.kind == MODULE:
             style |= {"penwidth": "2"}
+    style = style | _CHANGE_STYLES.get(node.change, {}) | node.look
     attributes = "".join(f' {key}="{value}"' for key, value in style.items())
-    details, head = node.details, node.title
+    details, head = node.details, _SIGNS.get(node.change, "") + node.title
     if node.place and node.kind == MODULE:
         head = f"{node.place}.{head}"
     elif node.place:
         details = [node.place, *details]
-    small = "".join(f'<BR/><FONT POINT-SIZE="8" COLOR="#333333">{escape(text)}</FONT>' for text in details)
+    ink = node.look.get("fontcolor", "#333333")
+    small = "".join(f'<BR/><FONT POINT-SIZE="8" COLOR="{ink}">{escape(text)}</FONT>' for text in details)
     tooltip = quote("\n".join(text for text in node.tooltip if text) or " ")
     label = escape(head) if node.kind == CONSTANT else f"<B>{escape(head)}</B>"
     return f"{node.id} [label=<{label}{small}>{attributes} tooltip={tooltip}]"
@@ -239,12 +274,16 @@ def _edge_line(edge: Edge, main: bool) -> str:
     attributes = [f"tooltip={quote(edge.tooltip)}"]
     if edge.values > 1:
         attributes.append(f'label="{edge.values}×"')
-    if edge.saved:
+    if edge.again or edge.change:
+        attributes.append(EDGE_LOOKS["again" if edge.again else "removed"])
+    elif edge.saved:
         attributes += [EDGE_LOOKS["saved"], EDGE_LOOKS["beside" if main else "loose"]]
     elif main:
         attributes.append(EDGE_LOOKS["main"])
     elif edge.tail.phase != edge.head.phase:
         attributes.append(EDGE_LOOKS["crossing"])
+    if edge.slow:
+        attributes.append(EDGE_LOOKS["slow"])
     tail, head = edge.tail.id, edge.head.id
     if edge.tail.phase == edge.head.phase == "backward":
         tail, head = head, tail

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import graphviz
 
+from autodiff.viz.graph import Graph, Group
 from autodiff.viz.rendering import layout_with_pygraphviz, scalable, write_atomically
 
 
@@ -22,6 +23,9 @@ class Picture(graphviz.Digraph):  # type: ignore[misc]
     Args:
         lines: DOT statements.
         name: of the graph.
+        graph: what they draw: nodes, edges and groups. It keeps the records alive, and what they have saved.
+        title: of the interactive page.
+        expanded: returns the graph for that page: nothing folded, nothing rolled up. By default it is `graph`.
 
     >>> import autodiff as ad
     >>> from autodiff.viz import draw
@@ -30,9 +34,26 @@ class Picture(graphviz.Digraph):  # type: ignore[misc]
     'digraph {'
     """
 
-    def __init__(self, lines: Sequence[str] = (), name: str | None = None, **options: Any) -> None:
+    def __init__(
+        self, lines: Sequence[str] = (), name: str | None = None, graph: Graph | None = None, title: str = "",
+        expanded: Callable[[], Graph] | None = None, **options: Any,
+    ) -> None:
         super().__init__(name=name, **options)
         self.body += lines
+        self.graph = graph or Graph(Group("root", "", "", None, 0), [], [])
+        self.title = title
+        self.expanded = expanded or (lambda: self.graph)
+
+    def write_page(self, path: str | os.PathLike[str]) -> str:
+        """Write an interactive page to a file, whole or not at all, and return its path: one file, without a network.
+
+        Args:
+            path: of the file, such as ``"graph.html"``.
+        """
+        from autodiff.viz.page import page_of
+
+        write_atomically(path, page_of(self.expanded(), self.source, self.title).encode())
+        return os.fspath(path)
 
     def pipe(
         self, format: str | None = None, renderer: str | None = None, formatter: str | None = None,
