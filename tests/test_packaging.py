@@ -6,6 +6,7 @@ import hashlib
 import os
 import subprocess
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -26,9 +27,9 @@ def test_kernels_is_a_source_root_and_no_package() -> None:
     assert not (ROOT / "kernels" / "__init__.py").exists()
 
 
-def test_wheel_contains_the_two_packages(tmp_path: Path) -> None:
+def test_distributions_contain_the_two_packages(tmp_path: Path) -> None:
     pytest.importorskip("hatchling")
-    build = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(tmp_path)]
+    build = [sys.executable, "-m", "hatchling", "build", "--directory", str(tmp_path)]
     answer = subprocess.run(build, cwd=ROOT, capture_output=True, text=True)
     assert answer.returncode == 0, answer.stderr
     (wheel,) = tmp_path.glob("autodiff_tape-*.whl")
@@ -38,6 +39,10 @@ def test_wheel_contains_the_two_packages(tmp_path: Path) -> None:
     assert {"autodiff/py.typed", "autodiff_kernels/py.typed"} <= set(names)
     assert {f"autodiff/viz/web/{file}" for file in page_files()} <= set(names)
     assert any(name.endswith(".dist-info/licenses/autodiff/viz/web/graphviz/LICENSES.txt") for name in names)
+    (source,) = tmp_path.glob("autodiff_tape-*.tar.gz")
+    with tarfile.open(source) as archive:
+        in_source = {name.partition("/")[2] for name in archive.getnames()}
+    assert {f"autodiff/viz/web/{file}" for file in page_files()} <= in_source
 
 
 def page_files() -> list[str]:

@@ -35,8 +35,8 @@ FONT = "Helvetica,Arial,sans-serif"
 # What an edge looks like for what it is. The page of a graph leads edges anew and picks from these, too.
 EDGE_LOOKS = {
     "saved": 'style=dashed color="#888888" arrowsize=0.45',
-    # A backward operation stands beside the last forward one whose values it reads. Edges from earlier ones do not pull:
-    # with them Graphviz may put the phases in the wrong order.
+    # A backward operation stands beside the last forward one whose values it reads. Edges from earlier ones do not
+    # pull: with them Graphviz may put the phases in the wrong order.
     "beside": "minlen=0 weight=6",
     "loose": "constraint=false",
     "backward": "dir=back",

@@ -54,8 +54,8 @@ function mainEdges(edges) {
   const latest = new Map();
   for (const edge of edges) {
     const isCrossing = edge.tail.phase !== edge.head.phase;
-    if (!edge.saved && (isCrossing || !(edge.tail.isGroup || edge.tail.order >= 0))) continue;
-    const key = `${edge.head.id} ${edge.saved}`;
+    if (edge.kind !== "saved" && (isCrossing || edge.kind || !(edge.tail.isGroup || edge.tail.order >= 0))) continue;
+    const key = `${edge.head.id} ${edge.kind}`;
     const known = latest.get(key);
     if (!known || edge.tail.position > known.tail.position) latest.set(key, edge);
   }
@@ -66,7 +66,8 @@ function edgeStatement({looks}, edge, isMain) {
   const isCrossing = edge.tail.phase !== edge.head.phase;
   const attributes = [`tooltip="${tooltipOf(edge)}"`];
   if (edge.values > 1) attributes.push(`label="${edge.values}×"`);
-  if (edge.saved) attributes.push(looks.saved, isMain ? looks.beside : looks.loose);
+  if (edge.kind === "saved") attributes.push(looks.saved, isMain ? looks.beside : looks.loose);
+  else if (edge.kind) attributes.push(looks[edge.kind]);
   else if (isMain) attributes.push(looks.main);
   else if (isCrossing) attributes.push(looks.crossing);
   let [first, second] = [edge.tail, edge.head];

@@ -15,8 +15,8 @@ function makeModel(data) {
     Object.assign(node, {isGroup: false, position, makers: [], readers: [], first: node.order, last: node.order});
     node.parent = byId.get(node.parent);
   });
-  const edges = data.edges.map(([tail, head, values, saved, text]) => {
-    const edge = {tail: byId.get(tail), head: byId.get(head), values, saved: Boolean(saved), text};
+  const edges = data.edges.map(([tail, head, values, kind, text]) => {
+    const edge = {tail: byId.get(tail), head: byId.get(head), values, kind, text};
     edge.tail.readers.push(edge);
     edge.head.makers.push(edge);
     return edge;
@@ -26,6 +26,7 @@ function makeModel(data) {
   const [root] = data.groups;
   const lanes = root.members.filter((member) => member.isGroup);
   // A single phase is not drawn as an area of its own: it is always open.
+  operations.forEach((node, i) => { node.number = i + 1; });
   const model = {...data, byId, edges, guides, operations, root, lanes, lane: lanes.length === 1 ? lanes[0] : null};
   placeInTime(model);
   openAtFirst(model);
@@ -134,14 +135,14 @@ function pathOf(model, member) {
 function ledEdges(model) {
   const merged = new Map();
   const led = [];
-  for (const {tail, head, values, saved, text} of model.edges) {
+  for (const {tail, head, values, kind, text} of model.edges) {
     const from = boxOf(tail), to = boxOf(head);
     if (from === to) continue;
     const isExact = from === tail && to === head;
-    const key = isExact ? null : `${from.id} ${to.id} ${saved}`;
+    const key = isExact ? null : `${from.id} ${to.id} ${kind}`;
     let edge = key && merged.get(key);
     if (!edge) {
-      edge = {tail: from, head: to, saved, values, texts: [], carried: new Set()};
+      edge = {tail: from, head: to, kind, values, texts: [], carried: new Set()};
       led.push(edge);
       if (key) merged.set(key, edge);
     }

@@ -23,9 +23,9 @@ function makePanel(panel, model, {onGo, onToggle}) {
   function measures(member) {
     const rows = MEASURES.filter((measure) => !measure.of && member.measures[measure.key] !== undefined).map((measure) => {
       const value = member.measures[measure.key];
-      const whole = measure.adds && member !== model.root ? model.root.measures[measure.key] : 0;
-      const share = whole ? textOfShare(value / whole) : "";
-      return [measure.name, textWithUnit(value, measure.unit), share];
+      const whole = measure.adds ? model.root.measures[measure.key] : 0;
+      const share = member === model.root ? [] : [whole ? textOfShare(value / whole) : ""];
+      return [measure.name, textWithUnit(value, measure.unit), ...share];
     });
     return rows.length ? section("Measured", table(rows)) : [];
   }
@@ -87,7 +87,7 @@ function makePanel(panel, model, {onGo, onToggle}) {
   }
 
   function ofNode(node, reached) {
-    const kind = node.order >= 0 ? `operation ${node.order + 1} of ${model.operations.length}, ${node.phase}` : node.kind;
+    const kind = node.order >= 0 ? `operation ${node.number} of ${model.operations.length}, ${node.phase}` : node.kind;
     return [
       ...heading(node), element("p", {class: "faint"}, kind), ...node.shapes.map((shape) => element("p", {}, shape)),
       ...node.notes.map((note) => element("p", {class: "faint"}, note)),
@@ -113,6 +113,7 @@ function makePanel(panel, model, {onGo, onToggle}) {
     const counts = [textOfCount(model.operations.length, "operation"),
                     ...(modules ? [`${textOfCount(modules, "module")} called`] : [])];
     return [element("h2", {}, model.title || "Graph"), element("p", {}, counts.join(", ")),
+            ...model.remarks.map((remark) => element("p", {}, remark)),
             element("p", {class: "faint"}, "Click a box to see what it is; double-click a module to open it."),
             ...measures(model.root), ...(measure ? ranking(measure) : [])];
   }
