@@ -614,6 +614,9 @@ def test_text_is_readable_in_the_light_and_in_the_dark(opened: Opened, scheme: s
             assert contrast(color(ground), color(text)) > 4.5, (ground, text)
         paper = color(chromium.run("getComputedStyle(document.body).backgroundColor"))
         assert (contrast(paper, "#000000") < 3) == (scheme == "dark")
+        names = "[...document.querySelectorAll('#canvas .cluster text')].map(text => getComputedStyle(text).fill)"
+        for name in set(chromium.run(names)):
+            assert contrast(paper, color(name)) > 3.3, name  # large text
     finally:
         opened.chromium.call("Emulation.setEmulatedMedia", features=[])
 

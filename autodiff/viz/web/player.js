@@ -116,8 +116,7 @@ function writeStatistics(stage, box, node, reached) {
                  [reached.gradients && node.gradients[0], "statistic gradient", "∇ ", 5, "start"]];
   const shown = texts.filter(([found]) => found);
   if (!shown.length) return;
-  const element = stage.boxes.get(box.id);
-  const place = element.getBBox();
+  const place = stage.places.get(box.id);
   // Where the values leave: the backward pass is drawn upwards.
   const y = box.phase === "backward" ? place.y - 2.5 : place.y + place.height + 8.5;
   for (const [found, name, sign, shift, anchor] of shown) {
@@ -125,6 +124,6 @@ function writeStatistics(stage, box, node, reached) {
     const settings = {class: name, x: place.x + place.width / 2 + shift, y, "text-anchor": anchor};
     for (const [key, value] of Object.entries(settings)) text.setAttribute(key, value);
     text.textContent = sign + textOfNumber(found.norm);
-    element.append(text);
+    stage.boxes.get(box.id).append(text);
   }
 }
