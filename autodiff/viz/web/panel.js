@@ -6,7 +6,9 @@ const RANKS_SHOWN = 10;
 /** Return a panel that shows a node, a group, or without one the whole graph. */
 function makePanel(panel, model, {onGo, onToggle}) {
   function link(member, text = pathOf(model, member)) {
-    return element("button", {class: "link", type: "button", onclick: () => onGo(member)}, text);
+    // A long path breaks behind its dots.
+    const parts = text.split(/(?<=\.)/).flatMap((part) => [part, element("wbr")]);
+    return element("button", {class: "link", type: "button", onclick: () => onGo(member)}, ...parts);
   }
 
   function section(title, ...content) {
@@ -43,7 +45,7 @@ function makePanel(panel, model, {onGo, onToggle}) {
       .map(([key, name, unit]) => [name, ...columns.map(([, found]) =>
         (found?.[key] === undefined ? "…" : textWithUnit(found[key], unit)))]);
     const isBroken = columns.some(([, found]) => Number(found?.nans) > 0);
-    return section("Numbers", table(rows, columns.map(([name]) => name)),
+    return section("Numbers", element("div", {class: "scroll"}, table(rows, columns.map(([name]) => name))),
                    ...(isBroken ? [element("p", {class: "warning"}, "There are NaNs in it.")] : []));
   }
 
