@@ -75,7 +75,7 @@ def statistics_of(operation: Any, array: Array) -> dict[str, float]:
 
 
 def dead_units(array: Array) -> float:
-    """Return which share of the units is 0 in every example of a batch of at least two; the first dimension counts them.
+    """Return which share of the units is 0 in every example of a batch: of at least two, along the first dimension.
 
     >>> import numpy as np
     >>> dead_units(np.array([[0.0, 1.0], [0.0, 0.0]]))
@@ -83,7 +83,7 @@ def dead_units(array: Array) -> float:
     """
     if array.ndim < 2 or array.shape[0] < 2 or not array.size:
         return 0.0
-    return 1 - float(np.count_nonzero(array.any(axis=0))) / array[0].size
+    return float(1 - np.count_nonzero(array.any(axis=0)) / array[0].size)
 
 
 def saved_bytes(program: Program) -> list[int]:

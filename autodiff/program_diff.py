@@ -84,7 +84,10 @@ def merged(first: Program, second: Program) -> Program:
         if old is not None and new is not None and change == "same" and both.changed(old, new):
             change = "changed"
         changes.append(change)
-    columns = {"change": changes, "before": before}
+    parts = {record: entry for program in (first, second)
+             for record, entry in zip(program, program.columns.get("parts", ()))}  # fmt: skip
+    made_of = [parts.get(record, ()) for record in (new or old for old, new in rows) if record is not None]
+    columns: dict[str, list[Any]] = {"change": changes, "before": before, "parts": made_of}
     return Program(records, second.outputs, written, columns, (*second.inputs, *first.inputs))
 
 

@@ -31,7 +31,7 @@ FLOOR_OF_NAME = {
         6: "autograd compiler viz cost memory",
         7: "nn optim utils linalg fft special serialization distributions",
         8: "train datasets landscape distributed",
-        9: "cli compiled demo __main__",  # the commands: on the top floor, and they may use all of it
+        9: "cli cli_graph compiled demo __main__",  # the commands: on the top floor, and they may use all of it
     }.items()
     for name in names.split()
 }

@@ -197,7 +197,9 @@ def _header(graph: Graph, title: str, legend: bool) -> str:
         rows.append(f"<TR>{''.join(cells)}</TR>")
         if graph.scale:
             rows.append(f'<TR><TD COLSPAN="12">{_scale(graph)}</TD></TR>')
-    rows += [f'<TR><TD COLSPAN="12">{escape(remark)}</TD></TR>' for remark in graph.remarks]
+    if graph.remarks:
+        remarks = "<BR/>".join(map(escape, graph.remarks))
+        rows.append(f'<TR><TD COLSPAN="12"><FONT POINT-SIZE="10" COLOR="#333333">{remarks}</FONT></TD></TR>')
     return f'<TABLE BORDER="0" CELLSPACING="6">{"".join(rows)}</TABLE>' if rows else ""
 
 
@@ -240,7 +242,7 @@ def _group_lines(root: Group, lanes: bool) -> Iterator[str]:
 def group_statements(group: Group) -> list[str]:
     """Return what a cluster begins with: its look, and in that of a phase the point that keeps it in its place."""
     title = quote(group.title)
-    tooltip = quote(f"{group.title}: {group.kind}") if group.kind else title
+    tooltip = quote(f"{group.title}: {group.module}") if group.module else title
     start = f'graph [label={title} tooltip={tooltip} labeljust=l labelloc=t style="rounded,filled"'
     if group.depth > 1:
         several = " peripheries=2" if group.copies > 1 else ""

@@ -17,7 +17,7 @@ from autodiff.program_reading import Leaf
 from autodiff.program_text import settings_of
 from autodiff.spec import Array, Spec
 from autodiff.viz.measurements import Measurements
-from autodiff.viz.places import blocks_of, kinds_of, lines_around, paths_of, text_of_line
+from autodiff.viz.places import blocks_of, classes_of, lines_around, paths_of, text_of_line
 
 OPERATION, MODULE, PARAMETER, BUFFER, INPUT, CONSTANT, OUTPUT = (
     "operation", "module", "parameter", "buffer", "input", "constant", "output")
@@ -40,6 +40,7 @@ class Node:
         details: further lines of text.
         tooltip: lines of text shown on demand.
         place: labels of the modules around it that are not drawn as groups.
+        module: class name of the module that it shows, where it is known.
         records: how many operations it stands for.
         operations: their names.
         specs: of its outputs.
@@ -64,6 +65,7 @@ class Node:
     details: list[str] = field(default_factory=list)
     tooltip: list[str] = field(default_factory=list)
     place: str = ""
+    module: str = ""
     records: int = 0
     operations: list[str] = field(default_factory=list)
     specs: list[Spec] = field(default_factory=list)
@@ -116,7 +118,7 @@ class Group:
         parent: the group around it; None for the whole picture.
         depth: number of groups around it.
         members: in program order.
-        kind: class name of the module, where it is known.
+        module: class name of the module, where it is known.
         copies: how many equal ones it stands for.
     """
 
@@ -126,7 +128,7 @@ class Group:
     parent: Group | None
     depth: int
     members: list[Node | Group] = field(default_factory=list)
-    kind: str = ""
+    module: str = ""
     copies: int = 1
 
 
@@ -251,7 +253,7 @@ class _Builder:
         open_path: list[str] = []
         open_groups = [self.root]
         collapsed: Node | None = None
-        kinds = kinds_of(program)
+        classes = classes_of(program)
         parts = program.columns.get("parts", ((),) * len(program))
         changes = program.columns.get("change", ("",) * len(program))
         for index, (record, path) in enumerate(zip(program, paths, strict=True)):
@@ -271,11 +273,12 @@ class _Builder:
             del open_groups[common + 1:]
             for title in groups[common:]:
                 open_groups.append(self._new_group(title, record.phase, open_groups[-1]))
-                open_groups[-1].kind = kinds.get(".".join(groups[1 : len(open_groups) - 1]), "")
+                open_groups[-1].module = classes.get(".".join(groups[1 : len(open_groups) - 1]), "")
             open_path = path
             if inside:
                 collapsed = self._new_node(f"m{index}", MODULE, path[-1], record.phase, open_groups[-1])
-                collapsed.tooltip = ["module " + ".".join(path[1:])]
+                collapsed.module = classes.get(".".join(path[1:]), "")
+                collapsed.tooltip = [f"module {'.'.join(path[1:])} {collapsed.module}".rstrip()]
                 collapsed.order = index
                 self._add_to_module(collapsed, record)
             else:

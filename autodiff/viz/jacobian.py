@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from autodiff import reverse
@@ -27,17 +29,17 @@ def jacobian(record: Record | None, input: int = 0, output: int = 0) -> Array:
         raise GradientError("jacobian", f"no gradient flows through {record.name} from output {output} to input "
                             f"{input}", fix="let the input require a gradient", line=line)  # fmt: skip
     if record.saved is None:
-        raise GradientError("jacobian", f"what {record.name} has saved was freed by a backward pass",
-                            fix="draw the forward pass alone, or call backward(retain_graph=True)", line=line)  # fmt: skip
+        raise GradientError("jacobian", f"what {record.name} has saved was freed by a backward pass", line=line,
+                            fix="draw the forward pass alone, or call backward(retain_graph=True)")  # fmt: skip
     made, read = record.outputs[output], record.inputs[input]
     if made.size * read.size > MOST:
-        raise ValueRangeError("jacobian", "it would be too large", expected=f"at most {MOST:,} elements",
-                              got=f"{made.size:,} x {read.size:,}", fix="ask a smaller operation", line=line)  # fmt: skip
+        raise ValueRangeError("jacobian", "it would be too large", expected=f"at most {MOST:,} elements", line=line,
+                              got=f"{made.size:,} x {read.size:,}", fix="ask a smaller operation")  # fmt: skip
     rows = np.zeros((made.size, read.size), made.dtype)
     grad, MODE.grad = MODE.grad, False
     try:
         for i in range(made.size):
-            cotangents = [None] * len(record.outputs)
+            cotangents: list[Any] = [None] * len(record.outputs)
             unit = np.zeros(made.size, made.dtype)
             unit[i] = 1
             cotangents[output] = wrap(unit.reshape(made.shape))

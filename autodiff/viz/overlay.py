@@ -39,6 +39,9 @@ def overlay(graph: Graph, name: str) -> None:
     if not numbers:
         raise ValueRangeError("draw", f"'{name}' was not measured", fix="draw what autodiff.measure(...) returns"
                               + (", with limits=" if name == "roofline" else ""))  # fmt: skip
+    for node in graph.nodes:
+        if node.kind in (OPERATION, MODULE) and node not in numbers:
+            _paint(node, "#ffffff")
     if name in ("gradient", "values"):
         _show_spread(graph, numbers, name)
     else:
@@ -136,17 +139,15 @@ def _show_slowest(graph: Graph, seconds: dict[Node, float]) -> None:
         if best is not None:
             longest[node] += longest[graph.edges[best].tail]
             behind[node] = best
-    node: Node | None = max(seconds, key=lambda node: longest[node])
-    assert node is not None
-    graph.remarks.append(f"bold: the slowest path, {text_of('seconds', longest[node])}")
-    while node is not None:
-        if node in seconds:
-            node.look["penwidth"] = "3"
-        step = behind.get(node)
-        node = None
-        if step is not None:
-            graph.edges[step].slow = True
-            node = graph.edges[step].tail
+    last = max(seconds, key=lambda node: longest[node])
+    graph.remarks.append(f"bold: the slowest path, {text_of('seconds', longest[last])}")
+    last.look["penwidth"] = "3"
+    while last in behind:
+        edge = graph.edges[behind[last]]
+        edge.slow = True
+        last = edge.tail
+        if last in seconds:
+            last.look["penwidth"] = "3"
 
 
 def _show_trouble(graph: Graph) -> None:

@@ -40,14 +40,14 @@ def blocks_of(program: Program, length: int) -> list[list[str]]:
             for record, start in zip(program, starts)]  # fmt: skip
 
 
-def kinds_of(program: Program) -> dict[str, str]:
+def classes_of(program: Program) -> dict[str, str]:
     """Return the class names of modules, by their paths."""
-    kinds: dict[str, str] = {}
+    classes: dict[str, str] = {}
     for record, names in zip(program, program.columns.get("classes", ())):
         labels = record.scope.split(".")
         for i, name in enumerate(names, 1):
-            kinds.setdefault(".".join(labels[:i]), name)
-    return kinds
+            classes.setdefault(".".join(labels[:i]), name)
+    return classes
 
 
 def common_prefix(paths: Sequence[list[str]]) -> list[str]:

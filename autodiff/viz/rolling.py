@@ -18,6 +18,7 @@ def roll(graph: Graph) -> None:
     all of them is added up. An edge inside of a block stands for that edge of each. All others are led to the first
     block and counted; those from a block to the next become edges that go around.
     """
+    _lift_inputs(graph)
     shapes = _shapes(graph)
     rolled = _Rolled()
     for parent in _groups(graph.root):
@@ -32,6 +33,16 @@ def roll(graph: Graph) -> None:
     if rolled.runs:
         graph.edges[:] = rolled.lead(graph.edges)
         graph.nodes[:] = [node for node in graph.nodes if node not in rolled.first]
+
+
+def _lift_inputs(graph: Graph) -> None:
+    """Show inputs outside of all modules: only the first of equal blocks reads them."""
+    for node in graph.nodes:
+        if node.kind == INPUT and node.parent.depth > 1:
+            node.parent.members.remove(node)
+            while node.parent.depth > 1 and node.parent.parent is not None:
+                node.parent = node.parent.parent
+            node.parent.members.append(node)
 
 
 def _is_block(member: Node | Group) -> bool:
@@ -73,8 +84,8 @@ def _shapes(graph: Graph) -> dict[Node | Group, int]:
     for node in graph.nodes:
         name = "" if node.kind in (MODULE, INPUT) else node.title
         place = "" if node.kind == MODULE else node.place
-        key = (node.kind, name, place, tuple(map(repr, node.specs)), tuple(node.details), tuple(node.operations),
-               incoming[node], node.change)  # fmt: skip
+        key: Hashable = (node.kind, name, place, tuple(map(repr, node.specs)), tuple(node.details),
+                         tuple(node.operations), incoming[node], node.change)  # fmt: skip
         shapes[node] = known.setdefault(key, len(known))
     start: dict[Group, int] = {}
     order = [graph.root]
@@ -114,8 +125,7 @@ class _Rolled:
         names = f"{run[0].title} … {run[-1].title}"
         if isinstance(block, Group):
             block.copies = len(run)
-            names = block.kind or names
-        block.title = f"{names} × {len(run)}"
+        block.title = f"{block.module or names} × {len(run)}"
         mine = nodes_in(block)
         for copy, member in enumerate(run):
             for own, other in zip(mine, nodes_in(member), strict=True):
@@ -165,10 +175,10 @@ class _Rolled:
 
 def _add_measures(node: Node, other: Node) -> None:
     node.records += other.records
-    seconds = node.measures.get("seconds", 0.0), other.measures.get("seconds", 0.0)
-    if "roofline" in node.measures and sum(seconds):
-        shares = node.measures["roofline"], other.measures.get("roofline", 0.0)
-        node.measures["roofline"] = sum(a * b for a, b in zip(seconds, shares, strict=True)) / sum(seconds)
+    mine, others = (x.measures.get("seconds", 0.0) for x in (node, other))
+    if "roofline" in node.measures and mine + others:
+        share = mine * node.measures["roofline"] + others * other.measures.get("roofline", 0.0)
+        node.measures["roofline"] = share / (mine + others)
     for name in _SUMS:
         if name in other.measures:
             node.measures[name] = node.measures.get(name, 0.0) + other.measures[name]
