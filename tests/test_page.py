@@ -110,6 +110,16 @@ def test_a_group_adds_up_what_it_holds() -> None:
     assert "2×2 float32" in net["statement"]
 
 
+def test_a_comparison_shows_what_changed() -> None:
+    picture = draw(lambda x: x.tanh() * 2 + x, ad.ones(2), against=lambda x: x.exp() * 2 + x)
+    data = data_of(text_of(picture.expanded()))
+    changes = {node["title"]: node["statement"] for node in data["nodes"] if node["kind"] == "operation"}
+    assert "+ tanh" in changes["tanh"]
+    assert "− exp" in changes["exp"]
+    assert "removed" in {edge[3] for edge in data["edges"]}
+    assert "± " in data["groups"][1]["statement"]
+
+
 def test_the_same_graph_has_the_same_page() -> None:
     assert text_of(net_graph()) == text_of(net_graph())
 
@@ -572,12 +582,12 @@ def test_ten_thousand_nodes(opened: Opened) -> None:
 
 
 def test_a_long_layout_can_be_cancelled(opened: Opened) -> None:
-    chromium = opened.show(flat_graph(10_000))
+    chromium = opened.show(flat_graph(3000))
     before = chromium.run(NODES)
-    for _ in range(3):
+    for _ in range(2):
         chromium.run("document.getElementById('more').click()")
     chromium.wait("!document.getElementById('cancel').hidden && !document.getElementById('message').hidden")
-    assert "Laying out 10,0" in chromium.run("document.getElementById('message').textContent")
+    assert "Laying out 3,0" in chromium.run("document.getElementById('message').textContent")
     chromium.click("#cancel")
     settle(chromium)
     assert chromium.run(NODES) == before

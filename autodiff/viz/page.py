@@ -223,7 +223,8 @@ class _Groups:
         leaving = self._leaving()
         return [
             {
-                "id": group.id, "title": group.title, "kind": MODULE, "phase": group.phase, "depth": group.depth,
+                "id": group.id, "title": group.title, "kind": MODULE, "module": group.module,
+                "phase": group.phase, "depth": group.depth,
                 "parent": self.around[group].id if group in self.around else None,
                 "members": [member.id for member in members], "bundle": group in self.bundles,
                 "statement": self._box(group, sums[group], leaving.get(group, [])),
@@ -235,7 +236,8 @@ class _Groups:
 
     def _box(self, group: Group, sums: _Sums, shapes: list[str]) -> str:
         """Return the statement of a folded group."""
-        details = [f"{sums.operations:,} operation{'s' * (sums.operations != 1)}"]
+        details = [group.module] if group.module else []
+        details.append(f"{sums.operations:,} operation{'s' * (sums.operations != 1)}")
         if sums.parameters:
             details.append(f"{sums.parameters} parameter{'s' * (sums.parameters != 1)}, {sums.elements:,} elements")
         details += shapes if len(shapes) <= _SHAPES_SHOWN else [f"{len(shapes)} outputs"]

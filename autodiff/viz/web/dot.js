@@ -1,7 +1,8 @@
 // The DOT text of what is shown. How boxes and edges look was written down when the page was made.
 
 const TEXTS_SHOWN = 8;
-const LENGTHS_TO_BEND = 20000;
+const MUCH = 2000;  // lengths of edges together, in boxes: from here on Graphviz takes long
+const TOO_MUCH = 20000;
 
 function dotOf(model) {
   const edges = ledEdges(model);
@@ -11,14 +12,13 @@ function dotOf(model) {
           ...guideStatements(model, edges), "}"].join("\n");
 }
 
-/** Return what keeps the layout of many boxes from taking minutes: fewer rounds, and no curves for many long edges. */
+/** Return what keeps the layout of many long edges from taking minutes: fewer rounds, and in the end no curves. */
 function limitStatements(model, edges) {
-  const boxes = boxesOf(model);
-  if (boxes.length <= BOXES_AT_FIRST) return [];
-  const place = new Map(boxes.map((box, i) => [box, i]));
+  const place = new Map(boxesOf(model).map((box, i) => [box, i]));
   const within = edges.filter((edge) => edge.tail.phase === edge.head.phase);
-  const lengths = within.reduce((sum, edge) => sum + Math.abs(place.get(edge.head) - place.get(edge.tail)), 0);
-  return [`graph [nslimit=1 nslimit1=1${lengths > LENGTHS_TO_BEND ? " splines=line" : ""}]`];
+  const length = within.reduce((sum, edge) => sum + Math.abs(place.get(edge.head) - place.get(edge.tail)), 0);
+  if (length < MUCH) return [];
+  return [`graph [nslimit=1 nslimit1=1${length < TOO_MUCH ? "" : " splines=line"}]`];
 }
 
 /** Return the statements of boxes and areas, without recursion: modules nest as deep as they like. */

@@ -59,7 +59,7 @@ function openAtFirst(model) {
   while (level.length && (isSmall || boxes <= BOXES_AT_FIRST)) {
     for (const group of level) group.open = true;
     level = level.flatMap((group) => group.members.filter((member) => member.isGroup))
-      .filter((group) => isSmall || group.members.some((member) => member.isGroup));
+      .filter((group) => isSmall || (!group.bundle && group.members.some((member) => member.isGroup)));
     update(model);
     boxes = boxesOf(model).length + level.reduce((sum, group) => sum + group.members.length - 1, 0);
   }

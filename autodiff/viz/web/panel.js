@@ -103,7 +103,8 @@ function makePanel(panel, model, {onGo, onToggle}) {
       "p", {}, element("button", {type: "button", onclick: () => onToggle(group.id)}, isOpen(group) ? "Fold" : "Open"))];
     const inner = group.members.filter((member) => member.isGroup || member.order >= 0);
     return [
-      ...heading(group, textOfCount(group.operations.length, "operation")), ...toggle, ...measures(group),
+      ...heading(group, [group.module, textOfCount(group.operations.length, "operation")].filter(Boolean).join(", ")),
+      ...toggle, ...measures(group),
       ...neighbours("Holds", inner.map((member) => ({member, label: ""})), "member"),
       ...neighbours("Reads", crossing(group, "tail"), "tail"),
       ...neighbours("Is read by", crossing(group, "head"), "head"),
