@@ -54,6 +54,7 @@ class Node:
             ``"roofline"`` (a share), as far as they are known.
         values: for each of `specs` the statistics of its numbers; see `autodiff.program_columns`.
         gradients: for each of `specs` the statistics of the gradient with respect to it; None where it is not known.
+        gradient_order: number of the record after which `gradients` are complete, where the program has one; or -1.
         change: in a comparison ``"same"``, ``"added"``, ``"removed"`` or ``"changed"``; otherwise empty.
         look: DOT attributes that an overlay has given it.
     """
@@ -79,6 +80,7 @@ class Node:
     measures: dict[str, float] = field(default_factory=dict)
     values: list[dict[str, float]] = field(default_factory=list)
     gradients: list[dict[str, float] | None] = field(default_factory=list)
+    gradient_order: int = -1
     change: str = ""
     look: dict[str, str] = field(default_factory=dict)
 
