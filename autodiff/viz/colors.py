@@ -14,8 +14,8 @@ _BACK_TO_CONES = ((1.0, 0.3963377774, 0.2158037573), (1.0, -0.1055613458, -0.063
                   (1.0, -0.0894841775, -1.2914855480))
 _BACK_TO_LIGHT = ((4.0767416621, -3.3077115913, 0.2309699292), (-1.2684380046, 2.6097574011, -0.3413193965),
                   (-0.0041960863, -0.7034186147, 1.7076147010))
-# Black becomes nearly white, white a dark grey, and the blue, orange and green of lines stay readable on it.
-_LIGHTEST, _SPAN = 0.97, 0.72
+# Black becomes nearly white, white a dark grey. The power keeps the blue, orange and green of lines light enough.
+_LIGHTEST, _SPAN, _POWER = 0.97, 0.72, 1.8
 
 _Triple = tuple[float, float, float]
 
@@ -26,8 +26,8 @@ def dark_rules(text: str) -> str:
     Args:
         text: in which the colours stand as ``#rrggbb``.
 
-    >>> dark_rules('fillcolor="#ffffff"').splitlines()[1]
-    'svg [fill="#ffffff"] { fill: #212121; } svg [stroke="#ffffff"] { stroke: #212121; }'
+    >>> dark_rules('fillcolor="#ffffff"').splitlines()[2]
+    'svg [fill="#ffffff"] { fill: #222222; } svg [stroke="#ffffff"] { stroke: #222222; }'
     """
     colors = sorted({color.lower() for color in _COLOR.findall(text)} | {"#000000"})
     rules = []
@@ -43,11 +43,11 @@ def dark(color: str) -> str:
     """Return the counterpart of a colour for a dark ground.
 
     >>> dark("#000000"), dark("#d6e8f5")
-    ('#f5f5f5', '#213340')
+    ('#f5f5f5', '#2e3c46')
     """
     light = tuple(_linear(int(color[i:i + 2], 16) / 255) for i in (1, 3, 5))
     lightness, a, b = _times(_FROM_CONES, _cubed(_times(_TO_CONES, light), 1 / 3))
-    cones = _cubed(_times(_BACK_TO_CONES, (_LIGHTEST - _SPAN * lightness, a, b)), 3)
+    cones = _cubed(_times(_BACK_TO_CONES, (_LIGHTEST - _SPAN * lightness**_POWER, a, b)), 3)
     return "#" + "".join(f"{round(255 * _encoded(part)):02x}" for part in _times(_BACK_TO_LIGHT, cones))
 
 

@@ -158,6 +158,11 @@ def guides(graph: Graph, main: Mapping[Node, Edge]) -> Iterator[tuple[Node, Node
         if node not in read and next_node is not None and next_node.phase == node.phase:
             yield _guide(node, next_node)
         following = node
+    # So do the gradients that leave a module of the backward pass.
+    for node in graph.nodes:
+        next_node = after.get(node.parent) if node.kind == OUTPUT else None
+        if next_node is not None and next_node.phase == node.phase:
+            yield _guide(node, next_node)
 
 
 def _guide(before: Node, after: Node) -> tuple[Node, Node]:

@@ -113,10 +113,17 @@ def draw(
     if overlay is not None:
         show(graph, overlay)
 
-    from autodiff.viz.picture import Picture
+    from autodiff.viz.picture import STILL_BOXES, Picture
 
-    lines = lines_of(graph, title=title or "", direction=direction, legend=legend)
-    return Picture(lines, graph=graph, title=title or "", expanded=expanded)
+    written = partial(lines_of, title=title or "", direction=direction, legend=legend)
+
+    def folded() -> list[str]:
+        depth, block, remark = summary(program, STILL_BOXES // 2)  # leaves come on top
+        still = expanded(depth=depth, block=block)
+        still.remarks.append(remark)
+        return written(still)
+
+    return Picture(written(graph), graph=graph, title=title or "", expanded=expanded, folded=folded)
 
 
 class _Drawn:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from autodiff.program import Program, Record, tensor_class
@@ -53,6 +54,7 @@ class Node:
             ``"roofline"`` (a share), as far as they are known.
         values: for each of `specs` the statistics of its numbers; see `autodiff.program_columns`.
         gradients: for each of `specs` the statistics of the gradient with respect to it; None where it is not known.
+        gradient_order: number of the record after which `gradients` are complete, where the program has one; or -1.
         change: in a comparison ``"same"``, ``"added"``, ``"removed"`` or ``"changed"``; otherwise empty.
         look: DOT attributes that an overlay has given it.
     """
@@ -78,6 +80,7 @@ class Node:
     measures: dict[str, float] = field(default_factory=dict)
     values: list[dict[str, float]] = field(default_factory=list)
     gradients: list[dict[str, float] | None] = field(default_factory=list)
+    gradient_order: int = -1
     change: str = ""
     look: dict[str, str] = field(default_factory=dict)
 
@@ -212,6 +215,7 @@ def graph_of(
     return graph
 
 
+@lru_cache(4096)
 def text_of_spec(spec: Spec) -> str:
     """Return shape and dtype as people write them.
 
@@ -220,6 +224,9 @@ def text_of_spec(spec: Spec) -> str:
     ('32×16×8 float32', 'scalar int64')
     """
     return ("×".join(map(str, spec.shape)) or "scalar") + f" {spec.dtype.name}"
+
+
+_full = lru_cache(4096)(repr)  # of a spec: shape, dtype and layout
 
 
 class _Builder:
@@ -315,7 +322,7 @@ class _Builder:
                     self.readers.setdefault((record, operand), []).append(head)
                 else:
                     tail = nodes[operand - first]
-                    self.edges.append(Edge(tail, head, 1, False, repr(tail.specs[0])))
+                    self.edges.append(Edge(tail, head, 1, False, _full(tail.specs[0])))
         for output, step in enumerate(record.params["results"]):
             self.makers[record, output] = nodes[step]
 
@@ -328,7 +335,7 @@ class _Builder:
         node.order = int(id[1:].partition("_")[0])
         if parts:
             node.details.append(_listed([part.name for part in parts]))
-        read, made = (", ".join(map(repr, specs)) for specs in (record.inputs, record.outputs))
+        read, made = (", ".join(map(_full, specs)) for specs in (record.inputs, record.outputs))
         node.tooltip = [f"{record.name}({read}) → {made}"]
         settings = settings_of(record)
         if settings:
@@ -400,7 +407,7 @@ class _Builder:
         title = f"{leaf.array.item():.6g}" if leaf is not None else ""
         node = self._new_node(f"c{len(self.nodes)}", CONSTANT, title or text_of_spec(spec), head.phase, head.parent)
         node.order = head.order
-        self.edges.append(Edge(node, head, 1, False, repr(spec)))
+        self.edges.append(Edge(node, head, 1, False, _full(spec)))
 
     def _edge(self, tail: Node, head: Node, value: tuple[Record, int], spec: Spec) -> None:
         if tail is head:
@@ -409,7 +416,7 @@ class _Builder:
             self.leaving.add(value)
         saved = tail.phase == "forward" and head.phase == "backward"
         if MODULE not in (tail.kind, head.kind):
-            self.edges.append(Edge(tail, head, 1, saved, repr(spec)))
+            self.edges.append(Edge(tail, head, 1, saved, _full(spec)))
             return
         carried = (tail, head, *value)
         if carried in self.carried:
@@ -421,7 +428,7 @@ class _Builder:
             self.edges.append(edge)
         edge.values += 1
         if edge.values <= _TOOLTIPS_SHOWN:
-            edge.tooltip += ("\n" if edge.tooltip else "") + repr(spec)
+            edge.tooltip += ("\n" if edge.tooltip else "") + _full(spec)
 
     def finish(self, value: tuple[Record, int], name: str, gradient: bool = False) -> None:
         """Draw a result of the program: a gradient beside the operation that made it, others outside of all modules."""
@@ -439,7 +446,7 @@ class _Builder:
         spec = record.outputs[index]
         node = self._new_node(f"o{len(self.nodes)}", OUTPUT, name, tail.phase, group)
         node.specs, node.order = [spec], tail.order
-        self.edges.append(Edge(tail, node, 1, False, repr(spec)))
+        self.edges.append(Edge(tail, node, 1, False, _full(spec)))
 
     # ---- Leaves ------------------------------------------------------------------------------------------------------
 
@@ -487,7 +494,7 @@ class _Builder:
         for head, spec in leaf.reads:
             if head.kind != MODULE or head not in drawn:
                 drawn.add(head)
-                self.edges.append(Edge(nodes[head], head, 1, False, repr(spec)))
+                self.edges.append(Edge(nodes[head], head, 1, False, _full(spec)))
 
     def _leaf_node(self, id_: str, kind: str, name: str | None, tensor: Any, heads: Sequence[Node]) -> Node:
         """Return a new node of a leaf, in the innermost group around those that read it."""
@@ -497,7 +504,7 @@ class _Builder:
         inside = ".".join(_labels(parent)[1:]) + "."
         title = (name or ("parameter" if kind == PARAMETER else "")).removeprefix(inside)
         node = self._new_node(id_, kind, title or text_of_spec(tensor.spec), heads[0].phase, parent)
-        node.tooltip = [f"{kind} {name or ''}".strip(), repr(tensor.spec)]
+        node.tooltip = [f"{kind} {name or ''}".strip(), _full(tensor.spec)]
         node.specs, node.order = [tensor.spec], heads[0].order
         self.drawn.setdefault(id(tensor), []).append((node, tensor))
         return node

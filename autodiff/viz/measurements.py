@@ -26,10 +26,12 @@ class Measurements:
         values = program.columns.get("values")
         self.values = values
         self.gradients: dict[Any, dict[str, float]] = {}
+        self.orders: dict[Any, int] = {}
         for number, pairs in enumerate(program.columns.get("gradient_of", ()) if values is not None else ()):
             for index, target in pairs:
                 assert values is not None
-                self.gradients[target if type(target) is tuple else id(target)] = values[number][index]
+                key = target if type(target) is tuple else id(target)
+                self.gradients[key], self.orders[key] = values[number][index], number
 
     def fill(
         self, graph: Graph, owner: Mapping[Record, Node], leaving: set[tuple[Record, int]],
@@ -54,11 +56,12 @@ class Measurements:
             if self.values is not None and len(outputs) == len(node.specs):
                 node.values = [self.values[self.records[record]][i] for record, i in outputs]
                 node.gradients = [self.gradients.get(value) for value in outputs]
+                node.gradient_order = max((self.orders.get(value, -1) for value in outputs), default=-1)
         if self.values is not None:
             for key, drawn in leaves.items():
                 for node, leaf in drawn:
                     node.values = [{} if leaf.array is None else statistics(leaf.array)]
-                    node.gradients = [self.gradients.get(key)]
+                    node.gradients, node.gradient_order = [self.gradients.get(key)], self.orders.get(key, -1)
 
     def _measures(self, records: list[Record]) -> dict[str, float]:
         """Return the sums over records; the share of the roofline is that of their times."""

@@ -12,6 +12,7 @@ import gzip
 import hashlib
 import html
 import json
+import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -34,7 +35,7 @@ from autodiff.viz.dot import (
     node_statement,
     quote,
 )
-from autodiff.viz.graph import MODULE, OPERATION, PARAMETER, Graph, Group, Node, text_of_spec
+from autodiff.viz.graph import MODULE, OPERATION, PARAMETER, Graph, Group, Node, combined, text_of_spec
 from autodiff.viz.rendering import layout_with_pygraphviz, scalable
 
 WEB = Path(__file__).with_name("web")
@@ -44,6 +45,7 @@ SCRIPTS = ("text", "model", "dot", "layout", "stage", "measures", "panel", "sear
 _MEMBERS_SHOWN = 64  # a group with more members holds bundles of them
 _BUNDLE = 32
 _SHAPES_SHOWN = 4
+_BOX = re.compile(r"^\t+(?!graph )\w+ \[label=<", re.MULTILINE)
 _STILL_BOXES = 1500  # a still picture of more is no help, and takes minutes
 
 
@@ -93,7 +95,7 @@ def _policy(script: str) -> str:
 
 def _still(source: str) -> str:
     """Return the picture for a page without JavaScript, or why there is none."""
-    boxes = source.count("[label=")
+    boxes = len(_BOX.findall(source))
     if boxes > _STILL_BOXES:
         return f"<p>There is no still picture of this graph: it would have {boxes:,} boxes.</p>"
     try:
@@ -111,30 +113,41 @@ def _still(source: str) -> str:
 
 def _data(graph: Graph, title: str) -> dict[str, Any]:
     """Return all that the page knows of a graph, as JSON will have it."""
-    order = {node: i for i, node in enumerate(node for node in graph.nodes if node.kind in (OPERATION, MODULE))}
-    groups = _Groups(graph, order)
+    groups = _Groups(graph)
     return {
-        "title": escape(title),
-        # In the browser Graphviz knows the widths of letters by the name of one font only; the page says which others do.
+        "title": title,
+        # Compiled for the browser, Graphviz knows how wide letters are only by the name of a single font.
         "head": default_statements(font="Helvetica"),
         "looks": EDGE_LOOKS,
         "groups": groups.data(),
-        "nodes": [_node_data(node, groups.home[node].id, order.get(node, -1)) for node in graph.nodes],
-        "edges": [[edge.tail.id, edge.head.id, edge.values, int(edge.saved), quote(edge.tooltip)[1:-1]]
-                  for edge in graph.edges],
+        "remarks": graph.remarks,
+        "nodes": [_node_data(node, groups.home[node].id) for node in graph.nodes],
+        "edges": [[edge.tail.id, edge.head.id, edge.values, "saved" if edge.saved else edge.change,
+                   quote(edge.tooltip)[1:-1]] for edge in graph.edges],
         "guides": [[first.id, second.id] for first, second in guides(graph, main_edges(graph))],
     }
 
 
-def _node_data(node: Node, home: str, order: int) -> dict[str, Any]:
+def _runs(node: Node) -> bool:
+    return node.kind in (OPERATION, MODULE)
+
+
+def _node_data(node: Node, home: str) -> dict[str, Any]:
     return {
-        "id": node.id, "kind": node.kind, "title": node.title, "phase": node.phase, "parent": home, "order": order,
+        "id": node.id, "kind": node.kind, "title": node.title, "phase": node.phase, "parent": home,
+        "order": node.order if _runs(node) else -1, "gradientOrder": node.gradient_order,
         "statement": node_statement(node), "place": node.place, "shapes": [text_of_spec(spec) for spec in node.specs],
-        "notes": [line for line in node.tooltip if line], "measures": _numbers(node.measures),
+        "notes": _notes(node), "measures": _numbers(node.measures),
         "values": [_numbers(found) for found in node.values],
         "gradients": [None if found is None else _numbers(found) for found in node.gradients],
         "source": node.source, "line": node.line, "file": node.file,
     }
+
+
+def _notes(node: Node) -> list[str]:
+    """Return what a tooltip says besides the module and the line, which the panel shows by itself."""
+    return [line for line in node.tooltip
+            if line and not line.startswith("module ") and not (node.source and line.startswith(f"{node.file}:"))]
 
 
 def _numbers(found: Mapping[str, float]) -> dict[str, Any]:
@@ -152,15 +165,13 @@ class _Groups:
 
     Args:
         graph: whose groups these are.
-        order: place of each operation in the program.
 
     Attributes:
         home: the group each node stands in.
     """
 
-    def __init__(self, graph: Graph, order: Mapping[Node, int]) -> None:
+    def __init__(self, graph: Graph) -> None:
         self.graph = graph
-        self.order = order
         self.home: dict[Node, Group] = {}
         self.around: dict[Group, Group] = {}
         self.members: dict[Group, list[Node | Group]] = {}  # those around others come first
@@ -186,7 +197,7 @@ class _Groups:
 
         def when(member: Node | Group) -> int:
             """Return the place of what a leaf is read by; that of the others is their own."""
-            if isinstance(member, Group) or member in self.order or member not in readers:
+            if isinstance(member, Group) or _runs(member) or member not in readers:
                 return place[member]
             around: Node | Group | None = readers[member]
             while around is not None and around not in place:
@@ -212,7 +223,8 @@ class _Groups:
         leaving = self._leaving()
         return [
             {
-                "id": group.id, "title": group.title, "kind": MODULE, "phase": group.phase, "depth": group.depth,
+                "id": group.id, "title": group.title, "kind": MODULE, "module": group.module,
+                "phase": group.phase, "depth": group.depth,
                 "parent": self.around[group].id if group in self.around else None,
                 "members": [member.id for member in members], "bundle": group in self.bundles,
                 "statement": self._box(group, sums[group], leaving.get(group, [])),
@@ -224,17 +236,19 @@ class _Groups:
 
     def _box(self, group: Group, sums: _Sums, shapes: list[str]) -> str:
         """Return the statement of a folded group."""
-        details = [f"{sums.operations:,} operation{'s' * (sums.operations != 1)}"]
+        details = [group.module] if group.module else []
+        details.append(f"{sums.operations:,} operation{'s' * (sums.operations != 1)}")
         if sums.parameters:
             details.append(f"{sums.parameters} parameter{'s' * (sums.parameters != 1)}, {sums.elements:,} elements")
         details += shapes if len(shapes) <= _SHAPES_SHOWN else [f"{len(shapes)} outputs"]
-        return node_statement(Node(group.id, MODULE, f"▸ {group.title}", group.phase, group, details))
+        return node_statement(
+            Node(group.id, MODULE, f"▸ {group.title}", group.phase, group, details, change=sums.change))
 
     def _sums(self) -> dict[Group, _Sums]:
         """Return what each group holds, inner groups included: one pass from the innermost outwards."""
         sums = {group: _Sums() for group in self.members}
         for node, group in self.home.items():
-            sums[group].add_node(node, node in self.order)
+            sums[group].add_node(node)
         for group in reversed(self.members):
             if group in self.around:
                 sums[self.around[group]].add(sums[group])
@@ -250,7 +264,7 @@ class _Groups:
             depth[group] = depth[around] + 1
         found: dict[Group, dict[tuple[Node, str], str]] = {}
         for edge in self.graph.edges:
-            if edge.tail.phase != edge.head.phase or edge.tail not in self.order:
+            if edge.tail.phase != edge.head.phase or not _runs(edge.tail):
                 continue
             text = next((text_of_spec(spec) for spec in edge.tail.specs if repr(spec) == edge.tooltip), None)
             inner, outer = self.home[edge.tail], self.home[edge.head]
@@ -273,13 +287,14 @@ class _Sums:
     elements: int = 0
     limit: float = 0.0  # seconds that the machine needs at least
     measures: dict[str, float] = field(default_factory=dict)
+    change: str = ""
 
-    def add_node(self, node: Node, is_operation: bool) -> None:
+    def add_node(self, node: Node) -> None:
         """Add what a node stands for."""
         measures = {key: value for key, value in node.measures.items() if key != "roofline"}
         share = node.measures.get("roofline", 0.0)
-        own = _Sums(node.records if is_operation else 0, len(node.held), sum(node.held.values()),
-                    share * measures.get("seconds", 0.0), measures)
+        own = _Sums(node.records if _runs(node) else 0, len(node.held), sum(node.held.values()),
+                    share * measures.get("seconds", 0.0), measures, node.change)
         if node.kind == PARAMETER:
             own.parameters, own.elements = 1, sum(spec.size for spec in node.specs)
         self.add(own)
@@ -290,5 +305,7 @@ class _Sums:
         self.parameters += other.parameters
         self.elements += other.elements
         self.limit += other.limit
+        if other.change:
+            self.change = combined(self.change, other.change)
         for key, value in other.measures.items():
             self.measures[key] = self.measures.get(key, 0.0) + value

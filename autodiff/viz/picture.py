@@ -13,6 +13,8 @@ import graphviz
 from autodiff.viz.graph import Graph, Group
 from autodiff.viz.rendering import layout_with_pygraphviz, scalable, write_atomically
 
+STILL_BOXES = 250  # drawn in about a second
+
 
 class Picture(graphviz.Digraph):  # type: ignore[misc]
     """A graph as DOT text (`source`), drawn when it is asked for: `save`, `render`, `pipe`, or shown by Jupyter as SVG.
@@ -26,6 +28,7 @@ class Picture(graphviz.Digraph):  # type: ignore[misc]
         graph: what they draw: nodes, edges and groups. It keeps the records alive, and what they have saved.
         title: of the interactive page.
         expanded: returns the graph for that page: nothing folded, nothing rolled up. By default it is `graph`.
+        folded: returns DOT statements for the page's still picture, where `graph` is too large to wait for it.
 
     >>> import autodiff as ad
     >>> from autodiff.viz import draw
@@ -36,13 +39,14 @@ class Picture(graphviz.Digraph):  # type: ignore[misc]
 
     def __init__(
         self, lines: Sequence[str] = (), name: str | None = None, graph: Graph | None = None, title: str = "",
-        expanded: Callable[[], Graph] | None = None, **options: Any,
+        expanded: Callable[[], Graph] | None = None, folded: Callable[[], Sequence[str]] | None = None, **options: Any,
     ) -> None:
         super().__init__(name=name, **options)
         self.body += lines
         self.graph = graph or Graph(Group("root", "", "", None, 0), [], [])
         self.title = title
         self.expanded = expanded or (lambda: self.graph)
+        self.folded = folded or (lambda: self.body)
 
     def write_page(self, path: str | os.PathLike[str]) -> str:
         """Write an interactive page to a file, whole or not at all, and return its path: one file, without a network.
@@ -52,7 +56,8 @@ class Picture(graphviz.Digraph):  # type: ignore[misc]
         """
         from autodiff.viz.page import page_of
 
-        write_atomically(path, page_of(self.expanded(), self.source, self.title).encode())
+        source = self.source if len(self.graph.nodes) <= STILL_BOXES else Picture(self.folded()).source
+        write_atomically(path, page_of(self.expanded(), source, self.title).encode())
         return os.fspath(path)
 
     def pipe(

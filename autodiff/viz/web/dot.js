@@ -1,13 +1,24 @@
 // The DOT text of what is shown. How boxes and edges look was written down when the page was made.
 
 const TEXTS_SHOWN = 8;
+const MUCH = 2000;  // lengths of edges together, in boxes: from here on Graphviz takes long
+const TOO_MUCH = 20000;
 
 function dotOf(model) {
   const edges = ledEdges(model);
   const main = mainEdges(edges);
-  return ["digraph {", ...model.head, ...memberStatements(model), ...phasesInOrder(model),
+  return ["digraph {", ...model.head, ...limitStatements(model, edges), ...memberStatements(model), ...phasesInOrder(model),
           ...edges.map((edge) => edgeStatement(model, edge, main.has(edge))),
           ...guideStatements(model, edges), "}"].join("\n");
+}
+
+/** Return what keeps the layout of many long edges from taking minutes: fewer rounds, and in the end no curves. */
+function limitStatements(model, edges) {
+  const place = new Map(boxesOf(model).map((box, i) => [box, i]));
+  const within = edges.filter((edge) => edge.tail.phase === edge.head.phase);
+  const length = within.reduce((sum, edge) => sum + Math.abs(place.get(edge.head) - place.get(edge.tail)), 0);
+  if (length < MUCH) return [];
+  return [`graph [nslimit=1 nslimit1=1${length < TOO_MUCH ? "" : " splines=line"}]`];
 }
 
 /** Return the statements of boxes and areas, without recursion: modules nest as deep as they like. */
@@ -43,8 +54,8 @@ function mainEdges(edges) {
   const latest = new Map();
   for (const edge of edges) {
     const isCrossing = edge.tail.phase !== edge.head.phase;
-    if (!edge.saved && (isCrossing || !(edge.tail.isGroup || edge.tail.order >= 0))) continue;
-    const key = `${edge.head.id} ${edge.saved}`;
+    if (edge.kind !== "saved" && (isCrossing || edge.kind || !(edge.tail.isGroup || edge.tail.order >= 0))) continue;
+    const key = `${edge.head.id} ${edge.kind}`;
     const known = latest.get(key);
     if (!known || edge.tail.position > known.tail.position) latest.set(key, edge);
   }
@@ -55,7 +66,8 @@ function edgeStatement({looks}, edge, isMain) {
   const isCrossing = edge.tail.phase !== edge.head.phase;
   const attributes = [`tooltip="${tooltipOf(edge)}"`];
   if (edge.values > 1) attributes.push(`label="${edge.values}×"`);
-  if (edge.saved) attributes.push(looks.saved, isMain ? looks.beside : looks.loose);
+  if (edge.kind === "saved") attributes.push(looks.saved, isMain ? looks.beside : looks.loose);
+  else if (edge.kind) attributes.push(looks[edge.kind]);
   else if (isMain) attributes.push(looks.main);
   else if (isCrossing) attributes.push(looks.crossing);
   let [first, second] = [edge.tail, edge.head];

@@ -183,9 +183,10 @@ function makePage(data) {
 
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || control("help").open) return;
-    const owner = event.target.closest("input, select, button, summary, pre, #panel");
-    const isOwners = owner && (owner.matches("input, select") || /^(Enter| |Arrow.*|Home|End)$/.test(event.key));
-    if (isOwners) return;
+    // Keys that do something where the focus is are left to it: in a field, on a button, in a part that scrolls.
+    if (event.target.closest("input, select")) return;
+    if (event.target.closest("button, summary") && /^(Enter| )$/.test(event.key)) return;
+    if (event.target.closest("#panel") && /^(Arrow.*|Home|End| )$/.test(event.key)) return;
     if (event.key in arrows) {
       const [x, y] = arrows[event.key];
       if (event.shiftKey) stage.moveBy(-80 * x, -80 * y);

@@ -12,7 +12,7 @@ const MEASURES = [
 ];
 const STATISTICS = [
   ["norm", "norm", ""], ["largest", "largest", ""], ["mean", "mean", ""], ["std", "deviation", ""],
-  ["zeros", "zeros", "%"], ["nans", "NaN", "%"],
+  ["zeros", "zeros", "%"], ["dead", "dead units", "%"], ["nans", "NaN", "%"],
 ];
 
 /** Return what was measured of a node or group; undefined where nothing was. */

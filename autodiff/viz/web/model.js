@@ -15,8 +15,8 @@ function makeModel(data) {
     Object.assign(node, {isGroup: false, position, makers: [], readers: [], first: node.order, last: node.order});
     node.parent = byId.get(node.parent);
   });
-  const edges = data.edges.map(([tail, head, values, saved, text]) => {
-    const edge = {tail: byId.get(tail), head: byId.get(head), values, saved: Boolean(saved), text};
+  const edges = data.edges.map(([tail, head, values, kind, text]) => {
+    const edge = {tail: byId.get(tail), head: byId.get(head), values, kind, text};
     edge.tail.readers.push(edge);
     edge.head.makers.push(edge);
     return edge;
@@ -26,6 +26,7 @@ function makeModel(data) {
   const [root] = data.groups;
   const lanes = root.members.filter((member) => member.isGroup);
   // A single phase is not drawn as an area of its own: it is always open.
+  operations.forEach((node, i) => { node.number = i + 1; });
   const model = {...data, byId, edges, guides, operations, root, lanes, lane: lanes.length === 1 ? lanes[0] : null};
   placeInTime(model);
   openAtFirst(model);
@@ -49,16 +50,18 @@ function placeInTime(model) {
   }
 }
 
-/** Open the outermost groups, level by level, while what they hold is not too much to look at. */
+/** Open everything, or else modules made of modules, level by level, while it is not too much to look at. */
 function openAtFirst(model) {
+  const isSmall = model.nodes.length <= BOXES_AT_FIRST;
   model.root.open = true;
-  let boxes = model.root.members.length;
   let level = model.lanes;
-  while (level.length) {
-    boxes += level.reduce((sum, group) => sum + group.members.length - 1, 0);
-    if (boxes > BOXES_AT_FIRST && !level.includes(model.lane)) break;
+  let boxes = 0;
+  while (level.length && (isSmall || boxes <= BOXES_AT_FIRST)) {
     for (const group of level) group.open = true;
-    level = level.flatMap((group) => group.members.filter((member) => member.isGroup));
+    level = level.flatMap((group) => group.members.filter((member) => member.isGroup))
+      .filter((group) => isSmall || (!group.bundle && group.members.some((member) => member.isGroup)));
+    update(model);
+    boxes = boxesOf(model).length + level.reduce((sum, group) => sum + group.members.length - 1, 0);
   }
   update(model);
 }
@@ -81,7 +84,8 @@ function isOpen(member) {
 /** Return the boxes in sight, in program order. */
 function boxesOf(model) {
   return model.groups.filter((group) => group.shownAs === null)
-    .flatMap((group) => group.members.filter((member) => !isOpen(member)));
+    .flatMap((group) => group.members.filter((member) => !isOpen(member)))
+    .sort((one, other) => one.first - other.first);
 }
 
 /** Open all that hides a node or group. */
@@ -131,14 +135,14 @@ function pathOf(model, member) {
 function ledEdges(model) {
   const merged = new Map();
   const led = [];
-  for (const {tail, head, values, saved, text} of model.edges) {
+  for (const {tail, head, values, kind, text} of model.edges) {
     const from = boxOf(tail), to = boxOf(head);
     if (from === to) continue;
     const isExact = from === tail && to === head;
-    const key = isExact ? null : `${from.id} ${to.id} ${saved}`;
+    const key = isExact ? null : `${from.id} ${to.id} ${kind}`;
     let edge = key && merged.get(key);
     if (!edge) {
-      edge = {tail: from, head: to, saved, values, texts: [], carried: new Set()};
+      edge = {tail: from, head: to, kind, values, texts: [], carried: new Set()};
       led.push(edge);
       if (key) merged.set(key, edge);
     }

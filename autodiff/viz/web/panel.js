@@ -6,7 +6,9 @@ const RANKS_SHOWN = 10;
 /** Return a panel that shows a node, a group, or without one the whole graph. */
 function makePanel(panel, model, {onGo, onToggle}) {
   function link(member, text = pathOf(model, member)) {
-    return element("button", {class: "link", type: "button", onclick: () => onGo(member)}, text);
+    // A long path breaks behind its dots.
+    const parts = text.split(/(?<=\.)/).flatMap((part) => [part, element("wbr")]);
+    return element("button", {class: "link", type: "button", onclick: () => onGo(member)}, ...parts);
   }
 
   function section(title, ...content) {
@@ -23,9 +25,9 @@ function makePanel(panel, model, {onGo, onToggle}) {
   function measures(member) {
     const rows = MEASURES.filter((measure) => !measure.of && member.measures[measure.key] !== undefined).map((measure) => {
       const value = member.measures[measure.key];
-      const whole = measure.adds && member !== model.root ? model.root.measures[measure.key] : 0;
-      const share = whole ? textOfShare(value / whole) : "";
-      return [measure.name, textWithUnit(value, measure.unit), share];
+      const whole = measure.adds ? model.root.measures[measure.key] : 0;
+      const share = member === model.root ? [] : [whole ? textOfShare(value / whole) : ""];
+      return [measure.name, textWithUnit(value, measure.unit), ...share];
     });
     return rows.length ? section("Measured", table(rows)) : [];
   }
@@ -43,7 +45,7 @@ function makePanel(panel, model, {onGo, onToggle}) {
       .map(([key, name, unit]) => [name, ...columns.map(([, found]) =>
         (found?.[key] === undefined ? "…" : textWithUnit(found[key], unit)))]);
     const isBroken = columns.some(([, found]) => Number(found?.nans) > 0);
-    return section("Numbers", table(rows, columns.map(([name]) => name)),
+    return section("Numbers", element("div", {class: "scroll"}, table(rows, columns.map(([name]) => name))),
                    ...(isBroken ? [element("p", {class: "warning"}, "There are NaNs in it.")] : []));
   }
 
@@ -87,7 +89,7 @@ function makePanel(panel, model, {onGo, onToggle}) {
   }
 
   function ofNode(node, reached) {
-    const kind = node.order >= 0 ? `operation ${node.order + 1} of ${model.operations.length}, ${node.phase}` : node.kind;
+    const kind = node.order >= 0 ? `operation ${node.number} of ${model.operations.length}, ${node.phase}` : node.kind;
     return [
       ...heading(node), element("p", {class: "faint"}, kind), ...node.shapes.map((shape) => element("p", {}, shape)),
       ...node.notes.map((note) => element("p", {class: "faint"}, note)),
@@ -101,7 +103,8 @@ function makePanel(panel, model, {onGo, onToggle}) {
       "p", {}, element("button", {type: "button", onclick: () => onToggle(group.id)}, isOpen(group) ? "Fold" : "Open"))];
     const inner = group.members.filter((member) => member.isGroup || member.order >= 0);
     return [
-      ...heading(group, textOfCount(group.operations.length, "operation")), ...toggle, ...measures(group),
+      ...heading(group, [group.module, textOfCount(group.operations.length, "operation")].filter(Boolean).join(", ")),
+      ...toggle, ...measures(group),
       ...neighbours("Holds", inner.map((member) => ({member, label: ""})), "member"),
       ...neighbours("Reads", crossing(group, "tail"), "tail"),
       ...neighbours("Is read by", crossing(group, "head"), "head"),
@@ -113,6 +116,7 @@ function makePanel(panel, model, {onGo, onToggle}) {
     const counts = [textOfCount(model.operations.length, "operation"),
                     ...(modules ? [`${textOfCount(modules, "module")} called`] : [])];
     return [element("h2", {}, model.title || "Graph"), element("p", {}, counts.join(", ")),
+            ...model.remarks.map((remark) => element("p", {}, remark)),
             element("p", {class: "faint"}, "Click a box to see what it is; double-click a module to open it."),
             ...measures(model.root), ...(measure ? ranking(measure) : [])];
   }

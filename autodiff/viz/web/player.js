@@ -12,15 +12,12 @@ function stepsOf(model) {
 }
 
 /** Return what of a node there is after a step; without playing, all of it. */
-function reachedAt(model, steps, number, node) {
+function reachedAt(steps, number, node) {
   if (number === null) return {values: true, gradients: true};
   const {node: current, isReverse} = steps[number];
-  const last = steps.at(-1);
-  const isDone = number === steps.length - 1 || current.phase === "update";
-  return {
-    values: isReverse || node.first <= current.order,
-    gradients: isReverse ? node.order >= current.order : !last.isReverse && isDone,
-  };
+  if (isReverse) return {values: true, gradients: node.first >= current.order};
+  // Where the backward pass is played, a gradient is there once the operation has run that makes it.
+  return {values: node.first <= current.order, gradients: node.gradientOrder >= 0 && node.gradientOrder <= current.order};
 }
 
 function makePlayer(model, controls, onStep) {
@@ -84,7 +81,7 @@ function makePlayer(model, controls, onStep) {
   go(null);
   return {
     press: (name) => controls[name].click(),
-    reached: (node) => reachedAt(model, steps, number, node),
+    reached: (node) => reachedAt(steps, number, node),
     get step() { return number === null ? null : steps[number]; },
   };
 }
@@ -99,14 +96,15 @@ function showStep(stage, model, player) {
   for (const box of boxesOf(model)) {
     const element = stage.boxes.get(box.id);
     if (!element) continue;
-    const reached = player.reached(box);
+    // A folded module shows what its last operation made.
     const node = box.isGroup ? box.operations.at(-1) : box;
-    const isWaiting = step !== null && !reached.values;
+    const reached = node ? player.reached(node) : {};
+    const isWaiting = step !== null && !player.reached(box).values;
     if (isWaiting) waiting.add(box.id);
     element.classList.toggle("waiting", isWaiting);
-    element.classList.toggle("received", Boolean(step && reached.gradients && node?.gradients.some(Boolean)));
+    element.classList.toggle("received", Boolean(step && reached.gradients && node.gradients.some(Boolean)));
     element.classList.toggle("current", step !== null && boxOf(step.node) === box);
-    if (step && node) writeStatistics(stage, box, node, player.reached(node));
+    if (step && node) writeStatistics(stage, box, node, reached);
   }
   for (const {element, tail, head} of stage.edges) {
     element.classList.toggle("waiting", waiting.has(tail) || waiting.has(head));
@@ -118,13 +116,14 @@ function writeStatistics(stage, box, node, reached) {
                  [reached.gradients && node.gradients[0], "statistic gradient", "∇ ", 5, "start"]];
   const shown = texts.filter(([found]) => found);
   if (!shown.length) return;
-  const element = stage.boxes.get(box.id);
-  const place = element.getBBox();
+  const place = stage.places.get(box.id);
+  // Where the values leave: the backward pass is drawn upwards.
+  const y = box.phase === "backward" ? place.y - 2.5 : place.y + place.height + 8.5;
   for (const [found, name, sign, shift, anchor] of shown) {
     const text = document.createElementNS(SVG, "text");
-    const settings = {class: name, x: place.x + place.width / 2 + shift, y: place.y + place.height + 8.5, "text-anchor": anchor};
+    const settings = {class: name, x: place.x + place.width / 2 + shift, y, "text-anchor": anchor};
     for (const [key, value] of Object.entries(settings)) text.setAttribute(key, value);
     text.textContent = sign + textOfNumber(found.norm);
-    element.append(text);
+    stage.boxes.get(box.id).append(text);
   }
 }

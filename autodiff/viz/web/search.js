@@ -5,7 +5,8 @@ const FOUND_SHOWN = 50;
 function makeSearch(input, list, model, onGo) {
   const entries = [...model.groups.filter((group) => group.parent), ...model.nodes].map((member) => {
     const path = pathOf(model, member);
-    const about = member.isGroup ? textOfCount(member.operations.length, "operation") : member.shapes.join(", ");
+    const count = member.isGroup && textOfCount(member.operations.length, "operation");
+    const about = (member.isGroup ? [member.module, count] : member.shapes).filter(Boolean).join(", ");
     return {member, path, about, text: `${path} ${member.kind} ${member.phase} ${about}`.toLowerCase()};
   });
   let found = [];

@@ -14,6 +14,7 @@ function makeStage(stage, canvas, {onSelect, onToggle}) {
   let view = {x: 0, y: 0, zoom: 1};
   const boxes = new Map();
   const areas = new Map();
+  const places = new Map();  // read once: to read them after each change would make the browser lay out each time
   let edges = [];
 
   /** Put a new picture up. */
@@ -33,6 +34,11 @@ function makeStage(stage, canvas, {onSelect, onToggle}) {
     edges = [];
     for (const group of layer.querySelectorAll(".node, .cluster, .edge")) keep(group);
     canvas.replaceChildren(svg);
+    places.clear();
+    for (const elements of [areas, boxes]) {
+      for (const [id, element] of elements) places.set(id, element.getBBox());
+    }
+    move(view);
   }
 
   /** Remember an element of the picture under the name that Graphviz wrote into its title. */
@@ -50,14 +56,6 @@ function makeStage(stage, canvas, {onSelect, onToggle}) {
       const [tail, head] = name.split("->");
       edges.push({element: group, tail, head});
     }
-  }
-
-  /** Return where a box or an area is, in the picture's own units. */
-  function placeOf(id) {
-    const found = boxes.get(id) ?? areas.get(id);
-    if (!found) return null;
-    const {x, y, width, height} = found.getBBox();
-    return {x: x + shift.e, y: y + shift.f, width, height};
   }
 
   function move(next) {
@@ -90,10 +88,11 @@ function makeStage(stage, canvas, {onSelect, onToggle}) {
 
   /** Return where a box is on the stage: the middle of its upper part, for an area may be very high. */
   function pointOf(id) {
-    const place = placeOf(id);
+    const place = places.get(id);
     if (!place) return null;
-    const down = Math.min(place.height / 2, 15);
-    return {x: view.x + view.zoom * (place.x + place.width / 2), y: view.y + view.zoom * (place.y + down)};
+    const x = place.x + shift.e + place.width / 2;
+    const y = place.y + shift.f + Math.min(place.height / 2, 15);
+    return {x: view.x + view.zoom * x, y: view.y + view.zoom * y};
   }
 
   /** Move the picture so that a box lies at a point of the stage. */
@@ -182,7 +181,7 @@ function makeStage(stage, canvas, {onSelect, onToggle}) {
   });
 
   return {
-    show, fit, zoomBy, moveBy, pointOf, put, bringIntoSight, boxes, areas,
+    show, fit, zoomBy, moveBy, pointOf, put, bringIntoSight, boxes, areas, places,
     get edges() { return edges; },
     get layer() { return layer; },
   };
