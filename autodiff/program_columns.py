@@ -8,6 +8,7 @@ column                    entry
                           units that are ``"dead"`` (`dead_units`)
 ``"gradient_of"``         pairs of an output index and what that output is the gradient of: a record's output
                           ``(record, output index)``, or a leaf
+``"origin"``              the record that it propagates back through; None outside of backward passes
 ``"classes"``             class names of the modules in `Record.scope`, outermost first; empty where one is not known
 ``"parts"``               the records that this one does the work of, in order: of a fused operation
 ``"saved_bytes"``         bytes that it makes and that are kept for the backward pass (`saved_bytes`)
@@ -16,7 +17,7 @@ column                    entry
 ``"before"``              what a changed record has read before and reads no longer
 ========================  ============================================================================================
 
-`autodiff.record` fills ``gradient_of`` and ``classes``, `autodiff.measure` ``seconds``, ``values`` and ``saved_bytes``,
+`autodiff.record` fills ``gradient_of``, ``origin`` and ``classes``, `autodiff.measure` ``seconds``, ``values`` and ``saved_bytes``,
 too. Columns are no part of what a program does: they are not printed, and programs are equal without them.
 """
 
