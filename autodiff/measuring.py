@@ -32,7 +32,7 @@ def measure(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Program:
 
     Returns:
         The program that `record` would return; of a compiled function the one that is replayed. Its `columns` are
-        described in `autodiff.program_columns`: ``"seconds"``, medians which add up to the time of a call without any
+        described in `autodiff.program_columns`: ``"seconds"``, which add up to the time of a call without any
         recording (of a compiled function: to the time of the kernels), ``"values"``, ``"gradient_of"`` and
         ``"saved_bytes"``.
 
@@ -91,15 +91,23 @@ def without_watching(watched: Sequence[Sequence[float]], plain: Sequence[float])
         watched: for each round the seconds of all operations, as they were watched.
         plain: for each round the seconds of all of them together without a watch.
 
+    Means over the quiet third of the rounds: means, for they add up, and quiet ones, for a busy machine adds to some.
+
     >>> [round(x, 6) for x in without_watching([[0.003001, 0.000011]] * 3, [0.00301] * 3)]
     [0.003, 1e-05]
     """
-    seconds = [averages.median(times) for times in zip(*watched, strict=True)]
+    calm = quiet(watched, sum)
+    seconds = [averages.fmean(times) for times in zip(*calm, strict=True)]
     if not seconds:
         return []
-    share = (sum(seconds) - averages.median(plain)) / len(seconds)
+    share = (sum(seconds) - averages.fmean(quiet(plain, float))) / len(seconds)
     share = min(max(share, 0.0), MOST_FOR_A_RECORD)
     return [max(x - share, x / 10) for x in seconds]
+
+
+def quiet(rounds: Sequence[Any], seconds: Callable[[Any], float]) -> list[Any]:
+    """Return the quickest third of the rounds, at least one."""
+    return sorted(rounds, key=seconds)[: -(-len(rounds) // 3)]
 
 
 def clock() -> float:

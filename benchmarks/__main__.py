@@ -29,7 +29,7 @@ from benchmarks.case import Case
 from benchmarks.contenders import CONTENDERS
 from benchmarks.run import Budget, Results, Row, run
 
-SUITES = ("train", "kernels", "ops", "overhead", "scaling", "graph", "startup", "memory")
+SUITES = ("train", "kernels", "ops", "overhead", "scaling", "graph", "startup", "memory", "bits")
 
 
 def parser() -> argparse.ArgumentParser:

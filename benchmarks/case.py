@@ -19,7 +19,7 @@ class Case:
             to time, or that and a function which returns the answers (see `autodiff.utils.benchmark.compare`).
         tolerance: largest difference between answers, relative to the largest magnitude in the answer; or one for each
             beginning of their names.
-        measure: what is compared: seconds of a call, or bytes at the peak.
+        measure: what is compared: seconds of a call, bytes at the peak, or nothing but the answers.
         quick: whether it belongs to `--quick`.
         sweep: a series and the place in it, where the case is one point of a curve; None for the place stands for the
             number of threads that it runs on.
@@ -29,7 +29,7 @@ class Case:
     name: str
     builds: Mapping[str, Build]
     tolerance: float | Mapping[str, float] = 1e-4
-    measure: Literal["seconds", "bytes"] = "seconds"
+    measure: Literal["seconds", "bytes", "bits"] = "seconds"
     quick: bool = True
     sweep: tuple[str, float | None] | None = None
     count: int = 1

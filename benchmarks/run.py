@@ -67,18 +67,19 @@ class Budget:
 def measure(case: Case, pool: Pool, budget: Budget, limits: dict[str, Any] | None = None) -> Row:
     """Run a case and return its row."""
     workers = pool.workers_for(case)
-    timed = case.measure == "seconds"
-    if not timed:
+    if case.measure == "bytes":
         load(case, workers)
     results = contest(
-        case.builds, workers, tolerance=case.tolerance, seconds=budget.seconds, fewest=budget.fewest, timed=timed
+        case.builds, workers, tolerance=case.tolerance, seconds=budget.seconds, fewest=budget.fewest,
+        timed=case.measure == "seconds",
     )
-    if not timed:
+    if case.measure == "bytes":
         weigh(results)
     for name, result in results.items():
         if result.status == "not installed":
             result.message = f"no module '{pool.contenders[name].module}': benchmarks/README.md says how to install it"
-    price = priced(workers.get("autodiff"), results.get("autodiff")) if limits else None
+    timed = case.measure != "bits"
+    price = priced(workers.get("autodiff"), results.get("autodiff")) if limits and timed else None
     row = {
         "case": case.name, "suite": case.suite, "threads": pool.threads, "measure": case.measure, "count": case.count,
         "sweep": case.sweep, "cost": price,

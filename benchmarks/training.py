@@ -89,6 +89,20 @@ def torch_optimizer(torch: Any, name: str, parameters: Iterable[Any]) -> Any:
     return {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[name](parameters, **settings)
 
 
+def prepared(
+    torch: Any, workload: Callable[[Any], Training], channels_last: bool = False
+) -> tuple[Any, Any, list[Any]]:
+    """Return the model of a workload with its initial weights, its loss and its batch, for PyTorch or autodiff."""
+    model, loss, arrays = workload(torch)
+    batch = [torch.tensor(array) for array in arrays]
+    if channels_last:
+        model.to(memory_format=torch.channels_last)
+        batch = [x.to(memory_format=torch.channels_last) if x.ndim == 4 else x for x in batch]
+    start = {name: torch.tensor(initial(name, tuple(value.shape))) for name, value in model.state_dict().items()}
+    model.load_state_dict(start)
+    return model, loss, batch
+
+
 def torch_build(
     torch: Any,
     workload: Callable[[Any], Training],
@@ -100,16 +114,11 @@ def torch_build(
 
     ``compiled`` compiles the whole step where the library can, which is autodiff, or else the model and its loss.
     """
-    model, loss, arrays = workload(torch)
-    batch = [torch.tensor(array) for array in arrays]
-    if channels_last:
-        model.to(memory_format=torch.channels_last)
-        batch = [x.to(memory_format=torch.channels_last) if x.ndim == 4 else x for x in batch]
+    model, loss, batch = prepared(torch, workload, channels_last)
+    start = {name: value.clone() for name, value in model.state_dict().items()}
     whole = compiled and torch.__name__ == "autodiff"
     if compiled and not whole:
         loss = torch.compile(loss)
-    start = {name: torch.tensor(initial(name, tuple(value.shape))) for name, value in model.state_dict().items()}
-    model.load_state_dict(start)
     update = torch_optimizer(torch, optimizer, model.parameters())
 
     def step() -> Any:
@@ -135,6 +144,36 @@ def torch_build(
         return found
 
     return step, answers
+
+
+def bits_build(
+    torch: Any, workload: Callable[[Any], Training], optimizer: str, steps: int, compiled: bool = False
+) -> tuple[Callable[[], None], Callable[[], dict[str, Any]]]:
+    """Build training whose answers are the bits after `steps` steps: of each loss, and of all that a step changes."""
+
+    def answers() -> dict[str, Any]:
+        model, loss, batch = prepared(torch, workload)
+        update = torch_optimizer(torch, optimizer, model.parameters())
+
+        def step() -> Any:
+            update.zero_grad()
+            value = loss(model, *batch)
+            value.backward()
+            update.step()
+            return value
+
+        run = torch.compile(step) if compiled else step
+        losses = np.array([run().item() for _ in range(steps)])
+        found = dict(model.state_dict())
+        for name, parameter in model.named_parameters():
+            found[f"{name}.grad"] = parameter.grad
+            found |= {f"{name}.{key}": value for key, value in update.state[parameter].items()}
+        arrays = {name: np.asarray(value.detach().numpy() if hasattr(value, "detach") else value)
+                  for name, value in found.items()}
+        return {name: np.frombuffer(array.tobytes(), np.int32 if array.nbytes % 4 == 0 else np.uint8)
+                for name, array in {"losses": losses, **arrays}.items()}
+
+    return lambda: None, answers
 
 
 # JAX

@@ -1,4 +1,4 @@
-"""What pictures do with a program besides showing it: fused parts, rolled-up blocks, differences, overlays, summaries."""
+"""What pictures do with a program besides showing it: fused parts, equal blocks, differences, overlays, summaries."""
 
 from __future__ import annotations
 
@@ -498,7 +498,7 @@ def test_a_program_of_many_operations_is_summarised() -> None:
     boxes = [node for node in picture.graph.nodes if node.kind == "module"]
     assert len(boxes) <= MOST_BOXES
     assert sum(node.records for node in boxes) == len(program)
-    assert picture.graph.remarks == ["100,000 operations: shown in blocks of 334"]
+    assert picture.graph.remarks == ["100,000 operations: shown in blocks of 500"]
     assert picture.source.count(picture.graph.remarks[0]) == 1
     assert len(picture.source) < 500_000
 

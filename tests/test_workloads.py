@@ -14,7 +14,7 @@ import autodiff
 from autodiff.utils.benchmark.rounds import difference
 from autodiff.utils.benchmark.worker import flattened
 from benchmarks.suites import memory, train
-from benchmarks.training import jax_build, numpy_build, torch_build
+from benchmarks.training import bits_build, jax_build, numpy_build, torch_build
 from benchmarks.workloads import autoencoder, gpt, kmeans, language, mlp, surface
 
 TEXT = {"vocabulary": 20, "width": 8, "hidden": 12, "batch": 3, "length": 5}
@@ -101,3 +101,12 @@ def test_suites_name_every_case_once(suite: Any) -> None:
     assert all({"autodiff", "torch", "jax"} <= set(case.builds) for case in cases)
     assert any(case.quick for case in cases)
     assert any(not case.quick for case in cases)
+
+
+def test_the_bits_of_a_training_are_all_that_it_changes() -> None:
+    found = [bits_build(autodiff, mlp.tiny_torch_like, "adam", steps=4, compiled=compiled)[1]()
+             for compiled in (False, True)]  # fmt: skip
+    assert {"losses", "0.weight", "0.weight.grad", "0.weight.exp_avg_sq"} <= set(found[0])
+    assert all(difference(found[1][name], found[0][name]) == 0 for name in found[0])
+    longer = bits_build(autodiff, mlp.tiny_torch_like, "adam", steps=5)[1]()
+    assert all(difference(longer[name], found[0][name]) != 0 for name in found[0] if "weight" in name)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
 import numpy as np
 
 from autodiff.compiler.instructions import Instruction, Kind, Region
@@ -35,7 +37,12 @@ def place(requests: list[tuple[Region, int, int]]) -> int:
     return int(placed[1].max(initial=0))
 
 
-def lifetimes(instructions: list[Instruction], kept: list[Region]) -> list[tuple[Region, int, int]]:
+def size(instructions: Sequence[Instruction], kept: Iterable[Region]) -> int:
+    """Return how many bytes the temporaries take, work arrays of kernels not counted."""
+    return place(lifetimes(instructions, kept))
+
+
+def lifetimes(instructions: Sequence[Instruction], kept: Iterable[Region]) -> list[tuple[Region, int, int]]:
     """Return each temporary region with the first and the last instruction that needs it; `kept` live to the end."""
     first: dict[Region, int] = {}
     last: dict[Region, int] = {}

@@ -16,6 +16,7 @@ from autodiff.compiler.measuring import measured
 from autodiff.compiler.recorded import Recorded
 from autodiff.compiler.tracer import RecordingError
 from autodiff.eager import Tensor
+from autodiff.errors import ValueRangeError
 from autodiff.mode import MODE
 from autodiff.program import Program
 from autodiff.slots import CHANGES
@@ -25,13 +26,19 @@ MOST = 16  # recordings of one function
 _RETURN_THE_MODULE = {"train", "eval", "to", "float", "double", "cpu", "requires_grad_", "apply"}
 
 
-def compile(fn: Any = None, *, fallback: bool = False, **options: Any) -> Any:
+def compile(
+    fn: Any = None, *, fallback: bool = False, memory_budget: float | None = None, **options: Any
+) -> Any:
     """Return a function that does what `fn` does, recorded once and then replayed without Python.
 
     Args:
         fn: a function, a module, or a whole training step: forward, ``loss.backward()``, ``optimizer.step()``. Without
             it, the result is a decorator.
         fallback: run `fn` as it is from then on, with a warning, if it cannot be recorded; by default that is an error.
+        memory_budget: what the temporaries of a program may take: bytes, or up to 1 a share of what they would take.
+            What is cheap to compute again is dropped after the forward pass and made again in the backward pass, bit
+            for bit, until the rest fits or nothing more can be dropped: `explain` tells. Work arrays of kernels are not
+            counted.
         options: PyTorch's `fullgraph`, `dynamic`, `mode`, `backend`; they have no effect.
 
     Returns:
@@ -45,6 +52,7 @@ def compile(fn: Any = None, *, fallback: bool = False, **options: Any) -> Any:
 
     Raises:
         RecordingError: in the second call, if `fn` does what cannot be replayed: it names the line and what to write.
+        ValueRangeError: if `memory_budget` is not positive.
 
     >>> import autodiff as ad
     >>> model = ad.nn.Linear(3, 1)
@@ -65,20 +73,24 @@ def compile(fn: Any = None, *, fallback: bool = False, **options: Any) -> Any:
     if unknown:
         raise TypeError(f"compile() got an unexpected keyword argument {unknown.pop()!r}")
     if fn is None:
-        return lambda function: compile(function, fallback=fallback)
+        return lambda function: compile(function, fallback=fallback, memory_budget=memory_budget)
     if not callable(fn):
         raise TypeError(f"compile() wants a function or a module, not {type(fn).__name__}")
-    return Compiled(fn, fallback)
+    if memory_budget is not None and not memory_budget > 0:
+        raise ValueRangeError("compile", "the memory budget is not positive", got=repr(memory_budget),
+                              expected="bytes, or a share of at most 1")
+    return Compiled(fn, fallback, memory_budget)
 
 
 class Compiled:
     """What `compile` returns: call it as the function or the module that it was made of."""
 
-    def __init__(self, fn: Callable[..., Any], fallback: bool) -> None:
+    def __init__(self, fn: Callable[..., Any], fallback: bool, memory_budget: float | None) -> None:
         if isinstance(fn, FunctionType):
             update_wrapper(self, fn)
         self._fn = fn
         self._fallback = fallback
+        self._memory_budget = memory_budget
         self._gave_up = False
         self._recorded: list[Recorded] = []
         self._seen: set[Any] = set()  # signatures of calls so far
@@ -201,7 +213,8 @@ class Compiled:
         optimizers = (*found.optimizers, *given.optimizers)
         numbers = [(group, dict(group)) for optimizer in optimizers for group in optimizer.param_groups]
         try:
-            recorded, result = Recorded.call(self._fn, args, kwargs, tensors, self._gradients, self._fallback)
+            recorded, result = Recorded.call(self._fn, args, kwargs, tensors, self._gradients, self._fallback,
+                                             self._memory_budget)
         except RecordingError:
             self._reasons.pop()
             raise

@@ -5,32 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from autodiff.compiler.fusion import Chain, chains
-from autodiff.compiler.instructions import Instruction, Kind, Region, Step
+from autodiff.compiler.instructions import Instruction, Kind, Region
 from autodiff.ops.fused import fused_p
 
 OUTSIDE = (Kind.SLOT, Kind.ARGUMENT, Kind.CONSTANT)  # memory that others look at, or that the next replay reads
-
-
-def improve(step: Step) -> dict[str, list[Instruction]]:
-    """Let all passes go over the instructions of a step, those of the function and those of the backward pass apart.
-
-    Returns:
-        The instructions as recorded, and after each pass, by its name.
-    """
-    inside, outside = step.instructions[: step.forward], step.instructions[step.forward :]
-    stages = {"recorded": step.instructions}
-    ends = {value.region for value in (*step.results, *[value for _, value in step.gradients],
-                                       *[value for value in step.found if value])}
-    outside = without_dead(outside, ends)
-    read = ends.union(value.region for instruction in outside for value in instruction.inputs)
-    inside = without_dead(inside, read)
-    stages["without_dead"] = [*inside, *outside]
-    inside, outside = with_late_writes(inside), with_late_writes(outside)
-    stages["with_late_writes"] = [*inside, *outside]
-    inside, outside = with_chains(inside, read), with_chains(outside, ends)
-    stages["with_chains"] = step.instructions = [*inside, *outside]
-    step.forward = len(inside)
-    return stages
 
 
 def without_dead(instructions: Sequence[Instruction], needed: Iterable[Region]) -> list[Instruction]:

@@ -19,10 +19,11 @@ import numpy as np
 
 from autodiff import reverse
 from autodiff.bind import Cut, next_number
-from autodiff.compiler import passes
-from autodiff.compiler.instructions import Instruction, Kind, Step, Value
+from autodiff.compiler import arena, passes
+from autodiff.compiler.instructions import Instruction, Kind, Region, Step, Value
 from autodiff.compiler.lowering import Lowered, now
 from autodiff.compiler.reading import program_of
+from autodiff.compiler.rematerialisation import with_less_memory
 from autodiff.compiler.tracer import RecordingError, Tracer
 from autodiff.eager import Tensor, wrap
 from autodiff.errors import GradientError, InPlaceError
@@ -81,12 +82,14 @@ class Recorded:
 
     signature: Any = None
     around: Any = None
+    _sizes: tuple[float, ...] | None = None
     plain: tuple[Any, ...] | None = None
     mode: Any = None
 
     @staticmethod
     def call(
-        fn: Callable[..., Any], args: Any, kwargs: Any, tensors: list[Tensor], gradients: dict[int, Any], fallback: bool
+        fn: Callable[..., Any], args: Any, kwargs: Any, tensors: list[Tensor], gradients: dict[int, Any],
+        fallback: bool = False, budget: float | None = None,
     ) -> tuple[Recorded | None, Any]:
         """Call a function and return the recording and the function's result; no recording where it gave up.
 
@@ -112,7 +115,8 @@ class Recorded:
                     raise RecordingError("compile", f"the function itself changes what it depends on: {CHANGES.last}",
                                          fix="do it outside, or keep the value in a tensor that changes in place")
                 if tracer.refused is None:
-                    recorded = Recorded(tracer, inside, result, gradients, argument_names(fn, args, kwargs))
+                    names = argument_names(fn, args, kwargs)
+                    recorded = Recorded(tracer, inside, result, gradients, names, budget)
             except RecordingError as error:
                 tracer.refuse(error)
         finally:
@@ -125,7 +129,7 @@ class Recorded:
 
     def __init__(
         self, tracer: Tracer, tensors: list[Tensor], result: Any, gradients: dict[int, Any],
-        names: Sequence[tuple[str, Tensor]],
+        names: Sequence[tuple[str, Tensor]], budget: float | None,
     ) -> None:  # fmt: skip
         self.pinned: dict[int, Tensor] = {}
         outputs = list(tensors_in(result))
@@ -141,7 +145,8 @@ class Recorded:
         arguments = [*tensors, *carried, *cotangents]
         self._first_cotangent = len(tensors) + len(carried)
         self._step = Step(tracer, arguments, outputs, found, forward, names)
-        self.stages = passes.improve(self._step)
+        self.stages = {"recorded": self._step.instructions}
+        self._improve(budget)
         self._guards = tracer.guards
         self._repeated = tracer.repeated
         self._counts = tracer.counts
@@ -182,6 +187,42 @@ class Recorded:
         self.changes = CHANGES.state()
 
     # ---- Recording ---------------------------------------------------------------------------------------------------
+
+    def _improve(self, budget: float | None) -> None:
+        """Let all passes go over the instructions; with a budget, until their temporaries take no more than that."""
+        step = self._step
+        ends = {value.region for value in (*step.results, *[value for _, value in step.gradients],
+                                           *[value for value in step.found if value])}
+        inside, outside = step.instructions[: step.forward], step.instructions[step.forward :]
+        outside = passes.without_dead(outside, ends)
+        inside = passes.without_dead(inside, ends | {value.region for x in outside for value in x.inputs})
+        whole, forward = [*inside, *outside], len(inside)
+        self.stages["without_dead"] = whole
+        step.instructions, step.forward = self._joined(whole, forward, ends)
+        if budget is None:
+            return
+        whole_size = size = arena.size(step.instructions, ends)
+        most = aim = budget if budget > 1 else budget * size
+        for _ in range(4):
+            if size <= most:
+                break
+            smaller = with_less_memory(whole, forward, ends, aim)
+            self.stages["with_less_memory"] = smaller[0]
+            step.instructions, step.forward = self._joined(*smaller, ends)
+            size = arena.size(step.instructions, ends)
+            aim *= most / size
+        self._sizes = most, size, whole_size
+
+    def _joined(self, whole: list[Instruction], forward: int, ends: set[Region]) -> tuple[list[Instruction], int]:
+        """Order and join instructions, those of the function and those of the backward pass apart."""
+        inside, outside = passes.with_late_writes(whole[:forward]), passes.with_late_writes(whole[forward:])
+        ordered = [*inside, *outside]
+        inside = passes.with_chains(inside, ends | {value.region for x in outside for value in x.inputs})
+        joined = [*inside, *passes.with_chains(outside, ends)]
+        for name, instructions in (("with_late_writes", ordered), ("with_chains", joined)):
+            self.stages.pop(name, None)  # the last pass stands last
+            self.stages[name] = instructions
+        return joined, len(inside)
 
     def _refuse_escapes(self, tracer: Tracer, allowed: Sequence[Any]) -> None:
         """Raise if a tensor that the function made is still alive and was not returned."""
@@ -425,8 +466,12 @@ class Recorded:
     def describe(self) -> str:
         """Return what the program consists of, in one line."""
         lowered = self._lowered[0]
-        return (f"{len(self._step.instructions)} instructions, {len(lowered.table)} calls of kernels, "
+        text = (f"{len(self._step.instructions)} instructions, {len(lowered.table)} calls of kernels, "
                 f"{lowered.hosts} of Python, {lowered.memory.nbytes / 1e6:.1f} MB")
+        if self._sizes is not None:
+            budget, now_taken, otherwise = (f"{size / 1e6:.1f} MB" for size in self._sizes)
+            text += f" (budget {budget}: temporaries {now_taken}, without it {otherwise})"
+        return text
 
 
 _SOMETHING: Any = ((None, None, 0),)  # what a call has saved is the program's business; a sweep takes it away

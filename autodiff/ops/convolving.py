@@ -22,7 +22,7 @@ import numpy as np
 import autodiff_kernels as kernels
 from autodiff.bind import bind
 from autodiff.errors import DTypeError, ShapeError, ValueRangeError
-from autodiff.ops import strided
+from autodiff.ops import strided, winograd
 from autodiff.ops.broadcast import sum as total
 from autodiff.ops.elementwise import add, spread
 from autodiff.ops.images import (
@@ -147,8 +147,10 @@ def _framed(frame: Array, image: Array, place: Triple) -> Array:
 
 
 def _conv_prepare(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], *, groups: int, rank: int,
-                    **geometry: Any) -> dict[str, Any]:
+                    **geometry: Any) -> Any:
     x, weight = inputs[:2]
+    if winograd.fits(x, weight.shape, outputs[0], groups=groups, **geometry):
+        return partial(winograd.run, place=winograd.place_of(geometry["padding"]), turned=False)
     frame = _forward_frame(x, weight.shape, outputs[0].shape, **geometry)
     sizes = (*map(_triple, (weight.shape[2:], geometry["stride"], geometry["dilation"])), groups)
     return {"sizes": sizes if outputs[0].size else None, "place": frame[0]}
@@ -157,6 +159,8 @@ def _conv_prepare(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], *, groups
 def _conv_scratch(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], *, groups: int, rank: int,
                     **geometry: Any) -> tuple[Spec | EachPart, ...]:
     x, weight = inputs[:2]
+    if winograd.fits(x, weight.shape, outputs[0], groups=groups, **geometry):
+        return winograd.scratch(x, winograd.place_of(geometry["padding"]), outputs[0])
     return _scratch(_forward_frame(x, weight.shape, outputs[0].shape, **geometry), x, weight.shape, groups)
 
 
@@ -205,6 +209,7 @@ def _conv2d_samples() -> list[Sample]:
         *plain, Sample(spread(-1, 1, 4, 5, 5), *grouped, padding="same", dilation=2, groups=2),
         Sample(image, spread(-1, 1, 3, 1, 2, 2), groups=3),
         Sample(image, spread(-1, 1, 6, 1, 3, 3), groups=3, padding=1),
+        Sample(spread(-1, 1, 4, 32, 7, 8), spread(-1, 1, 33, 32, 3, 3), spread(-1, 1, 33), padding=1),
     ]
 
 
@@ -317,8 +322,10 @@ def _gradient_frame(g: Spec, weight: Shape, out: Shape, stride: Sizes, padding: 
 
 
 def _input_grad_prepare(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], *, size: Sizes, groups: int, rank: int,
-                        **geometry: Any) -> dict[str, Any]:
+                        **geometry: Any) -> Any:
     g, weight = inputs[:2]
+    if winograd.fits(g, weight.shape, outputs[0], groups=groups, **geometry):
+        return partial(winograd.run, place=winograd.place_of(geometry["padding"], turned=True), turned=True)
     stride, dilation = _triple(geometry["stride"]), _triple(geometry["dilation"])
     sizes = (_triple(weight.shape[2:]), stride, _before(geometry["padding"]), dilation, groups)
     return {"sizes": sizes if outputs[0].size else None, "steps": (stride, dilation, groups),
@@ -328,6 +335,8 @@ def _input_grad_prepare(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], *, 
 def _input_grad_scratch(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], *, size: Sizes, groups: int, rank: int,
                         **geometry: Any) -> tuple[Spec | EachPart, ...]:
     g, weight = inputs[:2]
+    if winograd.fits(g, weight.shape, outputs[0], groups=groups, **geometry):
+        return winograd.scratch(g, winograd.place_of(geometry["padding"], turned=True), outputs[0])
     return _scratch(_gradient_frame(g, weight.shape, outputs[0].shape, **geometry), g, weight.shape, groups)
 
 
@@ -418,7 +427,9 @@ def _weight_grad_infer(g: Spec, x: Spec, *, kernel: Sizes, stride: Sizes, paddin
 
 
 def _weight_grad_prepare(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], *, kernel: Sizes, groups: int, rank: int,
-                         **geometry: Any) -> dict[str, Any]:
+                         **geometry: Any) -> Any:
+    if winograd.fits(inputs[1], outputs[0].shape, inputs[0], groups=groups, **geometry):
+        return partial(winograd.run_gradient, place=winograd.place_of(geometry["padding"]))
     frame = _forward_frame(inputs[1], outputs[0].shape, inputs[0].shape, **geometry)
     return {"sizes": (_triple(geometry["stride"]), _triple(geometry["dilation"]), groups), "place": frame[0]}
 
@@ -427,6 +438,8 @@ def _weight_grad_scratch(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], *,
                          **geometry: Any) -> tuple[Spec | EachPart, ...]:
     g, x = inputs
     weight = outputs[0].shape
+    if winograd.fits(x, weight, g, groups=groups, **geometry):
+        return winograd.gradient_scratch(g, x, winograd.place_of(geometry["padding"]))
     return _scratch(_forward_frame(x, weight, g.shape, **geometry), x, weight, groups)
 
 

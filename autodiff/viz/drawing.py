@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from autodiff.viz.picture import Picture
 
 
-MOST_BOXES = 300  # what a picture shows where nobody says how much: more is neither drawn nor read in a moment
+MOST_BOXES = 200  # what a picture shows where nobody says how much: more is neither drawn nor read in a moment
 MOST_RECORDS = 2000  # up to here all operations are shown
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from autodiff.program import Program, Record, tensor_class
@@ -25,6 +26,7 @@ _SPECS_SHOWN = 4
 _LEAVES_SHOWN = 8
 _PARTS_SHOWN = 4
 _TOOLTIPS_SHOWN = 12
+_READERS_SHOWN = 12
 
 
 @dataclass(eq=False, slots=True)
@@ -213,6 +215,7 @@ def graph_of(
     return graph
 
 
+@lru_cache(4096)
 def text_of_spec(spec: Spec) -> str:
     """Return shape and dtype as people write them.
 
@@ -221,6 +224,9 @@ def text_of_spec(spec: Spec) -> str:
     ('32×16×8 float32', 'scalar int64')
     """
     return ("×".join(map(str, spec.shape)) or "scalar") + f" {spec.dtype.name}"
+
+
+_full = lru_cache(4096)(repr)  # of a spec: shape, dtype and layout
 
 
 class _Builder:
@@ -316,7 +322,7 @@ class _Builder:
                     self.readers.setdefault((record, operand), []).append(head)
                 else:
                     tail = nodes[operand - first]
-                    self.edges.append(Edge(tail, head, 1, False, repr(tail.specs[0])))
+                    self.edges.append(Edge(tail, head, 1, False, _full(tail.specs[0])))
         for output, step in enumerate(record.params["results"]):
             self.makers[record, output] = nodes[step]
 
@@ -329,7 +335,7 @@ class _Builder:
         node.order = int(id[1:].partition("_")[0])
         if parts:
             node.details.append(_listed([part.name for part in parts]))
-        read, made = (", ".join(map(repr, specs)) for specs in (record.inputs, record.outputs))
+        read, made = (", ".join(map(_full, specs)) for specs in (record.inputs, record.outputs))
         node.tooltip = [f"{record.name}({read}) → {made}"]
         settings = settings_of(record)
         if settings:
@@ -376,7 +382,7 @@ class _Builder:
         if type(operand) is tuple and operand[0] in self.owner:
             tail = self._maker(operand)
             assert tail is not None
-            self._edge(tail, head, operand, repr(spec))
+            self._edge(tail, head, operand, spec)
             return
         leaf = None if operand is None or type(operand) is tuple else operand
         if leaf is not None and not self._is_number(leaf):
@@ -401,16 +407,16 @@ class _Builder:
         title = f"{leaf.array.item():.6g}" if leaf is not None else ""
         node = self._new_node(f"c{len(self.nodes)}", CONSTANT, title or text_of_spec(spec), head.phase, head.parent)
         node.order = head.order
-        self.edges.append(Edge(node, head, 1, False, repr(spec)))
+        self.edges.append(Edge(node, head, 1, False, _full(spec)))
 
-    def _edge(self, tail: Node, head: Node, value: tuple[Record, int], tooltip: str) -> None:
+    def _edge(self, tail: Node, head: Node, value: tuple[Record, int], spec: Spec) -> None:
         if tail is head:
             return
         if tail.phase == head.phase:
             self.leaving.add(value)
         saved = tail.phase == "forward" and head.phase == "backward"
         if MODULE not in (tail.kind, head.kind):
-            self.edges.append(Edge(tail, head, 1, saved, tooltip))
+            self.edges.append(Edge(tail, head, 1, saved, _full(spec)))
             return
         carried = (tail, head, *value)
         if carried in self.carried:
@@ -422,7 +428,7 @@ class _Builder:
             self.edges.append(edge)
         edge.values += 1
         if edge.values <= _TOOLTIPS_SHOWN:
-            edge.tooltip += ("\n" if edge.tooltip else "") + tooltip
+            edge.tooltip += ("\n" if edge.tooltip else "") + _full(spec)
 
     def finish(self, value: tuple[Record, int], name: str, gradient: bool = False) -> None:
         """Draw a result of the program: a gradient beside the operation that made it, others outside of all modules."""
@@ -440,7 +446,7 @@ class _Builder:
         spec = record.outputs[index]
         node = self._new_node(f"o{len(self.nodes)}", OUTPUT, name, tail.phase, group)
         node.specs, node.order = [spec], tail.order
-        self.edges.append(Edge(tail, node, 1, False, repr(spec)))
+        self.edges.append(Edge(tail, node, 1, False, _full(spec)))
 
     # ---- Leaves ------------------------------------------------------------------------------------------------------
 
@@ -474,30 +480,34 @@ class _Builder:
             kind = PARAMETER
         else:
             kind = BUFFER if tensor.name else CONSTANT
-        heads = {head for head, _ in leaf.reads}
-        first = leaf.reads[0][0]
+        heads = list(dict.fromkeys(head for head, _ in leaf.reads))
+        first = heads[0]
         if kind != INPUT and len(heads) == 1 and (first.kind == MODULE or self.reads[first] > _LEAVES_SHOWN):
             if kind == PARAMETER and first.phase != "backward":
                 first.held[id(tensor)] = tensor.spec.size
             return
-        parent = first.parent
-        for head in heads:
-            parent = _common_group(parent, head.parent)
-        inside = ".".join(_labels(parent)[1:]) + "."
-        title = (name or ("parameter" if kind == PARAMETER else "")).removeprefix(inside)
-        node = Node(f"l{number}", kind, title, first.phase, parent)
-        node.tooltip = [f"{kind} {name or ''}".strip(), repr(tensor.spec)]
-        node.specs, node.order = [tensor.spec], first.order
-        self.drawn.setdefault(id(tensor), []).append((node, tensor))
-        if not node.title:
-            node.title = text_of_spec(tensor.spec)
-        self.nodes.append(node)
-        parent.members.append(node)
+        if len(heads) <= _READERS_SHOWN:
+            nodes = dict.fromkeys(heads, self._leaf_node(f"l{number}", kind, name, tensor, heads))
+        else:  # edges from one place to many far ones would be all that there is to see
+            nodes = {head: self._leaf_node(f"l{number}_{k}", kind, name, tensor, [head]) for k, head in enumerate(heads)}
         drawn: set[Node] = set()
         for head, spec in leaf.reads:
             if head.kind != MODULE or head not in drawn:
                 drawn.add(head)
-                self.edges.append(Edge(node, head, 1, False, repr(spec)))
+                self.edges.append(Edge(nodes[head], head, 1, False, _full(spec)))
+
+    def _leaf_node(self, id_: str, kind: str, name: str | None, tensor: Any, heads: Sequence[Node]) -> Node:
+        """Return a new node of a leaf, in the innermost group around those that read it."""
+        parent = heads[0].parent
+        for head in heads:
+            parent = _common_group(parent, head.parent)
+        inside = ".".join(_labels(parent)[1:]) + "."
+        title = (name or ("parameter" if kind == PARAMETER else "")).removeprefix(inside)
+        node = self._new_node(id_, kind, title or text_of_spec(tensor.spec), heads[0].phase, parent)
+        node.tooltip = [f"{kind} {name or ''}".strip(), _full(tensor.spec)]
+        node.specs, node.order = [tensor.spec], heads[0].order
+        self.drawn.setdefault(id(tensor), []).append((node, tensor))
+        return node
 
 
 class _Leaf:

@@ -43,8 +43,10 @@ def capacity(number: int) -> str:
 
 
 def value(row: dict[str, Any], result: dict[str, Any]) -> str:
-    """Return what was measured: the time of a call or of one of its operations, or its peak memory."""
+    """Return what was measured: the time of a call or of one of its operations, its peak memory, or its bits."""
     found = result["value"]
+    if row["measure"] == "bits":
+        return "equal"
     if found is None:
         return "unknown"
     return size(found) if row["measure"] == "bytes" else seconds(found / row["count"])

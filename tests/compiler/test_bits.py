@@ -74,11 +74,13 @@ def state_of(model: Any, update: Any) -> dict[str, bytes]:
     return found
 
 
-def compare(workload: Any, steps: int, optimizer: str = "Adam", **settings: Any) -> Any:
+def compare(
+    workload: Any, steps: int, optimizer: str = "Adam", memory_budget: float | None = None, **settings: Any
+) -> Any:
     """Take steps, eager and compiled; assert that after each of them everything has the same bits."""
     model, update, step, batch = training(workload, optimizer, **settings)
     other, other_update, other_step, _ = training(workload, optimizer, **settings)
-    compiled = ad.compile(other_step)
+    compiled = ad.compile(other_step, memory_budget=memory_budget)
     for number in range(steps):
         results = []
         for run in (step, compiled):
@@ -97,6 +99,11 @@ def compare(workload: Any, steps: int, optimizer: str = "Adam", **settings: Any)
 @pytest.mark.parametrize("name", WORKLOADS)
 def test_workloads(name: str) -> None:
     compare(WORKLOADS[name], 6)
+
+
+@pytest.mark.parametrize("name", WORKLOADS)
+def test_workloads_in_little_memory(name: str) -> None:
+    compare(WORKLOADS[name], 3, memory_budget=0.3)
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)

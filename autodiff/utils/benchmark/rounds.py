@@ -19,7 +19,7 @@ Tolerance = float | Mapping[str, float]
 
 ROUND = 0.02  # seconds: long against the clock's resolution, short against the machine's moods
 LONG = 0.3  # seconds: a round that long holds many of the machine's moods, and three rounds say enough
-MOST_ROUNDS = 60
+MOST_ROUNDS = 40
 
 
 @dataclass
@@ -157,16 +157,20 @@ def take_turns(
 ) -> None:
     """Fill in the rounds of the contenders that can be timed, and their ratios to the first, if that is one of them."""
     calls: dict[str, int] = {}
-    longest = 0.0
+    taken: dict[str, float] = {}
     for name in list(names):
         try:
-            calls[name], taken = calibrate(workers[name])
-            longest = max(longest, taken)
+            calls[name], taken[name] = calibrate(workers[name])
         except ContenderError as error:
             fail(name, names, results, error)
+    longest = max(taken.values(), default=0.0)
+    begun = 0
     if longest > LONG:
-        fewest = min(fewest, 3)
-    for turn in range(max(fewest, min(MOST_ROUNDS, int(seconds / max(longest, 1e-9))))):
+        # Minutes go by in such cases: what calibrated them is their first round.
+        fewest, begun = min(fewest, 3), 1
+        for name in names:
+            results[name].rounds.append(taken[name] / calls[name])
+    for turn in range(begun, max(fewest, min(MOST_ROUNDS, int(seconds / max(longest, 1e-9))))):
         for name in list(names if turn % 2 == 0 else reversed(names)):
             try:
                 results[name].rounds.append(workers[name].round(calls[name]))

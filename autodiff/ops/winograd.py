@@ -1,0 +1,97 @@
+"""Which convolutions Winograd's minimal filtering computes, and how; its kernels are `autodiff_kernels.winograd`.
+
+The operations stay those of `convolving.py`, which asks `fits` when it makes a plan.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import autodiff_kernels as kernels
+from autodiff.ops.images import in_memory
+from autodiff.ops.products import no_bias
+from autodiff.primitive import EachPart
+from autodiff.spec import Array, Shape, Spec
+
+Place = tuple[int, int]
+
+LEAST_CHANNELS = 32  # in and out: with fewer, transforms take as long as the products save
+LEAST_TILES = 48  # to be worth the transform of the kernels
+MOST_WASTE = 1.4  # places in whole tiles for each place of the result
+
+
+def fits(image: Spec, weight: Shape, out: Spec, *, stride: Any, padding: Any, dilation: Any, groups: int) -> bool:
+    """Return whether a convolution of this image is computed with Winograd's algorithm, and its gradients with it.
+
+    Args:
+        image: what is convolved: the input, or the cotangent for the gradient with respect to it.
+        weight: shape of the kernels.
+        out: the result; of the kernels' gradient, what the cotangent of the forward pass looks like.
+        stride, padding, dilation, groups: the convolution's.
+    """
+    steps = (*stride, *dilation, groups)
+    if weight[2:] != (3, 3) or any(step != 1 for step in steps) or max(padding) > 2:
+        return False
+    places = out.shape[0] * out.shape[2] * out.shape[3]
+    tiles = _tiles(out.shape)
+    return min(weight[:2]) >= LEAST_CHANNELS and tiles >= LEAST_TILES and 4 * tiles <= MOST_WASTE * places
+
+
+def _tiles(shape: Shape) -> int:
+    """Return the number of 2x2 tiles of an (N, C, H, W) result."""
+    return shape[0] * ((shape[2] + 1) // 2) * ((shape[3] + 1) // 2)
+
+
+def _frame(image: Spec, place: Place, out: Shape) -> Spec:
+    """Return the spec of the padded image, (N, 1, H, W, C); it is empty where the image itself will do."""
+    size = kernels.winograd.frame(*out[2:])
+    if place == (0, 0) and size == image.shape[2:]:
+        return Spec.of((0,), image.dtype)
+    return Spec.of((image.shape[0], 1, *size, image.shape[1]), image.dtype)
+
+
+def _framed(frame: Array, image: Array, place: Place) -> Array:
+    """Return the padded image as kernels read it, (N, H, W, C)."""
+    if frame.size == 0:
+        return in_memory(image)
+    kernels.convolution.pad(frame, in_memory(image)[:, None], (0, *place), 0, 1)
+    return frame[:, 0]
+
+
+def scratch(image: Spec, place: Place, out: Spec) -> tuple[Spec | EachPart, ...]:
+    """Return the specs of the padded image, the transformed kernels, and what a convolution works on."""
+    channels, outputs = image.shape[1], out.shape[1]
+    count = kernels.winograd.kernels_scratch(channels, outputs, image.dtype.itemsize)
+    return (_frame(image, place, out.shape), Spec.of((count,), image.dtype),
+            EachPart(Spec.of((kernels.winograd.forward_scratch(channels, outputs),), image.dtype)))
+
+
+def run(outs: list[Array], ins: list[Array], place: Place, turned: bool) -> None:
+    """Convolve an image that stands at `place` in its frame; with turned kernels for the gradient of the image."""
+    out, frame, transformed, work = outs
+    bias = ins[2] if len(ins) == 3 else no_bias(out.dtype)
+    kernels.winograd.transform_kernels(transformed, ins[1], int(turned), 0, 1)
+    kernels.winograd.forward(in_memory(out), work, _framed(frame, ins[0], place), transformed, bias, 0, 1)
+
+
+def gradient_scratch(g: Spec, image: Spec, place: Place) -> tuple[Spec | EachPart, ...]:
+    """Return the specs of the padded image, the sums, and what the gradient of the kernels works on."""
+    channels, outputs = image.shape[1], g.shape[1]
+    sums = kernels.winograd.gradient_sums(_tiles(g.shape), channels, outputs)
+    work = kernels.winograd.gradient_scratch(channels, outputs, g.dtype.itemsize)
+    return _frame(image, place, g.shape), Spec.of((sums,), g.dtype), EachPart(Spec.of((work,), g.dtype))
+
+
+def run_gradient(outs: list[Array], ins: list[Array], place: Place) -> None:
+    """Compute the gradient with respect to the kernels."""
+    out, frame, sums, work = outs
+    g, image = ins
+    kernels.winograd.kernel_gradient(sums, work, _framed(frame, image, place), in_memory(g), 0, 1)
+    kernels.winograd.combine(out, sums, 0, 1)
+
+
+def place_of(padding: Any, turned: bool = False) -> Place:
+    """Return where the image stands in its frame: the input or, with turned kernels, the cotangent of the output."""
+    above, _, left, _ = padding
+    return (2 - above, 2 - left) if turned else (above, left)
+

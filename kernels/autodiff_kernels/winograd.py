@@ -1,0 +1,454 @@
+"""Convolutions of images with 3x3 kernels by Winograd's minimal filtering, with 2.25 times fewer multiplications.
+
+Two by two outputs, a *tile*, depend on four by four pixels. With 1-D matrices B (4x4), G (4x3) and A (4x2), for the
+pixels d, the kernel g and the tile y, and all products of matrices in both dimensions::
+
+    y = A' [(G g G') * (B' d B)] A           * is taken element by element: 16 products instead of 36
+
+    B' = 1  0 -1  0      G =  1    0    0        A' = 1  1  1  0
+         0  1  1  0          1/2  1/2  1/2            0  1 -1 -1
+         0 -1  1  0          1/2 -1/2  1/2
+         0  1  0 -1           0    0    1
+
+For all tiles and channels these are 16 matrix products, (tiles, channels) by (channels, outputs). A tile is transformed
+once for all outputs, a kernel once for all tiles. The gradient with respect to the image is the same with turned
+kernels; the gradient with respect to the kernels is the transpose of the formula::
+
+    dg = G' [sum over tiles of (A dy A') * (B' d B)] G
+
+Source: Lavin and Gray, Fast Algorithms for Convolutional Neural Networks, CVPR 2016 (arXiv:1509.09308), F(2x2, 3x3).
+
+Sums over channels follow `matmul`; those over tiles go over `gradient_chunks` equal shares of them, in each over blocks
+of `gradient_block` tiles. So the bits depend on neither parts nor vector width. An infinite pixel makes a tile NaN.
+
+Images are C-contiguous (N, H, W, C) and lie in frames of whole tiles: `frame` says how large, and `convolution.pad`
+fills them. The order of calls, each finished by all parts before the next begins:
+
+- forward: pad x, `transform_kernels`, `forward`
+- data gradient: pad dy, `transform_kernels` with turned = 1, `forward`
+- kernel gradient: pad x, `kernel_gradient`, `combine`
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numba.extending import register_jitable
+
+from autodiff_kernels.cpu import VECTOR_BYTES
+from autodiff_kernels.lanes import TILE_ROWS, TILE_VECTORS, address, full_tile
+from autodiff_kernels.matmul import STRETCH, multiply, panel_size
+from autodiff_kernels.memory import forward as ahead
+from autodiff_kernels.memory import load, pointer, stack, store
+from autodiff_kernels.parts import share
+from autodiff_kernels.vectors import read, whole, width, write, zeros
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+BLOCK = 96  # tiles that are transformed together, at most: whole register tiles of any width
+LEAST_BLOCK = 24
+MOST_CHUNKS = 4  # shares of the tiles whose sums in the kernel's gradient are added up one by one
+LARGE = 2**16  # channels times outputs, above which the sums of one share are large enough
+GAP = 16  # elements between planes, and rows read down their columns, so that they do not share places in the cache
+
+
+# ---- Sizes, for the caller -------------------------------------------------------------------------------------------
+
+
+def frame(height: int, width: int) -> tuple[int, int]:
+    """Return the size of the padded image that outputs of this size are computed from.
+
+    >>> frame(8, 7)
+    (10, 10)
+    """
+    return 2 * _tiles(height) + 2, 2 * _tiles(width) + 2
+
+
+def kernels_scratch(channels: int, outputs: int, itemsize: int) -> int:
+    """Return how many elements `transform_kernels` writes."""
+    return 16 * _kernel_plane(channels, outputs, itemsize)
+
+
+def forward_scratch(channels: int, outputs: int) -> int:
+    """Return how many elements of scratch `forward` needs for each part."""
+    return 16 * (BLOCK * (channels + outputs) + 2 * GAP)
+
+
+def gradient_sums(tiles: int, channels: int, outputs: int) -> int:
+    """Return how many elements the sums of `kernel_gradient` take."""
+    return gradient_chunks(tiles, channels, outputs) * 16 * channels * outputs
+
+
+def gradient_scratch(channels: int, outputs: int, itemsize: int) -> int:
+    """Return how many elements of scratch `kernel_gradient` needs for each part."""
+    lanes = TILE_VECTORS * VECTOR_BYTES // itemsize
+    block = gradient_block(channels, outputs)
+    return 4 * (block * (channels + GAP + (outputs + lanes - 1) // lanes * lanes) + 2 * GAP)
+
+
+@register_jitable
+def gradient_block(channels: int, outputs: int) -> int:
+    """Return how many tiles are summed before the sum is added to the total; part of the result's definition."""
+    return STRETCH // 4 if channels + outputs <= 128 else STRETCH // 2
+
+
+@register_jitable
+def gradient_chunks(tiles: int, channels: int, outputs: int) -> int:
+    """Return in how many shares the tiles are summed; part of the result's definition."""
+    return 1 if channels * outputs > LARGE else max(1, min(MOST_CHUNKS, tiles // STRETCH))
+
+
+@register_jitable
+def _tiles(size: int) -> int:
+    return (size + 1) // 2
+
+
+@register_jitable
+def _kernel_plane(channels: int, outputs: int, itemsize: int) -> int:
+    """Return the elements of one of the 16 matrices of transformed kernels: panels of a register tile's columns."""
+    lanes = VECTOR_BYTES // itemsize
+    panels = (outputs + TILE_VECTORS * lanes - 1) // (TILE_VECTORS * lanes)
+    return panels * TILE_VECTORS * lanes * (channels + -channels % lanes)
+
+
+# ---- The transforms in one dimension ---------------------------------------------------------------------------------
+
+
+@njit(error_model="numpy", forceinline=True)
+def _pixels(a: Any, b: Any, c: Any, d: Any) -> Any:
+    """B' d."""
+    return a - c, b + c, c - b, b - d
+
+
+@njit(error_model="numpy", forceinline=True)
+def _kernel(a: Any, b: Any, c: Any, half: Any) -> Any:
+    """G g."""
+    return a, (a + c + b) * half, (a + c - b) * half, c
+
+
+@njit(error_model="numpy", forceinline=True)
+def _outputs(a: Any, b: Any, c: Any, d: Any) -> Any:
+    """A' m."""
+    return a + b + c, b - c - d
+
+
+@njit(error_model="numpy", forceinline=True)
+def _kernel_sums(a: Any, b: Any, c: Any, d: Any, half: Any) -> Any:
+    """G' m."""
+    both = (b + c) * half
+    return a + both, (b - c) * half, both + d
+
+
+@njit(error_model="numpy", forceinline=True)
+def _four(x: Any, at: int, step: int, like: Any, left: int) -> Any:
+    return (read(x, at, like, left, 0), read(x, at + step, like, left, 0), read(x, at + 2 * step, like, left, 0),
+            read(x, at + 3 * step, like, left, 0))  # fmt: skip
+
+
+@njit(error_model="numpy", forceinline=True)
+def _write_four(out: Any, at: int, step: int, values: Any, left: int) -> None:
+    write(out, at, values[0], left)
+    write(out, at + step, values[1], left)
+    write(out, at + 2 * step, values[2], left)
+    write(out, at + 3 * step, values[3], left)
+
+
+@njit(error_model="numpy", forceinline=True)
+def _next_tile(image: int, row: int, column: int, rows: int, columns: int) -> tuple[int, int, int]:
+    column += 1
+    if column == columns:
+        row, column = row + 1, 0
+        if row == rows:
+            image, row = image + 1, 0
+    return image, row, column
+
+
+# ---- Kernels ---------------------------------------------------------------------------------------------------------
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def transform_kernels(out: Array, w: Array, turned: int, part: int, parts: int) -> None:
+    """Write G g G' of all kernels as 16 matrices, each in panels of columns. Shares are columns, a vector at a time.
+
+    Args:
+        out: out, `kernels_scratch` elements: rows are channels and columns outputs; turned, the other way round.
+        w: in, (O, C, 3, 3), C-contiguous; float32 or float64.
+        turned: 1 for the data gradient, whose kernels are turned by 180 degrees.
+    """
+    rows, columns = (w.shape[0], w.shape[1]) if turned else (w.shape[1], w.shape[0])
+    row_step, column_step = (9 * w.shape[1], 9) if turned else (9, 9 * w.shape[1])
+    target, source, taps = pointer(out, 0), pointer(w, 0), stack(w, 9 * 64)
+    like, half = zeros(w, 1, 1), w.dtype.type(0.5)
+    lanes = width(like)
+    wide = TILE_VECTORS * lanes
+    panel, plane = panel_size(w, rows), _kernel_plane(rows, columns, w.itemsize)
+    first, step = (8, -1) if turned else (0, 1)
+    lo, hi = share((columns + lanes - 1) // lanes, part, parts)
+    for column in range(lo * lanes, min(hi * lanes, columns), lanes):
+        left = columns - column
+        for row in range(rows):
+            at = row * row_step + column * column_step
+            for lane in range(min(lanes, left)):
+                one = at + lane * column_step + first
+                for tap in range(9):
+                    store(ahead(taps, tap * lanes + lane), load(ahead(source, one + tap * step)))
+            place = column // wide * panel + row * wide + column % wide
+            down0 = _kernel_column(taps, 0, lanes, like, half)
+            down1 = _kernel_column(taps, lanes, lanes, like, half)
+            down2 = _kernel_column(taps, 2 * lanes, lanes, like, half)
+            _write_four(target, place, plane, _kernel(down0[0], down1[0], down2[0], half), left)
+            _write_four(target, place + 4 * plane, plane, _kernel(down0[1], down1[1], down2[1], half), left)
+            _write_four(target, place + 8 * plane, plane, _kernel(down0[2], down1[2], down2[2], half), left)
+            _write_four(target, place + 12 * plane, plane, _kernel(down0[3], down1[3], down2[3], half), left)
+
+
+@njit(error_model="numpy", forceinline=True)
+def _kernel_column(taps: Any, at: int, lanes: int, like: Any, half: Any) -> Any:
+    return _kernel(read(taps, at, like, lanes, 0), read(taps, at + 3 * lanes, like, lanes, 0),
+                   read(taps, at + 6 * lanes, like, lanes, 0), half)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def forward(out: Array, scratch: Array, image: Array, kernels: Array, bias: Array, part: int, parts: int) -> None:
+    """Convolve: out[n, i, j, o] = sum over c, k, l of image[n, i + k, j + l, c] w[o, c, k, l] + bias[o].
+
+    Shares are blocks of tiles.
+
+    Args:
+        out: out, (N, H, W, O).
+        scratch: scratch, `forward_scratch` elements a part; its contents do not matter.
+        image: in, (N, *frame(H, W), C), or larger.
+        kernels: in, from `transform_kernels`.
+        bias: in, (O,), or of length 0 for none.
+    """
+    images, height, wide, outputs = out.shape
+    channels, size = image.shape[3], out.itemsize
+    row, out_row = image.shape[2] * channels, wide * outputs
+    rows, columns = _tiles(height), _tiles(wide)
+    tiles = images * rows * columns
+    block = min(BLOCK, max(LEAST_BLOCK, tiles // (2 * parts) // LEAST_BLOCK * LEAST_BLOCK))
+    in_plane, out_plane = BLOCK * channels + GAP, BLOCK * outputs + GAP
+    values = part * 16 * (in_plane + out_plane)
+    sums = values + 16 * in_plane
+    x, y, work, shifts = pointer(image, 0), pointer(out, 0), pointer(scratch, 0), pointer(bias, 0)
+    like = zeros(out, 1, 1)
+    lanes, in_end, out_end = width(like), whole(channels, like), whole(outputs, like)
+    lo, hi = share((tiles + block - 1) // block, part, parts)
+    for first in range(lo * block, min(hi * block, tiles), block):
+        count = min(block, tiles - first)
+        n, i, j = first // columns // rows, first // columns % rows, first % columns
+        for tile in range(count):
+            at = ((n * image.shape[1] + 2 * i) * image.shape[2] + 2 * j) * channels
+            to = values + tile * channels
+            for c in range(0, in_end, lanes):
+                _tile_in(work, to + c, in_plane, x, at + c, row, channels, like, lanes)
+            if in_end < channels:
+                _tile_in(work, to + in_end, in_plane, x, at + in_end, row, channels, like, channels - in_end)
+            n, i, j = _next_tile(n, i, j, rows, columns)
+        _products(out, address(scratch) + sums * size, out_plane * size, outputs * size,
+                  address(scratch) + values * size, in_plane * size, channels * size, count, address(kernels),
+                  channels, outputs)
+        n, i, j = first // columns // rows, first // columns % rows, first % columns
+        for tile in range(count):
+            at = ((n * height + 2 * i) * wide + 2 * j) * outputs
+            source = sums + tile * outputs
+            below, beside = 2 * i + 1 < height, 2 * j + 1 < wide
+            for o in range(0, out_end, lanes):
+                shift = read(shifts, o, like, lanes, 0) if bias.shape[0] > 0 else like
+                _tile_out(y, at + o, out_row, outputs, below, beside, work, source + o, out_plane, shift, lanes)
+            if out_end < outputs:
+                left = outputs - out_end
+                shift = read(shifts, out_end, like, left, 0) if bias.shape[0] > 0 else like
+                _tile_out(y, at + out_end, out_row, outputs, below, beside, work, source + out_end, out_plane, shift,
+                          left)
+            n, i, j = _next_tile(n, i, j, rows, columns)
+
+
+@njit(error_model="numpy", forceinline=True)
+def _tile_in(out: Any, to: int, plane: int, x: Any, at: int, row: int, pixel: int, like: Any, left: int) -> None:
+    """Write B' d B of one tile and a vector of channels, each of the 16 numbers into its plane."""
+    a0, b0, c0, d0 = _pixels(*_four(x, at, row, like, left))
+    a1, b1, c1, d1 = _pixels(*_four(x, at + pixel, row, like, left))
+    a2, b2, c2, d2 = _pixels(*_four(x, at + 2 * pixel, row, like, left))
+    a3, b3, c3, d3 = _pixels(*_four(x, at + 3 * pixel, row, like, left))
+    _write_four(out, to, plane, _pixels(a0, a1, a2, a3), left)
+    _write_four(out, to + 4 * plane, plane, _pixels(b0, b1, b2, b3), left)
+    _write_four(out, to + 8 * plane, plane, _pixels(c0, c1, c2, c3), left)
+    _write_four(out, to + 12 * plane, plane, _pixels(d0, d1, d2, d3), left)
+
+
+@njit(error_model="numpy", forceinline=True)
+def _tile_out(y: Any, at: int, row: int, pixel: int, below: bool, beside: bool, sums: Any, source: int, plane: int,
+              shift: Any, left: int) -> None:
+    """Write A' m A + shift for a vector of outputs; of the tile, what lies inside the image."""
+    a0, b0 = _outputs(*_four(sums, source, 4 * plane, shift, left))
+    a1, b1 = _outputs(*_four(sums, source + plane, 4 * plane, shift, left))
+    a2, b2 = _outputs(*_four(sums, source + 2 * plane, 4 * plane, shift, left))
+    a3, b3 = _outputs(*_four(sums, source + 3 * plane, 4 * plane, shift, left))
+    here, right = _outputs(a0, a1, a2, a3)
+    under, corner = _outputs(b0, b1, b2, b3)
+    write(y, at, here + shift, left)
+    if beside:
+        write(y, at + pixel, right + shift, left)
+    if below:
+        write(y, at + row, under + shift, left)
+        if beside:
+            write(y, at + row + pixel, corner + shift, left)
+
+
+@njit(error_model="numpy")
+def _products(like: Array, out: int, out_plane: int, out_row: int, a: int, a_plane: int, a_row: int, rows: int, b: int,
+              depth: int, columns: int) -> None:
+    """Multiply 16 matrices a by the panels b; addresses and strides in bytes.
+
+    Depths are small, so whole register tiles are called from here, without the choices of `multiply`.
+    """
+    size = like.itemsize
+    wide = TILE_VECTORS * (VECTOR_BYTES // size)
+    panel, b_plane = panel_size(like, depth) * size, _kernel_plane(depth, columns, size) * size
+    for plane in range(16):
+        for column in range(0, columns, wide):
+            end = rows // TILE_ROWS * TILE_ROWS if column + wide <= columns else 0
+            for start in range(0, depth, STRETCH):
+                deep = min(STRETCH, depth - start)
+                to, source = out + plane * out_plane + column * size, a + plane * a_plane + start * size
+                factor = b + plane * b_plane + column // wide * panel + start * wide * size
+                for row in range(0, end, TILE_ROWS):
+                    full_tile(like, to + row * out_row, source + row * a_row, factor, 0, deep, out_row, a_row, size,
+                              wide * size, TILE_ROWS, wide, start)
+                if end < rows:
+                    blocks = (rows - end + TILE_ROWS - 1) // TILE_ROWS
+                    multiply(like, to + end * out_row, source + end * a_row, factor, 0, deep, out_row, a_row, size, 0,
+                             wide * size, rows - end, blocks, 0, blocks, min(wide, columns - column), start)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def kernel_gradient(sums: Array, scratch: Array, image: Array, cotangent: Array, part: int, parts: int) -> None:
+    """Write sums of (B' d B) (A dy A') over shares of the tiles, for `combine`. Shares are rows of 4x4 by chunks.
+
+    Args:
+        sums: out, (`gradient_chunks`, 16, C, O).
+        scratch: scratch, `gradient_scratch` elements a part; its contents do not matter.
+        image: in, (N, *frame(H, W), C), or larger.
+        cotangent: in, dy, (N, H, W, O).
+    """
+    images, height, wide, outputs = cotangent.shape
+    channels, size = image.shape[3], image.itemsize
+    row, g_row = image.shape[2] * channels, wide * outputs
+    rows, columns = _tiles(height), _tiles(wide)
+    panel_width = TILE_VECTORS * VECTOR_BYTES // size
+    block = gradient_block(channels, outputs)
+    x_row, panel = channels + GAP, block * panel_width
+    x_plane, g_plane = block * x_row + GAP, (outputs + panel_width - 1) // panel_width * panel + GAP
+    values = part * 4 * (x_plane + g_plane)
+    slopes = values + 4 * x_plane
+    x, g, work, place = pointer(image, 0), pointer(cotangent, 0), pointer(scratch, 0), address(scratch)
+    like, unit = zeros(image, 1, 1), image.dtype.type(1)
+    lanes, end_in, register_tiles = width(like), whole(channels, like), (channels + TILE_ROWS - 1) // TILE_ROWS
+    chunks = gradient_chunks(images * rows * columns, channels, outputs)
+    lo, hi = share(4 * chunks, part, parts)
+    for item in range(lo, hi):
+        chunk, across = item // 4, item % 4
+        # Row `across` of B' is one row of pixels plus or minus another; that of A is upper * y0 + lower * y1.
+        plus, other = (0, 2) if across == 0 else (1, 2) if across == 1 else (2, 1) if across == 2 else (1, 3)
+        sign = unit if across == 1 else -unit
+        upper = unit - unit if across == 3 else unit
+        lower = unit - unit if across == 0 else sign
+        begin, end = share(images * rows * columns, chunk, chunks)
+        target = address(sums) + (4 * item * channels * outputs) * size
+        n, i, j = begin // columns // rows, begin // columns % rows, begin % columns
+        for first in range(begin, end, block):
+            count = min(block, end - first)
+            for tile in range(count):
+                at = ((n * image.shape[1] + 2 * i) * image.shape[2] + 2 * j) * channels
+                one, two, to = at + plus * row, at + other * row, values + tile * x_row
+                for c in range(0, end_in, lanes):
+                    _row_in(work, to + c, x_plane, x, one + c, two + c, channels, sign, like, lanes)
+                if end_in < channels:
+                    _row_in(work, to + end_in, x_plane, x, one + end_in, two + end_in, channels, sign, like,
+                            channels - end_in)
+                at = ((n * height + 2 * i) * wide + 2 * j) * outputs
+                below, beside = 2 * i + 1 < height, 2 * j + 1 < wide
+                for o in range(0, outputs, lanes):
+                    left = outputs - o
+                    to = slopes + o // panel_width * panel + tile * panel_width + o % panel_width
+                    if left >= lanes and below and beside:
+                        _row_of_slopes(work, to, g_plane, g, at + o, g_row, outputs, upper, lower, like, lanes, lanes,
+                                       lanes)
+                    else:
+                        _row_of_slopes(work, to, g_plane, g, at + o, g_row, outputs, upper, lower, like, left,
+                                       left if below else 0, left if beside else 0)
+                n, i, j = _next_tile(n, i, j, rows, columns)
+            for plane in range(4):
+                for column in range(0, outputs, panel_width):
+                    multiply(image, target + (plane * channels * outputs + column) * size,
+                             place + (values + plane * x_plane) * size,
+                             place + (slopes + plane * g_plane + column // panel_width * panel) * size, 0, count,
+                             outputs * size, size, x_row * size, 0, panel_width * size, channels, register_tiles, 0,
+                             register_tiles, min(panel_width, outputs - column), first - begin)
+
+
+@njit(error_model="numpy", forceinline=True)
+def _row_in(out: Any, to: int, plane: int, x: Any, plus: int, other: int, pixel: int, sign: Any, like: Any,
+            left: int) -> None:
+    """Write one row of B' d B of a tile for a vector of channels, each of the four numbers into its plane."""
+    a, b, c, d = _four(x, plus, pixel, like, left)
+    e, f, g, h = _four(x, other, pixel, like, left)
+    _write_four(out, to, plane, _pixels(a + e * sign, b + f * sign, c + g * sign, d + h * sign), left)
+
+
+@njit(error_model="numpy", forceinline=True)
+def _row_of_slopes(out: Any, to: int, plane: int, g: Any, at: int, row: int, pixel: int, upper: Any, lower: Any,
+                   like: Any, left: int, below: int, beside: int) -> None:
+    """Write one row of A dy A' of a tile for a vector of outputs; `below` and `beside` of them lie inside the image."""
+    corner = min(below, beside)
+    here = read(g, at, like, left, 0) * upper + read(g, at + row, like, below, 0) * lower
+    right = read(g, at + pixel, like, beside, 0) * upper + read(g, at + row + pixel, like, corner, 0) * lower
+    _write_four(out, to, plane, (here, here + right, here - right, like - right), left)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def combine(out: Array, sums: Array, part: int, parts: int) -> None:
+    """Write the gradient with respect to the kernels: G' m G of the sums. Shares are channels.
+
+    Args:
+        out: out, (O, C, 3, 3).
+        sums: in, from `kernel_gradient`: as many elements as it has filled.
+    """
+    outputs, channels = out.shape[0], out.shape[1]
+    source, target, taps = pointer(sums, 0), pointer(out, 0), stack(out, 12 * 64)
+    like, half = zeros(out, 1, 1), out.dtype.type(0.5)
+    lanes, plane = width(like), channels * outputs
+    chunks = sums.size // (16 * plane)
+    lo, hi = share(channels, part, parts)
+    for c in range(lo, hi):
+        for o in range(0, outputs, lanes):
+            left, at = outputs - o, c * outputs + o
+            for j in range(4):
+                down = _kernel_sums(_total(source, at + j * plane, plane, chunks, like, left),
+                                    _total(source, at + (4 + j) * plane, plane, chunks, like, left),
+                                    _total(source, at + (8 + j) * plane, plane, chunks, like, left),
+                                    _total(source, at + (12 + j) * plane, plane, chunks, like, left), half)  # fmt: skip
+                write(taps, j * lanes, down[0], lanes)
+                write(taps, (4 + j) * lanes, down[1], lanes)
+                write(taps, (8 + j) * lanes, down[2], lanes)
+            for i in range(3):
+                a, b, c2, d = _four(taps, 4 * i * lanes, lanes, like, lanes)
+                across = _kernel_sums(a, b, c2, d, half)
+                write(taps, 3 * i * lanes, across[0], lanes)
+                write(taps, (3 * i + 1) * lanes, across[1], lanes)
+                write(taps, (3 * i + 2) * lanes, across[2], lanes)
+            for lane in range(min(lanes, left)):
+                for tap in range(9):
+                    store(ahead(target, ((o + lane) * channels + c) * 9 + tap), load(ahead(taps, tap * lanes + lane)))
+
+
+@njit(error_model="numpy", forceinline=True)
+def _total(sums: Any, at: int, plane: int, chunks: int, like: Any, left: int) -> Any:
+    """Return the sum over the chunks, in order."""
+    total = read(sums, at, like, left, 0)
+    for chunk in range(1, chunks):
+        total = total + read(sums, at + chunk * 16 * plane, like, left, 0)
+    return total
