@@ -95,6 +95,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for format in PICTURES:
         parser.add_argument(f"--{format}", type=Path, metavar="FILE", help=f"write the graph as {format.upper()}")
     parser.add_argument("--html", type=Path, metavar="FILE", help="write an interactive page")
+    parser.add_argument("--memory", type=Path, metavar="FILE",
+                        help="write what is alive when, as a picture (.svg) or an interactive page (.html)")
 
 
 def run(options: argparse.Namespace) -> None:
@@ -103,7 +105,7 @@ def run(options: argparse.Namespace) -> None:
     Raises:
         UsageError: if the options do not fit together, or the target cannot be drawn.
     """
-    from autodiff.viz import draw
+    from autodiff.viz import draw, timeline
 
     overlay = options.overlay or ("seconds" if options.profile else None)
     if (options.target is None) == (options.diff is None):
@@ -127,9 +129,10 @@ def run(options: argparse.Namespace) -> None:
             picture.render(outfile=file, format=format)
             print(f"wrote {file}")
     if options.html is not None:
-        picture.write_page(options.html)
-        print(f"wrote {options.html}")
-    elif not any(file for _, file in files):
+        print(f"wrote {picture.write_page(options.html)}")
+    if options.memory is not None:
+        print(f"wrote {timeline(picture.program).render(options.memory)}")
+    if not any((options.html, options.memory, *(file for _, file in files))):
         print(picture.source, end="")
 
 

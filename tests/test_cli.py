@@ -171,6 +171,13 @@ def test_graph_of_a_difference(model: Path, capsys: pytest.CaptureFixture[str]) 
     assert "<B>exp</B>" in source
 
 
+def test_graph_with_its_memory(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "memory.svg"
+    succeed("graph", f"{model}:build", "--input", "3x4", "--input", "2", "--optimizer", "adam", "--memory", file)
+    assert capsys.readouterr().out == f"wrote {file}\n"
+    assert "<svg" in file.read_text()
+
+
 def test_graph_as_a_page(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     page = tmp_path / "graph.html"
     succeed("graph", f"{model}:plain", "--input", "3", "--html", page)

@@ -68,8 +68,8 @@ def draw(
 
     Returns:
         A `graphviz.Digraph` (of the class `autodiff.viz.picture.Picture`): ``picture.source`` is the DOT text,
-        ``picture.graph`` nodes and edges, ``picture.render(outfile="graph.svg")`` writes a file (also png, pdf),
-        ``picture.write_page("graph.html")`` an interactive page. Jupyter shows it as SVG.
+        ``picture.graph`` nodes and edges, ``picture.program`` the records. ``picture.render(outfile="graph.svg")``
+        writes a file (also png, pdf), ``picture.write_page("graph.html")`` an interactive page. Jupyter shows SVG.
 
     Raises:
         GradientError: if a tensor has no history, or `backward` starts from something without gradient.
@@ -127,7 +127,7 @@ def draw(
         still.remarks.append(remark)
         return written(still)
 
-    return Picture(written(graph), graph=graph, title=title or "", expanded=expanded, folded=folded)
+    return Picture(written(graph), graph=graph, program=program, title=title or "", expanded=expanded, folded=folded)
 
 
 class _Drawn:
