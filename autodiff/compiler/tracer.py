@@ -220,6 +220,7 @@ class Tracer(Recorder):
         self.records.clear()
         self.written.clear()
         self.gradients.clear()
+        self.origins.clear()
 
 
 class _Item:
