@@ -89,7 +89,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--profile", action="store_true",
                         help="run it some times and colour by the seconds of each operation")
     parser.add_argument("--overlay", metavar="NAME",
-                        help="colour by seconds, flops, bytes, saved_bytes, gradient or values")
+                        help="colour by seconds, flops, bytes, saved_bytes, roofline, gradient or values")
     parser.add_argument("--depth", type=natural, metavar="N", help="show modules nested deeper than N as one node each")
     parser.add_argument("--roll", action="store_true", help="show equal blocks in a row once")
     for format in PICTURES:
@@ -110,12 +110,17 @@ def run(options: argparse.Namespace) -> None:
         raise UsageError("expected module.py:function, or --diff and two of them")
     if options.diff and overlay:
         raise UsageError("a comparison shows no measurements: leave --profile and --overlay away")
+    limits = None
+    if overlay == "roofline":
+        from autodiff.utils.benchmark.machine import limits_here
+
+        limits = limits_here()
     names = options.diff or [options.target]
     made = [Drawing(name, options) for name in names]
     against = None if len(made) == 1 else made[0].function
     picture = attempt(f"{names[-1]} failed", draw, made[-1].function, *made[-1].inputs, backward=made[-1].backward,
-                      against=against, overlay=overlay, depth=options.depth, roll=options.roll,
-                      title=" → ".join(names) if options.diff else None)  # fmt: skip
+                      against=against, overlay=overlay, limits=limits, depth=options.depth,
+                      roll=options.roll, title=" → ".join(names) if options.diff else None)  # fmt: skip
     files = [(format, getattr(options, format)) for format in PICTURES]
     for format, file in files:
         if file is not None:

@@ -325,15 +325,16 @@ class Program:
         return diff(self, other)
 
     def memory(self) -> MemoryUse:
-        """Return how many bytes the program's values take while each record runs, and at most.
+        """Return how many bytes the program's values take while each record runs, at most, and what holds them.
 
-        Leaves live all the time, outputs of the program to its end, every other value from the record that makes it to
-        the last that reads it. What shares memory counts once: views, results written in place, leaves that lie on one
-        memory. Work arrays do not count, nor what is kept for a backward pass outside of the program.
+        Leaves live all the time, outputs of the program and gradients of leaves to its end, every other value from the
+        record that makes it to the last that reads it. What shares memory counts once: views, results written in place,
+        leaves that lie on one memory. Work arrays live while their record runs. What is kept for a backward pass
+        outside of the program does not count.
 
         >>> import autodiff as ad
-        >>> ad.record(lambda x: x.exp().reshape(4).exp().sum(), ad.ones(2, 2)).memory().live
-        (32, 32, 48, 36)
+        >>> ad.record(lambda x: x.exp().reshape(4).exp()[:1].exp(), ad.ones(2, 2)).memory().live
+        (32, 32, 48, 32, 36)
         """
         from autodiff.program_memory import memory_of
 
@@ -358,6 +359,7 @@ class Recorder:
             that only says what a change through a view has made of its base, that base.
         inside: whether the operations inside a user's own `Function` are recorded, instead of the function.
         gradients: for each record whose outputs are gradients: output index, and what it is the gradient of.
+        origins: for each record of a backward pass the record that it propagates back through.
         classes: class names of the modules that were called, by their paths.
     """
 
@@ -367,6 +369,7 @@ class Recorder:
         self.records: list[Record] = []
         self.written: dict[Record, tuple[Any, ...]] = {}
         self.gradients: dict[Record, list[tuple[int, Any]]] = {}
+        self.origins: dict[Record, Any] = {}
         self.classes: dict[str, str] = {}
         self._values: dict[int, tuple[Any, Any]] = {}
 
@@ -375,7 +378,8 @@ class Recorder:
         gradients = [tuple(self.gradients.get(record, ())) for record in self.records]
         known = {scope: self._classes_of(scope) for scope in {record.scope for record in self.records}}
         classes = [known[record.scope] for record in self.records]
-        columns: dict[str, list[Any]] = {"gradient_of": gradients, "classes": classes}
+        origins = [self.origins.get(record) for record in self.records]
+        columns: dict[str, list[Any]] = {"gradient_of": gradients, "origin": origins, "classes": classes}
         return {name: column for name, column in columns.items() if any(column)}
 
     def _classes_of(self, scope: str) -> tuple[str, ...]:
@@ -386,6 +390,8 @@ class Recorder:
         """Append a record, and note that the tensors `results` are its outputs."""
         assert record is not None
         self.records.append(record)
+        if MODE.origin is not None:
+            self.origins[record] = MODE.origin
         if written:
             self.written[record] = written
         for index, tensor in enumerate(results):

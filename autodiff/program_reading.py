@@ -349,6 +349,6 @@ def _foreign(name: str) -> Primitive:
     primitive.name = name
     primitive.cost = lambda inputs, outputs, **_: Cost(0, moved(*inputs, *outputs))
     primitive.view = primitive.differentiable = False
-    primitive.vjp = primitive.twin = None
+    primitive.vjp = primitive.twin = primitive.scratch = None
     primitive.plans, primitive.keeps = {}, {}
     return primitive

@@ -24,7 +24,8 @@ FLOOR_OF_NAME = {
     name: floor
     for floor, names in {
         1: "errors config slots spec random source mode threads allocation dtypes devices cuda backends",
-        2: "primitive program program_text program_reading program_diff program_memory program_columns bind",
+        2: "primitive program program_text program_reading program_diff program_memory program_columns "
+        "program_checkpoint bind",
         3: "ops",
         4: "reverse",
         5: "eager creation functional methods conversion indexing representation recording measuring",

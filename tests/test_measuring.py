@@ -125,7 +125,7 @@ def test_a_view_is_saved_where_its_memory_was_made() -> None:
 def test_shares_of_the_roofline() -> None:
     program = ad.record(lambda x: (x @ x).reshape(-1).exp(), ad.ones(64, 64))
     program.columns["seconds"] = [1e-3, 0.0, 1e-3]
-    levels = [{"size": 1 << 15, "bandwidth": 1e9}, {"size": None, "bandwidth": 1e8}]
+    levels = [{"name": "L1", "size": 1 << 15, "copy": 1e9}, {"name": "memory", "size": None, "copy": 5e7, "axpy": 1e8}]
     limits = {"flops": {"float32": 1e9}, "levels": levels}
     flops, moved = program.records[0].cost.flops, program.records[2].cost.bytes
     assert shares_of_roofline(program, limits) == [flops / 1e6, None, max(moved, program.records[2].cost.flops) / 1e6]

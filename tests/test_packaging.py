@@ -36,7 +36,7 @@ def test_distributions_contain_the_two_packages(tmp_path: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     top_level = {name.split("/")[0] for name in names}
     assert {name for name in top_level if not name.endswith(".dist-info")} == {"autodiff", "autodiff_kernels"}
-    assert {"autodiff/py.typed", "autodiff_kernels/py.typed"} <= set(names)
+    assert {"autodiff/py.typed", "autodiff_kernels/py.typed", "autodiff/viz/memory_page.html"} <= set(names)
     assert {f"autodiff/viz/web/{file}" for file in page_files()} <= set(names)
     assert any(name.endswith(".dist-info/licenses/autodiff/viz/web/graphviz/LICENSES.txt") for name in names)
     (source,) = tmp_path.glob("autodiff_tape-*.tar.gz")

@@ -35,7 +35,8 @@ def there_and_back(program: Program) -> Program:
     assert read.structural_hash() == program.structural_hash()
     assert program.diff(read) == ""
     assert read.cost() == program.cost()
-    assert read.memory()[:2] == program.memory()[:2]
+    # A text does not say which records propagate back through which, so that is left out here.
+    assert read.memory()[:2] == Program(program.records, program.outputs, program.written).memory()[:2]
     for mine, theirs in zip(read, program, strict=True):
         assert (mine.inputs, mine.outputs) == (theirs.inputs, theirs.outputs)
         assert (mine.phase, mine.scope) == (theirs.phase, theirs.scope)
