@@ -284,7 +284,7 @@ class _Sums:
     """What a group holds: its operations, its parameters with their elements, and what its operations took."""
 
     operations: int = 0
-    parameters: dict[int | str, int] = field(default_factory=dict)  # elements of each
+    parameters: dict[Any, int] = field(default_factory=dict)  # elements of each
     limit: float = 0.0  # seconds that the machine needs at least
     measures: dict[str, float] = field(default_factory=dict)
     change: str = ""
@@ -293,7 +293,7 @@ class _Sums:
         """Add what a node stands for."""
         measures = {key: value for key, value in node.measures.items() if key != "roofline"}
         share = node.measures.get("roofline", 0.0)
-        own = _Sums(node.records if _runs(node) else 0, {**node.held}, share * measures.get("seconds", 0.0), measures,
+        own = _Sums(node.records if _runs(node) else 0, dict(node.held), share * measures.get("seconds", 0.0), measures,
                     node.change)
         if node.kind == PARAMETER:
             # A parameter that many read is drawn at each of them.
