@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from autodiff.bind import TensorT, bind
-from autodiff.errors import DTypeError, PositionError, ShapeError, ValueRangeError
+from autodiff.errors import AutodiffError, DTypeError, PositionError, ShapeError, ValueRangeError
 from autodiff.ops.broadcast import expand
-from autodiff.ops.choice import where
+from autodiff.ops.choice import clamp_min, where
 from autodiff.ops.comparison import eq, gt, logical_and
 from autodiff.ops.elementwise import add, div, mul, neg, spread, sub
 from autodiff.ops.functions import exp, logaddexp
@@ -22,7 +22,7 @@ from autodiff.ops.host import from_array, values
 from autodiff.ops.joining import stack, unbind, zeros_of
 from autodiff.ops.loss import check_reduction, reduced
 from autodiff.ops.probability import logsumexp
-from autodiff.ops.promotion import constant, is_tensor
+from autodiff.ops.promotion import INT64, cast, constant, is_tensor
 from autodiff.ops.rearranging import pad
 from autodiff.ops.scattering import gather, scatter_add
 from autodiff.ops.shaping import shape_of, unsqueeze
@@ -82,12 +82,26 @@ def _forward(x: Array, texts: Array, lasts: Array, lengths: Array, blank: int) -
 
 
 def _loss_run(outs: list[Array], ins: list[Array], blank: int) -> None:
-    x, texts, lasts, lengths = ins
-    outs[0][...] = -_forward(x, texts, lasts, lengths, blank)[2]
+    (out, status), (x, targets, lasts, lengths) = outs, ins
+    try:
+        _check(x, targets, lasts, lengths)
+    except AutodiffError:
+        status[0] = 0
+        return
+    out[...] = -_forward(x, _texts(targets, lengths, blank), lasts, lengths, blank)[2]
+
+
+def _loss_status(position: int, ins: list[Array], blank: int) -> Exception:
+    try:
+        _check(*ins)
+    except AutodiffError as error:
+        return error
+    raise AssertionError
 
 
 def _loss_grad_run(outs: list[Array], ins: list[Array], blank: int) -> None:
-    g, x, texts, lasts, lengths = ins
+    g, x, targets, lasts, lengths = ins
+    texts = _texts(targets, lengths, blank)
     steps, states, totals = _forward(x, texts, lasts, lengths, blank)
     (count, width), sums = texts.shape, np.zeros(x.shape)
     skips, ends = _turned_skips(texts, blank)[:, ::-1], np.where(_ends(lengths, width), 0, -np.inf)
@@ -113,8 +127,9 @@ def _step(state: Any, skip: Any, forward: bool) -> Any:
     return logaddexp(logaddexp(stay, move), add(jump, skip))
 
 
-def _loss_grad_twin(g: Any, x: Any, texts: Any, lasts: Any, lengths: Any, blank: int) -> Any:
-    labels, last = values(texts), values(lasts)
+def _loss_grad_twin(g: Any, x: Any, targets: Any, lasts: Any, lengths: Any, blank: int) -> Any:
+    labels, last = _texts(values(targets), values(lengths), blank), values(lasts)
+    texts = from_array(labels)
     times, count, classes = x.spec.shape
     width, dtype = labels.shape[1], x.spec.dtype
 
@@ -154,54 +169,60 @@ def _loss_cost(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], blank: int) 
 # ---- The loss --------------------------------------------------------------------------------------------------------
 
 
-def _lengths(what: str, lengths: Any, count: int, longest: int) -> Array:
-    """Return one length for each text.
+def _check(x: Array, targets: Array, lasts: Array, lengths: Array) -> None:
+    """Raise unless the numbers fit.
 
     Raises:
-        DTypeError: if they are no integers.
-        ShapeError: if there are fewer or more.
-        ValueRangeError: if one is negative or too large.
-    """
-    found = values(lengths) if is_tensor(lengths) else np.asarray(lengths)
-    if found.size and found.dtype.kind not in "iu":
-        raise DTypeError("ctc_loss", f"{what} does not hold integers", expected="int64", got=found.dtype.name)
-    if found.shape != (count,):
-        raise ShapeError("ctc_loss", f"{what} does not have one length for each sequence", expected=str((count,)),
-                         got=str(found.shape))
-    if found.size and not 0 <= found.min() <= found.max() <= longest:
-        raise ValueRangeError("ctc_loss", f"{what} has a length outside the sequences", expected=f"0 to {longest}",
-                              got=str(found.tolist()))
-    return found.astype(np.int64)
-
-
-def _texts(targets: Any, lengths: Array, blank: int, classes: int) -> Array:
-    """Return the texts with a blank before, between and behind their labels, one a row, filled up with blanks.
-
-    Raises:
+        ValueRangeError: if a length is negative or too large.
         ShapeError: if the targets do not fit the lengths.
-        DTypeError: if they are no integers.
         PositionError: if a target is no class.
     """
-    labels = values(targets)
-    if labels.dtype.kind not in "iu":
-        raise DTypeError("ctc_loss", "the targets do not hold integers", expected="int64", got=labels.dtype.name)
-    if labels.ndim == 1 and labels.size == lengths.sum():
-        starts = np.cumsum(lengths) - lengths
-        rows = [labels[start:start + n] for start, n in zip(starts, lengths, strict=True)]
-    elif labels.ndim == 2 and len(labels) == len(lengths) and lengths.max(initial=0) <= labels.shape[1]:
-        rows = [row[:n] for row, n in zip(labels, lengths, strict=True)]
-    else:
+    times, count, classes = x.shape
+    for what, found, most in (("input_lengths", lasts, times), ("target_lengths", lengths, np.iinfo(np.int64).max)):
+        if not 0 <= found.min(initial=0) <= found.max(initial=0) <= most:
+            raise ValueRangeError("ctc_loss", f"{what} has a length outside the sequences", expected=f"0 to {most}",
+                                  got=str(found.tolist()))
+    total, longest = int(lengths.sum()), int(lengths.max(initial=0))
+    if targets.size != total if targets.ndim == 1 else targets.shape[1] < longest:
         raise ShapeError("ctc_loss", "the targets do not fit their lengths",
-                         expected=f"({lengths.sum()},) or ({len(lengths)}, {lengths.max(initial=0)} or more)",
-                         got=str(labels.shape))
-    texts = np.full((len(rows), 2 * int(lengths.max(initial=0)) + 1), blank, np.int64)
-    for text, row in zip(texts, rows, strict=True):
-        text[1:2 * len(row):2] = row
+                         expected=f"({total},) or ({count}, {longest} or more)", got=str(targets.shape))
+    for row in _rows(targets, lengths):
         wrong = (row < 0) | (row >= classes)
         if wrong.any():
             raise PositionError("ctc_loss", "a target is no class", expected=f"0 to {classes - 1}",
                                 got=str(row[wrong][0]))
+
+
+def _rows(targets: Array, lengths: Array) -> list[Array]:
+    """Return the labels of each text."""
+    if targets.ndim == 2:
+        return [row[:n] for row, n in zip(targets, lengths, strict=True)]
+    return [targets[end - n:end] for end, n in zip(np.cumsum(lengths), lengths, strict=True)]
+
+
+def _texts(targets: Array, lengths: Array, blank: int) -> Array:
+    """Return the texts with a blank before, between and behind their labels, one a row, filled up with blanks."""
+    texts = np.full((len(lengths), 2 * int(lengths.max(initial=0)) + 1), blank, np.int64)
+    for text, row in zip(texts, _rows(targets, lengths), strict=True):
+        text[1:2 * len(row):2] = row
     return texts
+
+
+def _lengths(what: str, lengths: Any, count: int, single: bool) -> Any:
+    """Return one length for each text, as int64.
+
+    Raises:
+        DTypeError: if they are no integers.
+        ShapeError: if there are fewer or more.
+    """
+    found = lengths if is_tensor(lengths) else from_array(np.asarray(lengths))
+    found = reshape(found, 1) if single and found.spec.size == 1 else found
+    if found.spec.dtype.kind not in "iu":
+        raise DTypeError("ctc_loss", f"{what} does not hold integers", expected="int64", got=found.spec.dtype.name)
+    if found.spec.shape != (count,):
+        raise ShapeError("ctc_loss", f"{what} does not have one length for each sequence", expected=str((count,)),
+                         got=str(found.spec.shape))
+    return contiguous(cast(found, INT64))
 
 
 def _scores() -> Array:
@@ -243,8 +264,9 @@ def _errors() -> list[ErrorSample]:
 ctc_loss_p = define(
     "ctc_loss",
     host=True,
-    infer=lambda x, texts, lasts, lengths, blank: Spec.of(lengths.shape, x.dtype),
+    infer=lambda x, targets, lasts, lengths, blank: Spec.of(lengths.shape, x.dtype),
     run=_loss_run,
+    status=_loss_status,
     vjp=_loss_vjp,
     saves=(Keep(inputs=(0, 1, 2, 3)),) * 4,
     cost=_loss_cost,
@@ -256,15 +278,15 @@ ctc_loss_p = define(
 ctc_loss_grad_p: Primitive = define(
     "ctc_loss_grad",
     host=True,
-    infer=lambda g, x, texts, lasts, lengths, blank: Spec.of(x.shape, x.dtype),
+    infer=lambda g, x, targets, lasts, lengths, blank: Spec.of(x.shape, x.dtype),
     run=_loss_grad_run,
     vjp=None,
     twin=_loss_grad_twin,
     cost=_loss_cost,
     samples=lambda: [
-        Sample(spread(-1, 2, 3), _scores(), np.array([[0, 1, 0, 2, 0], [0, 3, 0, 3, 0], [0, 1, 0, 0, 0]]),
+        Sample(spread(-1, 2, 3), _scores(), np.array([[1, 2], [3, 3], [1, 0]]),
                np.array([6, 4, 5]), np.array([2, 2, 1]), blank=0),
-        Sample(spread(-1, 2, 3), _scores(), np.array([[0, 1, 0, 2, 0], [0, 3, 0, 3, 0], [0, 1, 0, 0, 0]]),
+        Sample(spread(-1, 2, 3), _scores(), np.array([[1, 2], [3, 3], [1, 0]]),
                np.array([1, 0, 5]), np.array([2, 0, 0]), blank=0),
     ],
     errors=no_errors,
@@ -316,17 +338,21 @@ def ctc_loss(log_probs: TensorT, targets: TensorT, input_lengths: Any, target_le
                          got=str(shape))
     single = len(shape) == 2
     x = unsqueeze(x, 1) if single else x
-    times, count, classes = x.spec.shape
+    _, count, classes = x.spec.shape
     if not 0 <= blank < classes:
         raise ValueRangeError(operation, "the blank is no class", expected=f"0 to {classes - 1}", got=str(blank))
-    one = [np.reshape(values(n) if is_tensor(n) else n, 1) for n in (input_lengths, target_lengths)] if single else None
-    lasts = _lengths("input_lengths", one[0] if one else input_lengths, count, times)
-    lengths = _lengths("target_lengths", one[1] if one else target_lengths, count, np.iinfo(np.int64).max)
-    texts = _texts(targets, lengths, blank, classes)
-    losses = bind(ctc_loss_p, contiguous(x), *map(from_array, (texts, lasts, lengths)), blank=int(blank))
+    labels: Any = targets
+    if labels.spec.dtype.kind not in "iu":
+        raise DTypeError(operation, "the targets do not hold integers", expected="int64", got=labels.spec.dtype.name)
+    if labels.spec.ndim != 1 and (labels.spec.ndim != 2 or labels.spec.shape[0] != count):
+        raise ShapeError(operation, "the targets are no texts", expected=f"({count}, labels), or all in one vector",
+                         got=str(labels.spec.shape))
+    lasts = _lengths("input_lengths", input_lengths, count, single)
+    lengths = _lengths("target_lengths", target_lengths, count, single)
+    losses = bind(ctc_loss_p, contiguous(x), contiguous(cast(labels, INT64)), lasts, lengths, blank=int(blank))
     if zero_infinity:
         losses = where(eq(losses, math.inf), 0.0, losses)
     if reduction == "mean":
-        losses = div(losses, from_array(np.maximum(lengths, 1).astype(x.spec.dtype)))
+        losses = div(losses, cast(clamp_min(lengths, 1), x.spec.dtype))
     losses = reshape(losses, ()) if single and reduction == "none" else losses
     return reduced(losses, reduction)  # type: ignore[no-any-return]

@@ -12,21 +12,56 @@ from autodiff.ops.broadcast import expand
 from autodiff.ops.broadcast import sum as total
 from autodiff.ops.choice import clamp_min, where
 from autodiff.ops.comparison import eq, ne
-from autodiff.ops.elementwise import div, mul, spread, sub
+from autodiff.ops.elementwise import div, mul, spread
 from autodiff.ops.extremes import amax
-from autodiff.ops.host import from_array, values
 from autodiff.ops.joining import zeros_of
 from autodiff.ops.lookup import embedding
 from autodiff.ops.picking import index_select_grad_p, require_index
 from autodiff.ops.promotion import INT64, cast, constant
 from autodiff.ops.scatter_reductions import scatter_reduce
 from autodiff.ops.shaping import shape_of, unsqueeze
-from autodiff.ops.sorting import searchsorted
-from autodiff.ops.structural import contiguous, narrow
-from autodiff.primitive import ErrorSample, Sample, composed
-from autodiff.spec import Spec
+from autodiff.ops.structural import contiguous
+from autodiff.primitive import ErrorSample, Sample, composed, define, no_errors
+from autodiff.spec import Array, Cost, Spec, moved
 
 __all__ = ["embedding_bag"]
+
+
+# ---- To which bag each element belongs -------------------------------------------------------------------------------
+
+
+def _owners_run(outs: list[Array], ins: list[Array], size: int, bags: int) -> None:
+    (out, status), offsets = outs, ins[0]
+    wrong = offsets > size
+    wrong[:1] |= offsets[:1] != 0
+    if wrong.any():
+        status[0] = int(np.argmax(wrong))
+        return
+    out[...] = np.searchsorted(offsets[:bags], np.arange(size), side="right") - 1
+
+
+def _owners_status(position: int, ins: list[Array], size: int, bags: int) -> Exception:
+    value = ins[0][position]
+    if value > size:
+        return ValueRangeError("embedding_bag", "an offset leads outside the input", expected=f"at most {size}",
+                               got=str(value))
+    return ValueRangeError("embedding_bag", "the offsets do not begin with 0", got=str(value))
+
+
+bag_owners_p = define(
+    "bag_owners",
+    host=True,
+    infer=lambda offsets, size, bags: Spec.of((size,), INT64),
+    run=_owners_run,
+    status=_owners_status,
+    vjp=None,
+    cost=lambda inputs, outputs, size, bags: Cost(size * bags.bit_length(), moved(*inputs, *outputs)),
+    samples=lambda: [Sample(np.array([0, 2, 2, 5]), size=6, bags=4), Sample(np.array([0, 3, 6]), size=6, bags=2)],
+    errors=no_errors,
+)
+
+
+# ---- Bags ------------------------------------------------------------------------------------------------------------
 
 
 def _samples() -> list[Sample]:
@@ -135,7 +170,12 @@ def embedding_bag(
             return _without_empty(amax(rows, 1), counted)  # type: ignore[no-any-return]
         result, count = total(rows, 1), total(numbers, 1)
     else:
-        owner, bags = _owners(require_index(operation, offsets), shape[0], include_last_offset)
+        starts = require_index(operation, offsets)
+        if starts.spec.ndim != 1 or starts.spec.size < int(include_last_offset):
+            raise ShapeError(operation, "the offsets are no vector", expected="one dimension",
+                             got=str(starts.spec.shape))
+        bags = starts.spec.size - int(include_last_offset)
+        owner = bind(bag_owners_p, starts, size=shape[0], bags=bags)
         if mode == "max":
             places = expand(unsqueeze(owner, 1), (shape[0], features))
             nothing = contiguous(zeros_of(Spec.of((bags, features), dtype)))
@@ -149,25 +189,3 @@ def embedding_bag(
 def _without_empty(largest: Any, counted: Any) -> Any:
     """Return 0 for bags of nothing but padding."""
     return largest if counted is None else where(eq(largest, -np.inf), 0.0, largest)
-
-
-def _owners(offsets: Any, size: int, include_last: bool) -> tuple[Any, int]:
-    """Return to which bag each element belongs, and the number of bags.
-
-    Raises:
-        ShapeError: if the offsets are no vector.
-        ValueRangeError: if they do not begin with 0 or lead outside.
-    """
-    if offsets.spec.ndim != 1 or (include_last and not offsets.spec.size):
-        raise ShapeError("embedding_bag", "the offsets are no vector", expected="one dimension",
-                         got=str(offsets.spec.shape))
-    numbers = values(offsets)
-    if numbers.size and numbers[0] != 0:
-        raise ValueRangeError("embedding_bag", "the offsets do not begin with 0", got=str(numbers[0]))
-    if numbers.max(initial=0) > size:
-        raise ValueRangeError("embedding_bag", "an offset leads outside the input", expected=f"at most {size}",
-                              got=str(numbers.max()))
-    bags = offsets.spec.size - int(include_last)
-    starts = narrow(offsets, 0, 0, bags)
-    owner = searchsorted(starts, from_array(np.arange(size)), right=True)
-    return sub(owner, 1), bags

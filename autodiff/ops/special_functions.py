@@ -183,7 +183,7 @@ def lgamma(input: TensorT) -> TensorT:
 
     >>> import autodiff as ad
     >>> ad.exp(ad.lgamma(ad.tensor([1.0, 5.0])))
-    tensor([ 1.0000, 24.0000])
+    tensor([ 1., 24.])
     """
     return bind(lgamma_p, real("lgamma", input))  # type: ignore[no-any-return]
 
@@ -355,4 +355,4 @@ def entr(input: TensorT) -> TensorT:
     tensor([0.0000, 0.3466])
     """
     x: Any = real("special.entr", input)
-    return where(lt(x, 0), -math.inf, neg(xlogy(x, x)))  # type: ignore[no-any-return]
+    return where(lt(x, 0), -math.inf, xlogy(neg(x), x))  # type: ignore[no-any-return]

@@ -179,3 +179,7 @@ def scatter_amax(input: Any, index: Any, source: Any, dim: int) -> Any:
 
 def scatter_amin(input: Any, index: Any, source: Any, dim: int) -> Any:
     return indexing.scatter_reduce(input, dim, index, source, "amin")
+
+
+def bag_owners(offsets: Any, size: int, bags: int) -> Any:
+    return np.array([max(bag for bag in range(bags) if offsets[bag] <= i) for i in range(size)])

@@ -49,9 +49,9 @@ def _one_polygamma(n: int, x: float) -> float:
     if n == 0:
         return _one_digamma(x)
     sign, s, total = (-1.0) ** (n + 1), n + 1, 0.0
-    if math.isinf(x) or math.isnan(x):
-        return sign * 0.0 if x == math.inf else math.nan
-    if x <= 0 and x == math.floor(x):
+    if math.isnan(x) or x == math.inf:
+        return x if math.isnan(x) else sign * 0.0
+    if x == -math.inf or (x <= 0 and x == math.floor(x)):
         return sign * math.inf
     while x < 60:
         total += x**-s
