@@ -17,8 +17,8 @@ column                    entry
 ``"before"``              what a changed record has read before and reads no longer
 ========================  ============================================================================================
 
-`autodiff.record` fills ``gradient_of``, ``origin`` and ``classes``, `autodiff.measure` ``seconds``, ``values`` and ``saved_bytes``,
-too. Columns are no part of what a program does: they are not printed, and programs are equal without them.
+`autodiff.record` fills ``gradient_of``, ``origin`` and ``classes``, `autodiff.measure` ``seconds``, ``values`` and
+``saved_bytes``, too. Columns are no part of what a program does: they are not printed, and programs are equal without them.
 """
 
 from __future__ import annotations
