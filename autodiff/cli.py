@@ -56,7 +56,7 @@ def make_parser() -> argparse.ArgumentParser:
     graph = commands.add_parser(
         "graph", help="draw the graph of a model or a function",
         description="Draw the graph of a computation. "
-                    "Without --svg, --png, --pdf, --dot or --html the DOT text goes to standard output.",
+                    "Where no file is asked for, the DOT text goes to standard output.",
         epilog="Inputs are random numbers from a normal distribution (zeros for integers). "
                "Example: autodiff graph model.py:build --input 1x3x32x32 --backward --depth 1 --svg model.svg")
     cli_graph.add_arguments(graph)

@@ -89,12 +89,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--profile", action="store_true",
                         help="run it some times and colour by the seconds of each operation")
     parser.add_argument("--overlay", metavar="NAME",
-                        help="colour by seconds, flops, bytes, saved_bytes, gradient or values")
+                        help="colour by seconds, flops, bytes, saved_bytes, roofline, gradient or values")
     parser.add_argument("--depth", type=natural, metavar="N", help="show modules nested deeper than N as one node each")
     parser.add_argument("--roll", action="store_true", help="show equal blocks in a row once")
     for format in PICTURES:
         parser.add_argument(f"--{format}", type=Path, metavar="FILE", help=f"write the graph as {format.upper()}")
     parser.add_argument("--html", type=Path, metavar="FILE", help="write an interactive page")
+    parser.add_argument("--memory", type=Path, metavar="FILE",
+                        help="write what is alive when, as a picture (.svg) or an interactive page (.html)")
 
 
 def run(options: argparse.Namespace) -> None:
@@ -103,28 +105,34 @@ def run(options: argparse.Namespace) -> None:
     Raises:
         UsageError: if the options do not fit together, or the target cannot be drawn.
     """
-    from autodiff.viz import draw
+    from autodiff.viz import draw, timeline
 
     overlay = options.overlay or ("seconds" if options.profile else None)
     if (options.target is None) == (options.diff is None):
         raise UsageError("expected module.py:function, or --diff and two of them")
     if options.diff and overlay:
         raise UsageError("a comparison shows no measurements: leave --profile and --overlay away")
+    limits = None
+    if overlay == "roofline":
+        from autodiff.utils.benchmark.machine import limits_here
+
+        limits = limits_here()
     names = options.diff or [options.target]
     made = [Drawing(name, options) for name in names]
     against = None if len(made) == 1 else made[0].function
     picture = attempt(f"{names[-1]} failed", draw, made[-1].function, *made[-1].inputs, backward=made[-1].backward,
-                      against=against, overlay=overlay, depth=options.depth, roll=options.roll,
-                      title=" → ".join(names) if options.diff else None)  # fmt: skip
+                      against=against, overlay=overlay, limits=limits, depth=options.depth,
+                      roll=options.roll, title=" → ".join(names) if options.diff else None)  # fmt: skip
     files = [(format, getattr(options, format)) for format in PICTURES]
     for format, file in files:
         if file is not None:
             picture.render(outfile=file, format=format)
             print(f"wrote {file}")
     if options.html is not None:
-        picture.write_page(options.html)
-        print(f"wrote {options.html}")
-    elif not any(file for _, file in files):
+        print(f"wrote {picture.write_page(options.html)}")
+    if options.memory is not None:
+        print(f"wrote {timeline(picture.program).render(options.memory)}")
+    if not any((options.html, options.memory, *(file for _, file in files))):
         print(picture.source, end="")
 
 

@@ -18,7 +18,8 @@ column                    entry
 ========================  ============================================================================================
 
 `autodiff.record` fills ``gradient_of``, ``origin`` and ``classes``, `autodiff.measure` ``seconds``, ``values`` and
-``saved_bytes``, too. Columns are no part of what a program does: they are not printed, and programs are equal without them.
+``saved_bytes``, too. Columns are no part of what a program does: they are not printed, and programs are equal without
+them.
 """
 
 from __future__ import annotations
@@ -134,8 +135,9 @@ def shares_of_roofline(program: Program, limits: Mapping[str, Any]) -> list[floa
 
     Args:
         program: with a column ``"seconds"``.
-        limits: of the machine: ``"flops"`` (name of a dtype -> operations a second) and ``"levels"``, smallest first:
-            ``"size"`` in bytes (None for the main memory) and ``"bandwidth"`` in bytes a second.
+        limits: of the machine, for the number of threads, as `autodiff.utils.benchmark.machine.limits_here` returns
+            them: ``"flops"`` (name of a dtype -> operations a second) and ``"levels"``, smallest first: ``"size"`` in
+            bytes (None for the main memory), ``"name"``, and bytes a second of some streams.
 
     The least time is that of the floating-point operations or that of moving the operands, whichever is longer
     (Williams, Waterman & Patterson, "Roofline", CACM 52, 2009). Operands come from the smallest level that holds them.
@@ -151,6 +153,7 @@ def shares_of_roofline(program: Program, limits: Mapping[str, Any]) -> list[floa
         dtype = "float64" if any(spec.dtype == np.float64 for spec in specs) else "float32"
         size = sum(spec.nbytes for spec in specs)
         level = next((x for x in limits["levels"] if x["size"] and x["size"] >= size), limits["levels"][-1])
-        least = max(flops / limits["flops"][dtype], moved / level["bandwidth"])
+        bandwidth = max(rate for key, rate in level.items() if key not in ("name", "size"))
+        least = max(flops / limits["flops"][dtype], moved / bandwidth)
         shares.append(least / seconds)
     return shares

@@ -171,6 +171,13 @@ def test_graph_of_a_difference(model: Path, capsys: pytest.CaptureFixture[str]) 
     assert "<B>exp</B>" in source
 
 
+def test_graph_with_its_memory(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "memory.svg"
+    succeed("graph", f"{model}:build", "--input", "3x4", "--input", "2", "--optimizer", "adam", "--memory", file)
+    assert capsys.readouterr().out == f"wrote {file}\n"
+    assert "<svg" in file.read_text()
+
+
 def test_graph_as_a_page(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     page = tmp_path / "graph.html"
     succeed("graph", f"{model}:plain", "--input", "3", "--html", page)
@@ -212,8 +219,8 @@ def test_graph_files(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[
         (["graph", "{model}:net", "--diff", "{model}:net", "{model}:net"], "expected module.py:function, or --diff"),
         (["graph", "--diff", "{model}:total", "{model}:total", "--profile"], "a comparison shows no measurements"),
         (["graph", "{model}:product", "--input", "3", "--input", "3", "--optimizer", "sgd"], "there are no parameters"),
-        (["graph", "{model}:net", "--input", "3x4", "--input", "2", "--optimizer", "adm"], "there is no optimizer 'adm'"),
-        (["graph", "{model}:net", "--input", "3x4", "--input", "2", "--loss", "mse"], "there is no loss 'mse', neither"),
+        (["graph", "{model}:net", "--input", "3x4", "--input", "2", "--optimizer", "adm"], "no optimizer 'adm'"),
+        (["graph", "{model}:net", "--input", "3x4", "--input", "2", "--loss", "mse"], "there is no loss 'mse'"),
         (["graph", "{model}:total", "--overlay", "heat"], "there is no such overlay; expected seconds, flops"),
         (["demo", "--epochs", "0"], "expected a whole number of at least 1, got '0'"),
     ],

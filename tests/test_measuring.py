@@ -125,7 +125,7 @@ def test_a_view_is_saved_where_its_memory_was_made() -> None:
 def test_shares_of_the_roofline() -> None:
     program = ad.record(lambda x: (x @ x).reshape(-1).exp(), ad.ones(64, 64))
     program.columns["seconds"] = [1e-3, 0.0, 1e-3]
-    levels = [{"size": 1 << 15, "bandwidth": 1e9}, {"size": None, "bandwidth": 1e8}]
+    levels = [{"name": "L1", "size": 1 << 15, "copy": 1e9}, {"name": "memory", "size": None, "copy": 5e7, "axpy": 1e8}]
     limits = {"flops": {"float32": 1e9}, "levels": levels}
     flops, moved = program.records[0].cost.flops, program.records[2].cost.bytes
     assert shares_of_roofline(program, limits) == [flops / 1e6, None, max(moved, program.records[2].cost.flops) / 1e6]
@@ -271,6 +271,9 @@ def test_a_replay_is_measured(compiled: Any, clock: Clock, monkeypatch: pytest.M
     assert all(len(entry) == len(record.outputs) for record, entry in zip(program, program.columns["values"]))
     made = {target.name for pairs in program.columns["gradient_of"] for _, target in pairs if type(target) is not tuple}
     assert {"0.weight", "3.bias"} <= made
+    origins = {record.name: origin.name for record, origin in zip(program, program.columns["origin"]) if origin}
+    assert origins["tanh_grad"] == "tanh"
+    assert all(origin is None or origin in program.records for origin in program.columns["origin"])
     loss = program.outputs[0]
     place = program.records.index(loss[0])
     assert program.columns["values"][place][loss[1]]["mean"] == pytest.approx(step(x, y).item(), rel=0.3)

@@ -17,6 +17,7 @@ import pytest
 from test_viz import NASTY, Net, training_step
 
 import autodiff as ad
+from autodiff.mode import MODE
 from autodiff.recording import record
 from autodiff.viz import draw, page
 from autodiff.viz.colors import dark, dark_rules
@@ -437,7 +438,7 @@ def test_colors_by_a_measure(opened: Opened) -> None:
     graph = net_graph()
     chromium = opened.show(graph)
     names = "[...document.querySelectorAll('#overlay option')].map(option => option.value)"
-    assert chromium.run(names) == ["", "seconds", "flops", "bytes", "roofline", "gradient", "zeros"]
+    assert chromium.run(names) == ["", "seconds", "flops", "bytes", "roofline", "gradient", "values", "zeros"]
     choose = ("document.getElementById('overlay').value = '{}';"
               "document.getElementById('overlay').dispatchEvent(new Event('change'))")
     chromium.run(choose.format("seconds"))
@@ -578,6 +579,26 @@ def test_ten_thousand_nodes(opened: Opened) -> None:
     chromium.press(".")
     settle(chromium)
     assert len(chromium.run(NODES)) <= 150
+    assert chromium.complaints() == []
+
+
+def test_deep_modules(opened: Opened) -> None:
+    scope = MODE.scope
+
+    def compute(x: Any) -> Any:
+        for i in range(200):
+            MODE.scope = ".".join(["m"] * (i + 1))
+            x = x * x
+        MODE.scope = scope
+        return x
+
+    chromium = opened.show(graph_of(record(compute, ad.ones(1))))
+    assert len(chromium.run(NODES)) < 20
+    chromium.press("/")
+    chromium.call("Input.insertText", text="output")
+    chromium.press("Enter")
+    settle(chromium)
+    assert chromium.run(TITLE) == "output"
     assert chromium.complaints() == []
 
 

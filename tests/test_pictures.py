@@ -361,6 +361,14 @@ def test_costs_need_no_measuring(overlay: str) -> None:
     assert text_of(overlay, total) in graph.remarks[0]
 
 
+def test_shares_of_the_roofline() -> None:
+    limits = {"flops": {"float32": 1e9, "float64": 1e9}, "levels": [{"name": "memory", "size": None, "copy": 1e9}]}
+    graph = draw(lambda x: (x @ x).sum(), ad.ones(32, 32), overlay="roofline", limits=limits).graph
+    shares = [node.measures["roofline"] for node in graph.nodes if node.record]
+    assert all(share > 0 for share in shares)
+    assert graph.scale[-1][1] == "100%"
+
+
 def test_gradients_that_vanish_and_explode_are_named() -> None:
     class Deep(nn.Module):
         def __init__(self) -> None:

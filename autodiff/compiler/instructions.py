@@ -172,6 +172,7 @@ class Step:
         for record, pairs in tracer.gradients.items():
             here = [(i, x) for i, x in pairs if type(x) is not tuple or x[0] in self._copies]
             tracer.gradients[record] = [(i, self._copied(x)) for i, x in here]
+        tracer.origins = {record: self._copies.get(origin) for record, origin in tracer.origins.items()}
         ends = [self._copied(x) for x in operands if type(x) is tuple]
         self.program = Program(self._copies.values(), ends, written, tracer.columns(), inputs)
 

@@ -32,6 +32,7 @@ class _Reader:
         self.records: list[Record] = []
         self.numbers: list[int | None] = []
         self.parts: list[tuple[Record, ...]] = []
+        self.likes: list[Record] = []  # the recorded one of each
         self.written: dict[Record, tuple[Any, ...]] = {}
         self.now: dict[Value, Any] = {}  # what a value is by now
         self.seen: dict[Value, Any] = {}  # what the source of a view was when the view was taken
@@ -80,6 +81,7 @@ class _Reader:
         record.outputs = tuple([value.spec for value in outputs])
         record.mask, record.keep = (False,) * len(operands), NOTHING
         self.records.append(record)
+        self.likes.append(like)
         self.numbers.append(None)
         self.parts.append(())
         return record
@@ -131,12 +133,14 @@ class _Reader:
                 left = self.came.get(target) if type(target) is tuple else target
                 if gradient is not None and left is not None:
                     gradients.setdefault(gradient[0], []).append((gradient[1], left))
+        origins = {record: self.came.get((origin, 0)) for record, origin in zip(known, known.columns.get("origin", ()))}
         classes: dict[str, tuple[str, ...]] = {}
         for record, names in zip(known, known.columns.get("classes", ())):
             labels = record.scope.split(".")
             classes |= {".".join(labels[: i + 1]): names[: i + 1] for i in range(len(names))}
         return {
             "gradient_of": [tuple(gradients.get(record, ())) for record in self.records],
+            "origin": [origin and origin[0] for origin in map(origins.get, self.likes)],
             "classes": [classes.get(record.scope, ()) for record in self.records],
         }
 

@@ -219,6 +219,7 @@ class Tracer(Recorder):
         self.records.clear()
         self.written.clear()
         self.gradients.clear()
+        self.origins.clear()
 
 
 class _Item:

@@ -12,7 +12,7 @@ from autodiff.errors import DTypeError, GradientError, ValueRangeError
 from autodiff.measuring import measure
 from autodiff.mode import MODE
 from autodiff.program import Program
-from autodiff.program_columns import saved_bytes
+from autodiff.program_columns import saved_bytes, shares_of_roofline
 from autodiff.program_diff import merged
 from autodiff.recording import argument_names, record, tensors_in
 from autodiff.viz.dot import lines_of
@@ -32,8 +32,9 @@ MOST_RECORDS = 2000  # up to here all operations are shown
 
 def draw(
     x: Any, *inputs: Any, backward: bool = False, depth: int | None = None, roll: bool = False, unfold: bool = False,
-    overlay: str | None = None, against: Any = None, constants: bool = False, title: str | None = None,
-    names: Mapping[str, Tensor] | None = None, direction: str = "TB", legend: bool = True,
+    overlay: str | None = None, limits: Mapping[str, Any] | None = None, against: Any = None,
+    constants: bool = False, title: str | None = None, names: Mapping[str, Tensor] | None = None,
+    direction: str = "TB", legend: bool = True,
 ) -> Picture:
     """Return the picture of a computation: one node an operation, one edge a value that it reads.
 
@@ -56,6 +57,7 @@ def draw(
             ``"saved_bytes"``, ``"roofline"``, ``"gradient"`` (the norm, and where it vanishes or explodes) or
             ``"values"``. A function is then called several times, see `autodiff.measure`; of a program the columns
             are shown.
+        limits: of the machine, for the roofline: `autodiff.utils.benchmark.machine.limits_here()`.
         against: another program, tensor or function (called with the same `inputs`) to compare with: what `x` has and
             `against` has not is added, the other way round removed.
         constants: show the numbers in a computation as nodes; otherwise they stand on the operation that reads them.
@@ -66,8 +68,8 @@ def draw(
 
     Returns:
         A `graphviz.Digraph` (of the class `autodiff.viz.picture.Picture`): ``picture.source`` is the DOT text,
-        ``picture.graph`` nodes and edges, ``picture.render(outfile="graph.svg")`` writes a file (also png, pdf),
-        ``picture.write_page("graph.html")`` an interactive page. Jupyter shows it as SVG.
+        ``picture.graph`` nodes and edges, ``picture.program`` the records. ``picture.render(outfile="graph.svg")``
+        writes a file (also png, pdf), ``picture.write_page("graph.html")`` an interactive page. Jupyter shows SVG.
 
     Raises:
         GradientError: if a tensor has no history, or `backward` starts from something without gradient.
@@ -103,6 +105,8 @@ def draw(
         depth, block, remark = summary(program, MOST_BOXES)
     if overlay == "saved_bytes":
         program.columns.setdefault("saved_bytes", saved_bytes(program))
+    if overlay == "roofline" and limits is not None and "seconds" in program.columns:
+        program.columns["roofline"] = shares_of_roofline(program, limits)
     expanded = partial(graph_of, program, constants=constants, names=drawn.names, results=drawn.results,
                        gradients=drawn.gradients)  # fmt: skip
     graph = expanded(depth=depth, unfold=unfold, block=block)
@@ -123,7 +127,7 @@ def draw(
         still.remarks.append(remark)
         return written(still)
 
-    return Picture(written(graph), graph=graph, title=title or "", expanded=expanded, folded=folded)
+    return Picture(written(graph), graph=graph, program=program, title=title or "", expanded=expanded, folded=folded)
 
 
 class _Drawn:

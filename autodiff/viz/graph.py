@@ -489,7 +489,8 @@ class _Builder:
         if len(heads) <= _READERS_SHOWN:
             nodes = dict.fromkeys(heads, self._leaf_node(f"l{number}", kind, name, tensor, heads))
         else:  # edges from one place to many far ones would be all that there is to see
-            nodes = {head: self._leaf_node(f"l{number}_{k}", kind, name, tensor, [head]) for k, head in enumerate(heads)}
+            nodes = {head: self._leaf_node(f"l{number}_{k}", kind, name, tensor, [head])
+                     for k, head in enumerate(heads)}  # fmt: skip
         drawn: set[Node] = set()
         for head, spec in leaf.reads:
             if head.kind != MODULE or head not in drawn:

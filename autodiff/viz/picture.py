@@ -10,6 +10,7 @@ from typing import Any
 
 import graphviz
 
+from autodiff.program import Program
 from autodiff.viz.graph import Graph, Group
 from autodiff.viz.rendering import layout_with_pygraphviz, scalable, write_atomically
 
@@ -26,6 +27,7 @@ class Picture(graphviz.Digraph):  # type: ignore[misc]
         lines: DOT statements.
         name: of the graph.
         graph: what they draw: nodes, edges and groups. It keeps the records alive, and what they have saved.
+        program: what it is the picture of.
         title: of the interactive page.
         expanded: returns the graph for that page: nothing folded, nothing rolled up. By default it is `graph`.
         folded: returns DOT statements for the page's still picture, where `graph` is too large to wait for it.
@@ -38,12 +40,14 @@ class Picture(graphviz.Digraph):  # type: ignore[misc]
     """
 
     def __init__(
-        self, lines: Sequence[str] = (), name: str | None = None, graph: Graph | None = None, title: str = "",
-        expanded: Callable[[], Graph] | None = None, folded: Callable[[], Sequence[str]] | None = None, **options: Any,
+        self, lines: Sequence[str] = (), name: str | None = None, graph: Graph | None = None,
+        program: Program | None = None, title: str = "", expanded: Callable[[], Graph] | None = None,
+        folded: Callable[[], Sequence[str]] | None = None, **options: Any,
     ) -> None:
         super().__init__(name=name, **options)
         self.body += lines
         self.graph = graph or Graph(Group("root", "", "", None, 0), [], [])
+        self.program = program or Program(())
         self.title = title
         self.expanded = expanded or (lambda: self.graph)
         self.folded = folded or (lambda: self.body)

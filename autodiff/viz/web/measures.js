@@ -3,11 +3,12 @@
 const LEVELS = 7;
 const MEASURES = [
   {key: "seconds", name: "Time", unit: "s", adds: true},
-  {key: "flops", name: "Arithmetic", unit: "FLOP", adds: true},
-  {key: "bytes", name: "Memory traffic", unit: "B", adds: true},
+  {key: "flops", name: "Floating-point operations", unit: "FLOP", adds: true},
+  {key: "bytes", name: "Bytes moved", unit: "B", adds: true},
   {key: "saved_bytes", name: "Kept for backward", unit: "B", adds: true},
-  {key: "roofline", name: "Share of the machine's limit", unit: "%", top: 1},
+  {key: "roofline", name: "Share of the roofline", unit: "%", top: 1},
   {key: "gradient", name: "Norm of the gradient", unit: "", logarithmic: true, of: (node) => node.gradients[0]?.norm},
+  {key: "values", name: "Norm of the numbers", unit: "", logarithmic: true, of: (node) => node.values[0]?.norm},
   {key: "zeros", name: "Share of zeros", unit: "%", top: 1, of: (node) => node.values[0]?.zeros},
 ];
 const STATISTICS = [

@@ -1,6 +1,7 @@
 // The graph, and what of it is shown: a group is open, or stands as one box.
 
 const BOXES_AT_FIRST = 100;
+const DEEPEST_AT_FIRST = 8;
 
 /** Return the graph with its parts linked: members and edges as objects instead of ids. */
 function makeModel(data) {
@@ -56,7 +57,7 @@ function openAtFirst(model) {
   model.root.open = true;
   let level = model.lanes;
   let boxes = 0;
-  while (level.length && (isSmall || boxes <= BOXES_AT_FIRST)) {
+  while (level.length && level[0].depth <= DEEPEST_AT_FIRST && (isSmall || boxes <= BOXES_AT_FIRST)) {
     for (const group of level) group.open = true;
     level = level.flatMap((group) => group.members.filter((member) => member.isGroup))
       .filter((group) => isSmall || (!group.bundle && group.members.some((member) => member.isGroup)));
