@@ -14,8 +14,8 @@ from test_page import INJECTIONS, contrast, flat_graph, measured, net_graph, ste
 from test_viz import NASTY, Net
 
 import autodiff as ad
-from autodiff.mode import MODE
 from autodiff.recording import record
+from autodiff.thread_mode import MODE
 from autodiff.viz import draw
 from autodiff.viz.dot import lines_of
 from autodiff.viz.graph import OPERATION, Graph, graph_of
