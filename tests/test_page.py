@@ -50,9 +50,8 @@ def step_graph() -> Graph:
 
 def flat_graph(operations: int) -> Graph:
     def compute(x: Any) -> Any:
-        first = x
         for _ in range(operations):
-            x = x * first
+            x = x * x
         return x
 
     return graph_of(record(compute, ad.ones(1)))

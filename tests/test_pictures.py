@@ -149,6 +149,32 @@ def test_a_compiled_function_with_inputs_is_measured() -> None:
     assert "<B>x</B>" in picture.source
 
 
+def test_phases_that_take_turns_are_one_lane_each() -> None:
+    model = nn.Sequential(nn.Linear(4, 300), nn.BatchNorm1d(300), nn.Linear(300, 3))
+    optimizer = ad.optim.SGD(model.parameters(), lr=0.1)
+    x, y = ad.randn(6, 4), ad.tensor([0, 1, 2, 0, 1, 2])
+
+    def train() -> Any:
+        optimizer.zero_grad()
+        loss = nn.functional.cross_entropy(model(x), y)
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    compiled = ad.compile(train)
+    for _ in range(2):
+        compiled()
+    replayed = compiled.programs[0]
+    lanes = ["forward", "backward", "update"]
+    assert [lane.title for lane in draw(replayed).graph.root.members] == lanes
+    late = [i for i, record in enumerate(replayed) if record.phase == "forward"][-1]
+    backward = next(i for i, record in enumerate(replayed) if record.phase == "backward")
+    replayed.records.insert(backward + 1, replayed.records.pop(late))  # as where statistics are written late
+    assert [lane.title for lane in graph_of(Program(replayed.records)).root.members] == lanes
+    twice = ad.record(lambda: (train(), train()))
+    assert [lane.title for lane in graph_of(twice).root.members if isinstance(lane, Group)] == lanes * 2
+
+
 # ---- Rolled-up blocks ------------------------------------------------------------------------------------------------
 
 

@@ -47,6 +47,7 @@ EDGE_LOOKS = {
     "removed": 'style=dotted penwidth=2 color="#d55e00" constraint=false',
     "again": 'style=dotted color="#444444" constraint=false',
 }
+PHASES = {"forward": 0, "backward": 1, "update": 2}
 _LEGEND = {INPUT: "input, output", PARAMETER: "parameter", BUFFER: "buffer"}
 
 
@@ -191,7 +192,8 @@ def _header(graph: Graph, title: str, legend: bool) -> str:
         kinds = {INPUT if node.kind == OUTPUT else node.kind for node in graph.nodes}
         for kind, text in _LEGEND.items():
             if kind in kinds:
-                cells.append(_swatch(text, _LEAF_STYLES[kind]["fillcolor"], _LEAF_STYLES[kind]["color"], ""))
+                fill = "#ffffff" if graph.scale else _LEAF_STYLES[kind]["fillcolor"]
+                cells.append(_swatch(text, fill, _LEAF_STYLES[kind]["color"], ""))
         if any(edge.saved for edge in graph.edges):
             cells.append('<TD><FONT COLOR="#888888">- - -</FONT> saved for backward</TD>')
         rows.append(f"<TR>{''.join(cells)}</TR>")
@@ -280,7 +282,7 @@ def _edge_line(edge: Edge, main: bool) -> str:
     """Return an edge statement. The backward pass is drawn upwards, beside the operations it differentiates."""
     attributes = [f"tooltip={quote(edge.tooltip)}"]
     if edge.values > 1:
-        attributes.append(f'label="{edge.values}×"')
+        attributes.append(f'xlabel="{edge.values}×"')
     if edge.again or edge.change:
         attributes.append(EDGE_LOOKS["again" if edge.again else "removed"])
     elif edge.saved:
@@ -288,7 +290,8 @@ def _edge_line(edge: Edge, main: bool) -> str:
     elif main:
         attributes.append(EDGE_LOOKS["main"])
     elif edge.tail.phase != edge.head.phase:
-        attributes.append(EDGE_LOOKS["crossing"])
+        ahead = PHASES.get(edge.tail.phase, 0) <= PHASES.get(edge.head.phase, 0)
+        attributes.append(EDGE_LOOKS["crossing" if ahead else "loose"])
     if edge.slow:
         attributes.append(EDGE_LOOKS["slow"])
     tail, head = edge.tail.id, edge.head.id

@@ -237,6 +237,7 @@ class _Builder:
         self.constants = constants
         self.unfold = unfold
         self.names = names
+        self.lanes: dict[str, Group] = {}
         self.readers: dict[tuple[Record, int], list[Node]] = {}
         self.makers: dict[tuple[Record, int], Node] = {}
         self.drawn: dict[int, list[tuple[Node, Any]]] = {}
@@ -278,7 +279,9 @@ class _Builder:
                 common += 1
             del open_groups[common + 1:]
             for title in groups[common:]:
-                open_groups.append(self._new_group(title, record.phase, open_groups[-1]))
+                outer = open_groups[-1]
+                made = self._lane(title) if outer is self.root else self._new_group(title, record.phase, outer)
+                open_groups.append(made)
                 open_groups[-1].module = classes.get(".".join(groups[1 : len(open_groups) - 1]), "")
             open_path = path
             if inside:
@@ -294,6 +297,14 @@ class _Builder:
                 else:
                     self.owner[record] = self._operation(f"r{index}", record, open_groups[-1], parts[index])
             self.owner[record].change = combined(self.owner[record].change, changes[index])
+
+    def _lane(self, phase: str) -> Group:
+        """Return the group of a phase. Phases take turns within a step (in a replay, to write buffers late)."""
+        if "update" in self.lanes and phase != "update":
+            self.lanes.clear()  # another step begins
+        if phase not in self.lanes:
+            self.lanes[phase] = self._new_group(phase, phase, self.root)
+        return self.lanes[phase]
 
     def _new_group(self, title: str, phase: str, parent: Group) -> Group:
         group = Group(f"cluster_{self.groups}", title, phase, parent, parent.depth + 1)

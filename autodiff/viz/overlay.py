@@ -7,7 +7,7 @@ from collections.abc import Callable
 from statistics import median
 
 from autodiff.errors import ValueRangeError
-from autodiff.viz.graph import MODULE, OPERATION, Graph, Node
+from autodiff.viz.graph import CONSTANT, MODULE, OPERATION, Graph, Node
 from autodiff.viz.scales import DIVERGING, SEQUENTIAL, color, is_dark
 
 MEASURES = ("seconds", "flops", "bytes", "saved_bytes", "roofline")
@@ -40,7 +40,7 @@ def overlay(graph: Graph, name: str) -> None:
         raise ValueRangeError("draw", f"'{name}' was not measured", fix="draw what autodiff.measure(...) returns"
                               + (", with limits=" if name == "roofline" else ""))  # fmt: skip
     for node in graph.nodes:
-        if node.kind in (OPERATION, MODULE) and node not in numbers:
+        if node.kind != CONSTANT and node not in numbers:
             _paint(node, "#ffffff")
     if name in ("gradient", "values"):
         _show_spread(graph, numbers, name)
@@ -84,7 +84,7 @@ def _show_size(graph: Graph, numbers: dict[Node, float], name: str) -> None:
     most = 1.0 if name == "roofline" else max(numbers.values())
     total = sum(numbers.values())
     for node, x in numbers.items():
-        _paint(node, color(SEQUENTIAL, x / most if most else 0.0))
+        _paint(node, color(SEQUENTIAL, x / most) if x else "#ffffff")
         share = f" · {x / total:.0%}" if name != "roofline" and total and x / total >= 0.005 else ""
         if x:
             node.details.append(text_of(name, x) + share)
