@@ -89,6 +89,7 @@ from autodiff.dtypes import (
     uint8,
 )
 from autodiff.eager import Tensor
+from autodiff.measuring import measure
 from autodiff.ops import *  # noqa: F403
 from autodiff.random import Generator, initial_seed, manual_seed, seed
 from autodiff.recording import record
@@ -129,7 +130,7 @@ __all__ = [
     # threads
     "get_num_threads", "set_num_threads",
     # everything that runs, as a program
-    "record",
+    "measure", "record",
     # files, printing, numbers, packages
     "save", "load", "set_printoptions", "e", "inf", "nan", "pi", "linalg", "nn", "optim", "special", "utils",
 ]

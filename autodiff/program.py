@@ -186,6 +186,12 @@ class Program:
         records: in the order they ran.
         outputs: edges ``(record, output index)`` of the results.
         written: for each record that wrote into memory that was there before, what its outputs were before.
+        columns: what is known of the records besides, by name: one entry a record. `autodiff.program_columns` says
+            which names there are and what their entries mean.
+        inputs: the leaves that were arguments, with their names.
+
+    Raises:
+        ValueError: if a column has more or fewer entries than there are records.
 
     Swept backward by `autodiff.reverse`, drawn by `autodiff.viz.draw`, priced by `cost` and `memory`, printed by `str`,
     read from text by `parse`, compared by `diff` and `structural_hash`.
@@ -207,10 +213,17 @@ class Program:
         records: Iterable[Record],
         outputs: Sequence[tuple[Record, int]] = (),
         written: Mapping[Record, tuple[Any, ...]] | None = None,
+        columns: Mapping[str, Sequence[Any]] | None = None,
+        inputs: Sequence[tuple[str, Any]] = (),
     ) -> None:
         self.records = list(records)
         self.outputs = tuple(outputs)
         self.written = dict(written or {})
+        self.columns = {name: list(column) for name, column in (columns or {}).items()}
+        self.inputs = tuple(inputs)
+        for name, column in self.columns.items():
+            if len(column) != len(self.records):
+                raise ValueError(f"the column '{name}' has {len(column)} entries for {len(self.records)} records")
 
     @staticmethod
     def reaching(edges: Iterable[Any]) -> Program:
@@ -313,15 +326,16 @@ class Program:
         return diff(self, other)
 
     def memory(self) -> MemoryUse:
-        """Return how many bytes the program's values take while each record runs, and at most.
+        """Return how many bytes the program's values take while each record runs, at most, and what holds them.
 
-        Leaves live all the time, outputs of the program to its end, every other value from the record that makes it to
-        the last that reads it. What shares memory counts once: views, results written in place, leaves that lie on one
-        memory. Work arrays do not count, nor what is kept for a backward pass outside of the program.
+        Leaves live all the time, outputs of the program and gradients of leaves to its end, every other value from the
+        record that makes it to the last that reads it. What shares memory counts once: views, results written in place,
+        leaves that lie on one memory. Work arrays live while their record runs. What is kept for a backward pass
+        outside of the program does not count.
 
         >>> import autodiff as ad
-        >>> ad.record(lambda x: x.exp().reshape(4).exp().sum(), ad.ones(2, 2)).memory().live
-        (32, 32, 48, 36)
+        >>> ad.record(lambda x: x.exp().reshape(4).exp()[:1].exp(), ad.ones(2, 2)).memory().live
+        (32, 32, 48, 32, 36)
         """
         from autodiff.program_memory import memory_of
 
@@ -345,6 +359,9 @@ class Recorder:
         written: for each record that wrote into memory that was there before, what its outputs were before; for one
             that only says what a change through a view has made of its base, that base.
         inside: whether the operations inside a user's own `Function` are recorded, instead of the function.
+        gradients: for each record whose outputs are gradients: output index, and what it is the gradient of.
+        origins: for each record of a backward pass the record that it propagates back through.
+        classes: class names of the modules that were called, by their paths.
     """
 
     inside = False
@@ -352,12 +369,30 @@ class Recorder:
     def __init__(self) -> None:
         self.records: list[Record] = []
         self.written: dict[Record, tuple[Any, ...]] = {}
+        self.gradients: dict[Record, list[tuple[int, Any]]] = {}
+        self.origins: dict[Record, Any] = {}
+        self.classes: dict[str, str] = {}
         self._values: dict[int, tuple[Callable[[], Any], Any]] = {}
+
+    def columns(self) -> dict[str, list[Any]]:
+        """Return what was heard besides, as columns of the program."""
+        gradients = [tuple(self.gradients.get(record, ())) for record in self.records]
+        known = {scope: self._classes_of(scope) for scope in {record.scope for record in self.records}}
+        classes = [known[record.scope] for record in self.records]
+        origins = [self.origins.get(record) for record in self.records]
+        columns: dict[str, list[Any]] = {"gradient_of": gradients, "origin": origins, "classes": classes}
+        return {name: column for name, column in columns.items() if any(column)}
+
+    def _classes_of(self, scope: str) -> tuple[str, ...]:
+        labels = scope.split(".") if scope and self.classes else []
+        return tuple([self.classes.get(".".join(labels[: i + 1]), "") for i in range(len(labels))])
 
     def add(self, record: Record | None, results: Sequence[Any], written: tuple[Any, ...] = ()) -> None:
         """Append a record, and note that the tensors `results` are its outputs."""
         assert record is not None
         self.records.append(record)
+        if MODE.origin is not None:
+            self.origins[record] = MODE.origin
         if written:
             self.written[record] = written
         for index, tensor in enumerate(results):
@@ -382,6 +417,19 @@ class Recorder:
     def target(self, tensor: Any) -> Any:
         """Return what `tensor` is, just before it changes in place."""
         return self.operand(tensor)
+
+    def arrived(self, edge: Any, cotangent: Any) -> None:
+        """Hear that `cotangent` is the whole gradient of a record's output ``(record, output index)``, or of a leaf."""
+        value = self.operand(cotangent)
+        if type(value) is tuple:
+            self.gradients.setdefault(value[0], []).append((value[1], edge))
+
+    def entered(self, module: Any) -> None:
+        """Hear that a module is called which no other one has called."""
+        label = MODE.scope
+        if label not in self.classes:
+            for path, inside in module.named_modules():
+                self.classes[f"{label}.{path}" if path else label] = type(inside).__name__
 
     def born(self, tensor: Any) -> None:
         """Hear that `tensor` was made of numbers that no operation computed."""

@@ -6,7 +6,9 @@ is checked that aligned records read aligned values.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Hashable, Iterator, Sequence
+from copy import copy
 from typing import Any
 
 from autodiff.program import Program, Record
@@ -19,31 +21,110 @@ def diff(first: Program, second: Program) -> str:
     """Return the lines in which two programs differ; see `Program.diff`."""
     if first.structural_hash() == second.structural_hash():
         return ""
-    old, new = Printer(first), Printer(second)
-    old_keys, new_keys = [_key(old, r) for r in first], [_key(new, r) for r in second]
-    same = _align(old_keys, new_keys)
-    wiring = _Wiring(old, new, [(first.records[i], second.records[j]) for i, j in same])
-    changed = {(i, j) for i, j in same if not wiring.agrees(first.records[i], second.records[j])}
-    lines: list[str] = []
-
-    def show(sign: str, printer: Printer, records: Sequence[Record]) -> None:
-        lines.extend(f"{sign} {printer.record(record)}{printer.place(record)}" for record in records)
-
-    for old_gap, new_gap, pair in _gaps(same, len(first), len(second)):
-        # Records between the aligned ones: those of one operation stand in for each other.
-        names = [[r.name for r in rs] for rs in (first.records[old_gap], second.records[new_gap])]
-        for removed, added, both in _gaps(_align(*names), len(names[0]), len(names[1])):
-            show("-", old, first.records[old_gap][removed])
-            show("+", new, second.records[new_gap][added])
-            if both is not None:
-                show("-", old, [first.records[old_gap][both[0]]])
-                show("+", new, [second.records[new_gap][both[1]]])
-        if pair in changed and pair is not None:
-            show("-", old, [first.records[pair[0]]])
-            show("+", new, [second.records[pair[1]]])
-    if not wiring.same_outputs():
-        lines += [f"- {old.results()}"] * bool(old.results()) + [f"+ {new.results()}"] * bool(new.results())
+    both = _Comparison(first, second)
+    lines = []
+    for old, new in both.rows():
+        if old is not None and (new is None or both.changed(old, new)):
+            lines.append(f"- {both.old.record(old)}{both.old.place(old)}")
+        if new is not None and (old is None or both.changed(old, new)):
+            lines.append(f"+ {both.new.record(new)}{both.new.place(new)}")
+    if not both.wiring.same_outputs():
+        for sign, text in (("-", both.old.results()), ("+", both.new.results())):
+            lines += [f"{sign} {text}"] * bool(text)
     return "\n".join(lines)
+
+
+def merged(first: Program, second: Program) -> Program:
+    """Return what two programs do together, each common record once, to be shown as their difference.
+
+    Returns:
+        The records of the second program and those that only the first one has, with two columns: ``"change"`` says
+        ``"same"``, ``"added"``, ``"removed"`` or ``"changed"`` (a record that does the same with other values, or
+        with other parameters), ``"before"`` what a changed record has read in the first program and reads no longer.
+
+    >>> import autodiff as ad
+    >>> x = ad.ones(2)
+    >>> both = merged(ad.record(lambda: x.exp().sum()), ad.record(lambda: x.exp().tanh().sum()))
+    >>> [(record.name, change) for record, change in zip(both, both.columns["change"])]
+    [('exp', 'same'), ('tanh', 'added'), ('sum', 'changed')]
+    """
+    both = _Comparison(first, second)
+    rows = list(both.rows())
+    shown = {old: copy(old) if new is None else new for old, new in rows if old is not None}
+
+    def here(operand: Any) -> Any:
+        """Return what stands for a value of the first program."""
+        if both.old.is_value(operand):
+            return shown[operand[0]], operand[1]
+        return operand if operand is None else both.leaf(operand)
+
+    records: list[Record] = []
+    changes: list[str] = []
+    before: list[tuple[Any, ...]] = []
+    written = dict(second.written)
+    for old, new in rows:
+        reads: list[Any] = []
+        if new is None:
+            assert old is not None
+            record = shown[old]
+            record.operands = tuple(map(here, old.operands))
+            if old in first.written:
+                written[record] = tuple(map(here, first.written[old]))
+        else:
+            record = new
+            if old is not None:
+                left = Counter(map(key_of, new.operands))
+                for operand in map(here, old.operands):
+                    left[key_of(operand)] -= 1
+                    if left[key_of(operand)] < 0 and operand is not None:
+                        reads.append(operand)
+        records.append(record)
+        before.append(tuple(reads))
+        change = "removed" if new is None else "added" if old is None else "changed" if reads else "same"
+        if old is not None and new is not None and change == "same" and both.changed(old, new):
+            change = "changed"
+        changes.append(change)
+    parts = {record: entry for program in (first, second)
+             for record, entry in zip(program, program.columns.get("parts", ()))}  # fmt: skip
+    made_of = [parts.get(record, ()) for record in (new or old for old, new in rows) if record is not None]
+    columns: dict[str, list[Any]] = {"change": changes, "before": before, "parts": made_of}
+    return Program(records, second.outputs, written, columns, (*second.inputs, *first.inputs))
+
+
+class _Comparison:
+    """Two programs, and which of their records stand for each other."""
+
+    def __init__(self, first: Program, second: Program) -> None:
+        self.first, self.second = first, second
+        self.old, self.new = Printer(first), Printer(second)
+        keys = [_key(self.old, r) for r in first], [_key(self.new, r) for r in second]
+        self.same = _align(*keys)
+        self.wiring = _Wiring(self.old, self.new, [(first.records[i], second.records[j]) for i, j in self.same])
+        self.leaves = {id(leaf): leaf for leaf in second.leaves()}
+        self.aligned = {first.records[i]: second.records[j] for i, j in self.same}
+
+    def rows(self) -> Iterator[tuple[Record | None, Record | None]]:
+        """Yield records of the first program with those that stand for them in the second, None where there is none."""
+        for old_gap, new_gap, pair in _gaps(self.same, len(self.first), len(self.second)):
+            # Records between the aligned ones: those of one operation stand in for each other.
+            olds, news = self.first.records[old_gap], self.second.records[new_gap]
+            names = [r.name for r in olds], [r.name for r in news]
+            for removed, added, both in _gaps(_align(*names), len(olds), len(news)):
+                yield from ((record, None) for record in olds[removed])
+                yield from ((None, record) for record in news[added])
+                if both is not None:
+                    yield olds[both[0]], news[both[1]]
+            if pair is not None:
+                yield self.first.records[pair[0]], self.second.records[pair[1]]
+
+    def changed(self, old: Record | None, new: Record | None) -> bool:
+        """Tell whether a record differs from the one that stands for it."""
+        return old is None or new is None or self.aligned.get(old) is not new or not self.wiring.agrees(old, new)
+
+    def leaf(self, leaf: Any) -> Any:
+        """Return the leaf of the second program that stands for one of the first; that one where there is none."""
+        key = key_of(leaf)
+        return self.leaves.get(self.wiring.leaves.get(key, key), leaf)
 
 
 def _key(printer: Printer, record: Record) -> Hashable:

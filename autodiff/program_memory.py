@@ -3,74 +3,239 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from itertools import accumulate
+from itertools import accumulate, groupby, takewhile
 from typing import Any, NamedTuple
 
+from autodiff.primitive import EachPart
 from autodiff.program import Program, Record
 from autodiff.program_text import Printer
 from autodiff.spec import Spec
+from autodiff.threads import get_num_threads
+
+PARAMETER, STATE, BUFFER, INPUT, GRADIENT, SAVED, TEMPORARY, WORK = KINDS = (
+    "parameter", "optimizer state", "buffer", "input", "gradient", "saved for backward", "temporary", "work array")
+
+
+class Holding(NamedTuple):
+    """A piece of memory, and what holds it from when to when.
+
+    Attributes:
+        name: of the value that it was made for, as in the program's text: ``"%3"``, or the name of a leaf.
+        kind: one of `KINDS`. A gradient is that of a leaf; those on their way back are temporary.
+        size: bytes.
+        first, last: places of the records in the program from whose start to whose end it is needed.
+        record: that made it; None for a leaf.
+        spec: of the value.
+        module: path of the module that made it or, for a parameter or buffer, holds it; empty outside of modules.
+        around: path of the innermost module around whatever makes it and reads it in the backward pass.
+    """
+
+    name: str
+    kind: str
+    size: int
+    first: int
+    last: int
+    record: Record | None
+    spec: Spec
+    module: str
+    around: str
 
 
 class MemoryUse(NamedTuple):
     """Bytes of a program's values.
 
     Attributes:
-        live: while each record runs, its inputs and outputs among them.
+        live: while each record runs, its inputs, outputs and work arrays among them.
         peak: the most of these; 0 for a program without records.
         record: the first record that needs so much; None without records.
+        holdings: what the bytes are held by, in the order in which it begins.
     """
 
     live: tuple[int, ...]
     peak: int
     record: Record | None
+    holdings: tuple[Holding, ...]
+
+    def at(self, place: int) -> list[Holding]:
+        """Return what is alive while a record runs, largest first.
+
+        >>> import autodiff as ad
+        >>> use = ad.record(lambda x: x.exp()[:1].exp(), ad.ones(4)).memory()
+        >>> [(holding.name, holding.size) for holding in use.at(2)]
+        [('leaf0', 16), ('%0', 16), ('%2', 4)]
+        """
+        alive = [holding for holding in self.holdings if holding.first <= place <= holding.last]
+        return sorted(alive, key=lambda holding: -holding.size)
+
+
+class _Block:
+    """What is known of a piece of memory while the records are read."""
+
+    __slots__ = ("around", "first", "last", "made", "name", "readers", "size", "spec", "writers")
+
+    def __init__(self, name: str, spec: Spec, first: int, made: Record | None) -> None:
+        self.name = name
+        self.spec = spec
+        self.size = 0
+        self.first = self.last = first
+        self.made = made
+        self.around = "" if made is None else made.scope
+        self.readers: set[str] = set()  # phases
+        self.writers: set[str] = set()
 
 
 def memory_of(program: Program) -> MemoryUse:
     """Return the memory that a program's values take; see `Program.memory`."""
-    is_number = Printer(program).is_number
-    blocks: dict[tuple[Record, int], Hashable] = {}  # value -> the memory it lies on
-    size: dict[Hashable, int] = {}
-    first: dict[Hashable, int] = {}
-    last: dict[Hashable, int] = {}
+    printer = Printer(program)
+    owner: dict[tuple[Record, int], Hashable] = {}  # value -> what its memory is known by
+    blocks: dict[Hashable, _Block] = {}
+    leaves: dict[Hashable, Any] = {}
+    work: dict[int, int] = {}
+    end = len(program)
+    done = _done(program)
 
-    def block_of(operand: Any) -> Hashable:
-        """Return what the memory of an operand is known by; of a leaf, that of the tensor."""
-        return blocks.get(operand, operand) if type(operand) is tuple else id(operand.memory)
+    def block_of(operand: Any, spec: Spec) -> _Block:
+        """Return the memory of an operand; of a leaf, that of the tensor."""
+        key = owner.get(operand, operand) if type(operand) is tuple else id(operand.memory)
+        block = blocks.get(key)
+        if block is None:
+            name = printer.leaves[operand if type(operand) is tuple else id(operand)]
+            block = blocks[key] = _Block(name, spec, 0, None)
+            leaves[key] = operand
+        return block
 
-    def use(block: Hashable, spec: Spec, time: int) -> None:
-        size[block] = max(size.get(block, 0), _extent(spec))
-        first.setdefault(block, 0)
-        last[block] = time
+    def use(block: _Block, spec: Spec, time: int) -> None:
+        block.size = max(block.size, _extent(spec))
+        block.last = max(block.last, time)
 
     for time, record in enumerate(program):
+        begun, over = done[time]
         for operand, spec in zip(record.operands, record.inputs, strict=True):
-            if operand is not None and not is_number(operand):
-                use(block_of(operand), spec, time)
+            if operand is not None and not printer.is_number(operand):
+                block = block_of(operand, spec)
+                block.readers.add(record.phase)
+                if record.phase == "backward" and block.around != record.scope:
+                    block.around = _common(block.around, record.scope)
+                # What a record's backward pass is given it holds until it is over.
+                use(block, spec, over if block.first < begun else time)
         written = program.written.get(record, ())
         for index, spec in enumerate(record.outputs):
             source = written[index] if index < len(written) else record.operands[0] if record.primitive.view else None
-            made_here = source is None or is_number(source)
-            block = (record, index) if made_here else block_of(source)
-            if made_here:
-                first[block] = time
-            blocks[record, index] = block
+            value = (record, index)
+            if source is None or printer.is_number(source):
+                block = blocks[value] = _Block(printer.values[value], spec, time, record)
+                owner[value] = value
+            else:
+                block = block_of(source, spec)
+                owner[value] = owner.get(source, source) if type(source) is tuple else id(source.memory)
+                block.writers.add(record.phase)
             use(block, spec, time)
-    end = len(program)
+        size = _work(record)
+        if size:
+            work[time] = size
     for output in program.outputs:
-        last[block_of(output)] = end
+        if output in owner:
+            blocks[owner[output]].last = end
+
+    model = next((record.scope.split(".")[0] for record in program if record.scope), "")
+    states = _states(program)
+    holdings = []
+    for key, block in blocks.items():
+        leaf = leaves.get(key)
+        kind = _kind(block) if leaf is None else _leaf_kind(leaf, block)
+        last = end if leaf is not None or kind == GRADIENT else block.last
+        name = block.name
+        if kind == STATE and key in states:
+            leaf = states[key]
+            name = f"state of {leaf.name}" if leaf.name else name
+        module = block.made.scope if block.made is not None else _module_of(leaf, model)
+        holdings.append(Holding(name, kind, block.size, block.first, min(last, end - 1), block.made, block.spec,
+                                module, block.around))
+    for time, size in work.items():
+        record = program.records[time]
+        holdings.append(Holding(f"work of {record.name}", WORK, size, time, time, record, record.outputs[0],
+                                record.scope, record.scope))
+    holdings.sort(key=lambda holding: holding.first)
     change = [0] * (end + 1)
-    for block, bytes_ in size.items():
-        change[first[block]] += bytes_
-        if block in blocks and last[block] < end:
-            change[last[block] + 1] -= bytes_
+    for holding in holdings:
+        change[holding.first] += holding.size
+        change[holding.last + 1] -= holding.size
     live = tuple(accumulate(change[:end]))
     peak = max(live, default=0)
-    return MemoryUse(live, peak, program.records[live.index(peak)] if live else None)
+    return MemoryUse(live, peak, program.records[live.index(peak)] if live else None, tuple(holdings))
+
+
+def _states(program: Program) -> dict[Hashable, Any]:
+    """Return which parameter an optimizer's state is for: memory of the state -> leaf.
+
+    An optimizer's step overwrites its parameters and, behind them, each kind of state in the same order.
+    """
+    found: dict[Hashable, Any] = {}
+    for record, written in program.written.items():
+        if record.phase == "update" and not any(type(leaf) is tuple for leaf in written):
+            parameters = [leaf for leaf in written if leaf.needs_grad]
+            for place, leaf in enumerate(written):
+                if parameters and not leaf.needs_grad:
+                    found[id(leaf.memory)] = parameters[place % len(parameters)]
+    return found
+
+
+def _done(program: Program) -> list[tuple[int, int]]:
+    """Return, for each record, the places of the first and last one that propagate back through the same record."""
+    origins = program.columns.get("origin") or [None] * len(program)
+    spans: list[tuple[int, int]] = []
+    for _, run in groupby(enumerate(origins), key=lambda entry: (entry[0],) if entry[1] is None else id(entry[1])):
+        places = [place for place, _ in run]
+        spans += [(places[0], places[-1])] * len(places)
+    return spans
+
+
+def _kind(block: _Block) -> str:
+    """Return what kind of value a record has made."""
+    assert block.made is not None
+    if block.made.phase == "backward":
+        # What a backward pass makes is read by it, or it was handed out: as the gradient of a leaf.
+        handed_out = block.readers <= {"update"}
+        return GRADIENT if handed_out else TEMPORARY
+    return SAVED if block.made.phase == "forward" and "backward" in block.readers else TEMPORARY
+
+
+def _leaf_kind(leaf: Any, block: _Block) -> str:
+    if type(leaf) is tuple:
+        return INPUT
+    if leaf.needs_grad:
+        return PARAMETER
+    if "update" in block.writers:
+        return STATE
+    if "backward" in block.writers:
+        return GRADIENT
+    return BUFFER if leaf.name else INPUT
+
+
+def _module_of(leaf: Any, model: str) -> str:
+    """Return the path of the module that holds a leaf, from its name."""
+    path = "" if type(leaf) is tuple or not leaf.name else leaf.name.rpartition(".")[0]
+    return f"{model}.{path}" if path and model else ""
+
+
+def _common(first: str, second: str) -> str:
+    """Return the path of the innermost module around two places."""
+    pairs = zip(first.split("."), second.split("."))
+    return ".".join([label for label, _ in takewhile(lambda pair: pair[0] == pair[1], pairs)])
+
+
+def _work(record: Record) -> int:
+    """Return the bytes of a record's work arrays."""
+    primitive = record.primitive
+    if primitive.scratch is None:
+        return 0
+    specs = primitive.scratch(record.inputs, record.outputs, **record.params)
+    return sum(spec.spec.nbytes * get_num_threads() if isinstance(spec, EachPart) else spec.nbytes for spec in specs)
 
 
 def _extent(spec: Spec) -> int:
     """Return the bytes between the first and the last element, both included: a broadcast one takes one element."""
-    if not spec.size:
-        return 0
+    if spec.order is not None or not spec.size:
+        return spec.nbytes
     span = sum((size - 1) * abs(stride) for size, stride in zip(spec.shape, spec.strides, strict=True))
     return (span + 1) * spec.dtype.itemsize

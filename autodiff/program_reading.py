@@ -153,13 +153,9 @@ class _Parser:
             line.need(":")
             results.append(name)
             outputs.append(self.type(line))
-            if line.at("in"):
-                written.append(self.operand(line)[0])
+            written.append(self.operand(line)[0] if line.at("in") else None)
 
         self.list(line, result)
-        if written and len(written) != len(outputs):
-            line.fail("either all results are written in place, or none", expected=f"'in' behind {len(outputs)} types",
-                      got=str(len(written)))  # fmt: skip
         line.need("=")
         primitive = self.operation(line)
         line.need("(")
@@ -182,7 +178,7 @@ class _Parser:
         record.mask, record.keep, record.saved, record.hooks = (False,) * len(operands), NOTHING, None, None
         record.scope, record.code, record.offset = _place_in(line)
         self.records.append(record)
-        if written:
+        if any(before is not None for before in written):
             self.written[record] = tuple(written)
         self.values |= {name: (record, index) for index, name in enumerate(results)}
 
@@ -353,6 +349,6 @@ def _foreign(name: str) -> Primitive:
     primitive.name = name
     primitive.cost = lambda inputs, outputs, **_: Cost(0, moved(*inputs, *outputs))
     primitive.view = primitive.differentiable = False
-    primitive.vjp = primitive.twin = None
+    primitive.vjp = primitive.twin = primitive.scratch = None
     primitive.plans, primitive.keeps = {}, {}
     return primitive

@@ -166,7 +166,8 @@ class Printer:
         written = self.program.written.get(record, ())
         results = []
         for index, spec in enumerate(record.outputs):
-            into = f" in {self.operand(written[index], spec)}" if index < len(written) else ""
+            before = written[index] if index < len(written) else None
+            into = "" if before is None else f" in {self.operand(before, spec)}"
             results.append(f"{self.values[record, index]}: {text_of_type(spec)}{into}")
         operands = ", ".join(map(self.operand, record.operands, record.inputs))
         settings = "".join(f" {text}" for text in settings_of(record))

@@ -6,6 +6,7 @@ order: forward, backward, optimizer updates, and what needs no gradient.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -23,8 +24,9 @@ def record(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Program:
         args, kwargs: its arguments.
 
     Returns:
-        The program. Its `outputs` are the tensors that `fn` returned, however nested, as far as operations made them.
-        It prints as text and is read from text, compared, hashed, priced and drawn: see `autodiff.program.Program`.
+        The program. Its `outputs` are the tensors that `fn` returned, however nested, as far as operations made them,
+        its `inputs` those among the arguments. It prints as text and is read from text, compared, hashed, priced and
+        drawn: see `autodiff.program.Program`.
 
     Raises:
         Whatever `fn` raises.
@@ -39,7 +41,12 @@ def record(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Program:
       %0: float32[2] = mul(leaf0, leaf0)  # ...
     return %0
     """
-    outer, recorder = MODE.recorder, Recorder()
+    return record_with(Recorder(), fn, *args, **kwargs)
+
+
+def record_with(recorder: Recorder, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Program:
+    """Do what `record` does with this recorder."""
+    outer = MODE.recorder
     MODE.recorder = recorder
     try:
         result = fn(*args, **kwargs)
@@ -47,7 +54,26 @@ def record(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Program:
         MODE.recorder = outer
     operands = [recorder.operand(tensor) for tensor in tensors_in(result)]
     outputs = [operand for operand in operands if type(operand) is tuple]
-    return Program(recorder.records, outputs, recorder.written)
+    inputs = argument_names(fn, args, kwargs)
+    return Program(recorder.records, outputs, recorder.written, recorder.columns(), inputs)
+
+
+def argument_names(fn: Callable[..., Any], args: Any, kwargs: Mapping[str, Any]) -> list[tuple[str, Tensor]]:
+    """Return the tensors among the arguments of a call, with the names of the parameters they are passed for.
+
+    >>> import autodiff as ad
+    >>> [name for name, _ in argument_names(lambda x, pair: None, (ad.ones(1), [ad.ones(1), ad.ones(1)]), {})]
+    ['x', 'pair[0]', 'pair[1]']
+    """
+    try:
+        bound = inspect.signature(getattr(fn, "forward", fn)).bind(*args, **kwargs).arguments
+    except (TypeError, ValueError):  # built-in functions may have no signature; a wrong call raises when it runs
+        bound = {"input": args if len(args) > 1 else args[0] if args else (), **kwargs}
+    found = []
+    for name, value in bound.items():
+        tensors = list(tensors_in(value))
+        found += [(name if isinstance(value, Tensor) else f"{name}[{i}]", x) for i, x in enumerate(tensors)]
+    return found
 
 
 def tensors_in(value: Any) -> Iterator[Tensor]:

@@ -123,6 +123,8 @@ def sweep(
             mode.origin = record
             if record.hooks is not None:
                 slots = _run_hooks(record, slots)
+            if not in_place:
+                _tell_recorder([((record, index), cotangent) for index, cotangent in enumerate(slots)])
             if wanted:
                 for index, cotangent in enumerate(slots):
                     if cotangent is not None and (record, index) in wanted:
@@ -132,7 +134,7 @@ def sweep(
             if in_place and record.primitive is slice_p and joins_part(record, slots[0]):
                 continue
             vjp = record.primitive.vjp
-            gradients = vjp(record, *slots) if vjp is not None else _through_twin(record, slots)
+            gradients = vjp(record, *slots) if vjp is not None else through_twin(record, slots)
             if anomaly:
                 _refuse_nan(record, slots, gradients)
             for edge, needed, gradient in zip(record.edges, record.mask, gradients, strict=True):
@@ -150,6 +152,8 @@ def sweep(
                 replaced = hook(gradient)
                 if replaced is not None:
                     arrived[key] = gradient = replaced
+        if not in_place:
+            _tell_recorder([(leaves[key], gradient) for key, gradient in arrived.items()])
         if targets is None:
             for key, gradient in arrived.items():
                 accumulate(leaves[key], gradient, owned[key] and not create_graph)
@@ -158,6 +162,14 @@ def sweep(
         mode.grad, mode.origin, mode.phase = grad, origin, phase
     return [wanted[t.edge] if type(t.edge) is tuple else arrived.get(id(t if t.edge is None else t.edge))
             for t in targets]
+
+
+def _tell_recorder(gradients: Sequence[tuple[Any, Any]]) -> None:
+    """Tell a recorder, if there is one, what is the gradient of what."""
+    if MODE.recorder is not None:
+        for edge, gradient in gradients:
+            if gradient is not None:
+                MODE.recorder.arrived(edge, gradient)
 
 
 def _leading_to(tape: list[Record], targets: Sequence[Any]) -> set[Record]:
@@ -207,8 +219,16 @@ def _run_hooks(record: Record, slots: list[Any]) -> list[Any]:
     return slots
 
 
-def _through_twin(record: Record, slots: Sequence[Any]) -> list[Any]:
-    """Differentiate an operation that has no vjp: run its twin under recording, and sweep that."""
+def through_twin(record: Record, slots: Sequence[Any]) -> list[Any]:
+    """Differentiate an operation that has no vjp: run its twin under recording, and sweep that.
+
+    Args:
+        record: the operation.
+        slots: the gradients of its outputs, None where there is none.
+
+    Returns:
+        The gradients of its inputs, None where none is wanted.
+    """
     mode = MODE
     create_graph = mode.grad
     twin = record.primitive.twin

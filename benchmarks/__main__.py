@@ -23,8 +23,8 @@ from typing import Any
 from tqdm import tqdm
 
 from autodiff.threads import cores
-from autodiff.utils.benchmark import Contender
-from benchmarks import machine, report, revision
+from autodiff.utils.benchmark import Contender, machine
+from benchmarks import report, revision
 from benchmarks.case import Case
 from benchmarks.contenders import CONTENDERS
 from benchmarks.run import Budget, Results, Row, run

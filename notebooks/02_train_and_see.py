@@ -28,6 +28,7 @@ from autodiff.nn import functional as F
 from autodiff.train import Trainer, accuracy
 from autodiff.utils.data import DataLoader, TensorDataset
 from autodiff.viz import draw
+from autodiff.viz.plots import training_curves
 
 plt.rcParams.update({"figure.dpi": 110, "font.size": 10, "figure.constrained_layout.use": True})
 COLOURS = ["#3b6fb6", "#d1602f", "#3f9b57"]
@@ -119,22 +120,10 @@ for ax, until in zip(axes, (0, 5, 15, epochs), strict=True):
 # First the net is a linear classifier with soft borders, then the borders bend, at last they follow the arms. The
 # history says the same in numbers:
 
-
 # %%
-def curves(history):
-    """Draw loss and accuracy of training and test data over the epochs."""
-    steps = [entry["epoch"] for entry in history]
-    _, axes = plt.subplots(1, 2, figsize=(8, 2.8))
-    for ax, name in zip(axes, ("loss", "accuracy"), strict=True):
-        for part, style in (("train", "-"), ("test", "--")):
-            ax.plot(steps, [entry[f"{part}_{name}"] for entry in history], style, color=COLOURS[0], label=part)
-        ax.set(xlabel="epoch", title=name)
-        ax.grid(alpha=0.3)
-    axes[0].set_yscale("log")
-    axes[0].legend()
-
-
-curves(trainer.history)
+_, axes = plt.subplots(1, 2, figsize=(8, 2.8))
+for ax, name in zip(axes, ("loss", "accuracy"), strict=True):
+    training_curves(trainer.history, ax, value=name)
 final = trainer.history[-1]
 print(f"test accuracy {final['test_accuracy']:.1%}, {sum(entry['seconds'] for entry in trainer.history):.1f} s")
 assert final["test_accuracy"] > 0.95

@@ -22,43 +22,22 @@ import numpy as np
 
 import autodiff as ad
 from autodiff import optim
+from autodiff.landscape import beale, descend, heights, saddle
+from autodiff.viz.plots import descent
 
 plt.rcParams.update({"figure.dpi": 110, "font.size": 9, "figure.constrained_layout.use": True})
 
 # %% [markdown]
-# The functions are written with tensors, so the same lines give the contours (with a grid of points) and the gradients
-# (with one point).
+# The functions are written with tensors, so the same lines give the contours (`heights`, with a grid of points) and the
+# gradients (`descend`, with one point). `autodiff.landscape` brings Beale's function (a plateau, four steep corners, a
+# minimum of 0 at (3, 0.5)) and a saddle (flat at (0, 0), with minima of -1 at (0, -1.41) and (0, 1.41)); any other is
+# written the same way.
 
 
 # %%
-def beale(x, y):
-    """A plateau, four steep corners, and a minimum of 0 at (3, 0.5)."""
-    return (1.5 - x + x * y) ** 2 + (2.25 - x + x * y**2) ** 2 + (2.625 - x + x * y**3) ** 2
-
-
 def valley(x, y):
     """Sixty times as steep across as along; the minimum of 0 is at (0, 0)."""
     return (x**2 + 60 * y**2) / 20
-
-
-def saddle(x, y):
-    """Flat at (0, 0), where it falls to both sides; minima of -1 at (0, -1.41) and (0, 1.41)."""
-    return x**2 - y**2 + y**4 / 4
-
-
-def descend(function, start, make_optimizer, steps):
-    """Return the points that an optimizer visits, (steps + 1, 2), and the values there."""
-    point = ad.tensor(start, dtype=ad.float64, requires_grad=True)
-    optimizer = make_optimizer([point])
-    path, values = [point.tolist()], []
-    for _ in range(steps):
-        value = function(point[0], point[1])
-        optimizer.zero_grad()
-        value.backward()
-        optimizer.step()
-        path.append(point.tolist())
-        values.append(value.item())
-    return np.array(path), np.array(values)
 
 
 # %% [markdown]
@@ -98,31 +77,24 @@ COLOURS = dict(zip(optimizers(*[1.0] * 7), plt.get_cmap("tab10").colors, strict=
 
 def race(function, start, minimum, box, steps, **rates):
     """Let all optimizers run from one start, and draw each path over the contours and all values in one panel."""
-    left, right, bottom, top = box
-    columns, rows = np.meshgrid(np.linspace(left, right, 200), np.linspace(bottom, top, 200))
-    heights = function(ad.from_numpy(columns), ad.from_numpy(rows)).numpy()
-    lowest = min(heights.min(), function(*ad.tensor(minimum, dtype=ad.float64)).item())
-    above = np.log10(heights - lowest + 1e-3)
-
+    surface = heights(function, box)
+    lowest = min(surface.z.min(), function(*ad.tensor(minimum, dtype=ad.float64)).item())
     figure = plt.figure(figsize=(11, 7))
     panels, below = figure.subfigures(2, 1, height_ratios=[2, 1.05])
     results = {}
     for ax, (name, make) in zip(panels.subplots(2, 4, sharex=True, sharey=True).flat, optimizers(**rates).items()):
-        path, values = results[name] = descend(function, start, make, steps)
-        ax.contourf(columns, rows, above, levels=24, cmap="Greys_r", alpha=0.75)
-        ax.contour(columns, rows, above, levels=12, colors="black", linewidths=0.3, alpha=0.5)
-        ax.plot(path[:, 0], path[:, 1], "-", color=COLOURS[name], linewidth=1.4)
-        ax.plot(path[:, 0], path[:, 1], "o", color=COLOURS[name], markersize=2.4)
-        ax.plot(*start, "o", color="white", markeredgecolor="black", markersize=5)
-        ax.plot(*minimum, "*", color="gold", markeredgecolor="black", markersize=11)
-        ax.set(xlim=(left, right), ylim=(bottom, top), title=f"{name}: {values[-1] - lowest:.1e} above")
+        results[name] = path = descend(function, make, start, steps)
+        descent(surface, {name: path}, ax, minimum=minimum)
+        ax.set(xlabel="", ylabel="", title=f"{name}: {path.values[-1] - lowest:.1e} above")
+        ax.lines[0].set_color(COLOURS[name])
+        ax.get_legend().remove()
     ax = below.subplots()
-    for name, (_, values) in results.items():
-        ax.plot(np.maximum(values - lowest, 1e-9), color=COLOURS[name], label=name, linewidth=1.4)
+    for name, path in results.items():
+        ax.plot(np.maximum(path.values - lowest, 1e-9), color=COLOURS[name], label=name, linewidth=1.4)
     ax.set(yscale="log", xlabel="step", ylabel="height above the minimum", xlim=(0, steps))
     ax.grid(alpha=0.3)
     ax.legend(ncols=1, loc="center left", bbox_to_anchor=(1, 0.5))
-    return {name: values - lowest for name, (_, values) in results.items()}
+    return {name: path.values - lowest for name, path in results.items()}
 
 
 # %% [markdown]

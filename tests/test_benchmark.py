@@ -27,6 +27,7 @@ from benchmark_builds import (
 import autodiff
 from autodiff.utils.benchmark import Contender, Timer, compare
 from autodiff.utils.benchmark.contender import Worker
+from autodiff.utils.benchmark.machine.kernels import STREAMS
 from autodiff.utils.benchmark.rounds import difference, interval
 from autodiff.utils.benchmark.timer import duration
 from autodiff.utils.benchmark.worker import flattened
@@ -34,7 +35,6 @@ from benchmarks import revision
 from benchmarks.__main__ import matches, selected
 from benchmarks.case import Case
 from benchmarks.cost import cost
-from benchmarks.machine.kernels import STREAMS
 from benchmarks.run import Budget, Pool, Results, measure, run
 
 # A library whose work takes exactly `SECONDS` of its own clock, and `FIRST` more the first time.

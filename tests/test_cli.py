@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from autodiff.cli import Input, main, parse_input
+from autodiff.cli import main
+from autodiff.cli_graph import Input, parse_input
 
 ROOT = Path(__file__).resolve().parent.parent
 ENVIRONMENT = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "kernels")])}
@@ -44,6 +45,9 @@ def total(): return ad.ones(3).sum()
 def broken(): return missing_name
 def crashes(x): raise KeyError("lost")
 def counts(tokens): return tokens + 1
+def squared(x): return x.square().sum()
+def plain(x): return x.exp().sum()
+def curved(x): return x.exp().tanh().sum()
 net = Net()
 number = 3
 '''
@@ -138,6 +142,49 @@ def test_graph_of_a_module_by_its_import_name(model: Path, capsys: pytest.Captur
     assert "<B>sum</B>" in capsys.readouterr().out
 
 
+def test_graph_of_a_training_step(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    inputs = ("--input", "3x4", "--input", "2")
+    succeed("graph", f"{model}:build", *inputs, "--optimizer", "Adam", "--loss", "mean")
+    source = capsys.readouterr().out
+    for text in ('label="update"', "<B>adam</B>", "<B>mean</B>", "<B>scale</B>"):
+        assert text in source
+    succeed("graph", f"{model}:build", *inputs, "--loss", "squared")
+    source = capsys.readouterr().out
+    assert "<B>gradient of layer.weight</B>" in source
+    assert "<B>square</B>" in source
+
+
+def test_graph_with_measurements(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    inputs = ("--input", "3x4", "--input", "2")
+    succeed("graph", f"{model}:build", *inputs, "--backward", "--profile")
+    source = capsys.readouterr().out
+    assert "bold: the slowest path" in source
+    assert " µs · " in source
+    succeed("graph", f"{model}:build", *inputs, "--overlay", "flops")
+    assert "FLOP" in capsys.readouterr().out
+
+
+def test_graph_of_a_difference(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    succeed("graph", "--diff", f"{model}:plain", f"{model}:curved", "--input", "3")
+    source = capsys.readouterr().out
+    assert "<B>+ tanh</B>" in source
+    assert "<B>exp</B>" in source
+
+
+def test_graph_with_its_memory(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "memory.svg"
+    succeed("graph", f"{model}:build", "--input", "3x4", "--input", "2", "--optimizer", "adam", "--memory", file)
+    assert capsys.readouterr().out == f"wrote {file}\n"
+    assert "<svg" in file.read_text()
+
+
+def test_graph_as_a_page(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    page = tmp_path / "graph.html"
+    succeed("graph", f"{model}:plain", "--input", "3", "--html", page)
+    assert capsys.readouterr().out == f"wrote {page}\n"
+    assert page.read_text().startswith("<!doctype html>")
+
+
 def test_graph_files(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("pygraphviz")
     files = {ending: tmp_path / "out" / f"graph.{ending}" for ending in ("svg", "png", "pdf", "dot")}
@@ -168,6 +215,13 @@ def test_graph_files(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[
         (["graph", "{model}:product", "--input", "3:complex"], "got '3:complex'"),
         (["graph", "{model}:build", "--depth", "-1"], "expected a whole number of at least 0, got '-1'"),
         (["graph", "{model}:counts", "--input", "3:int64", "--backward"], "this tensor requires no gradient"),
+        (["graph"], "expected module.py:function, or --diff and two of them"),
+        (["graph", "{model}:net", "--diff", "{model}:net", "{model}:net"], "expected module.py:function, or --diff"),
+        (["graph", "--diff", "{model}:total", "{model}:total", "--profile"], "a comparison shows no measurements"),
+        (["graph", "{model}:product", "--input", "3", "--input", "3", "--optimizer", "sgd"], "there are no parameters"),
+        (["graph", "{model}:net", "--input", "3x4", "--input", "2", "--optimizer", "adm"], "no optimizer 'adm'"),
+        (["graph", "{model}:net", "--input", "3x4", "--input", "2", "--loss", "mse"], "there is no loss 'mse'"),
+        (["graph", "{model}:total", "--overlay", "heat"], "there is no such overlay; expected seconds, flops"),
         (["demo", "--epochs", "0"], "expected a whole number of at least 1, got '0'"),
     ],
 )

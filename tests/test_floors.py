@@ -24,14 +24,15 @@ FLOOR_OF_NAME = {
     name: floor
     for floor, names in {
         1: "errors config slots spec random source thread_mode threads allocation dtypes devices cuda backends",
-        2: "primitive program program_text program_reading program_diff program_memory bind",
+        2: "primitive program program_text program_reading program_diff program_memory program_columns "
+        "program_checkpoint bind",
         3: "ops",
         4: "reverse",
-        5: "eager creation functional methods conversion indexing representation recording",
+        5: "eager creation functional methods conversion indexing representation recording measuring",
         6: "autograd compiler viz cost memory",
         7: "nn optim utils linalg fft special serialization distributions",
         8: "train datasets landscape distributed",
-        9: "cli compiled demo __main__",  # the commands: on the top floor, and they may use all of it
+        9: "cli cli_graph compiled demo __main__",  # the commands: on the top floor, and they may use all of it
     }.items()
     for name in names.split()
 }

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks import machine
-from benchmarks.machine import description, limits
-from benchmarks.machine.kernels import CHAINS, STREAMS, UNROLL, Kernels
+from autodiff.utils.benchmark import machine
+from autodiff.utils.benchmark.machine import description, limits
+from autodiff.utils.benchmark.machine.kernels import CHAINS, STREAMS, UNROLL, Kernels
 
 LIMITS: dict[str, Any] = {
     "flops": {"float32": 100e9, "float64": 50e9},

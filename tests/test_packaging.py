@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import subprocess
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -25,16 +27,41 @@ def test_kernels_is_a_source_root_and_no_package() -> None:
     assert not (ROOT / "kernels" / "__init__.py").exists()
 
 
-def test_wheel_contains_the_two_packages(tmp_path: Path) -> None:
+def test_distributions_contain_the_two_packages(tmp_path: Path) -> None:
     pytest.importorskip("hatchling")
-    build = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(tmp_path)]
+    build = [sys.executable, "-m", "hatchling", "build", "--directory", str(tmp_path)]
     answer = subprocess.run(build, cwd=ROOT, capture_output=True, text=True)
     assert answer.returncode == 0, answer.stderr
     (wheel,) = tmp_path.glob("autodiff_tape-*.whl")
     names = zipfile.ZipFile(wheel).namelist()
     top_level = {name.split("/")[0] for name in names}
     assert {name for name in top_level if not name.endswith(".dist-info")} == {"autodiff", "autodiff_kernels"}
-    assert {"autodiff/py.typed", "autodiff_kernels/py.typed"} <= set(names)
+    assert {"autodiff/py.typed", "autodiff_kernels/py.typed", "autodiff/viz/memory_page.html"} <= set(names)
+    assert {f"autodiff/viz/web/{file}" for file in page_files()} <= set(names)
+    assert any(name.endswith(".dist-info/licenses/autodiff/viz/web/graphviz/LICENSES.txt") for name in names)
+    (source,) = tmp_path.glob("autodiff_tape-*.tar.gz")
+    with tarfile.open(source) as archive:
+        in_source = {name.partition("/")[2] for name in archive.getnames()}
+    assert {f"autodiff/viz/web/{file}" for file in page_files()} <= in_source
+
+
+def page_files() -> list[str]:
+    web = ROOT / "autodiff" / "viz" / "web"
+    return [file.relative_to(web).as_posix() for file in web.rglob("*") if file.is_file()]
+
+
+def test_graphviz_in_pages_is_what_was_published() -> None:
+    """Its licences ask that they go with it; the hash tells whether somebody or something has changed it."""
+    folder = ROOT / "autodiff" / "viz" / "web" / "graphviz"
+    notes = dict(line.split(maxsplit=1) for line in (folder / "VERSION.txt").read_text().splitlines())
+    code = (folder / "graphviz.js").read_bytes()
+    assert hashlib.sha256(code).hexdigest() == notes["sha256"]
+    assert f"Viz.js {notes['version']}".encode() in code[:200]
+    licences = (folder / "LICENSES.txt").read_text(encoding="utf-8")
+    for text in (f"Viz.js {notes['version']}", *notes["holds"].split(", "), "Michael Daines", "Expat maintainers",
+                 "Emscripten authors", "Rich Felker", "The above copyright notice and this permission notice",
+                 "Eclipse Public License - v 2.0", "Its source is available"):
+        assert text in licences, text
 
 
 @pytest.mark.parametrize("module", ["autodiff", "autodiff.nn", "autodiff.optim", "autodiff.utils.data", "autodiff.cli"])

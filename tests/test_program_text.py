@@ -35,7 +35,8 @@ def there_and_back(program: Program) -> Program:
     assert read.structural_hash() == program.structural_hash()
     assert program.diff(read) == ""
     assert read.cost() == program.cost()
-    assert read.memory()[:2] == program.memory()[:2]
+    # A text does not say which records propagate back through which, so that is left out here.
+    assert read.memory()[:2] == Program(program.records, program.outputs, program.written).memory()[:2]
     for mine, theirs in zip(read, program, strict=True):
         assert (mine.inputs, mine.outputs) == (theirs.inputs, theirs.outputs)
         assert (mine.phase, mine.scope) == (theirs.phase, theirs.scope)
@@ -212,7 +213,6 @@ WRONG = [
     (r'%0: float32[] = exp(1.0) a="\x"', "line 1, column 28: this string cannot be read; expected a string as in JSON"),
     ("%0: float32[] = exp(1.0) $", r"line 1, column 26: a character that begins nothing; got '\$'"),
     ("%0: float32[] = exp(1.0)  # two words", "line 1, column 27: this is no place; expected '# module.*"),
-    ("%0: float32[] in 1.0, %1: float32[] = exp(1.0)", "all results are written in place, or none; expected .*; got 1"),
     ("return x", "line 1, column 8: this cannot stand here; expected a value such as %0; got 'x'"),
 ]
 

@@ -31,7 +31,7 @@ from autodiff.viz.rendering import scalable, write_atomically
 
 ROOT = Path(__file__).resolve().parent.parent
 EDGE = re.compile(r"^\t(\w+) -> (\w+) \[(.*)\]$")
-NODE = re.compile(r"^\t+([rmloc]\d+) \[label=<(.*)> ?.* tooltip=(\".*\")\]$")
+NODE = re.compile(r"^\t+([rmloc]\d+(?:_\d+)?) \[label=<(.*)> ?.* tooltip=(\".*\")\]$")
 
 
 class Linear(Module):

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from autodiff.compiler.measuring import measured
 from autodiff.compiler.recorded import Recorded
 from autodiff.compiler.tracer import RecordingError
 from autodiff.eager import Tensor
@@ -100,8 +101,39 @@ class Compiled:
 
     @property
     def programs(self) -> list[Program]:
-        """What has been recorded and may be replayed, the last one first."""
-        return [recorded.program for recorded in self._recorded]
+        """What is replayed, of each recording, the last one first: fused operations are one record, with `parts`."""
+        return [recorded.replayed for recorded in self._recorded]
+
+    def stages(self, number: int = 0) -> dict[str, Program]:
+        """Return what became of a recording: the program as recorded, and after each pass, by the pass's name.
+
+        Args:
+            number: of the recording, as in `programs`.
+
+        >>> import autodiff as ad
+        >>> square = ad.compile(lambda x: (x * x).sum())
+        >>> calls = [square(ad.ones(2)), square(ad.ones(2))]
+        >>> list(square.stages())
+        ['recorded', 'without_dead', 'with_late_writes', 'with_chains']
+        """
+        recorded = self._recorded[number]
+        return {name: recorded.stage(name) for name in recorded.stages}
+
+    def measured(self, *args: Any, **kwargs: Any) -> Program:
+        """Return what `autodiff.measure` does: what is replayed for these arguments, with measurements.
+
+        Raises:
+            RecordingError: if the function cannot be recorded.
+        """
+        with self._lock:
+            for _ in range(3):  # the first call runs the function, the second records it
+                self(*args, **kwargs)
+            tensors: list[Tensor] = []
+            signature = (_signature((args, kwargs) if kwargs else args, tensors), MODE.grad, get_num_threads())
+            for recorded in self._recorded:
+                if recorded.signature == signature and recorded.accepts(tensors) and recorded.fits(tensors):
+                    return measured(recorded, tensors)
+            raise RecordingError("measure", "nothing is replayed for such arguments", fix="see explain()")
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
@@ -128,7 +160,7 @@ class Compiled:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Do what the function does."""
-        if MODE.recorder is not None or self._gave_up:
+        if MODE.recorder is not None or self._gave_up or MODE.anomaly:
             return self._fn(*args, **kwargs)
         with self._lock:
             if self._surroundings is None:

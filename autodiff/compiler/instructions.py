@@ -61,9 +61,11 @@ class Value:
         view: makes the view's array from the source's.
         leaf: the tensor that the function found there, where no operation made the value.
         number: of the argument that it is; None for anything else.
+        record: for a view the record that made it, and which of its outputs it is.
+        place: for a view that was written into, the record that says what that has made of its base.
     """
 
-    __slots__ = ("leaf", "number", "region", "source", "spec", "view")
+    __slots__ = ("leaf", "number", "place", "record", "region", "source", "spec", "view")
 
     def __init__(
         self, region: Region, spec: Spec, source: Value | None = None, view: Callable[[Array], Array] | None = None,
@@ -75,6 +77,8 @@ class Value:
         self.view = view
         self.leaf = leaf
         self.number: int | None = None
+        self.record: tuple[Record, int] | None = None
+        self.place: Record | None = None
 
 
 class Instruction:
@@ -87,13 +91,14 @@ class Instruction:
         outputs: what it writes; in place where their regions were there before.
         in_place: whether it writes into memory that was there before.
         record: where it comes from.
+        parts: the instructions that it does the work of; of a fused one.
     """
 
-    __slots__ = ("in_place", "inputs", "outputs", "params", "primitive", "record")
+    __slots__ = ("in_place", "inputs", "outputs", "params", "parts", "primitive", "record")
 
     def __init__(
         self, primitive: Primitive, params: dict[str, Any], inputs: Sequence[Value], outputs: Sequence[Value],
-        record: Record, in_place: bool = False,
+        record: Record, in_place: bool = False, parts: Sequence[Instruction] = (),
     ) -> None:  # fmt: skip
         self.primitive = primitive
         self.params = params
@@ -101,6 +106,7 @@ class Instruction:
         self.outputs = tuple(outputs)
         self.record = record
         self.in_place = in_place
+        self.parts = tuple(parts)
 
     def __repr__(self) -> str:
         return f"<instruction {self.primitive.name}>"
@@ -115,6 +121,7 @@ class Step:
         results: tensors that the function returned.
         found: gradients that the backward pass of the results found; None for a leaf without one.
         forward: how many of the records belong to the function itself; the rest is that backward pass.
+        inputs: arguments with the names of their parameters.
 
     Attributes:
         instructions: in the order they run.
@@ -126,8 +133,9 @@ class Step:
     """
 
     def __init__(
-        self, tracer: Tracer, arguments: Sequence[Any], results: Sequence[Any], found: Sequence[Any], forward: int
-    ) -> None:
+        self, tracer: Tracer, arguments: Sequence[Any], results: Sequence[Any], found: Sequence[Any], forward: int,
+        inputs: Sequence[tuple[str, Any]] = (),
+    ) -> None:  # fmt: skip
         self.instructions: list[Instruction] = []
         self._draws = tracer.draws
         self._made = tracer.made
@@ -161,7 +169,12 @@ class Step:
                 self.gradients.append((leaf, value))
         written = {self._copies[record]: tuple([self._copied(x) for x in before])
                    for record, before in tracer.written.items() if record in self._copies}
-        self.program = Program(self._copies.values(), [self._copied(x) for x in operands if type(x) is tuple], written)
+        for record, pairs in tracer.gradients.items():
+            here = [(i, x) for i, x in pairs if type(x) is not tuple or x[0] in self._copies]
+            tracer.gradients[record] = [(i, self._copied(x)) for i, x in here]
+        tracer.origins = {record: self._copies.get(origin) for record, origin in tracer.origins.items()}
+        ends = [self._copied(x) for x in operands if type(x) is tuple]
+        self.program = Program(self._copies.values(), ends, written, tracer.columns(), inputs)
 
     def value(self, operand: Any) -> Value:
         """Return the value of an operand: an output of a record, or a leaf tensor."""
@@ -210,6 +223,7 @@ class Step:
         written = [self.value(operand) for operand in before]
         if written and primitive.name == "place":
             outputs = written  # the base of a view that has changed: the memory has changed already
+            inputs[1].place = record
         elif written:
             outputs = written
             if primitive.relocate is not None:
@@ -222,6 +236,8 @@ class Step:
             outputs = [
                 Value(inputs[0].region, spec, inputs[0], _Part(run, i)) for i, spec in enumerate(record.outputs)
             ]
+            for i, value in enumerate(outputs):
+                value.record = record, i
         else:
             outputs = [Value(Region(Kind.TEMPORARY, spec.nbytes), spec) for spec in record.outputs]
             self.instructions.append(Instruction(primitive, record.params, inputs, outputs, record))

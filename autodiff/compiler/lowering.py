@@ -127,6 +127,7 @@ class Lowered:
         table: the calls, as `autodiff_kernels.replay` wants them.
         resets: constants that the step changes, with what they hold at first.
         parts: what to run in order.
+        spans: what runs for each instruction: part of a stretch, or a host.
         arrays: of all values that were needed.
         statuses: what can go wrong in a call, by its number, or in what Python does, by its id.
         addresses: for each argument the words that hold an address in it.
@@ -147,6 +148,7 @@ class Lowered:
         self.numbers: list[Number] = []
         self.draws: list[tuple[int, int, Draw]] = []
         self.parts: list[Stretch | Host] = []
+        self.spans: list[Stretch | Host] = []
         self.resets: list[tuple[Array, Array]] = []
         self.user: Any = None
         self.arguments: list[Array] = []
@@ -169,7 +171,10 @@ class Lowered:
             if number == step.forward:
                 self._forward = len(self.parts)
                 self.parts.append(Stretch(len(self._rows), len(self._rows)))
+            row, part = len(self._rows), len(self.parts)
             self._lower(instruction, plan, values)
+            hosts = [added for added in self.parts[part:] if isinstance(added, Host)]
+            self.spans.append(hosts[0] if hosts else Stretch(row, len(self._rows)))
         if step.forward == len(step.instructions):
             self._forward = len(self.parts)
         for value in (*step.results, *[value for value in step.found if value is not None]):
@@ -403,6 +408,12 @@ class Lowered:
     def run_backward(self, arguments: Sequence[Array]) -> None:
         """Run the backward pass of its results; raises like `run_forward`."""
         self._run(self._stretches[1], arguments)
+
+    def run_each(self, arguments: Sequence[Array], then: Callable[[], None]) -> None:
+        """Do what `run_forward` does, one instruction after the other, and call `then` after each."""
+        for span in self.spans[: self._step.forward]:
+            self._run((span,), arguments)
+            then()
 
     def _run(self, parts: Sequence[Stretch | Host], arguments: Sequence[Array]) -> None:
         for part in parts:

@@ -56,7 +56,7 @@ def with_chains(instructions: Sequence[Instruction], needed: Iterable[Region]) -
         if isinstance(item, Chain):
             params = {"steps": item.steps, "results": item.results}
             record = item.instructions[-1].record
-            found.append(Instruction(fused_p, params, item.inputs, item.outputs, record))
+            found.append(Instruction(fused_p, params, item.inputs, item.outputs, record, parts=item.instructions))
         else:
             found.append(item)
     return found

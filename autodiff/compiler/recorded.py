@@ -22,18 +22,22 @@ from autodiff.bind import Cut, next_number
 from autodiff.compiler import arena, passes
 from autodiff.compiler.instructions import Instruction, Kind, Region, Step, Value
 from autodiff.compiler.lowering import Lowered, now
+from autodiff.compiler.reading import program_of
 from autodiff.compiler.rematerialisation import with_less_memory
 from autodiff.compiler.tracer import RecordingError, Tracer
 from autodiff.eager import Tensor, wrap
 from autodiff.errors import GradientError, InPlaceError
 from autodiff.ops.structural import copied
 from autodiff.primitive import NOTHING, Primitive
-from autodiff.program import Record, reachable
-from autodiff.recording import tensors_in
+from autodiff.program import Program, Record, reachable
+from autodiff.recording import argument_names, tensors_in
 from autodiff.slots import CHANGES
 from autodiff.source import here
+from autodiff.spec import Array
 from autodiff.thread_mode import MODE
 from autodiff.threads import get_num_threads
+
+Run = Callable[[Lowered, Sequence[Array]], None]
 
 
 class _Leaf:
@@ -73,6 +77,7 @@ class Recorded:
         mode: whether gradients were recorded, and the number of threads.
         changes: the state of `CHANGES` that it is good for.
         program: the records, for reading.
+        stages: the instructions after each pass, by the pass's name.
     """
 
     signature: Any = None
@@ -110,7 +115,8 @@ class Recorded:
                     raise RecordingError("compile", f"the function itself changes what it depends on: {CHANGES.last}",
                                          fix="do it outside, or keep the value in a tensor that changes in place")
                 if tracer.refused is None:
-                    recorded = Recorded(tracer, inside, result, gradients, budget)
+                    names = argument_names(fn, args, kwargs)
+                    recorded = Recorded(tracer, inside, result, gradients, names, budget)
             except RecordingError as error:
                 tracer.refuse(error)
         finally:
@@ -122,8 +128,9 @@ class Recorded:
         return recorded, result
 
     def __init__(
-        self, tracer: Tracer, tensors: list[Tensor], result: Any, gradients: dict[int, Any], budget: float | None
-    ) -> None:
+        self, tracer: Tracer, tensors: list[Tensor], result: Any, gradients: dict[int, Any],
+        names: Sequence[tuple[str, Tensor]], budget: float | None,
+    ) -> None:  # fmt: skip
         self.pinned: dict[int, Tensor] = {}
         outputs = list(tensors_in(result))
         forward = len(tracer.records)
@@ -137,7 +144,8 @@ class Recorded:
         carried = [tracer.read[id(leaf.tensor)] for leaf in self._carried]
         arguments = [*tensors, *carried, *cotangents]
         self._first_cotangent = len(tensors) + len(carried)
-        self._step = Step(tracer, arguments, outputs, found, forward)
+        self._step = Step(tracer, arguments, outputs, found, forward, names)
+        self.stages = {"recorded": self._step.instructions}
         self._improve(budget)
         self._guards = tracer.guards
         self._repeated = tracer.repeated
@@ -189,6 +197,7 @@ class Recorded:
         outside = passes.without_dead(outside, ends)
         inside = passes.without_dead(inside, ends | {value.region for x in outside for value in x.inputs})
         whole, forward = [*inside, *outside], len(inside)
+        self.stages["without_dead"] = whole
         step.instructions, step.forward = self._joined(whole, forward, ends)
         if budget is None:
             return
@@ -198,17 +207,22 @@ class Recorded:
             if size <= most:
                 break
             smaller = with_less_memory(whole, forward, ends, aim)
+            self.stages["with_less_memory"] = smaller[0]
             step.instructions, step.forward = self._joined(*smaller, ends)
             size = arena.size(step.instructions, ends)
             aim *= most / size
         self._sizes = most, size, whole_size
 
-    @staticmethod
-    def _joined(whole: list[Instruction], forward: int, ends: set[Region]) -> tuple[list[Instruction], int]:
+    def _joined(self, whole: list[Instruction], forward: int, ends: set[Region]) -> tuple[list[Instruction], int]:
         """Order and join instructions, those of the function and those of the backward pass apart."""
         inside, outside = passes.with_late_writes(whole[:forward]), passes.with_late_writes(whole[forward:])
+        ordered = [*inside, *outside]
         inside = passes.with_chains(inside, ends | {value.region for x in outside for value in x.inputs})
-        return [*inside, *passes.with_chains(outside, ends)], len(inside)
+        joined = [*inside, *passes.with_chains(outside, ends)]
+        for name, instructions in (("with_late_writes", ordered), ("with_chains", joined)):
+            self.stages.pop(name, None)  # the last pass stands last
+            self.stages[name] = instructions
+        return joined, len(inside)
 
     def _refuse_escapes(self, tracer: Tracer, allowed: Sequence[Any]) -> None:
         """Raise if a tensor that the function made is still alive and was not returned."""
@@ -283,8 +297,13 @@ class Recorded:
         self._lowered.append(lowered)
         return lowered
 
-    def replay(self, tensors: Sequence[Tensor]) -> tuple[bool, Any]:
-        """Do what the function does; return whether the recording still says that, and the result."""
+    def replay(self, tensors: Sequence[Tensor], run: Run = Lowered.run_forward) -> tuple[bool, Any]:
+        """Do what the function does; return whether the recording still says that, and the result.
+
+        Args:
+            tensors: the arguments.
+            run: runs the instructions.
+        """
         lowered = self._idle()
         carried = [leaf.now(tensors)._grad for leaf in self._carried] if self._carried else ()
         everything = (*tensors, *carried)
@@ -300,7 +319,7 @@ class Recorded:
             if lowered.update(arguments, counts):
                 for array, content in lowered.resets:
                     array[...] = content
-                lowered.run_forward(arguments)
+                run(lowered, arguments)
                 done = True
         finally:
             if not done:
@@ -429,6 +448,20 @@ class Recorded:
         everything = [*lowered.arguments, *arrays]
         return [None if v is None else wrap(now(v, lowered.arrays[v], everything).copy(order="K"))
                 for v in self._step.found]
+
+    @property
+    def instructions(self) -> Sequence[Instruction]:
+        """What a replay runs; at the end what the backward pass of its results runs."""
+        return self._step.instructions
+
+    @property
+    def replayed(self) -> Program:
+        """The instructions as a program."""
+        return program_of(self._step, self._step.instructions)
+
+    def stage(self, name: str) -> Program:
+        """Return the instructions after a pass, as a program."""
+        return program_of(self._step, self.stages[name])
 
     def describe(self) -> str:
         """Return what the program consists of, in one line."""

@@ -141,6 +141,7 @@ def _recomputed(instructions: list[Instruction], region: Region, again: list[int
             found = value
             if value.source is not None and (source := there(value.source)) is not value.source:
                 found = Value(source.region, value.spec, source, value.view)
+                found.record, found.place = value.record, value.place
             moved[value] = found
         return found
 

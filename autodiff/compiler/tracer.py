@@ -105,6 +105,11 @@ class Tracer(Recorder):
             self.before[id(operand)] = (operand, operand.array.copy(order="K"))
         return operand
 
+    def entered(self, module: Any) -> None:
+        """Let the module, and all below it, tell when they change."""
+        super().entered(module)
+        module._watch()
+
     def born(self, tensor: Any) -> None:
         """Note a constant."""
         self.made.add(id(tensor))
@@ -214,6 +219,8 @@ class Tracer(Recorder):
         self._values.clear()
         self.records.clear()
         self.written.clear()
+        self.gradients.clear()
+        self.origins.clear()
 
 
 class _Item:

@@ -121,7 +121,8 @@ class _Again:
         for record in records:
             self.signatures.append(_signature(record))
             saved = _Saved(self, record.saved)
-            record.saved = cast(Any, saved)
+            if record.saved:  # one without would never be told to let go, and hold the arguments to the end
+                record.saved = cast(Any, saved)
             self.dropped.append(weakref.ref(saved))
 
     def run(self) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from autodiff.viz.graph import BUFFER, CONSTANT, INPUT, MODULE, OPERATION, OUTPUT, PARAMETER, Edge, Graph, Group, Node
+from autodiff.viz.scales import is_dark
 
 # Blue, orange and green of Okabe and Ito's palette, which people with any colour vision tell apart
 # (https://jfly.uni-koeln.de/color/): fill and line of nodes, and of the area around them.
@@ -22,8 +23,33 @@ _LEAF_STYLES = {
     OUTPUT: {"shape": "box", "style": "filled,bold", "fillcolor": "#ffffff", "color": "#222222"},
     CONSTANT: {"shape": "plaintext", "style": "", "fontcolor": "#666666", "margin": "0.04,0.02"},
 }
-_FONT = 'fontname="Helvetica,Arial,sans-serif"'
+# In a comparison a sign and the line say the same as the colour.
+_CHANGE_STYLES = {
+    "same": {"fillcolor": "#f4f4f4", "color": "#aaaaaa"},
+    "added": {"fillcolor": "#cfe6f5", "color": "#0072b2", "penwidth": "2.5"},
+    "removed": {"fillcolor": "#fbdcc8", "color": "#d55e00", "penwidth": "2.5", "style": "rounded,filled,dashed"},
+    "changed": {"fillcolor": "#fff3c4", "color": "#a67c00", "penwidth": "2.5"},
+}
+_SIGNS = {"added": "+ ", "removed": "− ", "changed": "± "}
+FONT = "Helvetica,Arial,sans-serif"
+# What an edge looks like for what it is. The page of a graph leads edges anew and picks from these, too.
+EDGE_LOOKS = {
+    "saved": 'style=dashed color="#888888" arrowsize=0.45',
+    # A backward operation stands beside the last forward one whose values it reads. Edges from earlier ones do not
+    # pull: with them Graphviz may put the phases in the wrong order.
+    "beside": "minlen=0 weight=6",
+    "loose": "constraint=false",
+    "backward": "dir=back",
+    "main": "weight=16",
+    "crossing": "minlen=0",
+    "guide": "style=invis",
+    "slow": 'penwidth=3.5 color="#000000"',
+    "removed": 'style=dotted penwidth=2 color="#d55e00" constraint=false',
+    "again": 'style=dotted color="#444444" constraint=false',
+}
+PHASES = {"forward": 0, "backward": 1, "update": 2}
 _LEGEND = {INPUT: "input, output", PARAMETER: "parameter", BUFFER: "buffer"}
+
 
 def quote(text: str) -> str:
     r"""Return a text as a quoted DOT string that shows exactly this text, line breaks included.
@@ -60,33 +86,53 @@ def lines_of(graph: Graph, *, title: str = "", direction: str = "TB", legend: bo
         legend: explain the colours below the title.
     """
     lanes = [member for member in graph.root.members if isinstance(member, Group)]
-    lines = [
-        f"\tgraph [rankdir={direction} newrank=true nodesep=0.25 ranksep=0.35 {_FONT} fontsize=12 tooltip=\" \"]\n",
-        f"\tnode [shape=box style=\"rounded,filled\" {_FONT} fontsize=10 height=0.3 margin=\"0.09,0.05\"]\n",
-        f"\tedge [color=\"#444444\" arrowsize=0.6 {_FONT} fontsize=8]\n",
-    ]
+    lines = [f"\t{line}\n" for line in default_statements(direction)]
     header = _header(graph, title, legend)
     if header:
         lines.append(f"\tgraph [label=<{header}> labelloc=t]\n")
     lines += _group_lines(graph.root, len(lanes) > 1)
     if len(lanes) > 1:
         # Invisible points on one rank keep the phases in order, from left to right.
-        lines.append(f"\t{{rank=same {' -> '.join(_anchor(lane) for lane in lanes)} [style=invis]}}\n")
-    # A picture whose main road is straight is easy to follow: the edge from the operation that ran last before the
-    # reader gets weight, a skip connection bends around it.
-    main: dict[Node, Edge] = {}
-    position = {node: i for i, node in enumerate(graph.nodes)}
-    for edge in graph.edges:
-        if edge.tail.phase == edge.head.phase and edge.tail.kind in (OPERATION, MODULE):
-            known = main.get(edge.head)
-            if known is None or position[edge.tail] > position[known.tail]:
-                main[edge.head] = edge
-    lines += [_edge_line(edge, main.get(edge.head) is edge) for edge in graph.edges]
-    lines += _guides(graph, main)
+        lines.append(f"\t{{rank=same {' -> '.join(anchor(lane) for lane in lanes)} [{EDGE_LOOKS['guide']}]}}\n")
+    main = main_edges(graph)
+    beside = _latest(graph, [edge for edge in graph.edges if edge.saved])
+    lines += [_edge_line(edge, edge in (main.get(edge.head), beside.get(edge.head))) for edge in graph.edges]
+    lines += [f"\t{first.id} -> {second.id} [{EDGE_LOOKS['guide']}]\n" for first, second in guides(graph, main)]
     return lines
 
 
-def _guides(graph: Graph, main: Mapping[Node, Edge]) -> Iterator[str]:
+def default_statements(direction: str = "TB", font: str = FONT) -> list[str]:
+    """Return what holds for all of a picture's graphs, nodes and edges that say nothing else."""
+    font = f'fontname="{font}"'
+    return [
+        f'graph [rankdir={direction} newrank=true nodesep=0.25 ranksep=0.35 {font} fontsize=12 tooltip=" "]',
+        f'node [shape=box style="rounded,filled" {font} fontsize=10 height=0.3 margin="0.09,0.05"]',
+        f'edge [color="#444444" arrowsize=0.6 {font} fontsize=8]',
+    ]
+
+
+def main_edges(graph: Graph) -> dict[Node, Edge]:
+    """Return for each node the edge from the operation of its phase that ran last before it.
+
+    A picture whose main road is straight is easy to follow: these edges get weight, a skip connection bends around.
+    """
+    return _latest(graph, [edge for edge in graph.edges
+                           if edge.tail.phase == edge.head.phase and edge.tail.kind in (OPERATION, MODULE)
+                           and not edge.again and not edge.change])
+
+
+def _latest(graph: Graph, edges: Iterable[Edge]) -> dict[Node, Edge]:
+    """Return for each node the edge from the latest of the nodes it reads."""
+    position = {node: i for i, node in enumerate(graph.nodes)}
+    latest: dict[Node, Edge] = {}
+    for edge in edges:
+        known = latest.get(edge.head)
+        if known is None or position[edge.tail] > position[known.tail]:
+            latest[edge.head] = edge
+    return latest
+
+
+def guides(graph: Graph, main: Mapping[Node, Edge]) -> Iterator[tuple[Node, Node]]:
     """Yield invisible edges that put a leaf behind what its reader waits for, and a module behind the one before it.
 
     Without them leaves stand beside earlier operations and side branches (running statistics) beside later ones, so
@@ -113,34 +159,59 @@ def _guides(graph: Graph, main: Mapping[Node, Edge]) -> Iterator[str]:
         if node not in read and next_node is not None and next_node.phase == node.phase:
             yield _guide(node, next_node)
         following = node
+    # So do the gradients that leave a module of the backward pass.
+    for node in graph.nodes:
+        next_node = after.get(node.parent) if node.kind == OUTPUT else None
+        if next_node is not None and next_node.phase == node.phase:
+            yield _guide(node, next_node)
 
 
-def _guide(before: Node, after: Node) -> str:
-    """Return an invisible edge that keeps one node above another; below, in the backward pass."""
-    first, second = (after, before) if before.phase == "backward" else (before, after)
-    return f"\t{first.id} -> {second.id} [style=invis]\n"
+def _guide(before: Node, after: Node) -> tuple[Node, Node]:
+    """Return an edge that keeps one node above another; below, in the backward pass."""
+    return (after, before) if before.phase == "backward" else (before, after)
 
 
-def _anchor(lane: Group) -> str:
+def anchor(lane: Group) -> str:
+    """Return the name of the invisible point that keeps a phase in its place."""
     return f"a{lane.id.rpartition('_')[2]}"
 
 
 def _header(graph: Graph, title: str, legend: bool) -> str:
     """Return the title and the legend of what occurs in the graph, as an HTML-like label."""
-    rows = [f'<TR><TD COLSPAN="9"><FONT POINT-SIZE="16"><B>{escape(title)}</B></FONT></TD></TR>'] if title else []
+    rows = [f'<TR><TD COLSPAN="12"><FONT POINT-SIZE="16"><B>{escape(title)}</B></FONT></TD></TR>'] if title else []
     if legend:
         cells = []
-        for phase in dict.fromkeys(node.phase for node in graph.nodes if node.kind in (OPERATION, MODULE)):
+        boxes = [node for node in graph.nodes if node.kind in (OPERATION, MODULE)]
+        for phase in dict.fromkeys(node.phase for node in boxes if not node.change):
             fill, line, _ = _PHASE_COLORS.get(phase, _OTHER_PHASE)
-            cells.append(_swatch(phase, fill, line, "ROUNDED"))
+            cells.append(_swatch(phase, "#ffffff" if graph.scale else fill, line, "ROUNDED"))
+        changes = {node.change for node in boxes}
+        for change, style in _CHANGE_STYLES.items():
+            if change in changes:
+                cells.append(_swatch(_SIGNS.get(change, "") + change, style["fillcolor"], style["color"], "ROUNDED"))
         kinds = {INPUT if node.kind == OUTPUT else node.kind for node in graph.nodes}
         for kind, text in _LEGEND.items():
             if kind in kinds:
-                cells.append(_swatch(text, _LEAF_STYLES[kind]["fillcolor"], _LEAF_STYLES[kind]["color"], ""))
+                fill = "#ffffff" if graph.scale else _LEAF_STYLES[kind]["fillcolor"]
+                cells.append(_swatch(text, fill, _LEAF_STYLES[kind]["color"], ""))
         if any(edge.saved for edge in graph.edges):
             cells.append('<TD><FONT COLOR="#888888">- - -</FONT> saved for backward</TD>')
         rows.append(f"<TR>{''.join(cells)}</TR>")
+        if graph.scale:
+            rows.append(f'<TR><TD COLSPAN="12">{_scale(graph)}</TD></TR>')
+    if graph.remarks:
+        remarks = "<BR/>".join(map(escape, graph.remarks))
+        rows.append(f'<TR><TD COLSPAN="12"><FONT POINT-SIZE="10" COLOR="#333333">{remarks}</FONT></TD></TR>')
     return f'<TABLE BORDER="0" CELLSPACING="6">{"".join(rows)}</TABLE>' if rows else ""
+
+
+def _scale(graph: Graph) -> str:
+    """Return the colours of an overlay, from low to high."""
+    cells = []
+    for fill, text in graph.scale:
+        ink = "#ffffff" if is_dark(fill) else "#000000"
+        cells.append(f'<TD BGCOLOR="{fill}" WIDTH="64"><FONT COLOR="{ink}">{escape(text)}</FONT></TD>')
+    return f'<TABLE BORDER="0" CELLSPACING="0" CELLPADDING="4"><TR>{"".join(cells)}</TR></TABLE>'
 
 
 def _swatch(text: str, fill: str, line: str, style: str) -> str:
@@ -156,61 +227,75 @@ def _group_lines(root: Group, lanes: bool) -> Iterator[str]:
         if isinstance(member, str):
             yield member
         elif isinstance(member, Node):
-            yield _node_line(member)
+            yield "\t" * (member.parent.depth + 1) + node_statement(member) + "\n"
         else:
             is_lane = member.depth == 1
             if is_lane and not lanes:
                 stack += reversed(member.members)
                 continue
             indent = "\t" * member.depth
-            _, line, area = _PHASE_COLORS.get(member.phase, _OTHER_PHASE)
             yield f"{indent}subgraph {member.id} {{\n"
-            if is_lane:
-                look = f'fillcolor="{area}" color="{line}" fontcolor="{line}" fontsize=14 margin=14'
-            else:
-                look = 'fillcolor="#00000009" color="#999999" fontcolor="#333333" fontsize=11 margin=8'
-            title = quote(member.title)
-            yield (f'{indent}\tgraph [label={title} tooltip={title} labeljust=l labelloc=t '
-                   f'style="rounded,filled" {look}]\n')
-            if is_lane:
-                yield f'{indent}\t{_anchor(member)} [shape=point style=invis width=0 height=0 label=""]\n'
+            for statement in group_statements(member):
+                yield f"{indent}\t{statement}\n"
             stack.append(f"{indent}}}\n")
             stack += reversed(member.members)
 
 
-def _node_line(node: Node) -> str:
+def group_statements(group: Group) -> list[str]:
+    """Return what a cluster begins with: its look, and in that of a phase the point that keeps it in its place."""
+    title = quote(group.title)
+    tooltip = quote(f"{group.title}: {group.module}") if group.module else title
+    start = f'graph [label={title} tooltip={tooltip} labeljust=l labelloc=t style="rounded,filled"'
+    if group.depth > 1:
+        several = " peripheries=2" if group.copies > 1 else ""
+        return [f'{start} fillcolor="#00000009" color="#999999" fontcolor="#333333" fontsize=11 margin=8{several}]']
+    _, line, area = _PHASE_COLORS.get(group.phase, _OTHER_PHASE)
+    return [
+        f'{start} fillcolor="{area}" color="{line}" fontcolor="{line}" fontsize=14 margin=14]',
+        f'{anchor(group)} [shape=point style=invis width=0 height=0 label=""]',
+    ]
+
+
+def node_statement(node: Node) -> str:
+    """Return the statement of a box."""
     style = _LEAF_STYLES.get(node.kind)
     if style is None:
         fill, line, _ = _PHASE_COLORS.get(node.phase, _OTHER_PHASE)
         style = {"fillcolor": fill, "color": line}
         if node.kind == MODULE:
             style |= {"penwidth": "2"}
+    style = style | _CHANGE_STYLES.get(node.change, {}) | node.look
     attributes = "".join(f' {key}="{value}"' for key, value in style.items())
-    details, head = node.details, node.title
+    details, head = node.details, _SIGNS.get(node.change, "") + node.title
     if node.place and node.kind == MODULE:
         head = f"{node.place}.{head}"
     elif node.place:
         details = [node.place, *details]
-    small = "".join(f'<BR/><FONT POINT-SIZE="8" COLOR="#333333">{escape(text)}</FONT>' for text in details)
+    ink = node.look.get("fontcolor", "#333333")
+    small = "".join(f'<BR/><FONT POINT-SIZE="8" COLOR="{ink}">{escape(text)}</FONT>' for text in details)
     tooltip = quote("\n".join(text for text in node.tooltip if text) or " ")
     label = escape(head) if node.kind == CONSTANT else f"<B>{escape(head)}</B>"
-    return "\t" * (node.parent.depth + 1) + f"{node.id} [label=<{label}{small}>{attributes} tooltip={tooltip}]\n"
+    return f"{node.id} [label=<{label}{small}>{attributes} tooltip={tooltip}]"
 
 
 def _edge_line(edge: Edge, main: bool) -> str:
     """Return an edge statement. The backward pass is drawn upwards, beside the operations it differentiates."""
     attributes = [f"tooltip={quote(edge.tooltip)}"]
     if edge.values > 1:
-        attributes.append(f'label="{edge.values}×"')
-    if edge.saved:
-        # Weight keeps a backward operation beside the forward one whose values it reads.
-        attributes.append('style=dashed color="#888888" arrowsize=0.45 minlen=0 weight=6')
+        attributes.append(f'xlabel="{edge.values}×"')
+    if edge.again or edge.change:
+        attributes.append(EDGE_LOOKS["again" if edge.again else "removed"])
+    elif edge.saved:
+        attributes += [EDGE_LOOKS["saved"], EDGE_LOOKS["beside" if main else "loose"]]
+    elif main:
+        attributes.append(EDGE_LOOKS["main"])
+    elif edge.tail.phase != edge.head.phase:
+        ahead = PHASES.get(edge.tail.phase, 0) <= PHASES.get(edge.head.phase, 0)
+        attributes.append(EDGE_LOOKS["crossing" if ahead else "loose"])
+    if edge.slow:
+        attributes.append(EDGE_LOOKS["slow"])
     tail, head = edge.tail.id, edge.head.id
     if edge.tail.phase == edge.head.phase == "backward":
         tail, head = head, tail
-        attributes.append("dir=back")
-    if main:
-        attributes.append("weight=16")
-    elif edge.tail.phase != edge.head.phase and not edge.saved:
-        attributes.append("minlen=0")
+        attributes.append(EDGE_LOOKS["backward"])
     return f"\t{tail} -> {head} [{' '.join(attributes)}]\n"

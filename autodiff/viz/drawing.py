@@ -2,26 +2,39 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from autodiff import ops, reverse
 from autodiff.eager import Tensor, cotangent_of, tape_of
 from autodiff.errors import DTypeError, GradientError, ValueRangeError
+from autodiff.measuring import measure
 from autodiff.program import Program
-from autodiff.recording import record, tensors_in
+from autodiff.program_columns import saved_bytes, shares_of_roofline
+from autodiff.program_diff import merged
+from autodiff.recording import argument_names, record, tensors_in
 from autodiff.thread_mode import MODE
 from autodiff.viz.dot import lines_of
 from autodiff.viz.graph import graph_of
+from autodiff.viz.overlay import OVERLAYS
+from autodiff.viz.overlay import overlay as show
+from autodiff.viz.rolling import roll as roll_up
+from autodiff.viz.summary import summary
 
 if TYPE_CHECKING:
     from autodiff.viz.picture import Picture
 
 
+MOST_BOXES = 200  # what a picture shows where nobody says how much: more is neither drawn nor read in a moment
+MOST_RECORDS = 2000  # up to here all operations are shown
+
+
 def draw(
-    x: Any, *inputs: Any, backward: bool = False, depth: int | None = None, constants: bool = False,
-    title: str | None = None, names: Mapping[str, Tensor] | None = None, direction: str = "TB", legend: bool = True,
+    x: Any, *inputs: Any, backward: bool = False, depth: int | None = None, roll: bool = False, unfold: bool = False,
+    overlay: str | None = None, limits: Mapping[str, Any] | None = None, against: Any = None,
+    constants: bool = False, title: str | None = None, names: Mapping[str, Tensor] | None = None,
+    direction: str = "TB", legend: bool = True,
 ) -> Picture:
     """Return the picture of a computation: one node an operation, one edge a value that it reads.
 
@@ -29,14 +42,24 @@ def draw(
         x: what to draw:
 
             - a tensor, or several in a tuple or list: the tape that leads to them (operations that carry a gradient);
-            - a `Program`;
+            - a `Program`, such as `autodiff.record` and `autodiff.measure` return;
+            - a compiled function: what is replayed, where a fused operation is one node that lists its parts;
             - a module or any function, with its `inputs`: it is called once and everything that runs is drawn. A
               function that does a whole training step shows forward, backward and update side by side.
         inputs: arguments of the module or function.
         backward: after calling the function, propagate back from its result (its sum, when it has several elements) to
             the parameters and inputs that require a gradient, and draw that too. No `.grad` is touched.
         depth: modules nested deeper are shown as one node each: 0 shows the outermost module as a node, 1 its
-            children; None shows every operation.
+            children; None shows every operation, up to 2000. Of a larger program it shows as much as is readable.
+        roll: show equal blocks in a row once, with their number.
+        unfold: show the parts of fused operations.
+        overlay: colour by a measurement, with a scale: ``"seconds"`` (and the slowest path), ``"flops"``, ``"bytes"``,
+            ``"saved_bytes"``, ``"roofline"``, ``"gradient"`` (the norm, and where it vanishes or explodes) or
+            ``"values"``. A function is then called several times, see `autodiff.measure`; of a program the columns
+            are shown.
+        limits: of the machine, for the roofline: `autodiff.utils.benchmark.machine.limits_here()`.
+        against: another program, tensor or function (called with the same `inputs`) to compare with: what `x` has and
+            `against` has not is added, the other way round removed.
         constants: show the numbers in a computation as nodes; otherwise they stand on the operation that reads them.
         title: text above; by default the name of the module or function.
         names: tensors to show as inputs under a name, besides the arguments.
@@ -45,12 +68,14 @@ def draw(
 
     Returns:
         A `graphviz.Digraph` (of the class `autodiff.viz.picture.Picture`): ``picture.source`` is the DOT text,
-        ``picture.render(outfile="graph.svg")`` writes a file (also png, pdf), Jupyter shows it as SVG.
+        ``picture.graph`` nodes and edges, ``picture.program`` the records. ``picture.render(outfile="graph.svg")``
+        writes a file (also png, pdf), ``picture.write_page("graph.html")`` an interactive page. Jupyter shows SVG.
 
     Raises:
         GradientError: if a tensor has no history, or `backward` starts from something without gradient.
         DTypeError: if `x` has no records.
-        ValueRangeError: if `depth` is negative or `direction` unknown.
+        ValueRangeError: if `depth` is negative, `direction` or `overlay` unknown, or what `overlay` shows was not
+            measured.
 
     >>> import autodiff as ad
     >>> from autodiff.viz import draw
@@ -64,75 +89,118 @@ def draw(
                               fix="use 0 to show the outermost modules as nodes")
     if direction not in ("TB", "LR", "BT", "RL"):
         raise ValueRangeError("draw", "the direction is unknown", expected="'TB' or 'LR'", got=repr(direction))
-    input_names = {id(tensor): name for name, tensor in (names or {}).items()}
-    results: list[tuple[Any, str]] | None = None
-    gradients: list[tuple[Any, str]] = []
-    if isinstance(x, Program):
-        program = x
-    elif isinstance(x, Tensor | tuple | list):
-        tensors = list(tensors_in(x))
-        program = tape_of(*tensors)
-        if not len(program):
-            raise GradientError("draw", "no recorded operation leads to this tensor",
-                                fix="draw the function that computes it: draw(function, *inputs)")
-        labels = _result_names(len(tensors))
-        results = [(tensor.edge, tensor.name or label) for tensor, label in zip(tensors, labels)
-                   if type(tensor.edge) is tuple]
-    elif callable(x):
-        for name, tensor in _argument_names(x, inputs):
-            input_names.setdefault(id(tensor), name)
-        if backward:
-            program, results, gradients = _record_gradients(x, inputs, input_names)
-        else:
-            program = record(x, *inputs)
-        title = getattr(x, "__name__", type(x).__name__) if title is None else title
-    else:
-        raise DTypeError("draw", "nothing here has records", got=type(x).__name__,
-                         expected="a tensor, a Program, or a function or module with its inputs")
+    if overlay is not None and overlay not in OVERLAYS:
+        raise ValueRangeError("draw", "there is no such overlay", expected=", ".join(OVERLAYS), got=repr(overlay))
+    drawn = _Drawn(names or {}, backward, overlay)
+    program = drawn.program_of(x, inputs)
+    if title is None and callable(x) and not isinstance(x, Program):
+        title = getattr(x, "__name__", type(x).__name__)
+    if against is not None:
+        other = drawn.program_of(against, inputs)
+        program, drawn.results, drawn.gradients = merged(other, program), None, []
+    for name, tensor in program.inputs:
+        drawn.names.setdefault(id(tensor), tensor.name or name)
+    block, remark = 0, ""
+    if depth is None and len(program) > MOST_RECORDS:
+        depth, block, remark = summary(program, MOST_BOXES)
+    if overlay == "saved_bytes":
+        program.columns.setdefault("saved_bytes", saved_bytes(program))
+    if overlay == "roofline" and limits is not None and "seconds" in program.columns:
+        program.columns["roofline"] = shares_of_roofline(program, limits)
+    expanded = partial(graph_of, program, constants=constants, names=drawn.names, results=drawn.results,
+                       gradients=drawn.gradients)  # fmt: skip
+    graph = expanded(depth=depth, unfold=unfold, block=block)
+    if remark:
+        graph.remarks.append(remark)
+    if roll:
+        roll_up(graph)
+    if overlay is not None:
+        show(graph, overlay)
 
-    from autodiff.viz.picture import Picture
+    from autodiff.viz.picture import STILL_BOXES, Picture
 
-    graph = graph_of(program, depth=depth, constants=constants, names=input_names, results=results, gradients=gradients)
-    return Picture(lines_of(graph, title=title or "", direction=direction, legend=legend))
+    written = partial(lines_of, title=title or "", direction=direction, legend=legend)
+
+    def folded() -> list[str]:
+        depth, block, remark = summary(program, STILL_BOXES // 2)  # leaves come on top
+        still = expanded(depth=depth, block=block)
+        still.remarks.append(remark)
+        return written(still)
+
+    return Picture(written(graph), graph=graph, program=program, title=title or "", expanded=expanded, folded=folded)
 
 
-def _record_gradients(
-    function: Callable[..., Any], inputs: tuple[Any, ...], input_names: Mapping[int, str]
-) -> tuple[Program, list[tuple[Any, str]], list[tuple[Any, str]]]:
-    """Record a call and the gradients of its results; return the program, its named results and named gradients."""
-    results: list[tuple[Any, str]] = []
-    gradients: list[tuple[Any, str]] = []
+class _Drawn:
+    """What is known of a computation besides its program.
 
-    def note(tensor: Tensor | None, name: str, into: list[tuple[Any, str]]) -> None:
-        operand = None if tensor is None else MODE.recorder.operand(tensor)
-        if type(operand) is tuple:
-            into.append((operand, name))
+    Attributes:
+        names: of tensors by ``id``.
+        results: values to show as outputs, with their names; None for the program's own.
+        gradients: gradients to show, with their names.
+    """
 
-    def run() -> None:
-        outputs = list(tensors_in(function(*inputs)))
-        losses = [y if y.spec.size == 1 else ops.sum(y) for y in outputs if y.needs_grad] or outputs
-        cotangents = [cotangent_of(loss, None, "draw") for loss in losses]
-        edges = (edge for record in tape_of(*losses) for edge in record.edges)
-        leaves = list({id(edge): edge for edge in edges if edge is not None and type(edge) is not tuple}.values())
-        for output, name in zip(outputs, _result_names(len(outputs))):
-            note(output, name, results)
-        for i, (leaf, gradient) in enumerate(zip(leaves, reverse.sweep(losses, cotangents, leaves))):
-            note(gradient, "gradient of " + (input_names.get(id(leaf)) or leaf.name or f"leaf {i}"), gradients)
+    def __init__(self, names: Mapping[str, Tensor], backward: bool, overlay: str | None) -> None:
+        self.names = {id(tensor): name for name, tensor in names.items()}
+        self.results: list[tuple[Any, str]] | None = None
+        self.gradients: list[tuple[Any, str]] = []
+        self.backward = backward
+        self.run = measure if overlay in ("seconds", "roofline", "gradient", "values") else record
 
-    return record(run), results, gradients
+    def program_of(self, x: Any, inputs: tuple[Any, ...]) -> Program:
+        """Return the program of anything that can be drawn."""
+        if isinstance(x, Program):
+            return x
+        if isinstance(x, Tensor | tuple | list):
+            tensors = list(tensors_in(x))
+            program = tape_of(*tensors)
+            if not len(program):
+                raise GradientError("draw", "no recorded operation leads to this tensor",
+                                    fix="draw the function that computes it: draw(function, *inputs)")
+            labels = _result_names(len(tensors))
+            self.results = [(tensor.edge, tensor.name or label) for tensor, label in zip(tensors, labels)
+                            if type(tensor.edge) is tuple]
+            return program
+        if not callable(x):
+            raise DTypeError("draw", "nothing here has records", got=type(x).__name__,
+                             expected="a tensor, a Program, or a function or module with its inputs")
+        replayed = getattr(x, "programs", None) if not inputs else None
+        if isinstance(replayed, list):
+            if not replayed:
+                raise GradientError("draw", "this compiled function has not been recorded yet",
+                                    fix="call it twice before, or draw it with its inputs")
+            found: Program = replayed[0]
+            return found
+        if hasattr(type(x), "measured"):
+            return measure(x, *inputs)
+        if self.backward:
+            for name, tensor in argument_names(x, inputs, {}):
+                self.names.setdefault(id(tensor), name)
+            return self._with_gradients(x, inputs)
+        return self.run(x, *inputs)
+
+    def _with_gradients(self, function: Callable[..., Any], inputs: tuple[Any, ...]) -> Program:
+        """Return the program of a call and of the gradients of its results, both named."""
+        results: list[tuple[Any, str]] = []
+
+        def note(tensor: Tensor | None, name: str, into: list[tuple[Any, str]]) -> None:
+            operand = None if tensor is None or MODE.recorder is None else MODE.recorder.operand(tensor)
+            if type(operand) is tuple:
+                into.append((operand, name))
+
+        def run() -> None:
+            outputs = list(tensors_in(function(*inputs)))
+            losses = [y if y.spec.size == 1 else ops.sum(y) for y in outputs if y.needs_grad] or outputs
+            cotangents = [cotangent_of(loss, None, "draw") for loss in losses]
+            edges = (edge for record in tape_of(*losses) for edge in record.edges)
+            leaves = list({id(edge): edge for edge in edges if edge is not None and type(edge) is not tuple}.values())
+            for output, name in zip(outputs, _result_names(len(outputs))):
+                note(output, name, results)
+            for i, (leaf, gradient) in enumerate(zip(leaves, reverse.sweep(losses, cotangents, leaves))):
+                note(gradient, "gradient of " + (self.names.get(id(leaf)) or leaf.name or f"leaf {i}"), self.gradients)
+
+        self.results = results
+        return self.run(run)
 
 
 def _result_names(count: int) -> list[str]:
     return ["output"] if count == 1 else [f"output {i}" for i in range(count)]
-
-
-def _argument_names(function: Callable[..., Any], inputs: tuple[Any, ...]) -> Iterator[tuple[str, Tensor]]:
-    """Yield the tensors among the inputs with the names of the parameters they are passed for."""
-    try:
-        bound = inspect.signature(getattr(function, "forward", function)).bind(*inputs).arguments
-    except (TypeError, ValueError):  # built-in functions may have no signature; a wrong call raises when it runs
-        bound = {"input": inputs if len(inputs) > 1 else inputs[0] if inputs else ()}
-    for name, value in bound.items():
-        tensors = list(tensors_in(value))
-        for i, tensor in enumerate(tensors):
-            yield (name if isinstance(value, Tensor) else f"{name}[{i}]"), tensor

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import graphviz
 
+from autodiff.program import Program
+from autodiff.viz.graph import Graph, Group
 from autodiff.viz.rendering import layout_with_pygraphviz, scalable, write_atomically
+
+STILL_BOXES = 250  # drawn in about a second
 
 
 class Picture(graphviz.Digraph):  # type: ignore[misc]
@@ -22,6 +26,11 @@ class Picture(graphviz.Digraph):  # type: ignore[misc]
     Args:
         lines: DOT statements.
         name: of the graph.
+        graph: what they draw: nodes, edges and groups. It keeps the records alive, and what they have saved.
+        program: what it is the picture of.
+        title: of the interactive page.
+        expanded: returns the graph for that page: nothing folded, nothing rolled up. By default it is `graph`.
+        folded: returns DOT statements for the page's still picture, where `graph` is too large to wait for it.
 
     >>> import autodiff as ad
     >>> from autodiff.viz import draw
@@ -30,9 +39,30 @@ class Picture(graphviz.Digraph):  # type: ignore[misc]
     'digraph {'
     """
 
-    def __init__(self, lines: Sequence[str] = (), name: str | None = None, **options: Any) -> None:
+    def __init__(
+        self, lines: Sequence[str] = (), name: str | None = None, graph: Graph | None = None,
+        program: Program | None = None, title: str = "", expanded: Callable[[], Graph] | None = None,
+        folded: Callable[[], Sequence[str]] | None = None, **options: Any,
+    ) -> None:
         super().__init__(name=name, **options)
         self.body += lines
+        self.graph = graph or Graph(Group("root", "", "", None, 0), [], [])
+        self.program = program or Program(())
+        self.title = title
+        self.expanded = expanded or (lambda: self.graph)
+        self.folded = folded or (lambda: self.body)
+
+    def write_page(self, path: str | os.PathLike[str]) -> str:
+        """Write an interactive page to a file, whole or not at all, and return its path: one file, without a network.
+
+        Args:
+            path: of the file, such as ``"graph.html"``.
+        """
+        from autodiff.viz.page import page_of
+
+        source = self.source if len(self.graph.nodes) <= STILL_BOXES else Picture(self.folded()).source
+        write_atomically(path, page_of(self.expanded(), source, self.title).encode())
+        return os.fspath(path)
 
     def pipe(
         self, format: str | None = None, renderer: str | None = None, formatter: str | None = None,

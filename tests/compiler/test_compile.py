@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import warnings
 import weakref
@@ -550,3 +551,20 @@ def test_recording_keeps_nothing_alive_that_the_function_lets_go() -> None:
         tensors.clear()
         compiled(ad.ones(3))
     assert alive == [1, 1]
+
+
+def test_under_detect_anomaly_the_function_itself_says_where_the_first_nan_is() -> None:
+    x = ad.tensor([-1.0], requires_grad=True)
+
+    @ad.compile
+    def step() -> Any:
+        x.grad = None
+        loss = x.sqrt().sum()
+        loss.backward()
+        return loss
+
+    for _ in range(3):
+        step()
+    with ad.autograd.detect_anomaly(), pytest.raises(GradientError, match="NaN"):
+        step()
+    assert math.isnan(step().item())

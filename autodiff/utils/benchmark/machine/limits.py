@@ -14,13 +14,14 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
 
-from autodiff.threads import cores
-from benchmarks.machine.description import caches, description, memory
-from benchmarks.machine.kernels import CHAINS, STREAMS, UNROLL, Kernels
+from autodiff.threads import cores, get_num_threads
+from autodiff.utils.benchmark.machine.description import caches, description, memory
+from autodiff.utils.benchmark.machine.kernels import CHAINS, STREAMS, UNROLL, Kernels
 
 SECONDS = {True: 1.5, False: 5.0}  # of the measurement, by whether it is a quick one
 RUN = 0.002  # seconds of one run: long against waking up a thread
@@ -38,6 +39,18 @@ def measure(threads: Sequence[int], quick: bool = False) -> dict[str, Any]:
     """
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as process:
         return process.submit(measured, sorted(set(threads)), SECONDS[quick]).result()
+
+
+@cache
+def limits_here() -> dict[str, Any]:
+    """Return the limits of this machine for the number of threads that operations use here, measured once a process.
+
+    It takes some 4 s, on a machine that does nothing else. `autodiff.viz.draw` takes them to show shares of the
+    roofline.
+    """
+    threads = get_num_threads()
+    limits: dict[str, Any] = measure([threads], quick=True)["limits"][str(threads)]
+    return limits
 
 
 def measured(threads: Sequence[int], seconds: float) -> dict[str, Any]:

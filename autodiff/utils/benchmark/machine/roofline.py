@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from benchmarks.machine.kernels import STREAMS
+from autodiff.utils.benchmark.machine.kernels import STREAMS
 
 
 def limit(cost: Mapping[str, int], limits: Mapping[str, Any]) -> dict[str, Any]:

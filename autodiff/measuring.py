@@ -1,0 +1,167 @@
+"""`measure`: the program of a function, and what each of its operations costs and computes.
+
+An operation lasts from the end of the one before until its own end, so the Python that leads to it counts as its time.
+Watching takes time, too: some for each record, however large its tensors are. How much is seen by calling the function
+in turns with and without a watch: what the calls take longer with it, divided by their records, is taken off each.
+Statistics of the numbers are taken in a call that is not timed.
+"""
+
+from __future__ import annotations
+
+import statistics as averages
+from collections.abc import Callable, Sequence
+from time import perf_counter
+from typing import Any
+
+from autodiff import program_columns
+from autodiff.errors import ValueRangeError
+from autodiff.program import Program, Recorder
+from autodiff.recording import record_with
+from autodiff.thread_mode import MODE
+
+ROUNDS, SECONDS = 5, 0.3  # at least so many, and so long
+MOST_FOR_A_RECORD = 2e-5  # seconds that watching can take a record: what is more has other reasons
+
+
+def measure(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Program:
+    """Call ``fn(*args, **kwargs)`` some times and return its program with measurements as columns.
+
+    Args:
+        fn: a function, a module, a whole training step, or a compiled function; each call has its usual effects.
+        args, kwargs: its arguments.
+
+    Returns:
+        The program that `record` would return; of a compiled function the one that is replayed. Its `columns` are
+        described in `autodiff.program_columns`: ``"seconds"``, which add up to the time of a call without any
+        recording (of a compiled function: to the time of the kernels), ``"values"``, ``"gradient_of"`` and
+        ``"saved_bytes"``.
+
+    Raises:
+        ValueRangeError: if the calls do not run the same operations.
+        Whatever `fn` raises.
+
+    >>> import autodiff as ad
+    >>> program = ad.measure(lambda x: (x * x).sum(), ad.tensor([3.0, 4.0]))
+    >>> program.columns["values"][0][0]["largest"]
+    16.0
+    >>> all(seconds > 0 for seconds in program.columns["seconds"])
+    True
+    """
+    own = getattr(type(fn), "measured", None)
+    if own is not None:
+        program: Program = own(fn, *args, **kwargs)
+        return program
+    fn(*args, **kwargs)  # compiles kernels, makes an optimizer's states
+    plain: list[float] = []
+    watched: list[Stopwatch] = []
+    while unsure(plain):
+        begin = clock()
+        fn(*args, **kwargs)
+        plain.append(clock() - begin)
+        watched.append(Stopwatch())
+        MODE.recorder, outer = watched[-1], MODE.recorder
+        try:
+            watched[-1].begin()
+            fn(*args, **kwargs)
+        finally:
+            MODE.recorder = outer
+    recorder = Observer()
+    program = record_with(recorder, fn, *args, **kwargs)
+    names = [record.name for record in program]
+    for other in watched:
+        if other.names != names:
+            raise ValueRangeError("measure", "the function does not run the same operations in each call",
+                                  expected=f"{len(names)} operations", got=f"{len(other.names)} others",
+                                  fix="measure a part of it that does")  # fmt: skip
+    program.columns["seconds"] = without_watching([other.seconds for other in watched], plain)
+    program.columns["values"] = recorder.values
+    program.columns["saved_bytes"] = program_columns.saved_bytes(program)
+    return program
+
+
+def unsure(plain: Sequence[float]) -> bool:
+    """Return whether another round is wanted after rounds that took so many seconds each, without a watch."""
+    return len(plain) < ROUNDS or sum(plain) < SECONDS / 2
+
+
+def without_watching(watched: Sequence[Sequence[float]], plain: Sequence[float]) -> list[float]:
+    """Return the seconds of each operation, of several rounds, without what watching has taken.
+
+    Args:
+        watched: for each round the seconds of all operations, as they were watched.
+        plain: for each round the seconds of all of them together without a watch.
+
+    Means over the quiet third of the rounds: means, for they add up, and quiet ones, for a busy machine adds to some.
+
+    >>> [round(x, 6) for x in without_watching([[0.003001, 0.000011]] * 3, [0.00301] * 3)]
+    [0.003, 1e-05]
+    """
+    calm = quiet(watched, sum)
+    seconds = [averages.fmean(times) for times in zip(*calm, strict=True)]
+    if not seconds:
+        return []
+    share = (sum(seconds) - averages.fmean(quiet(plain, float))) / len(seconds)
+    share = min(max(share, 0.0), MOST_FOR_A_RECORD)
+    return [max(x - share, x / 10) for x in seconds]
+
+
+def quiet(rounds: Sequence[Any], seconds: Callable[[Any], float]) -> list[Any]:
+    """Return the quickest third of the rounds, at least one."""
+    return sorted(rounds, key=seconds)[: -(-len(rounds) // 3)]
+
+
+def clock() -> float:
+    """Return the time in seconds."""
+    return perf_counter()
+
+
+class Stopwatch(Recorder):
+    """Notes when each operation is done, and no more.
+
+    Attributes:
+        names: of the operations.
+        seconds: how long each took.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: list[str] = []
+        self.seconds: list[float] = []
+        self._last = 0.0
+
+    def begin(self) -> None:
+        """Start the watch."""
+        self._last = clock()
+
+    def add(self, record: Any, results: Sequence[Any], written: tuple[Any, ...] = ()) -> None:
+        """Take the time of an operation."""
+        self.names.append(record.primitive.name)
+        now = clock()
+        self.seconds.append(now - self._last)
+        self._last = now
+
+    def alias(self, tensor: Any, operand: Any) -> None:
+        """Forget it: no values are known here."""
+
+    def entered(self, module: Any) -> None:
+        """Forget it, for it would take time."""
+
+    def operand(self, tensor: Any) -> Any:
+        """Return None: no values are known here."""
+
+
+class Observer(Recorder):
+    """Takes the statistics of all numbers that operations make.
+
+    Attributes:
+        values: for each record those of its outputs.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.values: list[list[dict[str, float]]] = []
+
+    def add(self, record: Any, results: Sequence[Any], written: tuple[Any, ...] = ()) -> None:
+        """Append a record, and look at its results."""
+        super().add(record, results, written)
+        self.values.append([program_columns.statistics_of(record, x.array) for x in results])

@@ -1,0 +1,159 @@
+"""What is known of a program's records besides: the columns of `Program.columns`, one entry a record.
+
+========================  ============================================================================================
+column                    entry
+========================  ============================================================================================
+``"seconds"``             how long the record takes; None where that was not measured
+``"values"``              for each output the statistics of its numbers (`statistics`); a ReLU's also the share of
+                          units that are ``"dead"`` (`dead_units`)
+``"gradient_of"``         pairs of an output index and what that output is the gradient of: a record's output
+                          ``(record, output index)``, or a leaf
+``"origin"``              the record that it propagates back through; None outside of backward passes
+``"classes"``             class names of the modules in `Record.scope`, outermost first; empty where one is not known
+``"parts"``               the records that this one does the work of, in order: of a fused operation
+``"saved_bytes"``         bytes that it makes and that are kept for the backward pass (`saved_bytes`)
+``"roofline"``            share of the least time that the machine needs in the time it took (`shares_of_roofline`)
+``"change"``              in a comparison of two programs: ``"same"``, ``"added"``, ``"removed"`` or ``"changed"``
+``"before"``              what a changed record has read before and reads no longer
+========================  ============================================================================================
+
+`autodiff.record` fills ``gradient_of``, ``origin`` and ``classes``, `autodiff.measure` ``seconds``, ``values`` and
+``saved_bytes``, too. Columns are no part of what a program does: they are not printed, and programs are equal without
+them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from autodiff.program import Program, Record
+from autodiff.spec import Array, Spec
+
+
+def statistics(array: Array) -> dict[str, float]:
+    """Return what is to be known of many numbers.
+
+    Returns:
+        ``"norm"`` (Euclidean), ``"largest"`` (absolute value), ``"mean"``, ``"std"``, and the shares of ``"zeros"`` and
+        ``"nans"``, from 0 to 1. All but the last are those of the numbers that are no NaN; empty without any numbers.
+
+    >>> import numpy as np
+    >>> found = statistics(np.array([3.0, -4.0, 0.0, np.nan]))
+    >>> found["norm"], found["largest"], found["nans"]
+    (5.0, 4.0, 0.25)
+    """
+    if not array.size:
+        return {}
+    numbers = np.asarray(array, np.float64).reshape(-1)
+    nans = np.isnan(numbers)
+    number_of_nans = int(np.count_nonzero(nans))
+    if number_of_nans:
+        numbers = numbers[~nans]
+        if not numbers.size:
+            return {"nans": 1.0}
+    with np.errstate(all="ignore"):  # of infinities
+        largest = float(np.abs(numbers).max())
+        # Squares of large numbers overflow where their root does not.
+        scale = largest if np.isfinite(largest) and largest > 0 else 1.0
+        return {
+            "norm": float(np.sqrt(np.square(numbers / scale).sum()) * scale),
+            "largest": largest,
+            "mean": float(numbers.mean()),
+            "std": float(numbers.std()),
+            "zeros": 1 - np.count_nonzero(numbers) / numbers.size,
+            "nans": number_of_nans / array.size,
+        }
+
+
+def statistics_of(operation: Any, array: Array) -> dict[str, float]:
+    """Return the statistics of what a record (or an instruction) has made."""
+    found = statistics(array)
+    if operation.primitive.name == "relu" and found:
+        found["dead"] = dead_units(array)
+    return found
+
+
+def dead_units(array: Array) -> float:
+    """Return which share of the units is 0 in every example of a batch: of at least two, along the first dimension.
+
+    >>> import numpy as np
+    >>> dead_units(np.array([[0.0, 1.0], [0.0, 0.0]]))
+    0.5
+    """
+    if array.ndim < 2 or array.shape[0] < 2 or not array.size:
+        return 0.0
+    return float(1 - np.count_nonzero(array.any(axis=0)) / array[0].size)
+
+
+def saved_bytes(program: Program) -> list[int]:
+    """Return, for each record, how many bytes it makes that are kept until the backward pass.
+
+    That is what a backward pass in the program reads of the forward pass; in a program without one, what the records
+    have saved for it. Each value counts once, at the record that made its memory; leaves are there anyway.
+
+    >>> import autodiff as ad
+    >>> x = ad.ones(4, requires_grad=True)
+    >>> saved_bytes(ad.record(lambda: x.exp().sum()))
+    [16, 0]
+    """
+    makers = _makers(program)
+    needed: set[tuple[Record, int]] = set()
+    for record in program:
+        if record.phase == "backward":
+            needed.update(x for x in record.operands if type(x) is tuple and x[0].phase == "forward")
+    if not needed and not any(record.phase == "backward" for record in program):
+        for record in program:
+            needed.update(x for x in (record.operands[i] for i in record.keep.inputs) if type(x) is tuple)
+            needed.update((record, i) for i in record.keep.outputs)
+    sizes: dict[tuple[Record, int], int] = {}
+    for value in needed:
+        maker = makers.get(value)
+        if maker is not None:
+            sizes[maker] = maker[0].outputs[maker[1]].nbytes
+    return [sum(sizes.get((record, i), 0) for i in range(len(record.outputs))) for record in program]
+
+
+def _makers(program: Program) -> dict[tuple[Record, int], tuple[Record, int] | None]:
+    """Return, for each value, the value that was the first on its memory; None where that is a leaf's."""
+    makers: dict[tuple[Record, int], tuple[Record, int] | None] = {}
+    for record in program:
+        written = program.written.get(record, ())
+        for index in range(len(record.outputs)):
+            source = written[index] if index < len(written) else None
+            if source is None and record.primitive.view:
+                source = record.operands[0]
+            own = source is None and not record.primitive.view
+            makers[record, index] = (record, index) if own else makers.get(source) if type(source) is tuple else None
+    return makers
+
+
+def shares_of_roofline(program: Program, limits: Mapping[str, Any]) -> list[float | None]:
+    """Return, for each record, the share of the least time that the machine needs in the time that was measured.
+
+    Args:
+        program: with a column ``"seconds"``.
+        limits: of the machine, for the number of threads, as `autodiff.utils.benchmark.machine.limits_here` returns
+            them: ``"flops"`` (name of a dtype -> operations a second) and ``"levels"``, smallest first: ``"size"`` in
+            bytes (None for the main memory), ``"name"``, and bytes a second of some streams.
+
+    The least time is that of the floating-point operations or that of moving the operands, whichever is longer
+    (Williams, Waterman & Patterson, "Roofline", CACM 52, 2009). Operands come from the smallest level that holds them.
+    None where nothing was measured, or nothing is to be done.
+    """
+    shares: list[float | None] = []
+    for record, seconds in zip(program, program.columns["seconds"], strict=True):
+        flops, moved = record.cost
+        if not seconds or not (flops or moved):
+            shares.append(None)
+            continue
+        specs: tuple[Spec, ...] = (*record.inputs, *record.outputs)
+        dtype = "float64" if any(spec.dtype == np.float64 for spec in specs) else "float32"
+        size = sum(spec.nbytes for spec in specs)
+        level = next((x for x in limits["levels"] if x["size"] and x["size"] >= size), limits["levels"][-1])
+        bandwidth = max(rate for key, rate in level.items() if key not in ("name", "size"))
+        least = max(flops / limits["flops"][dtype], moved / bandwidth)
+        shares.append(least / seconds)
+    return shares

@@ -1,0 +1,311 @@
+"""The interactive page of a graph: one HTML file that needs no network.
+
+Python writes down what there is: each box and area as a finished DOT statement, the edges, and what was measured.
+The page chooses what is open, lays it out with Graphviz in a worker, and shows the rest on demand. `web/` holds its
+parts; they are put into the file as they are, Graphviz and the data packed.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import hashlib
+import html
+import json
+import re
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from string import Template
+from typing import Any
+
+import graphviz
+
+from autodiff.errors import MissingExtraError
+from autodiff.viz.colors import dark_rules
+from autodiff.viz.dot import (
+    EDGE_LOOKS,
+    anchor,
+    default_statements,
+    escape,
+    group_statements,
+    guides,
+    main_edges,
+    node_statement,
+    quote,
+)
+from autodiff.viz.graph import MODULE, OPERATION, PARAMETER, Graph, Group, Node, combined, text_of_spec
+from autodiff.viz.rendering import layout_with_pygraphviz, scalable
+
+WEB = Path(__file__).with_name("web")
+GRAPHVIZ = WEB / "graphviz"
+# In the order they are put into the page: the last one starts it.
+SCRIPTS = ("text", "model", "dot", "layout", "stage", "measures", "panel", "search", "player", "main")
+_MEMBERS_SHOWN = 64  # a group with more members holds bundles of them
+_BUNDLE = 32
+_SHAPES_SHOWN = 4
+_BOX = re.compile(r"^\t+(?!graph )\w+ \[label=<", re.MULTILINE)
+_STILL_BOXES = 1500  # a still picture of more is no help, and takes minutes
+
+
+def page_of(graph: Graph, source: str, title: str) -> str:
+    """Return the HTML page of a graph.
+
+    Args:
+        graph: every operation of the program; what is folded at first is the page's business.
+        source: DOT text of the still picture that stands on the page where JavaScript is off. It is drawn by `dot` or
+            pygraphviz; without both the page says so.
+        title: of the page.
+
+    >>> import autodiff as ad
+    >>> from autodiff.recording import record
+    >>> from autodiff.viz.graph import graph_of
+    >>> page_of(graph_of(record(lambda x: x * x, ad.ones(2))), "digraph {}", "square")[:15]
+    '<!doctype html>'
+    """
+    data = _data(graph, title)
+    style = _text("style.css") + dark_rules(json.dumps(data) + source)
+    script = "(() => {\n\"use strict\";\n" + "\n".join(_text(f"{name}.js") for name in SCRIPTS) + "})();\n"
+    layout = (GRAPHVIZ / "graphviz.js").read_bytes() + b"\n" + _text("worker.js").encode()
+    return Template(_text("page.html")).substitute(
+        title=escape(title or "Graph"), policy=_policy(script), style=style, script=script, picture=_still(source),
+        licences=html.escape((GRAPHVIZ / "LICENSES.txt").read_text(encoding="utf-8")),
+        data=_packed(json.dumps(data).encode()), layout=_packed(layout))
+
+
+def _text(name: str) -> str:
+    return (WEB / name).read_text(encoding="utf-8")
+
+
+def _packed(data: bytes) -> str:
+    """Return bytes as text that cannot end the element it stands in, and without the time in it."""
+    return base64.b64encode(gzip.compress(data, mtime=0)).decode()
+
+
+def _policy(script: str) -> str:
+    """Return what the page may do: run this one script and Graphviz, and load nothing from anywhere.
+
+    A script that came in by a name in the graph would not run, for it has another hash.
+    """
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return (f"default-src 'none'; script-src 'sha256-{digest}' 'wasm-unsafe-eval'; worker-src blob:; "
+            "style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'")
+
+
+def _still(source: str) -> str:
+    """Return the picture for a page without JavaScript, or why there is none."""
+    boxes = len(_BOX.findall(source))
+    if boxes > _STILL_BOXES:
+        return f"<p>There is no still picture of this graph: it would have {boxes:,} boxes.</p>"
+    try:
+        if shutil.which(graphviz.DOT_BINARY):
+            svg = graphviz.pipe_string("dot", "svg", source, encoding="utf-8", quiet=True).encode()
+        else:
+            svg = layout_with_pygraphviz(source, "svg")
+    except MissingExtraError as error:
+        return f"<p>There is no still picture: {html.escape(str(error))}</p>"
+    return scalable(svg[svg.index(b"<svg"):]).decode()
+
+
+# ---- Data ------------------------------------------------------------------------------------------------------------
+
+
+def _data(graph: Graph, title: str) -> dict[str, Any]:
+    """Return all that the page knows of a graph, as JSON will have it."""
+    groups = _Groups(graph)
+    return {
+        "title": title,
+        # Compiled for the browser, Graphviz knows how wide letters are only by the name of a single font.
+        "head": default_statements(font="Helvetica"),
+        "looks": EDGE_LOOKS,
+        "groups": groups.data(),
+        "remarks": graph.remarks,
+        "nodes": [_node_data(node, groups.home[node].id) for node in graph.nodes],
+        "edges": [[edge.tail.id, edge.head.id, edge.values, "saved" if edge.saved else edge.change,
+                   quote(edge.tooltip)[1:-1]] for edge in graph.edges],
+        "guides": [[first.id, second.id] for first, second in guides(graph, main_edges(graph))],
+    }
+
+
+def _runs(node: Node) -> bool:
+    return node.kind in (OPERATION, MODULE)
+
+
+def _node_data(node: Node, home: str) -> dict[str, Any]:
+    return {
+        "id": node.id, "kind": node.kind, "title": node.title, "phase": node.phase, "parent": home,
+        "order": node.order if _runs(node) else -1, "gradientOrder": node.gradient_order,
+        "statement": node_statement(node), "place": node.place, "shapes": [text_of_spec(spec) for spec in node.specs],
+        "notes": _notes(node), "measures": _numbers(node.measures),
+        "values": [_numbers(found) for found in node.values],
+        "gradients": [None if found is None else _numbers(found) for found in node.gradients],
+        "source": node.source, "line": node.line, "file": node.file,
+    }
+
+
+def _notes(node: Node) -> list[str]:
+    """Return what a tooltip says besides the module and the line, which the panel shows by itself."""
+    return [line for line in node.tooltip
+            if line and not line.startswith("module ") and not (node.source and line.startswith(f"{node.file}:"))]
+
+
+def _numbers(found: Mapping[str, float]) -> dict[str, Any]:
+    """Return numbers as JSON can have them: it knows neither NaN nor infinity, so these are text for JavaScript.
+
+    >>> _numbers({"norm": float("-inf"), "nans": 1})
+    {'norm': '-Infinity', 'nans': 1.0}
+    """
+    words = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
+    return {key: words.get(str(float(value)), float(value)) for key, value in found.items()}
+
+
+class _Groups:
+    """The groups of a page: those of the graph, of which the large ones hold bundles of their members.
+
+    Args:
+        graph: whose groups these are.
+
+    Attributes:
+        home: the group each node stands in.
+    """
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.home: dict[Node, Group] = {}
+        self.around: dict[Group, Group] = {}
+        self.members: dict[Group, list[Node | Group]] = {}  # those around others come first
+        self.bundles: set[Group] = set()
+        readers: dict[Node, Node] = {}
+        for edge in graph.edges:
+            readers.setdefault(edge.tail, edge.head)
+        stack = [graph.root]
+        while stack:
+            group = stack.pop()
+            members = group.members if len(group.members) <= _MEMBERS_SHOWN else self._bundled(group, readers)
+            self.members[group] = members
+            for member in reversed(members):
+                if isinstance(member, Node):
+                    self.home[member] = group
+                else:
+                    self.around[member] = group
+                    stack.append(member)
+
+    def _bundled(self, group: Group, readers: Mapping[Node, Node]) -> list[Node | Group]:
+        """Return a large group's members in bundles, which are runs of the program: no two depend on each other."""
+        place: dict[Node | Group, int] = {member: i for i, member in enumerate(group.members)}
+
+        def when(member: Node | Group) -> int:
+            """Return the place of what a leaf is read by; that of the others is their own."""
+            if isinstance(member, Group) or _runs(member) or member not in readers:
+                return place[member]
+            around: Node | Group | None = readers[member]
+            while around is not None and around not in place:
+                around = around.parent
+            return place[member] if around is None else place[around]
+
+        members = sorted(group.members, key=when)
+        size = _BUNDLE
+        while len(members) > size * _MEMBERS_SHOWN:
+            size *= _BUNDLE
+        bundles: list[Node | Group] = []
+        for start in range(0, len(members), size):
+            part = members[start:start + size]
+            title = f"{part[0].title} … {part[-1].title}"
+            bundle = Group(f"{group.id}_{len(bundles)}", title, group.phase, group, group.depth + 1, part)
+            self.bundles.add(bundle)
+            bundles.append(bundle)
+        return bundles
+
+    def data(self) -> list[dict[str, Any]]:
+        """Return the groups as the page has them, each with its area and with the box it is seen as when folded."""
+        sums = self._sums()
+        leaving = self._leaving()
+        return [
+            {
+                "id": group.id, "title": group.title, "kind": MODULE, "module": group.module,
+                "phase": group.phase, "depth": group.depth,
+                "parent": self.around[group].id if group in self.around else None,
+                "members": [member.id for member in members], "bundle": group in self.bundles,
+                "statement": self._box(group, sums[group], leaving.get(group, [])),
+                "area": [] if group is self.graph.root else group_statements(replace(group, title=f"▾ {group.title}")),
+                "anchor": anchor(group), "measures": _numbers(sums[group].measures),
+            }
+            for group, members in self.members.items()
+        ]
+
+    def _box(self, group: Group, sums: _Sums, shapes: list[str]) -> str:
+        """Return the statement of a folded group."""
+        details = [group.module] if group.module else []
+        details.append(f"{sums.operations:,} operation{'s' * (sums.operations != 1)}")
+        count = len(sums.parameters)
+        if count:
+            details.append(f"{count} parameter{'s' * (count != 1)}, {sum(sums.parameters.values()):,} elements")
+        details += shapes if len(shapes) <= _SHAPES_SHOWN else [f"{len(shapes)} outputs"]
+        return node_statement(
+            Node(group.id, MODULE, f"▸ {group.title}", group.phase, group, details, change=sums.change))
+
+    def _sums(self) -> dict[Group, _Sums]:
+        """Return what each group holds, inner groups included: one pass from the innermost outwards."""
+        sums = {group: _Sums() for group in self.members}
+        for node, group in self.home.items():
+            sums[group].add_node(node)
+        for group in reversed(self.members):
+            if group in self.around:
+                sums[self.around[group]].add(sums[group])
+        for found in sums.values():
+            if found.limit:
+                found.measures["roofline"] = found.limit / found.measures["seconds"]
+        return sums
+
+    def _leaving(self) -> dict[Group, list[str]]:
+        """Return shape and dtype of what others in the same phase read from each group, once for each operation."""
+        depth = dict.fromkeys(self.members, 0)
+        for group, around in self.around.items():
+            depth[group] = depth[around] + 1
+        found: dict[Group, dict[tuple[Node, str], str]] = {}
+        for edge in self.graph.edges:
+            if edge.tail.phase != edge.head.phase or not _runs(edge.tail):
+                continue
+            text = next((text_of_spec(spec) for spec in edge.tail.specs if repr(spec) == edge.tooltip), None)
+            inner, outer = self.home[edge.tail], self.home[edge.head]
+            while inner is not outer:
+                if depth[inner] < depth[outer]:
+                    outer = self.around[outer]
+                    continue
+                if text is not None:
+                    found.setdefault(inner, {})[edge.tail, text] = text
+                inner = self.around[inner]
+        return {group: list(texts.values()) for group, texts in found.items()}
+
+
+@dataclass
+class _Sums:
+    """What a group holds: its operations, its parameters with their elements, and what its operations took."""
+
+    operations: int = 0
+    parameters: dict[Any, int] = field(default_factory=dict)  # elements of each
+    limit: float = 0.0  # seconds that the machine needs at least
+    measures: dict[str, float] = field(default_factory=dict)
+    change: str = ""
+
+    def add_node(self, node: Node) -> None:
+        """Add what a node stands for."""
+        measures = {key: value for key, value in node.measures.items() if key != "roofline"}
+        share = node.measures.get("roofline", 0.0)
+        own = _Sums(node.records if _runs(node) else 0, dict(node.held), share * measures.get("seconds", 0.0), measures,
+                    node.change)
+        if node.kind == PARAMETER:
+            # A parameter that many read is drawn at each of them.
+            own.parameters[node.id.partition("_")[0]] = sum(spec.size for spec in node.specs)
+        self.add(own)
+
+    def add(self, other: _Sums) -> None:
+        """Add what another group holds."""
+        self.operations += other.operations
+        self.parameters |= other.parameters
+        self.limit += other.limit
+        if other.change:
+            self.change = combined(self.change, other.change)
+        for key, value in other.measures.items():
+            self.measures[key] = self.measures.get(key, 0.0) + value

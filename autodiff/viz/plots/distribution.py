@@ -1,0 +1,124 @@
+"""The numbers of each layer, as one hill a layer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from autodiff.errors import ValueRangeError
+from autodiff.spec import Array
+from autodiff.viz.plots.figures import COLOURS, GRID, axes_or_new
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+class Hill(NamedTuple):
+    """How the numbers of a layer are distributed.
+
+    Attributes:
+        name: of the layer.
+        share: (bins,), the share of all its numbers in each bin.
+        zeros: share of zeros; they are in no bin.
+        outside: share of numbers beyond the first and last bin; they are in no bin either.
+        bad: share of infinities and NaN.
+        deviation: standard deviation of the finite numbers.
+    """
+
+    name: str
+    share: Array
+    zeros: float
+    outside: float
+    bad: float
+    deviation: float
+
+
+def hills(layers: Mapping[str, Any], bins: int = 80, reach: float | None = None) -> tuple[Array, list[Hill]]:
+    """Return the edges of bins and the distribution of each layer's numbers in them.
+
+    Args:
+        layers: arrays by name, as `autodiff.landscape.weights` and its like return them.
+        bins: how many.
+        reach: the bins go from minus this to this; by default so far that of each layer 99% lie inside.
+
+    Raises:
+        ValueRangeError: if there are no layers, or no bins.
+
+    >>> import numpy as np
+    >>> from autodiff.viz.plots.distribution import hills
+    >>> edges, (only,) = hills({"layer": np.array([-1.0, 0.0, 1.0, np.nan])}, bins=2)
+    >>> edges.tolist(), only.share.tolist(), only.zeros, only.bad
+    ([-1.0, 0.0, 1.0], [0.25, 0.25], 0.25, 0.25)
+    """
+    if not layers or bins < 1:
+        raise ValueRangeError("distributions", "there is nothing to draw", got=f"{len(layers)} layers, {bins} bins")
+    numbers = {name: np.asarray(values, np.float64).ravel() for name, values in layers.items()}
+    finite = {name: values[np.isfinite(values)] for name, values in numbers.items()}
+    if reach is None:
+        reach = max((float(np.quantile(np.abs(values), 0.99, method="higher"))
+                     for values in finite.values() if len(values)), default=0.0) or 1.0
+    edges = np.linspace(-reach, reach, bins + 1)
+    found = []
+    for name, values in numbers.items():
+        inside, count = finite[name], max(1, len(values))
+        counts, _ = np.histogram(inside[inside != 0], edges)
+        zeros = int((inside == 0).sum())
+        found.append(Hill(name, counts / count, zeros / count, (len(inside) - zeros - int(counts.sum())) / count,
+                          (len(values) - len(inside)) / count, float(inside.std()) if len(inside) else float("nan")))
+    return edges, found
+
+
+def distributions(
+    layers: Mapping[str, Any], ax: Axes | None = None, *, bins: int = 80, reach: float | None = None,
+    title: str | None = None,
+) -> Axes:
+    """Draw how the numbers of each layer are distributed: one hill a layer, the first at the top.
+
+    Beside each hill stand its standard deviation and the share of zeros and of numbers that are not finite. Heights are
+    square roots of shares, so that flat hills are seen beside steep ones.
+
+    Args:
+        layers: arrays by name: `weights`, `gradients` or `activations` of `autodiff.landscape`.
+        ax: axes to draw on; by default those of a new figure.
+        bins: how many values on the horizontal axis.
+        reach: the axis goes from minus this to this; by default so far that of each layer 99% lie inside.
+        title: above.
+
+    Returns:
+        The axes.
+
+    Raises:
+        ValueRangeError: if there are no layers.
+        MissingExtraError: if matplotlib is not installed.
+
+    >>> import autodiff as ad
+    >>> from autodiff.landscape import weights
+    >>> from autodiff.viz.plots import distributions
+    >>> ax = distributions(weights(ad.nn.Linear(4, 8)))
+    >>> [label.get_text() for label in ax.get_yticklabels()]
+    ['weight', 'bias']
+
+    ![](../../../docs/pictures/distributions.svg)
+    """
+    edges, found = hills(layers, bins, reach)
+    ax = axes_or_new("distributions", ax, 5.6, 1.0 + 0.42 * len(found))
+    centres = (edges[:-1] + edges[1:]) / 2
+    places = np.arange(len(found))[::-1]
+    highest = max(float(hill.share.max()) for hill in found) or 1.0
+    for place, hill in zip(places, found):
+        height = 1.6 * np.sqrt(hill.share / highest)
+        nearer = len(found) - place
+        ax.fill_between(centres, place, place + height, color=COLOURS[0], alpha=0.55, linewidth=0, zorder=nearer)
+        ax.plot(centres, place + height, color=COLOURS[0], linewidth=0.8, zorder=nearer)
+        notes = [f"σ {hill.deviation:.2g}"]
+        notes += [f"{hill.zeros:.0%} zero"] if hill.zeros >= 0.005 else []
+        notes += [f"{hill.bad:.1%} not finite"] if hill.bad else []
+        ax.annotate(", ".join(notes), (1.01, place), xycoords=("axes fraction", "data"), fontsize="small",
+                    color=COLOURS[1] if hill.bad else "#555555", va="bottom")
+    ax.set_yticks(places, [hill.name for hill in found])
+    ax.set(xlim=(edges[0], edges[-1]), ylim=(-0.2, len(found) + 0.9), title=title or "")
+    ax.tick_params(axis="y", length=0)
+    ax.grid(axis="x", **GRID)
+    return ax

@@ -1,0 +1,83 @@
+"""What all plots share: axes of their own where none are given, colours, and files."""
+
+from __future__ import annotations
+
+import io
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from autodiff.errors import missing_extra
+from autodiff.viz.rendering import write_atomically
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# Okabe and Ito's palette, which people with any colour vision tell apart (https://jfly.uni-koeln.de/color/).
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#555555")
+GRID: dict[str, Any] = {"alpha": 0.3, "linewidth": 0.6}
+
+
+def new_figure(operation: str, width: float = 5.0, height: float = 3.6) -> Figure:
+    """Return an empty figure that pyplot does not know of, in inches.
+
+    Raises:
+        MissingExtraError: if matplotlib is not installed.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise missing_extra(operation, "matplotlib", "plots") from None
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def axes_or_new(operation: str, ax: Axes | None, width: float = 5.0, height: float = 3.6, **options: Any) -> Axes:
+    """Return the given axes, or those of a new figure.
+
+    Raises:
+        MissingExtraError: if there are none and matplotlib is not installed.
+    """
+    return new_figure(operation, width, height).add_subplot(**options) if ax is None else ax
+
+
+def whole_numbers(axis: Any) -> None:
+    """Put ticks on whole numbers only: between two steps there is nothing."""
+    from matplotlib.ticker import MaxNLocator
+
+    axis.set_major_locator(MaxNLocator(integer=True))
+
+
+def plain_numbers(axis: Any) -> None:
+    """Write 0.02 at a tick of a logarithmic axis, not 2·10⁻²; between powers of ten where these are few."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    low, high = axis.get_view_interval()
+    axis.set_major_locator(LogLocator(10, subs=(1.0, 2.0, 5.0) if high < 100 * low else (1.0,)))
+    axis.set_major_formatter(FuncFormatter(lambda number, _: f"{number:g}"))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def save_figure(drawn: Any, path: str | os.PathLike[str], dpi: int = 150) -> None:
+    """Write a figure to a file, whole or not at all; the same figure gives the same bytes.
+
+    Args:
+        drawn: axes, or a figure.
+        path: its ending says the format: png, svg or pdf; png without one. Folders are made as needed.
+        dpi: pixels an inch, of png.
+
+    >>> import tempfile
+    >>> from autodiff.viz.plots import save_figure, training_curves
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save_figure(training_curves([3.0, 2.0, 1.0]), f"{folder}/loss.png")
+    """
+    import matplotlib
+
+    figure = getattr(drawn, "figure", drawn)
+    format = Path(path).suffix[1:] or "png"
+    # Without these a file has the time, and random ids, in it, and an SVG every letter as a shape.
+    dated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(format)
+    picture = io.BytesIO()
+    with matplotlib.rc_context({"svg.hashsalt": "autodiff", "svg.fonttype": "none"}):
+        figure.savefig(picture, format=format, dpi=dpi, metadata=dated)
+    write_atomically(path, picture.getvalue())

@@ -1,0 +1,64 @@
+// What can be measured of an operation, and the colours for it.
+
+const LEVELS = 7;
+const MEASURES = [
+  {key: "seconds", name: "Time", unit: "s", adds: true},
+  {key: "flops", name: "Floating-point operations", unit: "FLOP", adds: true},
+  {key: "bytes", name: "Bytes moved", unit: "B", adds: true},
+  {key: "saved_bytes", name: "Kept for backward", unit: "B", adds: true},
+  {key: "roofline", name: "Share of the roofline", unit: "%", top: 1},
+  {key: "gradient", name: "Norm of the gradient", unit: "", logarithmic: true, of: (node) => node.gradients[0]?.norm},
+  {key: "values", name: "Norm of the numbers", unit: "", logarithmic: true, of: (node) => node.values[0]?.norm},
+  {key: "zeros", name: "Share of zeros", unit: "%", top: 1, of: (node) => node.values[0]?.zeros},
+];
+const STATISTICS = [
+  ["norm", "norm", ""], ["largest", "largest", ""], ["mean", "mean", ""], ["std", "deviation", ""],
+  ["zeros", "zeros", "%"], ["dead", "dead units", "%"], ["nans", "NaN", "%"],
+];
+
+/** Return what was measured of a node or group; undefined where nothing was. */
+function measureOf(member, measure) {
+  if (!measure.of) return member.measures[measure.key];
+  if (!member.isGroup) return measure.of(member);
+  const inner = member.operations.map(measure.of).filter((value) => Number.isFinite(value));
+  return inner.length ? inner.reduce((one, other) => Math.max(one, other)) : undefined;
+}
+
+function measuresIn(model) {
+  return MEASURES.filter((measure) => model.operations.some((node) => measureOf(node, measure) !== undefined));
+}
+
+/** Return a function from values to levels of colour, and the values at the ends of the scale. */
+function scaleOf(values, measure) {
+  const known = values.filter((value) => Number.isFinite(value) && (!measure.logarithmic || value > 0));
+  const greatest = measure.top ?? known.reduce((one, other) => Math.max(one, other), 0);
+  const least = measure.logarithmic ? known.reduce((one, other) => Math.min(one, other), greatest) : 0;
+  const place = measure.logarithmic ? Math.log : (value) => value;
+  const width = place(greatest) - place(least) || 1;
+  const level = (value) => {
+    if (value === undefined) return null;
+    const share = (place(Number(value)) - place(least)) / width;
+    // What is no number is as remarkable as the greatest.
+    return Number.isNaN(share) ? LEVELS - 1 : Math.min(LEVELS - 1, Math.max(0, Math.floor(share * LEVELS)));
+  };
+  return {level, least, greatest};
+}
+
+/** Colour the boxes in sight by a measure, and show the scale; without a measure, take the colours away. */
+function paint(stage, model, measure, legend) {
+  for (const element of stage.boxes.values()) {
+    element.classList.remove("unmeasured", ...Array.from({length: LEVELS}, (_, i) => `level${i}`));
+  }
+  legend.hidden = !measure;
+  if (!measure) return;
+  const boxes = boxesOf(model);
+  const {level, least, greatest} = scaleOf(boxes.map((box) => measureOf(box, measure)), measure);
+  for (const box of boxes) {
+    const found = level(measureOf(box, measure));
+    stage.boxes.get(box.id)?.classList.add(found === null ? "unmeasured" : `level${found}`);
+  }
+  const steps = Array.from({length: LEVELS}, (_, i) => element("i", {class: `level${i}`}));
+  const ends = [least, greatest].map((value) => element("span", {}, textWithUnit(value, measure.unit)));
+  legend.replaceChildren(measure.name + (measure.logarithmic ? ", logarithmic" : ""),
+                         element("div", {class: "scale"}, ...steps), element("div", {class: "ends"}, ...ends));
+}

@@ -1,0 +1,181 @@
+"""Plots: what is drawn where, on given axes and on their own, without pyplot."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import autodiff as ad
+from autodiff import nn, optim
+from autodiff.errors import MissingExtraError, ValueRangeError
+from autodiff.landscape import Walk, descend, heights, loss_along, loss_over, saddle
+from autodiff.viz import plots
+from autodiff.viz.plots.distribution import hills
+
+matplotlib = pytest.importorskip("matplotlib", reason="the extra plots brings matplotlib")
+from matplotlib.figure import Figure  # noqa: E402
+
+ROOT = Path(__file__).resolve().parent.parent
+HISTORY = [{"epoch": i, "train_loss": 1 / i, "test_loss": 2 / i, "train_accuracy": 1 - 1 / i} for i in (1, 2, 3)]
+
+
+def walked() -> Walk:
+    model = nn.Linear(2, 1)
+    optimizer, walk = optim.SGD(model.parameters(), lr=0.1), Walk(model, points=3)
+    for _ in range(3):
+        optimizer.zero_grad()
+        model(ad.ones(1, 2)).square().sum().backward()
+        with walk.step(lambda: model(ad.ones(1, 2)).square().sum()):
+            optimizer.step()
+    return walk
+
+
+def line() -> Any:
+    model = nn.Linear(2, 1)
+    return loss_along(lambda: model(ad.ones(1, 2)).square().sum(), model, {"bias": np.ones(1, np.float32)}, points=5)
+
+
+def surface() -> Any:
+    model = nn.Linear(2, 1)
+    directions = {"bias": np.ones(1, np.float32)}, {"weight": np.ones((1, 2), np.float32)}
+    return loss_over(lambda: model(ad.ones(1, 2)).square().sum() + 1, model, *directions, points=5)
+
+
+PATHS = {"SGD": descend(saddle, lambda p: optim.SGD(p, lr=0.1), (1.0, 0.5), 10)}
+GROUND = heights(saddle, (-1, 1.5, -2, 2), 20)
+DRAWN = {
+    "training_curves": lambda ax: plots.training_curves(HISTORY, ax),
+    "descent": lambda ax: plots.descent(GROUND, PATHS, ax, minimum=(0, 1.4)),
+    "loss_line": lambda ax: plots.loss_line(line(), ax),
+    "loss_surface": lambda ax: plots.loss_surface(surface(), ax, log=True),
+    "walk": lambda ax: plots.walk(walked(), ax),
+    "distributions": lambda ax: plots.distributions({"a": np.arange(9.0), "b": np.zeros(3)}, ax),
+}
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_each_draws_on_given_axes_or_its_own_and_returns_them(name: str, tmp_path: Path) -> None:
+    from matplotlib import pyplot
+
+    given = Figure().subplots()
+    assert DRAWN[name](given) is given
+    assert given.has_data()
+    own = DRAWN[name](None)
+    assert own.figure is not given.figure
+    assert pyplot.get_fignums() == []
+    plots.save_figure(own, tmp_path / "first.svg")
+    plots.save_figure(DRAWN[name](None).figure, tmp_path / "second.svg")
+    first = (tmp_path / "first.svg").read_bytes()
+    assert first.count(b"<svg") == 1
+    if name not in ("loss_line", "loss_surface", "walk"):  # these begin with random weights
+        assert first == (tmp_path / "second.svg").read_bytes()
+
+
+def test_surfaces_in_space() -> None:
+    assert plots.descent(GROUND, PATHS, flat=False).name == "3d"
+    assert plots.loss_surface(surface(), flat=False).name == "3d"
+    panel = Figure().add_subplot(projection="3d")
+    assert plots.descent(GROUND, ax=panel, flat=False) is panel
+
+
+def test_curves_of_a_history() -> None:
+    ax = plots.training_curves(HISTORY)
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["train", "test"]
+    assert ax.get_yscale() == "log"
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("epoch", "loss")
+    np.testing.assert_allclose(ax.lines[1].get_ydata(), [2, 1, 2 / 3])
+    ax = plots.training_curves(HISTORY, value="accuracy")
+    assert ax.get_yscale() == "linear"
+    assert ax.yaxis.get_major_formatter()(0.5, 0) == "50%"
+    assert plots.training_curves([1.0, 0.0]).get_yscale() == "linear"  # zero has no logarithm
+
+
+def test_curves_of_several_runs() -> None:
+    ax = plots.training_curves({"first": HISTORY, "second": HISTORY[:2]})
+    labels = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert labels == ["first train", "first test", "second train", "second test"]
+    assert ax.lines[0].get_color() == ax.lines[1].get_color() != ax.lines[2].get_color()
+    ax = plots.training_curves([4.0, 2.0, 0.5], average=2)
+    assert ax.get_xlabel() == "step"
+    np.testing.assert_allclose(ax.lines[0].get_ydata(), [4, 2, 0.5])
+    np.testing.assert_allclose(ax.lines[1].get_ydata(), [4, 3, 1.25])
+
+
+@pytest.mark.parametrize(("last", "expected"), [
+    (1, [1, 2, 3, 6]), (2, [1, 1.5, 2.5, 4.5]), (3, [1, 1.5, 2, 11 / 3]), (9, [1, 1.5, 2, 3])])
+def test_running_average(last: int, expected: list[float]) -> None:
+    np.testing.assert_allclose(plots.running_average([1, 2, 3, 6], last), expected)
+
+
+def test_an_infinite_loss_stays_in_its_windows() -> None:
+    assert plots.running_average([1, np.inf, 1, 1], 2).tolist() == [1, np.inf, np.inf, 1]
+    assert plots.running_average([], 3).tolist() == []
+
+
+def test_hills() -> None:
+    edges, found = hills({"a": np.array([-2.0, -1.0, 0.0, 0.0, 1.5, 9.0, np.nan, np.inf])}, bins=4, reach=2.0)
+    assert edges.tolist() == [-2, -1, 0, 1, 2]
+    assert found[0].share.tolist() == [1 / 8, 1 / 8, 0, 1 / 8]
+    assert (found[0].zeros, found[0].outside, found[0].bad) == (2 / 8, 1 / 8, 2 / 8)
+    for values in ([], [np.nan], [0.0]):
+        edges, found = hills({"a": np.array(values), "b": np.zeros(0)}, bins=2)
+        assert edges.tolist() == [-1, 0, 1]
+        assert not found[0].share.any()
+        plots.distributions({"a": np.array(values)})
+
+
+def test_a_walk_by_its_quantities() -> None:
+    walk = walked()
+    assert len(plots.walk(walk).lines) == 6  # a line and a dot for each step
+    for quantity, first in (("heights", 1), ("distances", 1), ("lengths", 1), ("angles", 2)):
+        ax = plots.walk(walk, quantity=quantity)
+        assert ax.lines[0].get_xdata()[0] == first
+        assert ax.lines[0].get_xdata()[-1] == 3
+
+
+def test_animation(tmp_path: Path) -> None:
+    from PIL import Image
+
+    file = tmp_path / "new" / "walk.gif"
+    plots.animate_descent(GROUND, PATHS, file, frames=4, seconds=2, width=2, height=1.5, dpi=50)
+    with Image.open(file) as picture:
+        assert (picture.format, picture.n_frames, picture.info["loop"]) == ("GIF", 4, 0)
+        assert picture.size == (100, 75)
+
+
+def test_errors() -> None:
+    with pytest.raises(ValueRangeError, match="no run has a"):
+        plots.training_curves([{"epoch": 1, "train_loss": 1.0}], value="accuracy")
+    with pytest.raises(ValueRangeError, match="nothing to draw"):
+        plots.training_curves([])
+    with pytest.raises(ValueRangeError, match="nothing to animate"):
+        plots.animate_descent(GROUND, {}, "x.gif")
+    with pytest.raises(ValueRangeError, match=r"not measured.*expected loss"):
+        plots.loss_line(line(), value="accuracy")
+    with pytest.raises(ValueRangeError, match="no such quantity"):
+        plots.walk(walked(), quantity="speed")
+    with pytest.raises(ValueRangeError, match="nothing to draw yet"):
+        plots.walk(Walk(nn.Linear(1, 1)))
+    with pytest.raises(ValueRangeError, match="nothing to draw"):
+        plots.distributions({})
+    with pytest.raises(ValueRangeError, match="needs a value"):
+        plots.running_average([1.0], 0)
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_without_matplotlib(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    with pytest.raises(MissingExtraError, match=r"autodiff-tape\[plots\]"):
+        DRAWN[name](None)
+
+
+def test_matplotlib_is_imported_late() -> None:
+    code = "import sys, autodiff.viz, autodiff.train, autodiff.landscape; assert 'matplotlib' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT,
+                   env=os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "kernels")])})
