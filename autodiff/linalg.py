@@ -9,7 +9,6 @@ from autodiff.ops.matrix_functions import (
     matrix_norm,
     matrix_power,
     matrix_rank,
-    multi_dot,
     norm,
     pinv,
     solve_triangular,
@@ -17,7 +16,7 @@ from autodiff.ops.matrix_functions import (
 from autodiff.ops.products import matmul
 from autodiff.ops.statistics import vector_norm
 from autodiff.ops.vector_products import linalg_cross as cross
-from autodiff.ops.vector_products import vecdot
+from autodiff.ops.vector_products import multi_dot, vecdot
 
 __all__ = [
     "cholesky", "cond", "cross", "det", "eigh", "eigvalsh", "inv", "lstsq", "matmul", "matrix_exp", "matrix_norm",

@@ -30,7 +30,7 @@ from autodiff.primitive import ErrorSample, Keep, Sample, composed
 from autodiff.spec import Array, Spec
 
 # The names that PyTorch has outside `linalg` too, with the same meaning.
-__all__ = ["chain_matmul", "cholesky_solve", "matrix_exp", "matrix_power", "pinverse"]
+__all__ = ["cholesky_solve", "matrix_exp", "matrix_power", "pinverse"]
 
 # ---- Norms -----------------------------------------------------------------------------------------------------------
 
@@ -448,7 +448,7 @@ def cholesky_solve(input: TensorT, L: TensorT, upper: bool = False) -> TensorT:
     return solve_triangular(second, solve_triangular(first, input, upper=False), upper=True)
 
 
-# ---- Powers and products ---------------------------------------------------------------------------------------------
+# ---- Powers and exponentials -----------------------------------------------------------------------------------------
 
 
 @composed(samples=lambda: [Sample(x.arguments[0], n) for x in square_samples()[:2] for n in (0, 1, 2, 5, -2)],
@@ -537,69 +537,3 @@ def matrix_exp(input: TensorT) -> TensorT:
     for _ in range(halvings):
         result = matmul(result, result)
     return result  # type: ignore[no-any-return]
-
-
-def _chain_samples() -> list[Sample]:
-    a, b, c, d = spread(-1, 1, 2, 5), spread(-1, 1, 5, 3), spread(-1, 1, 3, 7), spread(-1, 1, 7, 2)
-    return [Sample([a, b, c, d]), Sample([a, b]), Sample([a[0], b, c]), Sample([a, b, c[:, 0]]), Sample([a[0], a[1]]),
-            Sample([x.astype(np.float64) for x in (a, b, c)])]
-
-
-@composed(name="linalg_multi_dot", samples=_chain_samples, errors=lambda: [
-    ErrorSample(Sample([np.ones((2, 2), np.float32)]), ShapeError, "two or more"),
-    ErrorSample(Sample([np.ones((2, 2), np.float32), np.ones((3, 2), np.float32)]), ShapeError, "do not fit"),
-    ErrorSample(Sample([np.ones((2, 2), np.float32), np.ones(2, np.float32), np.ones((2, 2), np.float32)]), ShapeError,
-                "no matrix")])
-def multi_dot(tensors: Sequence[TensorT]) -> TensorT:
-    """Return the product of several matrices, in the order that needs the fewest multiplications.
-
-    Args:
-        tensors: two or more matrices; the first may be a row, the last a column, as vectors.
-
-    Raises:
-        ShapeError: if there are fewer, one has other dimensions, or the sizes do not fit.
-
-    Source: Cormen et al., Introduction to algorithms, section 14.2.
-
-    >>> import autodiff as ad
-    >>> ad.linalg.multi_dot([ad.ones(2, 3), ad.ones(3, 4), ad.ones(4)])
-    tensor([12., 12.])
-    """
-    if len(tensors) < 2:
-        raise ShapeError("linalg.multi_dot", "there is nothing to multiply", expected="two or more matrices",
-                         got=str(len(tensors)))
-    shapes = [shape_of(x, "linalg.multi_dot") for x in tensors]
-    for i, shape in enumerate(shapes):
-        if len(shape) != 2 and not (len(shape) == 1 and i in (0, len(shapes) - 1)):
-            raise ShapeError("linalg.multi_dot", f"tensor {i} is no matrix", expected="two dimensions", got=str(shape))
-    xs: list[Any] = list(tensors)
-    row, column = len(shapes[0]) == 1, len(shapes[-1]) == 1
-    xs[0] = unsqueeze(xs[0], 0) if row else xs[0]
-    xs[-1] = unsqueeze(xs[-1], 1) if column else xs[-1]
-    sizes = [x.spec.shape[0] for x in xs] + [xs[-1].spec.shape[1]]
-    if any(x.spec.shape[1] != size for x, size in zip(xs, sizes[1:], strict=True)):
-        raise ShapeError("linalg.multi_dot", "the sizes do not fit", got=" @ ".join(map(str, shapes)))
-    # best[i, j]: the number of multiplications for the tensors i to j, and behind which one to cut.
-    best: dict[tuple[int, int], tuple[int, int]] = {(i, i): (0, i) for i in range(len(xs))}
-    for length in range(1, len(xs)):
-        for i in range(len(xs) - length):
-            j = i + length
-            best[i, j] = min((best[i, k][0] + best[k + 1, j][0] + sizes[i] * sizes[k + 1] * sizes[j + 1], k)
-                             for k in range(i, j))
-
-    def product(i: int, j: int) -> Any:
-        return xs[i] if i == j else matmul(product(i, best[i, j][1]), product(best[i, j][1] + 1, j))
-
-    result = product(0, len(xs) - 1)
-    result = squeeze(result, -1) if column else result
-    return squeeze(result, 0) if row else result  # type: ignore[no-any-return]
-
-
-def chain_matmul(*matrices: TensorT) -> TensorT:
-    """Return ``linalg.multi_dot(matrices)``: its older name.
-
-    >>> import autodiff as ad
-    >>> ad.chain_matmul(ad.ones(1, 3), ad.ones(3, 4), ad.ones(4, 1))
-    tensor([[12.]])
-    """
-    return multi_dot(matrices)

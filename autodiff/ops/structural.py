@@ -512,24 +512,18 @@ def _apart(shape: Shape, strides: tuple[int, ...]) -> bool:
 def _window_grad_run(outs: list[Array], ins: list[Array], strides: tuple[int, ...], offset: int, base: Spec) -> None:
     out, g = outs[0], ins[0]
     strided.fill_array(out, 0)
-    if g.size == 0:
-        return
-    if _apart(g.shape, strides):
+    if g.size and _apart(g.shape, strides):
         strided.copy_array(_windowed(out, g.shape, strides, offset), g)
         return
-    # Elements that several places of the window share receive the sum: the shortest dimensions are gone through place
-    # by place, until no two places of the others share an element.
+    # Where places share elements, the shortest dimensions are gone through place by place, until no others share any.
     kept = sorted(range(g.ndim), key=lambda axis: -g.shape[axis])
     while not _apart(tuple(g.shape[axis] for axis in kept), tuple(strides[axis] for axis in kept)):
         kept.pop()
-    kept.sort()
     stepped = [axis for axis in range(g.ndim) if axis not in kept]
-    shape, steps = tuple(g.shape[axis] for axis in kept), tuple(strides[axis] for axis in kept)
-    turned = g.transpose(*stepped, *kept)
-    for place in np.ndindex(*(g.shape[axis] for axis in stepped)):
+    turned, steps = g.transpose(*stepped, *kept), tuple(strides[axis] for axis in kept)
+    for place in np.ndindex(turned.shape[:len(stepped)]):
         start = offset + sum(i * strides[axis] for i, axis in zip(place, stepped, strict=True))
-        target = _windowed(out, shape, steps, start)
-        target += turned[place]
+        _windowed(out, turned.shape[len(stepped):], steps, start)[...] += turned[place]
 
 
 window_p: Primitive = define(
