@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
 from types import CodeType
 from typing import TYPE_CHECKING, Any
+from weakref import ref
 
 from autodiff.errors import GradientError, InPlaceError
 from autodiff.mode import MODE
@@ -371,7 +372,7 @@ class Recorder:
         self.gradients: dict[Record, list[tuple[int, Any]]] = {}
         self.origins: dict[Record, Any] = {}
         self.classes: dict[str, str] = {}
-        self._values: dict[int, tuple[Any, Any]] = {}
+        self._values: dict[int, tuple[Callable[[], Any], Any]] = {}
 
     def columns(self) -> dict[str, list[Any]]:
         """Return what was heard besides, as columns of the program."""
@@ -398,8 +399,15 @@ class Recorder:
             self.alias(tensor, (record, index))
 
     def alias(self, tensor: Any, operand: Any) -> None:
-        """Note that `tensor` is now the value `operand`. The tensor is kept alive, so that its id stays its own."""
-        self._values[id(tensor)] = (tensor, operand)
+        """Note that `tensor` is now the value `operand`, for as long as it lives: then its id may be another one's.
+
+        What is no output of a record is kept alive: only by its id will somebody know it again.
+        """
+        key, values = id(tensor), self._values
+        if type(operand) is tuple:
+            values[key] = ref(tensor, lambda _: values.pop(key, None)), operand
+        else:
+            values[key] = (lambda: tensor), operand
 
     def operand(self, tensor: Any) -> Any:
         """Return what `tensor` is: an output of a record, or an input of the program."""

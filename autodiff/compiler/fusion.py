@@ -85,13 +85,17 @@ class _Unit:
         self.members = members
         self.reads = {value.region for member in members for value in member.inputs}
         self.writes = {value.region for member in members for value in member.outputs}
+        self.checks = any(member.primitive.status is not None for member in members)
+        self.changes = any(member.in_place for member in members)
 
     def depends(self, other: _Unit) -> bool:
-        """Return whether it matters which of the two runs first."""
+        """Return whether it matters which of the two runs first: also for what is left after an error."""
         return not (
             self.writes.isdisjoint(other.writes)
             and self.writes.isdisjoint(other.reads)
             and self.reads.isdisjoint(other.writes)
+            and not (self.checks and other.changes)
+            and not (self.changes and other.checks)
         )
 
 

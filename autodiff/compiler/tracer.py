@@ -210,8 +210,9 @@ class Tracer(Recorder):
         self.repeated.append(Repeated(advance, conclude, states, names))
 
     def tensors(self) -> list[tuple[Any, Any]]:
-        """Return every tensor that is known, with what it is."""
-        return list(self._values.values())
+        """Return every tensor that is known and lives, with what it is."""
+        known = [(living(), operand) for living, operand in list(self._values.values())]
+        return [(tensor, operand) for tensor, operand in known if tensor is not None]
 
     def forget(self) -> None:
         """Let go of all tensors and records."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import warnings
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -531,3 +532,21 @@ def test_a_leaf_made_inside() -> None:
         expected = attack(x).tolist()
         layer.zero_grad()
         assert compiled(x).tolist() == expected
+
+
+def test_recording_keeps_nothing_alive_that_the_function_lets_go() -> None:
+    alive: list[int] = []
+    tensors: list[Any] = []
+
+    def function(x: Any) -> Any:
+        for _ in range(5):
+            x = x.exp()
+            tensors.append(weakref.ref(x))
+        alive.append(sum(reference() is not None for reference in tensors))
+        return x
+
+    compiled = ad.compile(function)
+    for _ in range(2):
+        tensors.clear()
+        compiled(ad.ones(3))
+    assert alive == [1, 1]

@@ -88,3 +88,17 @@ def test_regions_of_views_and_changes_in_place() -> None:
     assert flat.region is whole.region
     assert whole.region.kind is Kind.TEMPORARY
     assert [x.in_place for x in step.instructions] == [False, True]
+
+
+def test_no_chain_brings_a_change_back_before_a_check() -> None:
+    state, table = ad.zeros(300), ad.ones(3, 2)
+
+    def function(x: Any, index: Any) -> Any:
+        state.add_(x)
+        return x.exp().sum(), ad.nn.functional.embedding(index, table)
+
+    step = recorded(function, ad.ones(300), ad.tensor([0, 1]))
+    late = passes.with_late_writes(step.instructions)
+    assert names(late) == ["exp", "sum", "embedding", "add"]
+    found = passes.with_chains(late, {value.region for value in step.results})
+    assert names(found) == ["exp", "sum", "embedding", "add"]
