@@ -238,8 +238,9 @@ class _Groups:
         """Return the statement of a folded group."""
         details = [group.module] if group.module else []
         details.append(f"{sums.operations:,} operation{'s' * (sums.operations != 1)}")
-        if sums.parameters:
-            details.append(f"{sums.parameters} parameter{'s' * (sums.parameters != 1)}, {sums.elements:,} elements")
+        count = len(sums.parameters)
+        if count:
+            details.append(f"{count} parameter{'s' * (count != 1)}, {sum(sums.parameters.values()):,} elements")
         details += shapes if len(shapes) <= _SHAPES_SHOWN else [f"{len(shapes)} outputs"]
         return node_statement(
             Node(group.id, MODULE, f"▸ {group.title}", group.phase, group, details, change=sums.change))
@@ -283,8 +284,7 @@ class _Sums:
     """What a group holds: its operations, its parameters with their elements, and what its operations took."""
 
     operations: int = 0
-    parameters: int = 0
-    elements: int = 0
+    parameters: dict[Any, int] = field(default_factory=dict)  # elements of each
     limit: float = 0.0  # seconds that the machine needs at least
     measures: dict[str, float] = field(default_factory=dict)
     change: str = ""
@@ -293,17 +293,17 @@ class _Sums:
         """Add what a node stands for."""
         measures = {key: value for key, value in node.measures.items() if key != "roofline"}
         share = node.measures.get("roofline", 0.0)
-        own = _Sums(node.records if _runs(node) else 0, len(node.held), sum(node.held.values()),
-                    share * measures.get("seconds", 0.0), measures, node.change)
+        own = _Sums(node.records if _runs(node) else 0, dict(node.held), share * measures.get("seconds", 0.0), measures,
+                    node.change)
         if node.kind == PARAMETER:
-            own.parameters, own.elements = 1, sum(spec.size for spec in node.specs)
+            # A parameter that many read is drawn at each of them.
+            own.parameters[node.id.partition("_")[0]] = sum(spec.size for spec in node.specs)
         self.add(own)
 
     def add(self, other: _Sums) -> None:
         """Add what another group holds."""
         self.operations += other.operations
-        self.parameters += other.parameters
-        self.elements += other.elements
+        self.parameters |= other.parameters
         self.limit += other.limit
         if other.change:
             self.change = combined(self.change, other.change)
