@@ -3,8 +3,8 @@
     python docs/pictures.py [--check] [FILE.md ...]
 
 A picture belongs to the block of Python before it: it is what the block's last line returns, or a file that the block
-has written. The blocks of a document share their names. With --check everything is made in a temporary folder, and the
-documents must have all of it, and nothing else.
+has written. The blocks of a document share their names. With --check everything is made in a temporary folder: these
+documents must show all of it and nothing else, and every picture must be shown somewhere.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def write(value: Any, path: str) -> None:
     elif hasattr(value, "render"):
         value.render(path)
     elif value is not None:
-        save_figure(value, path, dpi=100)
+        save_figure(value, path, dpi=85)
 
 
 def documents() -> list[Path]:
@@ -97,11 +97,10 @@ def check(document: Path) -> list[str]:
 
 
 def left_over() -> list[str]:
-    """Return the pictures that no document makes."""
-    used = {picture for path in documents() for block in blocks_of(path.read_text(encoding="utf-8"))
-            for picture in block.pictures}
+    """Return the pictures that no document shows."""
+    used = {picture for path in DOCS.glob("*.md") for picture in _LINK.findall(path.read_text(encoding="utf-8"))}
     kept = [os.fspath(path.relative_to(DOCS)) for path in sorted((DOCS / PICTURES).rglob("*")) if path.is_file()]
-    return [f"no document makes {picture}" for picture in kept if picture not in used]
+    return [f"no document shows {picture}" for picture in kept if picture not in used]
 
 
 def main() -> None:
