@@ -12,8 +12,7 @@ class set_detect_anomaly:
 
     An operation whose gradient has a NaN that its cotangent may not have had raises a `GradientError`, which names the
     operation, the input, the module and the line of the forward pass. This reads every gradient once more; without it
-    nothing is checked. It holds for the thread, and for backward passes that run in Python: a compiled step is checked
-    only while it is recorded.
+    nothing is checked. It holds for the thread. A compiled function runs as it is meanwhile, not replayed.
 
     Args:
         mode: whether to look.

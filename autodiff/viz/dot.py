@@ -196,7 +196,8 @@ def _header(graph: Graph, title: str, legend: bool) -> str:
                 cells.append(_swatch(text, fill, _LEAF_STYLES[kind]["color"], ""))
         if any(edge.saved for edge in graph.edges):
             cells.append('<TD><FONT COLOR="#888888">- - -</FONT> saved for backward</TD>')
-        rows.append(f"<TR>{''.join(cells)}</TR>")
+        if cells:
+            rows.append(f"<TR>{''.join(cells)}</TR>")
         if graph.scale:
             rows.append(f'<TR><TD COLSPAN="12">{_scale(graph)}</TD></TR>')
     if graph.remarks:

@@ -13,11 +13,15 @@ from autodiff.errors import AutodiffError
 from autodiff.primitive import Operation, Sample
 from tests.test_operations import SAMPLE_IDS, SAMPLES, converted, outputs_of, strided_copy
 
-# Of some samples of these, the shape of the result depends on the numbers.
+# Of some samples of these, the shape of the result depends on the numbers, or what is computed does.
 DEPENDENT = {
-    "argwhere", "getitem", "index_put", "masked_scatter", "masked_select", "nonzero", "one_hot", "repeat_interleave",
-    "setitem", "unique", "unique_consecutive",
+    "argwhere", "bincount", "cov", "ctc_loss_grad", "getitem", "histc", "histogram", "index_put", "linalg_lstsq",
+    "masked_scatter", "masked_select", "matrix_exp", "nanquantile", "nonzero", "one_hot", "quantile",
+    "repeat_interleave", "setitem", "unique", "unique_consecutive",
 }  # fmt: skip
+# Gradients of several slices of one tensor are added up in place, and in a recording with zeros around them: there a sum
+# of negative zeros is 0.0 (docs/compile.md).
+SIGNS_OF_ZEROS = {"grid_sample"}
 # Their input is the key of a draw, which the compiler gives them. tests/compiler/test_compile.py draws.
 DRAWS = {"random_bernoulli", "random_integers", "random_normal", "random_uniform"}
 REPLAYED = [(*entry, name) for entry, name in zip(SAMPLES, SAMPLE_IDS, strict=True) if entry[0].name not in DRAWS]
@@ -75,11 +79,12 @@ def test_a_replay_gives_the_bits_of_the_operation(operation: Operation, sample: 
     same, other = tensors_of(sample, strided_copy), tensors_of(sample, turned)
     ad.manual_seed(0)
     try:
-        expected = bits(function(*other))
+        outputs = function(*other)
     except AutodiffError:  # these numbers do not suit the operation
         other = tensors_of(sample, strided_copy)
         ad.manual_seed(0)
-        expected = bits(function(*other))
+        outputs = function(*other)
+    expected = bits([x.detach() + 0.0 for x in outputs] if operation.name in SIGNS_OF_ZEROS else outputs)
     before = bits(other)
     compiled = ad.compile(function)
     compiled(*same)
@@ -90,5 +95,6 @@ def test_a_replay_gives_the_bits_of_the_operation(operation: Operation, sample: 
             return
         raise
     ad.manual_seed(0)
-    assert bits(compiled(*other)) == expected
+    found = compiled(*other)
+    assert bits([x.detach() + 0.0 for x in found] if operation.name in SIGNS_OF_ZEROS else found) == expected
     assert bits(other) == before or operation.name.endswith("_")
