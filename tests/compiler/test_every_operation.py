@@ -19,8 +19,8 @@ DEPENDENT = {
     "masked_scatter", "masked_select", "matrix_exp", "nanquantile", "nonzero", "one_hot", "quantile",
     "repeat_interleave", "setitem", "unique", "unique_consecutive",
 }  # fmt: skip
-# Gradients of several slices of one tensor are added up in place, and in a recording with zeros around them: there a sum
-# of negative zeros is 0.0 (docs/compile.md).
+# Gradients of several slices of one tensor are added up in place, and in a recording with zeros around them: a sum of
+# negative zeros is 0.0 there (docs/compile.md).
 SIGNS_OF_ZEROS = {"grid_sample"}
 # Their input is the key of a draw, which the compiler gives them. tests/compiler/test_compile.py draws.
 DRAWS = {"random_bernoulli", "random_integers", "random_normal", "random_uniform"}
