@@ -239,10 +239,10 @@ float32, beside float64. The largest error found, in 2**-23 (float32's spacing a
     lines.append("""
 ## 3x3 convolutions
 Of 32 channels and more, with at least 48 tiles of 2x2 results in the batch, they are computed by Winograd's minimal
-filtering, and so are their gradients. The error is at most four times that of the direct sum (a test holds it; 0.75 to 1.8
-was measured). Four pixels are added before they are multiplied: pixels above a quarter of the largest float may overflow,
-and an infinite pixel makes results NaN where the direct sum is infinite. As the number of tiles decides, the last
-bits of an image's result may be others in a batch of another size.""")
+filtering, and so are their gradients. The error is at most four times that of the direct sum (a test holds it;
+0.75 to 1.8 was measured). Four pixels are added before they are multiplied: pixels above a quarter of the largest float
+may overflow, and an infinite pixel makes results NaN where the direct sum is infinite. As the number of tiles decides,
+the last bits of an image's result may be others in a batch of another size.""")
     return "\n".join(lines) + "\n"
 
 
