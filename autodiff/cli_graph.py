@@ -10,7 +10,7 @@ import inspect
 import os
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from types import ModuleType
@@ -118,9 +118,14 @@ def run(options: argparse.Namespace) -> None:
 
         limits = limits_here()
     names = options.diff or [options.target]
-    made = [Drawing(name, options) for name in names]
-    against = None if len(made) == 1 else made[0].function
-    picture = attempt(f"{names[-1]} failed", draw, made[-1].function, *made[-1].inputs, backward=made[-1].backward,
+    against = None
+    if options.diff:
+        with forgotten():  # the neighbours of the one may have the names of those of the other
+            first = Drawing(names[0], options)
+            against = attempt(f"{names[0]} failed", draw, first.function, *first.inputs,
+                              backward=first.backward).program
+    made = Drawing(names[-1], options)
+    picture = attempt(f"{names[-1]} failed", draw, made.function, *made.inputs, backward=made.backward,
                       against=against, overlay=overlay, limits=limits, depth=options.depth,
                       roll=options.roll, title=" → ".join(names) if options.diff else None)  # fmt: skip
     files = [(format, getattr(options, format)) for format in PICTURES]
@@ -226,7 +231,7 @@ def find_loss(name: str, target: str) -> Callable[..., Any]:
     from autodiff.nn import functional
 
     place = target.rpartition(":")[0]
-    own = sys.modules.get(Path(place).stem if place.endswith(".py") else place)
+    own = sys.modules.get(module_name(Path(place)) if place.endswith(".py") else place)
     for module in (own, ad, functional):
         found = getattr(module, name, None)
         if callable(found):
@@ -262,14 +267,32 @@ def load_target(text: str) -> Callable[..., Any]:
     return found
 
 
+@contextlib.contextmanager
+def forgotten() -> Iterator[None]:
+    """Forget afterwards what was imported from folders that a target has added to the path."""
+    modules, path = set(sys.modules), list(sys.path)
+    yield
+    added = tuple(os.path.join(folder, "") for folder in sys.path if folder not in path)
+    for name in set(sys.modules) - modules:
+        if added and (getattr(sys.modules[name], "__file__", None) or "").startswith(added):
+            del sys.modules[name]
+    sys.path[:] = path
+
+
+def module_name(path: Path) -> str:
+    """Return the name under which a file is imported: no other module's, also where the file is called json.py."""
+    return f"target {path.stem}"
+
+
 def import_file(path: Path) -> ModuleType:
     """Import a Python file as a script would be run: its folder is where it finds its neighbours."""
     sys.path.insert(0, str(path.resolve().parent))
-    spec = importlib.util.spec_from_file_location(path.stem, path)
+    name = module_name(path)
+    spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules[path.stem] = module
+    sys.modules[name] = module
     spec.loader.exec_module(module)
     return module
 

@@ -171,6 +171,22 @@ def test_graph_of_a_difference(model: Path, capsys: pytest.CaptureFixture[str]) 
     assert "<B>exp</B>" in source
 
 
+def test_a_difference_of_files_with_neighbours_of_one_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for folder, act in (("a", "relu"), ("b", "tanh")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "neighbour.py").write_text(f"from autodiff import {act} as act\n")
+        (tmp_path / folder / "json.py").write_text("from neighbour import act\ndef f(x):\n    return act(x).sum()\n")
+    before = list(sys.path)
+    succeed("graph", "--diff", f"{tmp_path}/a/json.py:f", f"{tmp_path}/b/json.py:f", "--input", "3")
+    source = capsys.readouterr().out
+    assert "relu" in source
+    assert "tanh" in source
+    assert "loads" in dir(sys.modules["json"])
+    sys.path[:] = before
+    del sys.modules["neighbour"]
+
+
+
 def test_graph_with_its_memory(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "memory.svg"
     succeed("graph", f"{model}:build", "--input", "3x4", "--input", "2", "--optimizer", "adam", "--memory", file)

@@ -272,3 +272,14 @@ def test_layers(net: Any) -> None:
     assert not net.conv._hooks_of("forward")
     assert_unchanged({name: value for name, value in before.items() if not name.endswith(".grad")}
                      | {f"{name}.grad": None for name, _ in net.named_parameters()}, net)
+
+
+def test_a_walk_draws_the_same_masks_in_each_place() -> None:
+    ad.manual_seed(0)
+    net = ad.nn.Sequential(ad.nn.Linear(4, 8), ad.nn.Dropout(0.5), ad.nn.Linear(8, 1))
+    x, optimizer = ad.randn(6, 4), ad.optim.SGD(net.parameters(), lr=0.0)
+    walk = Walk(net)
+    net(x).square().mean().backward()
+    with walk.step(lambda: net(x).square().mean()):
+        optimizer.step()
+    assert len(set(walk.losses[0])) == 1

@@ -429,3 +429,16 @@ def test_ctc_loss_behind_log_softmax_agrees_with_pytorch() -> None:
         results.append((loss.item(), x.grad.numpy()))
     np.testing.assert_allclose(results[0][0], results[1][0], rtol=1e-5)
     np.testing.assert_allclose(results[0][1], results[1][1], rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("padding", ["border", "reflection"])
+def test_places_on_the_border_have_no_gradient(padding: str) -> None:
+    theta = ad.eye(2, 3)[None].requires_grad_()
+    grid = ad.nn.functional.affine_grid(theta, (1, 1, 3, 3), align_corners=True)
+    grid.retain_grad()
+    image = ad.arange(9.0).square().reshape(1, 1, 3, 3)
+    ad.nn.functional.grid_sample(image, grid, padding_mode=padding, align_corners=True).sum().backward()
+    slopes = grid.grad.numpy()[0]
+    assert np.all(slopes[:, [0, 2], 0] == 0)
+    assert np.all(slopes[[0, 2], :, 1] == 0)
+    assert np.all(slopes[:, 1, 0] != 0)

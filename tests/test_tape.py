@@ -509,3 +509,12 @@ def test_an_anomaly_names_the_module() -> None:
     net = ad.nn.Sequential(ad.nn.Linear(2, 2), Root())
     with ad.autograd.detect_anomaly(), pytest.raises(GradientError, match=r"in the module .*1"):
         net(ad.ones(1, 2)).sum().backward()
+
+
+def test_detect_anomaly_may_be_entered_twice() -> None:
+    look = ad.autograd.detect_anomaly()
+    with look:
+        with look:
+            assert ad.is_anomaly_enabled()
+        assert ad.is_anomaly_enabled()
+    assert not ad.is_anomaly_enabled()

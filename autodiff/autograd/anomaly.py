@@ -28,7 +28,7 @@ class set_detect_anomaly:
     """
 
     def __init__(self, mode: bool, check_nan: bool = True) -> None:
-        self._before = MODE.anomaly
+        self._before = [MODE.anomaly]
         MODE.anomaly = bool(mode and check_nan)
 
     def __enter__(self) -> None:
@@ -37,7 +37,7 @@ class set_detect_anomaly:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        MODE.anomaly = self._before
+        MODE.anomaly = self._before.pop()
 
 
 class detect_anomaly(set_detect_anomaly):
@@ -53,10 +53,12 @@ class detect_anomaly(set_detect_anomaly):
     """
 
     def __init__(self, check_nan: bool = True) -> None:
+        self._before = []
         self._check_nan = check_nan
 
     def __enter__(self) -> None:
-        super().__init__(True, self._check_nan)
+        self._before.append(MODE.anomaly)
+        MODE.anomaly = bool(self._check_nan)
 
 
 def is_anomaly_enabled() -> bool:

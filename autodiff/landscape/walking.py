@@ -16,6 +16,7 @@ from autodiff.eager import wrap
 from autodiff.errors import ValueRangeError
 from autodiff.landscape.around import kept, numbers_of
 from autodiff.nn.module import Module
+from autodiff.random import default_generator
 from autodiff.spec import Array
 
 
@@ -88,11 +89,13 @@ class Walk:
         self.lengths.append(float(np.linalg.norm(weights - _vector(list(before.values())))))
         losses = []
         with kept(self.model) as tensors:
+            state = default_generator.state()
             for t in np.linspace(0, 1, self.points):
                 for name, (x, after) in tensors.items():
                     # The ends are the weights themselves, without rounding; buffers are those after the step.
                     first = before.get(name, after)
                     x.copy_(wrap(after if t == 1 else np.asarray(first + t * (after - first), after.dtype)))
+                default_generator.restore(state)  # the same masks of dropout in each place
                 losses.append(numbers_of(measure())["loss"])
         self.losses.append(np.array(losses))
 

@@ -14,7 +14,7 @@ import numpy as np
 from autodiff.bind import TensorT
 from autodiff.errors import DTypeError, ShapeError, ValueRangeError
 from autodiff.ops.choice import clamp, where
-from autodiff.ops.comparison import ge, le, logical_and
+from autodiff.ops.comparison import ge, gt, le, logical_and, lt
 from autodiff.ops.elementwise import abs, add, floor, mul, remainder, round, spread, sub
 from autodiff.ops.host import from_array
 from autodiff.ops.picking import index_select, numbers
@@ -104,10 +104,15 @@ def _reflected(x: Any, low: float, high: float) -> Any:
 
 
 def _bordered(x: Any, size: int, padding: str, align_corners: bool) -> Any:
-    """Return coordinates in pixels, brought into the image as the padding says."""
+    """Return coordinates in pixels, brought into the image as the padding says.
+
+    On the border and beyond, clamped coordinates have no gradient, as in PyTorch.
+    """
+    if padding == "zeros":
+        return x
     if padding == "reflection":
         x = _reflected(x, 0, size - 1) if align_corners else _reflected(x, -0.5, size - 0.5)
-    return x if padding == "zeros" else clamp(x, 0, size - 1)
+    return where(logical_and(gt(x, 0), lt(x, size - 1)), x, clamp(x, 0, size - 1).detach())
 
 
 def _cubic(distance: Any, a: float = -0.75) -> Any:

@@ -339,9 +339,8 @@ def lstsq(A: TensorT, B: TensorT, rcond: float | None = None, *, driver: str | N
         driver: accepted for PyTorch's sake: the solution always comes from the singular values.
 
     Returns:
-        ``(solution, residuals, rank, singular_values)``: (..., n, k); the squared lengths of ``A @ X - B``, (..., k),
-        or
-        (0,) unless m > n and all matrices have the rank n; (...), int64; (..., min(m, n)).
+        ``(solution, residuals, rank, singular_values)``: (..., n, k); the squared lengths of ``A @ X - B``,
+        (..., k), or (0,) unless m > n and all matrices have the rank n; (...), int64; (..., min(m, n)).
 
     Raises:
         ShapeError: if the shapes do not fit.

@@ -157,6 +157,7 @@ def _polygamma_errors() -> list[ErrorSample]:
     x = np.ones(2, np.float32)
     return [ErrorSample(Sample(1, "3"), DTypeError, "not a tensor"),
             ErrorSample(Sample(-1, x), ValueRangeError, "expected 0 or more; got -1"),
+            ErrorSample(Sample(171, x), ValueRangeError, "expected at most 169; got 171"),
             ErrorSample(Sample(0.5, x), DTypeError, "no integer.*0.5")]
 
 
@@ -208,12 +209,12 @@ def polygamma(n: int, input: TensorT) -> TensorT:
     """Return the n-th derivative of `digamma`.
 
     Args:
-        n: order, from 0 on.
+        n: order, 0 to 169: later factorials are beyond float64.
         input: any shape; integers become float32.
 
     Raises:
         DTypeError: if `input` is no tensor, or n no integer.
-        ValueRangeError: if n is negative.
+        ValueRangeError: if n is negative or too large.
 
     >>> import autodiff as ad
     >>> ad.polygamma(1, ad.tensor([1.0]))
@@ -224,6 +225,9 @@ def polygamma(n: int, input: TensorT) -> TensorT:
         raise DTypeError("polygamma", "the order is no integer", got=repr(n))
     if n < 0:
         raise ValueRangeError("polygamma", "the order is negative", expected="0 or more", got=str(n))
+    if n > 169:
+        raise ValueRangeError("polygamma", "the order is too large: its factorial is beyond float64",
+                              expected="at most 169", got=str(n))
     return bind(polygamma_p, x, n=int(n))  # type: ignore[no-any-return]
 
 
