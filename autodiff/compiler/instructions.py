@@ -171,7 +171,7 @@ class Step:
                    for record, before in tracer.written.items() if record in self._copies}
         for record, pairs in tracer.gradients.items():
             # A leaf that the function has cut off from a result of its own is that result.
-            known = [(i, x if type(x) is tuple else tracer.operand(x)) for i, x in pairs]
+            known = [(i, x if type(x) is tuple or id(x) in self._values else tracer.operand(x)) for i, x in pairs]
             here = [(i, x) for i, x in known if type(x) is not tuple or x[0] in self._copies]
             tracer.gradients[record] = [(i, self._copied(x)) for i, x in here]
         tracer.origins = {record: self._copies.get(origin) for record, origin in tracer.origins.items()}
