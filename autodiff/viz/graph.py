@@ -512,7 +512,7 @@ class _Builder:
         """Return a new node of a leaf, in the innermost group around those that read it."""
         parent = heads[0].parent
         for head in heads:
-            parent = _common_group(parent, head.parent)
+            parent = common_group(parent, head.parent)
         inside = ".".join(_labels(parent)[1:]) + "."
         title = (name or ("parameter" if kind == PARAMETER else "")).removeprefix(inside)
         node = self._new_node(id_, kind, title or text_of_spec(tensor.spec), heads[0].phase, parent)
@@ -545,7 +545,7 @@ def _count(number: int, noun: str) -> str:
     return f"{number} {noun}" + ("" if number == 1 else "s")
 
 
-def _common_group(first: Group, second: Group) -> Group:
+def common_group(first: Group, second: Group) -> Group:
     """Return the innermost group around both."""
     while first is not second:
         if first.depth < second.depth:

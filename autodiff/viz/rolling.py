@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Hashable, Iterator
 from itertools import groupby, takewhile
 
-from autodiff.viz.graph import INPUT, MODULE, Edge, Graph, Group, Node
+from autodiff.viz.graph import INPUT, MODULE, Edge, Graph, Group, Node, common_group
 
 _SUMS = ("seconds", "flops", "bytes", "saved_bytes")
 
@@ -79,7 +79,7 @@ def _shapes(graph: Graph) -> dict[Node | Group, int]:
     inside: dict[Group, list[tuple[int, int, int, bool]]] = {}
     for edge in graph.edges:
         incoming[edge.head] += edge.values
-        group = _common(edge.tail.parent, edge.head.parent)
+        group = common_group(edge.tail.parent, edge.head.parent)
         inside.setdefault(group, []).append((numbers[edge.tail], numbers[edge.head], edge.values, edge.saved))
     for node in graph.nodes:
         name = "" if node.kind in (MODULE, INPUT) else node.title
@@ -100,15 +100,6 @@ def _shapes(graph: Graph) -> dict[Node | Group, int]:
         key = (group.phase, members, tuple(edges))
         shapes[group] = known.setdefault(key, len(known))
     return shapes
-
-
-def _common(first: Group, second: Group) -> Group:
-    while first is not second:
-        if first.depth < second.depth:
-            first, second = second, first
-        assert first.parent is not None
-        first = first.parent
-    return first
 
 
 class _Rolled:
