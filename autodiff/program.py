@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
+from itertools import takewhile
 from types import CodeType
 from typing import TYPE_CHECKING, Any
 from weakref import ref
@@ -479,6 +480,12 @@ def reachable(roots: Iterable[Record]) -> list[Record]:
                 seen.add(edge[0])
                 stack.append(edge[0])
     return sorted(seen, key=_number)
+
+
+def common_scope(scopes: Iterable[str]) -> str:
+    """Return the path of the innermost module around all of these places, of which there is at least one."""
+    labels = zip(*[scope.split(".") for scope in scopes])
+    return ".".join([first for first, *_ in takewhile(lambda same: len(set(same)) == 1, labels)])
 
 
 def _number(record: Record) -> int:
