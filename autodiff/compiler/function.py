@@ -111,12 +111,18 @@ class Compiled:
         Args:
             number: of the recording, as in `programs`.
 
+        Raises:
+            ValueRangeError: if there is no such recording.
+
         >>> import autodiff as ad
         >>> square = ad.compile(lambda x: (x * x).sum())
         >>> calls = [square(ad.ones(2)), square(ad.ones(2))]
         >>> list(square.stages())
         ['recorded', 'without_dead', 'with_late_writes', 'with_chains']
         """
+        if not -len(self._recorded) <= number < len(self._recorded):
+            raise ValueRangeError("stages", "there is no such recording", got=f"{number} of {len(self._recorded)}",
+                                  fix="the second call with the same shapes is recorded; see explain()")
         recorded = self._recorded[number]
         return {name: recorded.stage(name) for name in recorded.stages}
 
