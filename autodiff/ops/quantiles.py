@@ -22,7 +22,7 @@ from autodiff.ops.host import from_array, values
 from autodiff.ops.promotion import INT64, cast, constant, is_tensor
 from autodiff.ops.scattering import gather
 from autodiff.ops.shaping import flatten, missing_dimension, movedim, shape_of, squeeze
-from autodiff.ops.sorting import argsort, sort
+from autodiff.ops.sorting import argsort, of_all, sort
 from autodiff.ops.structural import axis_index, clone, contiguous, narrow, reshape
 from autodiff.primitive import ErrorSample, Primitive, Sample, composed, define
 from autodiff.spec import Array, Cost, Spec, moved
@@ -174,7 +174,9 @@ def _median_samples() -> list[Sample]:
     nan = np.array([[1, np.nan, 2, 0], [np.nan, np.nan, np.nan, np.nan]], np.float32)
     return [Sample(x), Sample(x, 0), Sample(x.T, -1, True), Sample(np.float32(3)), Sample(np.array([3, 1, 2])),
             Sample(np.array([3, 1, 2]), 0), Sample(nan, gradient=False), Sample(nan, 0, gradient=False),
-            Sample(nan[:1], 1, gradient=False), Sample(x.astype(np.float64), 1)]
+            Sample(nan[:1], 1, gradient=False), Sample(x.astype(np.float64), 1),
+            Sample(np.array([2, 1, np.nan, 2], np.float32), gradient=False),
+            Sample(np.zeros((2, 0), np.float32), gradient=False)]
 
 
 @composed(samples=_median_samples, errors=lambda: [
@@ -188,17 +190,18 @@ def nanmedian(input: TensorT, dim: int | None = None, keepdim: bool = False) -> 
         keepdim: keep the dimension with size 1.
 
     Returns:
-        A tensor without dimensions, or ``(values, indices)``; gradients flow to the elements that were picked.
+        A tensor without dimensions, NaN of no floats, whose gradient all elements share that equal it; or
+        ``(values, indices)``, whose gradient the elements get that were picked.
 
     Raises:
-        ShapeError: if the dimension does not exist or there are no elements.
+        ShapeError: if the dimension does not exist or there are no elements along it.
 
     >>> import autodiff as ad
     >>> ad.nanmedian(ad.tensor([3.0, float("nan"), 2.0]))
     tensor(2.)
     """
     if dim is None:
-        return nanmedian(flatten(input), 0).values
+        return of_all(nanmedian, input)
     x: Any = input
     shape = shape_of(x, "nanmedian")
     axis = axis_index("nanmedian", dim, len(shape))

@@ -453,6 +453,8 @@ case("nanmedian", gaps[:2], 1)
 case("nanmedian", normal(3, 4), 0, True)
 case("nanmedian", np.array([3, 1, 2, 2]))
 case("mode", np.array([[3, 1, 3, 1], [2, 2, 0, 1]]))
+case("nanmedian", np.zeros((2, 0)))
+case("median", np.zeros(0))
 case("mode", integers(0, 3, 7, 4), 0, True)
 for name in ("cummax", "cummin"):
     case(name, normal(3, 5), 1)

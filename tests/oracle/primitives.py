@@ -183,3 +183,8 @@ def scatter_amin(input: Any, index: Any, source: Any, dim: int) -> Any:
 
 def bag_owners(offsets: Any, size: int, bags: int) -> Any:
     return np.array([max(bag for bag in range(bags) if offsets[bag] <= i) for i in range(size)])
+
+
+def evenly(x: Any, y: Any) -> Any:
+    """y, an element of x."""
+    return y

@@ -57,6 +57,7 @@ EXCLUDED = {
     "a view that only the library makes; squeeze costs the same": "alias",
     "a chain of other operations: the suite kernels times it": "fused",
     "part of vector_norm and std": "root",
+    "part of median and nanmedian": "evenly",
     "part of smooth_l1_loss and huber_loss": "bent_loss",
     "part of binary_cross_entropy_with_logits": "logistic_loss",
     "the step of an optimizer: the suite kernels times these": """
