@@ -38,6 +38,7 @@ from autodiff.ops.matrices import *
 from autodiff.ops.matrix_functions import *
 from autodiff.ops.noisy import *
 from autodiff.ops.normalization import *
+from autodiff.ops.matrix_powers import *
 from autodiff.ops.patches import *
 from autodiff.ops.picking import *
 from autodiff.ops.pooling import *

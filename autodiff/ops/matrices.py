@@ -62,14 +62,15 @@ def identity(x: Any, n: int) -> Any:
     return from_array(np.eye(n, dtype=x.spec.dtype))
 
 
-def require_matrices(operation: str, x: Spec, square: bool = True) -> None:
-    """Raise unless there are matrices of floats in the last two dimensions.
+def require_matrices(operation: str, x: Spec, square: bool = True, floats: bool = True) -> None:
+    """Raise unless there are matrices, of floats, in the last two dimensions.
 
     Raises:
         ShapeError: for less than two dimensions, or matrices that are not square.
         DTypeError: unless they hold floats.
     """
-    require_floats(operation, x)
+    if floats:
+        require_floats(operation, x)
     if x.ndim < 2 or (square and x.shape[-1] != x.shape[-2]):
         raise ShapeError(operation, f"these are no {'square ' if square else ''}matrices",
                          expected="(..., n, n)" if square else "(..., m, n)", got=str(x.shape))
@@ -232,6 +233,20 @@ solve_p = lapack(
 )  # fmt: skip
 
 
+def right_sides(operation: str, a: Spec, b: Any) -> tuple[Any, bool]:
+    """Return the right-hand sides for matrices as matrices (..., m, k), and whether they were vectors.
+
+    Raises:
+        ShapeError: unless they fit the matrices.
+    """
+    shape = b.spec.shape
+    vector = len(shape) == 1 or shape == a.shape[:-1]
+    if not shape or shape[-1 if vector else -2] != a.shape[-2]:
+        raise ShapeError(operation, "the right-hand sides do not fit the matrices",
+                         expected=f"(..., {a.shape[-2]}, k)", got=str(shape))
+    return unsqueeze(b, -1) if vector else b, vector
+
+
 def solve(A: TensorT, B: TensorT) -> TensorT:
     """Return the X of ``A @ X = B``.
 
@@ -254,12 +269,7 @@ def solve(A: TensorT, B: TensorT) -> TensorT:
     for x in (a, b):
         require_tensor("linalg.solve", x)
     require_matrices("linalg.solve", a.spec)
-    vector = b.spec.ndim == 1 or b.spec.shape == a.spec.shape[:-1]
-    if vector:
-        b = unsqueeze(b, -1)
-    if b.spec.ndim < 2 or b.spec.shape[-2] != a.spec.shape[-1]:
-        raise ShapeError("linalg.solve", "the right-hand sides do not fit the matrices",
-                         expected=f"(..., {a.spec.shape[-1]}, k)", got=str(b.spec.shape))
+    b, vector = right_sides("linalg.solve", a.spec, b)
     try:
         lead = np.broadcast_shapes(a.spec.shape[:-2], b.spec.shape[:-2])
     except ValueError:

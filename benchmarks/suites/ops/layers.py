@@ -31,6 +31,7 @@ X, V = reals(MATRIX), reals(ROWS)
 TRIPLES: Shapes = ((300, 3), (30_000, 3), (1_000_000, 3))
 
 # Images (batch, channels, height, width) and signals (batch, channels, length)
+WHOLE = whole(((32, 32), (128, 128), (400, 400)), (10, 10, 10))
 IMAGE: Shapes = ((2, 4, 12, 12), (4, 16, 40, 40), (16, 64, 64, 64))
 KERNEL: Shapes = ((4, 4, 3, 3), (16, 16, 3, 3), (64, 64, 3, 3))
 CHANNELS: Shapes = ((4,), (16,), (64,))
@@ -113,6 +114,7 @@ ENTRIES = [
     *entries("tensordot", BATCH, BATCH, dims=((0, 2), (0, 1))),
     *entries("einsum", BATCH, BATCH, call=lambda einsum, x, y: einsum("bij,bkj->bik", x, y)),
     *entries("bilinear", reals(((32, 16), (128, 32), (512, 64))), reals(((32, 16), (128, 32), (512, 64))),
+    *entries("integer_matmul", WHOLE, WHOLE, path="matmul", gradient=False),
              reals(((16, 16, 16), (32, 32, 32), (64, 64, 64)), -0.1, 0.1), reals(((16,), (32,), (64,)))),
     *entries("addr", A, SQUARE_BIAS, SQUARE_BIAS),
     *entries("addbmm", reals(((16, 16), (64, 64), (256, 256))), BATCH, BATCH),
