@@ -21,6 +21,7 @@ from autodiff.ops.determinants import *
 from autodiff.ops.diagonals import *
 from autodiff.ops.differences import *
 from autodiff.ops.distance import *
+from autodiff.ops.draws import *
 from autodiff.ops.elementwise import *
 from autodiff.ops.extremes import *
 from autodiff.ops.functions import *
