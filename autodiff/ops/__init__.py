@@ -35,11 +35,12 @@ from autodiff.ops.lookup import *
 from autodiff.ops.loss import *
 from autodiff.ops.loss_classes import *
 from autodiff.ops.loss_elementwise import *
+from autodiff.ops.loss_labels import *
 from autodiff.ops.matrices import *
 from autodiff.ops.matrix_functions import *
+from autodiff.ops.matrix_powers import *
 from autodiff.ops.noisy import *
 from autodiff.ops.normalization import *
-from autodiff.ops.matrix_powers import *
 from autodiff.ops.patches import *
 from autodiff.ops.picking import *
 from autodiff.ops.pooling import *
@@ -63,6 +64,7 @@ from autodiff.ops.special_functions import *
 from autodiff.ops.statistics import *
 from autodiff.ops.structural import *
 from autodiff.ops.transposed import *
+from autodiff.ops.unpooling import *
 from autodiff.ops.update import *
 from autodiff.ops.update_adam import *
 from autodiff.ops.vector_products import *
