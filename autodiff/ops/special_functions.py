@@ -67,10 +67,11 @@ def _cot_derivative(order: int, x: Array) -> Array:
         polynomial = polynomial.deriv() * np.polynomial.Polynomial([-1.0, 0.0, -1.0])
     angle = np.pi * (x - np.round(x))
     cotangent = np.cos(angle) / np.sin(angle)  # infinite at numbers below 1e-308, where NumPy's Horner has 0 * infinity
-    *coefficients, found = polynomial.coef
-    for coefficient in reversed(coefficients):
+    found: Array = np.full_like(x, polynomial.coef[-1])
+    for coefficient in polynomial.coef[-2::-1]:
         found = found * cotangent + coefficient
-    return np.pi ** (order + 1) * found  # type: ignore[no-any-return]
+    found *= np.pi ** (order + 1)
+    return found
 
 
 def _digamma(x: Array) -> Array:
