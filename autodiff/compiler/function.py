@@ -115,7 +115,7 @@ class Compiled:
         >>> square = ad.compile(lambda x: (x * x).sum())
         >>> calls = [square(ad.ones(2)), square(ad.ones(2))]
         >>> list(square.stages())
-        ['recorded', 'without_dead', 'with_late_writes', 'with_chains']
+        ['recorded', 'without_dead', 'without_repeats', 'with_late_writes', 'with_chains']
         """
         recorded = self._recorded[number]
         return {name: recorded.stage(name) for name in recorded.stages}
