@@ -183,3 +183,7 @@ def scatter_amin(input: Any, index: Any, source: Any, dim: int) -> Any:
 
 def bag_owners(offsets: Any, size: int, bags: int) -> Any:
     return np.array([max(bag for bag in range(bags) if offsets[bag] <= i) for i in range(size)])
+
+
+def in_range(input: Any, operation: str, what: str, low: float, high: float, fix: str) -> Any:
+    return np.array(not any(x < low or x > high for x in np.ravel(input)))
