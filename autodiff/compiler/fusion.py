@@ -199,11 +199,10 @@ def _alike(members: Sequence[Any]) -> bool:
 def _ends(unit: _Unit, use: _Use) -> tuple[list[Any], list[int]]:
     """Return the values that a chain reads, and the numbers of its instructions whose results others need.
 
-    Of several that write a value it is the last one. What is written in memory that was there before is needed.
+    Of several that write a value it is the last one.
     """
     inputs: dict[Any, None] = {}
     last: dict[Any, int] = {}
-    new = {member.outputs[0].region for member in unit.members if not member.in_place}
     for number, member in enumerate(unit.members):
         inputs.update(dict.fromkeys(value for value in member.inputs if value not in last))
         last[member.outputs[0]] = number
@@ -211,9 +210,7 @@ def _ends(unit: _Unit, use: _Use) -> tuple[list[Any], list[int]]:
     return list(inputs), sorted(
         number
         for value, number in last.items()
-        if value.region not in new
-        or value.region in use.needed
-        or use.readers[value.region] > inside[value.region]
+        if value.region in use.needed or use.readers[value.region] > inside[value.region]
     )
 
 

@@ -53,7 +53,8 @@ def with_late_writes(instructions: Sequence[Instruction]) -> list[Instruction]:
 def with_chains(instructions: Sequence[Instruction], needed: Iterable[Region]) -> list[Instruction]:
     """Run chains of element-wise instructions as one each, in one pass over memory; see `fusion`."""
     found = []
-    for item in chains(instructions, needed):
+    outside = {value.region for x in instructions for value in x.outputs if value.region.kind is not Kind.TEMPORARY}
+    for item in chains(instructions, outside.union(needed)):
         if isinstance(item, Chain):
             params = {"steps": item.steps, "results": item.results}
             record = item.instructions[-1].record

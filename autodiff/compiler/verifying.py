@@ -43,12 +43,15 @@ def verify(name: str, instructions: Sequence[Instruction], needed: Iterable[Regi
             there = value.region.kind not in OWN or value.region in written
             if there and not any(part.in_place for part in instruction.parts or (instruction,)):
                 refuse(instruction, "writes a new result into memory that was there before")
+        own = {value.region for value in instruction.outputs}
+        if any(x.region.kind is not Kind.TEMPORARY and x.region not in own for p in instruction.parts for x in p.outputs):
+            refuse(instruction, "does not write what its parts write outside")
         if not instruction.in_place:
             specs = tuple([value.spec for value in instruction.inputs])
             plan = plan_for(instruction.primitive, specs, instruction.params)
             if plan.specs != tuple([value.spec for value in instruction.outputs]):
                 refuse(instruction, f"makes {plan.specs} where other types are read")
-        written.update([value.region for value in instruction.outputs])
+        written |= own
     missing = [region for region in needed if region.kind in OWN and region not in written]
     if missing:
         raise ValueError(f"after the pass '{name}', nobody writes {missing[0]!r}, which is read afterwards")
