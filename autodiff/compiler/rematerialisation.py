@@ -98,7 +98,8 @@ class Timeline:
         if not len(possible):
             return None
         price = self._price[possible]
-        return min(possible[price == price.min()].tolist(), key=lambda pause: self._made(self._regions[pause]))
+        cheapest: list[int] = possible[price == price.min()].tolist()
+        return min(cheapest, key=lambda pause: self._made(self._regions[pause]))
 
     def drop(self, pause: int) -> tuple[int, int]:
         """Drop a value in a pause: return before which place it is made again, and by how many instructions."""
@@ -146,7 +147,7 @@ class Timeline:
         return place, count
 
     def _instruction(self, number: int) -> Instruction:
-        return self.instructions[self._position[number]]
+        return self.instructions[int(self._position[number])]
 
     def _made(self, region: Region) -> tuple[int, int]:
         """Return where a region is written, and as which output."""

@@ -44,7 +44,8 @@ def verify(name: str, instructions: Sequence[Instruction], needed: Iterable[Regi
             if there and not any(part.in_place for part in instruction.parts or (instruction,)):
                 refuse(instruction, "writes a new result into memory that was there before")
         own = {value.region for value in instruction.outputs}
-        if any(x.region.kind is not Kind.TEMPORARY and x.region not in own for p in instruction.parts for x in p.outputs):
+        parts = [value.region for part in instruction.parts for value in part.outputs]
+        if any(region.kind is not Kind.TEMPORARY and region not in own for region in parts):
             refuse(instruction, "does not write what its parts write outside")
         if not instruction.in_place:
             specs = tuple([value.spec for value in instruction.inputs])
