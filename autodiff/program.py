@@ -458,6 +458,10 @@ class Recorder:
     def opaque(self, what: str, fix: str) -> None:
         """Hear that something happens that is no operation, and what to do instead."""
 
+    def hooked(self, hook: Callable[..., Any], *arguments: Any) -> Any:
+        """Call a hook on gradients, and return what it returns."""
+        return hook(*arguments)
+
     def members(self, container: Any) -> None:
         """Hear that what is recorded depends on which members a container has."""
 
@@ -468,6 +472,11 @@ class Recorder:
 
         Each repetition must call them. They change these numbers of the `states`, which agree in them.
         """
+
+
+def call_hook(hook: Callable[..., Any], *arguments: Any) -> Any:
+    """Call a hook on gradients; a recorder hears of it."""
+    return hook(*arguments) if MODE.recorder is None else MODE.recorder.hooked(hook, *arguments)
 
 
 def reachable(roots: Iterable[Record]) -> list[Record]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import gc
 import warnings
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,13 +24,15 @@ from autodiff.compiler.instructions import Instruction, Kind, Region, Step, Valu
 from autodiff.compiler.lowering import Lowered, now
 from autodiff.compiler.reading import program_of
 from autodiff.compiler.rematerialisation import with_less_memory
+from autodiff.compiler.repeats import without_repeats
 from autodiff.compiler.tracer import RecordingError, Tracer
+from autodiff.compiler.verifying import verify, verify_effects
 from autodiff.eager import Tensor, wrap
 from autodiff.errors import GradientError, InPlaceError
 from autodiff.ops.structural import copied
 from autodiff.primitive import NOTHING, Primitive
 from autodiff.program import Program, Record, reachable
-from autodiff.recording import argument_names, tensors_in
+from autodiff.recording import argument_names, rebuilt, tensors_in
 from autodiff.slots import CHANGES
 from autodiff.source import here
 from autodiff.spec import Array
@@ -97,7 +99,7 @@ class Recorded:
             RecordingError: if the function cannot be replayed, and `fallback` is not given.
         """
         tracer = Tracer(fallback)
-        changes = CHANGES.state()
+        changes, grad = CHANGES.state(), MODE.grad
         # What leads to an argument does not belong to the function.
         inside = [_without_history(x) for x in tensors]
         any_cut = any(x is not y for x, y in zip(inside, tensors, strict=True))
@@ -114,6 +116,9 @@ class Recorded:
                 if changes != CHANGES.state():
                     raise RecordingError("compile", f"the function itself changes what it depends on: {CHANGES.last}",
                                          fix="do it outside, or keep the value in a tensor that changes in place")
+                if MODE.grad is not grad:
+                    raise RecordingError("compile", "the function leaves another grad mode behind",
+                                         fix="use no_grad() or enable_grad() in a `with`, which puts back what was")
                 if tracer.refused is None:
                     names = argument_names(fn, args, kwargs)
                     recorded = Recorded(tracer, inside, result, gradients, names, budget)
@@ -196,8 +201,9 @@ class Recorded:
         inside, outside = step.instructions[: step.forward], step.instructions[step.forward :]
         outside = passes.without_dead(outside, ends)
         inside = passes.without_dead(inside, ends | {value.region for x in outside for value in x.inputs})
-        whole, forward = [*inside, *outside], len(inside)
-        self.stages["without_dead"] = whole
+        self._done("without_dead", [*inside, *outside], ends)
+        whole, forward = without_repeats([*inside, *outside], len(inside), ends)
+        self._done("without_repeats", whole, ends)
         step.instructions, step.forward = self._joined(whole, forward, ends)
         if budget is None:
             return
@@ -207,7 +213,7 @@ class Recorded:
             if size <= most:
                 break
             smaller = with_less_memory(whole, forward, ends, aim)
-            self.stages["with_less_memory"] = smaller[0]
+            self._done("with_less_memory", smaller[0], ends)
             step.instructions, step.forward = self._joined(*smaller, ends)
             size = arena.size(step.instructions, ends)
             aim *= most / size
@@ -219,16 +225,22 @@ class Recorded:
         ordered = [*inside, *outside]
         inside = passes.with_chains(inside, ends | {value.region for x in outside for value in x.inputs})
         joined = [*inside, *passes.with_chains(outside, ends)]
-        for name, instructions in (("with_late_writes", ordered), ("with_chains", joined)):
-            self.stages.pop(name, None)  # the last pass stands last
-            self.stages[name] = instructions
+        self._done("with_late_writes", ordered, ends)
+        self._done("with_chains", joined, ends)
         return joined, len(inside)
+
+    def _done(self, name: str, instructions: list[Instruction], ends: set[Region]) -> None:
+        """Verify what a pass has made, and keep it."""
+        verify(name, instructions, ends)
+        verify_effects(name, self.stages["recorded"], instructions)
+        self.stages.pop(name, None)  # the last pass stands last
+        self.stages[name] = instructions
 
     def _refuse_escapes(self, tracer: Tracer, allowed: Sequence[Any]) -> None:
         """Raise if a tensor that the function made is still alive and was not returned."""
         # The history of what this call returns keeps its leaves, and what the user's own functions have saved.
         history = reachable([x.edge[0] for x in allowed if x is not None and type(x.edge) is tuple])
-        known = {id(x) for x in allowed}
+        known = {id(x) for x in (*allowed, *tracer.kept)}
         known.update(id(tensor._grad) for tensor, _ in tracer.tensors() if id(tensor) in tracer.made)
         known.update(id(x) for record in history for context in record.params.values() for x in _saved_in(context))
         leaves = [edge for record in history for edge in record.edges if isinstance(edge, Tensor)]
@@ -468,6 +480,9 @@ class Recorded:
         lowered = self._lowered[0]
         text = (f"{len(self._step.instructions)} instructions, {len(lowered.table)} calls of kernels, "
                 f"{lowered.hosts} of Python, {lowered.memory.nbytes / 1e6:.1f} MB")
+        hooks = sum(instruction.calls_hook for instruction in self._step.instructions)
+        if hooks:
+            text += f"; hooks that it calls: {hooks}"
         if self._sizes is not None:
             budget, now_taken, otherwise = (f"{size / 1e6:.1f} MB" for size in self._sizes)
             text += f" (budget {budget}: temporaries {now_taken}, without it {otherwise})"
@@ -536,12 +551,4 @@ def _record_backward(roots: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor
 
 def _rebuilt(value: Any, made: Any) -> Any:
     """Return a result like `value` with the tensors that come next."""
-    if isinstance(value, Tensor | _Output):
-        return next(made)
-    if isinstance(value, tuple) and hasattr(value, "_fields"):
-        return type(value)(*[_rebuilt(x, made) for x in value])
-    if isinstance(value, tuple | list):
-        return type(value)([_rebuilt(x, made) for x in value])
-    if isinstance(value, Mapping):
-        return type(value)({key: _rebuilt(x, made) for key, x in value.items()})  # type: ignore[call-arg]
-    return value
+    return rebuilt(value, made, Tensor | _Output)

@@ -50,6 +50,7 @@ from autodiff.ops.probability import *
 from autodiff.ops.products import *
 from autodiff.ops.quantiles import *
 from autodiff.ops.random import *
+from autodiff.ops.ranges import *
 from autodiff.ops.rearranging import *
 from autodiff.ops.recurrent import *
 from autodiff.ops.reduce import *

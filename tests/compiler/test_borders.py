@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import namedtuple
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 import autodiff as ad
 from autodiff.compiler import fusion
 from autodiff.compiler.tracer import RecordingError
+from autodiff.errors import ValueRangeError
 from tests.compiler.steps import Net, batch
 
 
@@ -283,3 +285,69 @@ def test_a_backward_pass_inside_ends_at_the_arguments() -> None:
     step(e * 1)
     with pytest.raises(RecordingError, match="would have to go on outside, behind an argument"):
         step(e * 1)
+
+
+def test_gradients_of_slices_are_added_in_place() -> None:
+    def step(x: ad.Tensor) -> ad.Tensor:
+        w.grad = None
+        ((w[0:2] + w[1:3] + w[2:4]) * x).sum().backward()
+        return x * 1
+
+    w = ad.zeros(4, requires_grad=True)
+    compiled = ad.compile(step)
+    for x in (1.0, 1.0, 1.0, -0.0, 0.0, float("nan"), float("-inf")):
+        found = []
+        for run in (step, compiled):
+            run(ad.full((2,), x))
+            assert w.grad is not None
+            found.append(w.grad.numpy().tobytes())
+        assert found[0] == found[1]
+    (program,) = compiled.programs
+    assert sum(record.name == "slice_grad" for record in program) == 1
+    program.verify()
+
+
+# ---- What Python does besides ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("schedule", [
+    lambda optimizer: ad.optim.lr_scheduler.StepLR(optimizer, 100).step,
+    lambda optimizer: partial(ad.optim.lr_scheduler.ReduceLROnPlateau(optimizer).step, 1.0),
+], ids=["StepLR", "ReduceLROnPlateau"])  # fmt: skip
+def test_a_schedule_steps_outside(schedule: Callable[[Any], Callable[[], None]]) -> None:
+    _, optimizer, step = sgd()
+    advance = schedule(optimizer)
+
+    @ad.compile
+    def both() -> None:
+        step()
+        advance()
+
+    both()
+    with pytest.raises(RecordingError, match="a schedule takes a step"):
+        both()
+
+
+def test_a_function_must_put_the_grad_mode_back() -> None:
+    @ad.compile
+    def function(x: ad.Tensor) -> ad.Tensor:
+        ad.set_grad_enabled(False)
+        return x * 2
+
+    try:
+        with ad.enable_grad():
+            function(ad.ones(1))
+        with ad.enable_grad(), pytest.raises(RecordingError, match="another grad mode"):
+            function(ad.ones(1))
+    finally:
+        ad.set_grad_enabled(True)
+
+
+def test_probabilities_are_checked_in_each_replay() -> None:
+    loss = ad.compile(ad.nn.functional.binary_cross_entropy)
+    target = numbers(0, 1)
+    for _ in range(3):
+        loss(numbers(0.5, 0.25), target)
+    assert loss(numbers(0.5, float("nan")), target).isnan().item()
+    with pytest.raises(ValueRangeError, match=r"a probability is out of range; expected 0 to 1; got 2 at \[1\]"):
+        loss(numbers(0.5, 2), target)
