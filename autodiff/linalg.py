@@ -11,10 +11,10 @@ from autodiff.ops.matrix_functions import (
     matrix_rank,
     norm,
     pinv,
-    solve_triangular,
 )
 from autodiff.ops.products import matmul
 from autodiff.ops.statistics import vector_norm
+from autodiff.ops.triangular import solve_triangular
 from autodiff.ops.vector_products import linalg_cross as cross
 from autodiff.ops.vector_products import multi_dot, vecdot
 
