@@ -4,10 +4,11 @@ from typing import NoReturn
 
 from autodiff.ops.determinants import det, slogdet
 from autodiff.ops.matrices import cholesky, eigh, eigvalsh, inv, qr, solve, svd, svdvals
-from autodiff.ops.matrix_functions import cond, lstsq, matrix_norm, matrix_rank, norm, pinv, solve_triangular
+from autodiff.ops.matrix_functions import cond, lstsq, matrix_norm, matrix_rank, norm, pinv
 from autodiff.ops.matrix_powers import matrix_exp, matrix_power
 from autodiff.ops.products import matmul
 from autodiff.ops.statistics import vector_norm
+from autodiff.ops.triangular import solve_triangular
 from autodiff.ops.vector_products import linalg_cross as cross
 from autodiff.ops.vector_products import multi_dot, vecdot
 

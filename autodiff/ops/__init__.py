@@ -41,6 +41,7 @@ from autodiff.ops.matrix_functions import *
 from autodiff.ops.matrix_powers import *
 from autodiff.ops.noisy import *
 from autodiff.ops.normalization import *
+from autodiff.ops.pairwise import *
 from autodiff.ops.patches import *
 from autodiff.ops.picking import *
 from autodiff.ops.pooling import *
@@ -56,6 +57,7 @@ from autodiff.ops.recurrent import *
 from autodiff.ops.reduce import *
 from autodiff.ops.rescaling import *
 from autodiff.ops.resize import *
+from autodiff.ops.running import *
 from autodiff.ops.scan import *
 from autodiff.ops.scatter_reductions import *
 from autodiff.ops.scattering import *
@@ -65,6 +67,7 @@ from autodiff.ops.special_functions import *
 from autodiff.ops.statistics import *
 from autodiff.ops.structural import *
 from autodiff.ops.transposed import *
+from autodiff.ops.triangular import *
 from autodiff.ops.unpooling import *
 from autodiff.ops.update import *
 from autodiff.ops.update_adam import *

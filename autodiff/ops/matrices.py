@@ -21,19 +21,15 @@ from autodiff.ops.diagonals import diag_embed, tril
 from autodiff.ops.elementwise import add, div, mul, neg, spread, sub
 from autodiff.ops.host import from_array
 from autodiff.ops.joining import cat
-from autodiff.ops.products import matmul, require_floats
+from autodiff.ops.products import matmul, require_floats, require_matrices, turned
 from autodiff.ops.shaping import squeeze, unsqueeze
-from autodiff.ops.structural import narrow, require_tensor, transpose
+from autodiff.ops.structural import narrow, require_tensor
+from autodiff.ops.triangular import solve_triangular
 from autodiff.primitive import ErrorSample, Keep, Primitive, Sample, define
 from autodiff.spec import Array, Cost, Spec, moved
 
 # The names that PyTorch has outside `linalg` too, with the same meaning.
 __all__ = ["cholesky", "inverse"]
-
-
-def turned(x: Any) -> Any:
-    """Return the transposed matrices."""
-    return transpose(x, -2, -1)
 
 
 def _product(*factors: Any) -> Any:
@@ -60,20 +56,6 @@ def symmetric(x: Any) -> Any:
 def identity(x: Any, n: int) -> Any:
     """Return the identity (n, n) in the dtype of `x`."""
     return from_array(np.eye(n, dtype=x.spec.dtype))
-
-
-def require_matrices(operation: str, x: Spec, square: bool = True, floats: bool = True) -> None:
-    """Raise unless there are matrices, of floats, in the last two dimensions.
-
-    Raises:
-        ShapeError: for less than two dimensions, or matrices that are not square.
-        DTypeError: unless they hold floats.
-    """
-    if floats:
-        require_floats(operation, x)
-    if x.ndim < 2 or (square and x.shape[-1] != x.shape[-2]):
-        raise ShapeError(operation, f"these are no {'square ' if square else ''}matrices",
-                         expected="(..., n, n)" if square else "(..., m, n)", got=str(x.shape))
 
 
 def _run(outs: list[Array], ins: list[Array], function: Callable[..., Any]) -> None:
@@ -288,8 +270,8 @@ def _cholesky_vjp(record: Any, g: Any) -> tuple[Any]:
     inner = matmul(turned(lower), g)
     half = sub(tril(inner), mul(mul(inner, identity(inner, inner.spec.shape[-1])), 0.5))
     # lower.T ** -1 @ half @ lower ** -1
-    left = solve(turned(lower), half)
-    return (symmetric(turned(solve(turned(lower), turned(left)))),)
+    left = solve_triangular(turned(lower), half, upper=True)
+    return (symmetric(turned(solve_triangular(turned(lower), turned(left), upper=True))),)
 
 
 cholesky_p = lapack(
@@ -330,7 +312,7 @@ def _qr_vjp(record: Any, g_q: Any, g_r: Any) -> tuple[Any]:
     inner = _total(None if g_r is None else matmul(r, turned(g_r)),
                    None if g_q is None else neg(matmul(turned(g_q), q)))  # fmt: skip
     both = add(tril(inner), turned(tril(inner, -1)))
-    return (turned(solve(r, turned(_total(g_q, matmul(q, both))))),)
+    return (turned(solve_triangular(r, turned(_total(g_q, matmul(q, both))), upper=True)),)
 
 
 qr_p = lapack(

@@ -14,22 +14,11 @@ from autodiff.ops.broadcast import expand, sum
 from autodiff.ops.choice import maximum, where
 from autodiff.ops.comparison import gt, ne
 from autodiff.ops.determinants import slogdet
-from autodiff.ops.diagonals import tril, triu
 from autodiff.ops.elementwise import abs, add, div, mul, square, sub
 from autodiff.ops.extremes import amax, amin
 from autodiff.ops.host import from_array, values
-from autodiff.ops.matrices import (
-    identity,
-    inv,
-    lapack,
-    require_matrices,
-    right_sides,
-    solve,
-    square_samples,
-    svdvals,
-    turned,
-)
-from autodiff.ops.products import matmul
+from autodiff.ops.matrices import identity, inv, lapack, right_sides, square_samples, svdvals
+from autodiff.ops.products import matmul, require_matrices, turned
 from autodiff.ops.promotion import cast, constant, is_tensor, real
 from autodiff.ops.reduce import with_dtype
 from autodiff.ops.samples import spread
@@ -40,7 +29,7 @@ from autodiff.primitive import ErrorSample, Keep, Sample, composed
 from autodiff.spec import Array, Spec
 
 # The names that PyTorch has outside `linalg` too, with the same meaning.
-__all__ = ["cholesky_solve", "pinverse"]
+__all__ = ["pinverse"]
 
 # ---- Norms -----------------------------------------------------------------------------------------------------------
 
@@ -410,76 +399,3 @@ def lstsq(A: TensorT, B: TensorT, rcond: float | None = None, *, driver: str | N
     return LeastSquares(squeeze(solution, -1) if vector else solution, residuals, rank, singular)
 
 
-# ---- Triangular systems ----------------------------------------------------------------------------------------------
-
-
-def _triangle_samples() -> list[Sample]:
-    a, b = spread(-1, 1, 2, 3, 3) + np.diag([2, -3, 4]).astype(np.float32), spread(-1, 1, 2, 3, 2)
-    return [Sample(a, b, upper=True), Sample(a, b, upper=False), Sample(a[0], b, upper=False, unitriangular=True),
-            Sample(a, np.swapaxes(b, -1, -2), upper=True, left=False),
-            Sample(a.astype(np.float64), b.astype(np.float64), upper=True)]
-
-
-@composed(name="linalg_solve_triangular", samples=_triangle_samples, errors=lambda: [
-    ErrorSample(Sample(np.ones((2, 3), np.float32), np.ones((2, 1), np.float32), upper=True), ShapeError, "square"),
-    ErrorSample(Sample(np.eye(2, dtype=np.float32), np.ones((3, 1), np.float32), upper=True), ShapeError, "do not fit"),
-    ErrorSample(Sample(np.zeros((2, 2), np.float32), np.ones((2, 1), np.float32), upper=True), ValueRangeError,
-                "is singular")])
-def solve_triangular(A: TensorT, B: TensorT, *, upper: bool, left: bool = True,
-                     unitriangular: bool = False) -> TensorT:
-    """Return the X of ``A @ X = B`` for triangular matrices; the other triangle is not read.
-
-    Args:
-        A: (..., n, n), floats.
-        B: (..., n, k), or (..., k, n) for ``left=False``.
-        upper: whether the upper triangle is meant, or the lower one.
-        left: False for ``X @ A = B``.
-        unitriangular: take the diagonal as ones.
-
-    Raises:
-        ValueRangeError: if a matrix is singular.
-        ShapeError: unless the matrices are square and fit.
-        DTypeError: unless both hold one float dtype.
-
-    >>> import autodiff as ad
-    >>> ad.linalg.solve_triangular(ad.tensor([[2.0, 0.0], [1.0, 4.0]]), ad.tensor([[2.0], [5.0]]), upper=False)
-    tensor([[1.],
-            [1.]])
-    """
-    require_tensor("linalg.solve_triangular", A)
-    a: Any = A
-    require_matrices("linalg.solve_triangular", a.spec)
-    part = triu if upper else tril
-    if unitriangular:
-        a = add(part(a, 1 if upper else -1), identity(a, a.spec.shape[-1]))
-    else:
-        a = part(a)
-    return solve(a, B) if left else turned(solve(turned(a), turned(B)))  # type: ignore[no-any-return]
-
-
-@composed(samples=lambda: [
-    Sample(spread(-1, 1, 2, 3, 2), np.tril(spread(-1, 1, 2, 3, 3)) + 2 * np.eye(3, dtype=np.float32)),
-    Sample(spread(-1, 1, 3, 2, dtype=np.float64), np.triu(spread(-1, 1, 3, 3, dtype=np.float64)) + 2 * np.eye(3),
-           True)],
-    errors=lambda: [ErrorSample(Sample(np.ones((2, 1), np.float32), np.ones((2, 3), np.float32)), ShapeError,
-                                "square")])
-def cholesky_solve(input: TensorT, L: TensorT, upper: bool = False) -> TensorT:
-    """Return the X of ``A @ X = input``, given the factor L of ``A = L @ L.mT``.
-
-    Args:
-        input: (..., n, k).
-        L: (..., n, n), lower triangles, as `linalg.cholesky` returns them.
-        upper: L is the upper triangle of ``A = L.mT @ L``.
-
-    Raises:
-        ValueRangeError: if a matrix is singular.
-        ShapeError: unless the matrices are square and fit.
-        DTypeError: unless both hold one float dtype.
-
-    >>> import autodiff as ad
-    >>> ad.cholesky_solve(ad.tensor([[8.0]]), ad.tensor([[2.0]]))
-    tensor([[2.]])
-    """
-    require_tensor("cholesky_solve", L)
-    first, second = (turned(L), L) if upper else (L, turned(L))
-    return solve_triangular(second, solve_triangular(first, input, upper=False), upper=True)

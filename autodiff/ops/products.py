@@ -46,6 +46,32 @@ def require_floats(operation: str, *specs: Spec) -> None:
         )
 
 
+def require_matrices(operation: str, x: Spec, square: bool = True, floats: bool = True) -> None:
+    """Raise unless there are matrices, of floats, in the last two dimensions.
+
+    Raises:
+        ShapeError: for less than two dimensions, or matrices that are not square.
+        DTypeError: unless they hold floats.
+    """
+    if floats:
+        require_floats(operation, x)
+    if x.ndim < 2 or (square and x.shape[-1] != x.shape[-2]):
+        raise ShapeError(operation, f"these are no {'square ' if square else ''}matrices",
+                         expected="(..., n, n)" if square else "(..., m, n)", got=str(x.shape))
+
+
+def turned(x: Any) -> Any:
+    """Return the transposed matrices."""
+    return transpose(x, -2, -1)
+
+
+def in_one_batch(x: Any, batch: Shape) -> Any:
+    """Return matrices, expanded to these leading dimensions, with a single one, in C order."""
+    shape = x.spec.shape[-2:]
+    x = x if x.spec.shape[:-2] == batch else expand(x, (*batch, *shape))
+    return contiguous(reshape(x, (math.prod(batch), *shape)))
+
+
 # ---- dot -------------------------------------------------------------------------------------------------------------
 
 
