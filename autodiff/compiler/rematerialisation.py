@@ -11,6 +11,7 @@ al., Dynamic Tensor Rematerialization (arXiv:2006.09616), but ahead of time, wit
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from copy import copy
 from itertools import accumulate
 
 from autodiff.compiler import arena
@@ -152,12 +153,15 @@ def _recomputed(instructions: list[Instruction], region: Region, again: list[int
         for value in before.outputs:
             moved[value] = Value(Region(Kind.TEMPORARY, value.region.nbytes), value.spec)
         outputs = [moved[value] for value in before.outputs]
-        made.append(Instruction(before.primitive, before.params, inputs, outputs, before.record))
+        record = copy(before.record)
+        record.phase = instructions[place].record.phase
+        made.append(Instruction(before.primitive, before.params, inputs, outputs, record,
+                                recomputed=before.recomputed or before.record.phase))  # fmt: skip
     rest = []
     for instruction in instructions[place:]:
         if any(value.region is region for value in instruction.inputs):
             inputs = [there(value) if value.region is region else value for value in instruction.inputs]
             instruction = Instruction(instruction.primitive, instruction.params, inputs, instruction.outputs,
-                                      instruction.record, instruction.in_place)
+                                      instruction.record, instruction.in_place, (), instruction.recomputed)
         rest.append(instruction)
     return made + rest
