@@ -63,7 +63,10 @@ def test_a_module_is_one_cluster_in_each_lane(memory_budget: float | None, depth
     graph = graph_of(program, depth=depth)
     assert sum(node.records for node in graph.nodes) == len(program)
     for group in groups_of(graph):
-        assert set(members(group).values()) <= {1}, (group.phase, group.title, members(group))
+        # A fused operation of the backward pass that computes something again can stand between two of one module.
+        most = 2 if memory_budget and group.phase == "backward" else 1
+        assert max(members(group).values(), default=0) <= most, (group.phase, group.title, members(group))
+    assert sum(sum(members(group).values()) for group in groups_of(graph)) < 45
 
 
 @pytest.mark.parametrize("memory_budget", [None, 0.6])
@@ -150,7 +153,7 @@ def test_inputs_stand_outside_of_modules() -> None:
         return node.parent.depth
 
     graph = draw(net(), ad.ones(2, 3, 8, 8), backward=True).graph
-    assert [around(node) for node in graph.nodes if node.kind == "input"] == [1, 1]
+    assert {around(node) for node in graph.nodes if node.kind == "input"} == {1}
     assert all(around(node) > 1 for node in graph.nodes if node.kind == OPERATION and node.title == "conv2d")
 
 
@@ -159,4 +162,4 @@ def test_folded_boxes_have_the_class_of_the_module() -> None:
     details = {node.title: node.details[0] for node in graph.nodes if node.kind == MODULE}
     assert details == {"0": "Sequential", "1": "Sequential", "2": "Sequential", "3": "Flatten", "4": "Linear"}
     outermost = next(node for node in draw(net(), ad.ones(2, 3, 8, 8), depth=0).graph.nodes if node.kind == MODULE)
-    assert (outermost.title, outermost.details[0]) == ("Sequential", "11 operations")
+    assert (outermost.title, outermost.details[0]) == ("Sequential", "25 operations")

@@ -43,22 +43,22 @@ def groups_in(group: Group) -> dict[str, Group]:
 
 def test_what_differs_is_open_and_what_does_not_is_folded() -> None:
     graph = difference().graph
-    assert graph.remarks[0] == "2 added"
+    assert graph.remarks[0] == "2 added, 1 changed"
     folded = {node.title: node for node in graph.nodes if node.kind == MODULE}
     assert list(folded) == ["body"]
     assert (folded["body"].change, folded["body"].details[0]) == ("same", "Sequential")
     changes = [(node.title, node.change) for node in graph.nodes if node.record]
-    assert sorted(change for _, change in changes) == ["added", "added", "same"]
+    assert sorted(change for _, change in changes) == ["added", "added", "changed"]
     groups = groups_in(graph.root)
-    assert text_of_changes(groups["head"].changes) == text_of_changes(groups["Net"].changes) == "2 added"
-    assert 'label="head · 2 added"' in difference().source
+    assert text_of_changes(groups["head"].changes) == text_of_changes(groups["Net"].changes) == "2 added, 1 changed"
+    assert 'label="head · 2 added, 1 changed"' in difference().source
 
 
 def test_a_folded_module_says_how_much_of_it_has_changed() -> None:
     graph = difference(depth=1).graph
     head = next(node for node in graph.nodes if node.title == "head")
     assert head.change == "changed"
-    assert "2 added" in head.details
+    assert "2 added, 1 changed" in head.details
     assert "<B>± head</B>" in difference(depth=1).source
     assert next(node for node in graph.nodes if node.title == "body").change == "same"
 
@@ -90,12 +90,12 @@ def test_the_page_of_a_difference() -> None:
     data = data_of(text_of(difference().expanded()))
     groups = {group["title"]: group for group in data["groups"]}
     assert "Sequential" in groups["body"]["statement"]
-    assert (groups["head"]["changes"], groups["body"]["changes"]) == (2, 0)
-    assert "2 added" in groups["head"]["statement"]
-    assert "2 added" in groups["head"]["area"][0]
+    assert (groups["head"]["changes"], groups["body"]["changes"]) == (3, 0)
+    assert "2 added, 1 changed" in groups["head"]["statement"]
+    assert "2 added, 1 changed" in groups["head"]["area"][0]
     assert [text for text, *_ in data["legend"]][:2] == ["same", "+ added"]
-    assert data["remarks"] == ["2 added"]
-    assert sorted(node["change"] for node in data["nodes"] if node["kind"] == "operation")[-3:] == ["", "added", "added"]
+    assert data["remarks"] == ["2 added, 1 changed"]
+    assert sorted(node["change"] for node in data["nodes"] if node["kind"] == "operation")[-3:] == ["added", "added", "changed"]
 
 
 def test_the_page_of_anything_else_needs_no_legend() -> None:

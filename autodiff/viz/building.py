@@ -134,13 +134,15 @@ class _Builder:
         for index, (record, path) in enumerate(zip(program, paths, strict=True)):
             lane = self._lane(path[0])
             shown, folded = self.folding.shown(path)
-            seen = seats.found(record, lane, shown[1:])
-            member = seen[-1] if seen else lane
+            # Each call of a module has a text of its own for its path.
+            call = id(record.scope) if len(shown) == len(path) and not (parts[index] or changes[index]) else None
+            seen = seats.found(record, lane, shown[1:], call)
+            member: Node | Group = seen[-1] if seen else lane
             for level in range(len(seen) + 1, len(shown)):
                 assert isinstance(member, Group)
                 closed = folded and level == len(shown) - 1
                 member = self._module(f"m{index}", shown[1 : level + 1], member, classes, closed)
-                seats.add(member, shown[level])
+                seats.add(member, shown[level], call if level == len(shown) - 1 else None)
             again = recomputed[index]
             if again and all(again):
                 self.recomputed.add(record)
@@ -405,9 +407,12 @@ class _Builder:
                 first.held[id(tensor)] = tensor.spec.size
             return
         if len(heads) <= _READERS_SHOWN:
-            nodes = dict.fromkeys(heads, self._leaf_node(f"l{number}", kind, name, tensor, heads))
+            parent = reduce(common_group, [head.parent for head in heads])
+            while kind == INPUT and parent.depth > 1 and parent.parent is not None:
+                parent = parent.parent  # it comes from outside of all modules
+            nodes = dict.fromkeys(heads, self._leaf_node(f"l{number}", kind, name, tensor, first, parent))
         else:  # edges from one place to many far ones would be all that there is to see
-            nodes = {head: self._leaf_node(f"l{number}_{k}", kind, name, tensor, [head])
+            nodes = {head: self._leaf_node(f"l{number}_{k}", kind, name, tensor, head, head.parent)
                      for k, head in enumerate(heads)}  # fmt: skip
         drawn: set[Node] = set()
         for head, spec in leaf.reads:
@@ -415,16 +420,15 @@ class _Builder:
                 drawn.add(head)
                 self.edges.append(Edge(nodes[head], head, 1, False, _full(spec)))
 
-    def _leaf_node(self, id_: str, kind: str, name: str | None, tensor: Any, heads: Sequence[Node]) -> Node:
-        """Return a new node of a leaf: in the innermost group around those that read it, an input outside of modules."""
-        parent = reduce(common_group, [head.parent for head in heads])
-        while kind == INPUT and parent.depth > 1 and parent.parent is not None:
-            parent = parent.parent
+    def _leaf_node(
+        self, id_: str, kind: str, name: str | None, tensor: Any, reader: Node, parent: Group
+    ) -> Node:
+        """Return a new node of a leaf."""
         inside = ".".join(labels_of(parent)[1:]) + "."
         title = (name or ("parameter" if kind == PARAMETER else "")).removeprefix(inside)
-        node = self._new_node(id_, kind, title or text_of_spec(tensor.spec), parent, heads[0].phase)
+        node = self._new_node(id_, kind, title or text_of_spec(tensor.spec), parent, reader.phase)
         node.tooltip = [f"{kind} {name or ''}".strip(), _full(tensor.spec)]
-        node.specs, node.order = [tensor.spec], heads[0].order
+        node.specs, node.order = [tensor.spec], reader.order
         self.drawn.setdefault(id(tensor), []).append((node, tensor))
         return node
 

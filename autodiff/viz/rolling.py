@@ -6,11 +6,12 @@ from collections import Counter
 from collections.abc import Hashable, Iterator, Sequence
 from itertools import takewhile
 
-from autodiff.viz.graph import MODULE, OPERATION, Edge, Graph, Group, Node, common_group, nodes_in
+from autodiff.viz.graph import CONSTANT, MODULE, OPERATION, Edge, Graph, Group, Node, common_group, nodes_in
 
 _SUMS = ("seconds", "flops", "bytes", "saved_bytes")
 _LONGEST = 64  # members of a block that is no module
-_LEAST = 4  # times that operations without a module have to follow each other
+_LEAST = 4  # times that operations have to go on with what the ones before have made
+_SIDE_BY_SIDE = 8  # times that operations have to stand beside each other
 _NAMED = 3
 
 _Member = Node | Group
@@ -21,8 +22,8 @@ def roll(graph: Graph) -> None:
     """Show each run of equal blocks as its first one, with their number; in time linear in nodes and edges.
 
     Blocks are equal that hold the same operations with the same shapes, connected in the same way. A block is a module,
-    or some neighbours that come again: a step of a loop that calls modules, or goes on with what the one before has
-    made. What is measured of all of them is added up. An edge inside of a block stands for that edge of each. All
+    or some neighbours that come again: a step of a loop that calls modules or goes on with what the one before has
+    made, or many operations side by side. What is measured of all of them is added up. An edge inside of a block stands for that edge of each. All
     others are led to the first block and counted; those from a block to the next become edges that go around.
     """
     _seat_leaves(graph)
@@ -30,12 +31,16 @@ def roll(graph: Graph) -> None:
     rolled = _Rolled()
     for parent in _groups(graph.root):
         kept: list[_Member] = []
-        for blocks in known.runs(parent):
+        for blocks in known.runs(_joined(parent)):
             kept += rolled.merge(parent, blocks) if len(blocks) > 1 else blocks[0]
-        parent.members[:] = kept
+        parent.members[:] = [*kept, *(member for member in parent.members if _is_constant(member))]
     if rolled.runs:
-        graph.edges[:] = rolled.lead(graph.edges)
-        graph.nodes[:] = [node for node in graph.nodes if node not in rolled.first]
+        read = {edge.tail for edge in graph.edges if edge.head not in rolled.first}
+        gone = {node for node in graph.nodes if node in rolled.first or (_is_constant(node) and node not in read)}
+        for group in _groups(graph.root):
+            group.members[:] = [member for member in group.members if member not in gone]
+        graph.edges[:] = rolled.lead([edge for edge in graph.edges if edge.tail in rolled.first or edge.tail not in gone])
+        graph.nodes[:] = [node for node in graph.nodes if node not in gone]
 
 
 def _seat_leaves(graph: Graph) -> None:
@@ -60,6 +65,16 @@ def _runs(member: _Member) -> bool:
     return isinstance(member, Node) and member.kind in (OPERATION, MODULE)
 
 
+def _is_constant(member: _Member) -> bool:
+    """Return whether this is a value without a name: the first step of a loop may read one where others read a result."""
+    return isinstance(member, Node) and member.kind == CONSTANT
+
+
+def _joined(group: Group) -> list[_Member]:
+    """Return the members of a group that count in a comparison."""
+    return [member for member in group.members if not _is_constant(member)]
+
+
 def _is_block(member: _Member) -> bool:
     return member.depth > 1 if isinstance(member, Group) else member.kind == MODULE
 
@@ -82,7 +97,8 @@ class _Known:
     """
 
     def __init__(self, graph: Graph) -> None:
-        self.numbers = {node: number for number, node in enumerate(nodes_in(graph.root))}  # neighbours in a group
+        joined = (node for node in nodes_in(graph.root) if not _is_constant(node))
+        self.numbers = {node: number for number, node in enumerate(joined)}  # those of a group are neighbours
         self.start: dict[_Member, int] = dict(self.numbers)
         self.shapes: dict[_Member, int] = {}
         self.wires: dict[_Member, list[_Wire]] = {}
@@ -90,13 +106,15 @@ class _Known:
         for group in order:
             order += [member for member in group.members if isinstance(member, Group)]
         for group in reversed(order):
-            self.start[group] = min((self.start[member] for member in group.members), default=0)
+            self.start[group] = min(map(self.start.__getitem__, _joined(group)), default=0)
         self._note_wires(graph, order)
         self._note_shapes(graph, order)
 
     def _note_wires(self, graph: Graph, groups: Sequence[Group]) -> None:
-        place = {member: i for group in groups for i, member in enumerate(group.members)}
+        place = {member: i for group in groups for i, member in enumerate(_joined(group))}
         for edge in graph.edges:
+            if _is_constant(edge.tail):
+                continue
             around = common_group(edge.tail.parent, edge.head.parent)
             tail, head = _member_of(around, edge.tail), _member_of(around, edge.head)
             self.wires.setdefault(head, []).append((
@@ -111,25 +129,25 @@ class _Known:
         for edge in graph.edges:
             incoming[edge.head] += edge.values
         for node in graph.nodes:
-            name = "" if node.kind == MODULE else node.title
-            place = "" if node.kind == MODULE else node.place
-            key: Hashable = (node.kind, name, place, tuple(map(repr, node.specs)), tuple(node.details),
-                             tuple(node.operations), incoming[node], node.change, node.recomputed)  # fmt: skip
+            key: Hashable = (node.kind, tuple(node.operations), node.change, node.recomputed)
+            if node.kind == MODULE:  # not all steps of a loop are read alike: the first is given what others make
+                key = (key, node.module, tuple(node.held.values()), tuple(sorted({repr(spec) for spec in node.specs})))
+            else:
+                key = (key, node.title, node.place, tuple(map(repr, node.specs)), tuple(node.details), incoming[node])
             self.shapes[node] = known.setdefault(key, len(known))
         for group in reversed(groups):
             members = tuple((self.shapes[m], "" if isinstance(m, Node) else m.title, tuple(self.wires.get(m, ())))
-                            for m in group.members)  # fmt: skip
+                            for m in _joined(group))  # fmt: skip
             key = (group.phase, members)
             self.shapes[group] = known.setdefault(key, len(known))
 
-    def runs(self, parent: Group) -> Iterator[list[list[_Member]]]:
+    def runs(self, members: Sequence[_Member]) -> Iterator[list[list[_Member]]]:
         """Yield the members of a group in order: runs of equal blocks, and single members as runs of one."""
-        members = parent.members
         start = 0
         while start < len(members):
             length, count = next(self._repeats(members, start), (1, 1))
             end = start + length * count
-            yield [members[i : i + length] for i in range(start, end, length)]
+            yield [list(members[i : i + length]) for i in range(start, end, length)]
             start = end
 
     def _repeats(self, members: Sequence[_Member], start: int) -> Iterator[tuple[int, int]]:
@@ -140,12 +158,13 @@ class _Known:
                 continue
             block = members[start : start + length]
             is_block = any(map(_is_block, block))
-            if not (is_block or (any(map(_runs, block)) and self._goes_on(members, start + length, length))):
+            if not (is_block or any(map(_runs, block))):
                 continue
+            least = 2 if is_block else _LEAST if self._goes_on(members, start + length, length) else _SIDE_BY_SIDE
             count = 1
             while self._equal(members, start, start + count * length, length):
                 count += 1
-            if count >= (2 if is_block else _LEAST):
+            if count >= least:
                 yield length, count
 
     def _equal(self, members: Sequence[_Member], first: int, second: int, length: int) -> bool:
@@ -185,9 +204,9 @@ class _Rolled:
 
     def merge(self, parent: Group, blocks: Sequence[list[_Member]]) -> list[_Member]:
         """Let the first of equal blocks stand for all of them; return what is shown of them."""
-        mine = [node for member in blocks[0] for node in nodes_in(member)]
-        for copy, block in enumerate(blocks):
-            for own, other in zip(mine, (node for member in block for node in nodes_in(member)), strict=True):
+        nodes = [[node for member in block for node in nodes_in(member) if not _is_constant(node)] for block in blocks]
+        for copy, others in enumerate(nodes):
+            for own, other in zip(nodes[0], others, strict=True):
                 self.levels.setdefault(other, []).append((self.runs, copy))
                 if copy:
                     self.first[other] = own

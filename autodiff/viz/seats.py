@@ -1,4 +1,4 @@
-"""Where operations are shown: each in the group of its module, once for as long as the picture stays free of circles."""
+"""Where operations are shown: each in the group of its module, as long as the picture stays free of circles."""
 
 from __future__ import annotations
 
@@ -18,17 +18,21 @@ class Seats:
 
     def __init__(self) -> None:
         self._latest: dict[tuple[Group, str], Node | Group] = {}
+        self._calls: dict[Node | Group, int] = {}
+        self._outer: set[Group | None] = set()  # groups that hold others
         self._index: dict[Node | Group, int] = {}
         self._lanes: dict[Record, Group] = {}
         self._reach: dict[Record, dict[Group, Place]] = {}  # in each lane the last place of what it is made from
 
-    def found(self, record: Record, lane: Group, labels: Sequence[str]) -> list[Node | Group]:
+    def found(self, record: Record, lane: Group, labels: Sequence[str], call: int | None = None) -> list[Node | Group]:
         """Return what stands for the modules of a record, outermost first, up to the first that has to be made.
 
         Args:
             record: each once, after those that it is made from.
             lane: its phase.
             labels: of the modules that are shown around it.
+            call: a number for the call of the innermost of them, where it is known. Another call of a module that
+                calls no others is shown apart.
         """
         floor = self._reached(record, lane).get(lane, ())
         found: list[Node | Group] = []
@@ -37,6 +41,9 @@ class Seats:
             member = self._latest.get((around, label))
             if member is None:
                 break
+            if call is not None and level == len(labels) - 1 and member not in self._outer:
+                if self._calls.setdefault(member, call) != call:
+                    break
             if level < len(floor):
                 if self._index[member] < floor[level]:
                     break
@@ -47,12 +54,22 @@ class Seats:
                 around = member
         return found
 
-    def add(self, member: Node | Group, label: str = "") -> None:
-        """Note that a node or group was put behind the others in its group; with the label of the module it shows."""
+    def add(self, member: Node | Group, label: str = "", call: int | None = None) -> None:
+        """Note that a node or group was put behind the others in its group.
+
+        Args:
+            member: the node or group.
+            label: of the module that it shows.
+            call: a number for the call of it, where that is known.
+        """
         assert member.parent is not None
         self._index[member] = len(member.parent.members) - 1
         if label:
             self._latest[member.parent, label] = member
+            if call is not None:
+                self._calls[member] = call
+            if isinstance(member, Group):
+                self._outer.add(member.parent)
 
     def take(self, record: Record, lane: Group, member: Node | Group) -> None:
         """Note what shows a record."""
