@@ -242,20 +242,21 @@ def test_the_differences_of_a_comparison(opened: Opened) -> None:
 
     graph = draw(net(nn.ReLU()), ad.ones(2, 4), against=net(nn.Sigmoid())).expanded()
     chromium = opened.show(graph)
-    folded = chromium.run("[...document.querySelectorAll('#canvas .node[data-id^=cluster] text')].map(x => x.textContent)")
+    texts = "[...document.querySelectorAll('#canvas .node[data-id^=cluster] text')].map(text => text.textContent)"
+    folded = chromium.run(texts)
     assert folded[:2] == ["▸ 0", "Sequential"]
-    assert chromium.run("document.querySelectorAll('#canvas .node[data-id^=cluster]').length") == 1
+    assert chromium.run("document.querySelectorAll('#canvas .node[data-id^=cluster]').length") == 4
     shown = chromium.run("document.getElementById('legend').innerText").split("\n")
     assert {"same", "+ added", "− removed"} <= set(shown)
     count = "document.getElementById('difference').textContent"
-    assert chromium.run(count) == "2 differences"
+    assert chromium.run(count) == "3 differences"
     seen = []
     for key in ("n", "n", "n", "p"):
         chromium.press(key)
         settle(chromium)
         seen.append(chromium.run(count))
-        assert chromium.run(TITLE) in ("sigmoid", "relu")
-    assert seen == [f"Difference {i} of 2" for i in (1, 2, 1, 2)]
+        assert chromium.run(TITLE) in ("sigmoid", "linear")
+    assert seen == [f"Difference {i} of 3" for i in (1, 2, 3, 2)]
     assert chromium.complaints() == []
 
 

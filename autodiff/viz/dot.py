@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from typing import NamedTuple
 
 from autodiff.viz.colors import is_dark
@@ -76,6 +77,7 @@ class Swatch(NamedTuple):
     dashed: bool
 
 
+@lru_cache(4096)  # many edges carry the same
 def quote(text: str) -> str:
     r"""Return a text as a quoted DOT string that shows exactly this text, line breaks included.
 

@@ -94,7 +94,8 @@ def _text(name: str) -> str:
 
 def _packed(data: bytes) -> str:
     """Return bytes as text that cannot end the element it stands in, and without the time in it."""
-    return base64.b64encode(gzip.compress(data, mtime=0)).decode()
+    # Level 9 takes four times as long as 6 on text that repeats itself, and packs it worse.
+    return base64.b64encode(gzip.compress(data, 6, mtime=0)).decode()
 
 
 def _policy(script: str) -> str:
@@ -290,8 +291,10 @@ class _Groups:
         for edge in self.graph.edges:
             if edge.tail.phase != edge.head.phase or not _runs(edge.tail):
                 continue
-            text = next((text_of_spec(spec) for spec in edge.tail.specs if repr(spec) == edge.tooltip), None)
             inner, outer = self.home[edge.tail], self.home[edge.head]
+            if inner is outer:
+                continue
+            text = next((text_of_spec(spec) for spec in edge.tail.specs if repr(spec) == edge.tooltip), None)
             while inner is not outer:
                 if depth[inner] < depth[outer]:
                     outer = self.around[outer]
@@ -315,16 +318,21 @@ class _Sums:
 
     def add_node(self, node: Node) -> None:
         """Add what a node stands for."""
-        measures = {key: value for key, value in node.measures.items() if key != "roofline"}
-        share = node.measures.get("roofline", 0.0)
-        own = _Sums(node.records if _runs(node) else 0, dict(node.held), share * measures.get("seconds", 0.0), measures,
-                    node.change)
+        runs = _runs(node)
+        self.operations += node.records if runs else 0
+        if node.change:
+            self.change = combined(self.change, node.change)
         if node.change in SIGNS:
-            own.changes[node.change] = own.operations
+            self.changes[node.change] += node.records if runs else 0
+        self.parameters |= node.held
         if node.kind == PARAMETER and node.phase != "backward":
             # A parameter that many read is drawn at each of them. It belongs to the module that computes with it.
-            own.parameters[node.id.partition("_")[0]] = sum(spec.size for spec in node.specs)
-        self.add(own)
+            self.parameters[node.id.partition("_")[0]] = sum(spec.size for spec in node.specs)
+        for key, value in node.measures.items():
+            if key == "roofline":
+                self.limit += value * node.measures.get("seconds", 0.0)
+            else:
+                self.measures[key] = self.measures.get(key, 0.0) + value
 
     def add(self, other: _Sums) -> None:
         """Add what another group holds."""

@@ -12,7 +12,7 @@ import graphviz
 
 from autodiff.program import Program
 from autodiff.viz.graph import Graph, Group
-from autodiff.viz.rendering import layout_with_pygraphviz, not_drawn, scalable, write_atomically
+from autodiff.viz.rendering import layout_with_pygraphviz, not_drawn, scalable, without_collection, write_atomically
 
 STILL_BOXES = 250  # drawn in about a second
 
@@ -63,7 +63,9 @@ class Picture(graphviz.Digraph):  # type: ignore[misc]
         from autodiff.viz.page import page_of
 
         source = self.source if len(self.graph.nodes) <= STILL_BOXES else Picture(self.folded()).source
-        write_atomically(path, page_of(self.expanded(), source, self.title, self.overlay).encode())
+        with without_collection():
+            page = page_of(self.expanded(), source, self.title, self.overlay)
+        write_atomically(path, page.encode())
         return os.fspath(path)
 
     def pipe(
