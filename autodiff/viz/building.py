@@ -318,7 +318,7 @@ class _Builder:
     def _edge(self, tail: Node, reader: Record, head: Node, value: tuple[Record, int], spec: Spec) -> None:
         if tail is head:
             return
-        if tail.phase == head.phase:
+        if tail.phase == head.phase and value[0] not in self.recomputed:
             self.leaving.add(value)
         saved = tail.phase == "forward" and value[0] not in self.recomputed and (
             head.phase == "backward" or reader in self.recomputed)
