@@ -244,8 +244,8 @@ def find_loss(name: str, target: str) -> Callable[..., Any]:
         if callable(found):
             required = required_arguments(found)
             if len(required) > 1:
-                raise UsageError(f"the loss {name!r} takes {', '.join(required)}, and it gets the result alone: write a "
-                                 f"function of one argument into {place}, and pass its name")
+                raise UsageError(f"the loss {name!r} takes {', '.join(required)}, and it gets the result alone: write "
+                                 f"a function of one argument into {place}, and pass its name")
             return found  # type: ignore[no-any-return]
     raise UsageError(f"there is no loss {name!r}, neither in {place} nor in autodiff")
 

@@ -95,7 +95,8 @@ def test_the_page_of_a_difference() -> None:
     assert "2 added, 1 changed" in groups["head"]["area"][0]
     assert [text for text, *_ in data["legend"]][:2] == ["same", "+ added"]
     assert data["remarks"] == ["2 added, 1 changed"]
-    assert sorted(node["change"] for node in data["nodes"] if node["kind"] == "operation")[-3:] == ["added", "added", "changed"]
+    changes = sorted(node["change"] for node in data["nodes"] if node["kind"] == "operation")
+    assert changes[-3:] == ["added", "added", "changed"]
 
 
 def test_the_page_of_anything_else_needs_no_legend() -> None:

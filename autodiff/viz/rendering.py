@@ -72,7 +72,7 @@ def _standard_error() -> Iterator[IO[bytes]]:
 
 @contextlib.contextmanager
 def without_collection() -> Iterator[None]:
-    """Keep Python from looking for garbage: where millions of objects are made that stay, it looks at them many times."""
+    """Keep Python from looking for garbage: where millions of objects are made that stay, it would look many times."""
     enabled = gc.isenabled()
     gc.disable()
     try:

@@ -23,8 +23,9 @@ def roll(graph: Graph) -> None:
 
     Blocks are equal that hold the same operations with the same shapes, connected in the same way. A block is a module,
     or some neighbours that come again: a step of a loop that calls modules or goes on with what the one before has
-    made, or many operations side by side. What is measured of all of them is added up. An edge inside of a block stands for that edge of each. All
-    others are led to the first block and counted; those from a block to the next become edges that go around.
+    made, or many operations side by side. What is measured of all of them is added up. An edge inside of a block stands
+    for that edge of each. All others are led to the first block and counted; those from a block to the next become
+    edges that go around.
     """
     _seat_leaves(graph)
     known = _Known(graph)
@@ -39,7 +40,7 @@ def roll(graph: Graph) -> None:
         gone = {node for node in graph.nodes if node in rolled.first or (_is_constant(node) and node not in read)}
         for group in _groups(graph.root):
             group.members[:] = [member for member in group.members if member not in gone]
-        graph.edges[:] = rolled.lead([edge for edge in graph.edges if edge.tail in rolled.first or edge.tail not in gone])
+        graph.edges[:] = rolled.lead([edge for edge in graph.edges if not _is_constant(edge.tail) or edge.tail in read])
         graph.nodes[:] = [node for node in graph.nodes if node not in gone]
 
 
@@ -66,7 +67,7 @@ def _runs(member: _Member) -> bool:
 
 
 def _is_constant(member: _Member) -> bool:
-    """Return whether this is a value without a name: the first step of a loop may read one where others read a result."""
+    """Return whether this is a value without a name: the first step of a loop may read one instead of a result."""
     return isinstance(member, Node) and member.kind == CONSTANT
 
 
@@ -99,7 +100,7 @@ class _Known:
     def __init__(self, graph: Graph) -> None:
         joined = (node for node in nodes_in(graph.root) if not _is_constant(node))
         self.numbers = {node: number for number, node in enumerate(joined)}  # those of a group are neighbours
-        self.start: dict[_Member, int] = dict(self.numbers)
+        self.start: dict[_Member, int] = {**self.numbers}
         self.shapes: dict[_Member, int] = {}
         self.wires: dict[_Member, list[_Wire]] = {}
         order = [graph.root]

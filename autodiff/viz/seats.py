@@ -41,9 +41,9 @@ class Seats:
             member = self._latest.get((around, label))
             if member is None:
                 break
-            if call is not None and level == len(labels) - 1 and member not in self._outer:
-                if self._calls.setdefault(member, call) != call:
-                    break
+            innermost = level == len(labels) - 1 and member not in self._outer
+            if call is not None and innermost and self._calls.setdefault(member, call) != call:
+                break
             if level < len(floor):
                 if self._index[member] < floor[level]:
                     break
