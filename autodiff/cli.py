@@ -31,6 +31,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         options.run(options)
     except (UsageError, AutodiffError, OSError) as error:
+        if isinstance(error, AutodiffError) and error.line and error.line.code is sys._getframe(1).f_code:
+            error.move_to(None)  # whoever calls the command has not written what failed
         print(f"autodiff {options.command}: error: {error}", file=sys.stderr)
         return 2
     return 0
@@ -58,6 +60,7 @@ def make_parser() -> argparse.ArgumentParser:
         description="Draw the graph of a computation. "
                     "Where no file is asked for, the DOT text goes to standard output.",
         epilog="Inputs are random numbers from a normal distribution (zeros for integers). "
+               "Folders of files are made as needed. "
                "Example: autodiff graph model.py:build --input 1x3x32x32 --backward --depth 1 --svg model.svg")
     cli_graph.add_arguments(graph)
     graph.set_defaults(run=cli_graph.run)

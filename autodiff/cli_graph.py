@@ -18,7 +18,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from autodiff.errors import AutodiffError
+from autodiff.errors import AutodiffError, ValueRangeError
 
 Result = TypeVar("Result")
 
@@ -125,9 +125,14 @@ def run(options: argparse.Namespace) -> None:
             against = attempt(f"{names[0]} failed", draw, first.function, *first.inputs,
                               backward=first.backward).program
     made = Drawing(names[-1], options)
-    picture = attempt(f"{names[-1]} failed", draw, made.function, *made.inputs, backward=made.backward,
-                      against=against, overlay=overlay, limits=limits, depth=options.depth,
-                      roll=options.roll, title=" → ".join(names) if options.diff else None)  # fmt: skip
+    try:
+        picture = attempt(f"{names[-1]} failed", draw, made.function, *made.inputs, backward=made.backward,
+                          against=against, overlay=overlay, limits=limits, depth=options.depth,
+                          roll=options.roll, title=" → ".join(names) if options.diff else None)  # fmt: skip
+    except ValueRangeError as error:
+        if overlay == "gradient" and "was not measured" in str(error):
+            raise UsageError("no gradient was computed: add --backward, --loss NAME or --optimizer NAME") from error
+        raise
     files = [(format, getattr(options, format)) for format in PICTURES]
     for format, file in files:
         if file is not None:
@@ -139,6 +144,8 @@ def run(options: argparse.Namespace) -> None:
         print(f"wrote {timeline(picture.program).render(options.memory)}")
     if not any((options.html, options.memory, *(file for _, file in files))):
         print(picture.source, end="")
+    elif options.diff:
+        print(picture.graph.remarks[0])
 
 
 class Drawing:
@@ -225,7 +232,7 @@ def find_loss(name: str, target: str) -> Callable[..., Any]:
     """Return the loss of this name: of the target's file, or of autodiff.
 
     Raises:
-        UsageError: if neither has such a function.
+        UsageError: if neither has such a function, or it takes more than the result.
     """
     import autodiff as ad
     from autodiff.nn import functional
@@ -235,6 +242,10 @@ def find_loss(name: str, target: str) -> Callable[..., Any]:
     for module in (own, ad, functional):
         found = getattr(module, name, None)
         if callable(found):
+            required = required_arguments(found)
+            if len(required) > 1:
+                raise UsageError(f"the loss {name!r} takes {', '.join(required)}, and it gets the result alone: write "
+                                 f"a function of one argument into {place}, and pass its name")
             return found  # type: ignore[no-any-return]
     raise UsageError(f"there is no loss {name!r}, neither in {place} nor in autodiff")
 

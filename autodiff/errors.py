@@ -36,10 +36,12 @@ class AutodiffError(RuntimeError):
         parts += [f"got {got}"] if got else []
         parts += [fix] if fix else []
         self._text = "; ".join(parts)
+        self.line: source.Line | None
         self.move_to(line or source.here())
 
     def move_to(self, line: source.Line | None) -> None:
-        """Name another line as the one that led here."""
+        """Name another line as the one that led here, or none."""
+        self.line = line
         self.args = (self._text + (f"\n  at {line}" if line else ""),)
 
 

@@ -21,6 +21,7 @@ from autodiff.thread_mode import MODE
 
 ROUNDS, SECONDS = 5, 0.3  # at least so many, and so long
 MOST_FOR_A_RECORD = 2e-5  # seconds that watching can take a record: what is more has other reasons
+LEAST_LEFT = 0.1  # of what an operation was seen to take
 
 
 def measure(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Program:
@@ -92,17 +93,40 @@ def without_watching(watched: Sequence[Sequence[float]], plain: Sequence[float])
         plain: for each round the seconds of all of them together without a watch.
 
     Means over the quiet third of the rounds: means, for they add up, and quiet ones, for a busy machine adds to some.
+    What watching took is the same for each operation, but none of them keeps less than a tenth. Where more is left than
+    that explains, the machine was busier while it was watched, and all operations are shortened alike (lengthened,
+    where it was busier meanwhile): so they add up to the time without a watch.
 
     >>> [round(x, 6) for x in without_watching([[0.003001, 0.000011]] * 3, [0.00301] * 3)]
     [0.003, 1e-05]
     """
-    calm = quiet(watched, sum)
-    seconds = [averages.fmean(times) for times in zip(*calm, strict=True)]
+    seconds = [averages.fmean(times) for times in zip(*quiet(watched, sum), strict=True)]
     if not seconds:
         return []
-    share = (sum(seconds) - averages.fmean(quiet(plain, float))) / len(seconds)
-    share = min(max(share, 0.0), MOST_FOR_A_RECORD)
-    return [max(x - share, x / 10) for x in seconds]
+    whole = averages.fmean(quiet(plain, float))
+    share = min(_share(sorted(seconds), sum(seconds) - whole), MOST_FOR_A_RECORD)
+    left = [max(x - share, LEAST_LEFT * x) for x in seconds]
+    together = sum(left)
+    return [x * whole / together for x in left] if together else left
+
+
+def _share(seconds: Sequence[float], excess: float) -> float:
+    """Return what to take off each operation, at most all but a tenth of it, to take off so much together.
+
+    Args:
+        seconds: of the operations, shortest first.
+        excess: what to take off.
+
+    >>> _share([1.0, 10.0], 2.9)
+    2.0
+    """
+    for number, shortest in enumerate(seconds):
+        # From here on all operations are longer than what is taken off them.
+        share = excess / (len(seconds) - number)
+        if share <= (1 - LEAST_LEFT) * shortest:
+            return max(share, 0.0)
+        excess -= (1 - LEAST_LEFT) * shortest
+    return seconds[-1]
 
 
 def quiet(rounds: Sequence[Any], seconds: Callable[[Any], float]) -> list[Any]:

@@ -11,6 +11,8 @@ column                    entry
 ``"origin"``              the record that it propagates back through; None outside of backward passes
 ``"classes"``             class names of the modules in `Record.scope`, outermost first; empty where one is not known
 ``"parts"``               the records that this one does the work of, in order: of a fused operation
+``"recomputed"``          for each of its parts, or for itself, the phase in which the same was computed before; empty
+                          where it was not (`compile` with a `memory_budget`)
 ``"saved_bytes"``         bytes that it makes and that are kept for the backward pass (`saved_bytes`)
 ``"roofline"``            share of the least time that the machine needs in the time it took (`shares_of_roofline`)
 ``"change"``              in a comparison of two programs: ``"same"``, ``"added"``, ``"removed"`` or ``"changed"``
@@ -30,6 +32,7 @@ from typing import Any
 import numpy as np
 
 from autodiff.program import Program, Record
+from autodiff.roofline import limit
 from autodiff.spec import Array, Spec
 
 
@@ -135,13 +138,9 @@ def shares_of_roofline(program: Program, limits: Mapping[str, Any]) -> list[floa
 
     Args:
         program: with a column ``"seconds"``.
-        limits: of the machine, for the number of threads, as `autodiff.utils.benchmark.machine.limits_here` returns
-            them: ``"flops"`` (name of a dtype -> operations a second) and ``"levels"``, smallest first: ``"size"`` in
-            bytes (None for the main memory), ``"name"``, and bytes a second of some streams.
+        limits: of the machine: `autodiff.utils.benchmark.machine.limits_here()`.
 
-    The least time is that of the floating-point operations or that of moving the operands, whichever is longer
-    (Williams, Waterman & Patterson, "Roofline", CACM 52, 2009). Operands come from the smallest level that holds them.
-    None where nothing was measured, or nothing is to be done.
+    The least time is that of `autodiff.roofline.limit`. None where nothing was measured, or nothing is to be done.
     """
     shares: list[float | None] = []
     for record, seconds in zip(program, program.columns["seconds"], strict=True):
@@ -150,10 +149,8 @@ def shares_of_roofline(program: Program, limits: Mapping[str, Any]) -> list[floa
             shares.append(None)
             continue
         specs: tuple[Spec, ...] = (*record.inputs, *record.outputs)
-        dtype = "float64" if any(spec.dtype == np.float64 for spec in specs) else "float32"
+        itemsize = 8 if any(spec.dtype == np.float64 for spec in specs) else 4
         size = sum(spec.nbytes for spec in specs)
-        level = next((x for x in limits["levels"] if x["size"] and x["size"] >= size), limits["levels"][-1])
-        bandwidth = max(rate for key, rate in level.items() if key not in ("name", "size"))
-        least = max(flops / limits["flops"][dtype], moved / bandwidth)
-        shares.append(least / seconds)
+        cost = {"flops": flops, "bytes": moved, "operand_bytes": size, "itemsize": itemsize}
+        shares.append(limit(cost, limits)["seconds"] / seconds)
     return shares

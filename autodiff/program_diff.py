@@ -38,9 +38,10 @@ def merged(first: Program, second: Program) -> Program:
     """Return what two programs do together, each common record once, to be shown as their difference.
 
     Returns:
-        The records of the second program and those that only the first one has, with two columns: ``"change"`` says
+        The records of the second program and those that only the first one has, with these columns: ``"change"`` says
         ``"same"``, ``"added"``, ``"removed"`` or ``"changed"`` (a record that does the same with other values, or
-        with other parameters), ``"before"`` what a changed record has read in the first program and reads no longer.
+        with other parameters), ``"before"`` what a changed record has read in the first program and reads no longer;
+        ``"parts"``, ``"classes"`` and ``"recomputed"`` are those of the two programs.
 
     >>> import autodiff as ad
     >>> x = ad.ones(2)
@@ -84,10 +85,11 @@ def merged(first: Program, second: Program) -> Program:
         if old is not None and new is not None and change == "same" and both.changed(old, new):
             change = "changed"
         changes.append(change)
-    parts = {record: entry for program in (first, second)
-             for record, entry in zip(program, program.columns.get("parts", ()))}  # fmt: skip
-    made_of = [parts.get(record, ()) for record in (new or old for old, new in rows) if record is not None]
-    columns: dict[str, list[Any]] = {"change": changes, "before": before, "parts": made_of}
+    columns: dict[str, list[Any]] = {"change": changes, "before": before}
+    for name in ("parts", "classes", "recomputed"):
+        known = {record: entry for program in (first, second)
+                 for record, entry in zip(program, program.columns.get(name, ()))}  # fmt: skip
+        columns[name] = [known.get(record, ()) for record in (new or old for old, new in rows) if record is not None]
     return Program(records, second.outputs, written, columns, (*second.inputs, *first.inputs))
 
 

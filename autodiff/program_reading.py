@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Callable, Sequence
 from functools import cache
 from types import CodeType
@@ -333,7 +334,7 @@ def _place_in(line: _Line) -> tuple[str, CodeType | None, int]:
         line.fail("this is no place", line.end, expected="'# module.path  file.py:12'", got=repr(line.place))
     words = found["scope"] or "", found["file"] or ""
     scope, file = (_unquoted(line, word, line.end) if word[:1] == '"' else word for word in words)
-    return scope, _code_in(file, int(found["line"])) if found["line"] else None, -1
+    return sys.intern(scope), _code_in(file, int(found["line"])) if found["line"] else None, -1
 
 
 @cache

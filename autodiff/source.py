@@ -24,6 +24,7 @@ class _Library(dict[str, bool]):
         inside = filename.startswith(_PACKAGE) and not filename.startswith(_PROGRAMS)
         # `copy.deepcopy(x)` is the user's doing, not that of copy.py; installed packages are users.
         inside |= filename.startswith(_STANDARD_LIBRARY) and "-packages" + os.sep not in filename
+        inside |= filename.startswith("<frozen ")  # what Python starts programs and imports with
         self[filename] = inside
         return inside
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
+import json
 import os
 import subprocess
 import sys
@@ -171,6 +174,21 @@ def test_graph_of_a_difference(model: Path, capsys: pytest.CaptureFixture[str]) 
     assert "<B>exp</B>" in source
 
 
+def test_a_difference_in_a_file_is_summed_up(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "difference.dot"
+    for second, said in (("curved", "1 added, 1 changed"), ("plain", "no difference")):
+        succeed("graph", "--diff", f"{model}:plain", f"{model}:{second}", "--input", "3", "--dot", file)
+        assert capsys.readouterr().out.splitlines() == [f"wrote {file}", said]
+
+
+def test_errors_name_lines_of_the_user_alone(model: Path) -> None:
+    command = [sys.executable, "-m", "autodiff", "graph", f"{model}:total", "--overlay", "heat"]
+    answer = subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT)
+    assert answer.returncode == 2
+    assert answer.stderr.count("\n") == 1
+    assert "frozen" not in answer.stderr
+
+
 def test_a_difference_of_files_with_neighbours_of_one_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for folder, act in (("a", "relu"), ("b", "tanh")):
         (tmp_path / folder).mkdir()
@@ -186,12 +204,18 @@ def test_a_difference_of_files_with_neighbours_of_one_name(tmp_path: Path, capsy
     del sys.modules["neighbour"]
 
 
-
 def test_graph_with_its_memory(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "memory.svg"
     succeed("graph", f"{model}:build", "--input", "3x4", "--input", "2", "--optimizer", "adam", "--memory", file)
     assert capsys.readouterr().out == f"wrote {file}\n"
     assert "<svg" in file.read_text()
+
+
+def test_a_profile_opens_coloured(model: Path, tmp_path: Path) -> None:
+    page = tmp_path / "graph.html"
+    succeed("graph", f"{model}:plain", "--input", "3", "--profile", "--html", page)
+    packed = page.read_text().split('id="data">')[1].split("<")[0]
+    assert json.loads(gzip.decompress(base64.b64decode(packed)))["overlay"] == "seconds"
 
 
 def test_graph_as_a_page(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -238,6 +262,10 @@ def test_graph_files(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[
         (["graph", "{model}:net", "--input", "3x4", "--input", "2", "--optimizer", "adm"], "no optimizer 'adm'"),
         (["graph", "{model}:net", "--input", "3x4", "--input", "2", "--loss", "mse"], "there is no loss 'mse'"),
         (["graph", "{model}:total", "--overlay", "heat"], "there is no such overlay; expected seconds, flops"),
+        (["graph", "{model}:plain", "--input", "3", "--overlay", "gradient"],
+         "no gradient was computed: add --backward, --loss NAME or --optimizer NAME"),
+        (["graph", "{model}:net", "--input", "3x4", "--input", "2", "--loss", "mse_loss"],
+         "the loss 'mse_loss' takes input, target, and it gets the result alone: write a function of one argument"),
         (["demo", "--epochs", "0"], "expected a whole number of at least 1, got '0'"),
     ],
 )

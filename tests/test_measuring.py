@@ -166,6 +166,16 @@ def test_what_watching_takes_is_taken_off(clock: Clock, monkeypatch: pytest.Monk
     assert ad.measure(run, ad.zeros(2)).columns["seconds"] == pytest.approx([4e-6] * 5)
 
 
+@pytest.mark.parametrize("busy", [0.5, 1.0, 3.0])
+def test_operations_add_up_to_the_time_without_a_watch(busy: float) -> None:
+    """Also where watching takes longer than short operations, or the machine is busier meanwhile."""
+    own = [1e-7, 2e-7, 5e-6, 1e-3]
+    seconds = measuring.without_watching([[busy * x + 8e-7 for x in own]] * 6, [sum(own)] * 6)
+    assert sum(seconds) == pytest.approx(sum(own))
+    assert seconds == sorted(seconds)
+    assert all(x > 0 for x in seconds)
+
+
 def test_statistics_and_gradients_are_measured(training: Any) -> None:
     _, step, x, y = training
     program = ad.measure(step, x, y)

@@ -18,7 +18,7 @@ import pytest
 
 import autodiff as ad
 from autodiff import nn, optim
-from autodiff.errors import ValueRangeError
+from autodiff.errors import DTypeError, ValueRangeError
 from autodiff.program import Program
 from autodiff.program_checkpoint import checkpointed
 from autodiff.program_memory import KINDS
@@ -295,6 +295,8 @@ def test_render(tmp_path: Path) -> None:
         memory.render("memory.png")
     with pytest.raises(ValueRangeError, match="no records"):
         timeline(Program([]))
+    with pytest.raises(DTypeError, match=r"no program; expected a Program; got Linear; record a call of it: timeline"):
+        timeline(nn.Linear(2, 2))  # type: ignore[arg-type]
 
 
 def test_a_program_from_text_has_a_picture_too() -> None:

@@ -17,9 +17,10 @@ from test_viz import NASTY, Net, training_step
 import autodiff as ad
 from autodiff.recording import record
 from autodiff.viz import draw, page
+from autodiff.viz.building import graph_of
 from autodiff.viz.colors import dark, dark_rules
 from autodiff.viz.dot import lines_of
-from autodiff.viz.graph import OPERATION, Graph, graph_of
+from autodiff.viz.graph import OPERATION, Graph
 
 INJECTIONS = [
     "</script><script>window.hacked = 1</script>", '"><img src=x onerror="window.hacked = 1">', "<!--<script>",

@@ -14,11 +14,14 @@ from test_page import INJECTIONS, contrast, flat_graph, measured, net_graph, ste
 from test_viz import NASTY, Net
 
 import autodiff as ad
+from autodiff import nn
 from autodiff.recording import record
 from autodiff.thread_mode import MODE
 from autodiff.viz import draw
+from autodiff.viz.building import graph_of
 from autodiff.viz.dot import lines_of
-from autodiff.viz.graph import OPERATION, Graph, graph_of
+from autodiff.viz.graph import OPERATION, Graph
+from autodiff.viz.page import page_of
 
 BUSY = "document.getElementById('stage').getAttribute('aria-busy')"
 TITLE = "document.querySelector('#panel h2').textContent"
@@ -230,6 +233,48 @@ def test_colors_by_a_measure(opened: Opened) -> None:
     chromium.run(choose.format(""))
     assert chromium.run("document.getElementById('legend').hidden")
     assert chromium.run("document.querySelectorAll('#canvas [class*=level]').length") == 0
+
+
+def test_the_differences_of_a_comparison(opened: Opened) -> None:
+    def net(act: Any) -> Any:
+        layers = [nn.Sequential(nn.Linear(4, 4), nn.Sequential(nn.Linear(4, 4), act)) for _ in range(2)]
+        return nn.Sequential(nn.Sequential(nn.Linear(4, 4), nn.Tanh()), *layers)
+
+    graph = draw(net(nn.ReLU()), ad.ones(2, 4), against=net(nn.Sigmoid())).expanded()
+    chromium = opened.show(graph)
+    texts = "[...document.querySelectorAll('#canvas .node[data-id^=cluster] text')].map(text => text.textContent)"
+    folded = chromium.run(texts)
+    assert folded[:2] == ["▸ 0", "Sequential"]
+    assert chromium.run("document.querySelectorAll('#canvas .node[data-id^=cluster]').length") == 4
+    shown = chromium.run("document.getElementById('legend').innerText").split("\n")
+    assert {"same", "+ added", "− removed"} <= set(shown)
+    count = "document.getElementById('difference').textContent"
+    assert chromium.run(count) == "3 differences"
+    seen = []
+    for key in ("n", "n", "n", "p"):
+        chromium.press(key)
+        settle(chromium)
+        seen.append(chromium.run(count))
+        assert chromium.run(TITLE) in ("sigmoid", "linear")
+    assert seen == [f"Difference {i} of 3" for i in (1, 2, 3, 2)]
+    assert chromium.complaints() == []
+
+
+def test_a_page_without_a_comparison_has_no_differences(opened: Opened) -> None:
+    chromium = opened.show(net_graph())
+    assert chromium.run("document.getElementById('differences').hidden")
+    assert chromium.run("document.getElementById('legend').hidden")
+    chromium.press("n")
+    assert chromium.run(TITLE) == "A graph"
+
+
+def test_a_page_opens_coloured(opened: Opened) -> None:
+    file = opened.folder / "coloured.html"
+    file.write_text(page_of(net_graph(), "digraph {a}", "", "seconds"), encoding="utf-8")
+    opened.chromium.open(file)
+    settle(opened.chromium)
+    assert opened.chromium.run("document.getElementById('overlay').value") == "seconds"
+    assert opened.chromium.run("document.querySelectorAll('#canvas [class*=level]').length") > 5
 
 
 def test_keys_alone(opened: Opened) -> None:

@@ -25,8 +25,9 @@ from autodiff.program import Program
 from autodiff.recording import record
 from autodiff.thread_mode import MODE
 from autodiff.viz import draw
+from autodiff.viz.building import graph_of
 from autodiff.viz.dot import escape, lines_of, quote
-from autodiff.viz.graph import Edge, Graph, Group, Node, graph_of
+from autodiff.viz.graph import Edge, Graph, Group, Node
 from autodiff.viz.rendering import scalable, write_atomically
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -475,6 +476,22 @@ def test_the_program_dot_is_used_where_there_is_one(tmp_path: Path, monkeypatch:
     assert svg == '<svg width="100%" style="max-width:8pt">by dot -Kdot -Tsvg'
 
 
+@needs_layout
+@pytest.mark.parametrize("format", ["bmp", "sgv"])
+def test_a_format_that_cannot_be_drawn(format: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueRangeError, match=f"does not draw this format.*expected 'svg', .*got '{format}'"):
+        draw(lambda x: x * x, ad.ones(2)).render(outfile=tmp_path / f"graph.{format}")
+    assert not list(tmp_path.iterdir())
+
+
+@needs_layout
+def test_graphviz_says_nothing_of_its_own(capfd: pytest.CaptureFixture[str]) -> None:
+    from autodiff.viz.rendering import layout_with_pygraphviz
+
+    assert layout_with_pygraphviz('digraph { a [shape=nothing_like_it] }', "svg")
+    assert capfd.readouterr() == ("", "")
+
+
 def test_without_any_renderer_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     monkeypatch.setitem(sys.modules, "pygraphviz", None)
@@ -500,6 +517,10 @@ def test_import_loads_no_graphviz() -> None:
         (lambda: draw(3), DTypeError, "nothing here has records; expected a tensor, a Program"),
         (lambda: draw(ad.ones(2)), GradientError, "no recorded operation leads to this tensor"),
         (lambda: draw(Net(), ad.ones(2, 3), depth=-1), ValueRangeError, "depth cannot be negative"),
+        (lambda: draw(Net(), ad.ones(2, 3), depth="a"), DTypeError, "no whole number; expected 0, 1, 2, .* got 'a'"),
+        (lambda: draw(Net()), DTypeError, r"Net was not given the inputs that it takes; .* x; got 0 .*draw\(Net, x\)"),
+        (lambda: draw(Net(), 1, 2), DTypeError, r"not given the inputs that it takes; expected x; got 2 inputs"),
+        (lambda: draw(ad.tanh, ad.ones(2), against=3), DTypeError, "nothing in `against` has records; expected"),
         (lambda: draw(Net(), ad.ones(2, 3), direction="up"), ValueRangeError, "'TB' or 'LR'; got 'up'"),
         (lambda: draw(ad.tanh, ad.ones(2), backward=True), GradientError, r"\[draw\] this tensor requires no gradient"),
     ],

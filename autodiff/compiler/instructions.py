@@ -92,13 +92,14 @@ class Instruction:
         in_place: whether it writes into memory that was there before.
         record: where it comes from.
         parts: the instructions that it does the work of; of a fused one.
+        recomputed: the phase in which the same was computed before; empty where it was not.
     """
 
-    __slots__ = ("in_place", "inputs", "outputs", "params", "parts", "primitive", "record")
+    __slots__ = ("in_place", "inputs", "outputs", "params", "parts", "primitive", "recomputed", "record")
 
     def __init__(
         self, primitive: Primitive, params: dict[str, Any], inputs: Sequence[Value], outputs: Sequence[Value],
-        record: Record, in_place: bool = False, parts: Sequence[Instruction] = (),
+        record: Record, in_place: bool = False, parts: Sequence[Instruction] = (), recomputed: str = "",
     ) -> None:  # fmt: skip
         self.primitive = primitive
         self.params = params
@@ -107,6 +108,7 @@ class Instruction:
         self.record = record
         self.in_place = in_place
         self.parts = tuple(parts)
+        self.recomputed = recomputed
 
     @property
     def calls_hook(self) -> bool:
@@ -144,7 +146,7 @@ class Substitution:
         if all(x is y for x, y in zip(inputs, instruction.inputs, strict=True)):
             return instruction
         return Instruction(instruction.primitive, instruction.params, inputs, instruction.outputs, instruction.record,
-                           instruction.in_place, instruction.parts)
+                           instruction.in_place, instruction.parts, instruction.recomputed)
 
 
 class Step:

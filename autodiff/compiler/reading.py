@@ -16,8 +16,8 @@ def program_of(step: Step, instructions: Sequence[Instruction]) -> Program:
     """Return the program of some of a step's instructions, in their order.
 
     Views run nothing in a replay. They are records all the same, just before the first that reads them, so that it is
-    seen where values come from. The columns are ``"parts"`` of fused instructions, ``"gradient_of"``, ``"classes"`` and
-    ``"instruction"``: which instruction a record is, None for a view.
+    seen where values come from. The columns are ``"parts"`` of fused instructions, ``"recomputed"``, ``"gradient_of"``,
+    ``"classes"`` and ``"instruction"``: which instruction a record is, None for a view.
     """
     return _Reader(step, instructions).program()
 
@@ -31,6 +31,8 @@ class _Reader:
         self.records: list[Record] = []
         self.numbers: list[int | None] = []
         self.parts: list[tuple[Record, ...]] = []
+        self.first: list[tuple[str, ...]] = []  # of what is computed again: the phases in which it was before
+        self.again: dict[Record, str] = {}  # records that compute nothing else, and that phase
         self.likes: list[Record] = []  # the recorded one of each
         self.written: dict[Record, tuple[Any, ...]] = {}
         self.now: dict[Value, Any] = {}  # what a value is by now
@@ -43,7 +45,8 @@ class _Reader:
             self._add(number, instruction)
         outputs = [self._operand(value) for value in self.step.results]
         outputs = [operand for operand in outputs if type(operand) is tuple]
-        columns: dict[str, list[Any]] = {"instruction": self.numbers, "parts": self.parts, **self._known()}
+        columns: dict[str, list[Any]] = {
+            "instruction": self.numbers, "parts": self.parts, "recomputed": self.first, **self._known()}
         return Program(self.records, outputs, self.written, columns, self.step.program.inputs)
 
     def _add(self, number: int, instruction: Instruction) -> None:
@@ -55,6 +58,11 @@ class _Reader:
         record.params = {name: held(x) for name, x in instruction.params.items()}
         self.numbers[-1] = number
         self.parts[-1] = tuple(part.record for part in instruction.parts)
+        phases = tuple(part.recomputed for part in instruction.parts or (instruction,))
+        if any(phases):
+            self.first[-1] = phases
+        if all(phases):
+            self.again[record] = phases[0]
         if instruction.parts:
             record.scope = common_scope(part.record.scope for part in instruction.parts)
         if any(x is not None for x in before):
@@ -83,6 +91,7 @@ class _Reader:
         self.likes.append(like)
         self.numbers.append(None)
         self.parts.append(())
+        self.first.append(())
         return record
 
     def _was_there(self, value: Value) -> bool:
@@ -105,7 +114,12 @@ class _Reader:
         like, index = value.record
         record = self._append(like, like.primitive, [source], [value.source], [value])
         record.outputs = like.outputs
-        self.now[value] = self.came[like, index] = (record, index)
+        self.now[value] = (record, index)
+        again = self.again.get(source[0]) if type(source) is tuple else None
+        if again is None:
+            self.came[like, index] = (record, index)
+        else:  # a view of what is computed again is taken again
+            record.phase, self.first[-1], self.again[record] = source[0].phase, (again,), again
 
     def _place(self, value: Value) -> None:
         """Append the record that says what writing into a view has made of its base."""

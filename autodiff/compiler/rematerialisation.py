@@ -11,6 +11,7 @@ al., Dynamic Tensor Rematerialization (arXiv:2006.09616), but ahead of time, wit
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from copy import copy
 from itertools import pairwise
 
 import numpy as np
@@ -106,7 +107,8 @@ class Timeline:
         region, again = self._regions[pause], self._again[pause]
         before, after = self._edges[:, pause].tolist()
         place, count = int(self._position[after]), len(again)
-        made, substitution = _made_again([self._instruction(number) for number in again])
+        phase = self.instructions[place].record.phase
+        made, substitution = _made_again([self._instruction(number) for number in again], phase)
         numbers = range(len(self._position), len(self._position) + count)
         self._position[self._position >= place] += count
         self._position = np.append(self._position, np.arange(place, place + count))
@@ -262,13 +264,20 @@ def _seconds(instruction: Instruction) -> float:
     return max(cost.flops / FLOPS, cost.bytes / BYTES)
 
 
-def _made_again(instructions: Sequence[Instruction]) -> tuple[list[Instruction], Substitution]:
-    """Return instructions that make the results of these in memory of their own, and what stands for what then."""
+def _made_again(instructions: Sequence[Instruction], phase: str) -> tuple[list[Instruction], Substitution]:
+    """Return instructions that make the results of these in memory of their own, in a later phase.
+
+    Returns:
+        them, and what stands for what then.
+    """
     substitution, made = Substitution(), []
     for before in instructions:
         again = substitution.applied(before)
         outputs = [Value(Region(Kind.TEMPORARY, value.region.nbytes), value.spec) for value in before.outputs]
         for value, other in zip(before.outputs, outputs, strict=True):
             substitution.put(value, other)
-        made.append(Instruction(again.primitive, again.params, again.inputs, outputs, again.record))
+        record = copy(before.record)
+        record.phase = phase
+        made.append(Instruction(again.primitive, again.params, again.inputs, outputs, record,
+                                recomputed=before.recomputed or before.record.phase))
     return made, substitution

@@ -4,9 +4,25 @@ from __future__ import annotations
 
 import html
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
+from typing import NamedTuple
 
-from autodiff.viz.graph import BUFFER, CONSTANT, INPUT, MODULE, OPERATION, OUTPUT, PARAMETER, Edge, Graph, Group, Node
-from autodiff.viz.scales import is_dark
+from autodiff.viz.colors import is_dark
+from autodiff.viz.graph import (
+    BUFFER,
+    CONSTANT,
+    INPUT,
+    MODULE,
+    OPERATION,
+    OUTPUT,
+    PARAMETER,
+    SIGNS,
+    Edge,
+    Graph,
+    Group,
+    Node,
+    text_of_changes,
+)
 
 # Blue, orange and green of Okabe and Ito's palette, which people with any colour vision tell apart
 # (https://jfly.uni-koeln.de/color/): fill and line of nodes, and of the area around them.
@@ -23,14 +39,14 @@ _LEAF_STYLES = {
     OUTPUT: {"shape": "box", "style": "filled,bold", "fillcolor": "#ffffff", "color": "#222222"},
     CONSTANT: {"shape": "plaintext", "style": "", "fontcolor": "#666666", "margin": "0.04,0.02"},
 }
+_DASHED = "rounded,filled,dashed"
 # In a comparison a sign and the line say the same as the colour.
 _CHANGE_STYLES = {
     "same": {"fillcolor": "#f4f4f4", "color": "#aaaaaa"},
     "added": {"fillcolor": "#cfe6f5", "color": "#0072b2", "penwidth": "2.5"},
-    "removed": {"fillcolor": "#fbdcc8", "color": "#d55e00", "penwidth": "2.5", "style": "rounded,filled,dashed"},
+    "removed": {"fillcolor": "#fbdcc8", "color": "#d55e00", "penwidth": "2.5", "style": _DASHED},
     "changed": {"fillcolor": "#fff3c4", "color": "#a67c00", "penwidth": "2.5"},
 }
-_SIGNS = {"added": "+ ", "removed": "− ", "changed": "± "}
 FONT = "Helvetica,Arial,sans-serif"
 # What an edge looks like for what it is. The page of a graph leads edges anew and picks from these, too.
 EDGE_LOOKS = {
@@ -51,6 +67,17 @@ PHASES = {"forward": 0, "backward": 1, "update": 2}
 _LEGEND = {INPUT: "input, output", PARAMETER: "parameter", BUFFER: "buffer"}
 
 
+class Swatch(NamedTuple):
+    """A line of the legend: what boxes of these colours and this border are."""
+
+    text: str
+    fill: str
+    line: str
+    rounded: bool
+    dashed: bool
+
+
+@lru_cache(4096)  # many edges carry the same
 def quote(text: str) -> str:
     r"""Return a text as a quoted DOT string that shows exactly this text, line breaks included.
 
@@ -73,6 +100,8 @@ def escape(text: str) -> str:
 
 def _printable(text: str) -> str:
     """Spell out what cannot stand in a picture: control characters, line breaks, lone surrogates."""
+    if text.isprintable():
+        return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
@@ -176,24 +205,33 @@ def anchor(lane: Group) -> str:
     return f"a{lane.id.rpartition('_')[2]}"
 
 
+def legend_of(graph: Graph) -> list[Swatch]:
+    """Return what the boxes that occur in a graph look like."""
+    found = []
+    boxes = [node for node in graph.nodes if node.kind in (OPERATION, MODULE)]
+    for phase in dict.fromkeys(node.phase for node in boxes if not node.change):
+        fill, line, _ = _PHASE_COLORS.get(phase, _OTHER_PHASE)
+        found.append(Swatch(phase, "#ffffff" if graph.scale else fill, line, True, False))
+    changes = {node.change for node in boxes}
+    for change, style in _CHANGE_STYLES.items():
+        if change in changes:
+            found.append(Swatch(f"{SIGNS.get(change, '')} {change}".lstrip(), style["fillcolor"], style["color"], True,
+                                style.get("style") == _DASHED))
+    if any(node.recomputed for node in boxes):
+        found.append(Swatch("recomputed", "#ffffff", "#555555", True, True))
+    kinds = {INPUT if node.kind == OUTPUT else node.kind for node in graph.nodes}
+    for kind, text in _LEGEND.items():
+        if kind in kinds:
+            fill = "#ffffff" if graph.scale else _LEAF_STYLES[kind]["fillcolor"]
+            found.append(Swatch(text, fill, _LEAF_STYLES[kind]["color"], False, kind == BUFFER))
+    return found
+
+
 def _header(graph: Graph, title: str, legend: bool) -> str:
     """Return the title and the legend of what occurs in the graph, as an HTML-like label."""
     rows = [f'<TR><TD COLSPAN="12"><FONT POINT-SIZE="16"><B>{escape(title)}</B></FONT></TD></TR>'] if title else []
     if legend:
-        cells = []
-        boxes = [node for node in graph.nodes if node.kind in (OPERATION, MODULE)]
-        for phase in dict.fromkeys(node.phase for node in boxes if not node.change):
-            fill, line, _ = _PHASE_COLORS.get(phase, _OTHER_PHASE)
-            cells.append(_swatch(phase, "#ffffff" if graph.scale else fill, line, "ROUNDED"))
-        changes = {node.change for node in boxes}
-        for change, style in _CHANGE_STYLES.items():
-            if change in changes:
-                cells.append(_swatch(_SIGNS.get(change, "") + change, style["fillcolor"], style["color"], "ROUNDED"))
-        kinds = {INPUT if node.kind == OUTPUT else node.kind for node in graph.nodes}
-        for kind, text in _LEGEND.items():
-            if kind in kinds:
-                fill = "#ffffff" if graph.scale else _LEAF_STYLES[kind]["fillcolor"]
-                cells.append(_swatch(text, fill, _LEAF_STYLES[kind]["color"], ""))
+        cells = [_swatch(swatch) for swatch in legend_of(graph)]
         if any(edge.saved for edge in graph.edges):
             cells.append('<TD><FONT COLOR="#888888">- - -</FONT> saved for backward</TD>')
         if cells:
@@ -215,9 +253,10 @@ def _scale(graph: Graph) -> str:
     return f'<TABLE BORDER="0" CELLSPACING="0" CELLPADDING="4"><TR>{"".join(cells)}</TR></TABLE>'
 
 
-def _swatch(text: str, fill: str, line: str, style: str) -> str:
-    rounded = f' STYLE="{style}"' if style else ""
-    return f'<TD BORDER="1" BGCOLOR="{fill}" COLOR="{line}"{rounded}>{escape(text)}</TD>'
+def _swatch(swatch: Swatch) -> str:
+    styles = ["ROUNDED"] * swatch.rounded + ["DASHED"] * swatch.dashed
+    style = f' STYLE="{",".join(styles)}"' if styles else ""
+    return f'<TD BORDER="1" BGCOLOR="{swatch.fill}" COLOR="{swatch.line}"{style}>{escape(swatch.text)}</TD>'
 
 
 def _group_lines(root: Group, lanes: bool) -> Iterator[str]:
@@ -244,12 +283,14 @@ def _group_lines(root: Group, lanes: bool) -> Iterator[str]:
 
 def group_statements(group: Group) -> list[str]:
     """Return what a cluster begins with: its look, and in that of a phase the point that keeps it in its place."""
-    title = quote(group.title)
+    changes = text_of_changes(group.changes)
+    title = quote(f"{group.title} · {changes}" if changes else group.title)
     tooltip = quote(f"{group.title}: {group.module}") if group.module else title
     start = f'graph [label={title} tooltip={tooltip} labeljust=l labelloc=t style="rounded,filled"'
     if group.depth > 1:
+        line = f'color="{_CHANGE_STYLES["changed"]["color"]}" penwidth=2' if changes else 'color="#999999"'
         several = " peripheries=2" if group.copies > 1 else ""
-        return [f'{start} fillcolor="#00000009" color="#999999" fontcolor="#333333" fontsize=11 margin=8{several}]']
+        return [f'{start} fillcolor="#00000009" {line} fontcolor="#333333" fontsize=11 margin=8{several}]']
     _, line, area = _PHASE_COLORS.get(group.phase, _OTHER_PHASE)
     return [
         f'{start} fillcolor="{area}" color="{line}" fontcolor="{line}" fontsize=14 margin=14]',
@@ -265,9 +306,11 @@ def node_statement(node: Node) -> str:
         style = {"fillcolor": fill, "color": line}
         if node.kind == MODULE:
             style |= {"penwidth": "2"}
+        if node.recomputed:
+            style |= {"style": _DASHED}
     style = style | _CHANGE_STYLES.get(node.change, {}) | node.look
     attributes = "".join(f' {key}="{value}"' for key, value in style.items())
-    details, head = node.details, _SIGNS.get(node.change, "") + node.title
+    details, head = node.details, f"{SIGNS[node.change]} {node.title}" if node.change in SIGNS else node.title
     if node.place and node.kind == MODULE:
         head = f"{node.place}.{head}"
     elif node.place:

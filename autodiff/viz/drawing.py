@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import inspect
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +17,9 @@ from autodiff.program_columns import saved_bytes, shares_of_roofline
 from autodiff.program_diff import merged
 from autodiff.recording import argument_names, record, tensors_in
 from autodiff.thread_mode import MODE
+from autodiff.viz.building import graph_of
 from autodiff.viz.dot import lines_of
-from autodiff.viz.graph import graph_of
+from autodiff.viz.graph import MODULE, OPERATION, Graph, text_of_changes
 from autodiff.viz.overlay import OVERLAYS
 from autodiff.viz.overlay import overlay as show
 from autodiff.viz.rolling import roll as roll_up
@@ -50,8 +53,9 @@ def draw(
         backward: after calling the function, propagate back from its result (its sum, when it has several elements) to
             the parameters and inputs that require a gradient, and draw that too. No `.grad` is touched.
         depth: modules nested deeper are shown as one node each: 0 shows the outermost module as a node, 1 its
-            children; None shows every operation, up to 2000. Of a larger program it shows as much as is readable.
-        roll: show equal blocks in a row once, with their number.
+            children; None shows every operation, up to 2000. Of a larger program it shows as much as is readable, of
+            a comparison the modules in which nothing has changed as one node each.
+        roll: show equal blocks in a row once, with their number: modules, and steps of a loop.
         unfold: show the parts of fused operations.
         overlay: colour by a measurement, with a scale: ``"seconds"`` (and the slowest path), ``"flops"``, ``"bytes"``,
             ``"saved_bytes"``, ``"roofline"``, ``"gradient"`` (the norm, and where it vanishes or explodes) or
@@ -73,7 +77,8 @@ def draw(
 
     Raises:
         GradientError: if a tensor has no history, or `backward` starts from something without gradient.
-        DTypeError: if `x` has no records.
+        DTypeError: if `x` or `against` has no records, `x` was not given the inputs that it takes, or `depth` is no
+            whole number.
         ValueRangeError: if `depth` is negative, `direction` or `overlay` unknown, or what `overlay` shows was not
             measured.
 
@@ -84,6 +89,8 @@ def draw(
     >>> picture.source.count("<B>")  # two operations, the leaf and the output
     4
     """
+    if not (depth is None or isinstance(depth, int)):
+        raise DTypeError("draw", "the depth is no whole number", expected="0, 1, 2, ... or None", got=repr(depth))
     if depth is not None and depth < 0:
         raise ValueRangeError("draw", "the depth cannot be negative", got=str(depth),
                               fix="use 0 to show the outermost modules as nodes")
@@ -93,27 +100,25 @@ def draw(
         raise ValueRangeError("draw", "there is no such overlay", expected=", ".join(OVERLAYS), got=repr(overlay))
     drawn = _Drawn(names or {}, backward, overlay)
     program = drawn.program_of(x, inputs)
+    remarks: list[str] = []
     if title is None and callable(x) and not isinstance(x, Program):
         title = getattr(x, "__name__", type(x).__name__)
     if against is not None:
-        other = drawn.program_of(against, inputs)
-        program, drawn.results, drawn.gradients = merged(other, program), None, []
+        other = drawn.program_of(against, inputs, "in `against`")
+        both = merged(other, program)
+        remarks.append(_what_changed(both) or ("other results of the same operations" if other.diff(program)
+                                               else "no difference"))  # fmt: skip
+        program, drawn.results, drawn.gradients = both, None, []
     for name, tensor in program.inputs:
         drawn.names.setdefault(id(tensor), tensor.name or name)
-    block, remark = 0, ""
-    if depth is None and len(program) > MOST_RECORDS:
-        depth, block, remark = summary(program, MOST_BOXES)
     if overlay == "saved_bytes":
         program.columns.setdefault("saved_bytes", saved_bytes(program))
     if overlay == "roofline" and limits is not None and "seconds" in program.columns:
         program.columns["roofline"] = shares_of_roofline(program, limits)
     expanded = partial(graph_of, program, constants=constants, names=drawn.names, results=drawn.results,
                        gradients=drawn.gradients)  # fmt: skip
-    graph = expanded(depth=depth, unfold=unfold, block=block)
-    if remark:
-        graph.remarks.append(remark)
-    if roll:
-        roll_up(graph)
+    graph = _readable(program, partial(expanded, unfold=unfold), depth, roll, against is not None)
+    graph.remarks[:0] = remarks
     if overlay is not None:
         show(graph, overlay)
 
@@ -124,10 +129,43 @@ def draw(
     def folded() -> list[str]:
         depth, block, remark = summary(program, STILL_BOXES // 2)  # leaves come on top
         still = expanded(depth=depth, block=block)
-        still.remarks.append(remark)
+        still.remarks += [*remarks, remark]
         return written(still)
 
-    return Picture(written(graph), graph=graph, program=program, title=title or "", expanded=expanded, folded=folded)
+    return Picture(written(graph), graph=graph, program=program, title=title or "",
+                   expanded=partial(_with_remarks, expanded, remarks), folded=folded, overlay=overlay or "")
+
+
+def _readable(
+    program: Program, expanded: Callable[..., Graph], depth: int | None, roll: bool, compared: bool
+) -> Graph:
+    """Return as much of a graph as is asked for, or, where nobody says how much, as can be read."""
+    if depth is None and (roll or compared):
+        # Much may be the same: what is left of a large program is perhaps small enough.
+        graph = expanded(changes=compared)
+        if roll:
+            roll_up(graph)
+        if len(program) <= MOST_RECORDS or sum(node.kind in (OPERATION, MODULE) for node in graph.nodes) <= MOST_BOXES:
+            return graph
+    block, remark = 0, ""
+    if depth is None and len(program) > MOST_RECORDS:
+        depth, block, remark = summary(program, MOST_BOXES)
+    graph = expanded(depth=depth, block=block)
+    if roll:
+        roll_up(graph)
+    graph.remarks += [remark] * bool(remark)
+    return graph
+
+
+def _with_remarks(expanded: Callable[[], Graph], remarks: Sequence[str]) -> Graph:
+    graph = expanded()
+    graph.remarks += remarks
+    return graph
+
+
+def _what_changed(both: Program) -> str:
+    """Return how many operations of a comparison differ; empty where none does."""
+    return text_of_changes(Counter(both.columns["change"]))
 
 
 class _Drawn:
@@ -146,8 +184,14 @@ class _Drawn:
         self.backward = backward
         self.run = measure if overlay in ("seconds", "roofline", "gradient", "values") else record
 
-    def program_of(self, x: Any, inputs: tuple[Any, ...]) -> Program:
-        """Return the program of anything that can be drawn."""
+    def program_of(self, x: Any, inputs: tuple[Any, ...], where: str = "here") -> Program:
+        """Return the program of anything that can be drawn.
+
+        Args:
+            x: what to draw.
+            inputs: what to call it with, if it is called.
+            where: what to call it in an error.
+        """
         if isinstance(x, Program):
             return x
         if isinstance(x, Tensor | tuple | list):
@@ -161,7 +205,7 @@ class _Drawn:
                             if type(tensor.edge) is tuple]
             return program
         if not callable(x):
-            raise DTypeError("draw", "nothing here has records", got=type(x).__name__,
+            raise DTypeError("draw", f"nothing {where} has records", got=type(x).__name__,
                              expected="a tensor, a Program, or a function or module with its inputs")
         replayed = getattr(x, "programs", None) if not inputs else None
         if isinstance(replayed, list):
@@ -170,6 +214,7 @@ class _Drawn:
                                     fix="call it twice before, or draw it with its inputs")
             found: Program = replayed[0]
             return found
+        _check_inputs(x, inputs)
         if hasattr(type(x), "measured"):
             return measure(x, *inputs)
         if self.backward:
@@ -200,6 +245,22 @@ class _Drawn:
 
         self.results = results
         return self.run(run)
+
+
+def _check_inputs(function: Callable[..., Any], inputs: tuple[Any, ...]) -> None:
+    """Raise if a function or module cannot be called with these inputs."""
+    try:
+        signature = inspect.signature(getattr(function, "forward", function))
+    except (TypeError, ValueError):  # built-in functions may not say what they take
+        return
+    try:
+        signature.bind(*inputs)
+    except TypeError:
+        name = getattr(function, "__name__", type(function).__name__)
+        wanted = [p.name for p in signature.parameters.values() if p.default is p.empty]
+        raise DTypeError("draw", f"{name} was not given the inputs that it takes", expected=", ".join(wanted) or "none",
+                         got=f"{len(inputs)} input{'s' * (len(inputs) != 1)}",
+                         fix=f"draw({', '.join([name, *wanted])}) calls it once and draws what runs") from None
 
 
 def _result_names(count: int) -> list[str]:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from autodiff.errors import ValueRangeError
+from autodiff.errors import DTypeError, ValueRangeError
 from autodiff.program import Program, Record
 from autodiff.program_checkpoint import Candidates, Checkpointing
 from autodiff.program_memory import KINDS, WORK, Holding
@@ -72,6 +72,7 @@ def timeline(program: Program) -> Timeline:
         A picture: ``render("memory.svg")`` or ``render("memory.html")`` writes it, Jupyter shows it.
 
     Raises:
+        DTypeError: if it is no program.
         ValueRangeError: if the program has no records.
 
     >>> import autodiff as ad
@@ -102,6 +103,9 @@ class Timeline:
     """
 
     def __init__(self, program: Program) -> None:
+        if not isinstance(program, Program):
+            raise DTypeError("timeline", "this is no program", expected="a Program", got=type(program).__name__,
+                             fix="record a call of it: timeline(autodiff.record(model, x))")
         if not len(program):
             raise ValueRangeError("timeline", "the program has no records, so nothing is ever alive")
         self.program = program
@@ -204,7 +208,7 @@ class Timeline:
         return page_of(self, title)
 
     def render(self, path: str | os.PathLike[str]) -> str:
-        """Write the picture to a file, whole or not at all, and return its path.
+        """Write the picture to a file, whole or not at all, and return its path. Folders are made as needed.
 
         Args:
             path: ends with ``.svg`` or ``.html``.

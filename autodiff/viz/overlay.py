@@ -7,8 +7,8 @@ from collections.abc import Callable
 from statistics import median
 
 from autodiff.errors import ValueRangeError
+from autodiff.viz.colors import DIVERGING, SEQUENTIAL, color, is_dark
 from autodiff.viz.graph import CONSTANT, MODULE, OPERATION, Graph, Node
-from autodiff.viz.scales import DIVERGING, SEQUENTIAL, color, is_dark
 
 MEASURES = ("seconds", "flops", "bytes", "saved_bytes", "roofline")
 OVERLAYS = (*MEASURES, "gradient", "values")
@@ -37,8 +37,10 @@ def overlay(graph: Graph, name: str) -> None:
         raise ValueRangeError("draw", "there is no such overlay", expected=", ".join(OVERLAYS), got=repr(name))
     numbers = {node: x for node in graph.nodes if (x := _number(node, name)) is not None}
     if not numbers:
-        raise ValueRangeError("draw", f"'{name}' was not measured", fix="draw what autodiff.measure(...) returns"
-                              + (", with limits=" if name == "roofline" else ""))  # fmt: skip
+        fix = {"roofline": "draw what autodiff.measure(...) returns, with limits=",
+               "gradient": "let a backward pass run: draw(..., backward=True), or draw a whole training step"}
+        raise ValueRangeError("draw", f"'{name}' was not measured",
+                              fix=fix.get(name, "draw what autodiff.measure(...) returns"))
     for node in graph.nodes:
         if node.kind != CONSTANT and node not in numbers:
             _paint(node, "#ffffff")
@@ -132,7 +134,7 @@ def _show_slowest(graph: Graph, seconds: dict[Node, float]) -> None:
             incoming.setdefault(edge.head, []).append(number)
     longest: dict[Node, float] = {}
     behind: dict[Node, int] = {}
-    for node in sorted(graph.nodes, key=lambda node: (node.kind in (OPERATION, MODULE), node.order)):
+    for node in sorted(graph.nodes, key=lambda node: node.kind in (OPERATION, MODULE)):  # leaves first
         before = [i for i in incoming.get(node, ()) if graph.edges[i].tail in longest]
         best = max(before, key=lambda i: longest[graph.edges[i].tail], default=None)
         longest[node] = seconds.get(node, 0.0)

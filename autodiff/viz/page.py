@@ -14,6 +14,7 @@ import html
 import json
 import re
 import shutil
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -31,11 +32,23 @@ from autodiff.viz.dot import (
     escape,
     group_statements,
     guides,
+    legend_of,
     main_edges,
     node_statement,
     quote,
 )
-from autodiff.viz.graph import MODULE, OPERATION, PARAMETER, Graph, Group, Node, combined, text_of_spec
+from autodiff.viz.graph import (
+    MODULE,
+    OPERATION,
+    PARAMETER,
+    SIGNS,
+    Graph,
+    Group,
+    Node,
+    combined,
+    text_of_changes,
+    text_of_spec,
+)
 from autodiff.viz.rendering import layout_with_pygraphviz, scalable
 
 WEB = Path(__file__).with_name("web")
@@ -49,7 +62,7 @@ _BOX = re.compile(r"^\t+(?!graph )\w+ \[label=<", re.MULTILINE)
 _STILL_BOXES = 1500  # a still picture of more is no help, and takes minutes
 
 
-def page_of(graph: Graph, source: str, title: str) -> str:
+def page_of(graph: Graph, source: str, title: str, overlay: str = "") -> str:
     """Return the HTML page of a graph.
 
     Args:
@@ -57,21 +70,22 @@ def page_of(graph: Graph, source: str, title: str) -> str:
         source: DOT text of the still picture that stands on the page where JavaScript is off. It is drawn by `dot` or
             pygraphviz; without both the page says so.
         title: of the page.
+        overlay: the measurement that it is coloured by at first; none by default.
 
     >>> import autodiff as ad
     >>> from autodiff.recording import record
-    >>> from autodiff.viz.graph import graph_of
+    >>> from autodiff.viz.building import graph_of
     >>> page_of(graph_of(record(lambda x: x * x, ad.ones(2))), "digraph {}", "square")[:15]
     '<!doctype html>'
     """
-    data = _data(graph, title)
-    style = _text("style.css") + dark_rules(json.dumps(data) + source)
+    data = json.dumps(_data(graph, title, overlay))
+    style = _text("style.css") + dark_rules(data + source)
     script = "(() => {\n\"use strict\";\n" + "\n".join(_text(f"{name}.js") for name in SCRIPTS) + "})();\n"
     layout = (GRAPHVIZ / "graphviz.js").read_bytes() + b"\n" + _text("worker.js").encode()
     return Template(_text("page.html")).substitute(
         title=escape(title or "Graph"), policy=_policy(script), style=style, script=script, picture=_still(source),
         licences=html.escape((GRAPHVIZ / "LICENSES.txt").read_text(encoding="utf-8")),
-        data=_packed(json.dumps(data).encode()), layout=_packed(layout))
+        data=_packed(data.encode()), layout=_packed(layout))
 
 
 def _text(name: str) -> str:
@@ -80,7 +94,8 @@ def _text(name: str) -> str:
 
 def _packed(data: bytes) -> str:
     """Return bytes as text that cannot end the element it stands in, and without the time in it."""
-    return base64.b64encode(gzip.compress(data, mtime=0)).decode()
+    # Level 9 takes four times as long as 6 on text that repeats itself, and packs it worse.
+    return base64.b64encode(gzip.compress(data, 6, mtime=0)).decode()
 
 
 def _policy(script: str) -> str:
@@ -111,17 +126,21 @@ def _still(source: str) -> str:
 # ---- Data ------------------------------------------------------------------------------------------------------------
 
 
-def _data(graph: Graph, title: str) -> dict[str, Any]:
+def _data(graph: Graph, title: str, overlay: str) -> dict[str, Any]:
     """Return all that the page knows of a graph, as JSON will have it."""
     groups = _Groups(graph)
+    sources: dict[Any, int] = {}  # many operations come from one line
     return {
         "title": title,
+        "overlay": overlay,
+        "legend": legend_of(graph) if any(node.change or node.recomputed for node in graph.nodes) else [],
         # Compiled for the browser, Graphviz knows how wide letters are only by the name of a single font.
         "head": default_statements(font="Helvetica"),
         "looks": EDGE_LOOKS,
         "groups": groups.data(),
         "remarks": graph.remarks,
-        "nodes": [_node_data(node, groups.home[node].id) for node in graph.nodes],
+        "nodes": [_node_data(node, groups.home[node].id, sources) for node in graph.nodes],
+        "sources": [{"file": file, "line": line, "source": source} for file, line, source in sources],
         "edges": [[edge.tail.id, edge.head.id, edge.values, "saved" if edge.saved else edge.change,
                    quote(edge.tooltip)[1:-1]] for edge in graph.edges],
         "guides": [[first.id, second.id] for first, second in guides(graph, main_edges(graph))],
@@ -132,7 +151,8 @@ def _runs(node: Node) -> bool:
     return node.kind in (OPERATION, MODULE)
 
 
-def _node_data(node: Node, home: str) -> dict[str, Any]:
+def _node_data(node: Node, home: str, sources: dict[Any, int]) -> dict[str, Any]:
+    where = (node.file, node.line, tuple(node.source))
     return {
         "id": node.id, "kind": node.kind, "title": node.title, "phase": node.phase, "parent": home,
         "order": node.order if _runs(node) else -1, "gradientOrder": node.gradient_order,
@@ -140,7 +160,7 @@ def _node_data(node: Node, home: str) -> dict[str, Any]:
         "notes": _notes(node), "measures": _numbers(node.measures),
         "values": [_numbers(found) for found in node.values],
         "gradients": [None if found is None else _numbers(found) for found in node.gradients],
-        "source": node.source, "line": node.line, "file": node.file,
+        "change": node.change if node.change in SIGNS else "", "source": sources.setdefault(where, len(sources)),
     }
 
 
@@ -228,7 +248,9 @@ class _Groups:
                 "parent": self.around[group].id if group in self.around else None,
                 "members": [member.id for member in members], "bundle": group in self.bundles,
                 "statement": self._box(group, sums[group], leaving.get(group, [])),
-                "area": [] if group is self.graph.root else group_statements(replace(group, title=f"▾ {group.title}")),
+                "area": [] if group is self.graph.root else group_statements(
+                    replace(group, title=f"▾ {group.title}", changes=sums[group].changes)),
+                "changes": sums[group].changes.total(),
                 "anchor": anchor(group), "measures": _numbers(sums[group].measures),
             }
             for group, members in self.members.items()
@@ -236,11 +258,13 @@ class _Groups:
 
     def _box(self, group: Group, sums: _Sums, shapes: list[str]) -> str:
         """Return the statement of a folded group."""
-        details = [group.module] if group.module else []
+        details = [group.module] if group.module not in ("", group.title) else []
         details.append(f"{sums.operations:,} operation{'s' * (sums.operations != 1)}")
         count = len(sums.parameters)
         if count:
             details.append(f"{count} parameter{'s' * (count != 1)}, {sum(sums.parameters.values()):,} elements")
+        if sums.changes:
+            details.append(text_of_changes(sums.changes))
         details += shapes if len(shapes) <= _SHAPES_SHOWN else [f"{len(shapes)} outputs"]
         return node_statement(
             Node(group.id, MODULE, f"▸ {group.title}", group.phase, group, details, change=sums.change))
@@ -267,8 +291,10 @@ class _Groups:
         for edge in self.graph.edges:
             if edge.tail.phase != edge.head.phase or not _runs(edge.tail):
                 continue
-            text = next((text_of_spec(spec) for spec in edge.tail.specs if repr(spec) == edge.tooltip), None)
             inner, outer = self.home[edge.tail], self.home[edge.head]
+            if inner is outer:
+                continue
+            text = next((text_of_spec(spec) for spec in edge.tail.specs if repr(spec) == edge.tooltip), None)
             while inner is not outer:
                 if depth[inner] < depth[outer]:
                     outer = self.around[outer]
@@ -288,23 +314,32 @@ class _Sums:
     limit: float = 0.0  # seconds that the machine needs at least
     measures: dict[str, float] = field(default_factory=dict)
     change: str = ""
+    changes: Counter[str] = field(default_factory=Counter)
 
     def add_node(self, node: Node) -> None:
         """Add what a node stands for."""
-        measures = {key: value for key, value in node.measures.items() if key != "roofline"}
-        share = node.measures.get("roofline", 0.0)
-        own = _Sums(node.records if _runs(node) else 0, dict(node.held), share * measures.get("seconds", 0.0), measures,
-                    node.change)
-        if node.kind == PARAMETER:
-            # A parameter that many read is drawn at each of them.
-            own.parameters[node.id.partition("_")[0]] = sum(spec.size for spec in node.specs)
-        self.add(own)
+        runs = _runs(node)
+        self.operations += node.records if runs else 0
+        if node.change:
+            self.change = combined(self.change, node.change)
+        if node.change in SIGNS:
+            self.changes[node.change] += node.records if runs else 0
+        self.parameters |= node.held
+        if node.kind == PARAMETER and node.phase != "backward":
+            # A parameter that many read is drawn at each of them. It belongs to the module that computes with it.
+            self.parameters[node.id.partition("_")[0]] = sum(spec.size for spec in node.specs)
+        for key, value in node.measures.items():
+            if key == "roofline":
+                self.limit += value * node.measures.get("seconds", 0.0)
+            else:
+                self.measures[key] = self.measures.get(key, 0.0) + value
 
     def add(self, other: _Sums) -> None:
         """Add what another group holds."""
         self.operations += other.operations
         self.parameters |= other.parameters
         self.limit += other.limit
+        self.changes += other.changes
         if other.change:
             self.change = combined(self.change, other.change)
         for key, value in other.measures.items():

@@ -12,7 +12,7 @@ import graphviz
 
 from autodiff.program import Program
 from autodiff.viz.graph import Graph, Group
-from autodiff.viz.rendering import layout_with_pygraphviz, scalable, write_atomically
+from autodiff.viz.rendering import layout_with_pygraphviz, not_drawn, scalable, without_collection, write_atomically
 
 STILL_BOXES = 250  # drawn in about a second
 
@@ -31,6 +31,7 @@ class Picture(graphviz.Digraph):  # type: ignore[misc]
         title: of the interactive page.
         expanded: returns the graph for that page: nothing folded, nothing rolled up. By default it is `graph`.
         folded: returns DOT statements for the page's still picture, where `graph` is too large to wait for it.
+        overlay: the measurement that the page is coloured by at first; none by default.
 
     >>> import autodiff as ad
     >>> from autodiff.viz import draw
@@ -42,7 +43,7 @@ class Picture(graphviz.Digraph):  # type: ignore[misc]
     def __init__(
         self, lines: Sequence[str] = (), name: str | None = None, graph: Graph | None = None,
         program: Program | None = None, title: str = "", expanded: Callable[[], Graph] | None = None,
-        folded: Callable[[], Sequence[str]] | None = None, **options: Any,
+        folded: Callable[[], Sequence[str]] | None = None, overlay: str = "", **options: Any,
     ) -> None:
         super().__init__(name=name, **options)
         self.body += lines
@@ -51,38 +52,48 @@ class Picture(graphviz.Digraph):  # type: ignore[misc]
         self.title = title
         self.expanded = expanded or (lambda: self.graph)
         self.folded = folded or (lambda: self.body)
+        self.overlay = overlay
 
     def write_page(self, path: str | os.PathLike[str]) -> str:
         """Write an interactive page to a file, whole or not at all, and return its path: one file, without a network.
 
         Args:
-            path: of the file, such as ``"graph.html"``.
+            path: of the file, such as ``"graph.html"``. Folders are made as needed.
         """
         from autodiff.viz.page import page_of
 
         source = self.source if len(self.graph.nodes) <= STILL_BOXES else Picture(self.folded()).source
-        write_atomically(path, page_of(self.expanded(), source, self.title).encode())
+        with without_collection():
+            page = page_of(self.expanded(), source, self.title, self.overlay)
+        write_atomically(path, page.encode())
         return os.fspath(path)
 
     def pipe(
         self, format: str | None = None, renderer: str | None = None, formatter: str | None = None,
-        neato_no_op: bool | int | None = None, quiet: bool = False, *, engine: str | None = None,
+        neato_no_op: bool | int | None = None, quiet: bool = True, *, engine: str | None = None,
         encoding: str | None = None,
     ) -> Any:
         """Return the picture as bytes, or as text where an `encoding` is given.
 
         Args:
             format: ``"svg"``, ``"png"``, ``"pdf"``, ``"dot"`` (with positions), ...; ``"pdf"`` by default.
-            renderer, formatter, neato_no_op, quiet: as in `graphviz.Digraph.pipe`.
+            renderer, formatter, neato_no_op: as in `graphviz.Digraph.pipe`.
+            quiet: do not show what Graphviz remarks.
             engine: layout algorithm; ``"dot"`` by default.
             encoding: of the text, such as ``"utf-8"``.
 
         Raises:
             MissingExtraError: if neither `dot` nor pygraphviz is installed.
+            ValueRangeError: if they do not draw this format.
         """
         format, engine = format or self.format, engine or self.engine
+        if format not in graphviz.FORMATS:
+            raise not_drawn(format, "")
         if shutil.which(graphviz.DOT_BINARY):
-            data = super().pipe(format, renderer, formatter, neato_no_op, quiet, engine=engine)
+            try:
+                data = super().pipe(format, renderer, formatter, neato_no_op, quiet, engine=engine)
+            except graphviz.CalledProcessError as error:
+                raise not_drawn(format, (error.stderr or b"").decode(errors="replace")) from None
         else:
             wanted = ":".join(part for part in (format, renderer, formatter) if part)
             data = layout_with_pygraphviz(self.source, wanted, engine)
@@ -93,10 +104,10 @@ class Picture(graphviz.Digraph):  # type: ignore[misc]
     def render(
         self, filename: Any = None, directory: Any = None, view: bool = False, cleanup: bool = False,
         format: str | None = None, renderer: str | None = None, formatter: str | None = None,
-        neato_no_op: bool | int | None = None, quiet: bool = False, quiet_view: bool = False, *, outfile: Any = None,
+        neato_no_op: bool | int | None = None, quiet: bool = True, quiet_view: bool = False, *, outfile: Any = None,
         engine: str | None = None, raise_if_result_exists: bool = False, overwrite_source: bool = False,
     ) -> str:
-        """Write the picture to a file, whole or not at all, and return its path.
+        """Write the picture to a file, whole or not at all, and return its path. Folders are made as needed.
 
         Args:
             filename: file for the DOT text; the picture is written beside it with the format's ending.
@@ -105,12 +116,14 @@ class Picture(graphviz.Digraph):  # type: ignore[misc]
             cleanup: do not leave the DOT text.
             format: ``"svg"``, ``"png"``, ``"pdf"``, ...; by default that of the ending of `outfile`.
             outfile: file for the picture; the DOT text is then written only where `filename` is given.
-            renderer, formatter, neato_no_op, quiet, quiet_view, engine: as in `graphviz.Digraph.render`.
+            renderer, formatter, neato_no_op, quiet_view, engine: as in `graphviz.Digraph.render`.
+            quiet: do not show what Graphviz remarks.
             raise_if_result_exists: do not replace an existing picture.
             overwrite_source: has no meaning here, for text and picture never share a file.
 
         Raises:
             MissingExtraError: if neither `dot` nor pygraphviz is installed.
+            ValueRangeError: if they do not draw this format.
             graphviz.FileExistsError: if `raise_if_result_exists` and there is such a file.
         """
         if outfile is not None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import linecache
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from autodiff.program import Program, Record, common_scope
 from autodiff.source import Line
@@ -11,11 +13,15 @@ AROUND = 2  # lines shown before and after the one that ran an operation
 
 
 def paths_of(program: Program) -> list[list[str]]:
-    """Return where each record stands: its phase, then the labels of the modules around it, outermost first."""
+    """Return where each record stands: its phase, then the labels of the modules around it, outermost first.
+
+    What is computed again stands in the phase in which it was computed first.
+    """
     model = next((record.scope.split(".")[0] for record in program if record.scope), "")
     paths = []
     following: list[str] = []
-    for record in reversed(program.records):
+    first = program.columns.get("recomputed") or [()] * len(program)
+    for record, phases in zip(reversed(program.records), reversed(first), strict=True):
         if record.scope:
             path = record.scope.split(".")
         elif record.phase == "update":
@@ -26,7 +32,7 @@ def paths_of(program: Program) -> list[list[str]]:
             path = following = common_scope(owners).split(".") if owners and model else following
         else:
             path = following = []
-        paths.append([record.phase, *path])
+        paths.append([phases[0] if phases and all(phases) else record.phase, *path])
     return paths[::-1]
 
 
@@ -36,6 +42,31 @@ def blocks_of(program: Program, length: int) -> list[list[str]]:
     starts = [i // length * length for i in range(len(program))]
     return [[record.phase, f"operations {start:,} – {min(start + length - 1, last):,}"]
             for record, start in zip(program, starts)]  # fmt: skip
+
+
+class Folding:
+    """Which modules are shown as one box each.
+
+    Args:
+        paths: of all records.
+        depth: modules nested deeper are; None for none.
+        changes: what a comparison says of each record: then modules are in which nothing has changed.
+    """
+
+    def __init__(self, paths: Sequence[list[str]], depth: int | None, changes: Sequence[str] | None = None) -> None:
+        self._depth = depth
+        self._open: set[tuple[str, ...]] | None = None
+        if changes is not None:
+            self._open = {tuple(path[:length]) for path, change in zip(paths, changes, strict=True) if change != "same"
+                          for length in range(1, len(path) + 1)}  # fmt: skip
+
+    def shown(self, path: list[str]) -> tuple[list[str], bool]:
+        """Return what is shown of a path, and whether its last label is a module shown as one box."""
+        most = len(path) if self._depth is None else self._depth + 1
+        if self._open is not None:
+            closed = (length for length in range(2, len(path) + 1) if tuple(path[:length]) not in self._open)
+            most = min(most, next(closed, len(path) + 1) - 1)
+        return path[: most + 1], len(path) > most
 
 
 def classes_of(program: Program) -> dict[str, str]:
@@ -48,27 +79,40 @@ def classes_of(program: Program) -> dict[str, str]:
     return classes
 
 
-def text_of_line(record: Record) -> str:
-    """Return the user's line without its folder, so that the text is the same on every machine."""
-    line = record.line
-    if line is None:
-        return ""
-    return str(line).replace(line.filename, _without_folder(line), 1)
+class Place(NamedTuple):
+    """A line of the user's program.
 
-
-def lines_around(line: Line | None) -> tuple[str, int, list[tuple[int, str]]]:
-    """Return file (without folder) and number of a line, and the lines around it with their numbers.
-
-    >>> lines_around(None)
-    ('', 0, [])
+    Attributes:
+        text: file without its folder, so that it is the same on every machine, number, function and line.
+        file: without its folder.
+        number: of the line.
+        around: the lines around it with their numbers.
     """
-    if line is None:
-        return "", 0, []
+
+    text: str
+    file: str
+    number: int
+    around: list[tuple[int, str]]
+
+
+class Lines:
+    """The user's lines of records, each looked up once: those of a loop come from one."""
+
+    def __init__(self) -> None:
+        self._found: dict[tuple[int, int], Place] = {}
+
+    def of(self, record: Record) -> Place:
+        """Return the line of a record that stays alive; nothing where it is not known."""
+        key = id(record.code), record.offset
+        found = self._found.get(key)
+        if found is None:
+            found = self._found[key] = Place("", "", 0, []) if record.line is None else _place_of(record.line)
+        return found
+
+
+def _place_of(line: Line) -> Place:
     number, lines = line.number, linecache.getlines(line.filename)
     first = max(number - AROUND, 1)
-    shown = [(i, text.rstrip()) for i, text in enumerate(lines[first - 1 : number + AROUND], first)]
-    return _without_folder(line), number, shown
-
-
-def _without_folder(line: Line) -> str:
-    return line.filename.replace("\\", "/").rpartition("/")[2]
+    around = [(i, text.rstrip()) for i, text in enumerate(lines[first - 1 : number + AROUND], first)]
+    file = line.filename.replace("\\", "/").rpartition("/")[2]
+    return Place(str(line).replace(line.filename, file, 1), file, number, around)

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import io
 import os
 import re
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
-from autodiff.errors import missing_extra
+from autodiff.errors import ValueRangeError, missing_extra
+
+FORMATS = "'svg', 'png', 'pdf' or 'dot'"  # those that every Graphviz knows
 
 
 def layout_with_pygraphviz(source: str, format: str, engine: str = "dot") -> bytes:
@@ -22,15 +27,59 @@ def layout_with_pygraphviz(source: str, format: str, engine: str = "dot") -> byt
 
     Raises:
         MissingExtraError: if pygraphviz is not installed either.
+        ValueRangeError: if Graphviz does not draw this format.
     """
     try:
         import pygraphviz
     except ImportError:
         raise missing_extra("viz", "pygraphviz", "draw") from None
     graph = pygraphviz.AGraph(string=source)
-    with contextlib.redirect_stderr(io.StringIO()):  # a remark on every graph of more than 1000 nodes
-        picture: bytes = graph.draw(format=format, prog=engine)
+    picture = None
+    # Python remarks on every graph of more than 1000 nodes, Graphviz on edges that it cannot bend as it would like to.
+    with contextlib.redirect_stderr(io.StringIO()), _standard_error() as said:
+        with contextlib.suppress(TypeError, ValueError, OSError):
+            picture = graph.draw(format=format, prog=engine)
+        said.seek(0)
+        remarks = said.read().decode(errors="replace").strip()
+    if not isinstance(picture, bytes):
+        raise not_drawn(format, remarks)
     return picture
+
+
+def not_drawn(format: str, remarks: str) -> ValueRangeError:
+    """Return the error to raise where Graphviz draws nothing, with the first of its remarks."""
+    first = "".join(remarks.splitlines()[:1])
+    return ValueRangeError("draw", "Graphviz does not draw this format" + (f" ({first})" if first else ""),
+                           expected=FORMATS, got=repr(format))
+
+
+@contextlib.contextmanager
+def _standard_error() -> Iterator[IO[bytes]]:
+    """Yield a file that meanwhile gets what libraries in C write to standard error."""
+    with tempfile.TemporaryFile() as file:
+        try:
+            kept = os.dup(2)
+        except OSError:  # there is none
+            yield file
+            return
+        os.dup2(file.fileno(), 2)
+        try:
+            yield file
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+
+
+@contextlib.contextmanager
+def without_collection() -> Iterator[None]:
+    """Keep Python from looking for garbage: where millions of objects are made that stay, it would look many times."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def scalable(svg: bytes) -> bytes:

@@ -1,51 +1,82 @@
-"""Equal blocks in a row, shown once: a network of 48 layers is one layer and a number."""
+"""Equal blocks in a row, shown once: a network of 48 layers is one layer and a number, so are 64 steps in time."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Iterator
-from itertools import groupby, takewhile
+from collections.abc import Hashable, Iterator, Sequence
+from itertools import takewhile
 
-from autodiff.viz.graph import INPUT, MODULE, Edge, Graph, Group, Node, common_group
+from autodiff.viz.graph import CONSTANT, MODULE, OPERATION, Edge, Graph, Group, Node, common_group, nodes_in
 
 _SUMS = ("seconds", "flops", "bytes", "saved_bytes")
+_LONGEST = 64  # members of a block that is no module
+_LEAST = 4  # times that operations have to go on with what the ones before have made
+_SIDE_BY_SIDE = 8  # times that operations have to stand beside each other
+_NAMED = 3
+
+_Member = Node | Group
+_Wire = tuple[int, int, int, int, bool]  # how many members back it begins, at which node of it; where it ends
 
 
 def roll(graph: Graph) -> None:
     """Show each run of equal blocks as its first one, with their number; in time linear in nodes and edges.
 
-    Blocks are equal that hold the same operations with the same shapes, connected in the same way. What is measured of
-    all of them is added up. An edge inside of a block stands for that edge of each. All others are led to the first
-    block and counted; those from a block to the next become edges that go around.
+    Blocks are equal that hold the same operations with the same shapes, connected in the same way. A block is a module,
+    or some neighbours that come again: a step of a loop that calls modules or goes on with what the one before has
+    made, or many operations side by side. What is measured of all of them is added up. An edge inside of a block stands
+    for that edge of each. All others are led to the first block and counted; those from a block to the next become
+    edges that go around.
     """
-    _lift_inputs(graph)
-    shapes = _shapes(graph)
+    _seat_leaves(graph)
+    known = _Known(graph)
     rolled = _Rolled()
     for parent in _groups(graph.root):
-        kept: list[Node | Group] = []
-        for _, members in groupby(parent.members, lambda member: shapes[member] if _is_block(member) else None):
-            run = list(members)
-            if _is_block(run[0]) and len(run) > 1:
-                rolled.merge(run)
-                run = run[:1]
-            kept += run
-        parent.members[:] = kept
+        kept: list[_Member] = []
+        for blocks in known.runs(_joined(parent)):
+            kept += rolled.merge(parent, blocks) if len(blocks) > 1 else blocks[0]
+        parent.members[:] = [*kept, *(member for member in parent.members if _is_constant(member))]
     if rolled.runs:
-        graph.edges[:] = rolled.lead(graph.edges)
-        graph.nodes[:] = [node for node in graph.nodes if node not in rolled.first]
+        read = {edge.tail for edge in graph.edges if edge.head not in rolled.first}
+        gone = {node for node in graph.nodes if node in rolled.first or (_is_constant(node) and node not in read)}
+        for group in _groups(graph.root):
+            group.members[:] = [member for member in group.members if member not in gone]
+        graph.edges[:] = rolled.lead([edge for edge in graph.edges if not _is_constant(edge.tail) or edge.tail in read])
+        graph.nodes[:] = [node for node in graph.nodes if node not in gone]
 
 
-def _lift_inputs(graph: Graph) -> None:
-    """Show inputs outside of all modules: only the first of equal blocks reads them."""
-    for node in graph.nodes:
-        if node.kind == INPUT and node.parent.depth > 1:
-            node.parent.members.remove(node)
-            while node.parent.depth > 1 and node.parent.parent is not None:
-                node.parent = node.parent.parent
-            node.parent.members.append(node)
+def _seat_leaves(graph: Graph) -> None:
+    """Put each leaf that is drawn for one operation before it: so the steps of a loop hold their leaves."""
+    readers: dict[Node, set[Node]] = {}
+    for edge in graph.edges:
+        readers.setdefault(edge.tail, set()).add(edge.head)
+    for group in _groups(graph.root):
+        before: dict[_Member, list[_Member]] = {}
+        others: list[_Member] = []
+        for member in group.members:
+            heads = () if _runs(member) or isinstance(member, Group) else readers.get(member, ())
+            (head,) = heads if len(heads) == 1 else (None,)
+            if head is not None and head.parent is group:
+                before.setdefault(head, []).append(member)
+            else:
+                others.append(member)
+        group.members[:] = [x for member in others for x in (*before.get(member, ()), member)]
 
 
-def _is_block(member: Node | Group) -> bool:
+def _runs(member: _Member) -> bool:
+    return isinstance(member, Node) and member.kind in (OPERATION, MODULE)
+
+
+def _is_constant(member: _Member) -> bool:
+    """Return whether this is a value without a name: the first step of a loop may read one instead of a result."""
+    return isinstance(member, Node) and member.kind == CONSTANT
+
+
+def _joined(group: Group) -> list[_Member]:
+    """Return the members of a group that count in a comparison."""
+    return [member for member in group.members if not _is_constant(member)]
+
+
+def _is_block(member: _Member) -> bool:
     return member.depth > 1 if isinstance(member, Group) else member.kind == MODULE
 
 
@@ -58,48 +89,110 @@ def _groups(root: Group) -> Iterator[Group]:
         stack += [member for member in reversed(group.members) if isinstance(member, Group)]
 
 
-def nodes_in(member: Node | Group) -> list[Node]:
-    """Return the nodes of a group in the order of its members."""
-    stack, found = [member], []
-    while stack:
-        item = stack.pop()
-        if isinstance(item, Node):
-            found.append(item)
-        else:
-            stack += reversed(item.members)
-    return found
+class _Known:
+    """What is known of a graph before anything is rolled up: which members are equal, and how they are joined.
+
+    Attributes:
+        shapes: a number for each node and group, the same for equal ones. The name of a block itself does not count.
+        wires: for each member the edges that come to it from other members of its group.
+    """
+
+    def __init__(self, graph: Graph) -> None:
+        joined = (node for node in nodes_in(graph.root) if not _is_constant(node))
+        self.numbers = {node: number for number, node in enumerate(joined)}  # those of a group are neighbours
+        self.start: dict[_Member, int] = {**self.numbers}
+        self.shapes: dict[_Member, int] = {}
+        self.wires: dict[_Member, list[_Wire]] = {}
+        order = [graph.root]
+        for group in order:
+            order += [member for member in group.members if isinstance(member, Group)]
+        for group in reversed(order):
+            self.start[group] = min(map(self.start.__getitem__, _joined(group)), default=0)
+        self._note_wires(graph, order)
+        self._note_shapes(graph, order)
+
+    def _note_wires(self, graph: Graph, groups: Sequence[Group]) -> None:
+        place = {member: i for group in groups for i, member in enumerate(_joined(group))}
+        for edge in graph.edges:
+            if _is_constant(edge.tail):
+                continue
+            around = common_group(edge.tail.parent, edge.head.parent)
+            tail, head = _member_of(around, edge.tail), _member_of(around, edge.head)
+            self.wires.setdefault(head, []).append((
+                place[head] - place[tail], self.numbers[edge.tail] - self.start[tail],
+                self.numbers[edge.head] - self.start[head], edge.values, edge.saved))  # fmt: skip
+        for wires in self.wires.values():
+            wires.sort()
+
+    def _note_shapes(self, graph: Graph, groups: Sequence[Group]) -> None:
+        known: dict[Hashable, int] = {}
+        incoming: Counter[Node] = Counter()
+        for edge in graph.edges:
+            incoming[edge.head] += edge.values
+        for node in graph.nodes:
+            key: Hashable = (node.kind, tuple(node.operations), node.change, node.recomputed)
+            if node.kind == MODULE:  # not all steps of a loop are read alike: the first is given what others make
+                key = (key, node.module, tuple(node.held.values()), tuple(sorted({repr(spec) for spec in node.specs})))
+            else:
+                key = (key, node.title, node.place, tuple(map(repr, node.specs)), tuple(node.details), incoming[node])
+            self.shapes[node] = known.setdefault(key, len(known))
+        for group in reversed(groups):
+            members = tuple((self.shapes[m], "" if isinstance(m, Node) else m.title, tuple(self.wires.get(m, ())))
+                            for m in _joined(group))  # fmt: skip
+            key = (group.phase, members)
+            self.shapes[group] = known.setdefault(key, len(known))
+
+    def runs(self, members: Sequence[_Member]) -> Iterator[list[list[_Member]]]:
+        """Yield the members of a group in order: runs of equal blocks, and single members as runs of one."""
+        start = 0
+        while start < len(members):
+            length, count = next(self._repeats(members, start), (1, 1))
+            end = start + length * count
+            yield [list(members[i : i + length]) for i in range(start, end, length)]
+            start = end
+
+    def _repeats(self, members: Sequence[_Member], start: int) -> Iterator[tuple[int, int]]:
+        """Yield the length and number of equal blocks that begin at a member, short ones first."""
+        shapes = self.shapes
+        for length in range(1, min(_LONGEST, (len(members) - start) // 2) + 1):
+            if shapes[members[start]] != shapes[members[start + length]]:
+                continue
+            block = members[start : start + length]
+            is_block = any(map(_is_block, block))
+            if not (is_block or any(map(_runs, block))):
+                continue
+            least = 2 if is_block else _LEAST if self._goes_on(members, start + length, length) else _SIDE_BY_SIDE
+            count = 1
+            while self._equal(members, start, start + count * length, length):
+                count += 1
+            if count >= least:
+                yield length, count
+
+    def _equal(self, members: Sequence[_Member], first: int, second: int, length: int) -> bool:
+        """Return whether the members from the second place on are like those from the first on."""
+        if second + length > len(members):
+            return False
+        for i, (one, other) in enumerate(zip(members[first : first + length], members[second : second + length])):
+            if self.shapes[one] != self.shapes[other]:
+                return False
+            inside = ([wire for wire in self.wires.get(x, ()) if i - length < wire[0] <= i] for x in (one, other))
+            if next(inside) != next(inside):
+                return False
+        return True
+
+    def _goes_on(self, members: Sequence[_Member], start: int, length: int) -> bool:
+        """Return whether a block reads what the one before it has made."""
+        return any(i < wire[0] <= i + length for i, member in enumerate(members[start : start + length])
+                   for wire in self.wires.get(member, ()))  # fmt: skip
 
 
-def _shapes(graph: Graph) -> dict[Node | Group, int]:
-    """Return a number for each node and group, the same for equal ones. The name of a block itself does not count."""
-    numbers = {node: number for number, node in enumerate(nodes_in(graph.root))}  # those of a group are neighbours
-    known: dict[Hashable, int] = {}
-    shapes: dict[Node | Group, int] = {}
-    incoming: Counter[Node] = Counter()
-    inside: dict[Group, list[tuple[int, int, int, bool]]] = {}
-    for edge in graph.edges:
-        incoming[edge.head] += edge.values
-        group = common_group(edge.tail.parent, edge.head.parent)
-        inside.setdefault(group, []).append((numbers[edge.tail], numbers[edge.head], edge.values, edge.saved))
-    for node in graph.nodes:
-        name = "" if node.kind in (MODULE, INPUT) else node.title
-        place = "" if node.kind == MODULE else node.place
-        key: Hashable = (node.kind, name, place, tuple(map(repr, node.specs)), tuple(node.details),
-                         tuple(node.operations), incoming[node], node.change)  # fmt: skip
-        shapes[node] = known.setdefault(key, len(known))
-    start: dict[Group, int] = {}
-    order = [graph.root]
-    for group in order:
-        order += [member for member in group.members if isinstance(member, Group)]
-    for group in reversed(order):
-        starts = [numbers[m] if isinstance(m, Node) else start[m] for m in group.members]
-        start[group] = min(starts, default=0)
-        begin = start[group]
-        edges = sorted((tail - begin, head - begin, *rest) for tail, head, *rest in inside.get(group, ()))
-        members = tuple((shapes[m], "" if isinstance(m, Node) else m.title) for m in group.members)
-        key = (group.phase, members, tuple(edges))
-        shapes[group] = known.setdefault(key, len(known))
-    return shapes
+def _member_of(group: Group, node: Node) -> _Member:
+    """Return the member of a group that a node is, or is in."""
+    member: _Member = node
+    while member.parent is not group:
+        assert member.parent is not None
+        member = member.parent
+    return member
 
 
 class _Rolled:
@@ -110,21 +203,27 @@ class _Rolled:
         self.levels: dict[Node, list[tuple[int, int]]] = {}  # run and copy; outer ones first
         self.runs = 0
 
-    def merge(self, run: list[Group | Node]) -> None:
-        """Let the first of equal blocks stand for all of them."""
-        block = run[0]
-        names = f"{run[0].title} … {run[-1].title}"
-        if isinstance(block, Group):
-            block.copies = len(run)
-        block.title = f"{block.module or names} × {len(run)}"
-        mine = nodes_in(block)
-        for copy, member in enumerate(run):
-            for own, other in zip(mine, nodes_in(member), strict=True):
+    def merge(self, parent: Group, blocks: Sequence[list[_Member]]) -> list[_Member]:
+        """Let the first of equal blocks stand for all of them; return what is shown of them."""
+        nodes = [[node for member in block for node in nodes_in(member) if not _is_constant(node)] for block in blocks]
+        for copy, others in enumerate(nodes):
+            for own, other in zip(nodes[0], others, strict=True):
                 self.levels.setdefault(other, []).append((self.runs, copy))
                 if copy:
                     self.first[other] = own
                     _add_measures(own, other)
         self.runs += 1
+        shown, count = blocks[0], len(blocks)
+        title = f"{_name_of(blocks)} × {count}"
+        if len(shown) > 1 or not _is_block(shown[0]):
+            return [_wrapped(parent, shown, f"cluster_x{self.runs}", title, count)]
+        (block,) = shown
+        block.title = title
+        if isinstance(block, Group):
+            block.copies = count
+        else:
+            block.details = [text for text in block.details if text != block.module]  # it is in the title
+        return shown
 
     def shown(self, node: Node) -> Node:
         """Return the node that stands for this one."""
@@ -162,6 +261,32 @@ class _Rolled:
                 led.append(known)
             known.values += edge.values
         return led
+
+
+def _name_of(blocks: Sequence[list[_Member]]) -> str:
+    """Return what blocks are called: after the modules in them, or else after what they begin and end with."""
+    first = blocks[0]
+    if len(first) == 1:
+        ends = (first[0].title, blocks[-1][0].title)
+        return first[0].module or " … ".join(dict.fromkeys(ends))
+    modules = [member.module or member.title for member in first if _is_block(member)]
+    modules += [member.module or member.place for member in first if isinstance(member, Node) and member.place]
+    if modules:
+        return " · ".join(list(dict.fromkeys(modules))[:_NAMED])
+    boxes = [member.title for member in first if _runs(member)]
+    return " … ".join(dict.fromkeys((boxes[0], boxes[-1])))
+
+
+def _wrapped(parent: Group, members: list[_Member], id: str, title: str, copies: int) -> Group:
+    """Return a new group in another one, with some of its members."""
+    group = Group(id, title, parent.phase, parent, parent.depth + 1, members, copies=copies)
+    for member in members:
+        member.parent = group
+    inner = [member for member in members if isinstance(member, Group)]
+    for member in inner:
+        member.depth += 1
+        inner += [other for other in member.members if isinstance(other, Group)]
+    return group
 
 
 def _add_measures(node: Node, other: Node) -> None:

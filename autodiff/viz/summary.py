@@ -5,6 +5,8 @@ from __future__ import annotations
 from autodiff.program import Program
 from autodiff.viz.places import paths_of
 
+_BLOCKS = 20  # where there are no modules: nobody reads a column of 200 boxes that say the same
+
 
 def summary(program: Program, boxes: int) -> tuple[int, int, str]:
     """Choose what to show of a program that is too large to be read.
@@ -27,7 +29,7 @@ def summary(program: Program, boxes: int) -> tuple[int, int, str]:
     total = f"{len(program):,} operations"
     if best is not None:
         return best, 0, f"{total}: shown to depth {best}"
-    length = -(-len(program) // boxes)
+    length = -(-len(program) // min(boxes, _BLOCKS))
     return 0, length, f"{total}: shown in blocks of {length:,}"
 
 

@@ -8,7 +8,7 @@ import statistics
 from collections.abc import Sequence
 from typing import Any
 
-from autodiff.utils.benchmark.machine.roofline import bandwidth
+from autodiff.roofline import bandwidth
 from benchmarks.report import words
 from benchmarks.report.digest import Comparison, Group, Row, family, median, title
 from benchmarks.report.html import Html, element, join

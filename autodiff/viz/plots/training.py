@@ -29,6 +29,8 @@ def running_average(values: Sequence[float] | Array, last: int) -> Array:
     >>> from autodiff.viz.plots import running_average
     >>> running_average([4, 2, 0, 0], 2).tolist()
     [4.0, 3.0, 1.0, 0.0]
+
+    ![](../../../docs/pictures/running_average.svg)
     """
     if last < 1:
         raise ValueRangeError("running_average", "an average needs a value", expected="last >= 1", got=str(last))

@@ -13,6 +13,7 @@ function makePage(data) {
   let drawings = 0;
   let openInPicture = null;
   let player = null;
+  let difference = -1;
 
   // ---- Layout ---------------------------------------------------------------------------------------------------------
 
@@ -149,6 +150,15 @@ function makePage(data) {
     if (selected) stage.bringIntoSight(boxOf(selected).id);
   }
 
+  /** Go to the next or the previous difference of a comparison. */
+  function showDifference(step) {
+    const {differences} = model;
+    if (!differences.length) return;
+    difference = (Math.max(difference, step > 0 ? -1 : 0) + step + differences.length) % differences.length;
+    control("difference").textContent = `Difference ${difference + 1} of ${differences.length}`;
+    goTo(differences[difference]);
+  }
+
   // ---- Buttons and keys -----------------------------------------------------------------------------------------------
 
   const playerControls = Object.fromEntries(
@@ -168,13 +178,15 @@ function makePage(data) {
     "zoom-in": () => stage.zoomBy(1.3), "zoom-out": () => stage.zoomBy(1 / 1.3), fit: () => stage.fit(),
     more: () => changeDetail(model, true) && draw(selected && boxOf(selected)),
     fewer: () => changeDetail(model, false) && draw(selected && boxOf(selected)),
+    "previous-difference": () => showDifference(-1), "next-difference": () => showDifference(1),
     cancel: () => layout.cancel(), "help-button": () => control("help").showModal(),
   };
   for (const [id, action] of Object.entries(buttons)) control(id).addEventListener("click", action);
 
   const keys = {
     "/": () => control("search").focus(), "+": buttons["zoom-in"], "=": buttons["zoom-in"], "-": buttons["zoom-out"],
-    0: buttons.fit, "?": buttons["help-button"], ".": () => player.press("next"), ",": () => player.press("previous"),
+    n: buttons["next-difference"], p: buttons["previous-difference"], 0: buttons.fit,
+    "?": buttons["help-button"], ".": () => player.press("next"), ",": () => player.press("previous"),
     " ": () => player.press("play"), Home: () => player.press("first"), End: () => player.press("last"),
     Enter: () => selected && toggle(selected.id), Backspace: foldAround,
     Escape: () => (player.step ? player.press("stop") : select(null)),
@@ -205,7 +217,10 @@ function makePage(data) {
   });
   for (const {key, name} of measures) control("overlay").append(element("option", {value: key}, name));
   control("overlay").prepend(element("option", {value: "", selected: ""}, "nothing"));
+  control("overlay").value = measures.some(({key}) => key === model.overlay) ? model.overlay : "";
   control("overlay").parentElement.hidden = measures.length === 0;
+  control("differences").hidden = model.differences.length === 0;
+  control("difference").textContent = textOfCount(model.differences.length, "difference");
   control("overlay").addEventListener("change", refresh);
   return draw();
 }

@@ -44,13 +44,27 @@ function scaleOf(values, measure) {
   return {level, least, greatest};
 }
 
-/** Colour the boxes in sight by a measure, and show the scale; without a measure, take the colours away. */
+/** Return a line of the legend: a small box with its colours and border, and what it means. */
+function keyOf([text, fill, stroke, isRounded, isDashed]) {
+  const svg = document.createElementNS(SVG, "svg");
+  const box = document.createElementNS(SVG, "rect");
+  const place = {x: 1, y: 1, width: 24, height: 12, rx: isRounded ? 4 : 0};
+  const look = {...place, fill, stroke, "stroke-dasharray": isDashed ? "4 2" : "none"};
+  for (const [name, value] of Object.entries(look)) box.setAttribute(name, value);
+  svg.append(box);
+  return element("div", {class: "key"}, svg, text);
+}
+
+/** Colour the boxes in sight by a measure, and show the scale; without a measure, show what their own colours mean. */
 function paint(stage, model, measure, legend) {
   for (const element of stage.boxes.values()) {
     element.classList.remove("unmeasured", ...Array.from({length: LEVELS}, (_, i) => `level${i}`));
   }
-  legend.hidden = !measure;
-  if (!measure) return;
+  legend.hidden = !measure && !model.legend.length;
+  if (!measure) {
+    legend.replaceChildren(...model.legend.map(keyOf));
+    return;
+  }
   const boxes = boxesOf(model);
   const {level, least, greatest} = scaleOf(boxes.map((box) => measureOf(box, measure)), measure);
   for (const box of boxes) {

@@ -13,7 +13,8 @@ function makeModel(data) {
     group.parent = byId.get(group.parent) ?? null;
   }
   data.nodes.forEach((node, position) => {
-    Object.assign(node, {isGroup: false, position, makers: [], readers: [], first: node.order, last: node.order});
+    Object.assign(node, data.sources[node.source],
+                  {isGroup: false, position, makers: [], readers: [], first: node.order, last: node.order});
     node.parent = byId.get(node.parent);
   });
   const edges = data.edges.map(([tail, head, values, kind, text]) => {
@@ -28,10 +29,17 @@ function makeModel(data) {
   const lanes = root.members.filter((member) => member.isGroup);
   // A single phase is not drawn as an area of its own: it is always open.
   operations.forEach((node, i) => { node.number = i + 1; });
-  const model = {...data, byId, edges, guides, operations, root, lanes, lane: lanes.length === 1 ? lanes[0] : null};
+  const differences = operations.filter((node, i) => node.change && !isNextTo(operations[i - 1], node));
+  const lane = lanes.length === 1 ? lanes[0] : null;
+  const model = {...data, byId, edges, guides, operations, differences, root, lanes, lane};
   placeInTime(model);
   openAtFirst(model);
   return model;
+}
+
+/** Return whether a changed operation goes on with the change of the one before it. */
+function isNextTo(before, node) {
+  return Boolean(before?.change) && before.parent === node.parent;
 }
 
 /** Say of each box when the program reaches it: a tensor is there when it is first read, or when it was made. */
@@ -51,20 +59,25 @@ function placeInTime(model) {
   }
 }
 
-/** Open everything, or else modules made of modules, level by level, while it is not too much to look at. */
+/** Open everything, or else modules made of modules, of a comparison those that differ, while it is not too much. */
 function openAtFirst(model) {
-  const isSmall = model.nodes.length <= BOXES_AT_FIRST;
+  const isCompared = model.differences.length > 0;
+  const isSmall = !isCompared && model.nodes.length <= BOXES_AT_FIRST;
   model.root.open = true;
   let level = model.lanes;
   let boxes = 0;
   while (level.length && level[0].depth <= DEEPEST_AT_FIRST && (isSmall || boxes <= BOXES_AT_FIRST)) {
     for (const group of level) group.open = true;
     level = level.flatMap((group) => group.members.filter((member) => member.isGroup))
-      .filter((group) => isSmall || (!group.bundle && group.members.some((member) => member.isGroup)));
+      .filter((group) => isSmall || (isCompared ? group.changes : isMadeOfModules(group)));
     update(model);
     boxes = boxesOf(model).length + level.reduce((sum, group) => sum + group.members.length - 1, 0);
   }
   update(model);
+}
+
+function isMadeOfModules(group) {
+  return !group.bundle && group.members.some((member) => member.isGroup);
 }
 
 /** Note for each group the folded group that it is hidden in. Groups come after those around them. */

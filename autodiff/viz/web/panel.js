@@ -89,7 +89,8 @@ function makePanel(panel, model, {onGo, onToggle}) {
   }
 
   function ofNode(node, reached) {
-    const kind = node.order >= 0 ? `operation ${node.number} of ${model.operations.length}, ${node.phase}` : node.kind;
+    const about = node.order >= 0 ? `operation ${node.number} of ${model.operations.length}, ${node.phase}` : node.kind;
+    const kind = [about, node.change].filter(Boolean).join(", ");
     return [
       ...heading(node), element("p", {class: "faint"}, kind), ...node.shapes.map((shape) => element("p", {}, shape)),
       ...node.notes.map((note) => element("p", {class: "faint"}, note)),

@@ -7,7 +7,8 @@ function makeSearch(input, list, model, onGo) {
     const path = pathOf(model, member);
     const count = member.isGroup && textOfCount(member.operations.length, "operation");
     const about = (member.isGroup ? [member.module, count] : member.shapes).filter(Boolean).join(", ");
-    return {member, path, about, text: `${path} ${member.kind} ${member.phase} ${about}`.toLowerCase()};
+    const words = [path, member.kind, member.phase, member.change, about].filter(Boolean);
+    return {member, path, about, text: words.join(" ").toLowerCase()};
   });
   let found = [];
   let chosen = 0;

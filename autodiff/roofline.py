@@ -1,11 +1,9 @@
-"""The roofline: the time that a machine needs at least (Williams, Waterman & Patterson 2009)."""
+"""The roofline: the time that a machine needs at least (Williams, Waterman & Patterson, CACM 52, 2009)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
-
-from autodiff.utils.benchmark.machine.kernels import STREAMS
 
 
 def limit(cost: Mapping[str, int], limits: Mapping[str, Any]) -> dict[str, Any]:
@@ -13,7 +11,12 @@ def limit(cost: Mapping[str, int], limits: Mapping[str, Any]) -> dict[str, Any]:
 
     Args:
         cost: "flops", "bytes" read and written, "operand_bytes" of all arrays together, "itemsize" of a number.
-        limits: what ``measure`` found for this number of threads.
+        limits: of the machine, for the number of threads, as `autodiff.utils.benchmark.machine.limits_here` returns
+            them: "flops" (name of a dtype -> operations a second) and "levels", smallest first: "name", "size" in
+            bytes (None for the main memory), and bytes a second of some streams.
+
+    It is the time of the floating-point operations or that of moving the operands, whichever is longer. Operands come
+    from the smallest level that holds them.
     """
     level = level_of(cost["operand_bytes"], limits)
     arithmetic = cost["flops"] / limits["flops"]["float64" if cost["itemsize"] == 8 else "float32"]
@@ -32,4 +35,4 @@ def level_of(size: int, limits: Mapping[str, Any]) -> dict[str, Any]:
 
 def bandwidth(level: Mapping[str, Any]) -> float:
     """Return the bytes a second of a level: those of the fastest stream."""
-    return float(max(level[stream] for stream in STREAMS))
+    return float(max(rate for key, rate in level.items() if key not in ("name", "size")))

@@ -1,0 +1,474 @@
+"""From a `Program` to the graph of its picture.
+
+Every record is one node, every operand one edge, so ``x * x`` has two. A call of a module is a group. Records that
+stand apart in the program (statistics that are written late, values that are computed again) join the group of their
+module where nothing that they are made from stands behind it: so a group may be shown as a single node, and the picture
+stays free of cycles, however often a module is called.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from functools import lru_cache, reduce
+from typing import Any
+
+from autodiff.program import Program, Record, tensor_class
+from autodiff.program_reading import Leaf
+from autodiff.program_text import settings_of
+from autodiff.spec import Spec
+from autodiff.viz.graph import (
+    BUFFER,
+    CONSTANT,
+    INPUT,
+    MODULE,
+    OPERATION,
+    OUTPUT,
+    PARAMETER,
+    SIGNS,
+    Edge,
+    Graph,
+    Group,
+    Node,
+    combined,
+    common_group,
+    labels_of,
+    nodes_in,
+    text_of_changes,
+    text_of_spec,
+)
+from autodiff.viz.measurements import Measurements
+from autodiff.viz.places import Folding, Lines, blocks_of, classes_of, paths_of
+from autodiff.viz.seats import Seats
+
+_SPECS_SHOWN = 4
+_LEAVES_SHOWN = 8
+_PARTS_SHOWN = 4
+_TOOLTIPS_SHOWN = 12
+_READERS_SHOWN = 12
+_NAMES_SHOWN = 3
+_full = lru_cache(4096)(repr)  # of a spec: shape, dtype and layout
+
+
+def graph_of(
+    program: Program, *, depth: int | None = None, changes: bool = False, constants: bool = False,
+    unfold: bool = False, block: int = 0, names: Mapping[int, str] | None = None,
+    results: Sequence[tuple[Any, str]] | None = None, gradients: Sequence[tuple[Any, str]] = (),
+) -> Graph:
+    """Lay out a program as nodes, edges and groups, in time linear in its edges.
+
+    Args:
+        program: records in order.
+        depth: modules nested deeper are shown as one node each: 0 shows the outermost modules as nodes, 1 their
+            children, and so on; None shows every operation.
+        changes: of a comparison: modules in which nothing has changed are shown as one node each, all others open.
+        constants: show numbers (tensors without dimensions that need no gradient) as nodes of their own.
+        unfold: show the parts of fused operations, instead of one node that lists them.
+        block: show so many records in a row as one node, instead of modules.
+        names: names of leaf tensors by ``id``: those named here are inputs.
+        results: edges ``(record, output index)`` with the names to show for them; by default the program's outputs.
+        gradients: further results, which a module that is shown as one node only counts.
+    """
+    paths = blocks_of(program, block) if block else paths_of(program)
+    changed = program.columns.get("change") if changes else None
+    builder = _Builder(Folding(paths, 0 if block else depth, changed), constants, unfold, names or {})
+    builder.place(program, paths)
+    removed = program.columns.get("before", ((),) * len(program))
+    for record, before in zip(program, removed, strict=True):
+        for position, operand in enumerate(record.operands):
+            builder.connect(record, position, operand)
+        for operand in before:
+            builder.disconnect(record, operand)
+    if results is None:
+        plural = len(program.outputs) > 1
+        results = [(edge, f"output {i}" if plural else "output") for i, edge in enumerate(program.outputs)]
+    for edge, name in results:
+        builder.finish(edge, name)
+    for edge, name in gradients:
+        builder.finish(edge, name, gradient=True)
+    graph = builder.graph()
+    for node in graph.nodes if block else ():
+        if node.records > 1:
+            node.details.insert(1, _most(node.operations))
+    Measurements(program).fill(graph, builder.owner, builder.leaving, builder.drawn)
+    return graph
+
+
+class _Builder:
+    """Builds a graph in one pass over the records and one over their operands."""
+
+    def __init__(self, folding: Folding, constants: bool, unfold: bool, names: Mapping[int, str]) -> None:
+        self.folding = folding
+        self.constants = constants
+        self.unfold = unfold
+        self.names = names
+        self.lines = Lines()
+        self.lanes: dict[str, Group] = {}
+        self.readers: dict[tuple[Record, int], list[Node]] = {}
+        self.makers: dict[tuple[Record, int], Node] = {}
+        self.drawn: dict[int, list[tuple[Node, Any]]] = {}
+        self.root = Group("root", "", "", None, 0)
+        self.groups = 0
+        self.nodes: list[Node] = []
+        self.edges: list[Edge] = []
+        self.owner: dict[Record, Node] = {}
+        self.recomputed: set[Record] = set()
+        self.changes: dict[Node, Counter[str]] = {}
+        self.leaves: dict[tuple[int, str], _Leaf] = {}
+        self.reads: Counter[Node] = Counter()
+        self.gradients: Counter[Node] = Counter()
+        self.merged: dict[tuple[Node, Node], Edge] = {}
+        self.carried: set[tuple[Node, Node, Record, int]] = set()
+        self.leaving: set[tuple[Record, int]] = set()
+
+    # ---- Nodes and groups --------------------------------------------------------------------------------------------
+
+    def place(self, program: Program, paths: list[list[str]]) -> None:
+        """Make the nodes of all records, in the groups that their paths say."""
+        nothing: Sequence[Any] = ((),) * len(program)
+        parts = program.columns.get("parts", nothing)
+        recomputed = program.columns.get("recomputed", nothing)
+        changes = program.columns.get("change", ("",) * len(program))
+        classes = classes_of(program)
+        seats = Seats()
+        for index, (record, path) in enumerate(zip(program, paths, strict=True)):
+            lane = self._lane(path[0])
+            shown, folded = self.folding.shown(path)
+            # Each call of a module has a text of its own for its path.
+            call = id(record.scope) if len(shown) == len(path) and not (parts[index] or changes[index]) else None
+            seen = seats.found(record, lane, shown[1:], call)
+            member: Node | Group = seen[-1] if seen else lane
+            for level in range(len(seen) + 1, len(shown)):
+                assert isinstance(member, Group)
+                closed = folded and level == len(shown) - 1
+                member = self._module(f"m{index}", shown[1 : level + 1], member, classes, closed)
+                seats.add(member, shown[level], call if level == len(shown) - 1 else None)
+            again = recomputed[index]
+            if again and all(again):
+                self.recomputed.add(record)
+            if isinstance(member, Node):
+                self._add_to_module(member, record)
+            else:
+                if self.unfold and parts[index]:
+                    member = self._unfold(index, record, parts[index], member, again)
+                else:
+                    member = self.owner[record] = self._operation(f"r{index}", record, member, parts[index], again)
+                seats.add(member)
+            seats.take(record, lane, member)
+            self._note_change(self.owner[record], changes[index])
+        self.nodes = nodes_in(self.root)
+
+    def _lane(self, phase: str) -> Group:
+        """Return the group of a phase. Phases take turns within a step (in a replay, to write buffers late)."""
+        if "update" in self.lanes and phase != "update":
+            self.lanes.clear()  # another step begins
+        if phase not in self.lanes:
+            self.lanes[phase] = self._new_group(phase, self.root, phase)
+        return self.lanes[phase]
+
+    def _module(
+        self, id: str, labels: Sequence[str], parent: Group, classes: Mapping[str, str], closed: bool
+    ) -> Node | Group:
+        """Return a new group for a call of a module, or a node where it is shown as one."""
+        path = ".".join(labels)
+        if not closed:
+            group = self._new_group(labels[-1], parent, parent.phase)
+            group.module = classes.get(path, "")
+            return group
+        node = self._new_node(id, MODULE, labels[-1], parent)
+        node.module = classes.get(path, "")
+        node.tooltip = [f"module {path} {node.module}".rstrip()]
+        node.order = int(id[1:])
+        return node
+
+    def _new_group(self, title: str, parent: Group, phase: str) -> Group:
+        group = Group(f"cluster_{self.groups}", title, phase, parent, parent.depth + 1)
+        self.groups += 1
+        parent.members.append(group)
+        return group
+
+    def _new_node(self, id: str, kind: str, title: str, parent: Group, phase: str = "") -> Node:
+        node = Node(id, kind, title, phase or parent.phase, parent)
+        self.nodes.append(node)
+        parent.members.append(node)
+        return node
+
+    def _note_change(self, node: Node, change: str) -> None:
+        """Note what a comparison says of a record at its node and the groups around it."""
+        node.change = combined(node.change, change)
+        if change not in SIGNS:
+            return
+        self.changes.setdefault(node, Counter())[change] += 1
+        group: Group | None = node.parent
+        while group is not None:
+            group.changes[change] += 1
+            group = group.parent
+
+    def _unfold(
+        self, index: int, record: Record, parts: Sequence[Record], group: Group, again: Sequence[str]
+    ) -> Group:
+        """Show the parts of a fused operation, in a group of their own."""
+        inside = self._new_group("fused", group, group.phase)
+        nodes = [self._operation(f"r{index}_{k}", part, inside, (), again[k : k + 1]) for k, part in enumerate(parts)]
+        for node in nodes:
+            node.order, node.records = index, 0
+        self.owner[record] = nodes[0]
+        nodes[0].records = 1
+        first = len(record.operands)
+        for head, (_, _, operands) in zip(nodes, record.params["steps"], strict=True):
+            for operand in operands:
+                if operand < first:
+                    self.readers.setdefault((record, operand), []).append(head)
+                else:
+                    tail = nodes[operand - first]
+                    self.edges.append(Edge(tail, head, 1, False, _full(tail.specs[0])))
+        for output, step in enumerate(record.params["results"]):
+            self.makers[record, output] = nodes[step]
+        return inside
+
+    def _operation(
+        self, id: str, record: Record, group: Group, parts: Sequence[Record], again: Sequence[str]
+    ) -> Node:
+        node = self._new_node(id, OPERATION, record.name, group)
+        node.records = 1
+        node.operations = [record.name]
+        node.specs = list(record.outputs)
+        node.record = record
+        node.order = int(id[1:].partition("_")[0])
+        if parts:
+            node.details.append(_listed([part.name for part in parts]))
+        if again and all(again):
+            node.recomputed = True
+            node.details.append("recomputed")
+        elif any(again):
+            repeated = [part.name for part, first in zip(parts, again, strict=True) if first]
+            node.details.append(f"recomputes {_listed(repeated)}")
+        read, made = (", ".join(map(_full, specs)) for specs in (record.inputs, record.outputs))
+        node.tooltip = [f"{record.name}({read}) → {made}"]
+        settings = settings_of(record)
+        if settings:
+            node.tooltip.append(", ".join(settings))
+        if record.scope:
+            node.tooltip.append(f"module {record.scope}")
+        for part in parts:
+            node.tooltip.append(f"{part.name}  {part.scope}".rstrip())
+        line = self.lines.of(record)
+        if line.text:
+            node.tooltip.append(line.text)
+        node.file, node.line, node.source = line[1:]
+        return node
+
+    def _add_to_module(self, node: Node, record: Record) -> None:
+        self.owner[record] = node
+        node.records += 1
+        node.operations.append(record.name)
+        if node.records == 1:
+            line = self.lines.of(record)
+            node.tooltip.append(line.text)
+            node.file, node.line, node.source = line[1:]
+
+    # ---- Edges -------------------------------------------------------------------------------------------------------
+
+    def connect(self, record: Record, position: int, operand: Any) -> None:
+        """Draw what a record reads at one position."""
+        for head in self.readers.get((record, position), (self.owner[record],)):
+            self._connect(record, head, record.inputs[position], operand)
+
+    def disconnect(self, record: Record, operand: Any) -> None:
+        """Draw what a record has read before the change that is shown, and reads no longer."""
+        head = self.owner[record]
+        tail = self._maker(operand) if type(operand) is tuple else None
+        if tail is not None and tail is not head:
+            self.edges.append(Edge(tail, head, 1, False, "read before", change="removed"))
+
+    def _maker(self, value: tuple[Record, int]) -> Node | None:
+        return self.makers.get(value) or self.owner.get(value[0])
+
+    def _connect(self, reader: Record, head: Node, spec: Spec, operand: Any) -> None:
+        if type(operand) is tuple and operand[0] in self.owner:
+            tail = self._maker(operand)
+            assert tail is not None
+            self._edge(tail, reader, head, operand, spec)
+            return
+        leaf = None if operand is None or type(operand) is tuple else operand
+        if leaf is not None and not self._is_number(leaf):
+            found = self.leaves.get((id(leaf), head.phase))
+            if found is None:
+                found = self.leaves[id(leaf), head.phase] = _Leaf(leaf)
+            self.reads[head] += 1
+            found.reads.append((head, spec))
+            return
+        if spec.shape or self.constants:
+            self._constant(head, spec, leaf)
+        elif leaf is not None and head.kind == OPERATION:
+            head.details.append(f"with {leaf.array.item():.6g}")
+
+    def _is_number(self, leaf: Any) -> bool:
+        return not (leaf.spec.shape or leaf.needs_grad or leaf.name or leaf.array is None or id(leaf) in self.names)
+
+    def _constant(self, head: Node, spec: Spec, leaf: Any) -> None:
+        """Draw a value of which nothing is known but its spec, and perhaps its number."""
+        if head.kind == MODULE:
+            return
+        title = f"{leaf.array.item():.6g}" if leaf is not None else ""
+        node = self._new_node(f"c{len(self.nodes)}", CONSTANT, title or text_of_spec(spec), head.parent)
+        node.order = head.order
+        self.edges.append(Edge(node, head, 1, False, _full(spec)))
+
+    def _edge(self, tail: Node, reader: Record, head: Node, value: tuple[Record, int], spec: Spec) -> None:
+        if tail is head:
+            return
+        if tail.phase == head.phase and value[0] not in self.recomputed:
+            self.leaving.add(value)
+        saved = tail.phase == "forward" and value[0] not in self.recomputed and (
+            head.phase == "backward" or reader in self.recomputed)
+        if MODULE not in (tail.kind, head.kind):
+            self.edges.append(Edge(tail, head, 1, saved, _full(spec)))
+            return
+        carried = (tail, head, *value)
+        if carried in self.carried:
+            return
+        self.carried.add(carried)
+        edge = self.merged.get((tail, head))
+        if edge is None:
+            edge = self.merged[tail, head] = Edge(tail, head, 0, saved, "")
+            self.edges.append(edge)
+        edge.values += 1
+        if edge.values <= _TOOLTIPS_SHOWN:
+            edge.tooltip += ("\n" if edge.tooltip else "") + _full(spec)
+
+    def finish(self, value: tuple[Record, int], name: str, gradient: bool = False) -> None:
+        """Draw a result of the program: a gradient beside the operation that made it, others outside of all modules."""
+        record, index = value
+        tail = self._maker(value)
+        if tail is None:
+            return
+        if gradient and tail.kind == MODULE:
+            self.gradients[tail] += 1
+            return
+        self.leaving.add(value)
+        group = tail.parent
+        while not gradient and group.depth > 1 and group.parent is not None:
+            group = group.parent
+        spec = record.outputs[index]
+        node = self._new_node(f"o{len(self.nodes)}", OUTPUT, name, group, tail.phase)
+        node.specs, node.order = [spec], tail.order
+        self.edges.append(Edge(tail, node, 1, False, _full(spec)))
+
+    # ---- Leaves ------------------------------------------------------------------------------------------------------
+
+    def graph(self) -> Graph:
+        """Draw the leaves where they are read, complete the modules' texts, and return the graph."""
+        for number, leaf in enumerate(self.leaves.values()):
+            self._place_leaf(number, leaf)
+        for record, node in self.owner.items():
+            if node.kind == MODULE:
+                node.specs += [spec for i, spec in enumerate(record.outputs) if (record, i) in self.leaving]
+        inside: Counter[Node] = Counter(self.owner[record] for record in self.recomputed)
+        for node in self.nodes:
+            if node.kind == MODULE:
+                self._describe(node, inside[node])
+            if node.held:
+                node.details.append(f"{_count(len(node.held), 'parameter')}, {sum(node.held.values()):,} elements")
+            if node in self.gradients:
+                node.details.append(_count(self.gradients[node], "gradient"))
+            if node.specs and node.title == text_of_spec(node.specs[0]):
+                continue  # a leaf without a name
+            if len(node.specs) > _SPECS_SHOWN:
+                node.details.append(_count(len(node.specs), "output"))
+            else:
+                node.details += [text_of_spec(spec) for spec in node.specs]
+        _inline(self.root)
+        return Graph(self.root, self.nodes, self.edges)
+
+    def _describe(self, node: Node, recomputed: int) -> None:
+        """Write down what a module is that is shown as one node."""
+        node.details += [node.module] if node.module not in ("", node.title) else []
+        node.details.append(node.operations[0] if node.records == 1 else f"{node.records:,} operations")
+        if recomputed:
+            node.recomputed = recomputed == node.records
+            node.details.append("recomputed" if node.recomputed else f"{recomputed:,} recomputed")
+        if node in self.changes and node.records > 1:
+            node.details.append(text_of_changes(self.changes[node]))
+
+    def _place_leaf(self, number: int, leaf: _Leaf) -> None:
+        tensor = leaf.tensor
+        name = self.names.get(id(tensor)) or tensor.name
+        if id(tensor) in self.names:
+            kind = INPUT
+        elif tensor.needs_grad or type(tensor) not in (tensor_class[0], Leaf):
+            kind = PARAMETER
+        else:
+            kind = BUFFER if tensor.name else CONSTANT
+        heads = list(dict.fromkeys(head for head, _ in leaf.reads))
+        first = heads[0]
+        if kind != INPUT and len(heads) == 1 and (first.kind == MODULE or self.reads[first] > _LEAVES_SHOWN):
+            if kind == PARAMETER and first.phase != "backward":
+                first.held[id(tensor)] = tensor.spec.size
+            return
+        if len(heads) <= _READERS_SHOWN:
+            parent = reduce(common_group, [head.parent for head in heads])
+            while kind == INPUT and parent.depth > 1 and parent.parent is not None:
+                parent = parent.parent  # it comes from outside of all modules
+            nodes = dict.fromkeys(heads, self._leaf_node(f"l{number}", kind, name, tensor, first, parent))
+        else:  # edges from one place to many far ones would be all that there is to see
+            nodes = {head: self._leaf_node(f"l{number}_{k}", kind, name, tensor, head, head.parent)
+                     for k, head in enumerate(heads)}  # fmt: skip
+        drawn: set[Node] = set()
+        for head, spec in leaf.reads:
+            if head.kind != MODULE or head not in drawn:
+                drawn.add(head)
+                self.edges.append(Edge(nodes[head], head, 1, False, _full(spec)))
+
+    def _leaf_node(
+        self, id_: str, kind: str, name: str | None, tensor: Any, reader: Node, parent: Group
+    ) -> Node:
+        """Return a new node of a leaf."""
+        inside = ".".join(labels_of(parent)[1:]) + "."
+        title = (name or ("parameter" if kind == PARAMETER else "")).removeprefix(inside)
+        node = self._new_node(id_, kind, title or text_of_spec(tensor.spec), parent, reader.phase)
+        node.tooltip = [f"{kind} {name or ''}".strip(), _full(tensor.spec)]
+        node.specs, node.order = [tensor.spec], reader.order
+        self.drawn.setdefault(id(tensor), []).append((node, tensor))
+        return node
+
+
+class _Leaf:
+    """A leaf tensor in one phase, and who reads it there."""
+
+    def __init__(self, tensor: Any) -> None:
+        self.tensor = tensor
+        self.reads: list[tuple[Node, Spec]] = []
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Return the names of the parts of an operation, as many as fit on a line."""
+    shown = " · ".join(names[:_PARTS_SHOWN])
+    return shown + (f" · {len(names) - _PARTS_SHOWN} more" if len(names) > _PARTS_SHOWN else "")
+
+
+def _most(names: Sequence[str]) -> str:
+    """Return the names that occur most often, with their numbers."""
+    found = Counter(names)
+    shown = [f"{count:,} {name}" for name, count in found.most_common(_NAMES_SHOWN)]
+    return " · ".join(shown) + (" · …" if len(found) > _NAMES_SHOWN else "")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" + ("" if number == 1 else "s")
+
+
+def _inline(root: Group) -> None:
+    """Replace every module that consists of one operation by that operation, with the module's name on it."""
+    order = [root]
+    for group in order:
+        order += [member for member in group.members if isinstance(member, Group)]
+    for group in reversed(order):
+        for place, member in enumerate(group.members):
+            if isinstance(member, Group) and member.depth > 2 and len(member.members) == 1:
+                only = member.members[0]
+                if isinstance(only, Node):
+                    only.parent = group
+                    only.place = f"{member.title}.{only.place}" if only.place else member.title
+                    only.module = only.module or member.module
+                    group.members[place] = only

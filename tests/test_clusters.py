@@ -1,0 +1,165 @@
+"""Where operations are shown: one cluster a module, also where the program comes back to it; what is computed again."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import pytest
+from test_viz import assert_acyclic
+
+import autodiff as ad
+from autodiff import nn
+from autodiff.program import Program
+from autodiff.program_columns import saved_bytes
+from autodiff.viz import draw
+from autodiff.viz.building import graph_of
+from autodiff.viz.graph import MODULE, OPERATION, Graph, Group, Node
+
+
+def net() -> nn.Module:
+    def block(features_in: int, features: int) -> nn.Module:
+        return nn.Sequential(nn.Conv2d(features_in, features, 3, padding=1), nn.BatchNorm2d(features), nn.ReLU())
+
+    return nn.Sequential(block(3, 8), block(8, 8), block(8, 8), nn.Flatten(), nn.Linear(8 * 64, 4))
+
+
+def replayed(memory_budget: float | None) -> Program:
+    """Return what is replayed of a training step of a small convolutional net."""
+    ad.manual_seed(0)
+    model = net()
+    optimizer = ad.optim.SGD(model.parameters(), lr=0.1)
+
+    def step(x: Any, y: Any) -> Any:
+        optimizer.zero_grad()
+        loss = nn.functional.cross_entropy(model(x), y)
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    compiled = ad.compile(step, memory_budget=memory_budget)
+    x, y = ad.randn(8, 3, 8, 8), ad.tensor([0, 1, 2, 3, 0, 1, 2, 3])
+    for _ in range(2):
+        compiled(x, y)
+    program: Program = compiled.programs[0]
+    return program
+
+
+def members(group: Group) -> Counter[str]:
+    return Counter(member.title for member in group.members if isinstance(member, Group) or member.kind == MODULE)
+
+
+def groups_of(graph: Graph) -> list[Group]:
+    found = [graph.root]
+    for group in found:
+        found += [member for member in group.members if isinstance(member, Group)]
+    return found
+
+
+@pytest.mark.parametrize("memory_budget", [None, 0.6, 0.1])
+@pytest.mark.parametrize("depth", [None, 1, 2])
+def test_a_module_is_one_cluster_in_each_lane(memory_budget: float | None, depth: int | None) -> None:
+    program = replayed(memory_budget)
+    graph = graph_of(program, depth=depth)
+    assert sum(node.records for node in graph.nodes) == len(program)
+    for group in groups_of(graph):
+        # A fused operation of the backward pass that computes something again can stand between two of one module.
+        most = 2 if memory_budget and group.phase == "backward" else 1
+        assert max(members(group).values(), default=0) <= most, (group.phase, group.title, members(group))
+    assert sum(sum(members(group).values()) for group in groups_of(graph)) < 45
+
+
+@pytest.mark.parametrize("memory_budget", [None, 0.6])
+def test_operations_stand_behind_what_they_are_made_from(memory_budget: float | None) -> None:
+    program = replayed(memory_budget)
+    graph = graph_of(program)
+    place = {node.record: i for i, node in enumerate(graph.nodes) if node.record}
+    phases = {node.record: node.phase for node in graph.nodes if node.record}
+    for record in program:
+        for operand in record.operands:
+            if type(operand) is tuple and phases[operand[0]] == phases[record]:
+                assert place[operand[0]] < place[record]
+    assert_acyclic(graph_of(program, depth=1))
+
+
+def test_what_is_computed_again_says_so() -> None:
+    program = replayed(0.3)
+    again = [all(phases) for phases in map(tuple, program.columns["recomputed"])]
+    again = [bool(phases) and every for phases, every in zip(program.columns["recomputed"], again)]
+    assert any(again)
+    assert all(record.phase == "backward" for record, repeated in zip(program, again) if repeated)
+    graph = graph_of(program)
+    nodes = {node.record: node for node in graph.nodes if node.record}
+    for record, repeated in zip(program, again):
+        node = nodes[record]
+        assert node.recomputed is repeated
+        assert ("recomputed" in node.details) is repeated
+        assert node.phase == ("forward" if repeated else record.phase)
+    picture = draw(program)
+    assert picture.source.count('style="rounded,filled,dashed"') == sum(again)
+    assert ">recomputed</TD>" in picture.source
+    folded = graph_of(program, depth=0)
+    assert any(f"{sum(again):,} recomputed" in node.details for node in folded.nodes)
+
+
+def test_what_is_computed_again_is_not_kept() -> None:
+    plain, small = replayed(None), replayed(0.3)
+    assert sum(saved_bytes(small)) < sum(saved_bytes(plain))
+    graph = graph_of(small)
+    saved = [edge for edge in graph.edges if edge.saved]
+    assert saved
+    assert not any(edge.tail.recomputed for edge in saved)
+    kept = {(edge.tail.id, edge.head.id) for edge in saved}
+    for edge in graph.edges:
+        if edge.tail.record is not None and edge.head.recomputed and not edge.tail.recomputed:
+            assert (edge.tail.id, edge.head.id) in kept
+
+
+def test_a_difference_says_what_is_computed_again() -> None:
+    function_of = {budget: replayed(budget) for budget in (None, 0.3)}
+    picture = draw(function_of[0.3], against=function_of[None])
+    assert any(node.recomputed for node in picture.graph.nodes)
+
+
+def test_a_module_that_is_called_again_with_its_own_result_is_two_clusters() -> None:
+    class Twice(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Sequential(nn.Linear(3, 3), nn.Tanh())
+
+        def forward(self, x: Any) -> Any:
+            return self.layer(self.layer(x).exp())
+
+    (lane,) = draw(Twice(), ad.ones(1, 3)).graph.root.members
+    assert isinstance(lane, Group)
+    (model,) = [member for member in lane.members if isinstance(member, Group)]
+    assert members(model) == {"layer": 2}
+
+
+def test_a_way_through_another_lane_leads_to_a_cluster_of_its_own() -> None:
+    layer = nn.Sequential(nn.Linear(3, 3), nn.Tanh())
+
+    def penalty(x: Any) -> Any:
+        (gradient,) = ad.autograd.grad(layer(x).sum(), x, create_graph=True)
+        return layer(gradient).sum()
+
+    graph = draw(penalty, ad.ones(2, 3, requires_grad=True)).graph
+    forward = next(lane for lane in graph.root.members if isinstance(lane, Group) and lane.phase == "forward")
+    assert members(forward) == {"Sequential": 2}
+
+
+def test_inputs_stand_outside_of_modules() -> None:
+    def around(node: Node) -> int:
+        return node.parent.depth
+
+    graph = draw(net(), ad.ones(2, 3, 8, 8), backward=True).graph
+    assert {around(node) for node in graph.nodes if node.kind == "input"} == {1}
+    assert all(around(node) > 1 for node in graph.nodes if node.kind == OPERATION and node.title == "conv2d")
+
+
+def test_folded_boxes_have_the_class_of_the_module() -> None:
+    graph = draw(net(), ad.ones(2, 3, 8, 8), depth=1).graph
+    details = {node.title: node.details[0] for node in graph.nodes if node.kind == MODULE}
+    assert details == {"0": "Sequential", "1": "Sequential", "2": "Sequential", "3": "Flatten", "4": "Linear"}
+    outermost = next(node for node in draw(net(), ad.ones(2, 3, 8, 8), depth=0).graph.nodes if node.kind == MODULE)
+    assert (outermost.title, outermost.details[0]) == ("Sequential", "25 operations")

@@ -1,0 +1,108 @@
+"""Steps of a loop, shown once: calls of one module, and operations that go on with what the ones before have made."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+import autodiff as ad
+from autodiff import nn
+from autodiff.viz import draw
+from autodiff.viz.graph import MODULE, OPERATION, Graph, Group
+
+
+class Unrolled(nn.Module):
+    """A cell called for each step of a sequence."""
+
+    def __init__(self, how: str) -> None:
+        super().__init__()
+        self.cell = nn.LSTMCell(3, 5)
+        self.head = nn.Linear(5, 2)
+        self.how = how
+
+    def forward(self, x: Any) -> Any:
+        h = c = ad.zeros(2, 5)
+        outputs = []
+        for step in x.unbind(0) if self.how == "list" else x:
+            h, c = self.cell(step, (h, c))
+            if self.how == "heads":
+                outputs.append(self.head(h))
+        return ad.stack(outputs) if outputs else self.head(h)
+
+
+def groups_of(graph: Graph) -> list[Group]:
+    found = [graph.root]
+    for group in found:
+        found += [member for member in group.members if isinstance(member, Group)]
+    return found
+
+
+def times(graph: Graph) -> list[str]:
+    groups = [group.title for group in groups_of(graph) if group.copies > 1]
+    return groups + [node.title for node in graph.nodes if " × " in node.title and node.kind == MODULE]
+
+
+@pytest.mark.parametrize("how", ["list", "slices", "heads"])
+@pytest.mark.parametrize("steps", [8, 64])
+@pytest.mark.parametrize("depth", [None, 1])
+def test_time_steps_are_rolled_up(how: str, steps: int, depth: int | None) -> None:
+    x = ad.randn(steps, 2, 3)
+    full = draw(Unrolled(how), x, depth=depth).graph
+    graph = draw(Unrolled(how), x, roll=True, depth=depth).graph
+    assert sum(node.records for node in graph.nodes) == sum(node.records for node in full.nodes)
+    assert any("LSTMCell" in title and title.endswith(f"× {steps}") for title in times(graph)), times(graph)
+    assert sum(node.kind == OPERATION for node in graph.nodes) < 40
+    assert len(graph.nodes) < 60
+
+
+def test_a_training_step_in_time_can_be_read() -> None:
+    model = Unrolled("slices")
+
+    def step(x: Any) -> Any:
+        loss = model(x).square().mean()
+        loss.backward()
+        return loss
+
+    graph = draw(step, ad.randn(64, 2, 3), roll=True).graph
+    assert len(graph.nodes) < 200
+    assert not any("shown to depth" in remark for remark in graph.remarks)
+
+
+def test_a_loop_without_modules() -> None:
+    weight = ad.ones(3, 3)
+
+    def iterate(x: Any) -> Any:
+        for _ in range(10):
+            x = (x @ weight).tanh()
+        return x
+
+    graph = draw(iterate, ad.ones(2, 3), roll=True).graph
+    (title,) = times(graph)
+    assert title.endswith("tanh × 10")
+    around = [edge for edge in graph.edges if edge.again]
+    assert [(edge.tail.title, edge.values) for edge in around] == [("tanh", 9)]
+
+
+@pytest.mark.parametrize("count", [4, 40])
+def test_many_operations_side_by_side(count: int) -> None:
+    def compute(x: Any) -> Any:
+        return ad.stack([part.exp() for part in x.unbind(0)])
+
+    expected = [] if count == 4 else ["exp × 40"]
+    assert times(draw(compute, ad.ones(count, 3), roll=True).graph) == expected
+
+
+def test_two_steps_of_operations_are_shown() -> None:
+    assert times(draw(lambda x: x.exp().tanh().exp().tanh(), ad.ones(3), roll=True).graph) == []
+
+
+def test_a_long_loop_is_small() -> None:
+    def compute(x: Any) -> Any:
+        for _ in range(5000):
+            x = x * 2 + 1
+        return x
+
+    picture = draw(compute, ad.ones(1), roll=True)
+    assert times(picture.graph) == ["mul … add × 5000"]
+    assert len(picture.graph.nodes) == 4
