@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from operator import itemgetter
+from collections.abc import Callable
 from typing import Any
 
 
@@ -12,7 +11,7 @@ class Reading:
 
     Args:
         source: the dictionary: a parameter group, or the state of a parameter.
-        names: of the entries.
+        get: returns the entries of the dictionary.
 
     Attributes:
         fixed: those that are no numbers, and must stay what they are.
@@ -22,12 +21,12 @@ class Reading:
 
     __slots__ = ("_get", "_values", "fixed", "source", "written")
 
-    def __init__(self, source: dict[str, Any], names: Sequence[str]) -> None:
+    def __init__(self, source: dict[str, Any], get: Callable[[dict[str, Any]], Any]) -> None:
         self.source = source
         self.fixed: dict[str, Any] = {}
         self.written: list[Callable[[], bool]] = []
-        self._get = itemgetter(*names)
-        self._values = self._get(source)
+        self._get = get
+        self._values = get(source)
 
     def renew(self) -> bool:
         """Look at the entries again; return whether the program holds for what they are now."""
@@ -52,7 +51,7 @@ class Slot:
 
     Attributes:
         read: returns the number that holds now.
-        readings: the number is the same for as long as nothing changes in these; with none it may always be another.
+        readings: what it is read from: it is the same for as long as nothing changes there.
         value: the number that held when the slot was made; operations run with it.
     """
 
@@ -82,8 +81,7 @@ def derived(function: Callable[..., Any], *arguments: Any) -> Any:
     slots = [x for x in arguments if type(x) is Slot]
     if not slots:
         return function(*arguments)
-    every = [slot.readings for slot in slots]
-    readings = {reading for some in every for reading in some} if all(every) else ()
+    readings = {reading for slot in slots for reading in slot.readings}
     return Slot(lambda: function(*[x.read() if type(x) is Slot else x for x in arguments]), tuple(readings))
 
 

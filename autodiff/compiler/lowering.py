@@ -173,7 +173,6 @@ class Lowered:
         self._used = 0
         self._marks = iter(range(_FIRST_MARK, _FIRST_MARK + 2**32))
         self._found: list[tuple[Slot | Draw, list[list[int]]]] = []
-        self._unforeseen: list[Number] = []  # may be others at any time
         plans = [self._plan(instruction) for instruction in step.instructions]
         spare = [[Value(arena.scratch(spec), spec) for spec in plan.scratch_specs] if plan else [] for plan in plans]
         self.memory = self._take_memory(spare, gradients)
@@ -349,8 +348,6 @@ class Lowered:
                 number = Number(what, floats if isinstance(what.value, float) else words, [i for f in found for i in f])
                 for reading in what.readings:
                     reading.written.append(number.write)
-                if not what.readings:
-                    self._unforeseen.append(number)
             else:
                 self.draws += [(seed, number, what) for seed in found[0] for number in found[1]]
         self._seen = [0] * len(self.addresses)
@@ -362,26 +359,12 @@ class Lowered:
 
     # ---- Replay ------------------------------------------------------------------------------------------------------
 
-    def update(self, arguments: Sequence[Array], counts: dict[Any, int]) -> bool:
-        """Write what varies from replay to replay into the argument blocks.
-
-        Args:
-            arguments: arrays of the arguments.
-            counts: for each generator how many draws it has made.
-
-        Returns:
-            Whether the program still says what the function does: False where a number has become 0, or is no longer.
-        """
-        if arguments:
-            self.place(0, arguments)
-        for number in self._unforeseen:
-            if not number.write():
-                return False
+    def draw(self, counts: dict[Any, int]) -> None:
+        """Write seeds and numbers of draws into the argument blocks; `counts`: how many each generator has made."""
         words = self._words
         for seed, place, draw in self.draws:
             words[seed] = draw.generator.initial_seed()
             words[place] = counts[draw.generator] + draw.number
-        return True
 
     def place(self, first: int, arguments: Sequence[Array]) -> None:
         """Write the addresses of arguments into the argument blocks, from the argument `first` on."""

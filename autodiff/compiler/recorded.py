@@ -343,14 +343,16 @@ class Recorded:
         own = self._own  # a gradient that the last call has made may lie where this one makes another
         arguments = [x.array.copy("K") if x.memory in own else x.array for x in everything] if everything else []
         before = [r.states[0].copy() for r in self._repeated]
-        counts: dict[Any, int] = {}
-        for generator in self._counts:
-            counts[generator] = generator.state()[1]
+        counts = {generator: generator.state()[1] for generator in self._counts} if self._counts else {}
         done = False
         try:
             for r in self._repeated:
                 r.advance()
-            if all(map(Reading.renew, self._progress)) and lowered.update(arguments, counts):
+            if all(map(Reading.renew, self._progress)):
+                if arguments:
+                    lowered.place(0, arguments)
+                if counts:
+                    lowered.draw(counts)
                 for array, content in lowered.resets:
                     array[...] = content
                 run(lowered, arguments)

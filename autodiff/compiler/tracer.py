@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from autodiff.errors import AutodiffError
@@ -156,7 +157,7 @@ class Tracer(Recorder):
         names = [renamed.get(name, name) for name in given if name != "params"]
         if not names:
             return given
-        reading = Reading(source, names)
+        reading = Reading(source, itemgetter(*names))
         self.readings.append(reading)
         for name, value in given.items():
             old = renamed.get(name, name)
@@ -164,8 +165,11 @@ class Tracer(Recorder):
             if _is_number(value):
                 given[name] = Slot(read, (reading,))
             elif isinstance(value, tuple | list) and all(map(_is_number, value)):
-                readings = (reading,) if isinstance(value, tuple) else ()
-                given[name] = tuple([Slot(_Item(read, i), readings) for i in range(len(value))])
+                items = reading
+                if isinstance(value, list):  # whose items may change, while it stays the same
+                    items = Reading(source, partial(_items, old))
+                    self.readings.append(items)
+                given[name] = tuple([Slot(_Item(read, i), (items,)) for i in range(len(value))])
             elif name != "params":
                 reading.fixed[old] = value
         return given
@@ -217,6 +221,10 @@ class _Item:
 
     def __call__(self) -> Any:
         return self.read()[self.number]
+
+
+def _items(name: str, source: dict[str, Any]) -> tuple[Any, ...]:
+    return tuple(source[name])
 
 
 def _is_number(value: Any) -> bool:
