@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import repeat
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,7 +16,7 @@ from autodiff.errors import AutodiffError
 from autodiff.primitive import NOTHING, Primitive
 from autodiff.program import Recorder
 from autodiff.recording import rebuilt, tensors_in
-from autodiff.slots import Slot
+from autodiff.slots import Reading, Slot
 from autodiff.spec import Array, Cost, Spec, moved
 from autodiff.thread_mode import MODE
 
@@ -47,30 +48,6 @@ class Repeated(NamedTuple):
     names: Sequence[str]
 
 
-class Guard(NamedTuple):
-    """A setting that the program depends on: it is read in a dictionary and must be what it was."""
-
-    source: dict[str, Any]
-    name: str
-    value: Any
-
-    def holds(self) -> bool:
-        """Return whether the setting is what it was."""
-        now = self.source.get(self.name)
-        return now is self.value or bool(now == self.value)
-
-
-class Members(NamedTuple):
-    """A container that must keep the number of its members."""
-
-    container: Any
-    number: int
-
-    def holds(self) -> bool:
-        """Return whether it has."""
-        return len(self.container) == self.number
-
-
 class Tracer(Recorder):
     """Records one call of a function.
 
@@ -85,7 +62,8 @@ class Tracer(Recorder):
         made: ids of the leaves that the function made: constants.
         before: content of leaves just before the function first changed them in place, by id.
         repeated: what each replay has to call.
-        guards: settings that must stay as they are.
+        readings: dictionaries with settings that the program depends on.
+        containers: containers that must keep the number of their members, with that number.
         grads: the leaves from outside whose `.grad` was read or set, in order.
         read: the `.grad` of those that were read before they were set, by id of the leaf; None where there was none.
         kept: tensors that hooks have kept, of those they were given or have made: each replay calls these hooks again.
@@ -102,7 +80,8 @@ class Tracer(Recorder):
         self._first: dict[Any, int] = {}  # the number of the first draw
         self.before: dict[int, tuple[Any, Array]] = {}
         self.repeated: list[Repeated] = []
-        self.guards: list[Guard | Members] = []
+        self.readings: list[Reading] = []
+        self.containers: list[tuple[Any, int]] = []
         self.grads: dict[int, Any] = {}
         self.read: dict[int, Any] = {}
         self.made: set[int] = set()
@@ -194,18 +173,26 @@ class Tracer(Recorder):
             self.grads.setdefault(id(leaf), leaf)
 
     def settings(self, source: dict[str, Any], names: Sequence[str] | None = None, **renamed: str) -> dict[str, Any]:
-        """Return the numbers of `source` as slots, and guard the other settings."""
+        """Return the numbers of `source` as slots; the other settings must stay as they are."""
         given = super().settings(source, names, **renamed)
+        names = [renamed.get(name, name) for name in given if name != "params"]
+        if not names:
+            return given
+        reading = Reading(source, itemgetter(*names))
+        self.readings.append(reading)
         for name, value in given.items():
             old = renamed.get(name, name)
             read = partial(source.__getitem__, old)
             if _is_number(value):
-                given[name] = Slot(read)
+                given[name] = Slot(read, (reading,))
             elif isinstance(value, tuple | list) and all(map(_is_number, value)):
-                unchanging = read if isinstance(value, tuple) else None
-                given[name] = tuple([Slot(_Item(read, i), unchanging) for i in range(len(value))])
+                items = reading
+                if isinstance(value, list):  # whose items may change, while it stays the same
+                    items = Reading(source, partial(_items, old))
+                    self.readings.append(items)
+                given[name] = tuple([Slot(_Item(read, i), (items,)) for i in range(len(value))])
             elif name != "params":
-                self.guards.append(Guard(source, old, value))
+                reading.fixed[old] = value
         return given
 
     def opaque(self, what: str, fix: str) -> None:
@@ -218,7 +205,7 @@ class Tracer(Recorder):
 
     def members(self, container: Any) -> None:
         """Note that the program depends on which members a container has; their number stands for them."""
-        self.guards.append(Members(container, len(container)))
+        self.containers.append((container, len(container)))
 
     def repeat(self, advance: Any, conclude: Any, states: Sequence[dict[str, Any]], names: Sequence[str]) -> None:
         """Note what each replay has to call.
@@ -300,6 +287,10 @@ class _Item:
 
     def __call__(self) -> Any:
         return self.read()[self.number]
+
+
+def _items(name: str, source: dict[str, Any]) -> tuple[Any, ...]:
+    return tuple(source[name])
 
 
 def _is_number(value: Any) -> bool:

@@ -161,6 +161,45 @@ def test_numbers_that_become_zero_or_cease_to_be() -> None:
         assert w.item() == v.item()
 
 
+@pytest.mark.parametrize("kind", [tuple, list])
+def test_pairs_of_numbers_are_read_anew(kind: Any) -> None:
+    weights = [ad.tensor([1.0], requires_grad=True) for _ in range(2)]
+    optimizers = [ad.optim.Adam([w], lr=0.1, betas=kind((0.9, 0.99))) for w in weights]
+
+    def stepping(w: ad.Tensor, optimizer: Any) -> Callable[[], None]:
+        def step() -> None:
+            optimizer.zero_grad()
+            (w * w).sum().backward()
+            optimizer.step()
+
+        return step
+
+    eager, compiled = stepping(weights[0], optimizers[0]), ad.compile(stepping(weights[1], optimizers[1]))
+    for i in range(6):
+        for optimizer in optimizers:
+            group = optimizer.param_groups[0]
+            if kind is list:
+                group["betas"][0] = 0.5 + 0.05 * i
+            else:
+                group["betas"] = (0.5 + 0.05 * i, 0.99)
+        eager()
+        compiled()
+        assert weights[0].item() == weights[1].item()
+    assert compiled.explain().count("recorded") == 1
+
+
+def test_settings_that_come_back_find_their_program_again() -> None:
+    (w, one, step), (v, other, eager) = sgd(momentum=0.5), sgd(momentum=0.5)
+    compiled = ad.compile(step)
+    for i in range(12):
+        one.param_groups[0]["maximize"] = other.param_groups[0]["maximize"] = i % 4 > 1
+        one.param_groups[0]["lr"] = other.param_groups[0]["lr"] = 0.1 * (i + 1)
+        compiled()
+        eager()
+        assert w.item() == v.item()
+    assert compiled.explain().count("recorded") == 2
+
+
 def test_parameters_that_leave() -> None:
     w, optimizer, step = sgd()
     compiled = ad.compile(step)
