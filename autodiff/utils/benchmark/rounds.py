@@ -18,8 +18,9 @@ from autodiff.utils.benchmark.contender import ContenderError, Worker
 Tolerance = float | Mapping[str, float]
 
 ROUND = 0.02  # seconds: long against the clock's resolution, short against the machine's moods
-LONG = 0.3  # seconds: a round that long holds many of the machine's moods, and three rounds say enough
-MOST_ROUNDS = 40
+# Seconds of a round -> rounds that say enough: a long one holds many of the machine's moods.
+ENOUGH = {0.3: 3, 2.0: 2}
+MOST_ROUNDS = 30
 
 
 @dataclass
@@ -68,7 +69,7 @@ def contest(
         workers: contender -> its process. A contender without one is not installed.
         tolerance: largest relative difference between answers; one for all, or by the beginning of their names.
         seconds: time to spend on each contender's rounds.
-        fewest: rounds at least, however long they take; three are enough of rounds over 0.3 seconds.
+        fewest: rounds at least, however long they take; but three are enough of rounds over 0.3 seconds, two over 2.
         timed: whether to run the rounds; otherwise only the first call is measured.
 
     Returns:
@@ -164,10 +165,9 @@ def take_turns(
         except ContenderError as error:
             fail(name, names, results, error)
     longest = max(taken.values(), default=0.0)
-    begun = 0
-    if longest > LONG:
-        # Minutes go by in such cases: what calibrated them is their first round.
-        fewest, begun = min(fewest, 3), 1
+    enough = [rounds for least, rounds in ENOUGH.items() if longest > least]
+    fewest, begun = min([fewest, *enough]), 1 if enough else 0
+    if enough:  # minutes go by in such cases: what calibrated them is their first round
         for name in names:
             results[name].rounds.append(taken[name] / calls[name])
     for turn in range(begun, max(fewest, min(MOST_ROUNDS, int(seconds / max(longest, 1e-9))))):
