@@ -16,7 +16,7 @@ import autodiff_kernels as kernels
 from autodiff.bind import TensorT, bind
 from autodiff.errors import DTypeError, ShapeError, ValueRangeError
 from autodiff.ops.broadcast import sum as total
-from autodiff.ops.choice import clamp, where
+from autodiff.ops.choice import where
 from autodiff.ops.comparison import eq, ge, gt, le, logical_and, lt
 from autodiff.ops.elementwise import abs, add, floor, mul, remainder, round, spread, sub
 from autodiff.ops.host import from_array
@@ -122,7 +122,7 @@ def _bordered(x: Any, size: int, padding: str, align_corners: bool) -> tuple[Any
     if padding == "reflection":
         x, slope = _reflected(x, 0, size - 1) if align_corners else _reflected(x, -0.5, size - 0.5)
     inside = logical_and(gt(x, 0), lt(x, size - 1))
-    held = clamp(x, 0, size - 1).detach()
+    held = where(ge(x, size - 1), constant(size - 1, x.spec.dtype), 0)  # NaN is held at the first pixel, too
     return where(inside, x, held), where(inside, slope, constant(0, x.spec.dtype))
 
 
@@ -303,7 +303,8 @@ def _grid(height: int, width: int, *, dtype: Any = np.float32, reach: float = 1.
     return spread(-reach, reach, 2, height, width, 2, dtype=dtype)
 
 
-_SETTINGS = [{"padding": padding, "align_corners": corners} for padding in _PADDINGS for corners in (False, True)]
+_SETTINGS: list[dict[str, Any]] = [{"padding": padding, "align_corners": corners} for padding in _PADDINGS
+                                  for corners in (False, True)]
 
 
 def _cost(inputs: Sequence[Spec], outputs: Sequence[Spec], **_: Any) -> Cost:
@@ -469,5 +470,6 @@ def grid_sample(input: TensorT, grid: TensorT, mode: str = "bilinear", padding_m
     corners = bool(align_corners)
     if mode == "bicubic" or rank == 3:
         return _sampled(x, grid, mode, padding_mode, corners)  # type: ignore[no-any-return]
-    return bind(image_sample_p, channels_last(x), contiguous(grid), nearest=mode == "nearest",  # type: ignore[no-any-return]
-                padding=padding_mode, align_corners=corners)
+    found = bind(image_sample_p, channels_last(x), contiguous(grid), nearest=mode == "nearest",
+                 padding=padding_mode, align_corners=corners)
+    return found  # type: ignore[no-any-return]

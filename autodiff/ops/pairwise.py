@@ -19,11 +19,11 @@ from autodiff.ops.functions import pow
 from autodiff.ops.host import from_array
 from autodiff.ops.joining import zeros_of
 from autodiff.ops.picking import index_select
-from autodiff.ops.products import in_one_batch, turned
+from autodiff.ops.products import in_batch, matrices, turned
 from autodiff.ops.promotion import promote_float
 from autodiff.ops.shaping import unsqueeze
 from autodiff.ops.statistics import vector_norm
-from autodiff.ops.structural import contiguous, reshape, select
+from autodiff.ops.structural import contiguous, reshape
 from autodiff.primitive import EachPart, ErrorSample, Keep, Primitive, Sample, define, no_errors
 from autodiff.spec import Array, Cost, Spec, moved
 
@@ -55,14 +55,14 @@ def _require_order(operation: str, p: float) -> None:
 
 # ---- Of two matrices -------------------------------------------------------------------------------------------------
 
-# Inputs: (N, P, columns) and (N, R, columns).
+# Inputs in C order: (..., P, columns) and (..., R, columns).
 
 
 def _between_run(outs: list[Array], ins: list[Array], p: float) -> None:
-    (out, columns, scratch), (a, b) = outs, ins
-    n, rows, others = out.shape
-    kernels.layout.transpose(columns, b, 0, 1)
-    kernels.pairwise.distances(out.reshape(n, rows * others), scratch, a, columns, p, 0, 0, 1)
+    (out, columns, scratch), (a, b) = outs, map(matrices, ins)
+    n, rows, others = matrices(out).shape
+    kernels.layout.transpose(matrices(columns), b, 0, 1)
+    kernels.pairwise.distances(out.reshape(n, rows * others), scratch, a, matrices(columns), p, 0, 0, 1)
 
 
 def _between_vjp(record: Any, g: Any) -> tuple[Any, Any]:
@@ -113,7 +113,7 @@ def _between_errors() -> list[ErrorSample]:
 
 cdist_p: Primitive = define(
     "cdist",
-    infer=lambda a, b, p: Spec.of((*a.shape[:2], b.shape[1]), a.dtype),
+    infer=lambda a, b, p: Spec.of((*a.shape[:-1], b.shape[-2]), a.dtype),
     run=_between_run,
     scratch=_scratch,
     vjp=_between_vjp,
@@ -161,15 +161,15 @@ def cdist(
             "cdist", "this mode does not exist", expected=", ".join(map(repr, _MODES)), got=repr(compute_mode)
         )
     batch = strided.broadcast("cdist", Spec.of(a.spec.shape[:-2]), Spec.of(b.spec.shape[:-2]))
-    found = bind(cdist_p, in_one_batch(a, batch), in_one_batch(b, batch), p=float(p))
-    return reshape(found, (*batch, *found.spec.shape[1:]))  # type: ignore[no-any-return]
+    return bind(cdist_p, in_batch(a, batch), in_batch(b, batch), p=float(p))  # type: ignore[no-any-return]
 
 
 # The gradient by the first matrix: inputs are the cotangent, the distances, and both matrices.
 
 
 def _grad_run(outs: list[Array], ins: list[Array], p: float) -> None:
-    kernels.pairwise.distances_grad(*outs, *ins, p, 0, 1)
+    out, scratch = outs
+    kernels.pairwise.distances_grad(matrices(out), scratch, *map(matrices, ins), p, 0, 1)
 
 
 def _grad_twin(g: Any, lengths: Any, a: Any, b: Any, p: float) -> Any:
@@ -200,10 +200,10 @@ cdist_grad_p: Primitive = define(
     "cdist_grad",
     infer=lambda g, lengths, a, b, p: Spec.of(a.shape, a.dtype),
     run=_grad_run,
-    scratch=lambda inputs, outputs, p: (EachPart(Spec.of((1, inputs[0].shape[2]), inputs[0].dtype)),),
+    scratch=lambda inputs, outputs, p: (EachPart(Spec.of((1, inputs[0].shape[-1]), inputs[0].dtype)),),
     vjp=None,
     twin=_grad_twin,
-    cost=lambda inputs, outputs, p: Cost(3 * inputs[0].size * inputs[2].shape[2], moved(*inputs, *outputs)),
+    cost=lambda inputs, outputs, p: Cost(3 * inputs[0].size * inputs[2].shape[-1], moved(*inputs, *outputs)),
     samples=_grad_samples,
     errors=no_errors,
 )
@@ -224,18 +224,18 @@ def _uneven(*shape: int) -> Array:
 
 def _within_run(outs: list[Array], ins: list[Array], p: float) -> None:
     (out, columns, scratch), (x,) = outs, ins
-    kernels.layout.transpose(columns[None], x[None], 0, 1)
-    kernels.pairwise.distances(out.reshape(1, out.size), scratch, x[None], columns[None], p, 1, 0, 1)
+    x, columns = matrices(x), matrices(columns)
+    kernels.layout.transpose(columns, x, 0, 1)
+    kernels.pairwise.distances(out.reshape(1, out.size), scratch, x, columns, p, 1, 0, 1)
 
 
 def _within_vjp(record: Any, g: Any) -> tuple[Any]:
     p, spec = record.params["p"], record.inputs[0]
     if p == 0 or spec.shape[0] < 2:
         return (zeros_of(spec),)
-    size, x = spec.shape[0], reshape(record.input(0), (1, *spec.shape))
-    g, lengths = (reshape(bind(pdist_square_p, contiguous(pairs), size=size), (1, size, size))
-                  for pairs in (g, record.output(0)))
-    return (select(bind(cdist_grad_p, g, lengths, x, x, p=p), 0, 0),)
+    x = record.input(0)
+    g, lengths = (bind(pdist_square_p, contiguous(pairs), size=spec.shape[0]) for pairs in (g, record.output(0)))
+    return (bind(cdist_grad_p, g, lengths, x, x, p=p),)
 
 
 pdist_p: Primitive = define(

@@ -65,11 +65,14 @@ def turned(x: Any) -> Any:
     return transpose(x, -2, -1)
 
 
-def in_one_batch(x: Any, batch: Shape) -> Any:
-    """Return matrices, expanded to these leading dimensions, with a single one, in C order."""
-    shape = x.spec.shape[-2:]
-    x = x if x.spec.shape[:-2] == batch else expand(x, (*batch, *shape))
-    return contiguous(reshape(x, (math.prod(batch), *shape)))
+def in_batch(x: Any, batch: Shape) -> Any:
+    """Return matrices expanded to these leading dimensions, in C order."""
+    return contiguous(x if x.spec.shape[:-2] == batch else expand(x, (*batch, *x.spec.shape[-2:])))
+
+
+def matrices(array: Array) -> Array:
+    """Return an array in C order as (matrices, rows, columns)."""
+    return array.reshape(math.prod(array.shape[:-2]), *array.shape[-2:])
 
 
 # ---- dot -------------------------------------------------------------------------------------------------------------

@@ -13,8 +13,8 @@ from autodiff.ops import strided
 from autodiff.ops.broadcast import sum_to
 from autodiff.ops.diagonals import tril, triu
 from autodiff.ops.elementwise import neg, spread
-from autodiff.ops.products import in_one_batch, matmul, require_floats, require_matrices, turned
-from autodiff.ops.structural import contiguous, require_tensor, reshape
+from autodiff.ops.products import in_batch, matmul, matrices, require_floats, require_matrices, turned
+from autodiff.ops.structural import contiguous, require_tensor
 from autodiff.primitive import EachPart, ErrorSample, Keep, Primitive, Sample, composed, define
 from autodiff.spec import Array, Cost, Spec, moved
 
@@ -24,21 +24,25 @@ __all__ = ["cholesky_solve"]
 _NAME = "linalg.solve_triangular"
 
 
-# Inputs in C order: the matrices, (N, n, n) or (1, n, n) for all, and the right-hand sides (N, n, k).
+# Inputs in C order: the matrices, (..., n, n) or (n, n) for all, and the right-hand sides (..., n, k).
 
 
 def _run(outs: list[Array], ins: list[Array], upper: bool, unitriangular: bool, transposed: bool) -> None:
-    kernels.triangular.solve_triangular(*outs, *ins, int(upper), int(transposed), int(unitriangular), 0, 1)
+    out, scratch, status = outs
+    a, b = ins
+    kernels.triangular.solve_triangular(matrices(out), scratch, status, matrices(a), matrices(b), int(upper),
+                                        int(transposed), int(unitriangular), 0, 1)
 
 
 def _scratch(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], **_: Any) -> tuple[EachPart]:
     """Return the spec of a panel."""
     b = inputs[1]
-    return (EachPart(Spec.of((1, b.shape[1], kernels.triangular.PANEL_BYTES // b.dtype.itemsize), b.dtype)),)
+    return (EachPart(Spec.of((1, b.shape[-2], kernels.triangular.PANEL_BYTES // b.dtype.itemsize), b.dtype)),)
 
 
 def _singular(position: int, ins: list[Array], **_: Any) -> Exception:
-    which = f"matrix {position}" if len(ins[0]) > 1 else "the matrix"
+    shape = ins[0].shape[:-2]
+    which = f"matrix {tuple(map(int, np.unravel_index(position, shape)))}" if shape else "the matrix"
     return ValueRangeError(_NAME, f"{which} is singular: there is a 0 on its diagonal",
                            fix="add a small multiple of the identity, or use linalg.pinv or linalg.lstsq")
 
@@ -79,7 +83,7 @@ def _errors() -> list[ErrorSample]:
         ErrorSample(Sample(eye, np.ones(2, np.float32), upper=True), ShapeError, "do not fit"),
         ErrorSample(Sample(eye, one.astype(np.float64), upper=True), DTypeError, "one float dtype"),
         ErrorSample(Sample(zeros, one, upper=True), ValueRangeError, r"solve_triangular\] the matrix is singular"),
-        ErrorSample(Sample(np.array([eye, zeros]), one, upper=True), ValueRangeError, "matrix 1 is singular"),
+        ErrorSample(Sample(np.array([eye, zeros]), one, upper=True), ValueRangeError, r"matrix \(1,\) is singular"),
     ]
 
 
@@ -91,7 +95,7 @@ solve_triangular_p: Primitive = define(
     status=_singular,
     vjp=_vjp,
     saves=Keep(inputs=(0,), outputs=(0,)),
-    cost=lambda inputs, outputs, **_: Cost(inputs[1].size * inputs[1].shape[1], moved(*inputs, *outputs)),
+    cost=lambda inputs, outputs, **_: Cost(inputs[1].size * inputs[1].shape[-2], moved(*inputs, *outputs)),
     samples=_samples,
     errors=_errors,
     call=lambda *arguments, **keywords: solve_triangular(*arguments, **keywords),
@@ -130,10 +134,8 @@ def solve_triangular(A: TensorT, B: TensorT, *, upper: bool, left: bool = True,
         raise ShapeError(_NAME, "the right-hand sides do not fit the matrices",
                          expected=f"(..., {n}, k)" if left else f"(..., k, {n})", got=str(b.spec.shape))
     batch = strided.broadcast(_NAME, Spec.of(a.spec.shape[:-2]), Spec.of(b.spec.shape[:-2]))
-    b = in_one_batch(b if left else turned(b), batch)
-    a = in_one_batch(a, batch) if a.spec.ndim > 2 else contiguous(reshape(a, (1, n, n)))
+    a, b = in_batch(a, batch if a.spec.ndim > 2 else ()), in_batch(b if left else turned(b), batch)
     found = bind(solve_triangular_p, a, b, upper=bool(upper), unitriangular=bool(unitriangular), transposed=not left)
-    found = reshape(found, (*batch, *b.spec.shape[1:]))
     return found if left else turned(found)  # type: ignore[no-any-return]
 
 

@@ -56,7 +56,10 @@ def with_term(total: Any, difference: Any, kind: int) -> Any:
 
 @njit(error_model="numpy", forceinline=True)
 def strip(out: Any, a: Any, b: Any, stride: int, columns: int, left: int, kind: int, like: Any) -> None:
-    """Write the distances of the row a from as many rows as `like` has lanes; columns of b lie `stride` apart."""
+    """Write the distances of the row a from as many rows as `like` has lanes, or `left`.
+
+    Columns of b lie `stride` apart.
+    """
     total = widen(like)
     for start in range(0, columns, STRETCH):
         part = like
@@ -70,10 +73,10 @@ def strip(out: Any, a: Any, b: Any, stride: int, columns: int, left: int, kind: 
 @njit(error_model="numpy", forceinline=True)
 def strips(out: Any, a: Any, b: Any, stride: int, columns: int, count: int, kind: int) -> None:
     """Write the distances of the row a from `count` rows."""
-    wide, narrow = zeros(a, 8, 8), zeros(a, 1, 1)
+    wide, narrow = zeros(a, 4, 4), zeros(a, 1, 1)
     end = whole(count, wide)
     for j in range(0, end, width(wide)):
-        strip(forward(out, j), a, forward(b, j), stride, columns, count - j, kind, wide)
+        strip(forward(out, j), a, forward(b, j), stride, columns, width(wide), kind, wide)
     for j in range(end, count, width(narrow)):
         strip(forward(out, j), a, forward(b, j), stride, columns, count - j, kind, narrow)
 
@@ -180,10 +183,11 @@ def rise(difference: Any, length: Any, kind: int, like: Any) -> Any:
 
 
 @njit(error_model="numpy", forceinline=True)
-def gradient_strip(out: Any, a: Any, b: Any, weights: Any, lengths: Any, C: int, rows: int, c: int, kind: int, like: Any
-                   ) -> None:
-    """Write the columns of a row of the gradient that lie at c, as many as `like` has lanes."""
-    left, total = C - c, widen(like)
+def gradient_strip(
+    out: Any, a: Any, b: Any, weights: Any, lengths: Any, C: int, rows: int, c: int, left: int, kind: int, like: Any
+) -> None:
+    """Write the columns of a row of the gradient that lie at c, as many as `like` has lanes, or `left`."""
+    total = widen(like)
     here = read(a, c, like, left, 0)
     for start in range(0, rows, STRETCH):
         part = like
@@ -200,9 +204,9 @@ def gradient_row(out: Any, a: Any, b: Any, weights: Any, lengths: Any, C: int, r
     wide, narrow = zeros(a, 4, 4), zeros(a, 1, 1)
     end = whole(C, wide)
     for c in range(0, end, width(wide)):
-        gradient_strip(out, a, b, weights, lengths, C, rows, c, kind, wide)
+        gradient_strip(out, a, b, weights, lengths, C, rows, c, width(wide), kind, wide)
     for c in range(end, C, width(narrow)):
-        gradient_strip(out, a, b, weights, lengths, C, rows, c, kind, narrow)
+        gradient_strip(out, a, b, weights, lengths, C, rows, c, C - c, kind, narrow)
 
 
 @njit(error_model="numpy", forceinline=True)
@@ -224,8 +228,8 @@ def distances_grad(
 ) -> None:
     """Write the gradient of distances with respect to a: the sum over j of g[n, i, j] times the distance's slope.
 
-    The slope by the difference d is sign(d) (|d| / length)^(p - 1); for p = infinity, sign(d) where |d| is the distance;
-    0 where the distance is 0.
+    The slope by the difference d is sign(d) (|d| / length)^(p - 1); for p = infinity, sign(d) where |d| is the length;
+    0 where the length is 0.
 
     Args:
         out: (N, P, C), out; float32 or float64. Rows are shared among the parts.

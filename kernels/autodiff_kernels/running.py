@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from autodiff_kernels.memory import forward, load, pointer, store
 from autodiff_kernels.parts import share
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
-BLOCK = 16  # numbers of a row that are compared with the extreme so far at once
+BLOCK = 32  # numbers of a row that are compared with the extreme so far at once
 COLUMNS = 256  # neighbouring columns that are gone through together
 
 
@@ -29,19 +30,28 @@ def takes_over(x: Any, best: Any, largest: bool) -> bool:
 def extremes_of_row(out: Array, places: Array, x: Array, largest: bool) -> None:
     """Write the running extremes of a row of at least one number, and their places."""
     n, best, place = x.shape[0], x[0], 0
-    for start in range(0, n, BLOCK):
-        numbers, found, at = x[start : start + BLOCK], out[start : start + BLOCK], places[start : start + BLOCK]
+    whole = n - n % BLOCK
+    for start in range(0, whole, BLOCK):
+        numbers, found, at = pointer(x, start), pointer(out, start), pointer(places, start)
         new = False
-        for i in range(numbers.shape[0]):
-            new |= takes_over(numbers[i], best, largest)
+        for i in range(BLOCK):
+            new |= takes_over(load(forward(numbers, i)), best, largest)
         if new:
-            for i in range(numbers.shape[0]):
-                if takes_over(numbers[i], best, largest):
-                    best, place = numbers[i], start + i
-                found[i], at[i] = best, place
+            for i in range(BLOCK):
+                number = load(forward(numbers, i))
+                if takes_over(number, best, largest):
+                    best, place = number, start + i
+                store(forward(found, i), best)
+                store(forward(at, i), place)
         else:
-            for i in range(numbers.shape[0]):
-                found[i], at[i] = best, place
+            for i in range(BLOCK):
+                store(forward(found, i), best)
+            for i in range(BLOCK):
+                store(forward(at, i), place)
+    for i in range(whole, n):
+        if takes_over(x[i], best, largest):
+            best, place = x[i], i
+        out[i], places[i] = best, place
 
 
 @njit(error_model="numpy", forceinline=True)

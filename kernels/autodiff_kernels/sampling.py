@@ -26,7 +26,7 @@ ZEROS, BORDER, REFLECTION = 0, 1, 2
 def located(place: Any, size: int, padding: int, align_corners: int) -> Any:
     """Return a coordinate in pixels, brought into the image as the padding says, and its slope by `place`, a float.
 
-    On the border and beyond, a coordinate that is held there has no slope.
+    On the border and beyond, a coordinate that is held there has no slope; NaN is held at the first pixel.
     """
     number = type(place)
     span = number(size - 1 if align_corners else size)
@@ -44,7 +44,7 @@ def located(place: Any, size: int, padding: int, align_corners: int) -> Any:
         else:
             x = x * number(0)
     if padding != ZEROS and not (x > number(0) and x < last):
-        x, slope = (number(0) if x < number(0) else last if x > last else x), number(0)
+        x, slope = (last if x >= last else number(0)), number(0)
     return x, slope
 
 

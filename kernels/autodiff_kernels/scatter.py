@@ -12,6 +12,7 @@ import numpy as np
 from numba import njit
 
 from autodiff_kernels.index import columns, inside, row_share
+from autodiff_kernels.memory import forward, load, pointer, store
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -37,9 +38,9 @@ def rows_joined(out: Array, status: Array, x: Array, index: Array, kind: int, pa
         for i in range(index.shape[0]):
             k = index[i]
             if inside(k, K):
-                target, source = out[a, k, start:stop], x[a, i, start:stop]
-                for b in range(target.shape[0]):
-                    target[b] = joined(target[b], source[b], kind)
+                target, source = pointer(out, (a * K + k) * B + start), pointer(x, (a * x.shape[1] + i) * B + start)
+                for b in range(stop - start):
+                    store(forward(target, b), joined(load(forward(target, b)), load(forward(source, b)), kind))
             elif status[part] < 0:
                 status[part] = i
 

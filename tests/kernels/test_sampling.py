@@ -45,7 +45,9 @@ def test_like_pytorch(H: int, W: int, C: int, mode: str, corners: int, padding: 
 def test_places_that_are_no_numbers_stay_within_the_image(padding: int) -> None:
     x, grid = np.ones((1, 2, 3, 4)), np.array([[[np.nan, 0], [0, np.inf], [1e300, -1e300]]])
     for nearest in (0, 1):
-        run_parts(sampling.sample, junk((1, 3, 4), x.dtype), x, grid, nearest, padding, 0, scratch=np.zeros(4))
+        out = run_parts(sampling.sample, junk((1, 3, 4), x.dtype), x, grid, nearest, padding, 0, scratch=np.zeros(4))
+        missing = 0 if nearest else np.nan
+        np.testing.assert_array_equal(out[0, :, 0], 1 if padding else [missing, missing, 0])
         run_parts(sampling.sample_input_grad, junk(x.shape, x.dtype), np.ones((1, 3, 4)), grid, nearest, padding, 0)
 
 

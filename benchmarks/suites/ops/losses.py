@@ -35,5 +35,6 @@ ENTRIES = [
     *entries("margin_ranking_loss", X, X, signs(MATRIX)),
     *entries("cosine_embedding_loss", X, X, signs(ROWS)),
     *entries("triplet_margin_loss triplet_margin_with_distance_loss", X, X, X),
-    *entries("ctc_loss", reals(SPEECH), whole(TEXTS, (10, 20, 60)), call=aligned),
+    # PyTorch sums alignments in float32: its gradient is 5e-4 off in the largest case.
+    *entries("ctc_loss", reals(SPEECH), whole(TEXTS, (10, 20, 60)), call=aligned, tolerance=2e-3),
 ]
