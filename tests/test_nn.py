@@ -448,3 +448,23 @@ def test_places_on_the_border_have_no_gradient(padding: str) -> None:
     assert np.all(slopes[:, [0, 2], 0] == 0)
     assert np.all(slopes[[0, 2], :, 1] == 0)
     assert np.all(slopes[:, 1, 0] != 0)
+
+
+def test_the_nearest_pixel_has_a_gradient_of_zeros_by_the_grid() -> None:
+    for rank in (2, 3):
+        image, grid = ad.ones(1, 1, *(2,) * rank), ad.zeros(1, *(2,) * rank, rank).requires_grad_()
+        ad.nn.functional.grid_sample(image, grid, "nearest").sum().backward()
+        np.testing.assert_array_equal(grid.grad.numpy(), np.zeros(grid.shape))
+
+
+def test_places_that_are_no_numbers_like_pytorch() -> None:
+    torch = pytest.importorskip("torch")
+    for rank, modes in ((2, ("bilinear", "nearest", "bicubic")), (3, ("bilinear", "nearest"))):
+        image, grid = np.ones((1, 1, *(3,) * rank), np.float32), np.full((1, *(1,) * rank, rank), 0.1, np.float32)
+        grid[..., 0] = np.nan
+        for mode in modes:
+            for padding in ("zeros", "border", "reflection"):
+                settings = {"mode": mode, "padding_mode": padding, "align_corners": False}
+                expected = torch.nn.functional.grid_sample(torch.from_numpy(image), torch.from_numpy(grid), **settings)
+                found = ad.nn.functional.grid_sample(ad.tensor(image), ad.tensor(grid), **settings)
+                np.testing.assert_allclose(found.numpy(), expected.numpy(), rtol=1e-6, err_msg=f"{mode} {padding}")
