@@ -19,7 +19,7 @@ from autodiff.ops.joining import cat
 from autodiff.ops.matrices import identity, inv, square_samples
 from autodiff.ops.products import matmul, require_matrices, turned
 from autodiff.ops.structural import clone, narrow, require_tensor
-from autodiff.primitive import ErrorSample, Keep, Primitive, Sample, composed, define
+from autodiff.primitive import ErrorSample, Keep, Primitive, Sample, composed, define, no_errors
 from autodiff.spec import Array, Cost, Spec, moved
 
 # The names that PyTorch has outside `linalg` too, with the same meaning.
@@ -74,28 +74,61 @@ def matrix_power(input: TensorT, n: int) -> TensorT:
 _DEGREE = 19  # of Taylor's polynomial: for a norm of 1, the rest is 1 / 20!, far below one unit of float64
 
 
-def _exponential(outs: list[Array], ins: list[Array]) -> None:
-    """Scale each matrix by a power of 2 until its norm is at most 1, take the polynomial, and square as often."""
+def _scaled(a: Array) -> tuple[Array, Array, Array]:
+    """Return matrices divided by powers of 2 until their norm is at most 1, how often by 2, and which are finite."""
+    n = a.shape[-1]
+    x = a.reshape(math.prod(a.shape[:-2]), n, n)
+    norm = np.abs(x).sum(-1, dtype=np.float64).max(-1, initial=0)
+    regular = np.isfinite(norm)
+    halvings = np.where(regular, np.maximum(np.frexp(norm)[1], 0), 0)
+    return np.ldexp(x, -halvings[:, None, None]), halvings, regular
+
+
+def _exp_run(outs: list[Array], ins: list[Array]) -> None:
+    """Scale each matrix by its own norm, take the polynomial, and square as often as it was halved."""
     n = ins[0].shape[-1]
-    x = ins[0].reshape(math.prod(ins[0].shape[:-2]), n, n)
     with np.errstate(all="ignore"):
-        norm = np.abs(x).sum(-1, dtype=np.float64).max(-1, initial=0)
-        regular = np.isfinite(norm)
-        halvings = np.where(regular, np.maximum(np.frexp(norm)[1], 0), 0)
-        x = np.ldexp(x, -halvings[:, None, None])
+        x, halvings, regular = _scaled(ins[0])
         powers = [np.eye(n, dtype=x.dtype), x]
         while len(powers) < 5:
             powers.append(powers[-1] @ x)
-        result = np.zeros_like(x)
+        value = np.zeros_like(x)
         for start in range(_DEGREE - 3, -1, -4):
-            result = powers[4] @ result
+            value = powers[4] @ value
             for i in range(4):
-                result += powers[i] * x.dtype.type(1 / math.factorial(start + i))
+                value += powers[i] * x.dtype.type(1 / math.factorial(start + i))
         for step in range(halvings.max(initial=0)):
             larger = halvings > step
-            result[larger] = result[larger] @ result[larger]
-        result[~regular] = np.nan
-        outs[0][...] = np.exp(ins[0]) if n == 1 else result.reshape(outs[0].shape)
+            value[larger] = value[larger] @ value[larger]
+        value[~regular] = np.nan
+        outs[0][...] = np.exp(ins[0]) if n == 1 else value.reshape(outs[0].shape)
+
+
+def _exp_grad_run(outs: list[Array], ins: list[Array]) -> None:
+    """Do the same with the derivatives, at the transposed matrices in the direction of the cotangent, beside it."""
+    g, a = ins
+    n = a.shape[-1]
+    with np.errstate(all="ignore"):
+        x, halvings, regular = _scaled(np.swapaxes(a, -1, -2))
+        direction = np.ldexp(g.reshape(x.shape), -halvings[:, None, None])
+        powers, slopes = [np.eye(n, dtype=x.dtype), x], [np.zeros((n, n), x.dtype), direction]
+        while len(powers) < 5:
+            slopes.append(powers[-1] @ direction + slopes[-1] @ x)
+            powers.append(powers[-1] @ x)
+        value, slope = np.zeros_like(x), np.zeros_like(x)
+        for start in range(_DEGREE - 3, -1, -4):
+            slope = powers[4] @ slope + slopes[4] @ value
+            value = powers[4] @ value
+            for i in range(4):
+                factor = x.dtype.type(1 / math.factorial(start + i))
+                value += powers[i] * factor
+                slope += slopes[i] * factor
+        for step in range(halvings.max(initial=0)):
+            larger = halvings > step
+            v, s = value[larger], slope[larger]
+            value[larger], slope[larger] = v @ v, v @ s + s @ v
+        slope[~regular] = np.nan
+        outs[0][...] = g * np.exp(a) if n == 1 else slope.reshape(outs[0].shape)
 
 
 def _exp_infer(a: Spec) -> Spec:
@@ -103,26 +136,26 @@ def _exp_infer(a: Spec) -> Spec:
     return Spec.of(a.shape, a.dtype)
 
 
-def _exp_vjp(record: Any, g: Any) -> tuple[Any]:
+def _exp_grad_twin(g: Any, a: Any) -> Any:
     # The exponential of [[A, G], [0, A]] has in its corner the derivative at A in the direction G (Higham, Functions of
     # matrices, 2008, theorem 3.6), and the transposed map is the derivative at the transposed A. It is linear in G, so
     # G is given the norm 1: a larger one would be scaled down, and A with it.
-    a, n = turned(record.input(0)), g.spec.shape[-1]
+    a, n = turned(a), g.spec.shape[-1]
     if not a.spec.size:
-        return (g,)
+        return g
     norm = amax(sum(abs(g), -1, True), -2, True)
     norm = where(eq(norm, 0), 1.0, norm)
     zeros = from_array(np.zeros(a.spec.shape, a.spec.dtype))
     block = cat([cat([a, div(g, norm)], -1), cat([zeros, a], -1)], -2)
-    return (mul(narrow(narrow(bind(matrix_exp_p, block), -2, 0, n), -1, n, n), norm),)
+    return mul(narrow(narrow(bind(matrix_exp_p, block), -2, 0, n), -1, n, n), norm)
 
 
 matrix_exp_p: Primitive = define(
     "matrix_exp",
     host=True,
     infer=_exp_infer,
-    run=_exponential,
-    vjp=_exp_vjp,
+    run=_exp_run,
+    vjp=lambda record, g: (bind(matrix_exp_grad_p, g, record.input(0)),),
     saves=Keep(inputs=(0,)),
     cost=lambda inputs, outputs: Cost(20 * inputs[0].size * inputs[0].shape[-1], moved(*inputs, *outputs)),
     samples=lambda: [
@@ -133,6 +166,19 @@ matrix_exp_p: Primitive = define(
     errors=lambda: [ErrorSample(Sample(np.ones((2, 3), np.float32)), ShapeError, "no square matrices"),
                     ErrorSample(Sample(np.ones((2, 2), np.int64)), DTypeError, "float dtype.*int64")],
     call=lambda x: matrix_exp(x),
+)
+matrix_exp_grad_p: Primitive = define(
+    "matrix_exp_grad",
+    host=True,
+    infer=lambda g, a: Spec.of(a.shape, a.dtype),
+    run=_exp_grad_run,
+    vjp=None,
+    twin=_exp_grad_twin,
+    cost=lambda inputs, outputs: Cost(60 * inputs[0].size * inputs[0].shape[-1], moved(*inputs, *outputs)),
+    samples=lambda: [
+        *[Sample(100 * np.cos(x.arguments[0]), x.arguments[0] * np.float32(0.2)) for x in square_samples()],
+        Sample(np.ones((3, 3)), square_samples()[1].arguments[0])],
+    errors=no_errors,
 )
 
 
