@@ -98,13 +98,13 @@ from autodiff.serialization import load, save
 from autodiff.threads import get_num_threads, set_num_threads
 
 if TYPE_CHECKING:
-    from autodiff import linalg, nn, optim, special, utils
+    from autodiff import distributions, linalg, nn, optim, special, utils
 
 Size: type = tuple
 
 __version__ = "0.1.0"
 
-_ON_FIRST_USE = frozenset({"linalg", "nn", "optim", "special", "utils", "viz"})
+_ON_FIRST_USE = frozenset({"distributions", "linalg", "nn", "optim", "special", "utils", "viz"})
 
 __all__ = [
     "Tensor", "Size", "is_tensor", "is_floating_point", "numel",
@@ -132,7 +132,8 @@ __all__ = [
     # everything that runs, as a program
     "measure", "record",
     # files, printing, numbers, packages
-    "save", "load", "set_printoptions", "e", "inf", "nan", "pi", "linalg", "nn", "optim", "special", "utils",
+    "save", "load", "set_printoptions", "e", "inf", "nan", "pi", "distributions", "linalg", "nn", "optim",
+    "special", "utils",
 ]
 
 keep_freed_memory()

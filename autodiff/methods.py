@@ -287,6 +287,10 @@ class Methods:
     fill_ = ops.fill_
     zero_ = ops.zero_
     bernoulli_ = ops.bernoulli_
+    cauchy_ = ops.cauchy_
+    exponential_ = ops.exponential_
+    geometric_ = ops.geometric_
+    log_normal_ = ops.log_normal_
     normal_ = ops.normal_
     uniform_ = ops.uniform_
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
+from itertools import takewhile
 from types import CodeType
 from typing import TYPE_CHECKING, Any
 from weakref import ref
@@ -457,6 +458,10 @@ class Recorder:
     def opaque(self, what: str, fix: str) -> None:
         """Hear that something happens that is no operation, and what to do instead."""
 
+    def hooked(self, hook: Callable[..., Any], *arguments: Any) -> Any:
+        """Call a hook on gradients, and return what it returns."""
+        return hook(*arguments)
+
     def members(self, container: Any) -> None:
         """Hear that what is recorded depends on which members a container has."""
 
@@ -469,6 +474,11 @@ class Recorder:
         """
 
 
+def call_hook(hook: Callable[..., Any], *arguments: Any) -> Any:
+    """Call a hook on gradients; a recorder hears of it."""
+    return hook(*arguments) if MODE.recorder is None else MODE.recorder.hooked(hook, *arguments)
+
+
 def reachable(roots: Iterable[Record]) -> list[Record]:
     """Return the records that `roots` reach, roots included, in the order they ran."""
     stack = list(roots)
@@ -479,6 +489,12 @@ def reachable(roots: Iterable[Record]) -> list[Record]:
                 seen.add(edge[0])
                 stack.append(edge[0])
     return sorted(seen, key=_number)
+
+
+def common_scope(scopes: Iterable[str]) -> str:
+    """Return the path of the innermost module around all of these places, of which there is at least one."""
+    labels = zip(*[scope.split(".") for scope in scopes])
+    return ".".join([first for first, *_ in takewhile(lambda same: len(set(same)) == 1, labels)])
 
 
 def _number(record: Record) -> int:

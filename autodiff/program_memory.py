@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from itertools import accumulate, groupby, takewhile
+from itertools import accumulate, groupby
 from typing import Any, NamedTuple
 
 from autodiff.primitive import EachPart
-from autodiff.program import Program, Record
+from autodiff.program import Program, Record, common_scope
 from autodiff.program_text import Printer
 from autodiff.spec import Spec
 from autodiff.threads import get_num_threads
@@ -115,7 +115,7 @@ def memory_of(program: Program) -> MemoryUse:
                 block = block_of(operand, spec)
                 block.readers.add(record.phase)
                 if record.phase == "backward" and block.around != record.scope:
-                    block.around = _common(block.around, record.scope)
+                    block.around = common_scope((block.around, record.scope))
                 # What a record's backward pass is given it holds until it is over.
                 use(block, spec, over if block.first < begun else time)
         written = program.written.get(record, ())
@@ -216,12 +216,6 @@ def _module_of(leaf: Any, model: str) -> str:
     """Return the path of the module that holds a leaf, from its name."""
     path = "" if type(leaf) is tuple or not leaf.name else leaf.name.rpartition(".")[0]
     return f"{model}.{path}" if path and model else ""
-
-
-def _common(first: str, second: str) -> str:
-    """Return the path of the innermost module around two places."""
-    pairs = zip(first.split("."), second.split("."))
-    return ".".join([label for label, _ in takewhile(lambda pair: pair[0] == pair[1], pairs)])
 
 
 def _work(record: Record) -> int:

@@ -76,6 +76,19 @@ def argument_names(fn: Callable[..., Any], args: Any, kwargs: Mapping[str, Any])
     return found
 
 
+def rebuilt(value: Any, made: Iterator[Any], kind: Any = Tensor) -> Any:
+    """Return nested tuples, lists and dictionaries like `value`, with what comes next in place of each `kind`."""
+    if isinstance(value, kind):
+        return next(made)
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        return type(value)(*[rebuilt(x, made, kind) for x in value])
+    if isinstance(value, tuple | list):
+        return type(value)([rebuilt(x, made, kind) for x in value])
+    if isinstance(value, Mapping):
+        return type(value)({key: rebuilt(x, made, kind) for key, x in value.items()})  # type: ignore[call-arg]
+    return value
+
+
 def tensors_in(value: Any) -> Iterator[Tensor]:
     """Yield the tensors in nested tuples, lists and dictionaries, from left to right."""
     stack = [value]

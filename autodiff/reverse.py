@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from autodiff import ops
-from autodiff.bind import bind
+from autodiff.bind import bind, rebase
 from autodiff.errors import GradientError
 from autodiff.ops.structural import slice_p
-from autodiff.program import Record, reachable
+from autodiff.program import Record, Recorder, call_hook, reachable
 from autodiff.thread_mode import MODE
 
 
@@ -38,7 +38,8 @@ def sweep(
     Leaves receive their gradients after the whole sweep, so an error on the way leaves every `.grad` as it was.
     """
     mode = MODE
-    in_place = not create_graph and mode.recorder is None
+    in_place = not create_graph
+    recorder = mode.recorder
     pending: dict[Record, list[Any]] = {}
     arrived: dict[int, Any] = {}      # id of a leaf -> its gradient so far
     leaves: dict[int, Any] = {}
@@ -53,7 +54,7 @@ def sweep(
             collected.add(id(target if target.edge is None else target.edge))
 
     def joined(before: Any, cotangent: Any, ours: bool) -> Any:
-        """Add a cotangent to a sum, in its memory where that is ours and nothing is recorded."""
+        """Add a cotangent to a sum, in its memory where that is ours and has no history."""
         return ops.add_(before, cotangent) if ours and in_place else ops.add(before, cotangent)
 
     def joins_part(record: Record, cotangent: Any) -> bool:
@@ -72,7 +73,11 @@ def sweep(
         if key not in sums:
             return False
         shared = whole.memory.shared
-        ops.add_(bind(slice_p, whole, **record.params), cotangent)
+        part = bind(slice_p, whole, **record.params)
+        ops.add_(part, cotangent)
+        if recorder is not None:
+            part.base = whole
+            rebase(part, None)  # the sum has changed with it
         whole.memory.shared = shared  # no one keeps that view
         return True
 
@@ -123,8 +128,8 @@ def sweep(
             mode.origin = record
             if record.hooks is not None:
                 slots = _run_hooks(record, slots)
-            if not in_place:
-                _tell_recorder([((record, index), cotangent) for index, cotangent in enumerate(slots)])
+            if recorder is not None:
+                _tell(recorder, [((record, index), cotangent) for index, cotangent in enumerate(slots)])
             if wanted:
                 for index, cotangent in enumerate(slots):
                     if cotangent is not None and (record, index) in wanted:
@@ -149,11 +154,11 @@ def sweep(
         for key, gradient in arrived.items():
             for hook in tuple(leaves[key].hooks or ()):
                 owned[key] = False  # the hook may keep it
-                replaced = hook(gradient)
+                replaced = call_hook(hook, gradient)
                 if replaced is not None:
                     arrived[key] = gradient = replaced
-        if not in_place:
-            _tell_recorder([(leaves[key], gradient) for key, gradient in arrived.items()])
+        if recorder is not None:
+            _tell(recorder, [(leaves[key], gradient) for key, gradient in arrived.items()])
         if targets is None:
             for key, gradient in arrived.items():
                 accumulate(leaves[key], gradient, owned[key] and not create_graph)
@@ -164,12 +169,11 @@ def sweep(
             for t in targets]
 
 
-def _tell_recorder(gradients: Sequence[tuple[Any, Any]]) -> None:
-    """Tell a recorder, if there is one, what is the gradient of what."""
-    if MODE.recorder is not None:
-        for edge, gradient in gradients:
-            if gradient is not None:
-                MODE.recorder.arrived(edge, gradient)
+def _tell(recorder: Recorder, gradients: Sequence[tuple[Any, Any]]) -> None:
+    """Tell a recorder what is the gradient of what."""
+    for edge, gradient in gradients:
+        if gradient is not None:
+            recorder.arrived(edge, gradient)
 
 
 def _leading_to(tape: list[Record], targets: Sequence[Any]) -> set[Record]:
@@ -212,7 +216,7 @@ def _run_hooks(record: Record, slots: list[Any]) -> list[Any]:
     for index, hooks in (record.hooks or {}).items():
         for hook in list(hooks):
             if slots[index] is not None:
-                replaced = hook(slots[index])
+                replaced = call_hook(hook, slots[index])
                 if replaced is not None:
                     replaced.memory.shared = True
                     slots[index] = replaced

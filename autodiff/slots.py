@@ -6,6 +6,43 @@ from collections.abc import Callable
 from typing import Any
 
 
+class Reading:
+    """Entries of a dictionary that a recorded program depends on, looked at all at once.
+
+    Args:
+        source: the dictionary: a parameter group, or the state of a parameter.
+        get: returns the entries of the dictionary.
+
+    Attributes:
+        fixed: those that are no numbers, and must stay what they are.
+        written: called when an entry has changed, to write down the numbers that depend on them; each says whether the
+            program holds for its number.
+    """
+
+    __slots__ = ("_get", "_values", "fixed", "source", "written")
+
+    def __init__(self, source: dict[str, Any], get: Callable[[dict[str, Any]], Any]) -> None:
+        self.source = source
+        self.fixed: dict[str, Any] = {}
+        self.written: list[Callable[[], bool]] = []
+        self._get = get
+        self._values = get(source)
+
+    def renew(self) -> bool:
+        """Look at the entries again; return whether the program holds for what they are now."""
+        now = self._get(self.source)
+        if now != self._values:
+            self._values = None  # until all is written down
+            for name, value in self.fixed.items():
+                if self.source[name] is not value and self.source[name] != value:
+                    return False
+            for write in self.written:
+                if not write():
+                    return False
+            self._values = now
+        return True
+
+
 class Slot:
     """A number that a recorded program reads anew at each replay, such as a learning rate.
 
@@ -14,16 +51,15 @@ class Slot:
 
     Attributes:
         read: returns the number that holds now.
-        source: returns an object that is another one whenever the number may be: so nothing has to be computed where
-            nothing has changed. By default it is `read`.
+        readings: what it is read from: it is the same for as long as nothing changes there.
         value: the number that held when the slot was made; operations run with it.
     """
 
-    __slots__ = ("read", "source", "value")
+    __slots__ = ("read", "readings", "value")
 
-    def __init__(self, read: Callable[[], Any], source: Callable[[], Any] | None = None) -> None:
+    def __init__(self, read: Callable[[], Any], readings: tuple[Reading, ...] = ()) -> None:
         self.read = read
-        self.source = source or read
+        self.readings = readings
         self.value = read()
 
     def __bool__(self) -> bool:
@@ -42,12 +78,11 @@ def derived(function: Callable[..., Any], *arguments: Any) -> Any:
     >>> half.value, half.read()
     (0.25, 1.5)
     """
-    if len(arguments) == 1 and type(arguments[0]) is Slot:
-        read = arguments[0].read
-        return Slot(lambda: function(read()), arguments[0].source)
-    if any(isinstance(x, Slot) for x in arguments):
-        return Slot(lambda: function(*[x.read() if isinstance(x, Slot) else x for x in arguments]))
-    return function(*arguments)
+    slots = [x for x in arguments if type(x) is Slot]
+    if not slots:
+        return function(*arguments)
+    readings = {reading for slot in slots for reading in slot.readings}
+    return Slot(lambda: function(*[x.read() if type(x) is Slot else x for x in arguments]), tuple(readings))
 
 
 def number(x: Any) -> Any:

@@ -103,6 +103,15 @@ def prepared(
     return model, loss, batch
 
 
+def train_step(update: Any, model: Any, loss: Any, batch: Iterable[Any]) -> Any:
+    """Train once on a batch and return the loss before."""
+    update.zero_grad()
+    value = loss(model, *batch)
+    value.backward()
+    update.step()
+    return value
+
+
 def torch_build(
     torch: Any,
     workload: Callable[[Any], Training],
@@ -122,11 +131,7 @@ def torch_build(
     update = torch_optimizer(torch, optimizer, model.parameters())
 
     def step() -> Any:
-        update.zero_grad()
-        value = loss(model, *batch)
-        value.backward()
-        update.step()
-        return value
+        return train_step(update, model, loss, batch)
 
     if whole:
         step = torch.compile(step)
@@ -156,11 +161,7 @@ def bits_build(
         update = torch_optimizer(torch, optimizer, model.parameters())
 
         def step() -> Any:
-            update.zero_grad()
-            value = loss(model, *batch)
-            value.backward()
-            update.step()
-            return value
+            return train_step(update, model, loss, batch)
 
         run = torch.compile(step) if compiled else step
         losses = np.array([run().item() for _ in range(steps)])

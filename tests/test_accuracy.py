@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
 import pytest
 
-from benchmarks import accuracy
+from benchmarks import accuracy, exact
 
 BOUNDS = accuracy.bounds(accuracy.FILE.read_text(encoding="utf-8"))
 FUNCTIONS = (*accuracy.UNARY, *accuracy.BINARY)
 
 
 def test_the_page_has_a_row_for_each_measurement() -> None:
-    assert set(BOUNDS) - {"function", "operation"} == {*FUNCTIONS, *(measure.__name__ for measure in accuracy.SUMS)}
+    assert set(BOUNDS) - {"function", "operation"} == {
+        *FUNCTIONS, *accuracy.SPECIAL, *(measure.__name__ for measure in accuracy.SUMS)}
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
@@ -31,10 +33,34 @@ def test_functions_keep_to_the_page(name: str) -> None:
     assert accuracy.error(name, np.float64, part=53) <= double
 
 
+@pytest.mark.parametrize("name", accuracy.SPECIAL)
+def test_special_functions_keep_to_the_page(name: str) -> None:
+    if np.finfo(np.longdouble).nmant < 60:
+        pytest.skip("needs a long double that is longer than a double")
+    single, double = BOUNDS[name]
+    assert accuracy.special_error(name, np.float32, part=20) <= single
+    assert accuracy.special_error(name, np.float64, part=20) <= double
+
+
 @pytest.mark.parametrize("measure", accuracy.SUMS)
 def test_sums_keep_to_the_page(measure: Callable[[int], accuracy.Sum]) -> None:
     # Other data than the page's: the largest of fewer errors, and half as much again to be safe.
     assert accuracy.sum_error(measure, part=8) <= 1.5 * BOUNDS[measure.__name__][0] + 0.5
+
+
+def test_exact_functions_are_those_of_the_standard_library() -> None:
+    x = np.array([1e-3, 0.3, 0.9, 1.0, 1.7, 2.0, 3.2, 9.5, 26.0])
+    wide = x.astype(np.longdouble)
+    for function, expected in ((exact.erf, math.erf), (exact.erfc, math.erfc), (exact.lgamma, math.lgamma)):
+        np.testing.assert_allclose(function(wide).astype(np.float64), list(map(expected, x)), rtol=1e-14)
+    np.testing.assert_allclose(exact.erfinv(exact.erf(wide[:5])).astype(np.float64), x[:5], rtol=1e-15)
+    assert float(exact.digamma(wide[3:4])[0] + exact.EULER) == pytest.approx(0, abs=1e-18)
+    assert float(exact.polygamma(1, wide[3:4])[0] - exact.PI**2 / 6) == pytest.approx(0, abs=1e-18)
+    # The derivative of digamma and of its derivative, by central differences.
+    for n in (1, 2):
+        before = exact.digamma if n == 1 else lambda v: exact.polygamma(1, v)
+        slope = (before(wide + 1e-6) - before(wide - 1e-6)) / np.longdouble(2e-6)
+        np.testing.assert_allclose(exact.polygamma(n, wide).astype(np.float64), slope.astype(np.float64), rtol=1e-5)
 
 
 def test_an_error_is_measured_in_units_of_the_last_place() -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import autodiff as ad
+from autodiff.errors import ValueRangeError
 from autodiff.nn import functional as F
 
 N = 20_000
@@ -101,3 +102,25 @@ def test_in_place_draws() -> None:
     assert abs(float(x.uniform_(-1, 3).mean()) - 1) < 0.05
     assert abs(float(x.normal_(2, 3).std()) - 3) < 0.1
     assert set(np.unique(x.bernoulli_(0.5).numpy())) == {0.0, 1.0}
+
+
+def test_draws_from_further_distributions() -> None:
+    ad.manual_seed(3)
+    x = ad.empty(N)
+    assert x.exponential_(2.0) is x
+    assert x.min().item() > 0
+    np.testing.assert_allclose([x.mean().item(), x.std().item()], [0.5, 0.5], rtol=0.05)
+    np.testing.assert_allclose(x.double().exponential_().mean().item(), 1, rtol=0.05)
+    trials = ad.empty(N, dtype=ad.int64).geometric_(0.25)
+    np.testing.assert_allclose((trials == 1).float().mean().item(), 0.25, atol=0.02)
+    np.testing.assert_allclose([trials.min().item(), trials.float().mean().item()], [1, 4], rtol=0.05)
+    logarithms = x.log_normal_(0.5, 0.25).log()
+    np.testing.assert_allclose([logarithms.mean().item(), logarithms.std().item()], [0.5, 0.25], rtol=0.05)
+    quarter, half, upper = x.cauchy_(1.0, 2.0).quantile(ad.tensor([0.25, 0.5, 0.75])).tolist()
+    np.testing.assert_allclose([quarter, half, upper], [-1, 1, 3], atol=0.15)
+    one, other = (ad.empty(4).exponential_(generator=ad.Generator().manual_seed(3)) for _ in range(2))
+    assert one.equal(other)
+    for wrong in (lambda: x.exponential_(0), lambda: x.geometric_(1.0), lambda: x.log_normal_(0, -1),
+                  lambda: x.cauchy_(sigma=0)):
+        with pytest.raises(ValueRangeError, match="is out of range"):
+            wrong()

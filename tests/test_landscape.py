@@ -11,7 +11,7 @@ import pytest
 import autodiff as ad
 from autodiff import landscape, nn, optim
 from autodiff.autograd import gradcheck
-from autodiff.errors import ShapeError, ValueRangeError
+from autodiff.errors import InPlaceError, ShapeError, ValueRangeError
 from autodiff.landscape import (
     Walk,
     activations,
@@ -136,6 +136,32 @@ def test_measuring_leaves_the_model_as_it_was(net: Any) -> None:
     assert default_generator.state() == state
     # Every point starts from the same statistics and draws, so the middle is what the model itself gives.
     assert line.values["loss"][2] == net(x).square().mean().item()
+
+
+def test_a_backward_pass_may_be_pending_while_the_model_is_measured() -> None:
+    ad.manual_seed(0)
+    model = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Tanh(), nn.Linear(4, 1))
+    x = ad.randn(5, 3)
+    expected = ad.autograd.grad(model(x).square().sum(), list(model.parameters()))
+    inside = []
+
+    def measure() -> Any:
+        with ad.enable_grad():
+            inside.append(model(x).square().sum())
+        return inside[-1]
+
+    loss = model(x).square().sum()
+    loss_along(measure, model, filter_normalised(model), points=3)
+    loss.backward()
+    for parameter, gradient in zip(model.parameters(), expected, strict=True):
+        np.testing.assert_array_equal(parameter.grad.numpy(), gradient.numpy())
+    # The weights of a point between are gone, however often they change afterwards.
+    for _ in range(3):
+        with pytest.raises(InPlaceError):
+            inside[0].backward(retain_graph=True)
+        with ad.no_grad():
+            for parameter in model.parameters():
+                parameter.mul_(1.0)
 
 
 @pytest.mark.parametrize("measure_over", ["line", "surface"])

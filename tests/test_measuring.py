@@ -231,6 +231,17 @@ def test_what_is_replayed_is_a_program(compiled: Any) -> None:
     assert stages["with_chains"].structural_hash() == program.structural_hash()
     parameters = {leaf.name for leaf in program.leaves() if leaf.name}
     assert parameters == {leaf.name for leaf in stages["recorded"].leaves() if leaf.name}
+    assert step.stages(-1).keys() == stages.keys()
+
+
+def test_stages_of_a_recording_that_is_not_there(compiled: Any) -> None:
+    step, x, y = compiled
+    with pytest.raises(ValueRangeError, match=r"\[stages\] there is no such recording; got 0 of 0; the second call"):
+        step.stages()
+    for _ in range(2):
+        step(x, y)
+    with pytest.raises(ValueRangeError, match="got 1 of 1"):
+        step.stages(1)
 
 
 def test_fused_operations_name_their_parts() -> None:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 import autodiff as ad
 from autodiff import nn
-from autodiff.program import Program
+from autodiff.program import Program, common_scope
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -214,3 +214,23 @@ def test_what_shares_memory_counts_once() -> None:
 def test_a_program_from_text_has_the_same_memory() -> None:
     program = Program.parse("x: float32[1000] \n %0: float32[1000] = exp(x) \n %1: float32[1000] in %0 = exp(%0)")
     assert program.memory().live == (8000, 8000)
+
+
+# ---- Places ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("scopes", "around"),
+    [
+        (["Net.a.b"], "Net.a.b"),
+        (["Net.a.b", "Net.a.c"], "Net.a"),
+        (["Net.a.b", "Net.a"], "Net.a"),
+        (["Net.a", "Other.a"], ""),
+        (["Net.a", ""], ""),
+        (["", ""], ""),
+        (["Net.ab", "Net.abc"], "Net"),
+        (["Net.a", "Net.a-b.c", "Net.a.z"], "Net"),  # "-" comes before "."
+    ],
+)
+def test_the_innermost_module_around_places(scopes: list[str], around: str) -> None:
+    assert common_scope(scopes) == common_scope(reversed(scopes)) == around

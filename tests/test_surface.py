@@ -212,6 +212,67 @@ def test_gradients_at_kinks_are_pytorchs() -> None:
         np.testing.assert_allclose(ours.grad.numpy(), theirs.grad.numpy(), rtol=1e-5, atol=1e-6, err_msg=name)
 
 
+def test_gradients_are_zero_and_not_missing_where_they_are_so_in_pytorch() -> None:
+    torch = pytest.importorskip("torch")
+    x = [[1.0, 0.0], [2.0, -1.0]]
+    cases: dict[str, Any] = {
+        "norm": lambda m, v: m.norm(v, 0), "vector_norm": lambda m, v: m.linalg.vector_norm(v, 0, dim=1),
+        "linalg.norm": lambda m, v: m.linalg.norm(v[0], 0),
+        "matrix_power": lambda m, v: m.linalg.matrix_power(v, 0),
+        "addmm": lambda m, v: m.addmm(v, m.ones(2, 3), m.ones(3, 2), beta=0),
+        "addmm, broadcast": lambda m, v: m.addmm(v[0], m.ones(2, 3), m.ones(3, 2), beta=0, alpha=2),
+        "addmv": lambda m, v: m.addmv(v[0], m.ones(2, 3), m.ones(3), beta=0),
+        "addr": lambda m, v: m.addr(v, m.ones(2), m.ones(2), beta=0),
+        "baddbmm": lambda m, v: m.baddbmm(v, m.ones(2, 2, 3), m.ones(2, 3, 2), beta=0),
+        "addbmm": lambda m, v: m.addbmm(v, m.ones(2, 2, 3), m.ones(2, 3, 2), beta=0),
+    }
+    for name, function in cases.items():
+        found = []
+        for library in (ad, torch):
+            leaf = library.tensor(x, requires_grad=True)
+            value = function(library, leaf)
+            value.sum().backward()
+            # PyTorch itself gives no gradient for the norm of order 0, though its result requires one.
+            assert library is torch or leaf.grad is not None
+            gradient = np.zeros((2, 2)) if leaf.grad is None else leaf.grad.numpy()
+            found.append((value.detach().numpy(), gradient))
+        for ours, theirs in zip(*found, strict=True):
+            np.testing.assert_array_equal(ours, theirs, err_msg=name)
+
+
+@pytest.mark.parametrize("name", ["median", "nanmedian"])
+def test_equal_medians_share_the_gradient_as_in_pytorch(name: str) -> None:
+    torch = pytest.importorskip("torch")
+    for row in ([2.0, 1.0, 2.0, 3.0, 2.0], [5.0, 1.0, 1.0, 5.0], [[2.0, 2.0], [2.0, 0.5]], [1.0, np.nan, 1.0, np.nan],
+                [np.nan, np.nan], [np.inf, np.inf, 0.0], [-np.inf, 1.0, -np.inf], []):
+        found = []
+        for library in (ad, torch):
+            leaf = library.tensor(np.array(row, np.float32), requires_grad=True)
+            value = getattr(library, name)(leaf)
+            value.backward()
+            found.append((value.detach().numpy(), leaf.grad.numpy()))
+        for ours, theirs in zip(*found, strict=True):
+            np.testing.assert_array_equal(ours, theirs, err_msg=str(row))
+
+
+def test_products_of_integers_keep_their_dtype() -> None:
+    for dtype in (ad.uint8, ad.int16, ad.int32, ad.int64):
+        x = ad.tensor([[1, 2], [3, 4]], dtype=dtype)
+        for product in (x @ x, x.mm(x), x[None].bmm(x[None])[0], x.mv(x[0]), x[0].dot(x[1]),
+                        ad.linalg.matrix_power(x, 3), ad.linalg.multi_dot([x, x, x]), ad.einsum("ij,jk->ik", x, x)):
+            assert product.dtype == dtype
+        assert ad.linalg.matrix_power(x, 3).tolist() == [[37, 54], [81, 118]]
+
+
+def test_eigenvalues_that_would_be_complex() -> None:
+    for name in ("eig", "eigvals"):
+        assert not hasattr(ad.linalg, name)
+        with pytest.raises(AttributeError, match=rf"no linalg.{name}: .* complex.*use linalg.eigh or linalg.eigvalsh"):
+            getattr(ad.linalg, name)
+    with pytest.raises(AttributeError, match="no attribute 'eigs'"):
+        ad.linalg.eigs(ad.eye(2))
+
+
 def test_files_of_operations_hide_no_module() -> None:
     assert ad.random.manual_seed is ad.manual_seed
     assert not hasattr(ad, "reduce")

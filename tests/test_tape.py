@@ -518,3 +518,18 @@ def test_detect_anomaly_may_be_entered_twice() -> None:
             assert ad.is_anomaly_enabled()
         assert ad.is_anomaly_enabled()
     assert not ad.is_anomaly_enabled()
+
+
+def test_the_gradient_of_unbind_lies_as_its_input() -> None:
+    x = ad.rand(2, 3, 8, requires_grad=True)
+
+    def step() -> None:
+        a, b = (x * 1).view(2, 3, 2, 4).permute(2, 0, 3, 1).unbind(0)
+        (a.exp() * b).sum().backward()
+
+    program = ad.record(step)
+    assert "copy" not in [record.name for record in program]
+    assert x.grad is not None
+    a, b = x.detach().numpy().reshape(2, 3, 2, 4).transpose(2, 0, 1, 3)
+    expected = np.stack([np.exp(a) * b, np.exp(a)], axis=2).reshape(2, 3, 8)
+    np.testing.assert_allclose(x.grad.numpy(), expected, rtol=1e-6)

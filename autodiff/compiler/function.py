@@ -111,12 +111,18 @@ class Compiled:
         Args:
             number: of the recording, as in `programs`.
 
+        Raises:
+            ValueRangeError: if there is no such recording.
+
         >>> import autodiff as ad
         >>> square = ad.compile(lambda x: (x * x).sum())
         >>> calls = [square(ad.ones(2)), square(ad.ones(2))]
         >>> list(square.stages())
-        ['recorded', 'without_dead', 'with_late_writes', 'with_chains']
+        ['recorded', 'without_dead', 'without_repeats', 'with_late_writes', 'with_chains']
         """
+        if not -len(self._recorded) <= number < len(self._recorded):
+            raise ValueRangeError("stages", "there is no such recording", got=f"{number} of {len(self._recorded)}",
+                                  fix="the second call with the same shapes is recorded; see explain()")
         recorded = self._recorded[number]
         return {name: recorded.stage(name) for name in recorded.stages}
 
@@ -166,18 +172,18 @@ class Compiled:
         if MODE.recorder is not None or self._gave_up or MODE.anomaly:
             return self._fn(*args, **kwargs)
         with self._lock:
-            if self._surroundings is None:
-                self._surroundings = _surroundings(self._fn)
-            around = [read() for read in self._surroundings]
             refused = None
             if not kwargs and self._recorded:
                 # By far the most calls: tensors, and the program of the last recording.
                 recorded = self._recorded[0]
-                if recorded.takes(args) and _unchanged(around, recorded.around) and recorded.fits(args):
+                if recorded.takes(args) and recorded.fits(args):
                     done, result = recorded.replay(args)
                     if done:
                         return result
                     refused = recorded
+            if self._surroundings is None:
+                self._surroundings = _surroundings(self._fn)
+            around = [read() for read in self._surroundings]
             tensors: list[Tensor] = []
             signature = (_signature((args, kwargs) if kwargs else args, tensors), MODE.grad, get_num_threads())
             for recorded in self._recorded:
@@ -238,7 +244,10 @@ class Compiled:
         apart = len({x.memory for x in tensors}) == len(tensors)
         if not kwargs and apart and all(isinstance(x, Tensor) for x in args):
             recorded.plain = tuple([(type(x), x.spec, x.needs_grad) for x in args])
-            recorded.mode = (MODE.grad, get_num_threads())
+            recorded.grad, recorded.threads = MODE.grad, get_num_threads()
+            known = list(zip(self._surroundings or (), around, strict=True))
+            recorded.cells = [(x.cell, value) for x, value in known if isinstance(x, _Content)]
+            recorded.globals = [(x.names, x.name, value) for x, value in known if isinstance(x, _Global)]
         self._recorded.insert(0, recorded)
         return result
 

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, TypeVar
 
+from autodiff.compiler.tracer import HookCall
 from autodiff.ops.fused import Steps, fusable
 from autodiff.primitive import Primitive
 from autodiff.spec import Spec
@@ -85,11 +86,13 @@ class _Unit:
         self.members = members
         self.reads = {value.region for member in members for value in member.inputs}
         self.writes = {value.region for member in members for value in member.outputs}
-        self.checks = any(member.primitive.status is not None for member in members)
+        self.checks = any(member.primitive.status is not None or isinstance(member.primitive, HookCall)
+                          for member in members)
         self.changes = any(member.in_place for member in members)
+        self.joins = _can_be_step(members[0])
 
     def depends(self, other: _Unit) -> bool:
-        """Return whether it matters which of the two runs first: also for what is left after an error."""
+        """Return whether it matters which runs first: also to a hook, and for what is left after an error."""
         return not (
             self.writes.isdisjoint(other.writes)
             and self.writes.isdisjoint(other.reads)
@@ -114,7 +117,7 @@ def chains(instructions: Iterable[I], needed: Iterable[Hashable]) -> list[I | Ch
     joined: list[_Unit] = []
     for unit in units:
         joined.append(unit)
-        if _can_be_step(unit.members[0]):
+        if unit.joins:
             for partner in _partners(joined):
                 unit = _join(joined, partner, unit, use)
     found = [unit.members[0] if len(unit.members) == 1 else _chain(unit, use) for unit in joined]
@@ -153,7 +156,7 @@ def _follows(operand: Spec, out: Spec) -> bool:
 def _partners(units: list[_Unit]) -> list[_Unit]:
     """Return units that the last one may be joined to: those that made its inputs, then those that read them, too."""
     *before, last = units[-REACH - 1 :]
-    near = [unit for unit in reversed(before) if _can_be_step(unit.members[0])]
+    near = [unit for unit in reversed(before) if unit.joins]
     made = [unit for unit in near if not unit.writes.isdisjoint(last.reads)]
     return made + [unit for unit in near if unit not in made and _share_a_large_input(unit, last)]
 
@@ -196,11 +199,10 @@ def _alike(members: Sequence[Any]) -> bool:
 def _ends(unit: _Unit, use: _Use) -> tuple[list[Any], list[int]]:
     """Return the values that a chain reads, and the numbers of its instructions whose results others need.
 
-    Of several that write a value it is the last one. What is written in memory that was there before is needed.
+    Of several that write a value it is the last one.
     """
     inputs: dict[Any, None] = {}
     last: dict[Any, int] = {}
-    new = {member.outputs[0].region for member in unit.members if not member.in_place}
     for number, member in enumerate(unit.members):
         inputs.update(dict.fromkeys(value for value in member.inputs if value not in last))
         last[member.outputs[0]] = number
@@ -208,9 +210,7 @@ def _ends(unit: _Unit, use: _Use) -> tuple[list[Any], list[int]]:
     return list(inputs), sorted(
         number
         for value, number in last.items()
-        if value.region not in new
-        or value.region in use.needed
-        or use.readers[value.region] > inside[value.region]
+        if value.region in use.needed or use.readers[value.region] > inside[value.region]
     )
 
 

@@ -12,7 +12,7 @@ from enum import Enum
 from typing import Any
 
 from autodiff.bind import plan_for
-from autodiff.compiler.tracer import Draw, RecordingError, Tracer
+from autodiff.compiler.tracer import Draw, HookCall, RecordingError, Tracer
 from autodiff.primitive import Primitive
 from autodiff.program import Program, Record
 from autodiff.spec import Array, Spec
@@ -110,8 +110,43 @@ class Instruction:
         self.parts = tuple(parts)
         self.recomputed = recomputed
 
+    @property
+    def calls_hook(self) -> bool:
+        """Whether it calls a hook: nobody knows what that looks at."""
+        return isinstance(self.primitive, HookCall)
+
     def __repr__(self) -> str:
         return f"<instruction {self.primitive.name}>"
+
+
+class Substitution:
+    """Which values stand for others; a view of a value for which another one stands is that view of the other one."""
+
+    def __init__(self) -> None:
+        self._found: dict[Value, Value] = {}
+
+    def put(self, value: Value, other: Value) -> None:
+        """Let `other` stand for `value`."""
+        self._found[value] = other
+
+    def of(self, value: Value) -> Value:
+        """Return what stands for a value: itself where nothing else does."""
+        found = self._found.get(value)
+        if found is None:
+            found = value
+            if value.source is not None and (source := self.of(value.source)) is not value.source:
+                found = Value(source.region, value.spec, source, value.view)
+                found.record, found.place = value.record, value.place
+            self._found[value] = found
+        return found
+
+    def applied(self, instruction: Instruction, where: Callable[[Value], bool] = lambda _: True) -> Instruction:
+        """Return an instruction that reads what stands for its inputs, those `where` that is wanted; itself if none."""
+        inputs = [self.of(value) if where(value) else value for value in instruction.inputs]
+        if all(x is y for x, y in zip(inputs, instruction.inputs, strict=True)):
+            return instruction
+        return Instruction(instruction.primitive, instruction.params, inputs, instruction.outputs, instruction.record,
+                           instruction.in_place, instruction.parts, instruction.recomputed)
 
 
 class Step:

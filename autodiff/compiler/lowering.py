@@ -43,21 +43,32 @@ class Number:
     Attributes:
         slot: the slot.
         value: what stands there now.
-        source: what it was read from; see `Slot`.
         nonzero: whether it was other than 0 when the function was recorded: the operation may have branched on that.
         words: the argument blocks, as words of its type.
         places: which words.
     """
 
-    __slots__ = ("nonzero", "places", "slot", "source", "value", "words")
+    __slots__ = ("nonzero", "places", "slot", "value", "words")
 
     def __init__(self, slot: Slot, words: Any, places: list[int]) -> None:
         self.slot = slot
-        self.source: Any = None
-        self.value = slot.value
+        self.value = slot.read()
         self.nonzero = bool(slot.value)
         self.words = words
         self.places = places
+        for place in places:
+            words[place] = self.value
+
+    def write(self) -> bool:
+        """Write down what the slot holds now; return False where that has become 0, or is no longer."""
+        value = self.slot.read()
+        if value != self.value:
+            if bool(value) is not self.nonzero:
+                return False
+            self.value = value
+            for place in self.places:
+                self.words[place] = value
+        return True
 
 
 class Host(NamedTuple):
@@ -126,12 +137,11 @@ class Lowered:
         words: the argument blocks, one after the other.
         table: the calls, as `autodiff_kernels.replay` wants them.
         resets: constants that the step changes, with what they hold at first.
-        parts: what to run in order.
+        parts: what to run in order: `forward`, then `backward`, the backward pass of the results.
         spans: what runs for each instruction: part of a stretch, or a host.
         arrays: of all values that were needed.
         statuses: what can go wrong in a call, by its number, or in what Python does, by its id.
         addresses: for each argument the words that hold an address in it.
-        numbers: slots.
         draws: words that hold the seed and the number of a draw.
         user: a weak reference to the record of the call whose backward pass needs the memory.
         arguments, tensors: arrays of that call's arguments; the tensors, with their versions then.
@@ -145,7 +155,6 @@ class Lowered:
         self.arrays: dict[Value, Array] = {}
         self.statuses: dict[int, Status] = {}
         self.addresses: list[list[Address]] = [[] for _ in arguments]
-        self.numbers: list[Number] = []
         self.draws: list[tuple[int, int, Draw]] = []
         self.parts: list[Stretch | Host] = []
         self.spans: list[Stretch | Host] = []
@@ -337,48 +346,25 @@ class Lowered:
         for what, found in self._found:
             if isinstance(what, Slot):
                 number = Number(what, floats if isinstance(what.value, float) else words, [i for f in found for i in f])
-                for place in number.places:
-                    number.words[place] = number.value
-                self.numbers.append(number)
+                for reading in what.readings:
+                    reading.written.append(number.write)
             else:
                 self.draws += [(seed, number, what) for seed in found[0] for number in found[1]]
         self._seen = [0] * len(self.addresses)
         self._last: list[Any] = [None] * len(self.addresses)
-        self._stretches = self.parts[: self._forward], self.parts[self._forward :]
+        self.forward, self.backward = self.parts[: self._forward], self.parts[self._forward :]
         self._words = words
         self.threads = max((row[2] for row in self._rows), default=1)
         self.work = max((row[3] for row in self._rows if row[2] > 1), default=0)
 
     # ---- Replay ------------------------------------------------------------------------------------------------------
 
-    def update(self, arguments: Sequence[Array], counts: dict[Any, int]) -> bool:
-        """Write what varies from replay to replay into the argument blocks.
-
-        Args:
-            arguments: arrays of the arguments.
-            counts: for each generator how many draws it has made.
-
-        Returns:
-            Whether the program still says what the function does: False where a number has become 0, or is no longer.
-        """
-        self.place(0, arguments)
-        for number in self.numbers:
-            source = number.slot.source()
-            if source is number.source:
-                continue
-            value = number.slot.read()
-            if value != number.value:
-                if bool(value) is not number.nonzero:
-                    return False
-                number.value = value
-                for place in number.places:
-                    number.words[place] = value
-            number.source = source
+    def draw(self, counts: dict[Any, int]) -> None:
+        """Write seeds and numbers of draws into the argument blocks; `counts`: how many each generator has made."""
         words = self._words
         for seed, place, draw in self.draws:
             words[seed] = draw.generator.initial_seed()
             words[place] = counts[draw.generator] + draw.number
-        return True
 
     def place(self, first: int, arguments: Sequence[Array]) -> None:
         """Write the addresses of arguments into the argument blocks, from the argument `first` on."""
@@ -397,34 +383,27 @@ class Lowered:
         """How many instructions Python runs."""
         return sum(isinstance(part, Host) for part in self.parts)
 
-    def run_forward(self, arguments: Sequence[Array]) -> None:
-        """Run the function's instructions.
+    def run(self, arguments: Sequence[Array], parts: Sequence[Stretch | Host] | None = None) -> None:
+        """Run the function's instructions, or those of other parts: `backward` are those of its results' backward pass.
 
         Raises:
             The error of an instruction that met a bad value, with the user's line that it comes from.
         """
-        self._run(self._stretches[0], arguments)
-
-    def run_backward(self, arguments: Sequence[Array]) -> None:
-        """Run the backward pass of its results; raises like `run_forward`."""
-        self._run(self._stretches[1], arguments)
-
-    def run_each(self, arguments: Sequence[Array], then: Callable[[], None]) -> None:
-        """Do what `run_forward` does, one instruction after the other, and call `then` after each."""
-        for span in self.spans[: self._step.forward]:
-            self._run((span,), arguments)
-            then()
-
-    def _run(self, parts: Sequence[Stretch | Host], arguments: Sequence[Array]) -> None:
-        for part in parts:
+        for part in self.forward if parts is None else parts:
             if isinstance(part, Stretch):
-                bad = kernels.replay.run(self.table, part.first, part.last, self.threads, self.work)
+                bad = kernels.replay.run(self.table, *part, self.threads, self.work)
                 status = None if bad < 0 else self.statuses[bad]
             else:
                 part(arguments)
                 status = self.statuses.get(id(part))
             if status is not None and (error := status.error(arguments)) is not None:
                 raise error
+
+    def run_each(self, arguments: Sequence[Array], then: Callable[[], None]) -> None:
+        """Do what `run` does, one instruction after the other, and call `then` after each."""
+        for span in self.spans[: self._step.forward]:
+            self.run(arguments, (span,))
+            then()
 
 
 def _array_at(memory: Array, offset: int, spec: Spec) -> Array:

@@ -35,7 +35,7 @@ def measured(recorded: Recorded, tensors: Sequence[Any]) -> Program:
 
     def as_ever(lowered: Lowered, arguments: Sequence[Array]) -> None:
         begin = clock()
-        lowered.run_forward(arguments)
+        lowered.run(arguments)
         plain.append(clock() - begin)
 
     def one_by_one(lowered: Lowered, arguments: Sequence[Array]) -> None:

@@ -18,13 +18,14 @@ def without_dead(instructions: Sequence[Instruction], needed: Iterable[Region]) 
         instructions: in the order they run.
         needed: regions that are read afterwards.
 
-    A region counts as read as a whole, so a change in place stays as long as anything in its region is read later.
+    What a hook does is a result, too, and so is an error. A region counts as read as a whole, so a change in place
+    stays as long as anything in its region is read later.
     """
     alive = set(needed)
     kept = []
     for instruction in reversed(instructions):
-        checks = instruction.primitive.status is not None  # an error is a result, too
-        if checks or any(value.region in alive or value.region.kind in OUTSIDE for value in instruction.outputs):
+        seen = instruction.primitive.status is not None or instruction.calls_hook
+        if seen or any(value.region in alive or value.region.kind in OUTSIDE for value in instruction.outputs):
             alive.update(value.region for value in instruction.inputs)
             kept.append(instruction)
     return kept[::-1]
@@ -52,7 +53,8 @@ def with_late_writes(instructions: Sequence[Instruction]) -> list[Instruction]:
 def with_chains(instructions: Sequence[Instruction], needed: Iterable[Region]) -> list[Instruction]:
     """Run chains of element-wise instructions as one each, in one pass over memory; see `fusion`."""
     found = []
-    for item in chains(instructions, needed):
+    outside = {value.region for x in instructions for value in x.outputs if value.region.kind is not Kind.TEMPORARY}
+    for item in chains(instructions, outside.union(needed)):
         if isinstance(item, Chain):
             params = {"steps": item.steps, "results": item.results}
             record = item.instructions[-1].record
@@ -71,4 +73,5 @@ def _conflict(instruction: Instruction, other: Instruction) -> bool:
     written = {value.region for value in instruction.outputs}
     touched = written | {value.region for value in instruction.inputs}
     other_written = {value.region for value in other.outputs}
-    return bool(other_written & touched or {value.region for value in other.inputs} & written)
+    reads = {value.region for value in other.inputs}
+    return bool(other.calls_hook or other_written & touched or reads & written)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from copy import copy
-from itertools import takewhile
 from typing import Any
 
 from autodiff.compiler.instructions import Instruction, Kind, Step, Value
 from autodiff.primitive import NOTHING, Primitive
-from autodiff.program import Program, Record
+from autodiff.program import Program, Record, common_scope
 from autodiff.slots import held
 
 
@@ -65,7 +64,7 @@ class _Reader:
         if all(phases):
             self.again[record] = phases[0]
         if instruction.parts:
-            record.scope = _common([part.record.scope for part in instruction.parts])
+            record.scope = common_scope(part.record.scope for part in instruction.parts)
         if any(x is not None for x in before):
             self.written[record] = tuple(before)
         for index, value in enumerate(instruction.outputs):
@@ -161,10 +160,3 @@ class _Reader:
 
 def _key(operand: Any) -> Any:
     return operand if type(operand) is tuple else id(operand)
-
-
-def _common(scopes: Sequence[str]) -> str:
-    """Return the innermost module that all of these are inside."""
-    pairs = zip(min(scopes).split("."), max(scopes).split("."))
-    return ".".join([label for label, _ in takewhile(lambda pair: pair[0] == pair[1], pairs)])
-

@@ -12,7 +12,7 @@ from __future__ import annotations
 import gc
 import warnings
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,14 +24,16 @@ from autodiff.compiler.instructions import Instruction, Kind, Region, Step, Valu
 from autodiff.compiler.lowering import Lowered, now
 from autodiff.compiler.reading import program_of
 from autodiff.compiler.rematerialisation import with_less_memory
+from autodiff.compiler.repeats import without_repeats
 from autodiff.compiler.tracer import RecordingError, Tracer
+from autodiff.compiler.verifying import verify, verify_effects
 from autodiff.eager import Tensor, wrap
 from autodiff.errors import GradientError, InPlaceError
 from autodiff.ops.structural import copied
 from autodiff.primitive import NOTHING, Primitive
 from autodiff.program import Program, Record, reachable
-from autodiff.recording import argument_names, tensors_in
-from autodiff.slots import CHANGES
+from autodiff.recording import argument_names, rebuilt, tensors_in
+from autodiff.slots import CHANGES, Reading
 from autodiff.source import here
 from autodiff.spec import Array
 from autodiff.thread_mode import MODE
@@ -55,12 +57,21 @@ class _Leaf:
 
 
 class _Output:
-    """One tensor of the result: its value, its place among those with a history, and why it has none."""
+    """One tensor of the result: what it is, its place among those with a history, and why it has none.
 
-    __slots__ = ("cut", "root", "value")
+    Attributes:
+        value: its value.
+        known: the outside tensor that it is; None for anything else.
+        moves: whether it is a view of an argument, and lies elsewhere each time.
+    """
+
+    __slots__ = ("cut", "known", "moves", "root", "spec", "value")
 
     def __init__(self, tensor: Tensor, value: Value, root: int | None) -> None:
         self.value = value
+        self.known = value.leaf if value.region.kind is Kind.SLOT else None
+        self.moves = value.region.kind is Kind.ARGUMENT
+        self.spec = None if value.spec.order is None else value.spec
         self.root = root
         self.cut = tensor.cut
         if tensor.needs_grad and type(tensor.edge) is tuple:
@@ -73,8 +84,9 @@ class Recorded:
     Attributes:
         signature, around: of the call that was recorded, and what surrounded it; see `Compiled`.
         plain: class, spec and `needs_grad` of the arguments, where all are tensors; None otherwise.
+        cells, globals: the variables of the closure with what they held, and the global ones.
         pinned: arguments that the function also finds outside: by their numbers.
-        mode: whether gradients were recorded, and the number of threads.
+        grad, threads: whether gradients were recorded, and the number of threads.
         changes: the state of `CHANGES` that it is good for.
         program: the records, for reading.
         stages: the instructions after each pass, by the pass's name.
@@ -84,7 +96,10 @@ class Recorded:
     around: Any = None
     _sizes: tuple[float, ...] | None = None
     plain: tuple[Any, ...] | None = None
-    mode: Any = None
+    cells: Sequence[tuple[Any, Any]] = ()
+    globals: Sequence[tuple[dict[str, Any], str, Any]] = ()
+    grad = True
+    threads = 0
 
     @staticmethod
     def call(
@@ -97,7 +112,7 @@ class Recorded:
             RecordingError: if the function cannot be replayed, and `fallback` is not given.
         """
         tracer = Tracer(fallback)
-        changes = CHANGES.state()
+        changes, grad = CHANGES.state(), MODE.grad
         # What leads to an argument does not belong to the function.
         inside = [_without_history(x) for x in tensors]
         any_cut = any(x is not y for x, y in zip(inside, tensors, strict=True))
@@ -114,6 +129,9 @@ class Recorded:
                 if changes != CHANGES.state():
                     raise RecordingError("compile", f"the function itself changes what it depends on: {CHANGES.last}",
                                          fix="do it outside, or keep the value in a tensor that changes in place")
+                if MODE.grad is not grad:
+                    raise RecordingError("compile", "the function leaves another grad mode behind",
+                                         fix="use no_grad() or enable_grad() in a `with`, which puts back what was")
                 if tracer.refused is None:
                     names = argument_names(fn, args, kwargs)
                     recorded = Recorded(tracer, inside, result, gradients, names, budget)
@@ -147,7 +165,10 @@ class Recorded:
         self._step = Step(tracer, arguments, outputs, found, forward, names)
         self.stages = {"recorded": self._step.instructions}
         self._improve(budget)
-        self._guards = tracer.guards
+        counted = [id(r.states[0]) for r in tracer.repeated]
+        self._settings = [x for x in tracer.readings if id(x.source) not in counted]
+        self._progress = [x for x in tracer.readings if id(x.source) in counted]
+        self._containers = tracer.containers
         self._repeated = tracer.repeated
         self._counts = tracer.counts
         leaves = list(tracer.grads.values())
@@ -158,19 +179,22 @@ class Recorded:
         self._refuse_escapes(tracer, [*outputs, *bases, *grads, *[x for x in found if x is not None]])
         del bases, grads
         made = {id(leaf) for leaf, _ in self._step.gradients}
-        self._cleared = [_Leaf(x, places.get(id(x))) for x in leaves if x._grad is None and id(x) not in made]
+        cleared = [_Leaf(x, places.get(id(x))) for x in leaves if x._grad is None and id(x) not in made]
         for leaf, value in self._step.gradients:
             known = gradients.get(id(leaf))
             if known is None or known[1].spec is not value.spec:
                 gradients[id(leaf)] = (leaf, wrap(value.spec.empty()))
         self._gradients = [(_Leaf(x, places.get(id(x))), gradients[id(x)][1]) for x, _ in self._step.gradients]
         self._own = {gradient.memory for _, gradient in self._gradients}
+        ends = [*[(leaf, None) for leaf in cleared], *self._gradients]
+        self._grads = [(leaf.tensor, grad) for leaf, grad in ends if leaf.number is None]
+        self._argument_grads = [(leaf.number, grad) for leaf, grad in ends if leaf.number is not None]
         self._arrays = [x.array for x in arguments]
         self._lowered: list[Lowered] = []
         # A constant that is returned belongs to the caller, who may change it.
         self._changing = {id(x): x.array.copy("K") for x in outputs if id(x) in tracer.made}
         self._changing |= {key: before for key, (_, before) in tracer.before.items() if key in tracer.made}
-        self._written = self._memories(writes=True)
+        self._written = [*self._memories(writes=True), *self._own]
         written = {value.region for instruction in self._step.instructions for value in instruction.outputs}
         written_memories = {region.source.memory for region in written if region.kind is Kind.ARGUMENT}
         self._written_arguments = [i for i, x in enumerate(arguments) if x.memory in written_memories]
@@ -196,8 +220,9 @@ class Recorded:
         inside, outside = step.instructions[: step.forward], step.instructions[step.forward :]
         outside = passes.without_dead(outside, ends)
         inside = passes.without_dead(inside, ends | {value.region for x in outside for value in x.inputs})
-        whole, forward = [*inside, *outside], len(inside)
-        self.stages["without_dead"] = whole
+        self._done("without_dead", [*inside, *outside], ends)
+        whole, forward = without_repeats([*inside, *outside], len(inside), ends)
+        self._done("without_repeats", whole, ends)
         step.instructions, step.forward = self._joined(whole, forward, ends)
         if budget is None:
             return
@@ -207,7 +232,7 @@ class Recorded:
             if size <= most:
                 break
             smaller = with_less_memory(whole, forward, ends, aim)
-            self.stages["with_less_memory"] = smaller[0]
+            self._done("with_less_memory", smaller[0], ends)
             step.instructions, step.forward = self._joined(*smaller, ends)
             size = arena.size(step.instructions, ends)
             aim *= most / size
@@ -219,16 +244,22 @@ class Recorded:
         ordered = [*inside, *outside]
         inside = passes.with_chains(inside, ends | {value.region for x in outside for value in x.inputs})
         joined = [*inside, *passes.with_chains(outside, ends)]
-        for name, instructions in (("with_late_writes", ordered), ("with_chains", joined)):
-            self.stages.pop(name, None)  # the last pass stands last
-            self.stages[name] = instructions
+        self._done("with_late_writes", ordered, ends)
+        self._done("with_chains", joined, ends)
         return joined, len(inside)
+
+    def _done(self, name: str, instructions: list[Instruction], ends: set[Region]) -> None:
+        """Verify what a pass has made, and keep it."""
+        verify(name, instructions, ends)
+        verify_effects(name, self.stages["recorded"], instructions)
+        self.stages.pop(name, None)  # the last pass stands last
+        self.stages[name] = instructions
 
     def _refuse_escapes(self, tracer: Tracer, allowed: Sequence[Any]) -> None:
         """Raise if a tensor that the function made is still alive and was not returned."""
         # The history of what this call returns keeps its leaves, and what the user's own functions have saved.
         history = reachable([x.edge[0] for x in allowed if x is not None and type(x.edge) is tuple])
-        known = {id(x) for x in allowed}
+        known = {id(x) for x in (*allowed, *tracer.kept)}
         known.update(id(tensor._grad) for tensor, _ in tracer.tensors() if id(tensor) in tracer.made)
         known.update(id(x) for record in history for context in record.params.values() for x in _saved_in(context))
         leaves = [edge for record in history for edge in record.edges if isinstance(edge, Tensor)]
@@ -260,14 +291,24 @@ class Recorded:
     # ---- Replay ------------------------------------------------------------------------------------------------------
 
     def takes(self, args: Sequence[Any]) -> bool:
-        """Return whether these are arguments like those that were recorded: a fast way to say yes."""
+        """Return whether these are arguments like those that were recorded, in the same surroundings: a fast yes."""
         plain = self.plain
-        if plain is None or len(plain) != len(args) or self.mode != (MODE.grad, get_num_threads()):
+        if plain is None or len(plain) != len(args) or MODE.grad is not self.grad or get_num_threads() != self.threads:
             return False
-        for x, (kind, spec, needs_grad) in zip(args, plain, strict=True):
+        try:
+            for cell, value in self.cells:
+                if cell.cell_contents is not value:
+                    return False
+        except ValueError:  # it holds nothing any more
+            return False
+        for names, name, value in self.globals:
+            if names.get(name) is not value:
+                return False
+        for i, (kind, spec, needs_grad) in enumerate(plain):
+            x = args[i]
             if type(x) is not kind or x.spec is not spec or x.needs_grad is not needs_grad:
                 return False
-        return len({x.memory for x in args}) == len(args) and self.accepts(args)
+        return not plain or (len({x.memory for x in args}) == len(args) and self.accepts(args))
 
     def accepts(self, tensors: Sequence[Tensor]) -> bool:
         """Return whether the arguments lie apart from what the program finds outside, or are those that it knows."""
@@ -284,7 +325,10 @@ class Recorded:
             grad = leaf.now(tensors)._grad
             if grad is not None if spec is None else grad is None or grad.spec is not spec:
                 return False
-        return all(guard.holds() for guard in self._guards)
+        for container, number in self._containers:
+            if len(container) != number:
+                return False
+        return all(map(Reading.renew, self._settings))
 
     def _idle(self) -> Lowered:
         """Return a program whose memory no returned tensor needs, lowered anew where there is none."""
@@ -297,7 +341,7 @@ class Recorded:
         self._lowered.append(lowered)
         return lowered
 
-    def replay(self, tensors: Sequence[Tensor], run: Run = Lowered.run_forward) -> tuple[bool, Any]:
+    def replay(self, tensors: Sequence[Tensor], run: Run = Lowered.run) -> tuple[bool, Any]:
         """Do what the function does; return whether the recording still says that, and the result.
 
         Args:
@@ -305,18 +349,22 @@ class Recorded:
             run: runs the instructions.
         """
         lowered = self._idle()
-        carried = [leaf.now(tensors)._grad for leaf in self._carried] if self._carried else ()
-        everything = (*tensors, *carried)
-        # A gradient that the last call has made may lie where this one makes another.
-        own = self._own
-        arguments = [x.array.copy("K") if x.memory in own else x.array for x in everything]
-        before = [[r.states[0][name] for name in r.names] for r in self._repeated]
+        everything = tensors
+        if self._carried:
+            everything = (*tensors, *[leaf.now(tensors)._grad for leaf in self._carried])
+        own = self._own  # a gradient that the last call has made may lie where this one makes another
+        arguments = [x.array.copy("K") if x.memory in own else x.array for x in everything] if everything else []
+        before = [r.states[0].copy() for r in self._repeated]
+        counts = {generator: generator.state()[1] for generator in self._counts} if self._counts else {}
         done = False
         try:
             for r in self._repeated:
                 r.advance()
-            counts = {generator: generator.state()[1] for generator in self._counts}
-            if lowered.update(arguments, counts):
+            if all(map(Reading.renew, self._progress)):
+                if arguments:
+                    lowered.place(0, arguments)
+                if counts:
+                    lowered.draw(counts)
                 for array, content in lowered.resets:
                     array[...] = content
                 run(lowered, arguments)
@@ -325,21 +373,17 @@ class Recorded:
             if not done:
                 for r, numbers in zip(self._repeated, before, strict=True):
                     for state in r.states:
-                        state.update(zip(r.names, numbers, strict=True))
+                        state.update({name: numbers[name] for name in r.names})
         if not done:
             return False, None
         for r in self._repeated:
             r.conclude()
         for generator, number in self._counts.items():
             generator.restore((generator.initial_seed(), counts[generator] + number))
-        for leaf in self._cleared:
-            leaf.now(tensors)._grad = None
-        for leaf, gradient in self._gradients:
-            gradient.memory.version += 1
-            if leaf.number is None:
-                leaf.tensor._grad = gradient
-            else:
-                tensors[leaf.number]._grad = gradient
+        for tensor, grad in self._grads:
+            tensor._grad = grad
+        for number, grad in self._argument_grads:
+            tensors[number]._grad = grad
         for memory in self._written:
             memory.version += 1
         for number in self._written_arguments:
@@ -360,12 +404,12 @@ class Recorded:
         value = output.value
         if value.number is not None:
             return tensors[value.number]
-        if value.leaf is not None and value.region.kind is Kind.SLOT:
-            return value.leaf  # type: ignore[no-any-return]
+        if output.known is not None:
+            return output.known  # type: ignore[no-any-return]
         array = lowered.arrays[value]
-        if value.region.kind is Kind.ARGUMENT:
+        if output.moves:
             array = now(value, array, [x.array for x in tensors])
-        result = wrap(array.copy("K"), value.spec if value.spec.order is not None else None)
+        result = wrap(array.copy("K"), output.spec)
         if output.root is not None:
             result.edge = (record, output.root)
             result.needs_grad = True
@@ -443,7 +487,7 @@ class Recorded:
                     array = copied(cotangent, spec.order or tuple(range(spec.ndim))).array
             arrays.append(array)
         lowered.place(self._first_cotangent, arrays)
-        lowered.run_backward([*lowered.arguments, *arrays])
+        lowered.run([*lowered.arguments, *arrays], lowered.backward)
         lowered.user = None
         everything = [*lowered.arguments, *arrays]
         return [None if v is None else wrap(now(v, lowered.arrays[v], everything).copy(order="K"))
@@ -468,6 +512,9 @@ class Recorded:
         lowered = self._lowered[0]
         text = (f"{len(self._step.instructions)} instructions, {len(lowered.table)} calls of kernels, "
                 f"{lowered.hosts} of Python, {lowered.memory.nbytes / 1e6:.1f} MB")
+        hooks = sum(instruction.calls_hook for instruction in self._step.instructions)
+        if hooks:
+            text += f"; hooks that it calls: {hooks}"
         if self._sizes is not None:
             budget, now_taken, otherwise = (f"{size / 1e6:.1f} MB" for size in self._sizes)
             text += f" (budget {budget}: temporaries {now_taken}, without it {otherwise})"
@@ -536,12 +583,4 @@ def _record_backward(roots: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor
 
 def _rebuilt(value: Any, made: Any) -> Any:
     """Return a result like `value` with the tensors that come next."""
-    if isinstance(value, Tensor | _Output):
-        return next(made)
-    if isinstance(value, tuple) and hasattr(value, "_fields"):
-        return type(value)(*[_rebuilt(x, made) for x in value])
-    if isinstance(value, tuple | list):
-        return type(value)([_rebuilt(x, made) for x in value])
-    if isinstance(value, Mapping):
-        return type(value)({key: _rebuilt(x, made) for key, x in value.items()})  # type: ignore[call-arg]
-    return value
+    return rebuilt(value, made, Tensor | _Output)

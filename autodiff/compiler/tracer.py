@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import repeat
+from operator import itemgetter
 from typing import Any, NamedTuple
 
+import numpy as np
+
+from autodiff.bind import make_record
+from autodiff.eager import wrap
 from autodiff.errors import AutodiffError
+from autodiff.primitive import NOTHING, Primitive
 from autodiff.program import Recorder
-from autodiff.slots import Slot
-from autodiff.spec import Array
+from autodiff.recording import rebuilt, tensors_in
+from autodiff.slots import Reading, Slot
+from autodiff.spec import Array, Cost, Spec, moved
+from autodiff.thread_mode import MODE
 
 
 class RecordingError(AutodiffError):
@@ -39,30 +48,6 @@ class Repeated(NamedTuple):
     names: Sequence[str]
 
 
-class Guard(NamedTuple):
-    """A setting that the program depends on: it is read in a dictionary and must be what it was."""
-
-    source: dict[str, Any]
-    name: str
-    value: Any
-
-    def holds(self) -> bool:
-        """Return whether the setting is what it was."""
-        now = self.source.get(self.name)
-        return now is self.value or bool(now == self.value)
-
-
-class Members(NamedTuple):
-    """A container that must keep the number of its members."""
-
-    container: Any
-    number: int
-
-    def holds(self) -> bool:
-        """Return whether it has."""
-        return len(self.container) == self.number
-
-
 class Tracer(Recorder):
     """Records one call of a function.
 
@@ -77,9 +62,11 @@ class Tracer(Recorder):
         made: ids of the leaves that the function made: constants.
         before: content of leaves just before the function first changed them in place, by id.
         repeated: what each replay has to call.
-        guards: settings that must stay as they are.
+        readings: dictionaries with settings that the program depends on.
+        containers: containers that must keep the number of their members, with that number.
         grads: the leaves from outside whose `.grad` was read or set, in order.
         read: the `.grad` of those that were read before they were set, by id of the leaf; None where there was none.
+        kept: tensors that hooks have kept, of those they were given or have made: each replay calls these hooks again.
     """
 
     inside = True
@@ -90,13 +77,18 @@ class Tracer(Recorder):
         self.refused: RecordingError | None = None
         self.draws: dict[int, Draw] = {}
         self.counts: dict[Any, int] = {}
+        self._first: dict[Any, int] = {}  # the number of the first draw
         self.before: dict[int, tuple[Any, Array]] = {}
         self.repeated: list[Repeated] = []
-        self.guards: list[Guard | Members] = []
+        self.readings: list[Reading] = []
+        self.containers: list[tuple[Any, int]] = []
         self.grads: dict[int, Any] = {}
         self.read: dict[int, Any] = {}
         self.made: set[int] = set()
         self.cut: set[int] = set()
+        self.kept: list[Any] = []
+        self._questions: list[RecordingError] | None = None  # of the hook that runs
+        self._touched = False  # whether it has done what only a recording can do again
 
     def target(self, tensor: Any) -> Any:
         """Return what `tensor` is, just before it changes in place; a leaf's content is kept."""
@@ -117,8 +109,10 @@ class Tracer(Recorder):
 
     def drawn(self, key: Any, generator: Any) -> None:
         """Note the draw of a key."""
-        number = self.counts.get(generator, 0)
-        self.counts[generator] = number + 1
+        self._touched = True
+        draw = int(key.array[1])
+        number = draw - self._first.setdefault(generator, draw)  # a checkpoint makes its draws again
+        self.counts[generator] = max(self.counts.get(generator, 0), number + 1)
         self.draws[id(key)] = Draw(generator, number)
         self.alias(key, key)  # keeps the key alive, so that its id stays its own
 
@@ -128,12 +122,16 @@ class Tracer(Recorder):
         Raises:
             RecordingError: unless the function may run as it is instead.
         """
-        self.refuse(RecordingError(
+        error = RecordingError(
             "compile",
             f"{operation} asks for the numbers of a tensor, and a compiled function does not know them in advance",
             got=f"a tensor {tensor.spec!r}" + (f" '{tensor.name}'" if tensor.name else ""),
             fix="return the tensor and look at it outside, or compute with operations such as where() and clamp()",
-        ))
+        )
+        if self._questions is None:
+            self.refuse(error)
+        else:
+            self._questions.append(error)
 
     def refuse(self, error: RecordingError) -> None:
         """Remember the error, and raise it unless the function may run as it is instead."""
@@ -154,6 +152,7 @@ class Tracer(Recorder):
 
     def grad_read(self, leaf: Any) -> None:
         """Note that a `.grad` is looked at: one that the function did not set itself comes from outside."""
+        self._touched = True
         if id(leaf) not in self.grads and id(leaf) not in self.made:
             self.grads[id(leaf)] = leaf
             self.read[id(leaf)] = leaf._grad
@@ -164,6 +163,7 @@ class Tracer(Recorder):
         Raises:
             RecordingError: if that is the gradient of an argument that something outside has made.
         """
+        self._touched = True
         if id(leaf) in self.cut:
             self.refuse(RecordingError(
                 "compile", "a backward pass inside the function would have to go on outside, behind an argument",
@@ -173,18 +173,26 @@ class Tracer(Recorder):
             self.grads.setdefault(id(leaf), leaf)
 
     def settings(self, source: dict[str, Any], names: Sequence[str] | None = None, **renamed: str) -> dict[str, Any]:
-        """Return the numbers of `source` as slots, and guard the other settings."""
+        """Return the numbers of `source` as slots; the other settings must stay as they are."""
         given = super().settings(source, names, **renamed)
+        names = [renamed.get(name, name) for name in given if name != "params"]
+        if not names:
+            return given
+        reading = Reading(source, itemgetter(*names))
+        self.readings.append(reading)
         for name, value in given.items():
             old = renamed.get(name, name)
             read = partial(source.__getitem__, old)
             if _is_number(value):
-                given[name] = Slot(read)
+                given[name] = Slot(read, (reading,))
             elif isinstance(value, tuple | list) and all(map(_is_number, value)):
-                unchanging = read if isinstance(value, tuple) else None
-                given[name] = tuple([Slot(_Item(read, i), unchanging) for i in range(len(value))])
+                items = reading
+                if isinstance(value, list):  # whose items may change, while it stays the same
+                    items = Reading(source, partial(_items, old))
+                    self.readings.append(items)
+                given[name] = tuple([Slot(_Item(read, i), (items,)) for i in range(len(value))])
             elif name != "params":
-                self.guards.append(Guard(source, old, value))
+                reading.fixed[old] = value
         return given
 
     def opaque(self, what: str, fix: str) -> None:
@@ -197,7 +205,7 @@ class Tracer(Recorder):
 
     def members(self, container: Any) -> None:
         """Note that the program depends on which members a container has; their number stands for them."""
-        self.guards.append(Members(container, len(container)))
+        self.containers.append((container, len(container)))
 
     def repeat(self, advance: Any, conclude: Any, states: Sequence[dict[str, Any]], names: Sequence[str]) -> None:
         """Note what each replay has to call.
@@ -205,9 +213,53 @@ class Tracer(Recorder):
         Raises:
             RecordingError: for a second step of the same optimizer.
         """
+        self._touched = True
         if any(r.states[0] is states[0] for r in self.repeated):
             self.opaque("an optimizer takes two steps in one call", "compile one step, and call it twice")
         self.repeated.append(Repeated(advance, conclude, states, names))
+
+    def hooked(self, hook: Callable[..., Any], *arguments: Any) -> Any:
+        """Call a hook, and record what it computes; one that has effects only is called by each replay, too.
+
+        That is a hook which returns nothing, changes no tensor, draws no random numbers and leaves every `.grad` alone.
+        It may look at numbers, and keep what it is given.
+
+        Raises:
+            RecordingError: if another one looks at numbers, unless the function may run as it is instead.
+        """
+        given = list(tensors_in(arguments))
+        # What the hook keeps is known by being another tensor; one with a history cannot be replaced.
+        shown = given if MODE.grad else [self._another(x) for x in given]
+        first, before, outer = len(self.records), dict(self._values), (self._questions, self._touched)
+        questions: list[RecordingError] = []
+        self._questions, self._touched = questions, False
+        try:
+            result = hook(*rebuilt(arguments, iter(shown)))
+            touched = self._touched or any(record in self.written for record in self.records[first:])
+        finally:
+            self._questions, self._touched = outer
+        if result is not None or touched:
+            self._touched = self._touched or touched
+            for x, other in zip(given, shown, strict=True):
+                self.alias(x, self.operand(other))  # it may have changed in place
+            if questions:
+                self.refuse(questions[0])
+            return result
+        call = HookCall(hook, arguments)
+        specs = tuple([x.spec for x in given])
+        self.add(make_record(call, tuple(given), {}, specs, (_RAN,), None, ()), [])
+        self.kept += [tensor for key, known in self._values.items() if before.get(key) is not known
+                      and (tensor := known[0]()) is not None]
+        if not MODE.grad:
+            self.kept += shown
+        return None
+
+    def _another(self, tensor: Any) -> Any:
+        """Return another tensor that is the same value, on the same memory."""
+        other = wrap(tensor.array, tensor.spec, tensor.memory)
+        self.made.discard(id(other))  # no constant
+        self.alias(other, self.operand(tensor))
+        return other
 
     def tensors(self) -> list[tuple[Any, Any]]:
         """Return every tensor that is known and lives, with what it is."""
@@ -221,6 +273,7 @@ class Tracer(Recorder):
         self.written.clear()
         self.gradients.clear()
         self.origins.clear()
+        self.kept.clear()
 
 
 class _Item:
@@ -236,7 +289,58 @@ class _Item:
         return self.read()[self.number]
 
 
+def _items(name: str, source: dict[str, Any]) -> tuple[Any, ...]:
+    return tuple(source[name])
+
+
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
+class HookCall(Primitive):
+    """The operation that calls a hook which has effects only: its result says that it has run.
+
+    Args:
+        hook: the hook.
+        arguments: of the call that was recorded. In a replay, copies take the places of the tensors in them.
+    """
+
+    __slots__ = ("_arguments", "_hook")
+
+    def __init__(self, hook: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+        # Not one of the table: each call is an operation of its own, and goes with its program.
+        self.name = "hook"
+        self.saves = NOTHING
+        self.vjp = self.twin = self.prepare = self.scratch = self.status = self.relocate = self.formula = None
+        self.view = self.differentiable = False
+        self.host = True
+        self.plans, self.keeps = {}, {}
+        self.infer = lambda *_: _RAN
+        self.cost = lambda inputs, outputs: Cost(0, moved(*inputs, *outputs))
+        self.run = self._call
+        self._hook = hook
+        self._arguments = rebuilt(arguments, repeat(_Hole()))
+
+    def _call(self, outs: Sequence[Array], ins: Sequence[Array]) -> None:
+        """Call the hook.
+
+        Raises:
+            RecordingError: if it returns something, as it did not when it was recorded.
+        """
+        grad = MODE.grad
+        MODE.grad = False
+        try:
+            result = self._hook(*rebuilt(self._arguments, iter([wrap(array.copy("K")) for array in ins]), _Hole))
+        finally:
+            MODE.grad = grad
+        if result is not None:
+            raise RecordingError("compile", "a hook returns something that returned nothing when it was recorded",
+                                 got=type(result).__name__, fix="let it return a tensor each time, or never")
+        outs[0][...] = True
+
+
+_RAN = Spec.of((), np.dtype(np.bool_))  # the type of its result
+
+
+class _Hole:
+    """Stands for a tensor among the arguments of a hook."""

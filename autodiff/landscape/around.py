@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import count
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,6 +23,9 @@ from autodiff.spec import Array
 
 Direction = dict[str, Array]  # name of a parameter or buffer -> what to add to it
 Measure = Callable[[], Any]
+
+# Versions of memory that no change in place outside of a measurement comes to.
+_APART = count(-(1 << 62), 1 << 32)
 
 
 class LossLine(NamedTuple):
@@ -54,6 +58,9 @@ class LossSurface(NamedTuple):
 def kept(model: Module) -> Iterator[dict[str, tuple[Tensor, Array]]]:
     """Bring back parameters, buffers and the default generator, bit for bit, whatever happens inside the block.
 
+    A backward pass that was pending before may go on afterwards: the numbers it needs are there again. One that was
+    recorded inside, where gradients were switched on again, may not: the numbers it needs are gone.
+
     Args:
         model: whose tensors may change inside; no gradients are recorded there, and no `.grad` is touched.
 
@@ -61,7 +68,10 @@ def kept(model: Module) -> Iterator[dict[str, tuple[Tensor, Array]]]:
         Name -> tensor, and its numbers before.
     """
     tensors = {name: (x, x.array.copy()) for name, x in (*model.named_parameters(), *model.named_buffers())}
+    versions = {x.memory: (x.memory.version, x.memory.changed) for x, _ in tensors.values()}
     state = default_generator.state()
+    for memory in versions:
+        memory.version = next(_APART)
     try:
         with no_grad():
             yield tensors
@@ -70,6 +80,8 @@ def kept(model: Module) -> Iterator[dict[str, tuple[Tensor, Array]]]:
         with no_grad():
             for x, before in tensors.values():
                 x.copy_(wrap(before))
+        for memory, (version, changed) in versions.items():
+            memory.version, memory.changed = version, changed
 
 
 def filter_normalised(model: Module, generator: Generator | None = None) -> Direction:

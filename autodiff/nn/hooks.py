@@ -7,6 +7,7 @@ from typing import Any
 
 from autodiff.autograd.custom import Function
 from autodiff.eager import Tensor
+from autodiff.program import call_hook
 
 Gradients = tuple[Any, ...]
 
@@ -69,7 +70,7 @@ class BackwardWatch:
 
     def _call(self, gradients: Gradients) -> Gradients:
         for hook in self._hooks:
-            changed = hook(self._module, gradients, self._outputs)
+            changed = call_hook(hook, self._module, gradients, self._outputs)
             if changed is not None:
                 gradients = changed if isinstance(changed, tuple) else (changed,)
         return gradients

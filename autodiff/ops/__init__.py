@@ -21,6 +21,7 @@ from autodiff.ops.determinants import *
 from autodiff.ops.diagonals import *
 from autodiff.ops.differences import *
 from autodiff.ops.distance import *
+from autodiff.ops.draws import *
 from autodiff.ops.elementwise import *
 from autodiff.ops.extremes import *
 from autodiff.ops.functions import *
@@ -34,10 +35,13 @@ from autodiff.ops.lookup import *
 from autodiff.ops.loss import *
 from autodiff.ops.loss_classes import *
 from autodiff.ops.loss_elementwise import *
+from autodiff.ops.loss_labels import *
 from autodiff.ops.matrices import *
 from autodiff.ops.matrix_functions import *
+from autodiff.ops.matrix_powers import *
 from autodiff.ops.noisy import *
 from autodiff.ops.normalization import *
+from autodiff.ops.pairwise import *
 from autodiff.ops.patches import *
 from autodiff.ops.picking import *
 from autodiff.ops.pooling import *
@@ -47,11 +51,13 @@ from autodiff.ops.probability import *
 from autodiff.ops.products import *
 from autodiff.ops.quantiles import *
 from autodiff.ops.random import *
+from autodiff.ops.ranges import *
 from autodiff.ops.rearranging import *
 from autodiff.ops.recurrent import *
 from autodiff.ops.reduce import *
 from autodiff.ops.rescaling import *
 from autodiff.ops.resize import *
+from autodiff.ops.running import *
 from autodiff.ops.scan import *
 from autodiff.ops.scatter_reductions import *
 from autodiff.ops.scattering import *
@@ -61,6 +67,8 @@ from autodiff.ops.special_functions import *
 from autodiff.ops.statistics import *
 from autodiff.ops.structural import *
 from autodiff.ops.transposed import *
+from autodiff.ops.triangular import *
+from autodiff.ops.unpooling import *
 from autodiff.ops.update import *
 from autodiff.ops.update_adam import *
 from autodiff.ops.vector_products import *

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+import autodiff_kernels as kernels
 from autodiff.bind import TensorT, bind
 from autodiff.errors import AutodiffError, DTypeError, PositionError, ShapeError, ValueRangeError
 from autodiff.ops.broadcast import expand
@@ -27,7 +28,7 @@ from autodiff.ops.rearranging import pad
 from autodiff.ops.scattering import gather, scatter_add
 from autodiff.ops.shaping import shape_of, unsqueeze
 from autodiff.ops.structural import contiguous, narrow, require_tensor, reshape, select
-from autodiff.primitive import ErrorSample, Keep, Primitive, Sample, define, no_errors
+from autodiff.primitive import EachPart, ErrorSample, Keep, Primitive, Sample, define, no_errors
 from autodiff.spec import Array, Cost, Spec, moved
 
 __all__ = ["ctc_loss"]
@@ -58,37 +59,25 @@ def _ends(lengths: Array, width: int) -> Array:
     return found
 
 
-def _joined(state: Array, skips: Array) -> Array:
-    """Return the logarithms of the sums of three shifted states (N, width + 2); the last counts where it may."""
-    both = np.logaddexp(state[:, 2:], state[:, 1:-1])
-    found: Array = np.logaddexp(both, np.where(skips, state[:, :-2], -np.inf))
-    return found
+def _each(targets: Array) -> int:
+    """Return how many places each text has, or -1 where it has as many as labels."""
+    return targets.shape[1] if targets.ndim == 2 else -1
 
 
-def _forward(x: Array, texts: Array, lasts: Array, lengths: Array, blank: int) -> tuple[Array, Array, Array]:
-    """Return logarithms of probabilities: of labels and of coming to each place (T, N, L), and of the texts (N,)."""
-    count, width = texts.shape
-    steps = x[:, np.arange(count)[:, None], texts].astype(np.float64)
-    skips, states = _skips(texts, blank), np.empty(steps.shape)
-    state = np.full((count, width + 2), -np.inf)
-    state[:, 2:4] = 0
-    for t, step in enumerate(steps):
-        state[:, 2:] = (_joined(state, skips) if t else state[:, 2:]) + step
-        states[t] = state[:, 2:]
-    final = states[np.maximum(lasts - 1, 0), np.arange(count)]
-    totals = np.logaddexp.reduce(np.where(_ends(lengths, width), final, -np.inf), 1)
-    # A sequence of no places has only the empty text.
-    return steps, states, np.where(lasts == 0, np.where(lengths == 0, 0, -np.inf), totals)
+def _states(x: Spec, targets: Spec) -> Spec:
+    """Return the spec of what the kernel notes of each place at each time."""
+    times, count, _ = x.shape
+    return Spec.of((times * (2 * targets.size + 3 * count),), np.float64)
+
+
+def _places(rows: int, targets: Spec) -> tuple[EachPart]:
+    """Return the spec of so many rows of all places of the longest text."""
+    return (EachPart(Spec.of((1, rows, 2 * targets.shape[-1] + 3), np.float64)),)
 
 
 def _loss_run(outs: list[Array], ins: list[Array], blank: int) -> None:
-    (out, status), (x, targets, lasts, lengths) = outs, ins
-    try:
-        _check(x, targets, lasts, lengths)
-    except AutodiffError:
-        status[0] = 0
-        return
-    out[...] = -_forward(x, _texts(targets, lengths, blank), lasts, lengths, blank)[2]
+    x, targets, lasts, lengths = ins
+    kernels.alignment.ctc(*outs, x, targets.reshape(-1), lasts, lengths, _each(targets), blank, 0, 1)
 
 
 def _loss_status(position: int, ins: list[Array], blank: int) -> Exception:
@@ -100,34 +89,22 @@ def _loss_status(position: int, ins: list[Array], blank: int) -> Exception:
 
 
 def _loss_grad_run(outs: list[Array], ins: list[Array], blank: int) -> None:
-    g, x, targets, lasts, lengths = ins
-    texts = _texts(targets, lengths, blank)
-    steps, states, totals = _forward(x, texts, lasts, lengths, blank)
-    (count, width), sums = texts.shape, np.zeros(x.shape)
-    skips, ends = _turned_skips(texts, blank)[:, ::-1], np.where(_ends(lengths, width), 0, -np.inf)
-    # Minus the probability of being at a label at a time, given the text.
-    possible = np.isfinite(totals)
-    weights, totals = np.where(possible, -g, 0)[:, None], np.where(possible, totals, 0)[:, None]
-    rows, ahead = np.arange(count)[:, None], np.full((count, width + 2), -np.inf)
-    for t in range(len(x) - 1, -1, -1):
-        coming = np.where(lasts[:, None] - 1 == t, ends, _joined(ahead[:, ::-1], skips)[:, ::-1])
-        np.add.at(sums[t], (rows, texts), np.exp(states[t] + coming - totals) * weights)
-        ahead[:, :width] = coming + steps[t]
-    outs[0][...] = sums
+    g, x, targets, lasts, lengths, states = ins
+    kernels.alignment.ctc_grad(*outs, g, x, targets.reshape(-1), lasts, lengths, states, _each(targets), blank, 0, 1)
 
 
 _NEVER = -1e30  # the logarithm of a probability of nothing: finite, so that its derivatives are
 
 
 def _step(state: Any, skip: Any, forward: bool) -> Any:
-    """Return the logarithms of the sums of three states, as `_joined` does."""
+    """Return the logarithms of the sums of three states: a place's, its neighbour's and, by `skip`, the next one's."""
     width = state.spec.shape[1]
     padded = pad(state, (2, 0) if forward else (0, 2), value=_NEVER)
     stay, move, jump = (narrow(padded, 1, start, width) for start in ((2, 1, 0) if forward else (0, 1, 2)))
     return logaddexp(logaddexp(stay, move), add(jump, skip))
 
 
-def _loss_grad_twin(g: Any, x: Any, targets: Any, lasts: Any, lengths: Any, blank: int) -> Any:
+def _loss_grad_twin(g: Any, x: Any, targets: Any, lasts: Any, lengths: Any, noted: Any, blank: int) -> Any:
     labels, last = _texts(values(targets), values(lengths), blank), values(lasts)
     texts = from_array(labels)
     times, count, classes = x.spec.shape
@@ -157,13 +134,10 @@ def _loss_grad_twin(g: Any, x: Any, targets: Any, lasts: Any, lengths: Any, blan
     return stack(found[::-1])
 
 
-def _loss_vjp(record: Any, g: Any) -> tuple[Any, ...]:
+def _loss_vjp(record: Any, g: Any, _: Any = None) -> tuple[Any, ...]:
     inputs = [record.input(i) for i in range(4)]
-    return bind(ctc_loss_grad_p, g, *inputs, blank=record.params["blank"]), None, None, None
-
-
-def _loss_cost(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], blank: int) -> Cost:
-    return Cost(10 * inputs[-4].shape[0] * inputs[-3].size, moved(*inputs, *outputs))
+    found = bind(ctc_loss_grad_p, contiguous(g), *inputs, record.output(1), blank=record.params["blank"])
+    return found, None, None, None
 
 
 # ---- The loss --------------------------------------------------------------------------------------------------------
@@ -261,34 +235,40 @@ def _errors() -> list[ErrorSample]:
     ]
 
 
-ctc_loss_p = define(
+ctc_loss_p: Primitive = define(
     "ctc_loss",
-    host=True,
-    infer=lambda x, targets, lasts, lengths, blank: Spec.of(lengths.shape, x.dtype),
+    infer=lambda x, targets, lasts, lengths, blank: (Spec.of(lengths.shape, x.dtype), _states(x, targets)),
     run=_loss_run,
+    scratch=lambda inputs, outputs, blank: _places(2, inputs[1]),
     status=_loss_status,
     vjp=_loss_vjp,
-    saves=(Keep(inputs=(0, 1, 2, 3)),) * 4,
-    cost=_loss_cost,
+    saves=Keep(inputs=(0, 1, 2, 3), outputs=(1,)),
+    cost=lambda inputs, outputs, blank: Cost(100 * outputs[1].size, moved(*inputs, *outputs)),
     samples=_samples,
     errors=_errors,
     call=lambda *a, **k: ctc_loss(*a, **k),
 )
 
+
+def _grad_samples() -> list[Sample]:
+    """What the loss has noted takes part; its derivative is that of the scores, so it is not checked here."""
+    found = []
+    for lasts, lengths in (([6, 4, 5], [2, 2, 1]), ([1, 0, 5], [2, 0, 0])):
+        inputs = _scores(), np.array([[1, 2], [3, 3], [1, 0]]), np.array(lasts), np.array(lengths)
+        states = bind(ctc_loss_p, *[from_array(x) for x in inputs], blank=0)[1]
+        found.append(Sample(spread(-1, 2, 3), *inputs, states.array, blank=0, gradient=False))
+    return found
+
+
 ctc_loss_grad_p: Primitive = define(
     "ctc_loss_grad",
-    host=True,
-    infer=lambda g, x, targets, lasts, lengths, blank: Spec.of(x.shape, x.dtype),
+    infer=lambda g, x, targets, lasts, lengths, states, blank: Spec.of(x.shape, x.dtype),
     run=_loss_grad_run,
+    scratch=lambda inputs, outputs, blank: _places(4, inputs[2]),
     vjp=None,
     twin=_loss_grad_twin,
-    cost=_loss_cost,
-    samples=lambda: [
-        Sample(spread(-1, 2, 3), _scores(), np.array([[1, 2], [3, 3], [1, 0]]),
-               np.array([6, 4, 5]), np.array([2, 2, 1]), blank=0),
-        Sample(spread(-1, 2, 3), _scores(), np.array([[1, 2], [3, 3], [1, 0]]),
-               np.array([1, 0, 5]), np.array([2, 0, 0]), blank=0),
-    ],
+    cost=lambda inputs, outputs, blank: Cost(120 * inputs[5].size, moved(*inputs, *outputs)),
+    samples=_grad_samples,
     errors=no_errors,
 )
 
@@ -349,7 +329,7 @@ def ctc_loss(log_probs: TensorT, targets: TensorT, input_lengths: Any, target_le
                          got=str(labels.spec.shape))
     lasts = _lengths("input_lengths", input_lengths, count, single)
     lengths = _lengths("target_lengths", target_lengths, count, single)
-    losses = bind(ctc_loss_p, contiguous(x), contiguous(cast(labels, INT64)), lasts, lengths, blank=int(blank))
+    losses, _ = bind(ctc_loss_p, contiguous(x), contiguous(cast(labels, INT64)), lasts, lengths, blank=int(blank))
     if zero_infinity:
         losses = where(eq(losses, math.inf), 0.0, losses)
     if reduction == "mean":

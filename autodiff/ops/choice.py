@@ -86,6 +86,11 @@ def where(condition: TensorT, input: Any = None, other: Any = None) -> TensorT:
     return bind(where_p, condition, *promote("where", input, other))  # type: ignore[no-any-return]
 
 
+def constant_of(x: Any, value: Any) -> Any:
+    """Return `value`, which does not depend on `x`, so that the gradient of `x` is zero, as in PyTorch, not none."""
+    return where(constant(False, BOOL), x, value)
+
+
 def require_bools(operation: str, what: str, mask: Any) -> None:
     """Raise unless `mask` is a tensor of bools.
 

@@ -13,6 +13,7 @@ from autodiff.errors import DTypeError, ShapeError, ValueRangeError
 from autodiff.ops import strided
 from autodiff.ops.broadcast import expand
 from autodiff.ops.broadcast import sum as total
+from autodiff.ops.choice import constant_of
 from autodiff.ops.diagonals import diagonal
 from autodiff.ops.elementwise import add, mul, spread
 from autodiff.ops.joining import tensors_of
@@ -31,8 +32,6 @@ __all__ = ["addmm", "addmv", "baddbmm", "bilinear", "bmm", "einsum", "inner", "k
 def _product(operation: str, a: Any, b: Any, ranks: tuple[int, int]) -> Any:
     """Return the product of two tensors of these numbers of dimensions.
 
-    Integers are multiplied and summed element by element: the kernel of `matmul` knows floats only.
-
     Raises:
         ShapeError: for other numbers of dimensions or sizes that do not fit.
     """
@@ -49,11 +48,7 @@ def _product(operation: str, a: Any, b: Any, ranks: tuple[int, int]) -> Any:
     if shapes[0][-1] != inner or (ranks == (3, 3) and shapes[0][0] != shapes[1][0]):
         raise ShapeError(operation, "the sizes do not fit", expected="equal inner sizes" + (
             " and equal batches" if ranks == (3, 3) else ""), got=f"{shapes[0]} and {shapes[1]}")
-    if a.spec.floating or b.spec.floating:
-        return matmul(a, b)
-    rows = reshape(a, (*shapes[0], 1)) if ranks[1] > 1 else a
-    columns = reshape(b, (*shapes[1][:-2], 1, *shapes[1][-2:])) if ranks[1] > 1 else b
-    return total(mul(rows, columns), -2 if ranks[1] > 1 else -1)
+    return matmul(a, b)
 
 
 def _errors_of(*shapes: Shape) -> list[ErrorSample]:
@@ -178,7 +173,8 @@ def added(input: Any, product: Any, beta: float, alpha: float, operation: str) -
     if strided.broadcast(operation, input.spec, product.spec) != shape:
         raise ShapeError(operation, "the input cannot be expanded to the shape of the product", expected=str(shape),
                          got=str(shape_of(input)))
-    return _scaled(product, alpha) if beta == 0 else add(_scaled(input, beta), _scaled(product, alpha))
+    product = _scaled(product, alpha)
+    return constant_of(input, product) if beta == 0 else add(_scaled(input, beta), product)
 
 
 def plus_samples(*shapes: Shape) -> list[Sample]:

@@ -47,6 +47,8 @@ def _bincount_errors() -> list[ErrorSample]:
             ErrorSample(Sample(np.ones(2, np.float32)), DTypeError, "integers.*got float32"),
             ErrorSample(Sample(x[None]), ShapeError, r"one dimension; got \(1, 2\)"),
             ErrorSample(Sample(np.array([1, -2])), ValueRangeError, "negative; got -2"),
+            *[ErrorSample(Sample(np.array([1, n])), ValueRangeError, f"not enough memory.*got {n + 1} counts")
+              for n in (1 << 45, (1 << 63) - 1)],
             ErrorSample(Sample(x, np.ones(3, np.float32)), ShapeError, r"one weight for each.*\(2,\); got \(3,\)"),
             ErrorSample(Sample(x, minlength=-1), ValueRangeError, "minlength is negative")]
 
@@ -66,7 +68,7 @@ def bincount(input: TensorT, weights: Any = None, minlength: int = 0) -> TensorT
     Raises:
         DTypeError: if `input` does not hold integers.
         ShapeError: unless `input` is a vector and `weights` is as long.
-        ValueRangeError: for a negative element or `minlength`.
+        ValueRangeError: for a negative element or `minlength`, or one for which there is not enough memory.
 
     >>> import autodiff as ad
     >>> ad.bincount(ad.tensor([0, 2, 2])), ad.bincount(ad.tensor([0, 2, 2]), ad.tensor([0.5, 1.0, 2.0]))
@@ -91,6 +93,12 @@ def bincount(input: TensorT, weights: Any = None, minlength: int = 0) -> TensorT
                              got=str(shape_of(weights)))
         weights = weights if weights.spec.dtype == np.float32 else cast(weights, np.dtype(np.float64))
     bins = max(int(numbers.max()) + 1 if numbers.size else 0, int(minlength))
+    try:
+        np.empty(bins, np.int64)  # asks for memory without touching it
+    except (MemoryError, OverflowError, ValueError):
+        raise ValueRangeError("bincount", "there is not enough memory to count up to the largest element",
+                              got=f"{bins} counts", fix="give its distinct elements small numbers: "
+                              "x.unique(return_inverse=True)[1].bincount()") from None
     return _sums(weights, cast(x, INT64), bins)  # type: ignore[no-any-return]
 
 

@@ -17,29 +17,22 @@ from autodiff.ops.choice import clamp_min, minimum, where
 from autodiff.ops.comparison import eq
 from autodiff.ops.elementwise import add, div, mul, neg, square, sub
 from autodiff.ops.functions import sqrt
-from autodiff.ops.host import from_array
 from autodiff.ops.loss import check_reduction, reduced
 from autodiff.ops.loss_classes import class_hits, nll_loss
-from autodiff.ops.picking import index_select
-from autodiff.ops.products import matmul
 from autodiff.ops.promotion import constant, promote_float
-from autodiff.ops.reduce import mean
 from autodiff.ops.samples import spread
 from autodiff.ops.shaping import unsqueeze
-from autodiff.ops.statistics import root, vector_norm
-from autodiff.ops.structural import axis_index, transpose
+from autodiff.ops.statistics import vector_norm
+from autodiff.ops.structural import axis_index
 from autodiff.primitive import ErrorSample, Sample, composed
-from autodiff.spec import Spec
 
 __all__ = [
-    "cdist",
     "cosine_embedding_loss",
     "cosine_similarity",
     "dist",
     "margin_ranking_loss",
     "multi_margin_loss",
     "pairwise_distance",
-    "pdist",
     "triplet_margin_loss",
     "triplet_margin_with_distance_loss",
 ]
@@ -175,126 +168,6 @@ def dist(input: TensorT, other: Any, p: float = 2) -> TensorT:
     """
     a, b = promote_float("dist", input, other)
     return vector_norm(sub(a, b), p)  # type: ignore[no-any-return]
-
-
-_MANY = 25  # rows from which on PyTorch, too, computes Euclidean distances by a product of matrices
-_MODES = ("use_mm_for_euclid_dist_if_necessary", "use_mm_for_euclid_dist", "donot_use_mm_for_euclid_dist")
-
-
-def _far(*shape: int) -> Any:
-    return spread(2, 5, *shape)
-
-
-@composed(
-    samples=lambda: [
-        Sample(spread(-1, 1, 4, 3), _far(5, 3)),
-        Sample(spread(-1, 1, 2, 4, 3), _far(5, 3), 1.0),
-        Sample(spread(-1, 1, 2, 1, 4, 3), _far(3, 5, 3), math.inf),
-        Sample(spread(-1, 1, 4, 3), _far(5, 3), 3),
-        Sample(spread(-1, 1, 4, 3), _far(5, 3), 0, gradient=False),
-        Sample(spread(-1, 1, 3, 4).T, _far(3, 5).T, compute_mode="use_mm_for_euclid_dist"),
-        Sample(spread(-1, 1, 30, 3), _far(4, 3), tolerance=5e-5),
-        Sample(spread(-1, 1, 0, 3), _far(5, 3)),
-        Sample(spread(-1, 1, 4, 0), _far(5, 0)),
-        Sample(spread(-1, 1, 4, 3), spread(-1, 1, 4, 3), gradient=False),
-        Sample(spread(-1, 1, 40, 3, dtype=np.float64), _far(5, 3).astype(np.float64)),
-    ],
-    errors=lambda: [
-        ErrorSample(Sample(np.ones((3, 2), np.float32), np.ones((3, 4), np.float32)), ShapeError, "as many columns"),
-        ErrorSample(Sample(np.ones(3, np.float32), np.ones((3, 3), np.float32)), ShapeError,
-                    r"\(\.\.\., rows, columns\)"),
-        ErrorSample(Sample(np.ones((2, 3, 2), np.float32), np.ones((3, 3, 2), np.float32)), ShapeError, "broadcast"),
-        ErrorSample(Sample(np.ones((3, 2), np.float32), np.ones((3, 2), np.float32), -1), ValueRangeError, "negative"),
-        ErrorSample(
-            Sample(np.ones((3, 2), np.float32), np.ones((3, 2), np.float32), compute_mode="mm"), ValueRangeError, "'mm'"
-        ),
-    ],
-)
-def cdist(
-    x1: TensorT, x2: TensorT, p: float = 2.0, compute_mode: str = "use_mm_for_euclid_dist_if_necessary"
-) -> TensorT:
-    """Return the p-norm of the difference of each row of `x1` and each row of `x2`.
-
-    Args:
-        x1: (..., P, columns).
-        x2: (..., R, columns); leading dimensions broadcast.
-        p: order of the norm, from 0 (how many elements differ) to infinity.
-        compute_mode: Euclidean distances of more than 25 rows come from a product of matrices,
-            ``|a|**2 + |b|**2 - 2 a . b``, which is faster and loses digits where rows are near each other in comparison
-            with their distance from the middle of all. ``"use_mm_for_euclid_dist"`` always computes them so,
-            ``"donot_use_mm_for_euclid_dist"`` never.
-
-    Returns:
-        (..., P, R). The gradient of a distance of 0 is 0.
-
-    Raises:
-        ShapeError: if the shapes do not fit.
-        ValueRangeError: if p is negative, or for another mode.
-
-    >>> import autodiff as ad
-    >>> ad.cdist(ad.tensor([[0.0, 0.0], [0.0, 3.0]]), ad.tensor([[4.0, 0.0]]))
-    tensor([[4.],
-            [5.]])
-    """
-    a, b = promote_float("cdist", x1, x2)
-    for x in (a, b):
-        if x.spec.ndim < 2:
-            raise ShapeError("cdist", "these are no rows", expected="(..., rows, columns)", got=str(x.spec.shape))
-    if a.spec.shape[-1] != b.spec.shape[-1]:
-        raise ShapeError("cdist", "the rows do not have as many columns", got=f"{a.spec.shape} and {b.spec.shape}")
-    if p < 0:
-        raise ValueRangeError("cdist", "the order of the norm is negative", expected="0 or more", got=str(p))
-    if compute_mode not in _MODES:
-        raise ValueRangeError(
-            "cdist", "this mode does not exist", expected=", ".join(map(repr, _MODES)), got=repr(compute_mode)
-        )
-    rows = max(a.spec.shape[-2], b.spec.shape[-2])
-    if p == 2 and (compute_mode == _MODES[1] or (compute_mode == _MODES[0] and rows > _MANY)):
-        return _euclidean(a, b)  # type: ignore[no-any-return]
-    difference = sub(unsqueeze(a, -2), unsqueeze(b, -3))
-    return vector_norm(difference, p, -1)  # type: ignore[no-any-return]
-
-
-def _euclidean(a: Any, b: Any) -> Any:
-    """Return the distances of rows by a product of matrices, around the middle of all rows of `b`."""
-    strided.broadcast("cdist", Spec.of(a.spec.shape[:-2]), Spec.of(b.spec.shape[:-2]))
-    center = mean(b, tuple(range(b.spec.ndim - 1)))
-    a, b = sub(a, center), sub(b, center)
-    squares = add(total(square(a), -1, True), unsqueeze(total(square(b), -1), -2))
-    return root(clamp_min(sub(squares, mul(matmul(a, transpose(b, -2, -1)), 2)), 0))
-
-
-@composed(
-    samples=lambda: [
-        Sample(spread(-1, 1, 4, 3)),
-        Sample(spread(-1, 1, 3, 4).T, 1),
-        Sample(spread(-1, 1, 4, 3, dtype=np.float64), 3),
-        Sample(spread(-1, 1, 1, 3)),
-    ],
-    errors=lambda: [ErrorSample(Sample(np.ones(3, np.float32)), ShapeError, r"\(rows, columns\); got \(3,\)")],
-)
-def pdist(input: TensorT, p: float = 2.0) -> TensorT:
-    """Return the p-norm of the difference of each row and each row behind it.
-
-    Args:
-        input: (rows, columns).
-        p: order of the norm.
-
-    Returns:
-        (rows * (rows - 1) / 2,): row 0 with 1, 2, ..., then row 1 with 2, and so on.
-
-    Raises:
-        ShapeError: if `input` is no matrix.
-
-    >>> import autodiff as ad
-    >>> ad.nn.functional.pdist(ad.tensor([[0.0, 0.0], [0.0, 3.0], [4.0, 0.0]]))
-    tensor([3., 4., 5.])
-    """
-    (x,) = promote_float("pdist", input)
-    if x.spec.ndim != 2:
-        raise ShapeError("pdist", "the input is no matrix", expected="(rows, columns)", got=str(x.spec.shape))
-    first, second = (from_array(places) for places in np.triu_indices(x.spec.shape[0], 1))
-    return vector_norm(sub(index_select(x, 0, first), index_select(x, 0, second)), p, -1)  # type: ignore[no-any-return]
 
 
 # ---- Losses of pairs -------------------------------------------------------------------------------------------------

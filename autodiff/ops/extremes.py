@@ -15,14 +15,14 @@ from autodiff.errors import ShapeError
 from autodiff.ops.broadcast import Groups, in_groups, reduced_shape, reducible, reduction_prepare
 from autodiff.ops.broadcast import sum as total
 from autodiff.ops.choice import maximum, minimum, where
-from autodiff.ops.comparison import eq
+from autodiff.ops.comparison import eq, logical_and, logical_or, ne
 from autodiff.ops.elementwise import div, mul
 from autodiff.ops.host import from_array
 from autodiff.ops.promotion import is_tensor
 from autodiff.ops.reduce import dimension_errors
 from autodiff.ops.samples import spread
 from autodiff.ops.structural import axes, axis_index, cast_to, require_tensor, reshape
-from autodiff.primitive import ErrorSample, Keep, Primitive, Sample, composed, define
+from autodiff.primitive import ErrorSample, Keep, Primitive, Sample, composed, define, no_errors
 from autodiff.spec import Array, Cost, Spec, moved
 
 __all__ = ["amax", "amin", "aminmax", "argmax", "argmin", "max", "min"]
@@ -109,8 +109,32 @@ def _extreme_vjp(record: Any, g: Any) -> tuple[Any]:
     """All elements that equal the extreme share its cotangent evenly."""
     x, y, dims = record.input(0), record.output(0), record.params["dims"]
     shape = reduced_shape(x.spec.shape, dims, True)
-    hit = cast_to(eq(x, reshape(y, shape)), x.spec.dtype)
-    return (mul(hit, div(reshape(g, shape), total(hit, dims, keepdim=True))) if dims else g,)
+    return (_spread_over(eq(x, reshape(y, shape)), reshape(g, shape), dims) if dims else g,)
+
+
+def _spread_over(hit: Any, g: Any, dims: Dims | None) -> Any:
+    """Return a cotangent, evenly spread over the places of a mask."""
+    share = cast_to(hit, g.spec.dtype)
+    return mul(share, div(g, total(share, dims, keepdim=True)))
+
+
+def _evenly_vjp(record: Any, g: Any) -> tuple[Any, None]:
+    x, y = record.input(0), record.input(1)
+    return _spread_over(logical_or(eq(x, y), logical_and(ne(x, x), ne(y, y))), g, None), None
+
+
+# An element y of x, with the gradient that `amax` has: all elements that equal it share it. A NaN equals the others.
+evenly_p = define(
+    "evenly",
+    host=True,
+    infer=lambda x, y: y,
+    run=lambda outs, ins: np.copyto(outs[0], ins[1]),
+    vjp=_evenly_vjp,
+    saves=Keep(inputs=(0, 1)),
+    cost=lambda inputs, outputs: Cost(0, moved(*outputs)),
+    samples=lambda: [Sample(np.array([1, 2, 2], np.float32), np.float32(2), gradient=False)],
+    errors=no_errors,
+)
 
 
 def _extreme_samples() -> list[Sample]:

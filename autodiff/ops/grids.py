@@ -6,23 +6,29 @@ Source: Jaderberg et al., "Spatial transformer networks", 2015.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from itertools import product
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from autodiff.bind import TensorT
+import autodiff_kernels as kernels
+from autodiff.bind import TensorT, bind
 from autodiff.errors import DTypeError, ShapeError, ValueRangeError
-from autodiff.ops.choice import clamp, where
-from autodiff.ops.comparison import ge, gt, le, logical_and, lt
+from autodiff.ops.broadcast import sum as total
+from autodiff.ops.choice import where
+from autodiff.ops.comparison import eq, ge, gt, le, logical_and, lt
 from autodiff.ops.elementwise import abs, add, floor, mul, remainder, round, spread, sub
 from autodiff.ops.host import from_array
-from autodiff.ops.picking import index_select, numbers
+from autodiff.ops.images import channels_last, image_spec, in_memory
+from autodiff.ops.joining import stack, zeros_of
+from autodiff.ops.picking import index_add, index_select, numbers
 from autodiff.ops.products import matmul
 from autodiff.ops.promotion import INT64, cast, constant
 from autodiff.ops.shaping import shape_of, unsqueeze
-from autodiff.ops.structural import permute, require_tensor, reshape, select, transpose
-from autodiff.primitive import ErrorSample, Sample, composed
+from autodiff.ops.structural import contiguous, permute, require_tensor, reshape, select, transpose
+from autodiff.primitive import EachPart, ErrorSample, Keep, Primitive, Sample, composed, define, no_errors
+from autodiff.spec import Array, Cost, Shape, Spec, moved
 
 __all__ = ["affine_grid", "grid_sample"]
 
@@ -88,31 +94,36 @@ def affine_grid(theta: TensorT, size: Any, align_corners: bool | None = None) ->
     return reshape(grid, (size[0], *size[2:], rank))  # type: ignore[no-any-return]
 
 
-# ---- Sampling --------------------------------------------------------------------------------------------------------
+# ---- Sampling in steps -----------------------------------------------------------------------------------------------
 
 _MODES, _PADDINGS = ("bilinear", "nearest", "bicubic"), ("zeros", "border", "reflection")
 
 
-def _reflected(x: Any, low: float, high: float) -> Any:
-    """Return numbers reflected at two borders until they lie between them."""
+def _reflected(x: Any, low: float, high: float) -> tuple[Any, Any]:
+    """Return numbers reflected at two borders until they lie between them, and the slopes: 1, or -1."""
     if low == high:
-        return mul(x, 0)
+        return mul(x, 0), constant(0, x.spec.dtype)
     span = high - low
     distance = abs(sub(x, low))
     beyond = remainder(distance, 2 * span)
-    return add(where(le(beyond, span), beyond, sub(2 * span, beyond)), low)
+    near = le(beyond, span)
+    slope = where(eq(near, ge(x, low)), constant(1, x.spec.dtype), -1)
+    return add(where(near, beyond, sub(2 * span, beyond)), low), slope
 
 
-def _bordered(x: Any, size: int, padding: str, align_corners: bool) -> Any:
-    """Return coordinates in pixels, brought into the image as the padding says.
+def _bordered(x: Any, size: int, padding: str, align_corners: bool) -> tuple[Any, Any]:
+    """Return coordinates in pixels, brought into the image as the padding says, and the slopes of that.
 
     On the border and beyond, clamped coordinates have no gradient, as in PyTorch.
     """
+    slope: Any = constant(1, x.spec.dtype)
     if padding == "zeros":
-        return x
+        return x, slope
     if padding == "reflection":
-        x = _reflected(x, 0, size - 1) if align_corners else _reflected(x, -0.5, size - 0.5)
-    return where(logical_and(gt(x, 0), lt(x, size - 1)), x, clamp(x, 0, size - 1).detach())
+        x, slope = _reflected(x, 0, size - 1) if align_corners else _reflected(x, -0.5, size - 0.5)
+    inside = logical_and(gt(x, 0), lt(x, size - 1))
+    held = where(ge(x, size - 1), constant(size - 1, x.spec.dtype), 0)  # NaN is held at the first pixel, too
+    return where(inside, x, held), where(inside, slope, constant(0, x.spec.dtype))
 
 
 def _cubic(distance: Any, a: float = -0.75) -> Any:
@@ -126,8 +137,257 @@ def _cubic(distance: Any, a: float = -0.75) -> Any:
     return where(le(x, 1), near, far)
 
 
+class _Tap(NamedTuple):
+    """A pixel of a line that takes part at each place.
+
+    Attributes:
+        line: where in memory what stands at that pixel begins, in pixels.
+        weight: its share, 0 outside the image.
+        slope: of the share by the place; only of linear interpolation.
+    """
+
+    line: Any
+    weight: Any
+    slope: Any
+
+
+def _taps(shape: Shape, grid: Any, mode: str, padding: str, align_corners: bool) -> list[list[_Tap]]:
+    """Return the pixels that take part, for each dimension of images of this shape, (N, C, ...)."""
+    sizes, dtype = shape[2:], grid.spec.dtype
+    zero, one = constant(0, dtype), constant(1, dtype)
+    found = []
+    for axis, size in enumerate(sizes):
+        place = select(grid, -1, len(sizes) - 1 - axis)
+        half = (size - 1) / 2 if align_corners else size / 2
+        place, slope = mul(add(place, 1), half), one
+        place = place if align_corners else sub(place, 0.5)
+        if mode != "bicubic":
+            place, slope = _bordered(place, size, padding, align_corners)
+        chosen: list[tuple[Any, Any, Any]]
+        if mode == "nearest":
+            chosen = [(round(place), add(mul(place, 0), 1), zero)]  # its gradient is 0, and there
+        else:
+            first = floor(place)
+            beyond = sub(place, first)
+            if mode == "bilinear":
+                chosen = [(first, sub(1, beyond), mul(slope, -half)), (add(first, 1), beyond, mul(slope, half))]
+            else:
+                chosen = [(_bordered(add(first, i), size, padding, align_corners)[0], _cubic(sub(beyond, i)), zero)
+                          for i in (-1, 0, 1, 2)]
+        step, taps = math.prod(sizes[axis + 1:]), []
+        for pixel, weight, rise in chosen:
+            inside = logical_and(ge(pixel, 0), le(pixel, size - 1))
+            line = mul(cast(where(inside, pixel, zero), INT64), step)
+            # The share of a pixel outside is 0; between pixels it is NaN where the place is.
+            outside = zero if mode == "nearest" else mul(weight, 0)
+            taps.append(_Tap(line, where(inside, weight, outside), where(inside, rise, zero)))
+        found.append(taps)
+    images = reshape(mul(numbers(shape[0]), math.prod(sizes)), (shape[0], *(1,) * len(sizes)))
+    found[0] = [tap._replace(line=add(tap.line, images)) for tap in found[0]]
+    return found
+
+
+def _last(x: Any) -> Any:
+    """Return images with their channels last."""
+    return permute(x, (0, *range(2, x.spec.ndim), 1))
+
+
+def _first(x: Any) -> Any:
+    """Return images with their channels, which are last, behind the batch."""
+    return permute(x, (0, x.spec.ndim - 1, *range(1, x.spec.ndim - 1)))
+
+
+def _combined(taps: tuple[_Tap, ...]) -> tuple[Any, Any]:
+    """Return the pixels that one tap of each dimension names, as a vector of places in memory, and their weights."""
+    line, weight = taps[0].line, taps[0].weight
+    for tap in taps[1:]:
+        line, weight = add(line, tap.line), mul(weight, tap.weight)
+    return reshape(line, line.spec.size), weight
+
+
+def _added(parts: Any) -> Any:
+    result = None
+    for part in parts:
+        result = part if result is None else add(result, part)
+    return result
+
+
+def _rows(x: Any) -> Any:
+    """Return the pixels of images as rows of channels."""
+    last = _last(x)
+    return reshape(last, (math.prod(last.spec.shape[:-1]), x.spec.shape[1]))
+
+
+def _sampled(x: Any, grid: Any, mode: str, padding: str, align_corners: bool) -> Any:
+    """Return what `grid_sample` returns, composed of other operations."""
+    rows, shape = _rows(x), (*grid.spec.shape[:-1], x.spec.shape[1])
+    found = []
+    for taps in product(*_taps(x.spec.shape, grid, mode, padding, align_corners)):
+        line, weight = _combined(taps)
+        found.append(mul(reshape(index_select(rows, 0, line), shape), unsqueeze(weight, -1)))
+    return _first(_added(found))
+
+
+def _input_grad_twin(g: Any, grid: Any, size: tuple[int, int], nearest: bool, padding: str, align_corners: bool) -> Any:
+    count, channels = g.spec.shape[:2]
+    result = zeros_of(Spec.of((count * math.prod(size), channels), g.spec.dtype))
+    for taps in product(*_taps((count, channels, *size), grid, _mode(nearest), padding, align_corners)):
+        line, weight = _combined(taps)
+        result = index_add(result, 0, line, reshape(mul(_last(g), unsqueeze(weight, -1)), (line.spec.size, channels)))
+    return _first(reshape(result, (count, *size, channels)))
+
+
+def _grid_grad_twin(g: Any, x: Any, grid: Any, padding: str, align_corners: bool) -> Any:
+    rows, cotangent = _rows(x), _last(g)
+    by_x, by_y = [], []
+    for taps in product(*_taps(x.spec.shape, grid, "bilinear", padding, align_corners)):
+        line, _ = _combined(taps)
+        value = total(mul(reshape(index_select(rows, 0, line), cotangent.spec.shape), cotangent), -1)
+        down, across = taps
+        by_x.append(mul(value, mul(down.weight, across.slope)))
+        by_y.append(mul(value, mul(down.slope, across.weight)))
+    return stack([_added(by_x), _added(by_y)], -1)
+
+
+def _mode(nearest: bool) -> str:
+    return "nearest" if nearest else "bilinear"
+
+
+# ---- Sampling of images in one operation -----------------------------------------------------------------------------
+
+# Images are channels-last, grids in C order.
+
+
+def _image_run(outs: list[Array], ins: list[Array], nearest: bool, padding: str, align_corners: bool) -> None:
+    (out, scratch), (x, grid) = outs, ins
+    kernels.sampling.sample(_places_of(out), scratch, in_memory(x), _places_of_grid(grid), int(nearest),
+                            _PADDINGS.index(padding), int(align_corners), 0, 1)
+
+
+def _places_of(image: Array) -> Array:
+    """Return a channels-last image as (N, places, C)."""
+    n, c, h, w = image.shape
+    return in_memory(image).reshape(n, h * w, c)
+
+
+def _places_of_grid(grid: Array) -> Array:
+    n, h, w, _ = grid.shape
+    return grid.reshape(n, h * w, 2)
+
+
+def _image_vjp(record: Any, g: Any) -> tuple[Any, Any]:
+    params, g = record.params, channels_last(g)
+    x, grid = (record.input(i) if i in record.keep.inputs else None for i in range(2))
+    by_x = by_grid = None
+    if record.mask[0]:
+        by_x = bind(image_sample_input_grad_p, g, grid, size=record.inputs[0].shape[2:], **params)
+    if record.mask[1]:
+        by_grid = _by_grid(g, x, grid, record.inputs[1], **params)
+    return by_x, by_grid
+
+
+def _by_grid(g: Any, x: Any, grid: Any, spec: Spec, nearest: bool, padding: str, align_corners: bool) -> Any:
+    """Return the gradient by the grid, whose spec is `spec`: zeros where the nearest pixel is read."""
+    if nearest:
+        return zeros_of(spec)
+    return bind(image_sample_grid_grad_p, g, x, grid, padding=padding, align_corners=align_corners)
+
+
+def _small_image(*shape: int, dtype: Any = np.float32) -> Any:
+    """Return numbers as an image (N, C, H, W) that lies channels-last in memory."""
+    n, c, h, w = shape
+    return spread(-1, 1, n, h, w, c, dtype=dtype).transpose(0, 3, 1, 2)
+
+
 def _grid(height: int, width: int, *, dtype: Any = np.float32, reach: float = 1.3) -> Any:
     return spread(-reach, reach, 2, height, width, 2, dtype=dtype)
+
+
+_SETTINGS: list[dict[str, Any]] = [{"padding": padding, "align_corners": corners} for padding in _PADDINGS
+                                  for corners in (False, True)]
+
+
+def _cost(inputs: Sequence[Spec], outputs: Sequence[Spec], **_: Any) -> Cost:
+    return Cost(8 * max(spec.size for spec in (*inputs, *outputs)), moved(*inputs, *outputs))
+
+
+def _zero_row(inputs: Sequence[Spec], outputs: Sequence[Spec], **_: Any) -> tuple[EachPart]:
+    """Return the spec of the pixel that stands for those outside."""
+    return (EachPart(Spec.of((1, inputs[0].shape[1]), inputs[0].dtype)),)
+
+
+image_sample_p: Primitive = define(
+    "image_sample",
+    infer=lambda x, grid, **_: image_spec((*x.shape[:2], *grid.shape[1:3]), x.dtype),
+    run=_image_run,
+    scratch=_zero_row,
+    vjp=_image_vjp,
+    saves=(Keep(inputs=(1,)), Keep(inputs=(0, 1))),
+    twin=lambda x, grid, nearest, padding, align_corners: _sampled(x, grid, _mode(nearest), padding, align_corners),
+    cost=_cost,
+    samples=lambda: [Sample(_small_image(2, 3, 4, 5), _grid(3, 4), nearest=nearest, tolerance=1e-4, **settings)
+                     for settings in _SETTINGS for nearest in (False, True)],
+    errors=no_errors,
+    call=lambda x, grid, **params: bind(image_sample_p, channels_last(x), contiguous(grid), **params),
+)
+
+
+def _input_grad_run(outs: list[Array], ins: list[Array], size: tuple[int, int], nearest: bool, padding: str,
+                    align_corners: bool) -> None:
+    g, grid = ins
+    kernels.sampling.sample_input_grad(in_memory(outs[0]), _places_of(g), _places_of_grid(grid), int(nearest),
+                                       _PADDINGS.index(padding), int(align_corners), 0, 1)
+
+
+def _input_grad_vjp(record: Any, h: Any) -> tuple[Any, Any]:
+    # What is read from h, times g, is h times what g adds up to: the gradient by the grid is the same with h as image.
+    h, g, grid = channels_last(h), record.input(0), record.input(1)
+    params = {name: value for name, value in record.params.items() if name != "size"}
+    by_g = bind(image_sample_p, h, grid, **params) if record.mask[0] else None
+    return by_g, _by_grid(g, h, grid, record.inputs[1], **params) if record.mask[1] else None
+
+
+image_sample_input_grad_p: Primitive = define(
+    "image_sample_input_grad",
+    infer=lambda g, grid, size, **_: image_spec((*g.shape[:2], *size), g.dtype),
+    run=_input_grad_run,
+    vjp=_input_grad_vjp,
+    saves=Keep(inputs=(0, 1)),
+    twin=_input_grad_twin,
+    cost=_cost,
+    samples=lambda: [
+        *[Sample(_small_image(2, 3, 3, 4), _grid(3, 4), size=(4, 5), nearest=nearest, tolerance=1e-4, **settings)
+          for settings in _SETTINGS for nearest in (False, True)],
+        Sample(_small_image(2, 35, 3, 4), _grid(3, 4), size=(4, 5), nearest=False, padding="zeros",
+               align_corners=False, tolerance=1e-4)],
+    errors=no_errors,
+    call=lambda g, grid, **params: bind(image_sample_input_grad_p, channels_last(g), contiguous(grid), **params),
+)
+
+
+def _grid_grad_run(outs: list[Array], ins: list[Array], padding: str, align_corners: bool) -> None:
+    (out, scratch), (g, x, grid) = outs, ins
+    kernels.sampling.sample_grid_grad(_places_of_grid(out), scratch, _places_of(g), in_memory(x),
+                                      _places_of_grid(grid), _PADDINGS.index(padding), int(align_corners), 0, 1)
+
+
+image_sample_grid_grad_p: Primitive = define(
+    "image_sample_grid_grad",
+    infer=lambda g, x, grid, **_: Spec.of(grid.shape, grid.dtype),
+    run=_grid_grad_run,
+    scratch=_zero_row,
+    vjp=None,
+    twin=_grid_grad_twin,
+    cost=_cost,
+    samples=lambda: [Sample(_small_image(2, 3, 3, 4), _small_image(2, 3, 4, 5), _grid(3, 4),
+                            tolerance=1e-4, **settings) for settings in _SETTINGS],
+    errors=no_errors,
+    call=lambda g, x, grid, **params: bind(image_sample_grid_grad_p, channels_last(g), channels_last(x),
+                                                contiguous(grid), **params),
+)
+
+
+# ---- The function ----------------------------------------------------------------------------------------------------
 
 
 def _sample_samples() -> list[Sample]:
@@ -140,6 +400,7 @@ def _sample_samples() -> list[Sample]:
             Sample(volume, places), Sample(volume, places, "nearest", "border", True),
             Sample(volume, places, padding_mode="reflection"),
             Sample(x[:, :, :1, :1], _grid(2, 2), "bilinear", "reflection", True),
+            Sample(spread(-1, 1, 2, 19, 4, 5), _grid(3, 2), tolerance=1e-4),
             Sample(x.astype(np.float64), _grid(3, 2, dtype=np.float64))]
 
 
@@ -207,42 +468,8 @@ def grid_sample(input: TensorT, grid: TensorT, mode: str = "bilinear", padding_m
         raise ValueRangeError(operation, "volumes have no bicubic interpolation", expected="'bilinear' or 'nearest'",
                               got="'bicubic'")
     corners = bool(align_corners)
-    coordinates = []
-    for axis, size in enumerate(sizes):
-        place = select(grid, -1, rank - 1 - axis)
-        coordinates.append(mul(add(place, 1), (size - 1) / 2) if corners else sub(mul(add(place, 1), size / 2), 0.5))
-    if mode != "bicubic":
-        coordinates = [_bordered(c, n, padding_mode, corners) for c, n in zip(coordinates, sizes, strict=True)]
-
-    # For each dimension the pixels that take part: where in memory their lines begin, and their weights, 0 outside.
-    taps: list[list[tuple[Any, Any]]] = []
-    zero = constant(0, x.spec.dtype)
-    for axis, place in enumerate(coordinates):
-        if mode == "nearest":
-            chosen = [(round(place), constant(1, x.spec.dtype))]
-        else:
-            first = floor(place)
-            beyond = sub(place, first)
-            if mode == "bilinear":
-                chosen = [(first, sub(1, beyond)), (add(first, 1), beyond)]
-            else:
-                chosen = [(_bordered(add(first, i), sizes[axis], padding_mode, corners), _cubic(sub(beyond, i)))
-                          for i in (-1, 0, 1, 2)]
-        step, last = math.prod(sizes[axis + 1:]), sizes[axis] - 1
-        taps.append([])
-        for pixel, weight in chosen:
-            inside = logical_and(ge(pixel, 0), le(pixel, last))
-            taps[axis].append((mul(cast(where(inside, pixel, zero), INT64), step), where(inside, weight, zero)))
-
-    pixels = reshape(permute(x, (0, *range(2, rank + 2), 1)), (shape[0] * math.prod(sizes), shape[1]))
-    images = reshape(mul(numbers(shape[0]), math.prod(sizes)), (shape[0], *(1,) * rank))
-    taps[0] = [(add(line, images), weight) for line, weight in taps[0]]
-    total: Any = None
-    for lines in product(*taps):
-        index, weight = lines[0]
-        for line, share in lines[1:]:
-            index, weight = add(index, line), mul(weight, share)
-        found = index_select(pixels, 0, reshape(index, index.spec.size))
-        found = mul(reshape(found, (*places[:-1], shape[1])), unsqueeze(weight, -1))
-        total = found if total is None else add(total, found)
-    return permute(total, (0, rank + 1, *range(1, rank + 1)))  # type: ignore[no-any-return]
+    if mode == "bicubic" or rank == 3:
+        return _sampled(x, grid, mode, padding_mode, corners)  # type: ignore[no-any-return]
+    found = bind(image_sample_p, channels_last(x), contiguous(grid), nearest=mode == "nearest",
+                 padding=padding_mode, align_corners=corners)
+    return found  # type: ignore[no-any-return]

@@ -79,6 +79,19 @@ def spatial(rank: int, shape: Shape) -> Shape:
 _LAYOUT = {1: "(N, C, L) or (C, L)", 2: "(N, C, H, W) or (C, H, W)", 3: "(N, C, D, H, W) or (C, D, H, W)"}
 
 
+def require_rank(operation: str, x: Any, rank: int) -> None:
+    """Raise unless `x` has `rank` spatial dimensions, batched or not.
+
+    Raises:
+        DTypeError: if it is no tensor.
+        ShapeError: if it has another number of dimensions.
+    """
+    require_tensor(operation, x)
+    if x.spec.ndim not in (rank + 1, rank + 2):
+        raise ShapeError(operation, "the input has the wrong number of dimensions", expected=_LAYOUT[rank],
+                         got=str(x.spec.shape), fix="add a dimension with unsqueeze, or reshape")
+
+
 def as_image(operation: str, x: TensorT, rank: int) -> TensorT:
     """Return an input with `rank` spatial dimensions, batched or not, as an image or a volume, without copying.
 
@@ -86,13 +99,10 @@ def as_image(operation: str, x: TensorT, rank: int) -> TensorT:
         DTypeError: if it is no tensor.
         ShapeError: if it has another number of dimensions.
     """
-    require_tensor(operation, x)
+    require_rank(operation, x, rank)
     shape: Shape = x.spec.shape  # type: ignore[attr-defined]
     if rank > 1 and len(shape) == rank + 2:
         return x
-    if len(shape) not in (rank + 1, rank + 2):
-        raise ShapeError(operation, "the input has the wrong number of dimensions", expected=_LAYOUT[rank],
-                         got=str(shape), fix="add a dimension with unsqueeze, or reshape")
     batch = shape[:-1 - rank] or (1,)
     height = (1,) if rank == 1 else ()
     return reshape(x, (*batch, shape[-1 - rank], *height, *shape[len(shape) - rank:]))

@@ -324,13 +324,13 @@ def tensor_split(input: TensorT, indices_or_sections: int | Sequence[int], dim: 
 # ---- stack and unbind ------------------------------------------------------------------------------------------------
 
 
-def _stack_infer(*specs: Spec, dim: int) -> Spec:
+def _stack_infer(*specs: Spec, dim: int, order: tuple[int, ...] | None) -> Spec:
     shape = specs[0].shape
     if any(spec.shape != shape for spec in specs):
         raise ShapeError("stack", "the shapes differ", expected=str(shape),
                          got=" and ".join(str(s.shape) for s in specs),
                          fix="use cat, or pad them to one shape")
-    return Spec.of((*shape[:dim], len(specs), *shape[dim:]), specs[0].dtype)
+    return Spec.of((*shape[:dim], len(specs), *shape[dim:]), specs[0].dtype, order)
 
 
 def _at(array: Array, dim: int, position: int) -> Array:
@@ -339,7 +339,7 @@ def _at(array: Array, dim: int, position: int) -> Array:
     return view
 
 
-def _stack_run(outs: list[Array], ins: list[Array], dim: int) -> None:
+def _stack_run(outs: list[Array], ins: list[Array], dim: int, **_: Any) -> None:
     out = outs[0]
     for position, array in enumerate(ins):
         strided.copy_array(_at(out, dim, position), array)
@@ -392,14 +392,21 @@ def stack(tensors: Sequence[TensorT], dim: int = 0) -> TensorT:
             [2, 4]])
     """
     found = tensors_of("stack", tensors)
-    return bind(stack_p, *found, dim=axis_index("stack", dim, found[0].spec.ndim + 1))  # type: ignore[no-any-return]
+    place = axis_index("stack", dim, found[0].spec.ndim + 1)
+    return bind(stack_p, *found, dim=place, order=None)  # type: ignore[no-any-return]
+
+
+def _unbind_vjp(record: Any, *cotangents: Any) -> Sequence[Any]:
+    """Return the gradient in the memory order of the input, so that no copy is needed to undo what has ordered it."""
+    order = record.inputs[0].lying
+    return (bind(stack_p, *_gathered(record, cotangents), dim=record.params["dim"], order=order),)
 
 
 unbind_p = define(
     "unbind",
     infer=lambda x, dim: (Spec.of(x.shape[:dim] + x.shape[dim + 1:], x.dtype),) * x.shape[dim],
     run=lambda array, dim: [_at(array, dim, position) for position in range(array.shape[dim])],
-    vjp=lambda record, *cotangents: (bind(stack_p, *_gathered(record, cotangents), dim=record.params["dim"]),),
+    vjp=_unbind_vjp,
     cost=free,
     view=True,
     samples=lambda: [Sample(spread(-1, 1, 2, 3)), Sample(spread(-1, 1, 2, 3), -1), Sample(spread(-1, 1, 4)),

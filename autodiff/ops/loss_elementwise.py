@@ -17,12 +17,12 @@ from autodiff.ops.elementwise import abs, add, div, fit, mul, neg, pointwise, sq
 from autodiff.ops.functions import exp, log, logsigmoid, sigmoid, xlogy
 from autodiff.ops.loss import check_reduction, pair, pair_errors, pair_samples, reduced
 from autodiff.ops.promotion import constant, is_tensor
+from autodiff.ops.ranges import require_range
 from autodiff.ops.reduce import mean
 from autodiff.ops.samples import spread
 from autodiff.ops.shaping import unsqueeze
 from autodiff.ops.structural import cast_to
 from autodiff.primitive import ErrorSample, Keep, Primitive, Sample, composed
-from autodiff.thread_mode import MODE
 
 __all__ = [
     "binary_cross_entropy",
@@ -58,23 +58,6 @@ def _weighted(operation: str, losses: Any, weight: Any) -> Any:
             got=str(weight.spec.shape),
         )
     return mul(losses, cast_to(weight, losses.spec.dtype))
-
-
-def _require_range(operation: str, what: str, x: Any, low: float, high: float, fix: str = "") -> None:
-    """Raise unless all elements lie from `low` to `high`; NaN passes. A function that is being recorded is not checked.
-
-    Raises:
-        ValueRangeError: names the first element that does not.
-    """
-    if MODE.recorder is not None or x.spec.size == 0:
-        return
-    outside = (x.array < low) | (x.array > high)
-    if outside.any():
-        place = np.unravel_index(int(outside.argmax()), outside.shape)
-        at = f" at [{', '.join(str(int(i)) for i in place)}]" if place else ""
-        raise ValueRangeError(
-            operation, f"{what} out of range", expected=f"{low:g} to {high:g}", got=f"{x.array[place]:g}{at}", fix=fix
-        )
 
 
 def _weight_samples() -> list[Sample]:
@@ -281,7 +264,7 @@ def binary_cross_entropy(
     """
     p, y = _operands("binary_cross_entropy", input, target, reduction)
     remedy = "pass probabilities, sigmoid(logits), or use binary_cross_entropy_with_logits"
-    _require_range("binary_cross_entropy", "a probability is", p, 0, 1, remedy)
+    require_range("binary_cross_entropy", "a probability is", p, 0, 1, remedy)
     losses = neg(add(mul(y, _bounded_log(p)), mul(sub(1, y), _bounded_log(sub(1, p)))))
     return reduced(_weighted("binary_cross_entropy", losses, weight), reduction)  # type: ignore[no-any-return]
 
@@ -570,7 +553,7 @@ def gaussian_nll_loss(
     operation = "gaussian_nll_loss"
     x, y = _operands(operation, input, target, reduction)
     variance = _variance(operation, var, x)
-    _require_range(operation, "a variance is", variance, 0, math.inf)
+    require_range(operation, "a variance is", variance, 0, math.inf)
     variance = clamp_min(variance, eps)
     losses = mul(add(log(variance), div(square(sub(x, y)), variance)), 0.5)
     if full:

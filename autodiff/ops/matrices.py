@@ -21,19 +21,15 @@ from autodiff.ops.diagonals import diag_embed, tril
 from autodiff.ops.elementwise import add, div, mul, neg, spread, sub
 from autodiff.ops.host import from_array
 from autodiff.ops.joining import cat
-from autodiff.ops.products import matmul, require_floats
+from autodiff.ops.products import matmul, require_floats, require_matrices, turned
 from autodiff.ops.shaping import squeeze, unsqueeze
-from autodiff.ops.structural import narrow, require_tensor, transpose
+from autodiff.ops.structural import narrow, require_tensor
+from autodiff.ops.triangular import solve_triangular
 from autodiff.primitive import ErrorSample, Keep, Primitive, Sample, define
 from autodiff.spec import Array, Cost, Spec, moved
 
 # The names that PyTorch has outside `linalg` too, with the same meaning.
 __all__ = ["cholesky", "inverse"]
-
-
-def turned(x: Any) -> Any:
-    """Return the transposed matrices."""
-    return transpose(x, -2, -1)
 
 
 def _product(*factors: Any) -> Any:
@@ -60,19 +56,6 @@ def symmetric(x: Any) -> Any:
 def identity(x: Any, n: int) -> Any:
     """Return the identity (n, n) in the dtype of `x`."""
     return from_array(np.eye(n, dtype=x.spec.dtype))
-
-
-def require_matrices(operation: str, x: Spec, square: bool = True) -> None:
-    """Raise unless there are matrices of floats in the last two dimensions.
-
-    Raises:
-        ShapeError: for less than two dimensions, or matrices that are not square.
-        DTypeError: unless they hold floats.
-    """
-    require_floats(operation, x)
-    if x.ndim < 2 or (square and x.shape[-1] != x.shape[-2]):
-        raise ShapeError(operation, f"these are no {'square ' if square else ''}matrices",
-                         expected="(..., n, n)" if square else "(..., m, n)", got=str(x.shape))
 
 
 def _run(outs: list[Array], ins: list[Array], function: Callable[..., Any]) -> None:
@@ -232,6 +215,20 @@ solve_p = lapack(
 )  # fmt: skip
 
 
+def right_sides(operation: str, a: Spec, b: Any) -> tuple[Any, bool]:
+    """Return the right-hand sides for matrices as matrices (..., m, k), and whether they were vectors.
+
+    Raises:
+        ShapeError: unless they fit the matrices.
+    """
+    shape = b.spec.shape
+    vector = len(shape) == 1 or shape == a.shape[:-1]
+    if not shape or shape[-1 if vector else -2] != a.shape[-2]:
+        raise ShapeError(operation, "the right-hand sides do not fit the matrices",
+                         expected=f"(..., {a.shape[-2]}, k)", got=str(shape))
+    return unsqueeze(b, -1) if vector else b, vector
+
+
 def solve(A: TensorT, B: TensorT) -> TensorT:
     """Return the X of ``A @ X = B``.
 
@@ -254,12 +251,7 @@ def solve(A: TensorT, B: TensorT) -> TensorT:
     for x in (a, b):
         require_tensor("linalg.solve", x)
     require_matrices("linalg.solve", a.spec)
-    vector = b.spec.ndim == 1 or b.spec.shape == a.spec.shape[:-1]
-    if vector:
-        b = unsqueeze(b, -1)
-    if b.spec.ndim < 2 or b.spec.shape[-2] != a.spec.shape[-1]:
-        raise ShapeError("linalg.solve", "the right-hand sides do not fit the matrices",
-                         expected=f"(..., {a.spec.shape[-1]}, k)", got=str(b.spec.shape))
+    b, vector = right_sides("linalg.solve", a.spec, b)
     try:
         lead = np.broadcast_shapes(a.spec.shape[:-2], b.spec.shape[:-2])
     except ValueError:
@@ -278,8 +270,8 @@ def _cholesky_vjp(record: Any, g: Any) -> tuple[Any]:
     inner = matmul(turned(lower), g)
     half = sub(tril(inner), mul(mul(inner, identity(inner, inner.spec.shape[-1])), 0.5))
     # lower.T ** -1 @ half @ lower ** -1
-    left = solve(turned(lower), half)
-    return (symmetric(turned(solve(turned(lower), turned(left)))),)
+    left = solve_triangular(turned(lower), half, upper=True)
+    return (symmetric(turned(solve_triangular(turned(lower), turned(left), upper=True))),)
 
 
 cholesky_p = lapack(
@@ -320,7 +312,7 @@ def _qr_vjp(record: Any, g_q: Any, g_r: Any) -> tuple[Any]:
     inner = _total(None if g_r is None else matmul(r, turned(g_r)),
                    None if g_q is None else neg(matmul(turned(g_q), q)))  # fmt: skip
     both = add(tril(inner), turned(tril(inner, -1)))
-    return (turned(solve(r, turned(_total(g_q, matmul(q, both))))),)
+    return (turned(solve_triangular(r, turned(_total(g_q, matmul(q, both))), upper=True)),)
 
 
 qr_p = lapack(

@@ -1,4 +1,4 @@
-"""What is made of factorizations and products of matrices: norms, ranks, pseudoinverses, least squares, powers."""
+"""What is made of factorizations and products of matrices: norms, ranks, pseudoinverses, least squares."""
 
 from __future__ import annotations
 
@@ -14,23 +14,22 @@ from autodiff.ops.broadcast import expand, sum
 from autodiff.ops.choice import maximum, where
 from autodiff.ops.comparison import gt, ne
 from autodiff.ops.determinants import slogdet
-from autodiff.ops.diagonals import tril, triu
 from autodiff.ops.elementwise import abs, add, div, mul, square, sub
 from autodiff.ops.extremes import amax, amin
 from autodiff.ops.host import from_array, values
-from autodiff.ops.matrices import identity, inv, lapack, require_matrices, solve, square_samples, svdvals, turned
-from autodiff.ops.products import matmul
+from autodiff.ops.matrices import identity, inv, lapack, right_sides, square_samples, svdvals
+from autodiff.ops.products import matmul, require_matrices, turned
 from autodiff.ops.promotion import cast, constant, is_tensor, real
 from autodiff.ops.reduce import with_dtype
 from autodiff.ops.samples import spread
 from autodiff.ops.shaping import movedim, shape_of, squeeze, unsqueeze
 from autodiff.ops.statistics import vector_norm
-from autodiff.ops.structural import axes, clone, require_tensor
+from autodiff.ops.structural import axes, require_tensor
 from autodiff.primitive import ErrorSample, Keep, Sample, composed
 from autodiff.spec import Array, Spec
 
 # The names that PyTorch has outside `linalg` too, with the same meaning.
-__all__ = ["cholesky_solve", "matrix_exp", "matrix_power", "pinverse"]
+__all__ = ["pinverse"]
 
 # ---- Norms -----------------------------------------------------------------------------------------------------------
 
@@ -47,12 +46,33 @@ def _norm_samples() -> list[Sample]:
     x = _uneven(3, 4)
     return [*[Sample(x, order) for order in _ORDERS], Sample(x), Sample(x.astype(np.float64), 2),
             Sample(_uneven(2, 3, 4), 1, (0, 2), True), Sample(_uneven(3, 2, 4), "nuc", (-1, 0), True),
-            Sample(_uneven(2, 3, 4), "nuc")]
+            Sample(_uneven(2, 3, 4), "nuc"), *_empty_samples()]
+
+
+def _empty_samples() -> list[Sample]:
+    rows, columns = np.ones((2, 0, 3), np.float32), np.ones((3, 0), np.float32)
+    return [*[Sample(columns, order) for order in ("fro", "nuc", math.inf, -math.inf, 1, 2)],
+            *[Sample(rows, order, (-2, -1), True) for order in (1, -1, math.inf, 2)]]
+
+
+def _extreme(x: Any, axis: int, keepdim: bool, largest: bool) -> Any:
+    """Return the largest or the smallest magnitude of a dimension; the largest of none is 0.
+
+    Raises:
+        ShapeError: for the smallest of none.
+    """
+    if x.spec.shape[axis]:
+        return (amax if largest else amin)(x, axis, keepdim)
+    if not largest:
+        raise ShapeError("linalg.matrix_norm", "an empty matrix has no norm of this order",
+                         fix="use an order above 0, for which the norm is 0")
+    return sum(x, axis, keepdim)
 
 
 @composed(name="linalg_matrix_norm", samples=_norm_samples, errors=lambda: [
     ErrorSample(Sample(np.ones(3, np.float32)), ShapeError, "no matrices"),
     ErrorSample(Sample(np.ones((2, 3), np.float32), 3), ValueRangeError, "'fro', 'nuc'.*got 3"),
+    ErrorSample(Sample(np.ones((0, 3), np.float32), -2), ShapeError, "empty matrix has no norm of this order.*above 0"),
     ErrorSample(Sample(np.ones((2, 3), np.float32), dim=(0, 2)), ShapeError, "does not exist"),
     ErrorSample(Sample(np.ones((2, 3), np.float32), dim=(0, 0)), ShapeError, "stands twice")])
 def matrix_norm(A: TensorT, ord: float | str = "fro", dim: Sequence[int] = (-2, -1), keepdim: bool = False, *,
@@ -63,13 +83,13 @@ def matrix_norm(A: TensorT, ord: float | str = "fro", dim: Sequence[int] = (-2, 
         A: (..., m, n); integers become float32.
         ord: ``"fro"``, Frobenius: the root of the sum of squares; ``"nuc"``: the sum of the singular values; infinity
             and -infinity: the largest and smallest sum of the magnitudes of a row; 1 and -1: of a column; 2 and -2: the
-            largest and smallest singular value.
+            largest and smallest singular value. The largest of none is 0.
         dim: dimensions of the rows and of the columns.
         keepdim: keep both with size 1.
         dtype: convert `A` first.
 
     Raises:
-        ShapeError: unless there are two such dimensions.
+        ShapeError: unless there are two such dimensions; for the smallest of no numbers.
         ValueRangeError: for another norm.
 
     >>> import autodiff as ad
@@ -92,11 +112,11 @@ def matrix_norm(A: TensorT, ord: float | str = "fro", dim: Sequence[int] = (-2, 
     rows, columns = (axis % ndim for axis in dim)
     if ord in ("nuc", 2, -2):
         singular = svdvals(movedim(x, (rows, columns), (-2, -1)))
-        found = sum(singular, -1) if ord == "nuc" else (amax if ord == 2 else amin)(singular, -1)
+        found = sum(singular, -1) if ord == "nuc" else _extreme(singular, -1, False, ord == 2)
     else:
         summed, chosen = (columns, rows) if math.isinf(ord) else (rows, columns)  # type: ignore[arg-type]
         sums = sum(abs(x), summed, True)
-        found = squeeze((amax if ord > 0 else amin)(sums, chosen, True), dims)  # type: ignore[operator]
+        found = squeeze(_extreme(sums, chosen, True, ord > 0), dims)  # type: ignore[operator]
     if keepdim:
         for axis in dims:
             found = unsqueeze(found, axis)
@@ -104,7 +124,8 @@ def matrix_norm(A: TensorT, ord: float | str = "fro", dim: Sequence[int] = (-2, 
 
 
 @composed(name="linalg_norm", samples=lambda: [
-    *_norm_samples()[:10], Sample(spread(-1, 1, 5)), Sample(spread(-1, 1, 5), 3), Sample(spread(-1, 1, 2, 3, 4)),
+    *_norm_samples()[:10], *_empty_samples(), Sample(spread(-1, 1, 5)), Sample(spread(-1, 1, 5), 3),
+    Sample(spread(-1, 1, 2, 3, 4)),
     Sample(spread(-1, 1, 3, 4), 1, 1), Sample(spread(-1, 1, 3, 4), math.inf, dim=0, keepdim=True)],
     errors=lambda: [
         ErrorSample(Sample(np.ones((2, 3), np.float32), 3), ValueRangeError, "this norm does not exist.*got 3"),
@@ -123,7 +144,7 @@ def norm(A: TensorT, ord: float | str | None = None, dim: int | Sequence[int] | 
 
     Raises:
         ValueRangeError: for an order that does not exist, or more than two dimensions.
-        ShapeError: if a dimension does not exist.
+        ShapeError: if a dimension does not exist; for the smallest of no numbers.
 
     >>> import autodiff as ad
     >>> from autodiff import linalg
@@ -166,6 +187,7 @@ def _threshold(x: Any, atol: Any, rtol: Any) -> tuple[Any, Any]:
 
 @composed(name="linalg_matrix_rank", samples=lambda: [
     *_rectangular_samples(), Sample(np.array([[1, 2], [2, 4]], np.float32)), Sample(np.zeros((2, 3, 3), np.float32)),
+    Sample(np.ones((2, 0, 3), np.float32)), Sample(np.ones((3, 0), np.float32)),
     Sample(np.diag([4, 2, 1]).astype(np.float32), atol=1.5), Sample(np.diag([4, 2, 1]).astype(np.float32), rtol=0.4),
     Sample(np.diag([4, 2, 1]).astype(np.float32), 3.0)],
     errors=lambda: _matrices_errors("matrix_rank"))
@@ -198,17 +220,18 @@ def matrix_rank(A: TensorT, tol: Any = None, *, atol: Any = None, rtol: Any = No
 
 def _rank(singular: Any, tolerances: tuple[Any, Any]) -> Any:
     """Return how many singular values count."""
-    least = maximum(tolerances[0], mul(tolerances[1], amax(singular, -1)))
+    least = maximum(tolerances[0], mul(tolerances[1], _extreme(singular, -1, False, True)))
     return sum(gt(singular, unsqueeze(least, -1)), -1)
 
 
 @composed(name="linalg_cond", samples=lambda: [
     *square_samples()[:3], *[Sample(square_samples()[0].arguments[0], p) for p in (2, -2, "fro", "nuc", 1, math.inf)],
-    *_rectangular_samples()[:2], Sample(np.array([[1, 2], [2, 4]], np.float32), 1, gradient=False)],
+    *_rectangular_samples()[:2], Sample(np.array([[1, 2], [2, 4]], np.float32), 1, gradient=False),
+    *[Sample(np.ones((2, 0, 0), np.float32), p) for p in (None, -2, 1)], Sample(np.ones((3, 0), np.float32))],
     errors=lambda: [*_matrices_errors("cond"),
                     ErrorSample(Sample(np.ones((2, 3), np.float32), 1), ShapeError, r"\[linalg.cond\].*no square")])
 def cond(A: TensorT, p: float | str | None = None) -> TensorT:
-    """Return condition numbers, ``norm(A) * norm(inv(A))``: infinity for singular matrices.
+    """Return condition numbers, ``norm(A) * norm(inv(A))``: infinity for singular matrices, 0 for empty ones.
 
     Args:
         A: (..., n, n), floats; (..., m, n) for the orders None, 2 and -2.
@@ -227,6 +250,8 @@ def cond(A: TensorT, p: float | str | None = None) -> TensorT:
     x: Any = A
     order = 2 if p is None else p
     require_matrices("linalg.cond", x.spec, square=order not in (2, -2))
+    if 0 in x.spec.shape[-2:]:
+        return sum(x, (-2, -1))  # type: ignore[no-any-return]
     if order in (2, -2):
         singular = svdvals(x)
         largest, smallest = amax(singular, -1), amin(singular, -1)
@@ -321,26 +346,30 @@ class LeastSquares(NamedTuple):
 def _lstsq_samples() -> list[Sample]:
     tall, flat = (x.arguments[0] for x in _rectangular_samples()[:2])
     return [Sample(tall, spread(-1, 1, 2, 4, 2)), Sample(flat, spread(-1, 1, 3, 2)),
+            Sample(tall, spread(-1, 1, 2, 4)), Sample(flat, spread(-1, 1, 3)),
             Sample(tall[0].astype(np.float64), spread(-1, 1, 4, 2, dtype=np.float64)),
             Sample(np.array([[1, 2], [2, 4], [3, 6]], np.float32), spread(-1, 1, 3, 1), gradient=False)]
 
 
 @composed(name="linalg_lstsq", samples=_lstsq_samples, errors=lambda: [
     ErrorSample(Sample(np.ones(3, np.float32), np.ones(3, np.float32)), ShapeError, "these are no matrices"),
-    ErrorSample(Sample(np.ones((3, 2), np.float32), np.ones((2, 2), np.float32)), ShapeError, r"\(\.\.\., 3, k\)"),
+    *[ErrorSample(Sample(np.ones((3, 2), np.float32), np.ones(shape, np.float32)), ShapeError, r"\(..., 3, k\)")
+      for shape in ((2, 2), (2,), ())],
     ErrorSample(Sample(np.ones((3, 2), np.float32), np.ones((3, 2))), DTypeError, "one float dtype")])
 def lstsq(A: TensorT, B: TensorT, rcond: float | None = None, *, driver: str | None = None) -> LeastSquares:
     """Return the X of least length for which the length of ``A @ X - B`` is least, column by column.
 
     Args:
         A: (..., m, n), floats.
-        B: (..., m, k), the same dtype; leading dimensions broadcast.
+        B: (..., m, k), or (m,) or (..., m) with the leading dimensions of `A`: one right-hand side each; the same
+            dtype; leading dimensions broadcast otherwise.
         rcond: singular values up to this times the largest count as 0; ``max(m, n) * eps`` by default.
         driver: accepted for PyTorch's sake: the solution always comes from the singular values.
 
     Returns:
         ``(solution, residuals, rank, singular_values)``: (..., n, k); the squared lengths of ``A @ X - B``,
-        (..., k), or (0,) unless m > n and all matrices have the rank n; (...), int64; (..., min(m, n)).
+        (..., k), or (0,) unless m > n and all matrices have the rank n; (...), int64; (..., min(m, n)). For vectors B,
+        the solution is (..., n), and k is 1.
 
     Raises:
         ShapeError: if the shapes do not fit.
@@ -358,10 +387,8 @@ def lstsq(A: TensorT, B: TensorT, rcond: float | None = None, *, driver: str | N
     if a.spec.dtype != b.spec.dtype:
         raise DTypeError("linalg.lstsq", "the matrices differ in dtype", expected="one float dtype",
                          got=f"{a.spec.dtype.name} and {b.spec.dtype.name}")
+    b, vector = right_sides("linalg.lstsq", a.spec, b)
     m, n = a.spec.shape[-2:]
-    if b.spec.ndim < 2 or b.spec.shape[-2] != m:
-        raise ShapeError("linalg.lstsq", "the right-hand sides do not fit the matrices", expected=f"(..., {m}, k)",
-                         got=str(b.spec.shape))
     solution = matmul(pinv(a, rtol=rcond), b)
     singular = svdvals(a)
     rank = _rank(singular, _threshold(a, None, rcond))
@@ -369,170 +396,6 @@ def lstsq(A: TensorT, B: TensorT, rcond: float | None = None, *, driver: str | N
         residuals = sum(square(sub(matmul(a, solution), b)), -2)
     else:
         residuals = from_array(np.zeros(0, a.spec.dtype))
-    return LeastSquares(solution, residuals, rank, singular)
+    return LeastSquares(squeeze(solution, -1) if vector else solution, residuals, rank, singular)
 
 
-# ---- Triangular systems ----------------------------------------------------------------------------------------------
-
-
-def _triangle_samples() -> list[Sample]:
-    a, b = spread(-1, 1, 2, 3, 3) + np.diag([2, -3, 4]).astype(np.float32), spread(-1, 1, 2, 3, 2)
-    return [Sample(a, b, upper=True), Sample(a, b, upper=False), Sample(a[0], b, upper=False, unitriangular=True),
-            Sample(a, np.swapaxes(b, -1, -2), upper=True, left=False),
-            Sample(a.astype(np.float64), b.astype(np.float64), upper=True)]
-
-
-@composed(name="linalg_solve_triangular", samples=_triangle_samples, errors=lambda: [
-    ErrorSample(Sample(np.ones((2, 3), np.float32), np.ones((2, 1), np.float32), upper=True), ShapeError, "square"),
-    ErrorSample(Sample(np.eye(2, dtype=np.float32), np.ones((3, 1), np.float32), upper=True), ShapeError, "do not fit"),
-    ErrorSample(Sample(np.zeros((2, 2), np.float32), np.ones((2, 1), np.float32), upper=True), ValueRangeError,
-                "is singular")])
-def solve_triangular(A: TensorT, B: TensorT, *, upper: bool, left: bool = True,
-                     unitriangular: bool = False) -> TensorT:
-    """Return the X of ``A @ X = B`` for triangular matrices; the other triangle is not read.
-
-    Args:
-        A: (..., n, n), floats.
-        B: (..., n, k), or (..., k, n) for ``left=False``.
-        upper: whether the upper triangle is meant, or the lower one.
-        left: False for ``X @ A = B``.
-        unitriangular: take the diagonal as ones.
-
-    Raises:
-        ValueRangeError: if a matrix is singular.
-        ShapeError: unless the matrices are square and fit.
-        DTypeError: unless both hold one float dtype.
-
-    >>> import autodiff as ad
-    >>> ad.linalg.solve_triangular(ad.tensor([[2.0, 0.0], [1.0, 4.0]]), ad.tensor([[2.0], [5.0]]), upper=False)
-    tensor([[1.],
-            [1.]])
-    """
-    require_tensor("linalg.solve_triangular", A)
-    a: Any = A
-    require_matrices("linalg.solve_triangular", a.spec)
-    part = triu if upper else tril
-    if unitriangular:
-        a = add(part(a, 1 if upper else -1), identity(a, a.spec.shape[-1]))
-    else:
-        a = part(a)
-    return solve(a, B) if left else turned(solve(turned(a), turned(B)))  # type: ignore[no-any-return]
-
-
-@composed(samples=lambda: [
-    Sample(spread(-1, 1, 2, 3, 2), np.tril(spread(-1, 1, 2, 3, 3)) + 2 * np.eye(3, dtype=np.float32)),
-    Sample(spread(-1, 1, 3, 2, dtype=np.float64), np.triu(spread(-1, 1, 3, 3, dtype=np.float64)) + 2 * np.eye(3),
-           True)],
-    errors=lambda: [ErrorSample(Sample(np.ones((2, 1), np.float32), np.ones((2, 3), np.float32)), ShapeError,
-                                "square")])
-def cholesky_solve(input: TensorT, L: TensorT, upper: bool = False) -> TensorT:
-    """Return the X of ``A @ X = input``, given the factor L of ``A = L @ L.mT``.
-
-    Args:
-        input: (..., n, k).
-        L: (..., n, n), lower triangles, as `linalg.cholesky` returns them.
-        upper: L is the upper triangle of ``A = L.mT @ L``.
-
-    Raises:
-        ValueRangeError: if a matrix is singular.
-        ShapeError: unless the matrices are square and fit.
-        DTypeError: unless both hold one float dtype.
-
-    >>> import autodiff as ad
-    >>> ad.cholesky_solve(ad.tensor([[8.0]]), ad.tensor([[2.0]]))
-    tensor([[2.]])
-    """
-    require_tensor("cholesky_solve", L)
-    first, second = (turned(L), L) if upper else (L, turned(L))
-    return solve_triangular(second, solve_triangular(first, input, upper=False), upper=True)
-
-
-# ---- Powers and exponentials -----------------------------------------------------------------------------------------
-
-
-@composed(samples=lambda: [Sample(x.arguments[0], n) for x in square_samples()[:2] for n in (0, 1, 2, 5, -2)],
-          errors=lambda: [ErrorSample(Sample(np.ones((2, 3), np.float32), 2), ShapeError, "no square matrices"),
-                          ErrorSample(Sample(np.ones((2, 2), np.float32), 1.5), DTypeError, "no integer.*1.5"),
-                          ErrorSample(Sample(np.ones((2, 2), np.float32), -1), ValueRangeError, "is singular")])
-def matrix_power(input: TensorT, n: int) -> TensorT:
-    """Return powers of square matrices, ``input @ input @ ...``.
-
-    Args:
-        input: (..., m, m), floats.
-        n: exponent; with a negative one, of the inverse.
-
-    Raises:
-        ShapeError: unless the matrices are square.
-        DTypeError: unless `input` holds floats and n is an integer.
-        ValueRangeError: for a negative n, if a matrix is singular.
-
-    >>> import autodiff as ad
-    >>> ad.matrix_power(ad.tensor([[1.0, 1.0], [0.0, 1.0]]), 5)
-    tensor([[1., 5.],
-            [0., 1.]])
-    """
-    require_tensor("matrix_power", input)
-    x: Any = input
-    require_matrices("matrix_power", x.spec)
-    if not isinstance(n, int | np.integer):
-        raise DTypeError("matrix_power", "the exponent is no integer", got=repr(n))
-    if n == 0:
-        return clone(expand(identity(x, x.spec.shape[-1]), x.spec.shape))  # type: ignore[no-any-return]
-    factor, result, left = (inv(x) if n < 0 else x), None, math.trunc(n if n > 0 else -n)
-    while left:
-        if left % 2:
-            result = factor if result is None else matmul(result, factor)
-        left //= 2
-        if left:
-            factor = matmul(factor, factor)
-    return clone(result) if result is x else result  # type: ignore[return-value]
-
-
-_DEGREE = 19  # of Taylor's polynomial: for a norm of 1, the rest is 1 / 20!, far below one unit of float64
-
-
-@composed(samples=lambda: [Sample(x.arguments[0] * np.float32(0.2)) for x in square_samples()[:3]] + [
-    Sample(square_samples()[0].arguments[0], tolerance=1e-4), Sample(np.zeros((2, 2), np.float32))],
-    errors=lambda: [ErrorSample(Sample(np.ones((2, 3), np.float32)), ShapeError, "no square matrices"),
-                    ErrorSample(Sample(np.array([[np.nan]], np.float32)), ValueRangeError, "not finite")])
-def matrix_exp(input: TensorT) -> TensorT:
-    """Return the exponentials of matrices, ``1 + A + A @ A / 2 + A @ A @ A / 6 + ...``.
-
-    Args:
-        input: (..., n, n), floats.
-
-    Raises:
-        ShapeError: unless the matrices are square.
-        DTypeError: unless `input` holds floats.
-        ValueRangeError: if an element is not finite.
-
-    Source: scaling and squaring, Moler & Van Loan, Nineteen dubious ways to compute the exponential of a matrix, 2003;
-    the polynomial in blocks, Paterson & Stockmeyer, On the number of nonscalar multiplications necessary to evaluate
-    polynomials, 1973.
-
-    >>> import autodiff as ad
-    >>> ad.matrix_exp(ad.tensor([[0.0, 1.0], [0.0, 0.0]]))
-    tensor([[1., 1.],
-            [0., 1.]])
-    """
-    require_tensor("matrix_exp", input)
-    x: Any = input
-    require_matrices("matrix_exp", x.spec)
-    norm = float(np.abs(values(x)).sum(-1, dtype=np.float64).max(initial=0))
-    if not math.isfinite(norm):
-        raise ValueRangeError("matrix_exp", "an element is not finite", fix="look for NaN and infinity in it")
-    halvings = max(0, math.frexp(norm)[1])
-    x = mul(x, 2.0**-halvings)
-    one = identity(x, x.spec.shape[-1])
-    powers = [one, x]
-    while len(powers) < 5:
-        powers.append(matmul(powers[-1], x))
-    result: Any = None
-    for start in range(_DEGREE - 3, -1, -4):
-        block = mul(one, 1 / math.factorial(start))
-        for i in (1, 2, 3):
-            block = add(block, mul(powers[i], 1 / math.factorial(start + i)))
-        result = block if result is None else add(block, matmul(powers[4], result))
-    for _ in range(halvings):
-        result = matmul(result, result)
-    return result  # type: ignore[no-any-return]

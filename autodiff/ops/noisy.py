@@ -9,9 +9,10 @@ import numpy as np
 from autodiff.bind import TensorT
 from autodiff.errors import DTypeError, ShapeError, ValueRangeError
 from autodiff.ops.activation import leaky_relu
-from autodiff.ops.choice import clamp_min, where
+from autodiff.ops.choice import where
 from autodiff.ops.comparison import ge
-from autodiff.ops.elementwise import add, div, mul, neg, sub
+from autodiff.ops.draws import exponential_draws
+from autodiff.ops.elementwise import add, div, mul, sub
 from autodiff.ops.extremes import argmax
 from autodiff.ops.functions import log
 from autodiff.ops.in_place import copy_
@@ -92,10 +93,9 @@ def gumbel_softmax(logits: TensorT, tau: float = 1, hard: bool = False, eps: flo
     if not x.spec.floating:
         raise DTypeError("gumbel_softmax", "the logits do not hold floats", expected="float32 or float64",
                          got=x.spec.dtype.name)
-    # An even draw u from (0, 1] gives the exponential one -log(u), and minus its logarithm is Gumbel's.
-    drawn = sub(1, random_uniform(x.spec.shape, dtype=x.spec.dtype))
-    exponential = clamp_min(neg(log(drawn)), float(np.finfo(x.spec.dtype).tiny))
-    soft = softmax(div(sub(x, log(exponential)), tau), axis)
+    # Minus the logarithm of an exponential draw is Gumbel's.
+    drawn = exponential_draws(x.spec.shape, x.spec.dtype)
+    soft = softmax(div(sub(x, log(drawn)), tau), axis)
     if not hard:
         return soft  # type: ignore[no-any-return]
     chosen = unsqueeze(argmax(soft, axis), axis)

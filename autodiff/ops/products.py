@@ -17,7 +17,7 @@ from autodiff.ops.broadcast import sum as total
 from autodiff.ops.elementwise import mul, spread
 from autodiff.ops.promotion import promote
 from autodiff.ops.structural import contiguous, require_tensor, reshape, transpose
-from autodiff.primitive import EachPart, ErrorSample, Keep, Sample, define
+from autodiff.primitive import EachPart, ErrorSample, Keep, Sample, define, no_errors
 from autodiff.spec import Array, Cost, DType, Shape, Spec, moved
 
 __all__ = ["dot", "linear", "matmul"]
@@ -44,6 +44,35 @@ def require_floats(operation: str, *specs: Spec) -> None:
             got=" and ".join(spec.dtype.name for spec in specs),
             fix="convert with x.float() or x.double()",
         )
+
+
+def require_matrices(operation: str, x: Spec, square: bool = True, floats: bool = True) -> None:
+    """Raise unless there are matrices, of floats, in the last two dimensions.
+
+    Raises:
+        ShapeError: for less than two dimensions, or matrices that are not square.
+        DTypeError: unless they hold floats.
+    """
+    if floats:
+        require_floats(operation, x)
+    if x.ndim < 2 or (square and x.shape[-1] != x.shape[-2]):
+        raise ShapeError(operation, f"these are no {'square ' if square else ''}matrices",
+                         expected="(..., n, n)" if square else "(..., m, n)", got=str(x.shape))
+
+
+def turned(x: Any) -> Any:
+    """Return the transposed matrices."""
+    return transpose(x, -2, -1)
+
+
+def in_batch(x: Any, batch: Shape) -> Any:
+    """Return matrices expanded to these leading dimensions, in C order."""
+    return contiguous(x if x.spec.shape[:-2] == batch else expand(x, (*batch, *x.spec.shape[-2:])))
+
+
+def matrices(array: Array) -> Array:
+    """Return an array in C order as (matrices, rows, columns)."""
+    return array.reshape(math.prod(array.shape[:-2]), *array.shape[-2:])
 
 
 # ---- dot -------------------------------------------------------------------------------------------------------------
@@ -108,7 +137,7 @@ def dot(input: TensorT, tensor: Any) -> TensorT:
     if x.spec.floating:
         return bind(dot_p, contiguous(x), contiguous(y))  # type: ignore[no-any-return]
     _dot_infer(x.spec, y.spec)
-    return total(mul(x, y))  # type: ignore[no-any-return]
+    return reshape(matmul(reshape(x, 1, -1), reshape(y, -1, 1)), ())  # type: ignore[no-any-return]
 
 
 # ---- matmul ----------------------------------------------------------------------------------------------------------
@@ -137,8 +166,7 @@ def _merge_batch(a: Spec, b: Spec) -> _Batch | None:
     return (merged[0], merged[1]) if len(merged) == 2 else None
 
 
-def _matmul_infer(a: Spec, b: Spec) -> Spec:
-    require_floats("matmul", a, b)
+def _product_infer(a: Spec, b: Spec) -> Spec:
     if a.shape[-1] != b.shape[-2]:
         raise ShapeError(
             "matmul",
@@ -149,6 +177,11 @@ def _matmul_infer(a: Spec, b: Spec) -> Spec:
         )
     batch = strided.broadcast("matmul", Spec.of(a.shape[:-2]), Spec.of(b.shape[:-2]))
     return Spec.of((*batch, a.shape[-2], b.shape[-1]), a.dtype)
+
+
+def _matmul_infer(a: Spec, b: Spec) -> Spec:
+    require_floats("matmul", a, b)
+    return _product_infer(a, b)
 
 
 def _matmul_prepare(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...]) -> Callable[..., None]:
@@ -191,6 +224,10 @@ def _matmul_vjp(record: Any, g: Any) -> tuple[Any, Any]:
     return ga, gb
 
 
+def _product_cost(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...]) -> Cost:
+    return Cost(2 * outputs[0].size * inputs[0].shape[-1], moved(*inputs, *outputs))
+
+
 def _matmul_samples() -> list[Sample]:
     x = spread(-1, 1, 2, 3, 4)
     return [
@@ -205,6 +242,8 @@ def _matmul_samples() -> list[Sample]:
         Sample(np.zeros((2, 0), np.float32), np.zeros((0, 3), np.float32)),
         Sample(np.zeros((0, 2), np.float32), np.zeros((2, 3), np.float32)),
         Sample(spread(-1, 1, 7, 9, dtype=np.float64), spread(-1, 1, 9, 33, dtype=np.float64)),
+        Sample(np.arange(6).reshape(2, 3), np.arange(3)),
+        Sample(np.arange(3, dtype=np.int32), np.arange(3, dtype=np.int32)),
     ]
 
 
@@ -212,7 +251,7 @@ def _matmul_errors() -> list[ErrorSample]:
     x = np.ones((2, 3), np.float32)
     return [
         ErrorSample(Sample(x, x), ShapeError, r"\[matmul\] the inner sizes differ.*\(2, 3\) @ \(2, 3\)"),
-        ErrorSample(Sample(x.astype(np.int64), x.T.astype(np.int64)), DTypeError, "one float dtype.*int64"),
+        ErrorSample(Sample(x > 0, x.T > 0), DTypeError, "one float dtype.*got bool"),
         ErrorSample(Sample(np.float32(1), x), ShapeError, "at least one dimension"),
         ErrorSample(
             Sample(np.ones((2, 2, 3), np.float32), np.ones((3, 3, 2), np.float32)), ShapeError, "do not broadcast"
@@ -228,10 +267,33 @@ matmul_p = define(
     scratch=_matmul_scratch,
     vjp=_matmul_vjp,
     saves=(Keep(inputs=(1,)), Keep(inputs=(0,))),
-    cost=lambda inputs, outputs: Cost(2 * outputs[0].size * inputs[0].shape[-1], moved(*inputs, *outputs)),
+    cost=_product_cost,
     samples=_matmul_samples,
     errors=_matmul_errors,
     call=lambda a, b: matmul(a, b),
+)
+
+
+def _integer_twin(a: Any, b: Any) -> Any:
+    rows, columns = a.spec.shape, b.spec.shape
+    return total(mul(reshape(a, (*rows, 1)), reshape(b, (*columns[:-2], 1, *columns[-2:]))), -2)
+
+
+# The kernel knows floats only.
+integer_matmul_p = define(
+    "integer_matmul",
+    host=True,
+    infer=_product_infer,
+    run=lambda outs, ins: np.matmul(ins[0], ins[1], out=outs[0]),
+    vjp=None,
+    twin=_integer_twin,
+    cost=_product_cost,
+    samples=lambda: [
+        Sample(np.arange(12).reshape(3, 4), np.arange(20).reshape(5, 4).T),
+        Sample(np.arange(12, dtype=np.int8).reshape(2, 3, 2), np.arange(4, dtype=np.int8).reshape(2, 2)),
+        Sample(np.zeros((2, 0), np.int64), np.zeros((0, 3), np.int64)),
+    ],
+    errors=no_errors,
 )
 
 
@@ -243,7 +305,7 @@ def matmul(input: TensorT, other: TensorT) -> TensorT:
 
     Raises:
         ShapeError: if the inner sizes differ or the batch dimensions do not broadcast.
-        DTypeError: unless both have one float dtype.
+        DTypeError: for bools.
 
     >>> import autodiff as ad
     >>> ad.matmul(ad.tensor([[1.0, 2.0]]), ad.tensor([3.0, 4.0]))
@@ -273,6 +335,8 @@ def matmul(input: TensorT, other: TensorT) -> TensorT:
         rows = () if len(shape_a) == 1 else shape[-2:-1]
         columns = () if len(shape_b) == 1 else shape[-1:]
         return reshape(product, (*shape[:-2], *rows, *columns))  # type: ignore[no-any-return]
+    if a.spec.dtype.kind in "iu":
+        return bind(integer_matmul_p, a, b)  # type: ignore[no-any-return]
     if len(shape_b) == 2 and len(shape_a) > 2 and a.spec.contiguous and shape_a[-1] == shape_b[0]:
         # One product over all rows: its gradient then sums over the batch inside the kernel.
         folded = bind(matmul_p, reshape(a, math.prod(shape_a[:-1]), shape_a[-1]), b)

@@ -1,4 +1,4 @@
-"""Quantiles, medians without NaN, the most frequent element, and running extremes.
+"""Quantiles, medians without NaN, and the most frequent element.
 
 Positions carry no gradient themselves; values are read with `gather`, which does.
 """
@@ -6,7 +6,6 @@ Positions carry no gradient themselves; values are read with `gather`, which doe
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,16 +17,16 @@ from autodiff.ops.choice import maximum, where
 from autodiff.ops.comparison import eq, lt, ne
 from autodiff.ops.elementwise import add, ceil, floor, floor_divide, mul, round, spread, sub
 from autodiff.ops.extremes import ValuesAndIndices
-from autodiff.ops.host import from_array, values
+from autodiff.ops.host import values
 from autodiff.ops.promotion import INT64, cast, constant, is_tensor
 from autodiff.ops.scattering import gather
 from autodiff.ops.shaping import flatten, missing_dimension, movedim, shape_of, squeeze
-from autodiff.ops.sorting import argsort, sort
-from autodiff.ops.structural import axis_index, clone, contiguous, narrow, reshape
-from autodiff.primitive import ErrorSample, Primitive, Sample, composed, define
+from autodiff.ops.sorting import argsort, of_all, sort
+from autodiff.ops.structural import axis_index, contiguous, narrow, reshape
+from autodiff.primitive import ErrorSample, Sample, composed, define
 from autodiff.spec import Array, Cost, Spec, moved
 
-__all__ = ["cummax", "cummin", "mode", "nanmedian", "nanquantile", "quantile"]
+__all__ = ["mode", "nanmedian", "nanquantile", "quantile"]
 
 # ---- Quantiles -------------------------------------------------------------------------------------------------------
 
@@ -174,7 +173,9 @@ def _median_samples() -> list[Sample]:
     nan = np.array([[1, np.nan, 2, 0], [np.nan, np.nan, np.nan, np.nan]], np.float32)
     return [Sample(x), Sample(x, 0), Sample(x.T, -1, True), Sample(np.float32(3)), Sample(np.array([3, 1, 2])),
             Sample(np.array([3, 1, 2]), 0), Sample(nan, gradient=False), Sample(nan, 0, gradient=False),
-            Sample(nan[:1], 1, gradient=False), Sample(x.astype(np.float64), 1)]
+            Sample(nan[:1], 1, gradient=False), Sample(x.astype(np.float64), 1),
+            Sample(np.array([2, 1, np.nan, 2], np.float32), gradient=False),
+            Sample(np.zeros((2, 0), np.float32), gradient=False)]
 
 
 @composed(samples=_median_samples, errors=lambda: [
@@ -188,17 +189,18 @@ def nanmedian(input: TensorT, dim: int | None = None, keepdim: bool = False) -> 
         keepdim: keep the dimension with size 1.
 
     Returns:
-        A tensor without dimensions, or ``(values, indices)``; gradients flow to the elements that were picked.
+        A tensor without dimensions, NaN of no floats, whose gradient all elements share that equal it; or
+        ``(values, indices)``, whose gradient the elements get that were picked.
 
     Raises:
-        ShapeError: if the dimension does not exist or there are no elements.
+        ShapeError: if the dimension does not exist or there are no elements along it.
 
     >>> import autodiff as ad
     >>> ad.nanmedian(ad.tensor([3.0, float("nan"), 2.0]))
     tensor(2.)
     """
     if dim is None:
-        return nanmedian(flatten(input), 0).values
+        return of_all(nanmedian, input)
     x: Any = input
     shape = shape_of(x, "nanmedian")
     axis = axis_index("nanmedian", dim, len(shape))
@@ -284,74 +286,3 @@ def mode(input: TensorT, dim: int = -1, keepdim: bool = False) -> ValuesAndIndic
     if not x.spec.ndim:
         return ValuesAndIndices(*(reshape(part, ()) for part in mode(reshape(x, 1), 0)))
     return _read(x, axis, bind(mode_p, contiguous(x), dim=axis), keepdim)
-
-
-def _running_run(outs: list[Array], ins: list[Array], dim: int, extreme: Any) -> None:
-    x = ins[0]
-    best = extreme.accumulate(x, dim)  # NaN wins, and stays
-    place = np.arange(x.shape[dim]).reshape(-1, *(1,) * (x.ndim - dim - 1))
-    np.maximum.accumulate(np.where((x == best) | (x != x), place, 0), dim, out=outs[0])
-
-
-def _running(name: str, extreme: Any, call: Callable[..., Any]) -> Primitive:
-    """Declare the positions of the running extremes along a dimension."""
-    return define(
-        name,
-        host=True,
-        infer=lambda x, dim: Spec.of(x.shape, INT64),
-        run=partial(_running_run, extreme=extreme),
-        vjp=None,
-        cost=lambda inputs, outputs, dim: Cost(inputs[0].size, moved(*inputs, *outputs)),
-        samples=lambda: [Sample(spread(-1, 1, 3, 4), 1), Sample(spread(-1, 1, 3, 4), 0),
-                         Sample(np.array([1, 2, 2, 0]), 0),
-                         Sample(spread(-1, 1, 2, 3, 4).T, -2), Sample(np.float32(2), 0),
-                         Sample(np.array([1, np.nan, 3, np.nan, 0], np.float32), 0, gradient=False),
-                         Sample(np.zeros((2, 0), np.float32), 1), Sample(spread(-1, 1, 5, dtype=np.float64), 0)],
-        errors=lambda: missing_dimension(2),
-        call=call,
-    )
-
-
-cummax_p = _running("cummax", np.maximum, lambda *a: cummax(*a))
-cummin_p = _running("cummin", np.minimum, lambda *a: cummin(*a))
-
-
-def _running_extremes(primitive: Primitive, x: Any, dim: int) -> ValuesAndIndices:
-    axis = axis_index(primitive.name, dim, len(shape_of(x, primitive.name)))
-    if not x.spec.ndim:
-        return ValuesAndIndices(clone(x), from_array(np.array(0)))
-    place = bind(primitive, contiguous(x), dim=axis)
-    return ValuesAndIndices(gather(x, axis, place), place)
-
-
-def cummax(input: TensorT, dim: int) -> ValuesAndIndices:
-    """Return the largest element up to each place of a dimension, and where it stands last.
-
-    Args:
-        input: any shape and dtype; NaN is larger than any number.
-        dim: dimension.
-
-    Returns:
-        ``(values, indices)``; gradients flow through the values.
-
-    Raises:
-        ShapeError: if the dimension does not exist.
-
-    >>> import autodiff as ad
-    >>> ad.cummax(ad.tensor([1, 3, 2]), 0)
-    ValuesAndIndices(values=tensor([1, 3, 3]), indices=tensor([0, 1, 1]))
-    """
-    return _running_extremes(cummax_p, input, dim)
-
-
-def cummin(input: TensorT, dim: int) -> ValuesAndIndices:
-    """Return the smallest element up to each place of a dimension, and where it stands last; see `cummax`.
-
-    Raises:
-        ShapeError: if the dimension does not exist.
-
-    >>> import autodiff as ad
-    >>> ad.cummin(ad.tensor([3, 1, 2]), 0)
-    ValuesAndIndices(values=tensor([3, 1, 1]), indices=tensor([0, 1, 1]))
-    """
-    return _running_extremes(cummin_p, input, dim)

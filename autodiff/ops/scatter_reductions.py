@@ -1,6 +1,7 @@
 """Elements scattered along a dimension, where those that meet at one place are reduced.
 
-They are taken in the order of the index, so the result has the same bits for any number of threads.
+They are taken in the order of the index, so the result has the same bits for any number of threads. An index has a
+place for each element, or, with one dimension, for each row.
 """
 
 from __future__ import annotations
@@ -10,25 +11,18 @@ from typing import Any
 
 import numpy as np
 
+import autodiff_kernels as kernels
 from autodiff.bind import TensorT, bind
 from autodiff.errors import DTypeError, PositionError, ShapeError, ValueRangeError
+from autodiff.ops import strided
 from autodiff.ops.broadcast import expand
 from autodiff.ops.choice import limits, where
 from autodiff.ops.comparison import eq, logical_and
 from autodiff.ops.elementwise import div, mul
-from autodiff.ops.picking import outside, rows_of
+from autodiff.ops.picking import index_add, index_fill, index_select, outside, rows_of
 from autodiff.ops.promotion import INT64, cast, constant
 from autodiff.ops.samples import spread
-from autodiff.ops.scattering import (
-    aligned,
-    gather,
-    gather_p,
-    middle,
-    scatter,
-    scatter_add,
-    source_of,
-    written,
-)
+from autodiff.ops.scattering import aligned, gather, middle, scatter, scatter_add, source_of, written
 from autodiff.ops.shaping import missing_dimension
 from autodiff.ops.structural import contiguous, reshape
 from autodiff.primitive import ErrorSample, Keep, Primitive, Sample, composed, define
@@ -39,17 +33,30 @@ __all__ = ["index_reduce", "scatter_reduce"]
 # ---- Products and extremes at places ---------------------------------------------------------------------------------
 
 
-def _reduce_run(outs: list[Array], ins: list[Array], dim: int, combine: np.ufunc) -> None:
+def _by_rows(x: Any, index: Any) -> bool:
+    return bool(index.spec.ndim != x.spec.ndim)
+
+
+def _read(x: Any, dim: int, index: Any) -> Any:
+    return index_select(x, dim, index) if _by_rows(x, index) else gather(x, dim, index)
+
+
+def _add(x: Any, dim: int, index: Any, source: Any) -> Any:
+    return index_add(x, dim, index, source) if _by_rows(x, index) else scatter_add(x, dim, index, source)
+
+
+def _reduce_run(outs: list[Array], ins: list[Array], dim: int, kind: str) -> None:
     (out, status), (x, index, source) = outs, ins
-    wrong = (index < 0) | (index >= x.shape[dim])
-    if wrong.any():
-        status[0] = int(np.argmax(wrong))
-        return
-    out[...] = x
-    a, k, b = middle(x, dim).shape
-    places = (np.arange(a).reshape(-1, 1, 1) * k + middle(index, dim)) * b + np.arange(b)
-    with np.errstate(all="ignore"):
-        combine.at(out.reshape(-1), places.reshape(-1), source.reshape(-1))
+    strided.copy_array(out, x)
+    target, numbers = middle(out, dim), middle(source, dim)
+    if x.dtype.kind == "b":
+        target, numbers = target.view(np.uint8), numbers.view(np.uint8)
+    scatter_kernels = kernels.scatter
+    number = getattr(scatter_kernels, kind)
+    if index.shape == source.shape:
+        scatter_kernels.reduce_along(target, status, numbers, middle(index, dim), number, 0, 1)
+    else:
+        scatter_kernels.reduce_rows(target, status, numbers, index, number, 0, 1)
 
 
 def _extreme_vjp(record: Any, g: Any) -> tuple[Any, None, Any]:
@@ -57,10 +64,10 @@ def _extreme_vjp(record: Any, g: Any) -> tuple[Any, None, Any]:
     x, index, source = (record.input(i) for i in range(3))
     out, dim, zero = record.output(0), record.params["dim"], constant(0, g.spec.dtype)
     kept = eq(x, out)
-    hit = eq(source, bind(gather_p, contiguous(out), index, dim=dim))
-    holders = scatter_add(cast(kept, g.spec.dtype), dim, index, cast(hit, g.spec.dtype))
+    hit = eq(source, _read(out, dim, index))
+    holders = _add(cast(kept, g.spec.dtype), dim, index, cast(hit, g.spec.dtype))
     share = div(g, where(eq(holders, 0), 1.0, holders))  # where all are NaN, none equals the result
-    return where(kept, share, zero), None, where(hit, gather(share, dim, index), zero)
+    return where(kept, share, zero), None, where(hit, _read(share, dim, index), zero)
 
 
 def _product_vjp(record: Any, g: Any) -> tuple[Any, None, Any]:
@@ -71,37 +78,38 @@ def _product_vjp(record: Any, g: Any) -> tuple[Any, None, Any]:
     # What the product is without its zeros, and how many zeros each place has.
     filled_x, filled = where(zero_x, 1.0, x), where(zero_source, 1.0, source)
     rest = bind(record.primitive, filled_x, index, filled, dim=dim)
-    zeros = scatter_add(cast(zero_x, INT64), dim, index, cast(zero_source, INT64))
+    zeros = _add(cast(zero_x, INT64), dim, index, cast(zero_source, INT64))
     one, none = eq(zeros, 1), eq(zeros, 0)
     nothing = constant(0, g.spec.dtype)
     ours = where(none, div(rest, filled_x), where(logical_and(one, zero_x), rest, nothing))
-    rest, one, none = (gather(part, dim, index) for part in (rest, one, none))
+    rest, one, none = (_read(part, dim, index) for part in (rest, one, none))
     theirs = where(none, div(rest, filled), where(logical_and(one, zero_source), rest, nothing))
-    return mul(g, ours), None, mul(gather(g, dim, index), theirs)
+    return mul(g, ours), None, mul(_read(g, dim, index), theirs)
 
 
-def _reduction(name: str, combine: np.ufunc, vjp: Any) -> Primitive:
+def _reduction(name: str, kind: str, vjp: Any) -> Primitive:
     x, source = spread(-1, 1, 3, 4), spread(-2, 2, 2, 4)
     index = np.array([[2, 0, 1, 2], [2, 1, 1, 0]])
     return define(
         f"scatter_{name}",
-        host=True,
         infer=lambda x, index, source, dim: Spec.of(x.shape, x.dtype),
-        run=partial(_reduce_run, combine=combine),
-        status=lambda position, ins, dim: outside("scatter_reduce", position, ins[1], dim, ins[0].shape[dim]),
+        run=partial(_reduce_run, kind=kind),
+        status=lambda position, ins, dim: outside(
+            "scatter_reduce" if ins[1].ndim == ins[0].ndim else "index_reduce", position, ins[1], dim,
+            ins[0].shape[dim]),
         vjp=vjp,
         saves=Keep(inputs=(0, 1, 2), outputs=(0,) if vjp is _extreme_vjp else ()),
         cost=lambda inputs, outputs, dim: Cost(inputs[2].size, moved(*inputs, *outputs)),
-        samples=lambda: [Sample(x, index, source, dim=0),
+        samples=lambda: [Sample(x, index, source, dim=0), Sample(x, np.array([2, 2]), source, dim=0),
                          Sample(x.astype(np.float64), index, source.astype(np.float64), dim=0)],
         errors=lambda: [],
     )
 
 
 _REDUCTIONS = {
-    "prod": _reduction("prod", np.multiply, _product_vjp),
-    "amax": _reduction("amax", np.maximum, _extreme_vjp),
-    "amin": _reduction("amin", np.minimum, _extreme_vjp),
+    "prod": _reduction("prod", "PRODUCT", _product_vjp),
+    "amax": _reduction("amax", "LARGEST", _extreme_vjp),
+    "amin": _reduction("amin", "SMALLEST", _extreme_vjp),
 }
 
 
@@ -111,23 +119,32 @@ def _start(reduce: str, dtype: Any) -> Any:
     return {"sum": 0, "mean": 0, "prod": 1, "amax": low, "amin": high}[reduce]
 
 
-def _scattered(operation: str, x: Any, axis: int, index: Any, source: Any, reduce: str, include_self: bool) -> Any:
-    """Return the reduction, for an index and a source as `aligned` and `source_of` give them."""
-    if not index.spec.ndim:
-        index, source = reshape(index, 1), reshape(source, 1)
-        return reshape(_scattered(operation, reshape(x, 1), 0, index, source, reduce, include_self), ())
-    dtype = x.spec.dtype
-    base = x if include_self else scatter(x, axis, index, _start(reduce, dtype))
+def _counts(x: Any, axis: int, index: Any, include_self: bool) -> Any:
+    """Return how many elements are reduced at each place, as integers that broadcast with `x`."""
+    one, rows = constant(1, INT64), _by_rows(x, index)
+    count, dim = expand(one, x.spec.shape[axis:axis + 1] if rows else x.spec.shape), 0 if rows else axis
+    count = count if include_self else scatter(count, dim, index, 0)
+    count = scatter_add(count, dim, index, expand(one, index.spec.shape))
+    return reshape(count, (-1, *(1,) * (x.spec.ndim - axis - 1))) if rows else count
+
+
+def _scattered(x: Any, axis: int, index: Any, source: Any, reduce: str, include_self: bool) -> Any:
+    """Return the reduction, for an index and a source as `aligned` and `source_of`, or `rows_of`, give them."""
+    if not x.spec.ndim:
+        index, source = reshape(index, -1), reshape(source, -1)
+        return reshape(_scattered(reshape(x, 1), 0, index, source, reduce, include_self), ())
+    base, rows = x, _by_rows(x, index)
+    if not include_self:
+        base = (index_fill if rows else scatter)(x, axis, index, _start(reduce, x.spec.dtype))
     if reduce == "sum":
-        return scatter_add(base, axis, index, source)
+        return _add(base, axis, index, source)
     if reduce == "mean":
-        one = constant(1, INT64)
-        count = expand(one, x.spec.shape)
-        count = count if include_self else scatter(count, axis, index, 0)
-        count = scatter_add(count, axis, index, expand(one, index.spec.shape))
-        return div(scatter_add(base, axis, index, source), cast(count, dtype),
-                   rounding_mode=None if x.spec.floating else "floor")
-    return written(base, axis, index, lambda part: bind(_REDUCTIONS[reduce], part, index, source, dim=axis))
+        count = cast(_counts(x, axis, index, include_self), x.spec.dtype)
+        return div(_add(base, axis, index, source), count, rounding_mode=None if x.spec.floating else "floor")
+    reduction = _REDUCTIONS[reduce]
+    if rows:
+        return bind(reduction, contiguous(base), index, source, dim=axis)
+    return written(base, axis, index, lambda part: bind(reduction, part, index, source, dim=axis))
 
 
 def _check(operation: str, reduce: str, names: tuple[str, ...]) -> None:
@@ -197,20 +214,24 @@ def scatter_reduce(input: TensorT, dim: int, index: Any, src: Any, reduce: str, 
     _check("scatter_reduce", reduce, ("sum", "prod", "mean", "amax", "amin"))
     axis, places = aligned("scatter_reduce", input, dim, index)
     source = source_of("scatter_reduce", input, places, src)
-    return _scattered("scatter_reduce", input, axis, places, source, reduce, include_self)  # type: ignore[no-any-return]
+    return _scattered(input, axis, places, source, reduce, include_self)  # type: ignore[no-any-return]
 
 
-@composed(samples=lambda: [
-    Sample(spread(-1, 1, 3, 4), 0, np.array([2, 0, 2]), spread(-2, 2, 3, 4), reduce, include_self=include)
-    for reduce in ("prod", "mean", "amax", "amin") for include in (True, False)],
-    errors=lambda: [
-        *missing_dimension(2, np.array([0]), np.ones((2, 3), np.float32), "amax"),
-        ErrorSample(Sample(np.ones((2, 3), np.float32), 0, np.array([2]), np.ones((1, 3), np.float32), "amax"),
-                    PositionError, "0 to 1; got 2"),
-        ErrorSample(Sample(np.ones((2, 3), np.float32), 0, np.array([0]), np.ones((2, 3), np.float32), "prod"),
-                    ShapeError, r"\(1, 3\); got \(2, 3\)"),
-        ErrorSample(Sample(np.ones(2, np.float32), 0, np.array([0]), np.ones(1, np.float32), "sum"), ValueRangeError,
-                    "'prod'.*got 'sum'")])
+def _index_samples() -> list[Sample]:
+    operands = ((spread(-1, 1, 3, 4), 0, spread(-2, 2, 3, 4)), (spread(-1, 1, 2, 3, 2), 1, spread(-2, 2, 2, 3, 2)),
+                (spread(-1, 1, 4), 0, spread(-2, 2, 3)), (np.array([[5], [-3], [2]]), 0, np.array([[4], [-7], [2]])))
+    return [Sample(x, dim, np.array([2, 0, 2]), source, reduce, include_self=include) for x, dim, source in operands
+            for reduce in ("prod", "mean", "amax", "amin") for include in (True, False)]
+
+
+@composed(samples=_index_samples, errors=lambda: [
+    *missing_dimension(2, np.array([0]), np.ones((2, 3), np.float32), "amax"),
+    ErrorSample(Sample(np.ones((2, 3), np.float32), 0, np.array([2]), np.ones((1, 3), np.float32), "amax"),
+                PositionError, "0 to 1; got 2"),
+    ErrorSample(Sample(np.ones((2, 3), np.float32), 0, np.array([0]), np.ones((2, 3), np.float32), "prod"),
+                ShapeError, r"\(1, 3\); got \(2, 3\)"),
+    ErrorSample(Sample(np.ones(2, np.float32), 0, np.array([0]), np.ones(1, np.float32), "sum"), ValueRangeError,
+                "'prod'.*got 'sum'")])
 def index_reduce(input: TensorT, dim: int, index: Any, source: Any, reduce: str, *,
                  include_self: bool = True) -> TensorT:
     """Return `input` with the slices of `source` reduced into the places of a dimension that `index` lists.
@@ -235,6 +256,4 @@ def index_reduce(input: TensorT, dim: int, index: Any, source: Any, reduce: str,
     """
     _check("index_reduce", reduce, ("prod", "mean", "amax", "amin"))
     axis, places, rows = rows_of("index_reduce", input, dim, index, source)
-    shape = rows.spec.shape
-    places = expand(reshape(places, (*(1,) * axis, places.spec.size, *(1,) * (len(shape) - axis - 1))), shape)
-    return _scattered("index_reduce", input, axis, contiguous(places), contiguous(rows), reduce, include_self)  # type: ignore[no-any-return]
+    return _scattered(input, axis, places, contiguous(rows), reduce, include_self)  # type: ignore[no-any-return]

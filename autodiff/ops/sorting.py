@@ -7,6 +7,7 @@ Sorting is always stable, and NaN is larger than any number.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -16,10 +17,11 @@ import autodiff_kernels as kernels
 from autodiff.bind import TensorT, bind
 from autodiff.errors import DTypeError, ShapeError, ValueRangeError
 from autodiff.ops.elementwise import spread
-from autodiff.ops.extremes import ValuesAndIndices
+from autodiff.ops.extremes import ValuesAndIndices, evenly_p
 from autodiff.ops.host import from_array, values
 from autodiff.ops.picking import blocks
 from autodiff.ops.promotion import INT64, is_tensor
+from autodiff.ops.reduce import mean
 from autodiff.ops.scattering import gather, middle
 from autodiff.ops.shaping import flatten, missing_dimension, shape_of, squeeze
 from autodiff.ops.structural import axis_index, contiguous, require_tensor, reshape
@@ -278,6 +280,7 @@ def _median_samples() -> list[Sample]:
     x = spread(-1, 1, 3, 4)
     return [Sample(x), Sample(x, 0), Sample(x, 1), Sample(x.T, -1, True), Sample(np.float32(3)),
             Sample(np.array([3, 1, 2])),
+            Sample(np.array([2, 1, 2, 2], np.float32), gradient=False), Sample(np.zeros(0, np.float32), gradient=False),
             Sample(np.array([[1, np.nan, 2], [3, 1, 2]], np.float32), 1, gradient=False)]
 
 
@@ -304,19 +307,28 @@ def median(input: TensorT, dim: int | None = None, keepdim: bool = False) -> Any
         keepdim: keep the dimension with size 1.
 
     Returns:
-        A tensor without dimensions, or ``(values, indices)``; gradients flow to the elements that were picked.
+        A tensor without dimensions, NaN of no floats, whose gradient all elements share that equal it; or
+        ``(values, indices)``, whose gradient the elements get that were picked.
 
     Raises:
-        ShapeError: if the dimension does not exist or there are no elements.
+        ShapeError: if the dimension does not exist or there are no elements along it.
 
     >>> import autodiff as ad
     >>> ad.median(ad.tensor([3.0, 1.0, 2.0]))
     tensor(2.)
     """
     if dim is None:
-        return median(flatten(input), 0).values
+        return of_all(median, input)
     axis = axis_index("median", dim, len(shape_of(input, "median")))
     return _ranked(input, axis, _places(median_place_p, input, axis), keepdim)
+
+
+def of_all(median: Callable[..., ValuesAndIndices], x: Any) -> Any:
+    """Return the median of all elements; those that equal it share its gradient, and of no floats it is NaN."""
+    row = flatten(x)
+    if not row.spec.floating:
+        return median(row, 0).values
+    return bind(evenly_p, row, median(row, 0).values.detach()) if row.spec.size else mean(row)
 
 
 # ---- Searches in sorted rows -----------------------------------------------------------------------------------------

@@ -66,7 +66,11 @@ def _cot_derivative(order: int, x: Array) -> Array:
     for _ in range(order):
         polynomial = polynomial.deriv() * np.polynomial.Polynomial([-1.0, 0.0, -1.0])
     angle = np.pi * (x - np.round(x))
-    found: Array = np.pi ** (order + 1) * polynomial(np.cos(angle) / np.sin(angle))
+    cotangent = np.cos(angle) / np.sin(angle)  # infinite at numbers below 1e-308, where NumPy's Horner has 0 * infinity
+    found: Array = np.full_like(x, polynomial.coef[-1])
+    for coefficient in polynomial.coef[-2::-1]:
+        found = found * cotangent + coefficient
+    found *= np.pi ** (order + 1)
     return found
 
 
@@ -99,7 +103,7 @@ def _polygamma(x: Array, n: int) -> Array:
     for k in range(12):
         zeta += (y + k) ** -float(s)
     y = y + 12
-    zeta += y ** -float(s) * (y / (s - 1) + 0.5)
+    zeta += y ** -float(s - 1) * (1 / (s - 1) + 0.5 / y)  # y ** -s alone would be 0 too soon
     factor = 1.0
     for j, b in enumerate(_BERNOULLI):
         factor *= s if j == 0 else (s + 2 * j - 1) * (s + 2 * j)
@@ -168,7 +172,8 @@ polygamma_p: Primitive = _function(
     lambda *a: polygamma(*a), _polygamma_errors,
 )  # fmt: skip
 digamma_p = _function("digamma", _digamma, lambda r, g: (mul(g, bind(polygamma_p, r.input(0), n=1)),), X,
-                      _gamma_samples, lambda x: digamma(x))
+                      lambda: [*_gamma_samples(), Sample(np.array([1e-309, -1e-309]), gradient=False)],
+                      lambda x: digamma(x))
 lgamma_p = _function("lgamma", _lgamma, lambda r, g: (mul(g, bind(digamma_p, r.input(0))),), X, _gamma_samples,
                      lambda x: lgamma(x))
 

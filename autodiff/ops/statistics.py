@@ -11,7 +11,7 @@ import numpy as np
 from autodiff.bind import TensorT, bind
 from autodiff.errors import DTypeError, ShapeError, ValueRangeError
 from autodiff.ops.broadcast import sum
-from autodiff.ops.choice import where
+from autodiff.ops.choice import constant_of, where
 from autodiff.ops.comparison import eq, ne
 from autodiff.ops.elementwise import OUT, abs, div, mul, pointwise, square, sub
 from autodiff.ops.extremes import amax, amin
@@ -219,7 +219,8 @@ def _norm_samples(*orders: Any) -> list[Sample]:
         Sample(x, 3, -1, keepdim=True),
         Sample(x, 1.5),
         Sample(x, 0.5, 0, tolerance=5e-5),
-        Sample(x, 0, 1, gradient=False),
+        Sample(x, 0, 1),
+        Sample(np.array([[0, 2], [np.nan, -0.0]], np.float32), 0, 1, gradient=False),
         Sample(x, math.inf, 1),
         Sample(x, -math.inf, (0, 1)),
         Sample(x[:, ::-2].T, 2, 0),
@@ -227,9 +228,17 @@ def _norm_samples(*orders: Any) -> list[Sample]:
         Sample(zeros, 1.5, 1, gradient=False),
         Sample(spread(-2, 3, 1).reshape(())),
         Sample(x[:0], 2, 0, gradient=False),
+        Sample(x[:, :0], 0, 1),
+        Sample(x[:0], math.inf, 1),
         Sample(spread(-2, 3, 5, 3, dtype=np.float64), 4, 0),
         *[Sample(x, *order) for order in orders],
     ]
+
+
+def _empty_errors() -> list[ErrorSample]:
+    x = np.ones((2, 0), np.float32)
+    what = r"no numbers have no norm of this order; expected a finite order.*got .* for \(2, 0\)"
+    return [ErrorSample(Sample(x, order, dim), ShapeError, what) for order, dim in ((math.inf, 1), (-2, None))]
 
 
 @composed(
@@ -237,6 +246,7 @@ def _norm_samples(*orders: Any) -> list[Sample]:
     errors=lambda: [
         ErrorSample(Sample(np.ones((2, 3), np.float32), 2, 2), ShapeError, "the dimension does not exist"),
         ErrorSample(Sample(np.ones((2, 3), np.float32), "big"), DTypeError, "the order is no number.*'big'"),
+        *_empty_errors(),
     ],
 )
 def vector_norm(
@@ -253,7 +263,7 @@ def vector_norm(
 
     Raises:
         DTypeError: if the order is no number.
-        ShapeError: if a dimension does not exist.
+        ShapeError: if a dimension does not exist, or if there are no numbers and the order is negative or infinite.
 
     >>> import autodiff as ad
     >>> from autodiff.ops.statistics import vector_norm
@@ -264,10 +274,13 @@ def vector_norm(
         raise DTypeError("vector_norm", "the order is no number", got=repr(ord))
     values: Any = real("vector_norm", with_dtype(x, dtype))
     dims = axes("vector_norm", dim, values.spec.ndim)
+    if (ord < 0 or ord == math.inf) and any(values.spec.shape[axis] == 0 for axis in dims):
+        raise ShapeError("vector_norm", "no numbers have no norm of this order", expected="a finite order from 0 on",
+                         got=f"{ord} for {values.spec.shape}")
     if ord == 2:
         return root(sum(square(values), dims, keepdim))  # type: ignore[no-any-return]
     if ord == 0:
-        return cast_to(sum(ne(values, 0), dims, keepdim), values.spec.dtype)  # type: ignore[no-any-return]
+        return sum(constant_of(values, cast_to(ne(values, 0), values.spec.dtype)), dims, keepdim)  # type: ignore[no-any-return]
     magnitudes = abs(values)
     if ord == 1:
         return sum(magnitudes, dims, keepdim)  # type: ignore[no-any-return]
@@ -281,6 +294,7 @@ def vector_norm(
     errors=lambda: [
         ErrorSample(Sample(np.ones((2, 3), np.float32), 2, 2), ShapeError, "the dimension does not exist"),
         ErrorSample(Sample(np.ones((2, 3), np.float32), "nuc"), ValueRangeError, "'nuc'.*linalg.matrix_norm"),
+        *_empty_errors(),
     ],
 )
 def norm(
@@ -300,7 +314,7 @@ def norm(
         dtype: convert `input` first.
 
     Raises:
-        ShapeError: if a dimension does not exist.
+        ShapeError: if a dimension does not exist, or if there are no numbers and the order is negative or infinite.
         ValueRangeError: for another name than ``"fro"``.
 
     >>> import autodiff as ad

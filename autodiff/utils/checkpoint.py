@@ -134,14 +134,17 @@ class _Again:
         mode = MODE
         before = mode.grad, mode.recorder, mode.origin
         now = default_generator.state()
-        args, kwargs = _as_tensors(self.arguments)
         mode.grad, mode.recorder, mode.origin = True, None, None
         try:
             if self.state is not None:
                 default_generator.restore(self.state)
+            if before[1] is not None and before[1].inside:
+                mode.recorder = before[1]  # what the function changes besides, a replay must change again
+            args, kwargs = _as_tensors(self.arguments)
             start = bind.next_number()
             records = _records_since(start, self.function(*args, **kwargs))
         finally:
+            mode.recorder = None
             if self.state is not None:
                 default_generator.restore(now)
             mode.grad, mode.recorder, mode.origin = before
@@ -185,12 +188,13 @@ class _Saved:
 class _Argument:
     """A tensor without its history: array, spec and memory, and whether it requires a gradient."""
 
-    __slots__ = ("array", "copied_view", "memory", "needs_grad", "spec", "version")
+    __slots__ = ("array", "copied_view", "memory", "needs_grad", "operand", "spec", "version")
 
     def __init__(self, x: Tensor) -> None:
         self.array, self.spec, self.memory, self.version = x.array, x.spec, x.memory, x.memory.version
         self.needs_grad, self.copied_view = x.needs_grad, x.copied_view
         self.memory.shared = True
+        self.operand = None if MODE.recorder is None else MODE.recorder.operand(x)
 
     def tensor(self) -> Tensor:
         """Return a leaf on the same memory.
@@ -205,6 +209,8 @@ class _Argument:
                                fix="change a clone() of it instead")
         x = wrap(self.array, self.spec, self.memory)
         x.needs_grad, x.copied_view = self.needs_grad, self.copied_view
+        if MODE.recorder is not None:
+            MODE.recorder.alias(x, self.operand)
         return x
 
 

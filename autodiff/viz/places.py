@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import linecache
 from collections.abc import Sequence
-from itertools import takewhile
 from typing import NamedTuple
 
-from autodiff.program import Program, Record
+from autodiff.program import Program, Record, common_scope
 from autodiff.source import Line
 
 AROUND = 2  # lines shown before and after the one that ran an operation
@@ -28,9 +27,9 @@ def paths_of(program: Program) -> list[list[str]]:
         elif record.phase == "update":
             # An update runs outside every module. It belongs to the module whose parameters it changes; where it only
             # prepares a change, to that of the next one.
-            owners = [leaf.name.split(".")[:-1] for leaf in record.operands
+            owners = [f"{model}.{leaf.name}".rpartition(".")[0] for leaf in record.operands
                       if leaf is not None and type(leaf) is not tuple and leaf.name]
-            path = following = [model, *common_prefix(owners)] if owners and model else following
+            path = following = common_scope(owners).split(".") if owners and model else following
         else:
             path = following = []
         paths.append([phases[0] if phases and all(phases) else record.phase, *path])
@@ -78,12 +77,6 @@ def classes_of(program: Program) -> dict[str, str]:
         for i, name in enumerate(names, 1):
             classes.setdefault(".".join(labels[:i]), name)
     return classes
-
-
-def common_prefix(paths: Sequence[list[str]]) -> list[str]:
-    """Return what all paths begin with: what the first and the last in dictionary order begin with."""
-    pairs = zip(min(paths), max(paths))
-    return [label for label, _ in takewhile(lambda pair: pair[0] == pair[1], pairs)]
 
 
 class Place(NamedTuple):

@@ -151,8 +151,10 @@ def _calls(used: int) -> list[Call]:
 def run(table: Any, first: int, last: int, threads: int, work: int) -> int:
     """Run calls of a table, on the team where one of them wants more than one thread; see `replay`."""
     if threads > 1:
-        return int(team.run(threads, work, replay, _control, table, first, last))
-    return int(replay(_control, table, first, last))
+        return team.run(threads, work, _replay, _control, table, first, last)
+    return _replay(_control, table, first, last)
 
 
 _control = CONTROL.ctypes.data
+# Called as what it was compiled to: the dispatcher would look at the types of the arguments each time.
+_replay: Callable[..., int] = replay.compile("intp(intp, int64[:,::1], intp, intp)")

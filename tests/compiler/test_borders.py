@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import namedtuple
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 import autodiff as ad
 from autodiff.compiler import fusion
 from autodiff.compiler.tracer import RecordingError
+from autodiff.errors import ValueRangeError
 from tests.compiler.steps import Net, batch
 
 
@@ -159,6 +161,45 @@ def test_numbers_that_become_zero_or_cease_to_be() -> None:
         assert w.item() == v.item()
 
 
+@pytest.mark.parametrize("kind", [tuple, list])
+def test_pairs_of_numbers_are_read_anew(kind: Any) -> None:
+    weights = [ad.tensor([1.0], requires_grad=True) for _ in range(2)]
+    optimizers = [ad.optim.Adam([w], lr=0.1, betas=kind((0.9, 0.99))) for w in weights]
+
+    def stepping(w: ad.Tensor, optimizer: Any) -> Callable[[], None]:
+        def step() -> None:
+            optimizer.zero_grad()
+            (w * w).sum().backward()
+            optimizer.step()
+
+        return step
+
+    eager, compiled = stepping(weights[0], optimizers[0]), ad.compile(stepping(weights[1], optimizers[1]))
+    for i in range(6):
+        for optimizer in optimizers:
+            group = optimizer.param_groups[0]
+            if kind is list:
+                group["betas"][0] = 0.5 + 0.05 * i
+            else:
+                group["betas"] = (0.5 + 0.05 * i, 0.99)
+        eager()
+        compiled()
+        assert weights[0].item() == weights[1].item()
+    assert compiled.explain().count("recorded") == 1
+
+
+def test_settings_that_come_back_find_their_program_again() -> None:
+    (w, one, step), (v, other, eager) = sgd(momentum=0.5), sgd(momentum=0.5)
+    compiled = ad.compile(step)
+    for i in range(12):
+        one.param_groups[0]["maximize"] = other.param_groups[0]["maximize"] = i % 4 > 1
+        one.param_groups[0]["lr"] = other.param_groups[0]["lr"] = 0.1 * (i + 1)
+        compiled()
+        eager()
+        assert w.item() == v.item()
+    assert compiled.explain().count("recorded") == 2
+
+
 def test_parameters_that_leave() -> None:
     w, optimizer, step = sgd()
     compiled = ad.compile(step)
@@ -283,3 +324,69 @@ def test_a_backward_pass_inside_ends_at_the_arguments() -> None:
     step(e * 1)
     with pytest.raises(RecordingError, match="would have to go on outside, behind an argument"):
         step(e * 1)
+
+
+def test_gradients_of_slices_are_added_in_place() -> None:
+    def step(x: ad.Tensor) -> ad.Tensor:
+        w.grad = None
+        ((w[0:2] + w[1:3] + w[2:4]) * x).sum().backward()
+        return x * 1
+
+    w = ad.zeros(4, requires_grad=True)
+    compiled = ad.compile(step)
+    for x in (1.0, 1.0, 1.0, -0.0, 0.0, float("nan"), float("-inf")):
+        found = []
+        for run in (step, compiled):
+            run(ad.full((2,), x))
+            assert w.grad is not None
+            found.append(w.grad.numpy().tobytes())
+        assert found[0] == found[1]
+    (program,) = compiled.programs
+    assert sum(record.name == "slice_grad" for record in program) == 1
+    program.verify()
+
+
+# ---- What Python does besides ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("schedule", [
+    lambda optimizer: ad.optim.lr_scheduler.StepLR(optimizer, 100).step,
+    lambda optimizer: partial(ad.optim.lr_scheduler.ReduceLROnPlateau(optimizer).step, 1.0),
+], ids=["StepLR", "ReduceLROnPlateau"])  # fmt: skip
+def test_a_schedule_steps_outside(schedule: Callable[[Any], Callable[[], None]]) -> None:
+    _, optimizer, step = sgd()
+    advance = schedule(optimizer)
+
+    @ad.compile
+    def both() -> None:
+        step()
+        advance()
+
+    both()
+    with pytest.raises(RecordingError, match="a schedule takes a step"):
+        both()
+
+
+def test_a_function_must_put_the_grad_mode_back() -> None:
+    @ad.compile
+    def function(x: ad.Tensor) -> ad.Tensor:
+        ad.set_grad_enabled(False)
+        return x * 2
+
+    try:
+        with ad.enable_grad():
+            function(ad.ones(1))
+        with ad.enable_grad(), pytest.raises(RecordingError, match="another grad mode"):
+            function(ad.ones(1))
+    finally:
+        ad.set_grad_enabled(True)
+
+
+def test_probabilities_are_checked_in_each_replay() -> None:
+    loss = ad.compile(ad.nn.functional.binary_cross_entropy)
+    target = numbers(0, 1)
+    for _ in range(3):
+        loss(numbers(0.5, 0.25), target)
+    assert loss(numbers(0.5, float("nan")), target).isnan().item()
+    with pytest.raises(ValueRangeError, match=r"a probability is out of range; expected 0 to 1; got 2 at \[1\]"):
+        loss(numbers(0.5, 2), target)

@@ -246,6 +246,35 @@ def test_variables_around_the_function_are_compared(monkeypatch: pytest.MonkeyPa
     assert [function(x).item() for _ in range(3)] == [15, 15, 15]
 
 
+def test_equal_numbers_around_the_function_need_no_new_program() -> None:
+    offset = float("1.5")
+
+    @ad.compile
+    def function(x: Any) -> Any:
+        return x + offset
+
+    for i in range(5):
+        offset = float("1.5")
+        assert function(ad.tensor(float(i))).item() == i + 1.5
+    assert function.explain().count("recorded") == 1
+
+
+def test_a_variable_that_holds_nothing_any_more() -> None:
+    offset = 1.0
+
+    @ad.compile
+    def function(x: Any) -> Any:
+        return x + offset
+
+    x = ad.tensor(1.0)
+    assert [function(x).item() for _ in range(3)] == [2, 2, 2]
+    del offset
+    with pytest.raises(NameError):
+        function(x)
+    offset = 2.0
+    assert [function(x).item() for _ in range(3)] == [3, 3, 3]
+
+
 def test_numbers_of_an_optimizer_are_read_anew_and_settings_are_compared() -> None:
     w, optimizer, step = falling()
     found = []

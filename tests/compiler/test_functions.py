@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
 
 import autodiff as ad
 from autodiff.utils.checkpoint import checkpoint
+from tests.compiler.steps import Net, batch, bits
 
 
 class Scaled(ad.autograd.Function):
@@ -76,3 +78,28 @@ def test_functions(name: str, inside: bool) -> None:
             results.append(found(run, x, inside))
         assert results[0] == results[1], number
     assert len(compiled.programs) == 1
+
+
+@pytest.mark.parametrize("inside", [True, False], ids=["inside", "outside"])
+def test_a_checkpoint_changes_what_it_changes_twice(inside: bool) -> None:
+    nets = Net(), Net()
+
+    def step(x: ad.Tensor, net: Net = nets[0]) -> ad.Tensor:
+        net.zero_grad()
+        loss = ad.nn.functional.dropout(checkpoint(net, x), 0.5).sum()
+        if inside:
+            loss.backward()
+        return loss
+
+    compiled = ad.compile(partial(step, net=nets[1]))
+    for number in range(5):
+        drawn = []
+        for run in (step, compiled):
+            ad.manual_seed(number)
+            loss = run(batch(number)[0])
+            if not inside:
+                loss.backward()
+            drawn.append(ad.rand(1).item())
+        assert bits(nets[0]) == bits(nets[1])
+        assert drawn[0] == drawn[1]
+    assert nets[1].norm.num_batches_tracked.item() == 10

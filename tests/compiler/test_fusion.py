@@ -184,16 +184,18 @@ def test_steps_in_place() -> None:
     assert (p.only(y, z).outputs, p.only(y, z).results) == ((y, z), (1, 2))
 
 
-def test_what_is_written_in_memory_from_before_stays_written() -> None:
+def test_what_is_written_in_memory_from_before_is_an_output_where_it_is_needed() -> None:
     p = Program()
     x, y = p.input(), p.input()
     old = p.do("neg", x)
     p.do("mul", x, y, into=x)
     p.do("abs", x, into=x)
-    chain = p.only(p.do("add", x, old))
+    total = p.do("add", x, old)
+    chain = p.only(total, x)
     assert chain.inputs == (x, y)
     assert chain.steps == (("neg", (), (0,)), ("mul", (), (0, 1)), ("abs", (), (3,)), ("add", (), (4, 2)))
-    assert (chain.outputs[0], chain.results) == (x, (2, 3))
+    assert (chain.outputs, chain.results) == ((x, total), (2, 3))
+    assert (p.only(total).outputs, p.only(total).results) == ((total,), (3,))
 
 
 def test_a_target_in_place_lies_as_a_new_result_would() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 import autodiff as ad
 from autodiff.compiler import arena
 from autodiff.compiler.instructions import Instruction, Step
-from autodiff.compiler.rematerialisation import with_less_memory
+from autodiff.compiler.rematerialisation import Timeline, with_less_memory
 from autodiff.errors import ValueRangeError
 from tests.compiler.steps import Net, batch, bits
 from tests.compiler.test_passes import names, recorded
@@ -131,3 +132,49 @@ def test_a_budget_in_bytes_is_kept_and_explained() -> None:
 def test_a_budget_is_positive(budget: float) -> None:
     with pytest.raises(ValueRangeError, match="memory budget is not positive"):
         ad.compile(deep, memory_budget=budget)
+
+
+def layers(count: int) -> Step:
+    """Return the training step of a net with this many layers."""
+    weights = [ad.tensor(np.eye(8, dtype=np.float32), requires_grad=True) for _ in range(count)]
+
+    def step(x: Any) -> Any:
+        for weight in weights:
+            x = F.gelu(x @ weight) + x[:, :1]
+        loss = x.square().mean()
+        loss.backward()
+        return loss
+
+    return recorded(step, ad.ones(16, 8))
+
+
+def choice(timeline: Timeline) -> Any:
+    """Return the places of what would be dropped: where it is written, and what runs again."""
+    pause = timeline.best()
+    if pause is None:
+        return None
+    return timeline._made(timeline._regions[pause]), timeline._position[list(timeline._again[pause])].tolist()
+
+
+def test_a_timeline_after_drops_is_that_of_its_instructions() -> None:
+    step = layers(12)
+    kept = [value.region for value in step.results]
+    timeline = Timeline(step.instructions, kept)
+    drops = 0
+    while (pause := timeline.best()) is not None and drops < 60:
+        timeline.drop(pause)
+        drops += 1
+        anew = Timeline(timeline.instructions, kept)
+        assert (timeline.peak, timeline.time) == (anew.peak, anew.time)
+        assert choice(timeline) == choice(anew)
+    assert drops > 10
+
+
+def test_the_time_a_budget_takes_grows_with_the_program() -> None:
+    seconds = []
+    for count in (50, 200):
+        step = layers(count)
+        begin = time.process_time()
+        smaller(step, 1)
+        seconds.append(time.process_time() - begin)
+    assert seconds[1] < 12 * seconds[0]  # 4 times as many layers; 16 times with a timeline made anew for each drop

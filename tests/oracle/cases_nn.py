@@ -33,6 +33,7 @@ for reduction in ("none", "sum", "mean"):
     case("multilabel_soft_margin_loss", normal(2, 4), integers(0, 2, 2, 4).astype(float), reduction=reduction)
     case("multi_margin_loss", normal(4, 3), np.array([2, 0, 1, 1]), reduction=reduction)
     case("multi_margin_loss", normal(4, 3), np.array([2, 0, 1, 1]), 2, 0.5, positive(3), reduction=reduction)
+    case("multilabel_margin_loss", normal(2, 4), np.array([[3, 0, -1, 1], [2, -1, -1, 0]]), reduction=reduction)
 for reduction in ("none", "sum", "batchmean"):
     case("kl_div", np.log(positive(2, 3)), np.array([[0.0, 0.4, 0.6], [0.2, 0.3, 0.5]]), reduction=reduction)
     case("kl_div", np.log(positive(2, 3)), np.log(positive(2, 3)), reduction=reduction, log_target=True)
@@ -208,3 +209,9 @@ case("gumbel_softmax", np.array([[0.0, 500.0, 0.0], [900.0, 0.0, 0.0]]), hard=Tr
 case("lp_pool1d", positive(2, 3, 8), 2, 3)
 case("lp_pool2d", positive(2, 3, 6, 6), 3.0, (2, 3), 2)
 case("lp_pool2d", normal(2, 3, 5, 5), 2, 2, ceil_mode=True)
+case("lp_pool3d", positive(2, 3, 4, 5, 4), 3.0, (2, 3, 1), 2)
+for rank, shape in ((1, (2, 3, 4)), (2, (2, 3, 4, 2)), (3, (2, 3, 2, 2, 3))):
+    places = np.zeros(shape, np.int64) + 2 * np.arange(np.prod(shape[2:])).reshape(shape[2:])
+    case(f"max_unpool{rank}d", normal(*shape), places, 2)
+    case(f"max_unpool{rank}d", normal(*shape[1:]), places[0], 3, 2, 0)
+    case(f"max_unpool{rank}d", normal(*shape), places, 3, 2, 1, output_size=tuple(2 * n for n in shape[2:]))

@@ -226,7 +226,7 @@ def median(input: Any, dim: int | None = None, keepdim: bool = False) -> Any:
     """The lower median; NaN where there is one."""
     x = array(input)
     if dim is None:
-        return median(x.reshape(-1), 0)[0]
+        return median(x.reshape(-1), 0)[0] if x.size else np.array(np.nan)
     ranks = np.full(np.expand_dims(x.take(0, dim), dim).shape, (x.shape[dim] - 1) // 2)
     if x.dtype.kind == "f":
         missing = np.isnan(x).sum(axis=dim, keepdims=True)

@@ -113,7 +113,9 @@ def linalg_svd(A: Any) -> tuple[Array, Array, Array]:
 
 
 def linalg_matrix_norm(A: Any, ord: Any = "fro", dim: Any = (-2, -1), keepdim: bool = False) -> Array:
-    return np.asarray(np.linalg.norm(real(A), ord, tuple(dim), keepdim))
+    x = real(A)
+    # Sums of no magnitudes, and the largest of no sums, are 0.
+    return np.asarray(np.linalg.norm(x, ord, tuple(dim), keepdim) if x.size else x.sum(tuple(dim), keepdims=keepdim))
 
 
 def _rank_threshold(s: Array, shape: tuple[int, ...], eps: float, atol: float | None, rtol: float | None) -> Any:
@@ -133,6 +135,8 @@ def linalg_matrix_rank(A: Any, tol: Any = None, *, atol: Any = None, rtol: Any =
 
 def linalg_cond(A: Any, p: Any = None) -> Array:
     def one(x: Array) -> Array:
+        if not x.size:
+            return np.array(0.0)
         s = np.linalg.svd(x, compute_uv=False)
         if p in (None, 2, -2):
             return np.array(s[-1] / s[0] if p == -2 else s[0] / s[-1])
@@ -159,6 +163,9 @@ def pinverse(input: Any, rcond: float = 1e-15) -> Array:
 
 def linalg_lstsq(A: Any, B: Any, rcond: Any = None, *, driver: Any = None) -> tuple[Array, ...]:
     a, b = array(A), array(B)
+    if b.ndim == 1 or b.shape == a.shape[:-1]:
+        solution, residuals, *rest = linalg_lstsq(a, b[..., None])
+        return solution[..., 0], residuals, *rest
     solution, rank = linalg_pinv(a) @ b, linalg_matrix_rank(a)
     full = a.shape[-2] > a.shape[-1] and bool((rank == a.shape[-1]).all())
     residuals = ((a @ solution - b) ** 2).sum(-2) if full else np.zeros(0)
@@ -183,7 +190,7 @@ def cholesky_solve(input: Any, L: Any, upper: bool = False) -> Array:
 
 def matrix_power(input: Any, n: int) -> Array:
     def one(x: Array) -> Array:
-        factor, result = _eliminated(x, np.eye(len(x)))[1] if n < 0 else x, np.eye(len(x))
+        factor, result = _eliminated(x, np.eye(len(x)))[1] if n < 0 else x, np.eye(len(x), dtype=x.dtype)
         for _ in range(abs(n)):
             result = result @ factor
         return result
@@ -195,6 +202,8 @@ def matrix_exp(input: Any) -> Array:
     """The series itself, for a matrix divided by a large power of 2, which is then squared as often."""
 
     def one(x: Array) -> Array:
+        if x.size == 1:
+            return np.exp(x)
         halvings = 6
         result = term = np.eye(len(x))
         for k in range(1, 60):

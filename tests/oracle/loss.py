@@ -220,6 +220,17 @@ def multi_margin_loss(
     return _reduce(losses, reduction)
 
 
+def multilabel_margin_loss(input: Any, target: Any, reduction: str = "mean") -> Array:
+    """The sum over right t and wrong k of max(0, 1 - x[t] + x[k]), over the number of classes."""
+    x, target = real(input), np.asarray(target)
+    losses = np.zeros(x.shape[:-1])
+    for place in np.ndindex(losses.shape):
+        row, labels = x[place], list(target[place])
+        right = labels[: next((i for i, label in enumerate(labels) if label < 0), len(labels))]
+        losses[place] = sum(max(0.0, 1 - row[t] + row[k]) for t in right for k in range(len(row)) if k not in right)
+    return _reduce(losses / x.shape[-1], reduction)
+
+
 def ctc_loss(
     log_probs: Any, targets: Any, input_lengths: Any, target_lengths: Any, blank: int = 0, reduction: str = "mean",
     zero_infinity: bool = False,

@@ -72,7 +72,7 @@ def nanmedian(input: Any, dim: int | None = None, keepdim: bool = False) -> Any:
         return row[place], int(place)
 
     if dim is None:
-        return np.asarray(one(x.reshape(-1))[0])
+        return np.asarray(one(x.reshape(-1))[0] if x.size else np.nan)
     values, places = _rows(one, x, dim, keepdim)
     return np.asarray(values), np.asarray(places)
 

@@ -221,3 +221,41 @@ def lp_pool2d(input: Any, norm_type: float, kernel_size: Any, stride: Any = None
 def lp_pool1d(input: Any, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False) -> Array:
     sums = avg_pool1d(real(input) ** norm_type, kernel_size, stride, 0, ceil_mode) * np.prod(numbers(kernel_size, 1))
     return np.abs(sums) ** (1 / norm_type) * np.sign(sums)
+
+
+def lp_pool3d(input: Any, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False) -> Array:
+    sums = avg_pool3d(real(input) ** norm_type, kernel_size, stride, 0, ceil_mode) * np.prod(numbers(kernel_size, 3))
+    return np.abs(sums) ** (1 / norm_type) * np.sign(sums)
+
+
+def _max_unpool(
+    rank: int, input: Any, indices: Any, kernel_size: Any, stride: Any, padding: Any, output_size: Any
+) -> Array:
+    x = array(input)
+    if output_size is None:
+        kernel, padding = numbers(kernel_size, rank), numbers(padding, rank)
+        stride = kernel if stride is None else numbers(stride, rank)
+        output_size = [(x.shape[i - rank] - 1) * stride[i] + kernel[i] - 2 * padding[i] for i in range(rank)]
+    size = tuple(output_size[-rank:])
+    out = np.zeros((*x.shape[:-rank], math.prod(size)))
+    for place in np.ndindex(x.shape):
+        out[(*place[:-rank], indices[place])] = x[place]
+    return out.reshape((*x.shape[:-rank], *size))
+
+
+def max_unpool1d(
+    input: Any, indices: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, output_size: Any = None
+) -> Array:
+    return _max_unpool(1, input, indices, kernel_size, stride, padding, output_size)
+
+
+def max_unpool2d(
+    input: Any, indices: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, output_size: Any = None
+) -> Array:
+    return _max_unpool(2, input, indices, kernel_size, stride, padding, output_size)
+
+
+def max_unpool3d(
+    input: Any, indices: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, output_size: Any = None
+) -> Array:
+    return _max_unpool(3, input, indices, kernel_size, stride, padding, output_size)

@@ -169,17 +169,32 @@ def dropout(input: Any, p: float = 0.5, training: bool = True) -> Any:
 dropout1d = dropout2d = dropout3d = alpha_dropout = dropout
 
 
+def _everywhere(index: Any, source: Any, dim: int) -> Any:
+    """The index of each element, where it may be that of a row."""
+    shape = [-1 if i == dim else 1 for i in range(source.ndim)]
+    return index if index.ndim == source.ndim else np.broadcast_to(index.reshape(shape), source.shape)
+
+
 def scatter_prod(input: Any, index: Any, source: Any, dim: int) -> Any:
-    return indexing.scatter_reduce(input, dim, index, source, "prod")
+    return indexing.scatter_reduce(input, dim, _everywhere(index, source, dim), source, "prod")
 
 
 def scatter_amax(input: Any, index: Any, source: Any, dim: int) -> Any:
-    return indexing.scatter_reduce(input, dim, index, source, "amax")
+    return indexing.scatter_reduce(input, dim, _everywhere(index, source, dim), source, "amax")
 
 
 def scatter_amin(input: Any, index: Any, source: Any, dim: int) -> Any:
-    return indexing.scatter_reduce(input, dim, index, source, "amin")
+    return indexing.scatter_reduce(input, dim, _everywhere(index, source, dim), source, "amin")
 
 
 def bag_owners(offsets: Any, size: int, bags: int) -> Any:
     return np.array([max(bag for bag in range(bags) if offsets[bag] <= i) for i in range(size)])
+
+
+def evenly(x: Any, y: Any) -> Any:
+    """y, an element of x."""
+    return y
+
+
+def in_range(input: Any, operation: str, what: str, low: float, high: float, fix: str) -> Any:
+    return np.array(not any(x < low or x > high for x in np.ravel(input)))

@@ -174,7 +174,7 @@ def linalg_norm(A: Any, ord: Any = None, dim: Any = None, keepdim: bool = False)
     if ord is None:
         return linalg_vector_norm(x, 2, dim, keepdim)
     if len(dims) == 2:
-        return np.linalg.norm(x, ord, axis=dims, keepdims=keepdim)
+        return np.linalg.norm(x, ord, axis=dims, keepdims=keepdim) if x.size else sum(x, dim, keepdim)
     return linalg_vector_norm(x, ord, dim, keepdim)
 
 

@@ -322,6 +322,22 @@ class MultiLabelSoftMarginLoss(_WeightedLoss):
         return F.multilabel_soft_margin_loss(input, target, weight=self.weight, reduction=self.reduction)
 
 
+class MultiLabelMarginLoss(_Loss):
+    """`functional.multilabel_margin_loss`: each right class should score higher, by 1, than every wrong one.
+
+    Args:
+        size_average, reduce: PyTorch's older names for `reduction`.
+        reduction: ``"mean"``, ``"sum"`` or ``"none"``.
+
+    >>> import autodiff as ad
+    >>> ad.nn.MultiLabelMarginLoss()(ad.tensor([[0.0, 0.5, 2.0]]), ad.tensor([[2, 1, -1]]))
+    tensor(0.1667)
+    """
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        return F.multilabel_margin_loss(input, target, reduction=self.reduction)
+
+
 class MultiMarginLoss(_WeightedLoss):
     """`functional.multi_margin_loss`: the right class should score higher than every other one.
 

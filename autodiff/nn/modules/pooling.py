@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from autodiff.eager import Tensor
@@ -89,6 +90,87 @@ class MaxPool3d(_MaxPool):
     def forward(self, input: Tensor) -> Any:
         return F.max_pool3d(input, self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode,
                             self.return_indices)
+
+
+class _MaxUnpool(Module):
+    rank: int
+
+    def __init__(self, kernel_size: Size, stride: Size | None = None, padding: Size = 0) -> None:
+        super().__init__()
+        name = type(self).__name__
+        self.kernel_size: Size = sizes(kernel_size, self.rank, name, "kernel_size")
+        self.stride: Size = self.kernel_size if stride is None else sizes(stride, self.rank, name, "stride")
+        self.padding: Size = sizes(padding, self.rank, name, "padding")
+
+    def extra_repr(self) -> str:
+        return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
+
+
+class MaxUnpool1d(_MaxUnpool):
+    """`functional.max_unpool1d`: the maxima of a `MaxPool1d` back at their places.
+
+    Args:
+        kernel_size: of the pooling's window.
+        stride: of the window; its size by default.
+        padding: of the pooling, on both sides.
+
+    Call it with the maxima, their places and, where it is not clear, the `output_size`.
+
+    >>> import autodiff as ad
+    >>> maxima, places = ad.nn.MaxPool1d(2, return_indices=True)(ad.tensor([[1.0, 2.0, 4.0, 3.0]]))
+    >>> ad.nn.MaxUnpool1d(2)(maxima, places)
+    tensor([[0., 2., 4., 0.]])
+    """
+
+    rank = 1
+
+    def forward(self, input: Tensor, indices: Tensor, output_size: Sequence[int] | None = None) -> Tensor:
+        return F.max_unpool1d(input, indices, self.kernel_size, self.stride, self.padding, output_size)
+
+
+class MaxUnpool2d(_MaxUnpool):
+    """`functional.max_unpool2d`: the maxima of a `MaxPool2d` back at their places.
+
+    Args:
+        kernel_size: of the pooling's window: one number, or height and width.
+        stride: of the window; its size by default.
+        padding: of the pooling, on all sides.
+
+    Call it with the maxima, their places and, where it is not clear, the `output_size`.
+
+    >>> import autodiff as ad
+    >>> image = ad.arange(30.0).reshape(1, 5, 6)
+    >>> maxima, places = ad.nn.MaxPool2d(2, return_indices=True)(image)
+    >>> ad.nn.MaxUnpool2d(2)(maxima, places, output_size=image.shape[1:]).sum() == maxima.sum()
+    tensor(True)
+    """
+
+    rank = 2
+
+    def forward(self, input: Tensor, indices: Tensor, output_size: Sequence[int] | None = None) -> Tensor:
+        return F.max_unpool2d(input, indices, self.kernel_size, self.stride, self.padding, output_size)
+
+
+class MaxUnpool3d(_MaxUnpool):
+    """`functional.max_unpool3d`: the maxima of a `MaxPool3d` back at their places.
+
+    Args:
+        kernel_size: of the pooling's window: one number, or depth, height and width.
+        stride: of the window; its size by default.
+        padding: of the pooling, on all sides.
+
+    Call it with the maxima, their places and, where it is not clear, the `output_size`.
+
+    >>> import autodiff as ad
+    >>> maxima, places = ad.nn.MaxPool3d(2, return_indices=True)(ad.ones(1, 1, 2, 4, 6))
+    >>> ad.nn.MaxUnpool3d(2)(maxima, places).shape
+    (1, 1, 2, 4, 6)
+    """
+
+    rank = 3
+
+    def forward(self, input: Tensor, indices: Tensor, output_size: Sequence[int] | None = None) -> Tensor:
+        return F.max_unpool3d(input, indices, self.kernel_size, self.stride, self.padding, output_size)
 
 
 class AvgPool1d(Module):
@@ -339,3 +421,21 @@ class LPPool2d(_LPPool):
 
     def forward(self, input: Tensor) -> Tensor:
         return F.lp_pool2d(input, self.norm_type, self.kernel_size, self.stride, self.ceil_mode)
+
+
+class LPPool3d(_LPPool):
+    """`functional.lp_pool3d`: p-norms of windows of (N, C, D, H, W) or (C, D, H, W).
+
+    Args:
+        norm_type: p.
+        kernel_size: of the window: one number, or depth, height and width.
+        stride: of the window; its size by default.
+        ceil_mode: let a last window reach over the end.
+
+    >>> import autodiff as ad
+    >>> ad.nn.LPPool3d(2, (1, 1, 2))(ad.tensor([[[[3.0, 4.0]]]]))
+    tensor([[[[5.]]]])
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.lp_pool3d(input, self.norm_type, self.kernel_size, self.stride, self.ceil_mode)

@@ -6,6 +6,7 @@ from typing import Any
 
 from autodiff.errors import ValueRangeError
 from autodiff.optim.optimizer import Optimizer
+from autodiff.thread_mode import MODE
 
 
 class LRScheduler:
@@ -54,6 +55,7 @@ class LRScheduler:
         Args:
             epoch: go to this number of steps instead.
         """
+        refuse_recording()
         self.last_epoch = self.last_epoch + 1 if epoch is None else epoch
         self._last_lr = self.get_lr()
         for group, rate in zip(self.optimizer.param_groups, self._last_lr, strict=True):
@@ -72,6 +74,16 @@ class LRScheduler:
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take over a `state_dict`."""
         self.__dict__.update(state_dict)
+
+
+def refuse_recording() -> None:
+    """Raise where a function is compiled: what a schedule does is Python, which no replay would do again.
+
+    Raises:
+        RecordingError: unless the function may run as it is instead.
+    """
+    if MODE.recorder is not None:
+        MODE.recorder.opaque("a schedule takes a step", "step it outside: the rates are read anew in each call")
 
 
 def one_a_group(name: str, argument: str, value: Any, optimizer: Optimizer) -> list[Any]:

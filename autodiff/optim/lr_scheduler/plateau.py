@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from autodiff.errors import ValueRangeError
-from autodiff.optim.lr_scheduler.base import one_a_group
+from autodiff.optim.lr_scheduler.base import one_a_group, refuse_recording
 from autodiff.optim.optimizer import Optimizer
 
 
@@ -69,6 +69,7 @@ class ReduceLROnPlateau:
 
     def step(self, metrics: Any, epoch: int | None = None) -> None:
         """Look at the measure, and lower the rates if it has stood still for too long."""
+        refuse_recording()
         current = float(metrics)
         self.last_epoch = self.last_epoch + 1 if epoch is None else epoch
         if self._better(current):

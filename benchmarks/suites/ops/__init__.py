@@ -48,17 +48,21 @@ EXCLUDED = {
         exp2_grad expm1_grad log1p_grad log2_grad log10_grad tan_grad asin_grad acos_grad atan_grad asinh_grad
         acosh_grad atanh_grad atan2_grad hypot_grad logaddexp_grad logit_grad nan_to_num_grad hardtanh_grad
         threshold_grad mish_grad hardsigmoid_grad hardswish_grad shrink_grad softsign_grad bent_loss_grad
-        logistic_loss_grad linalg_cofactors ctc_loss_grad""",
+        logistic_loss_grad linalg_cofactors ctc_loss_grad image_sample_input_grad image_sample_grid_grad cdist_grad
+        pdist_square""",
     "part of scaled_dot_product_attention, lstm, gru, rnn_tanh and rnn_relu": """
         attention lstm_layer gru_layer rnn_tanh_layer rnn_relu_layer""",
     "part of embedding_bag": "bag_owners",
+    "part of grid_sample": "image_sample",
     "only second derivatives run it": "max_pool2d_gather",
     "part of reading and writing at places (take, getitem, index_copy, index_put)": "positions pick put_along",
     "a view that only the library makes; squeeze costs the same": "alias",
     "a chain of other operations: the suite kernels times it": "fused",
     "part of vector_norm and std": "root",
+    "part of median and nanmedian": "evenly",
     "part of smooth_l1_loss and huber_loss": "bent_loss",
     "part of binary_cross_entropy_with_logits": "logistic_loss",
+    "the check of binary_cross_entropy and gaussian_nll_loss, which time it": "in_range",
     "the step of an optimizer: the suite kernels times these": """
         sgd asgd adam nadam radam adamax adagrad rmsprop adadelta rprop""",
 }

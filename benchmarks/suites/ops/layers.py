@@ -15,9 +15,11 @@ from benchmarks.suites.ops.table import (
     constant,
     distinct,
     entries,
+    orders,
     reals,
     regular,
     weights,
+    whole,
 )
 
 # Products
@@ -29,6 +31,7 @@ SOLVED: Shapes = ((8, 8), (64, 64), (300, 300))
 WELL = regular(SOLVED)
 X, V = reals(MATRIX), reals(ROWS)
 TRIPLES: Shapes = ((300, 3), (30_000, 3), (1_000_000, 3))
+WHOLE = whole(((32, 32), (128, 128), (400, 400)), (10, 10, 10))
 
 # Images (batch, channels, height, width) and signals (batch, channels, length)
 IMAGE: Shapes = ((2, 4, 12, 12), (4, 16, 40, 40), (16, 64, 64, 64))
@@ -48,6 +51,17 @@ RUNNING = (constant(reals(CHANNELS)), constant(reals(CHANNELS, 0.5, 1.5)))
 # Attention (batch, heads, length, features) and recurrent layers
 HEADS: Shapes = ((2, 2, 8, 32), (4, 4, 100, 64), (4, 8, 512, 64))
 TOKENS: Shapes = ((8, 4, 32), (100, 8, 128), (256, 16, 512))  # length, batch, features
+
+
+def in_planes(shapes: Shapes) -> Input:
+    """Return places in planes of as many elements as those of the shapes (batch, channels, ...), each once."""
+    small, medium, large = ((*shape[:2], math.prod(shape[2:])) for shape in shapes)
+    return orders((small, medium, large))
+
+
+def unpooled(unpool: Callable[..., Any], x: Any, places: Any) -> Any:
+    """Return the elements at their places in a plane of twice the size."""
+    return unpool(x, places.reshape(x.shape), 2)
 
 
 def with_last_size(norm: Callable[..., Any], x: Any, *parameters: Any) -> Any:
@@ -100,6 +114,7 @@ CELL, LAYER = (32, 256, 512), (32, 128, 256)
 ENTRIES = [
     # Products
     *entries("matmul mm", A, B),
+    *entries("integer_matmul", WHOLE, WHOLE, path="matmul", gradient=False),
     *entries("linear", A, B, SQUARE_BIAS),
     *entries("addmm", SQUARE_BIAS, A, B),
     *entries("bmm", BATCH, BATCH),
@@ -173,6 +188,9 @@ ENTRIES = [
     *entries("avg_pool3d", VOLUMES, kernel_size=2),
     *entries("adaptive_avg_pool3d", VOLUMES, output_size=4),
     *entries("adaptive_max_pool3d", DISTINCT_VOLUMES, output_size=4),
+    *entries("max_unpool1d", SIGNALS, in_planes(SIGNAL), call=unpooled),
+    *entries("max_unpool2d", IMAGES, in_planes(IMAGE), call=unpooled),
+    *entries("max_unpool3d", VOLUMES, in_planes(VOLUME), call=unpooled),
     *entries("interpolate", IMAGES, scale_factor=0.5, mode="bilinear", images=True),
     *entries("resize_nearest", IMAGES, path="interpolate", scale_factor=2, images=True),
     *entries("resize_bilinear", IMAGES, path="interpolate", scale_factor=2, mode="bilinear", images=True),
@@ -180,6 +198,7 @@ ENTRIES = [
     *entries("channel_shuffle", IMAGES, groups=2, images=True),
     *entries("lp_pool1d", reals(SIGNAL, 0.1, 1.0), norm_type=2, kernel_size=2),
     *entries("lp_pool2d", reals(IMAGE, 0.1, 1.0), norm_type=2, kernel_size=2, images=True),
+    *entries("lp_pool3d", reals(VOLUME, 0.1, 1.0), norm_type=2, kernel_size=2),
     *entries("pixel_unshuffle", IMAGES, downscale_factor=2, images=True),
     # Norms and softmax
     *entries("batch_norm", IMAGES, *RUNNING, SCALE, SHIFT, training=True, images=True),

@@ -1,0 +1,165 @@
+"""Hooks on gradients in compiled functions: what they compute is recorded, what they do besides is done each time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+import autodiff as ad
+from autodiff.compiler.tracer import RecordingError
+
+
+def trained(hook: Callable[[Any], Any], calls: int = 5, compiled: bool = True) -> list[Any]:
+    """Return the gradients of a step with a hook on a result inside."""
+    w = ad.tensor([1.0, 2.0], requires_grad=True)
+
+    def step(x: ad.Tensor) -> None:
+        w.grad = None
+        y = w * x
+        y.register_hook(hook)
+        (y * y).sum().backward()
+
+    run = ad.compile(step) if compiled else step
+    gradients = []
+    for number in range(calls):
+        run(ad.tensor([float(number), 1.0]))
+        assert w.grad is not None
+        gradients.append(w.grad.tolist())
+    return gradients
+
+
+@pytest.mark.parametrize("kept", [
+    lambda seen, g: seen.append(g),
+    lambda seen, g: seen.append(g.detach()),
+    lambda seen, g: seen.append((g * 2).clone()),
+    lambda seen, g: seen.__setitem__(slice(None), [g]),
+], ids=["itself", "detached", "computed", "replaced"])  # fmt: skip
+def test_a_hook_may_keep_what_it_is_given(kept: Callable[[list[Any], Any], Any]) -> None:
+    lists: list[list[Any]] = [[], []]
+    for compiled, seen in zip((False, True), lists, strict=True):
+        def hook(g: Any, seen: list[Any] = seen) -> None:
+            kept(seen, g)
+
+        trained(hook, compiled=compiled)
+    assert [x.tolist() for x in lists[0]] == [x.tolist() for x in lists[1]]
+    assert not any(x.requires_grad for x in lists[1])
+
+
+def test_a_hook_may_look_at_numbers_and_print(capsys: pytest.CaptureFixture[str]) -> None:
+    norms: list[float] = []
+
+    def hook(g: Any) -> None:
+        norms.append(g.norm().item())
+        print(f"{g.sum().item():.0f}")
+
+    trained(hook)
+    assert norms == [pytest.approx((4 * i * i + 16) ** 0.5) for i in range(5)]
+    assert capsys.readouterr().out.split() == [str(2 * i + 4) for i in range(5)]
+
+
+def test_hooks_run_in_their_order_and_at_their_place() -> None:
+    state, order = ad.zeros(2), []
+    w = ad.ones(2, requires_grad=True)
+    w.register_hook(lambda g: order.append(("w", state.array.tolist())))
+
+    def count(g: Any) -> None:
+        state.add_(g)
+
+    def step(x: ad.Tensor) -> None:
+        w.grad = None
+        y = (w * x).tanh()
+        z = y * 3
+        y.register_hook(lambda g: order.append(("y", state.array.tolist())))
+        z.register_hook(count)
+        z.register_hook(lambda g: order.append(("z", state.array.tolist())))
+        z.sum().backward()
+
+    compiled = ad.compile(step)
+    for _ in range(4):
+        compiled(ad.ones(2))
+    assert order == [(name, [float(i)] * 2) for i in range(1, 5) for name in "zyw"]
+    (program,) = compiled.programs
+    assert [record.name for record in program].count("hook") == 3
+    assert "hooks that it calls: 3" in compiled.explain()
+
+
+def test_what_a_hook_returns_is_recorded() -> None:
+    def hook(g: Any) -> Any:
+        return g * 2
+
+    assert trained(hook) == trained(hook, compiled=False)
+
+
+def test_a_hook_that_changes_tensors_is_recorded() -> None:
+    totals = []
+    for compiled in (False, True):
+        total = ad.zeros(2)
+
+        def hook(g: Any, total: Any = total) -> None:
+            total.add_(g)
+            g.mul_(0.5)
+
+        totals.append((trained(hook, compiled=compiled), total.tolist()))
+    assert totals[0] == totals[1]
+
+
+@pytest.mark.parametrize("hook", [
+    lambda g: g * g.sum().item(),
+    lambda g: (g.mul_(2 if g.sum().item() > 0 else 1), None)[1],
+], ids=["returns", "changes"])  # fmt: skip
+def test_a_hook_that_takes_part_must_not_look_at_numbers(hook: Callable[[Any], Any]) -> None:
+    with pytest.raises(RecordingError, match="item asks for the numbers"):
+        trained(hook)
+
+
+def test_a_hook_that_begins_to_return_something_is_an_error() -> None:
+    calls: list[int] = []
+
+    def hook(g: Any) -> Any:
+        calls.append(1)
+        return g * 2 if len(calls) > 3 else None
+
+    with pytest.raises(RecordingError, match="returns something that returned nothing when it was recorded"):
+        trained(hook)
+
+
+def test_hooks_of_the_backward_pass_outside() -> None:
+    w = ad.tensor([1.0, 2.0], requires_grad=True)
+    seen: list[Any] = []
+
+    def loss(x: ad.Tensor) -> ad.Tensor:
+        y = w * x
+        y.register_hook(lambda g: seen.append(g.tolist()))
+        return (y * y).sum()
+
+    compiled = ad.compile(loss)
+    found = []
+    for number in range(5):
+        result = compiled(ad.tensor([float(number), 1.0]))
+        seen.clear()  # while the backward pass is recorded, its hooks see zeros
+        result.backward()
+        found += seen
+    assert found == [[2.0 * i, 4.0] for i in range(5)]
+
+
+def test_backward_hooks_of_modules() -> None:
+    results = []
+    for compiled in (False, True):
+        ad.manual_seed(0)
+        net, seen = ad.nn.Linear(2, 2), []
+        net.register_full_backward_hook(
+            lambda module, inputs, outputs, seen=seen: seen.append((inputs[0].tolist(), outputs[0].sum().item()))
+        )
+
+        def step(x: ad.Tensor, net: Any = net) -> None:
+            net.zero_grad()
+            net(x * 1).tanh().sum().backward()
+
+        run = ad.compile(step) if compiled else step
+        for number in range(5):
+            run(ad.full((3, 2), 0.1 * number, requires_grad=True))
+        results.append(seen)
+    assert len(results[0]) == 5
+    assert results[0] == results[1]
