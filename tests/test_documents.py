@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
-NEEDED = {"plots.md": ["matplotlib"], "gallery.md": [] if shutil.which("dot") else ["pygraphviz"]}
+DRAWN = [] if shutil.which("dot") else ["pygraphviz"]
+NEEDED = {"plots.md": ["matplotlib"], "gallery.md": DRAWN, "graphs.md": DRAWN}
 LARGEST = 1_500_000  # bytes of all pictures
 
 

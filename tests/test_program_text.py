@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -55,7 +56,8 @@ def test_the_text_is_the_one_that_is_kept(name: str) -> None:
     ]
     drawn, again = (draw(p).source for p in (program, read))
     assert drawn.count("->") == again.count("->")
-    assert re.findall("<B>[^<]*</B>", drawn) == re.findall("<B>[^<]*</B>", again)
+    # What was read does not know which leaves are inputs: these stand outside of all modules.
+    assert Counter(re.findall("<B>[^<]*</B>", drawn)) == Counter(re.findall("<B>[^<]*</B>", again))
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
