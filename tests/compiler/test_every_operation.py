@@ -21,7 +21,7 @@ DEPENDENT = {
 }  # fmt: skip
 # Gradients of several slices of one tensor are added up in place, and in a recording with zeros around them: a sum of
 # negative zeros is 0.0 there (docs/compile.md).
-SIGNS_OF_ZEROS = {"grid_sample"}
+SIGNS_OF_ZEROS = {"grid_sample", "image_sample_grid_grad"}
 # Their input is the key of a draw, which the compiler gives them. tests/compiler/test_compile.py draws.
 DRAWS = {"random_bernoulli", "random_integers", "random_normal", "random_uniform"}
 REPLAYED = [(*entry, name) for entry, name in zip(SAMPLES, SAMPLE_IDS, strict=True) if entry[0].name not in DRAWS]
