@@ -178,8 +178,8 @@ def _taps(shape: Shape, grid: Any, mode: str, padding: str, align_corners: bool)
         for pixel, weight, rise in chosen:
             inside = logical_and(ge(pixel, 0), le(pixel, size - 1))
             line = mul(cast(where(inside, pixel, zero), INT64), step)
-            # The share of a pixel outside is 0; between pixels it is NaN where the place is.
-            outside = zero if mode == "nearest" else mul(weight, 0)
+            # The share of a pixel outside is 0; of images, as in PyTorch, NaN between pixels where the place is NaN.
+            outside = mul(weight, 0) if mode != "nearest" and len(sizes) == 2 else zero
             taps.append(_Tap(line, where(inside, weight, outside), where(inside, rise, zero)))
         found.append(taps)
     images = reshape(mul(numbers(shape[0]), math.prod(sizes)), (shape[0], *(1,) * len(sizes)))
