@@ -99,7 +99,8 @@ class _Known:
 
     def __init__(self, graph: Graph) -> None:
         joined = (node for node in nodes_in(graph.root) if not _is_constant(node))
-        self.numbers: dict[_Member, int] = {node: number for number, node in enumerate(joined)}  # those of a group are neighbours
+        # Those of a group are neighbours.
+        self.numbers: dict[_Member, int] = {node: number for number, node in enumerate(joined)}
         self.start = dict(self.numbers)
         self.shapes: dict[_Member, int] = {}
         self.wires: dict[_Member, list[_Wire]] = {}
