@@ -168,12 +168,19 @@ _open: set[str] = set()  # modules that have been seen to
 
 
 def open_doors() -> None:
-    """Have all kernels compiled with doors that are not yet: `nogil` functions of the package that end with parts."""
+    """Have all kernels compiled with doors that are not yet: `nogil` functions of the package that end with parts.
+
+    Raises:
+        ImportError: if one has been compiled already: its module was imported past `cache.importing`.
+    """
     for name in [name for name in sys.modules if name.startswith("autodiff_kernels.") and name not in _open]:
-        _open.add(name)
         for value in list(vars(sys.modules[name]).values()):
             if isinstance(value, Dispatcher) and value.targetoptions.get("nogil"):
                 code = value.py_func.__code__
                 if code.co_varnames[: code.co_argcount][-2:] == ("part", "parts"):
                     compiler: Any = value._compiler  # type: ignore[attr-defined, unused-ignore]
+                    if value.signatures and compiler.pipeline_class is not _Compiler:
+                        raise ImportError(f"a kernel of {name} was compiled without a door: the module was imported by "
+                                          f"its own name; use 'from autodiff_kernels import {name.partition('.')[2]}'")
                     compiler.pipeline_class = _Compiler
+        _open.add(name)

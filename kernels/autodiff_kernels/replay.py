@@ -17,7 +17,7 @@ from numba import cfunc, njit, types
 from numba.extending import intrinsic
 
 from autodiff_kernels import team
-from autodiff_kernels.entry import CONTROL, LAUNCH, LINE, OWNER
+from autodiff_kernels.entry import CONTROL, LAUNCH, LINE, OWNER, open_doors
 from autodiff_kernels.team import PARTS, WORK, enter, load, run_parts, store, this_thread
 
 # Words of the control block: where calls are written down, how many words that has, and how many are in use.
@@ -111,7 +111,9 @@ def record(run: Callable[..., Any], *arguments: Any) -> list[Call]:
 
     Raises:
         MemoryError: if there are too many, or too large ones.
+        ImportError: if a kernel was compiled without a door, through which it would run instead.
     """
+    open_doors()
     with team.held():
         CONTROL[NOTES], CONTROL[ROOM], CONTROL[USED] = _notes.ctypes.data, len(_notes), 0
         before = CONTROL[LAUNCH]

@@ -7,6 +7,8 @@ import threading
 from typing import Any
 
 import numpy as np
+import pytest
+from numba import njit
 
 import autodiff_kernels as kernels
 
@@ -20,6 +22,16 @@ def add(out: Any, x: Any, y: Any) -> None:
     """Call the kernel as an operation does, with a walk that nobody keeps."""
     walk = kernels.elementwise.plan(out.shape, (1,), [(x.shape, (1,)), (y.shape, (1,))])
     kernels.elementwise.add(out.ravel(), x.ravel(), y.ravel(), walk.copy(), 0, 1)
+
+
+def test_a_kernel_that_would_run_instead_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As it is after ``import autodiff_kernels.layout``: compiled as Numba does it, and unknown to the doors."""
+    bare = njit(nogil=True)(kernels.layout.transpose.py_func)
+    bare(np.empty((1, 2, 3)), np.ones((1, 3, 2)), 0, 1)
+    monkeypatch.setattr(kernels.layout, "transpose", bare)
+    monkeypatch.setattr(kernels.entry, "_open", kernels.entry._open - {"autodiff_kernels.layout"})
+    with pytest.raises(ImportError, match=r"'from autodiff_kernels import layout'"):
+        kernels.replay.record(add, np.zeros(2), np.ones(2), np.ones(2))
 
 
 def test_a_call_is_written_down_and_not_run() -> None:
