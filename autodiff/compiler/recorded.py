@@ -115,6 +115,7 @@ class Recorded:
         changes, grad = CHANGES.state(), MODE.grad
         # What leads to an argument does not belong to the function.
         inside = [_without_history(x) for x in tensors]
+        tracer.arguments.update(map(id, inside))
         any_cut = any(x is not y for x, y in zip(inside, tensors, strict=True))
         if any_cut:
             args, kwargs = _rebuilt((args, kwargs), iter(inside))

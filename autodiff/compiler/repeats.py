@@ -12,6 +12,8 @@ from collections import Counter
 from collections.abc import Hashable, Iterable, Sequence
 from typing import Any
 
+import numpy as np
+
 from autodiff.compiler.instructions import Instruction, Kind, Region, Substitution, Value
 
 
@@ -99,4 +101,4 @@ def exact(x: Any) -> Hashable:
     """
     if isinstance(x, tuple):
         return tuple([exact(item) for item in x])
-    return (type(x), repr(x)) if isinstance(x, int | float) else x
+    return (type(x), repr(x)) if isinstance(x, int | float | np.generic) else x

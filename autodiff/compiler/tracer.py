@@ -58,7 +58,8 @@ class Tracer(Recorder):
         refused: why it cannot be recorded.
         draws: the draw of each key, by id of the key's tensor.
         counts: for each generator how many draws it made.
-        cut: ids of arguments that something outside has made.
+        arguments: ids of the arguments.
+        cut: ids of those that something outside has made.
         made: ids of the leaves that the function made: constants.
         before: content of leaves just before the function first changed them in place, by id.
         repeated: what each replay has to call.
@@ -85,9 +86,11 @@ class Tracer(Recorder):
         self.grads: dict[int, Any] = {}
         self.read: dict[int, Any] = {}
         self.made: set[int] = set()
+        self.arguments: set[int] = set()
         self.cut: set[int] = set()
         self.kept: list[Any] = []
         self._questions: list[RecordingError] | None = None  # of the hook that runs
+        self._asked: list[Any] = []  # what it asked for the numbers of
         self._touched = False  # whether it has done what only a recording can do again
 
     def target(self, tensor: Any) -> Any:
@@ -132,6 +135,7 @@ class Tracer(Recorder):
             self.refuse(error)
         else:
             self._questions.append(error)
+            self._asked.append(self.operand(tensor))
 
     def refuse(self, error: RecordingError) -> None:
         """Remember the error, and raise it unless the function may run as it is instead."""
@@ -225,17 +229,20 @@ class Tracer(Recorder):
         It may look at numbers, and keep what it is given.
 
         Raises:
-            RecordingError: if another one looks at numbers, unless the function may run as it is instead.
+            RecordingError: if another one looks at numbers, or this one at other tensors of the function, unless the
+                function may run as it is instead.
         """
         given = list(tensors_in(arguments))
         # What the hook keeps is known by being another tensor; one with a history cannot be replaced.
         shown = given if MODE.grad else [self._another(x) for x in given]
         first, before, outer = len(self.records), dict(self._values), (self._questions, self._touched)
         questions: list[RecordingError] = []
-        self._questions, self._touched = questions, False
+        self._questions, self._touched, self._asked = questions, False, []
         try:
             result = hook(*rebuilt(arguments, iter(shown)))
-            touched = self._touched or any(record in self.written for record in self.records[first:])
+            own = set(self.records[first:])
+            touched = self._touched or any(_made_by(self._root(x)) not in own for record in own
+                                           for x in self.written.get(record, ()) if x is not None)
         finally:
             self._questions, self._touched = outer
         if result is not None or touched:
@@ -245,6 +252,15 @@ class Tracer(Recorder):
             if questions:
                 self.refuse(questions[0])
             return result
+        known = {self._root(self.operand(x)) for x in given}
+        for x in (*self._asked, *[operand for record in own for operand in record.operands]):
+            root = None if x is None else self._root(x)
+            if root not in known and _made_by(root) not in own and (type(root) is tuple or id(root) in self.arguments):
+                self.refuse(RecordingError(
+                    "compile", "a hook looks at a tensor of the function that it is not given, which a replay has no "
+                    "other one of", got=f"in {getattr(hook, '__qualname__', repr(hook))}",
+                    fix="return the tensor and look at it outside, or let the hook return a gradient",
+                ))
         call = HookCall(hook, arguments)
         specs = tuple([x.spec for x in given])
         self.add(make_record(call, tuple(given), {}, specs, (_RAN,), None, ()), [])
@@ -253,6 +269,19 @@ class Tracer(Recorder):
         if not MODE.grad:
             self.kept += shown
         return None
+
+    def _root(self, operand: Any) -> Any:
+        """Return what lay in the memory of an operand first, before views of it and changes in place."""
+        while type(operand) is tuple:
+            record, index = operand
+            before = self.written.get(record, ())
+            if index < len(before) and before[index] is not None:
+                operand = before[index]
+            elif record.primitive.view:
+                operand = record.operands[0]
+            else:
+                break
+        return operand
 
     def _another(self, tensor: Any) -> Any:
         """Return another tensor that is the same value, on the same memory."""
@@ -295,6 +324,11 @@ def _items(name: str, source: dict[str, Any]) -> tuple[Any, ...]:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _made_by(operand: Any) -> Any:
+    """Return the record that made an operand; None for an input."""
+    return operand[0] if type(operand) is tuple else None
 
 
 class HookCall(Primitive):

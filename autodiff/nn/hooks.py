@@ -69,8 +69,9 @@ class BackwardWatch:
         return tuple([changed[place] for place in self._places])
 
     def _call(self, gradients: Gradients) -> Gradients:
+        outputs, self._outputs = self._outputs, ()  # the history that holds this may live longer
         for hook in self._hooks:
-            changed = call_hook(hook, self._module, gradients, self._outputs)
+            changed = call_hook(hook, self._module, gradients, outputs)
             if changed is not None:
                 gradients = changed if isinstance(changed, tuple) else (changed,)
         return gradients

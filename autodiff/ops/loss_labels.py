@@ -8,8 +8,9 @@ import numpy as np
 
 from autodiff.bind import TensorT
 from autodiff.errors import DTypeError, PositionError, ShapeError, ValueRangeError
+from autodiff.ops.activation import relu
 from autodiff.ops.broadcast import sum as total
-from autodiff.ops.choice import clamp_min, where
+from autodiff.ops.choice import where
 from autodiff.ops.comparison import eq, gt, logical_and, logical_not, lt
 from autodiff.ops.elementwise import add, div, spread, sub
 from autodiff.ops.joining import zeros_of
@@ -77,7 +78,7 @@ def multilabel_margin_loss(input: TensorT, target: TensorT, reduction: str = "me
     meant: Any = eq(cumsum(lt(labels, 0), -1), 0)
     place = where(meant, labels, 0)
     right = gt(scatter_add(zeros_of(Spec.of(shape, INT64)), -1, place, cast(meant, INT64)), 0)
-    shortfall = clamp_min(add(sub(1, unsqueeze(gather(x, -1, place), -1)), unsqueeze(x, -2)), 0.0)
+    shortfall = relu(add(sub(1, unsqueeze(gather(x, -1, place), -1)), unsqueeze(x, -2)))
     counts = logical_and(unsqueeze(meant, -1), logical_not(unsqueeze(right, -2)))
     losses = div(total(where(counts, shortfall, 0.0), (-2, -1)), shape[-1])
     return reduced(losses, reduction)  # type: ignore[no-any-return]

@@ -49,8 +49,8 @@ def _cost(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], **_: Any) -> Cost
 
 
 def _require_order(operation: str, p: float) -> None:
-    if p < 0:
-        raise ValueRangeError(operation, "the order of the norm is negative", expected="0 or more", got=str(p))
+    if not p >= 0:
+        raise ValueRangeError(operation, "the order of the norm is negative or NaN", expected="0 or more", got=str(p))
 
 
 # ---- Of two matrices -------------------------------------------------------------------------------------------------

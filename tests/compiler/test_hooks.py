@@ -163,3 +163,82 @@ def test_backward_hooks_of_modules() -> None:
         results.append(seen)
     assert len(results[0]) == 5
     assert results[0] == results[1]
+
+
+def test_backward_hooks_of_modules_where_the_loss_is_returned() -> None:
+    """The history of the loss outlives the call; what a hook was given does not."""
+    net, seen = ad.nn.Linear(2, 2), []
+    net.register_full_backward_hook(lambda module, inputs, outputs: seen.append(outputs[0].sum().item()))
+
+    @ad.compile
+    def step(x: ad.Tensor) -> ad.Tensor:
+        net.zero_grad()
+        loss = net(x).square().sum()
+        loss.backward()
+        return loss
+
+    losses = [step(ad.full((3, 2), 0.1 * number)).item() for number in range(5)]
+    assert len(seen) == len(set(losses)) == 5
+    assert len(set(seen)) == 5
+
+
+def test_what_a_hook_makes_for_itself_may_change() -> None:
+    x, seen = ad.ones(3, requires_grad=True), []
+
+    def hook(gradient: ad.Tensor) -> None:
+        sizes = gradient.abs()
+        sizes[0].add_(1)
+        seen.append(sizes.sum().item())
+
+    @ad.compile
+    def step(scale: ad.Tensor) -> None:
+        x.grad = None
+        y = x * scale
+        y.register_hook(hook)
+        (y * scale).sum().backward()
+
+    for number in range(5):
+        step(ad.full((3,), float(number)))
+    assert seen == [3.0 * number + 1 for number in range(5)]
+
+
+@pytest.mark.parametrize("look", [
+    lambda x, y: x.sum().item(), lambda x, y: x.numpy(), lambda x, y: x[0].tolist(), lambda x, y: (y * y).sum().item(),
+])  # fmt: skip
+def test_a_hook_sees_no_other_tensors_of_the_function(look: Any) -> None:
+    w, seen = ad.ones(3, requires_grad=True), []
+
+    @ad.compile
+    def step(x: ad.Tensor) -> None:
+        w.grad = None
+        y = w * x
+        y.register_hook(lambda gradient: seen.append(look(x, y)))
+        (y * y).sum().backward()
+
+    step(ad.ones(3))
+    with pytest.raises(RecordingError, match="a hook looks at a tensor of the function that it is not given"):
+        step(ad.ones(3))
+
+
+def test_a_hook_sees_parameters_as_they_are() -> None:
+    net, seen = ad.nn.Linear(2, 1), []
+    optimizer = ad.optim.SGD(net.parameters(), lr=0.01)
+
+    def step(x: ad.Tensor) -> None:
+        optimizer.zero_grad()
+        y = net(x)
+        y.register_hook(lambda gradient: seen.append(net.weight.sum().item()))
+        y.square().sum().backward()
+        optimizer.step()
+
+    start = {name: value.clone() for name, value in net.state_dict().items()}
+    for _ in range(5):
+        step(ad.ones(3, 2))
+    expected = list(seen)
+    seen.clear()
+    net.load_state_dict(start)
+    compiled = ad.compile(step)
+    for _ in range(5):
+        compiled(ad.ones(3, 2))
+    assert seen == expected
+    assert len(set(seen)) == 5
