@@ -273,6 +273,8 @@ class Tensor(Methods, Conversions):
         return HookHandle(hooks, hook)
 
     def _note_hook(self) -> None:
+        if MODE.recorder is not None:
+            MODE.recorder.hook_registered(self)
         if self.watched:
             CHANGES.note(f"{self.name or 'a tensor'} was given a hook")
 

@@ -458,8 +458,11 @@ class Recorder:
     def opaque(self, what: str, fix: str) -> None:
         """Hear that something happens that is no operation, and what to do instead."""
 
+    def hook_registered(self, tensor: Any) -> None:
+        """Hear that `tensor` is given a hook."""
+
     def hooked(self, hook: Callable[..., Any], *arguments: Any) -> Any:
-        """Call a hook on gradients, and return what it returns."""
+        """Call a hook, and return what it returns."""
         return hook(*arguments)
 
     def members(self, container: Any) -> None:
@@ -475,7 +478,7 @@ class Recorder:
 
 
 def call_hook(hook: Callable[..., Any], *arguments: Any) -> Any:
-    """Call a hook on gradients; a recorder hears of it."""
+    """Call a hook of a tensor or a module; a recorder hears of it."""
     return hook(*arguments) if MODE.recorder is None else MODE.recorder.hooked(hook, *arguments)
 
 

@@ -115,6 +115,16 @@ class Instruction:
         """Whether it calls a hook: nobody knows what that looks at."""
         return isinstance(self.primitive, HookCall)
 
+    @property
+    def computes(self) -> bool:
+        """Whether it does nothing but compute temporaries from what it reads."""
+        return not (
+            self.in_place
+            or self.calls_hook
+            or self.primitive.relocate is not None
+            or any(value.region.kind is not Kind.TEMPORARY for value in self.outputs)
+        )
+
     def __repr__(self) -> str:
         return f"<instruction {self.primitive.name}>"
 

@@ -62,7 +62,7 @@ class Number:
     def write(self) -> bool:
         """Write down what the slot holds now; return False where that has become 0, or is no longer."""
         value = self.slot.read()
-        if value != self.value:
+        if value != self.value or not value:  # 0.0 and -0.0 are equal
             if bool(value) is not self.nonzero:
                 return False
             self.value = value
@@ -141,6 +141,7 @@ class Lowered:
         spans: what runs for each instruction: part of a stretch, or a host.
         arrays: of all values that were needed.
         statuses: what can go wrong in a call, by its number, or in what Python does, by its id.
+        early: values outside that are written before the last instruction that can fail.
         addresses: for each argument the words that hold an address in it.
         draws: words that hold the seed and the number of a draw.
         user: a weak reference to the record of the call whose backward pass needs the memory.
@@ -188,6 +189,7 @@ class Lowered:
             self._forward = len(self.parts)
         for value in (*step.results, *[value for value in step.found if value is not None]):
             self.array(value)
+        self.early = self._early()
         self._finish()
 
     # ---- Memory ------------------------------------------------------------------------------------------------------
@@ -226,6 +228,19 @@ class Lowered:
                 array = value.leaf.array
             self.arrays[value] = array
         return array
+
+    def _early(self) -> list[Value]:
+        """Return the values outside that are written before the last instruction that can fail, or by that one."""
+        instructions = self._step.instructions[: self._step.forward]
+        failing = [number for number, (instruction, span) in enumerate(zip(instructions, self.spans))
+                   if instruction.primitive.status is not None or isinstance(span, Host)]
+        early = instructions[: failing[-1] + 1] if failing else []
+        written = [value for instruction in early for value in instruction.outputs]
+        return list(dict.fromkeys(x for x in written if x.region.kind in (Kind.SLOT, Kind.ARGUMENT)))
+
+    def exposed(self, arguments: Sequence[Array]) -> list[Array]:
+        """Return the arrays of the values that an error would leave changed."""
+        return [now(value, self.array(value), arguments) for value in self.early]
 
     # ---- Calls -------------------------------------------------------------------------------------------------------
 

@@ -373,11 +373,18 @@ def test_a_function_must_put_the_grad_mode_back() -> None:
         ad.set_grad_enabled(False)
         return x * 2
 
+    for _ in range(2):
+        with pytest.raises(RecordingError, match="another grad mode"):
+            function(ad.ones(1))
+        assert ad.is_grad_enabled()
+
+
+def test_with_fallback_a_function_may_leave_another_grad_mode_behind() -> None:
+    function = ad.compile(lambda x: (ad.set_grad_enabled(False), x * 2)[1], fallback=True)
     try:
-        with ad.enable_grad():
+        with pytest.warns(UserWarning, match="another grad mode"):
             function(ad.ones(1))
-        with ad.enable_grad(), pytest.raises(RecordingError, match="another grad mode"):
-            function(ad.ones(1))
+        assert not ad.is_grad_enabled()
     finally:
         ad.set_grad_enabled(True)
 
