@@ -441,8 +441,8 @@ class Recorder:
     def drawn(self, key: Any, generator: Any) -> None:
         """Hear that `key` is the key of the draw that `generator` made last."""
 
-    def asked(self, operation: str, tensor: Any) -> None:
-        """Hear that somebody wants to know the numbers of `tensor`."""
+    def asked(self, operation: str, tensor: Any, fix: str = "") -> None:
+        """Hear that somebody wants to know the numbers of `tensor`, and what to do instead, where that is special."""
 
     def grad_read(self, leaf: Any) -> None:
         """Hear that the `.grad` of `leaf` is looked at."""

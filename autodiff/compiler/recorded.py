@@ -160,6 +160,11 @@ class Recorded:
     ) -> None:  # fmt: skip
         self.pinned: dict[int, Tensor] = {}
         outputs = list(tensors_in(result))
+        for x in outputs:
+            operand = tracer.operand(x)
+            if x._grad is not None and type(operand) is tuple:
+                raise RecordingError("compile", "a tensor that is returned has a .grad, which no replay would give it",
+                                     fix="return the gradient, too", line=operand[0].line)
         inside = set(tracer.records)
         roots = [x for x in outputs if has_history(x)]
         cotangents, targets, found = record_backward(roots)

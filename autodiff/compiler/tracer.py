@@ -130,7 +130,7 @@ class Tracer(Recorder):
         self.draws[id(key)] = Draw(generator, number)
         self.alias(key, key)  # keeps the key alive, so that its id stays its own
 
-    def asked(self, operation: str, tensor: Any) -> None:
+    def asked(self, operation: str, tensor: Any, fix: str = "") -> None:
         """Refuse to give numbers: they would be those of this call for ever.
 
         Raises:
@@ -140,7 +140,7 @@ class Tracer(Recorder):
             "compile",
             f"{operation} asks for the numbers of a tensor, and a compiled function does not know them in advance",
             got=f"a tensor {tensor.spec!r}" + (f" '{tensor.name}'" if tensor.name else ""),
-            fix="return the tensor and look at it outside, or compute with operations such as where() and clamp()",
+            fix=fix or "return the tensor and look at it outside, or compute with operations such as where(), clamp()",
         )
         if self._hook is None:
             self.refuse(error)
@@ -167,7 +167,7 @@ class Tracer(Recorder):
 
     def grad_read(self, leaf: Any) -> None:
         """Note that a `.grad` is looked at: one that the function did not set itself comes from outside."""
-        if id(leaf) not in self.grads and id(leaf) not in self.made:
+        if id(leaf) not in self.grads and id(leaf) not in self.made and type(self.operand(leaf)) is not tuple:
             self.grads[id(leaf)] = leaf
             self.read[id(leaf)] = leaf._grad
         run = self._hook
@@ -186,6 +186,8 @@ class Tracer(Recorder):
             RecordingError: if that is the gradient of an argument that something outside has made.
         """
         self._take_part()
+        if type(self.operand(leaf)) is tuple:
+            return  # of a tensor that the function made, and that nobody finds afterwards
         if id(leaf) in self.cut:
             self.refuse(RecordingError(
                 "compile", "a backward pass inside the function would have to go on outside, behind an argument",

@@ -40,6 +40,22 @@ def test_an_argument_that_is_also_found_outside() -> None:
     same(lambda x: x - 2 * w, (w,), (w,), (other,), (other,), (other,), (w,))
 
 
+def test_a_tensor_of_a_tensor_is_read_anew() -> None:
+    same(lambda x: ad.tensor(x.sum()) + ad.tensor(x, dtype=ad.int64), *[(numbers(i, 2),) for i in range(5)])
+
+
+def test_a_gradient_that_is_retained() -> None:
+    w = numbers(1, 2).requires_grad_()
+
+    def function(x: ad.Tensor) -> Any:
+        y = w * x
+        y.retain_grad()
+        (y * y).sum().backward()
+        return y.grad
+
+    same(function, *[(numbers(i, 2),) for i in range(5)])
+
+
 def test_one_tensor_as_two_arguments() -> None:
     x, y = numbers(1, 2), numbers(10, 20)
     same(lambda a, b: a * 2 + b, (x, x), (x, x), (x, y), (x, y), (x, y), (y, y))
@@ -262,6 +278,55 @@ def test_gradients_that_are_other_tensors_are_refused(value: Callable[..., Any])
         step(ad.ones(1))
 
 
+def test_the_sign_of_a_zero_among_the_settings() -> None:
+    (w, one, step), (v, other, eager) = sgd(), sgd()
+    compiled = ad.compile(step)
+    for rate in (0.0, 0.0, 0.0, -0.0, 0.0, -0.0, 0.5):
+        for p, optimizer, run in ((w, one, compiled), (v, other, eager)):
+            with ad.no_grad():
+                p.fill_(-0.0)
+            optimizer.param_groups[0]["lr"] = rate
+            run()
+        assert (w.item(), np.signbit(w.item())) == (v.item(), np.signbit(v.item()))
+
+
+def test_a_late_error_takes_back_what_an_optimizer_has_done() -> None:
+    table = ad.nn.Embedding(3, 1)
+    w, optimizer, step = sgd(momentum=0.5)
+
+    @ad.compile
+    def both(i: ad.Tensor) -> Any:
+        step()
+        return (table(i) * w).sum()
+
+    for _ in range(3):
+        both(ad.tensor([1]))
+    before = w.item(), optimizer.state[w]["momentum_buffer"].item(), optimizer.state[w]["step"]
+    with pytest.raises(IndexError, match="got 9"):
+        both(ad.tensor([9]))
+    assert (w.item(), optimizer.state[w]["momentum_buffer"].item(), optimizer.state[w]["step"]) == before
+    both(ad.tensor([1]))
+    assert w.item() != before[0]
+
+
+def test_an_error_in_place_takes_back_what_it_has_written() -> None:
+    total = ad.zeros(3)
+
+    @ad.compile
+    def add(i: ad.Tensor, x: ad.Tensor) -> Any:
+        total.index_add_(0, i, x)
+        x.mul_(2)
+        return total.sum() * x[i]
+
+    for _ in range(3):
+        add(ad.tensor([0, 1]), ad.ones(2))
+    x = ad.ones(2)
+    with pytest.raises(IndexError, match="got 7"):
+        add(ad.tensor([0, 7]), x)
+    assert total.tolist() == [3, 3, 0]
+    assert x.tolist() == [1, 1]
+
+
 # ---- Modules and arguments -------------------------------------------------------------------------------------------
 
 
@@ -273,6 +338,19 @@ def test_modules_that_are_used_but_not_called() -> None:
     for scale in (1.0, 1.0, 1.0, 2.0, 2.0, 3.0):
         net.scale = scale
         assert compiled(x).tolist() == (net.inner(x) * scale).tolist()
+
+
+def test_a_module_that_the_function_changes_is_named_with_its_line() -> None:
+    net = Net()
+
+    @ad.compile
+    def step(x: ad.Tensor) -> ad.Tensor:
+        net.scale = net.scale + 1  # the line to name
+        return net(x)
+
+    step(batch(0)[0])
+    with pytest.raises(RecordingError, match=r"(?s)Net\.scale was set.*do it outside.*the line to name"):
+        step(batch(0)[0])
 
 
 def test_methods() -> None:
