@@ -22,22 +22,22 @@ class Reading:
             program holds for its number.
     """
 
-    __slots__ = ("_get", "_values", "_zeros", "fixed", "source", "written")
+    __slots__ = ("_floats", "_get", "_values", "_zeros", "fixed", "source", "written")
 
     def __init__(self, source: dict[str, Any], get: Callable[[dict[str, Any]], tuple[Any, ...]]) -> None:
         self.source = source
         self.fixed: dict[str, Any] = {}
         self.written: list[Callable[[], bool]] = []
         self._get = get
-        self._values: tuple[Any, ...] = ()
-        self._zeros: list[int] = []
-        self._keep(get(source))
+        self._values = get(source)
+        self._floats = [place for place, x in enumerate(self._values) if type(x) in (float, tuple)]
+        self._zeros = self._floats  # where something equal may be another number: 0.0 and -0.0
 
     def renew(self) -> bool:
         """Look at the entries again; return whether the program holds for what they are now."""
         now = self._get(self.source)
         changed = now != self._values
-        for place in self._zeros:  # 0.0 and -0.0 are equal
+        for place in self._zeros:
             changed = changed or now[place] is not self._values[place]
         if changed:
             self._values = ()  # until all is written down
@@ -47,13 +47,10 @@ class Reading:
             for write in self.written:
                 if not write():
                     return False
-            self._keep(now)
+            self._values = now
+            if self._floats:
+                self._zeros = [place for place in self._floats if type(now[place]) is tuple or not now[place]]
         return True
-
-    def _keep(self, values: tuple[Any, ...]) -> None:
-        """Remember what was there, and where a zero is whose sign may change."""
-        self._values = values
-        self._zeros = [place for place, x in enumerate(values) if type(x) is tuple or (type(x) is float and x == 0)]
 
 
 class Slot:
