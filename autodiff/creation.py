@@ -62,6 +62,7 @@ def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: b
     """
     check_device(device)
     round_trip = isinstance(data, np.ndarray | np.generic)
+    result: Tensor
     if isinstance(data, Tensor):
         result = bind(copy_p, data.detach(), dtype=dtype_of(dtype, data.dtype), order=None)
         result.cut = None

@@ -465,6 +465,14 @@ class Recorder:
         """Call a hook, and return what it returns."""
         return hook(*arguments)
 
+    def forward_of(self, name: str, forward: Callable[..., Any], context: Any, args: Any, kwargs: Any) -> Any:
+        """Call the forward pass of a user's own `Function`, and return its result."""
+        return forward(context, args, kwargs)
+
+    def backward_of(self, name: str, backward: Callable[..., Any], context: Any, cotangents: tuple[Any, ...]) -> Any:
+        """Call the backward pass of a user's own `Function`, and return its result."""
+        return backward(context, *cotangents)
+
     def members(self, container: Any) -> None:
         """Hear that what is recorded depends on which members a container has."""
 

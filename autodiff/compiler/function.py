@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from autodiff.compiler.calls import RecordingError
 from autodiff.compiler.measuring import measured
 from autodiff.compiler.recorded import Recorded, other_grad_mode
 from autodiff.compiler.surroundings import Content, Global, all_unchanged, assignment, identity, surroundings, unchanged
-from autodiff.compiler.tracer import RecordingError
 from autodiff.eager import Tensor
 from autodiff.errors import ValueRangeError
 from autodiff.measuring import measure

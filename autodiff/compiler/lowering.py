@@ -18,8 +18,9 @@ import numpy as np
 import autodiff_kernels as kernels
 from autodiff.bind import plan_for
 from autodiff.compiler import arena
+from autodiff.compiler.calls import RecordingError
 from autodiff.compiler.instructions import Instruction, Kind, Step, Value
-from autodiff.compiler.tracer import Draw, RecordingError
+from autodiff.compiler.tracer import Draw
 from autodiff.errors import AutodiffError
 from autodiff.primitive import Plan
 from autodiff.slots import Slot, held

@@ -19,13 +19,14 @@ from autodiff import reverse
 from autodiff.bind import Cut, next_number
 from autodiff.compiler import arena, passes
 from autodiff.compiler.backward import has_history, record_backward
+from autodiff.compiler.calls import RecordingError
 from autodiff.compiler.instructions import Instruction, Kind, Region, Step, Value
 from autodiff.compiler.lowering import Lowered, now
 from autodiff.compiler.reading import program_of
 from autodiff.compiler.rematerialisation import with_less_memory
 from autodiff.compiler.repeats import without_repeats
 from autodiff.compiler.surroundings import unchanged
-from autodiff.compiler.tracer import RecordingError, Tracer
+from autodiff.compiler.tracer import Tracer
 from autodiff.compiler.verifying import verify, verify_effects
 from autodiff.eager import Tensor, wrap
 from autodiff.errors import GradientError, InPlaceError
@@ -537,9 +538,9 @@ class Recorded:
         lowered = self._lowered[0]
         text = (f"{len(self._step.instructions)} instructions, {len(lowered.table)} calls of kernels, "
                 f"{lowered.hosts} of Python, {lowered.memory.nbytes / 1e6:.1f} MB")
-        hooks = sum(instruction.calls_hook for instruction in self._step.instructions)
-        if hooks:
-            text += f"; hooks that it calls: {hooks}"
+        calls = sum(instruction.calls_python for instruction in self._step.instructions)
+        if calls:
+            text += f"; hooks and functions of yours that it calls: {calls}"
         if self._sizes is not None:
             budget, now_taken, otherwise = (f"{size / 1e6:.1f} MB" for size in self._sizes)
             text += f" (budget {budget}: temporaries {now_taken}, without it {otherwise})"

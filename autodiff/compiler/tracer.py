@@ -10,18 +10,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from autodiff.bind import make_record
-from autodiff.eager import wrap
-from autodiff.errors import AutodiffError
-from autodiff.primitive import NOTHING, Primitive
+from autodiff.compiler.calls import HOLE, RAN, BackwardCall, ForwardCall, HookCall, RecordingError
+from autodiff.eager import Tensor, wrap
 from autodiff.program import Record, Recorder
 from autodiff.recording import rebuilt, tensors_in
 from autodiff.slots import Reading, Slot
-from autodiff.spec import Array, Cost, Spec, moved
+from autodiff.spec import Array
 from autodiff.thread_mode import MODE
-
-
-class RecordingError(AutodiffError):
-    """A function cannot be recorded and replayed as it is written."""
 
 
 class Draw(NamedTuple):
@@ -92,10 +87,12 @@ class Tracer(Recorder):
         self._hook: _HookRun | None = None  # the one that runs
         self._calls: dict[Record, _HookRun] = {}  # of hooks that each replay calls
         self._kept: dict[int, tuple[Any, Record]] = {}  # what they have kept, by id, with the call
+        self._numbers: dict[Record, RecordingError] = {}  # calls of functions that look at numbers: what they ask for
+        self._contexts: dict[int, tuple[Any, ForwardCall, Any]] = {}  # by id: the context, the call, its last result
 
     def operand(self, tensor: Any) -> Any:
         """Return what `tensor` is; where a hook has kept it, the function, or another hook, uses it."""
-        operand = super().operand(tensor)
+        operand = self._known(tensor)
         kept = self._kept.get(id(tensor))
         if kept is not None:
             if self._hook is None:
@@ -103,6 +100,10 @@ class Tracer(Recorder):
             else:
                 self._hook.borrowed.append((kept[1], operand))
         return operand
+
+    def _known(self, tensor: Any) -> Any:
+        """Return what `tensor` is; nobody uses it."""
+        return super().operand(tensor)
 
     def target(self, tensor: Any) -> Any:
         """Return what `tensor` is, just before it changes in place; a leaf's content is kept."""
@@ -262,38 +263,137 @@ class Tracer(Recorder):
             RecordingError: if another one looks at numbers, or this one at other tensors of the function, unless the
                 function may run as it is instead.
         """
-        if self._hook is not None:  # the one around it is called as a whole
+        if self._hook is not None and self._hook.hook is not None:  # the one around it is called as a whole
             return hook(*arguments)
-        first, before, run = len(self.records), dict(self._values), _HookRun()
+        before, run = dict(self._values), _HookRun(hook)
         given = list(tensors_in(arguments))
         shown = [self._lent(x, run) for x in given]  # what the hook keeps is known by being another tensor
+        result = self._run(run, hook, *rebuilt(arguments, iter(shown)))
+        if result is not None or run.takes_part:
+            self._join(run)
+            return result
+        other = self._other(run, [])
+        if other:
+            self.refuse(RecordingError(
+                "compile", "a hook looks at a tensor of the function that it is not given, which a replay has no "
+                "other one of", got=f"in {getattr(hook, '__qualname__', repr(hook))}",
+                fix="return the tensor and look at it outside, or let the hook return a gradient",
+            ))
+        places = [x if self._is_outside(x) else HOLE for x in given]
+        grads = list(run.grads.values())
+        inputs = [x for x, place in zip(given, places, strict=True) if place is HOLE]
+        inputs += [grad for _, grad, _ in grads if grad is not None]
+        call = HookCall(hook, rebuilt(arguments, iter(places)), [(leaf, grad is not None) for leaf, grad, _ in grads])
+        record = make_record(call, tuple(inputs), {}, tuple([x.spec for x in inputs]), (RAN,), None, ())
+        self.add(record, [])
+        self._calls[record] = run
+        self._keep(record, before)
+        return None
+
+    def forward_of(self, name: str, forward: Callable[..., Any], context: Any, args: Any, kwargs: Any) -> Any:
+        """Call the forward pass of a user's own function, and record its operations; if it looks at numbers, the call.
+
+        Raises:
+            RecordingError: if it looks at numbers, and cannot be called by a replay either; see `hooked`.
+        """
+        if self._hook is not None:
+            return forward(context, args, kwargs)
+        first, before, run = len(self.records), dict(self._values), _HookRun()
+        results = self._run(run, forward, context, args, kwargs)
+        if not run.questions:
+            self._join(run)
+            return results
+        given = list(tensors_in((args, kwargs)))
+        outputs = results if isinstance(results, tuple) else (results,)
+        if run.takes_part or self._other(run, given) or not all(self._is_new(x, given) for x in outputs):
+            self._join(run)
+            return results
+        places = [x if self._is_outside(x) else HOLE for x in given]
+        inputs = [x for x, place in zip(given, places, strict=True) if place is HOLE]
+        call = ForwardCall(name, forward, context, rebuilt((args, kwargs), iter(places)), [x.spec for x in outputs])
+        ran = wrap(np.ones((), np.bool_))
+        self._replace(call, first, inputs, [*outputs, ran], before, run.questions[0])
+        self._contexts[id(context)] = context, call, ran
+        return results
+
+    def backward_of(self, name: str, backward: Callable[..., Any], context: Any, cotangents: tuple[Any, ...]) -> Any:
+        """Do the same for the backward pass; where the call of the forward pass is recorded, it always is the call.
+
+        Raises:
+            RecordingError: if it looks at numbers, and cannot be called by a replay either.
+        """
+        if self._hook is not None:
+            return backward(context, *cotangents)
+        first, before, run = len(self.records), dict(self._values), _HookRun()
+        _, forward, ran = self._contexts.get(id(context), (None, None, None))
+        found = self._run(run, backward, context, *cotangents)
+        if forward is None and not run.questions:
+            self._join(run)
+            return found
+        given = [*tensors_in(vars(context)), *tensors_in(cotangents)]
+        gradients = list(found) if isinstance(found, tuple | list) else [found]
+        gradients = [x if x is None or self._is_new(x, given) else wrap(x.array.copy("K")) for x in gradients]
+        if MODE.grad or run.takes_part or self._other(run, given):
+            if not run.questions:
+                self.opaque(f"the backward pass of {name} does more than compute", "let forward() use operations")
+            self._join(run)
+            return found
+        if forward is not None:  # it has the context of the same replay
+            given = list(tensors_in(cotangents))
+        places = [x if self._is_outside(x) else HOLE for x in given]
+        inputs = [x for x, place in zip(given, places, strict=True) if place is HOLE]
+        holes = iter(places)
+        template = context.like(holes) if forward is None else None
+        made = [x for x in gradients if x is not None]
+        call = BackwardCall(name, backward, forward, template, rebuilt(cotangents, holes),
+                            [None if x is None else x.spec for x in gradients])
+        error = run.questions[0] if run.questions else RecordingError("compile", f"{name} hands a tensor on")
+        self._replace(call, first, [*inputs, *([] if ran is None else [ran])], made, before, error)
+        return tuple(gradients)
+
+    def _run(self, run: _HookRun, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Call the user's Python, and note what it does."""
+        first, outer = len(self.records), self._hook
         self._hook = run
         try:
-            result = hook(*rebuilt(arguments, iter(shown)))
+            result = function(*arguments)
         finally:
-            self._hook = None
+            self._hook = outer
             for leaf, grad, other in run.grads.values():
                 if leaf._grad is other:
                     leaf._grad = grad
         run.records = self.records[first:]
         own = set(run.records)
         changed = [x for record in run.records for x in self.written.get(record, ()) if x is not None]
-        if result is not None or run.takes_part or any(_made_by(self._root(x)) not in own for x in changed):
-            self._join(run)
-            return result
-        self._refuse_others(hook, run, own)
-        places = [x if self._is_outside(x) else _HOLE for x in given]
-        grads = list(run.grads.values())
-        inputs = [x for x, place in zip(given, places, strict=True) if place is _HOLE]
-        inputs += [grad for _, grad, _ in grads if grad is not None]
-        call = HookCall(hook, rebuilt(arguments, iter(places)), [(leaf, grad is not None) for leaf, grad, _ in grads])
-        record = make_record(call, tuple(inputs), {}, tuple([x.spec for x in inputs]), (_RAN,), None, ())
-        self.add(record, [])
-        self._calls[record] = run
+        run.takes_part = run.takes_part or any(_made_by(self._root(x)) not in own for x in changed)
+        return result
+
+    def _replace(
+        self, call: Any, first: int, inputs: Sequence[Any], outputs: Sequence[Any], before: dict[int, Any],
+        error: RecordingError,
+    ) -> None:  # fmt: skip
+        """Record a call in place of what it has computed; `error` is for what it may hand on besides."""
+        del self.records[first:]
+        specs, made = tuple([x.spec for x in inputs]), tuple([x.spec for x in outputs])
+        record = make_record(call, tuple(inputs), {}, specs, made, None, ())
+        self.made.difference_update(map(id, outputs))
+        self.add(record, outputs)
+        self._numbers[record] = error
+        self._keep(record, before)
+        for x in outputs:
+            self._kept.pop(id(x), None)
+
+    def _keep(self, call: Record, before: dict[int, Any]) -> None:
+        """Note what a call has made, or was lent, and has kept: what is known now and was not before."""
         for key, known in self._values.items():
             if before.get(key) is not known and (tensor := known[0]()) is not None:
-                self._kept[key] = tensor, record
-        return None
+                self._kept[key] = tensor, call
+
+    def _is_new(self, result: Any, given: Sequence[Any]) -> bool:
+        """Return whether a result is a dense tensor on memory of its own."""
+        known = {self._root(self._known(x)) for x in given}
+        return (isinstance(result, Tensor) and result.spec.order is not None
+                and self._root(self._known(result)) not in known)
 
     def _take_part(self) -> None:
         """Note that the hook that runs, if one does, does what only a recording can do again."""
@@ -302,7 +402,7 @@ class Tracer(Recorder):
 
     def _is_outside(self, tensor: Any) -> bool:
         """Return whether a tensor is found outside, and is the same in each replay."""
-        return self.operand(tensor) is tensor and id(tensor) not in self.arguments and id(tensor) not in self.made
+        return self._known(tensor) is tensor and id(tensor) not in self.arguments and id(tensor) not in self.made
 
     def _lent(self, tensor: Any, run: _HookRun) -> Any:
         """Return what a hook gets in place of a tensor: one with the same history; a leaf of some history is itself."""
@@ -331,31 +431,27 @@ class Tracer(Recorder):
 
     def _hand_on(self, call: Record) -> None:
         """Note that the function uses what a hook has kept: so it takes part, and is not called again."""
+        if call in self._numbers:
+            self.refuse(self._numbers[call])
         run = self._calls.pop(call, None)
         if run is not None:
-            self.records.remove(call)
+            self.records[:] = [record for record in self.records if record is not call]
             self._kept = {key: kept for key, kept in self._kept.items() if kept[1] is not call}
             for other, _ in run.borrowed:
                 self._hand_on(other)
             if run.questions:
                 self.refuse(run.questions[0])
 
-    def _refuse_others(self, hook: Callable[..., Any], run: _HookRun, own: set[Record]) -> None:
-        """Refuse a hook that looks at what no replay could give it.
-
-        Raises:
-            RecordingError: unless the function may run as it is instead.
-        """
+    def _other(self, run: _HookRun, given: Sequence[Any]) -> bool:
+        """Return whether Python looks at a tensor of the function that no replay could give it."""
         seen = [tensor for tensor, *_ in run.lent] + [grad for _, grad, _ in run.grads.values() if grad is not None]
-        known = {self._root(operand) for operand in (*map(self.operand, seen), *[x for _, x in run.borrowed])}
+        operands = [*map(self._known, (*seen, *given)), *[x for _, x in run.borrowed]]
+        known, own = set(map(self._root, operands)), set(run.records)
         for x in (*run.looked_at, *[operand for record in run.records for operand in record.operands]):
             root = None if x is None else self._root(x)
             if root not in known and _made_by(root) not in own and (type(root) is tuple or id(root) in self.arguments):
-                self.refuse(RecordingError(
-                    "compile", "a hook looks at a tensor of the function that it is not given, which a replay has no "
-                    "other one of", got=f"in {getattr(hook, '__qualname__', repr(hook))}",
-                    fix="return the tensor and look at it outside, or let the hook return a gradient",
-                ))
+                return True
+        return False
 
     def settle(self, results: Sequence[Any]) -> None:
         """Leave out what hooks have computed that each replay calls; `results` are what the function leaves."""
@@ -403,6 +499,8 @@ class Tracer(Recorder):
         self.origins.clear()
         self._calls.clear()
         self._kept.clear()
+        self._numbers.clear()
+        self._contexts.clear()
 
 
 class _Item:
@@ -436,9 +534,10 @@ def _made_by(operand: Any) -> Any:
 
 
 class _HookRun:
-    """What a hook does while it is recorded.
+    """What a hook, or a user's own function, does while it is recorded.
 
     Attributes:
+        hook: the hook; None for a function.
         lent: tensors of the function, what the hook got in place of each, and the edge that both had.
         grads: leaves whose `.grad` it has looked at, what was there, and what it got in place of that: by id.
         questions: errors for the numbers that it has asked for.
@@ -448,7 +547,8 @@ class _HookRun:
         records: what it has computed.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, hook: Callable[..., Any] | None = None) -> None:
+        self.hook = hook
         self.lent: list[tuple[Any, Any, Any]] = []
         self.grads: dict[int, tuple[Any, Any, Any]] = {}
         self.questions: list[RecordingError] = []
@@ -456,73 +556,3 @@ class _HookRun:
         self.borrowed: list[tuple[Record, Any]] = []
         self.takes_part = False
         self.records: list[Record] = []
-
-
-class HookCall(Primitive):
-    """The operation that calls a hook which has effects only: its result says that it has run.
-
-    Args:
-        hook: the hook.
-        arguments: of the call that was recorded, with holes for the tensors that are others in each replay: copies of
-            the operation's inputs.
-        leaves: leaves whose `.grad` it looks at, and whether there was one: a copy of the next input.
-    """
-
-    __slots__ = ("_arguments", "_grad", "_hook", "_leaves")
-
-    def __init__(
-        self, hook: Callable[..., Any], arguments: tuple[Any, ...], leaves: Sequence[tuple[Any, bool]]
-    ) -> None:
-        # Not one of the table: each call is an operation of its own, and goes with its program.
-        self.name = "hook"
-        self.saves = NOTHING
-        self.vjp = self.twin = self.prepare = self.scratch = self.status = self.relocate = self.formula = None
-        self.view = self.differentiable = False
-        self.host = True
-        self.plans, self.keeps = {}, {}
-        self.infer = lambda *_: _RAN
-        self.cost = lambda inputs, outputs: Cost(0, moved(*inputs, *outputs))
-        self.run = self._call
-        self._hook = hook
-        self._arguments = arguments
-        self._leaves = leaves
-        self._grad = MODE.grad
-
-    def _call(self, outs: Sequence[Array], ins: Sequence[Array]) -> None:
-        """Call the hook.
-
-        Raises:
-            RecordingError: if it returns something or changes a tensor, as it did not when it was recorded.
-        """
-        copies = [wrap(array.copy("K")) for array in ins]
-        tensors = iter(copies)
-        arguments = rebuilt(self._arguments, tensors, _Hole)
-        shown = [(leaf, next(tensors) if there else None) for leaf, there in self._leaves]
-        grads, mode = [leaf._grad for leaf, _ in shown], MODE.grad
-        for leaf, grad in shown:
-            leaf._grad = grad
-        MODE.grad = self._grad
-        try:
-            result = self._hook(*arguments)
-            changed = any(x.memory.version for x in copies) or any(leaf._grad is not grad for leaf, grad in shown)
-        finally:
-            MODE.grad = mode
-            for (leaf, _), grad in zip(shown, grads, strict=True):
-                leaf._grad = grad
-        if result is not None:
-            raise RecordingError("compile", "a hook returns something that returned nothing when it was recorded",
-                                 got=type(result).__name__, fix="let it return a tensor each time, or never")
-        if changed:
-            raise RecordingError("compile", "a hook changes a tensor that it left alone when it was recorded",
-                                 fix="let it do so each time, or never, and decide with where()")
-        outs[0][...] = True
-
-
-_RAN = Spec.of((), np.dtype(np.bool_))  # the type of its result
-
-
-class _Hole:
-    """Stands for a tensor among the arguments of a hook."""
-
-
-_HOLE: Any = _Hole()

@@ -12,7 +12,7 @@ import pytest
 
 import autodiff as ad
 from autodiff.compiler import fusion
-from autodiff.compiler.tracer import RecordingError
+from autodiff.compiler.calls import RecordingError
 from autodiff.errors import ValueRangeError
 from tests.compiler.steps import Net, batch
 
@@ -202,6 +202,29 @@ def test_pairs_of_numbers_are_read_anew(kind: Any) -> None:
         compiled()
         assert weights[0].item() == weights[1].item()
     assert compiled.explain().count("recorded") == 1
+
+
+def test_lbfgs_takes_a_compiled_closure() -> None:
+    weights = []
+    for compiled in (False, True):
+        w = ad.tensor([1.0, -2.0], requires_grad=True)
+        optimizer = ad.optim.LBFGS([w], lr=0.1)
+
+        def closure(w: Any = w, optimizer: Any = optimizer) -> Any:
+            optimizer.zero_grad()
+            loss = (w.square().square() + w).sum()
+            loss.backward()
+            return loss
+
+        run = ad.compile(closure) if compiled else closure
+        for _ in range(3):
+            optimizer.step(run)
+        weights.append(w.tolist())
+        step = ad.compile(partial(optimizer.step, closure))
+        step()
+        with pytest.raises(RecordingError, match=r"LBFGS decides by numbers.*compile the closure"):
+            step()
+    assert weights[0] == weights[1]
 
 
 def test_settings_that_come_back_find_their_program_again() -> None:

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import autodiff as ad
-from autodiff.compiler.tracer import RecordingError
+from autodiff.compiler.calls import RecordingError
 from autodiff.errors import GradientError, InPlaceError, PositionError
 from tests.compiler.steps import Net, batch, bits, classifying, falling, twins
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import autodiff as ad
-from autodiff.compiler.tracer import RecordingError
+from autodiff.compiler.calls import RecordingError
 
 
 def trained(hook: Callable[[Any], Any], calls: int = 5, compiled: bool = True) -> list[Any]:
@@ -82,7 +82,7 @@ def test_hooks_run_in_their_order_and_at_their_place() -> None:
     assert order == [(name, [float(i)] * 2) for i in range(1, 5) for name in "zyw"]
     (program,) = compiled.programs
     assert [record.name for record in program].count("hook") == 3
-    assert "hooks that it calls: 3" in compiled.explain()
+    assert "functions of yours that it calls: 3" in compiled.explain()
 
 
 def test_what_a_hook_returns_is_recorded() -> None:
