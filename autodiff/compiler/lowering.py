@@ -148,6 +148,7 @@ class Lowered:
         user: a weak reference to the record of the call whose backward pass needs the memory.
         arguments, tensors: arrays of that call's arguments; the tensors, with their versions then.
         versions: those that the memories which that pass relies on had at that call.
+        turned: a number whose sign turns when the function's instructions have run to the end.
         threads, work: the largest number of threads, and of nanoseconds, that a call wants.
     """
 
@@ -175,19 +176,21 @@ class Lowered:
         self._used = 0
         self._marks = iter(range(_FIRST_MARK, _FIRST_MARK + 2**32))
         self._found: list[tuple[Slot | Draw, list[list[int]]]] = []
+        sign = np.ones(1, np.float32)
+        self.turned: Any = memoryview(sign)  # type: ignore[arg-type]
         plans = [self._plan(instruction) for instruction in step.instructions]
         spare = [[Value(arena.scratch(spec), spec) for spec in plan.scratch_specs] if plan else [] for plan in plans]
         self.memory = self._take_memory(spare, gradients)
         for number, (instruction, plan, values) in enumerate(zip(step.instructions, plans, spare, strict=True)):
             if number == step.forward:
-                self._forward = len(self.parts)
+                self._end(sign)
                 self.parts.append(Stretch(len(self._rows), len(self._rows)))
             row, part = len(self._rows), len(self.parts)
             self._lower(instruction, plan, values)
             hosts = [added for added in self.parts[part:] if isinstance(added, Host)]
             self.spans.append(hosts[0] if hosts else Stretch(row, len(self._rows)))
         if step.forward == len(step.instructions):
-            self._forward = len(self.parts)
+            self._end(sign)
         for value in (*step.results, *[value for value in step.found if value is not None]):
             self.array(value)
         self.early = self._early()
@@ -349,6 +352,14 @@ class Lowered:
                 start = address - _address(self._arguments[argument])
                 self.addresses[argument].append(Address(words, at, start))
                 return
+
+    def _end(self, sign: Array) -> None:
+        """Append what says that the function's instructions have run."""
+        walk = kernels.elementwise.plan((1,), (1,), [((1,), (1,)), ((1,), (1,))])
+        minus = np.full(1, -1, np.float32)
+        for call in kernels.replay.record(kernels.elementwise.multiply, sign, sign, minus, walk, 0, 1):
+            self._append(call, 1, 0, None)
+        self._forward = len(self.parts)
 
     def _finish(self) -> None:
         """Lay blocks and table out in memory."""

@@ -380,7 +380,7 @@ class Recorded:
         before = [r.states[0].copy() for r in self._repeated]
         contents = [array.copy("K") for array in lowered.exposed(arguments)] if lowered.early else ()
         counts = {generator: generator.state()[1] for generator in self._counts} if self._counts else {}
-        done = False
+        turned, done, interrupted = lowered.turned[0], False, False
         try:
             for r in self._repeated:
                 r.advance()
@@ -393,6 +393,10 @@ class Recorded:
                     array[...] = content
                 run(lowered, arguments)
                 done = True
+        except KeyboardInterrupt:
+            if lowered.turned[0] == turned:
+                raise
+            done = interrupted = True  # Python has heard of it after native code, which has run to the end
         finally:
             if not done:
                 for r, numbers in zip(self._repeated, before, strict=True):
@@ -414,6 +418,8 @@ class Recorded:
             memory.version += 1
         for number in self._written_arguments:
             everything[number].memory.version += 1
+        if interrupted:
+            raise KeyboardInterrupt
         record = None
         if self._roots:
             record = self._history(tensors, self._backward)
@@ -536,7 +542,7 @@ class Recorded:
     def describe(self) -> str:
         """Return what the program consists of, in one line."""
         lowered = self._lowered[0]
-        text = (f"{len(self._step.instructions)} instructions, {len(lowered.table)} calls of kernels, "
+        text = (f"{len(self._step.instructions)} instructions, {len(lowered.table) - 1} calls of kernels, "
                 f"{lowered.hosts} of Python, {lowered.memory.nbytes / 1e6:.1f} MB")
         calls = sum(instruction.calls_python for instruction in self._step.instructions)
         if calls:

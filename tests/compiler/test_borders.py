@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import autodiff as ad
+import autodiff_kernels as kernels
 from autodiff.compiler import fusion
 from autodiff.compiler.calls import RecordingError
 from autodiff.errors import ValueRangeError
@@ -330,6 +331,40 @@ def test_a_late_error_takes_back_what_an_optimizer_has_done() -> None:
     assert (w.item(), optimizer.state[w]["momentum_buffer"].item(), optimizer.state[w]["step"]) == before
     both(ad.tensor([1]))
     assert w.item() != before[0]
+
+
+@pytest.mark.parametrize("after", [True, False], ids=["after", "before"])
+def test_an_interrupt_waits_for_the_step(after: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    w, optimizer, step = sgd(momentum=0.5)
+    compiled, native = ad.compile(lambda: (step(), ad.rand(1))[1]), kernels.replay.run
+    for _ in range(3):
+        compiled()
+
+    def run(*arguments: Any) -> int:
+        if not after:
+            raise KeyboardInterrupt
+        native(*arguments)
+        raise KeyboardInterrupt
+
+    def state() -> Any:
+        return w.item(), optimizer.state[w]["momentum_buffer"].item(), optimizer.state[w]["step"], ad.get_rng_state()[1]
+
+    start = {"w": w.clone(), "state": optimizer.state_dict()["state"][0], "generator": ad.get_rng_state()}
+    buffer = start["state"]["momentum_buffer"].clone()
+    if after:
+        compiled()
+    expected = state()
+    with ad.no_grad():
+        w.copy_(start["w"])
+        optimizer.state[w]["momentum_buffer"].copy_(buffer)
+    optimizer.state[w]["step"] = 3
+    ad.set_rng_state(start["generator"])
+    with monkeypatch.context() as patch:
+        patch.setattr(kernels.replay, "run", run)
+        with pytest.raises(KeyboardInterrupt):
+            compiled()
+    assert state() == expected
+    compiled()
 
 
 def test_an_error_in_place_takes_back_what_it_has_written() -> None:

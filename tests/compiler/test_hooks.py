@@ -520,3 +520,56 @@ def test_an_error_of_a_hook_leaves_everything_as_it_was() -> None:
     assert state() == before
     step(ad.ones(1, 2))
     assert state() != before
+
+
+def every_hook(net: Any, seen: list[Any]) -> None:
+    """Register hooks of each kind, which note sums."""
+    for module in net:
+        module.register_forward_pre_hook(lambda module, args: seen.append(("before", args[0].sum().item())))
+        module.register_forward_hook(lambda module, args, out: seen.append(("after", out.sum().item(), out.shape)))
+        module.register_full_backward_hook(lambda module, inputs, outputs: seen.append(outputs[0].sum().item()))
+    for p in net.parameters():
+        p.register_hook(lambda gradient: seen.append(("gradient", gradient.sum().item())))
+        p.register_post_accumulate_grad_hook(lambda p: seen.append(("grad", p.grad.sum().item(), p.sum().item())))
+
+
+@pytest.mark.parametrize("kind", ["plain", "budget", "twice", "outside"])
+def test_hooks_of_every_kind_together(kind: str) -> None:
+    def make(compiled: bool) -> tuple[Callable[..., Any], list[Any]]:
+        nn, seen = ad.nn, []
+        net = nn.Sequential(nn.Linear(2, 5), nn.BatchNorm1d(5), nn.ReLU(), nn.Dropout(0.3), nn.Linear(5, 2))
+        optimizer = ad.optim.Adam(net.parameters(), lr=0.01)
+        every_hook(net, seen)
+
+        def loss_of(x: ad.Tensor) -> Any:
+            loss = net(x).square().mean()
+            if kind == "twice":
+                (gradient,) = ad.autograd.grad(loss, net[0].weight, create_graph=True)
+                loss = loss + gradient.square().sum()
+            return loss
+
+        inner = ad.compile(loss_of) if compiled and kind == "outside" else loss_of
+
+        def step(x: ad.Tensor) -> Any:
+            optimizer.zero_grad()
+            loss = inner(x)
+            loss.backward()
+            optimizer.step()
+            return loss.detach()
+
+        budget = 0.5 if kind == "budget" else None
+        run = ad.compile(step, memory_budget=budget) if compiled and kind != "outside" else step
+        return lambda x: seen.append(run(x).item()), seen
+
+    found = []
+    for compiled in (False, True):
+        ad.manual_seed(0)
+        run, seen = make(compiled)
+        for number in range(5):
+            if number == 2:
+                seen.clear()  # the second call of a loss function records its backward pass, on zeros
+            run(ad.full((3, 2), 0.1 * number + 0.05) * ad.tensor([[1.0], [2.0], [-1.0]]))
+        # A compiled loss function hands its gradients to the leaves in another order.
+        found.append(sorted(seen, key=repr) if kind == "outside" else seen)
+    assert found[0] == found[1]
+    assert len(found[0]) > 60
