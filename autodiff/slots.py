@@ -31,26 +31,34 @@ class Reading:
         self._get = get
         self._values = get(source)
         self._floats = [place for place, x in enumerate(self._values) if type(x) in (float, tuple)]
-        self._zeros = self._floats  # where something equal may be another number: 0.0 and -0.0
+        self._zeros: list[int] = []  # where something equal may be another number: 0.0 and -0.0
+        self._keep(self._values)
 
     def renew(self) -> bool:
         """Look at the entries again; return whether the program holds for what they are now."""
         now = self._get(self.source)
-        changed = now != self._values
-        for place in self._zeros:
-            changed = changed or now[place] is not self._values[place]
-        if changed:
-            self._values = ()  # until all is written down
-            for name, value in self.fixed.items():
-                if self.source[name] is not value and self.source[name] != value:
-                    return False
-            for write in self.written:
-                if not write():
-                    return False
-            self._values = now
-            if self._floats:
-                self._zeros = [place for place in self._floats if type(now[place]) is tuple or not now[place]]
+        if now == self._values:
+            for place in self._zeros:
+                if now[place] is not self._values[place]:
+                    break
+            else:
+                return True
+        self._values = ()  # until all is written down
+        for name, value in self.fixed.items():
+            if self.source[name] is not value and self.source[name] != value:
+                return False
+        for write in self.written:
+            if not write():
+                return False
+        self._keep(now)
         return True
+
+    def _keep(self, values: tuple[Any, ...]) -> None:
+        """Remember what was there."""
+        self._values = values
+        if self._floats:
+            self._zeros = [place for place in self._floats
+                           if not values[place] or (type(values[place]) is tuple and 0.0 in values[place])]
 
 
 class Slot:

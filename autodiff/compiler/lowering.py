@@ -148,7 +148,7 @@ class Lowered:
         user: a weak reference to the record of the call whose backward pass needs the memory.
         arguments, tensors: arrays of that call's arguments; the tensors, with their versions then.
         versions: those that the memories which that pass relies on had at that call.
-        turned: a number whose sign turns when the function's instructions have run to the end.
+        ran: how often a stretch has run to the end, as its first word.
         threads, work: the largest number of threads, and of nanoseconds, that a call wants.
     """
 
@@ -176,21 +176,19 @@ class Lowered:
         self._used = 0
         self._marks = iter(range(_FIRST_MARK, _FIRST_MARK + 2**32))
         self._found: list[tuple[Slot | Draw, list[list[int]]]] = []
-        sign = np.ones(1, np.float32)
-        self.turned: Any = memoryview(sign)  # type: ignore[arg-type]
         plans = [self._plan(instruction) for instruction in step.instructions]
         spare = [[Value(arena.scratch(spec), spec) for spec in plan.scratch_specs] if plan else [] for plan in plans]
         self.memory = self._take_memory(spare, gradients)
         for number, (instruction, plan, values) in enumerate(zip(step.instructions, plans, spare, strict=True)):
             if number == step.forward:
-                self._end(sign)
+                self._forward = len(self.parts)
                 self.parts.append(Stretch(len(self._rows), len(self._rows)))
             row, part = len(self._rows), len(self.parts)
             self._lower(instruction, plan, values)
             hosts = [added for added in self.parts[part:] if isinstance(added, Host)]
             self.spans.append(hosts[0] if hosts else Stretch(row, len(self._rows)))
         if step.forward == len(step.instructions):
-            self._end(sign)
+            self._forward = len(self.parts)
         for value in (*step.results, *[value for value in step.found if value is not None]):
             self.array(value)
         self.early = self._early()
@@ -353,21 +351,14 @@ class Lowered:
                 self.addresses[argument].append(Address(words, at, start))
                 return
 
-    def _end(self, sign: Array) -> None:
-        """Append what says that the function's instructions have run."""
-        walk = kernels.elementwise.plan((1,), (1,), [((1,), (1,)), ((1,), (1,))])
-        minus = np.full(1, -1, np.float32)
-        for call in kernels.replay.record(kernels.elementwise.multiply, sign, sign, minus, walk, 0, 1):
-            self._append(call, 1, 0, None)
-        self._forward = len(self.parts)
-
     def _finish(self) -> None:
         """Lay blocks and table out in memory."""
         self.words = np.concatenate([*self._blocks, np.zeros(0, np.int64)])
         words: Any = memoryview(self.words)  # type: ignore[arg-type]
         floats: Any = memoryview(self.words.view(np.float64))  # type: ignore[arg-type]
-        self.table = np.array(self._rows, np.int64).reshape(-1, kernels.replay.COLUMNS)
-        self.table[:, kernels.replay.BLOCK] = self.words.ctypes.data + 8 * self.table[:, kernels.replay.BLOCK]
+        self.table = np.array([*self._rows, [0] * kernels.replay.COLUMNS], np.int64)
+        self.table[:-1, kernels.replay.BLOCK] = self.words.ctypes.data + 8 * self.table[:-1, kernels.replay.BLOCK]
+        self.ran: Any = memoryview(self.table[-1])  # type: ignore[arg-type]
         self.addresses = [[a if a.words is not None else a._replace(words=words) for a in found]
                           for found in self.addresses]
         for what, found in self._found:
@@ -425,6 +416,11 @@ class Lowered:
                 status = self.statuses.get(id(part))
             if status is not None and (error := status.error(arguments)) is not None:
                 raise error
+
+    def finished(self, stretches: int) -> bool:
+        """Return whether the function's instructions have run, when so many stretches have: where the last one is one."""
+        wanted = sum(isinstance(part, Stretch) for part in self.forward)
+        return stretches == wanted and isinstance(self.forward[-1], Stretch) if self.forward else False
 
     def run_each(self, arguments: Sequence[Array], then: Callable[[], None]) -> None:
         """Do what `run` does, one instruction after the other, and call `then` after each."""

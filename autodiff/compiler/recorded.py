@@ -380,7 +380,7 @@ class Recorded:
         before = [r.states[0].copy() for r in self._repeated]
         contents = [array.copy("K") for array in lowered.exposed(arguments)] if lowered.early else ()
         counts = {generator: generator.state()[1] for generator in self._counts} if self._counts else {}
-        turned, done, interrupted = lowered.turned[0], False, False
+        ran, done, interrupted = lowered.ran[0], False, False
         try:
             for r in self._repeated:
                 r.advance()
@@ -394,7 +394,7 @@ class Recorded:
                 run(lowered, arguments)
                 done = True
         except KeyboardInterrupt:
-            if lowered.turned[0] == turned:
+            if run is not Lowered.run or not lowered.finished(lowered.ran[0] - ran):
                 raise
             done = interrupted = True  # Python has heard of it after native code, which has run to the end
         finally:
