@@ -237,8 +237,9 @@ def turns(builder: Any, count: Any) -> Iterator[Any]:
 def _opaque(builder: Any, value: Any) -> Any:
     """Return the value, but let LLVM know nothing of where it comes from.
 
-    From equally spaced addresses it would make a chain, each the one before plus the stride: in a loop as tight as a
-    tile's, as long as the multiplications beside it.
+    In a loop as tight as a tile's, LLVM's rearranging of addresses costs more than it saves. From equally spaced ones it
+    would make a chain, each the one before plus the stride, as long as the multiplications beside it; from a place that
+    moves by a stride, a pointer for each row, and an addition for each, where the row's address plus the place costs none.
     """
     kind = ir.FunctionType(value.type, [value.type])
     return builder.asm(kind, "", "=r,0", [value], side_effect=False)
@@ -297,7 +298,7 @@ def _tile(rows: int, vectors: int, masked: bool, gathered: bool = False, lanewis
                         factor = lanes.load(vector_at(source, v), masks[v]) if lanewise else x
                         builder.store(lanes.fma(factor, panel[v], builder.load(sums[i, v])), sums[i, v])
                 if not gathered:
-                    builder.store(add(column, a_column), a_now)
+                    builder.store(_opaque(builder, add(column, a_column)), a_now)
                 builder.store(add(builder.load(b_now), b_row), b_now)
 
             with builder.if_then(builder.icmp_signed("!=", again, _I64(0))):
