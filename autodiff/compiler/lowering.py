@@ -358,7 +358,7 @@ class Lowered:
         floats: Any = memoryview(self.words.view(np.float64))  # type: ignore[arg-type]
         self.table = np.array([*self._rows, [0] * kernels.replay.COLUMNS], np.int64)
         self.table[:-1, kernels.replay.BLOCK] = self.words.ctypes.data + 8 * self.table[:-1, kernels.replay.BLOCK]
-        self.ran: Any = memoryview(self.table[-1])  # type: ignore[arg-type]
+        self.ran: Any = memoryview(self.table[-1])
         self.addresses = [[a if a.words is not None else a._replace(words=words) for a in found]
                           for found in self.addresses]
         for what, found in self._found:
@@ -418,9 +418,9 @@ class Lowered:
                 raise error
 
     def finished(self, stretches: int) -> bool:
-        """Return whether the function's instructions have run, when so many stretches have: where the last one is one."""
+        """Return whether the function's instructions have run, when so many stretches have, the last of them included."""
         wanted = sum(isinstance(part, Stretch) for part in self.forward)
-        return stretches == wanted and isinstance(self.forward[-1], Stretch) if self.forward else False
+        return bool(self.forward) and isinstance(self.forward[-1], Stretch) and stretches == wanted
 
     def run_each(self, arguments: Sequence[Array], then: Callable[[], None]) -> None:
         """Do what `run` does, one instruction after the other, and call `then` after each."""
