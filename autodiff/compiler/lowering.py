@@ -418,7 +418,7 @@ class Lowered:
                 raise error
 
     def finished(self, stretches: int) -> bool:
-        """Return whether the function's instructions have run, when so many stretches have, the last of them included."""
+        """Return whether the instructions have run, when so many stretches have: if a stretch is the last of them."""
         wanted = sum(isinstance(part, Stretch) for part in self.forward)
         return bool(self.forward) and isinstance(self.forward[-1], Stretch) and stretches == wanted
 
