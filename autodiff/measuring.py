@@ -1,6 +1,9 @@
 """`measure`: the program of a function, and what each of its operations costs and computes.
 
-An operation lasts from the end of the one before until its own end, so the Python that leads to it counts as its time.
+An operation lasts from the end of the one before until its own end, so the Python that leads to it (the module's, the
+tape's, the sweep's) counts as its time. What remains of the call behind the last one is its overhead. Together they are
+the time of a call without a watch: the median of many.
+
 Watching takes time, too: some for each record, however large its tensors are. How much is seen by calling the function
 in turns with and without a watch: what the calls take longer with it, divided by their records, is taken off each.
 Statistics of the numbers are taken in a call that is not timed.
@@ -33,9 +36,9 @@ def measure(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Program:
 
     Returns:
         The program that `record` would return; of a compiled function the one that is replayed. Its `columns` are
-        described in `autodiff.program_columns`: ``"seconds"``, which add up to the time of a call without any
-        recording (of a compiled function: to the time of the kernels), ``"values"``, ``"gradient_of"`` and
-        ``"saved_bytes"``.
+        described in `autodiff.program_columns`: ``"seconds"``, ``"values"``, ``"gradient_of"`` and ``"saved_bytes"``.
+        The seconds and the program's `overhead` add up to the median time of a call without any recording. The overhead
+        is what comes behind the last operation; of a compiled function all that is no kernel.
 
     Raises:
         ValueRangeError: if the calls do not run the same operations.
@@ -66,6 +69,7 @@ def measure(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Program:
             fn(*args, **kwargs)
         finally:
             MODE.recorder = outer
+        watched[-1].end()
     recorder = Observer()
     program = record_with(recorder, fn, *args, **kwargs)
     names = [record.name for record in program]
@@ -74,7 +78,8 @@ def measure(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Program:
             raise ValueRangeError("measure", "the function does not run the same operations in each call",
                                   expected=f"{len(names)} operations", got=f"{len(other.names)} others",
                                   fix="measure a part of it that does")  # fmt: skip
-    program.columns["seconds"] = without_watching([other.seconds for other in watched], plain)
+    *seconds, program.overhead = without_watching([other.seconds for other in watched], plain)
+    program.columns["seconds"] = seconds
     program.columns["values"] = recorder.values
     program.columns["saved_bytes"] = program_columns.saved_bytes(program)
     return program
@@ -86,16 +91,16 @@ def unsure(plain: Sequence[float]) -> bool:
 
 
 def without_watching(watched: Sequence[Sequence[float]], plain: Sequence[float]) -> list[float]:
-    """Return the seconds of each operation, of several rounds, without what watching has taken.
+    """Return the seconds of each part of a call, of several rounds, without what watching has taken.
 
     Args:
-        watched: for each round the seconds of all operations, as they were watched.
+        watched: for each round the seconds of all parts, as they were watched.
         plain: for each round the seconds of all of them together without a watch.
 
     Means over the quiet third of the rounds: means, for they add up, and quiet ones, for a busy machine adds to some.
-    What watching took is the same for each operation, but none of them keeps less than a tenth. Where more is left than
-    that explains, the machine was busier while it was watched, and all operations are shortened alike (lengthened,
-    where it was busier meanwhile): so they add up to the time without a watch.
+    What watching took is the same for each part, but none of them keeps less than a tenth. Where more is left than that
+    explains, the machine was busier while it was watched, and all parts are shortened alike (lengthened, where it was
+    busier meanwhile). In the end they add up to the usual time without a watch.
 
     >>> [round(x, 6) for x in without_watching([[0.003001, 0.000011]] * 3, [0.00301] * 3)]
     [0.003, 1e-05]
@@ -107,7 +112,7 @@ def without_watching(watched: Sequence[Sequence[float]], plain: Sequence[float])
     share = min(_share(sorted(seconds), sum(seconds) - whole), MOST_FOR_A_RECORD)
     left = [max(x - share, LEAST_LEFT * x) for x in seconds]
     together = sum(left)
-    return [x * whole / together for x in left] if together else left
+    return [x * usual(plain) / together for x in left] if together else left
 
 
 def _share(seconds: Sequence[float], excess: float) -> float:
@@ -129,6 +134,11 @@ def _share(seconds: Sequence[float], excess: float) -> float:
     return seconds[-1]
 
 
+def usual(seconds: Sequence[float]) -> float:
+    """Return the median: what a call takes, as one would time it."""
+    return averages.median(seconds)
+
+
 def quiet(rounds: Sequence[Any], seconds: Callable[[Any], float]) -> list[Any]:
     """Return the quickest third of the rounds, at least one."""
     return sorted(rounds, key=seconds)[: -(-len(rounds) // 3)]
@@ -140,11 +150,11 @@ def clock() -> float:
 
 
 class Stopwatch(Recorder):
-    """Notes when each operation is done, and no more.
+    """Notes when each operation is done, and the call, and no more.
 
     Attributes:
         names: of the operations.
-        seconds: how long each took.
+        seconds: how long each took; at the end also what was left of the call behind the last one.
     """
 
     def __init__(self) -> None:
@@ -156,6 +166,10 @@ class Stopwatch(Recorder):
     def begin(self) -> None:
         """Start the watch."""
         self._last = clock()
+
+    def end(self) -> None:
+        """Take the time that is left."""
+        self.seconds.append(clock() - self._last)
 
     def add(self, record: Any, results: Sequence[Any], written: tuple[Any, ...] = ()) -> None:
         """Take the time of an operation."""

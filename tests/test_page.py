@@ -15,6 +15,7 @@ import pytest
 from test_viz import NASTY, Net, training_step
 
 import autodiff as ad
+from autodiff.nn.module import Parameter
 from autodiff.recording import record
 from autodiff.viz import draw, page
 from autodiff.viz.building import graph_of
@@ -109,7 +110,7 @@ def test_a_group_adds_up_what_it_holds() -> None:
 
 
 def test_a_parameter_with_many_readers_counts_once() -> None:
-    weight = ad.ones(3).requires_grad_()
+    weight = Parameter(ad.ones(3))
 
     def compute(x: Any) -> Any:
         for _ in range(20):

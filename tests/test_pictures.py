@@ -439,7 +439,7 @@ def test_gradients_are_shown_at_the_values_they_belong_to() -> None:
     ("call", "text"),
     [
         (lambda: draw(ad.record(ad.exp, ad.ones(2)), overlay="seconds"), "'seconds' was not measured; draw what"),
-        (lambda: draw(ad.exp, ad.ones(2), overlay="roofline"), "'roofline' was not measured"),
+        (lambda: draw(ad.record(ad.exp, ad.ones(2)), overlay="roofline"), "'roofline' was not measured; draw what"),
         (lambda: draw(ad.exp, ad.ones(2), overlay="gradient"), "'gradient' was not measured; let a backward pass run"),
         (lambda: draw(ad.exp, ad.ones(2), overlay="heat"), "there is no such overlay; expected seconds, flops"),
     ],

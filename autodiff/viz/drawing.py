@@ -15,7 +15,8 @@ from autodiff.measuring import measure
 from autodiff.program import Program
 from autodiff.program_columns import saved_bytes, shares_of_roofline
 from autodiff.program_diff import merged
-from autodiff.recording import argument_names, record, tensors_in
+from autodiff.recording import argument_names, named, record, tensors_in, title_of
+from autodiff.source import user_frame
 from autodiff.thread_mode import MODE
 from autodiff.viz.building import graph_of
 from autodiff.viz.dot import lines_of
@@ -61,12 +62,14 @@ def draw(
             ``"saved_bytes"``, ``"roofline"``, ``"gradient"`` (the norm, and where it vanishes or explodes) or
             ``"values"``. A function is then called several times, see `autodiff.measure`; of a program the columns
             are shown.
-        limits: of the machine, for the roofline: `autodiff.utils.benchmark.machine.limits_here()`.
+        limits: of the machine, for the roofline; by default `autodiff.machine.limits_here()`, which measures them for
+            two seconds, once.
         against: another program, tensor or function (called with the same `inputs`) to compare with: what `x` has and
             `against` has not is added, the other way round removed.
         constants: show the numbers in a computation as nodes; otherwise they stand on the operation that reads them.
         title: text above; by default the name of the module or function.
-        names: tensors to show as inputs under a name, besides the arguments.
+        names: tensors to show as inputs under a name, besides the arguments. Tensors without a name get that of a
+            variable, where the function or the caller of `draw` has one.
         direction: where the computation runs to: ``"TB"`` down, ``"LR"`` to the right.
         legend: explain the colours that occur.
 
@@ -77,8 +80,8 @@ def draw(
 
     Raises:
         GradientError: if a tensor has no history, or `backward` starts from something without gradient.
-        DTypeError: if `x` or `against` has no records, `x` was not given the inputs that it takes, or `depth` is no
-            whole number.
+        DTypeError: if `x` or `against` has no records, `x` was not given the inputs that it takes, `depth` is no whole
+            number, or an option that is on or off something else.
         ValueRangeError: if `depth` is negative, `direction` or `overlay` unknown, or what `overlay` shows was not
             measured.
 
@@ -91,6 +94,10 @@ def draw(
     """
     if not (depth is None or isinstance(depth, int)):
         raise DTypeError("draw", "the depth is no whole number", expected="0, 1, 2, ... or None", got=repr(depth))
+    switches = {"backward": backward, "roll": roll, "unfold": unfold, "constants": constants, "legend": legend}
+    for name, switch in switches.items():
+        if not isinstance(switch, bool):
+            raise DTypeError("draw", f"{name} is on or off", expected="True or False", got=repr(switch))
     if depth is not None and depth < 0:
         raise ValueRangeError("draw", "the depth cannot be negative", got=str(depth),
                               fix="use 0 to show the outermost modules as nodes")
@@ -98,11 +105,11 @@ def draw(
         raise ValueRangeError("draw", "the direction is unknown", expected="'TB' or 'LR'", got=repr(direction))
     if overlay is not None and overlay not in OVERLAYS:
         raise ValueRangeError("draw", "there is no such overlay", expected=", ".join(OVERLAYS), got=repr(overlay))
-    drawn = _Drawn(names or {}, backward, overlay)
+    drawn = _Drawn(names or {}, backward, overlay, _variables(x) | _variables(against))
     program = drawn.program_of(x, inputs)
     remarks: list[str] = []
-    if title is None and callable(x) and not isinstance(x, Program):
-        title = getattr(x, "__name__", type(x).__name__)
+    if title is None:
+        title = x.title if isinstance(x, Program) else title_of(x) if callable(x) else ""
     if against is not None:
         other = drawn.program_of(against, inputs, "in `against`")
         both = merged(other, program)
@@ -113,10 +120,12 @@ def draw(
         drawn.names.setdefault(id(tensor), tensor.name or name)
     if overlay == "saved_bytes":
         program.columns.setdefault("saved_bytes", saved_bytes(program))
-    if overlay == "roofline" and limits is not None and "seconds" in program.columns:
-        program.columns["roofline"] = shares_of_roofline(program, limits)
-    expanded = partial(graph_of, program, constants=constants, names=drawn.names, results=drawn.results,
-                       gradients=drawn.gradients)  # fmt: skip
+    if overlay == "roofline" and "seconds" in program.columns and (limits or "roofline" not in program.columns):
+        from autodiff.machine import limits_here
+
+        program.columns["roofline"] = shares_of_roofline(program, limits or limits_here())
+    expanded = partial(graph_of, program, constants=constants, names=drawn.names, variables=drawn.variables,
+                       results=drawn.results, gradients=drawn.gradients)  # fmt: skip
     graph = _readable(program, partial(expanded, unfold=unfold), depth, roll, against is not None)
     graph.remarks[:0] = remarks
     if overlay is not None:
@@ -124,7 +133,7 @@ def draw(
 
     from autodiff.viz.picture import STILL_BOXES, Picture
 
-    written = partial(lines_of, title=title or "", direction=direction, legend=legend)
+    written = partial(lines_of, title=title, direction=direction, legend=legend)
 
     def folded() -> list[str]:
         depth, block, remark = summary(program, STILL_BOXES // 2)  # leaves come on top
@@ -132,7 +141,7 @@ def draw(
         still.remarks += [*remarks, remark]
         return written(still)
 
-    return Picture(written(graph), graph=graph, program=program, title=title or "",
+    return Picture(written(graph), graph=graph, program=program, title=title,
                    expanded=partial(_with_remarks, expanded, remarks), folded=folded, overlay=overlay or "")
 
 
@@ -163,6 +172,30 @@ def _with_remarks(expanded: Callable[[], Graph], remarks: Sequence[str]) -> Grap
     return graph
 
 
+def _variables(x: Any) -> dict[int, str]:
+    """Return by ``id`` what tensors are called in the function that is drawn, and where the picture is asked for."""
+    spaces: list[Mapping[str, Any]] = []
+    if inspect.isfunction(x):
+        closure = inspect.getclosurevars(x)
+        spaces += [closure.nonlocals, closure.globals]
+    frame = user_frame()
+    if frame is not None:
+        spaces += [frame.f_locals, frame.f_globals]
+    found: dict[int, str] = {}
+    for space in spaces:
+        for name, value in list(space.items()):
+            # A notebook keeps what it has shown under names that begin with a line.
+            if name.isidentifier() and not name.startswith("_") and _holds_tensors(value):
+                for path, tensor in named(name, value):
+                    found.setdefault(id(tensor), path)
+    return found
+
+
+def _holds_tensors(value: Any) -> bool:
+    first = value[0] if isinstance(value, tuple | list) and value else value
+    return isinstance(first, Tensor)
+
+
 def _what_changed(both: Program) -> str:
     """Return how many operations of a comparison differ; empty where none does."""
     return text_of_changes(Counter(both.columns["change"]))
@@ -173,12 +206,16 @@ class _Drawn:
 
     Attributes:
         names: of tensors by ``id``.
+        variables: names by ``id`` of tensors that have no other.
         results: values to show as outputs, with their names; None for the program's own.
         gradients: gradients to show, with their names.
     """
 
-    def __init__(self, names: Mapping[str, Tensor], backward: bool, overlay: str | None) -> None:
+    def __init__(
+        self, names: Mapping[str, Tensor], backward: bool, overlay: str | None, variables: dict[int, str]
+    ) -> None:
         self.names = {id(tensor): name for name, tensor in names.items()}
+        self.variables = variables
         self.results: list[tuple[Any, str]] | None = None
         self.gradients: list[tuple[Any, str]] = []
         self.backward = backward
@@ -201,8 +238,8 @@ class _Drawn:
                 raise GradientError("draw", "no recorded operation leads to this tensor",
                                     fix="draw the function that computes it: draw(function, *inputs)")
             labels = _result_names(len(tensors))
-            self.results = [(tensor.edge, tensor.name or label) for tensor, label in zip(tensors, labels)
-                            if type(tensor.edge) is tuple]
+            self.results = [(tensor.edge, tensor.name or self.variables.get(id(tensor), label))
+                            for tensor, label in zip(tensors, labels) if type(tensor.edge) is tuple]
             return program
         if not callable(x):
             raise DTypeError("draw", f"nothing {where} has records", got=type(x).__name__,
@@ -241,7 +278,8 @@ class _Drawn:
             for output, name in zip(outputs, _result_names(len(outputs))):
                 note(output, name, results)
             for i, (leaf, gradient) in enumerate(zip(leaves, reverse.sweep(losses, cotangents, leaves))):
-                note(gradient, "gradient of " + (self.names.get(id(leaf)) or leaf.name or f"leaf {i}"), self.gradients)
+                name = self.names.get(id(leaf)) or leaf.name or self.variables.get(id(leaf)) or f"leaf {i}"
+                note(gradient, f"gradient of {name}", self.gradients)
 
         self.results = results
         return self.run(run)
@@ -256,7 +294,7 @@ def _check_inputs(function: Callable[..., Any], inputs: tuple[Any, ...]) -> None
     try:
         signature.bind(*inputs)
     except TypeError:
-        name = getattr(function, "__name__", type(function).__name__)
+        name = title_of(function)
         wanted = [p.name for p in signature.parameters.values() if p.default is p.empty]
         raise DTypeError("draw", f"{name} was not given the inputs that it takes", expected=", ".join(wanted) or "none",
                          got=f"{len(inputs)} input{'s' * (len(inputs) != 1)}",
