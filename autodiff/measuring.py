@@ -22,7 +22,7 @@ from autodiff.program import Program, Recorder
 from autodiff.recording import record_with
 from autodiff.thread_mode import MODE
 
-ROUNDS, SECONDS = 5, 0.3  # at least so many, and so long
+ROUNDS, SECONDS = 5, 0.6  # at least so many, and so long
 MOST_FOR_A_RECORD = 2e-5  # seconds that watching can take a record: what is more has other reasons
 LEAST_LEFT = 0.1  # of what an operation was seen to take
 

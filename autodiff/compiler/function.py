@@ -143,7 +143,7 @@ class Compiled:
             signature = (_signature((args, kwargs) if kwargs else args, tensors), MODE.grad, get_num_threads())
             for recorded in self._recorded:
                 if recorded.signature == signature and recorded.accepts(tensors) and recorded.fits(tensors):
-                    program = measured(recorded, tensors, lambda: self(*args, **kwargs))
+                    program = measured(recorded, lambda: self(*args, **kwargs))
                     program.title = self.__name__
                     return program
             raise RecordingError("measure", "nothing is replayed for such arguments", fix="see explain()")

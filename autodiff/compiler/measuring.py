@@ -12,20 +12,19 @@ from typing import Any
 
 from autodiff import program_columns
 from autodiff.compiler.lowering import Lowered, now
-from autodiff.compiler.recorded import Recorded
+from autodiff.compiler.recorded import Recorded, Run
 from autodiff.errors import ValueRangeError
 from autodiff.measuring import clock, unsure, usual, without_watching
 from autodiff.program import Program
 from autodiff.spec import Array
 
 
-def measured(recorded: Recorded, tensors: Sequence[Any], call: Callable[[], Any]) -> Program:
+def measured(recorded: Recorded, call: Callable[[], Any]) -> Program:
     """Replay a recording some times and return what it runs as a program, with measurements as columns.
 
     Args:
         recorded: the recording.
-        tensors: its arguments.
-        call: calls the compiled function with them.
+        call: calls the compiled function with arguments that the recording is replayed for.
 
     Raises:
         ValueRangeError: if the recording does not fit any longer.
@@ -62,21 +61,17 @@ def measured(recorded: Recorded, tensors: Sequence[Any], call: Callable[[], Any]
 
         lowered.run_each(arguments, look)
 
-    def replay(run: Callable[[Lowered, Sequence[Array]], None]) -> None:
-        done, _ = recorded.replay(tensors, run)
-        if not done:
-            raise ValueRangeError("measure", "a number of an optimizer has become 0, so the recording holds no longer",
-                                  fix="call the compiled function once more before")  # fmt: skip
-
     while unsure(calls):
         begin = clock()
-        call()
+        _call_with(recorded, as_ever, call)
         calls.append(clock() - begin)
-        replay(as_ever)
-        replay(one_by_one)
-    replay(looking)
-    seconds = dict(enumerate(without_watching(watched, plain)))
-    program.overhead = max(usual(calls) - usual(plain), 0.0)
+        _call_with(recorded, one_by_one, call)
+    _call_with(recorded, looking, call)
+    # Of each call what it took longer than its instructions: so a busy machine does not count as overhead.
+    overhead = usual([whole - inside for whole, inside in zip(calls, plain, strict=True)])
+    scale = usual(calls) / ((usual(plain) + overhead) or 1.0)
+    seconds = {number: scale * x for number, x in enumerate(without_watching(watched, plain))}
+    program.overhead = scale * overhead
     numbers = program.columns.pop("instruction")
     program.columns["seconds"] = [0.0 if number is None else seconds.get(number) for number in numbers]
     program.columns["values"] = [
@@ -85,3 +80,22 @@ def measured(recorded: Recorded, tensors: Sequence[Any], call: Callable[[], Any]
     ]
     program.columns["saved_bytes"] = program_columns.saved_bytes(program)
     return program
+
+
+def _call_with(recorded: Recorded, run: Run, call: Callable[[], Any]) -> None:
+    """Call a compiled function once, with another way to run the instructions of its recording."""
+    replay, ran = recorded.replay, []
+
+    def replay_so(tensors: Sequence[Any]) -> tuple[bool, Any]:
+        done, result = replay(tensors, run)
+        ran.append(done)
+        return done, result
+
+    recorded.__dict__["replay"] = replay_so
+    try:
+        call()
+    finally:
+        del recorded.__dict__["replay"]
+    if ran != [True]:
+        raise ValueRangeError("measure", "a number of an optimizer has become 0, so the recording holds no longer",
+                              fix="call the compiled function once more before")
