@@ -218,7 +218,9 @@ def test_without_graphviz_the_page_says_what_is_missing(monkeypatch: pytest.Monk
     monkeypatch.setenv("PATH", "")
     text = text_of(net_graph())
     assert "There is no still picture: " in text
+    assert "`dot`" in text
     assert "pygraphviz" in text
+    assert "test_page.py" not in text  # whoever reads the page has not written that line
     assert b"Graphviz" in block(text, "layout")
 
 

@@ -495,13 +495,17 @@ def test_graphviz_says_nothing_of_its_own(capfd: pytest.CaptureFixture[str]) -> 
     assert capfd.readouterr() == ("", "")
 
 
-def test_without_any_renderer_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_any_renderer_the_error_names_both_ways(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     monkeypatch.setitem(sys.modules, "pygraphviz", None)
     picture = draw(lambda x: x * x, ad.ones(2))
     assert picture.source
-    with pytest.raises(MissingExtraError, match=r"autodiff-tape\[draw\]"):
+    with pytest.raises(MissingExtraError, match=r"program `dot`.*install Graphviz .*autodiff-tape\[draw\]"):
         picture.pipe("svg")
+    shown = picture._repr_mimebundle_()
+    assert list(shown) == ["text/plain"]
+    assert shown["text/plain"].startswith("<picture of 3 nodes and 3 edges>\n[draw] nothing is installed")
+    assert "test_viz.py" not in shown["text/plain"]
 
 
 def test_import_loads_no_graphviz() -> None:

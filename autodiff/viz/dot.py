@@ -12,11 +12,13 @@ from autodiff.viz.graph import (
     BUFFER,
     CONSTANT,
     INPUT,
+    LEAF,
     MODULE,
     OPERATION,
     OUTPUT,
     PARAMETER,
     SIGNS,
+    STATE,
     Edge,
     Graph,
     Group,
@@ -34,6 +36,8 @@ _PHASE_COLORS = {
 _OTHER_PHASE = ("#eeeeee", "#555555", "#fafafa")
 _LEAF_STYLES = {
     PARAMETER: {"shape": "box", "style": "filled", "fillcolor": "#fff3c4", "color": "#a67c00"},
+    LEAF: {"shape": "box", "style": "filled,rounded", "fillcolor": "#fff3c4", "color": "#a67c00"},
+    STATE: {"shape": "box", "style": "filled,dashed", "fillcolor": "#eef8f3", "color": "#009e73"},
     BUFFER: {"shape": "box", "style": "filled,dashed", "fillcolor": "#f2f2f2", "color": "#777777"},
     INPUT: {"shape": "box", "style": "filled,bold", "fillcolor": "#ffffff", "color": "#222222"},
     OUTPUT: {"shape": "box", "style": "filled,bold", "fillcolor": "#ffffff", "color": "#222222"},
@@ -64,7 +68,9 @@ EDGE_LOOKS = {
     "again": 'style=dotted color="#444444" constraint=false',
 }
 PHASES = {"forward": 0, "backward": 1, "update": 2}
-_LEGEND = {INPUT: "input, output", PARAMETER: "parameter", BUFFER: "buffer"}
+_LEGEND = {
+    INPUT: "input, output", PARAMETER: "parameter", LEAF: "requires_grad", STATE: "optimizer state", BUFFER: "buffer",
+}
 
 
 class Swatch(NamedTuple):
@@ -223,7 +229,7 @@ def legend_of(graph: Graph) -> list[Swatch]:
     for kind, text in _LEGEND.items():
         if kind in kinds:
             fill = "#ffffff" if graph.scale else _LEAF_STYLES[kind]["fillcolor"]
-            found.append(Swatch(text, fill, _LEAF_STYLES[kind]["color"], False, kind == BUFFER))
+            found.append(Swatch(text, fill, _LEAF_STYLES[kind]["color"], kind == LEAF, kind in (STATE, BUFFER)))
     return found
 
 

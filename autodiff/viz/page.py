@@ -120,6 +120,7 @@ def _still(source: str) -> str:
         else:
             svg = layout_with_pygraphviz(source, "svg")
     except MissingExtraError as error:
+        error.move_to(None)  # the reader of the page has not written the line
         return f"<p>There is no still picture: {html.escape(str(error))}</p>"
     return scalable(svg[svg.index(b"<svg"):]).decode()
 

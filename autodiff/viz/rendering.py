@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from autodiff.errors import ValueRangeError, missing_extra
+from autodiff.errors import MissingExtraError, ValueRangeError
 
 FORMATS = "'svg', 'png', 'pdf' or 'dot'"  # those that every Graphviz knows
 
@@ -26,13 +26,16 @@ def layout_with_pygraphviz(source: str, format: str, engine: str = "dot") -> byt
         engine: layout algorithm.
 
     Raises:
-        MissingExtraError: if pygraphviz is not installed either.
+        MissingExtraError: if pygraphviz is not installed either; it names both ways.
         ValueRangeError: if Graphviz does not draw this format.
     """
     try:
         import pygraphviz
     except ImportError:
-        raise missing_extra("viz", "pygraphviz", "draw") from None
+        raise MissingExtraError(
+            "draw", "nothing is installed that lays graphs out", expected="Graphviz's program `dot`, or pygraphviz",
+            fix="install Graphviz (on Debian: apt install graphviz), or: pip install 'autodiff-tape[draw]'",
+        ) from None
     graph = pygraphviz.AGraph(string=source)
     picture = None
     # Python remarks on every graph of more than 1000 nodes, Graphviz on edges that it cannot bend as it would like to.
