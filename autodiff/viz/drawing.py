@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from autodiff import ops, reverse
 from autodiff.eager import Tensor, cotangent_of, tape_of
-from autodiff.errors import DTypeError, GradientError, ValueRangeError
+from autodiff.errors import DTypeError, ValueRangeError
 from autodiff.measuring import measure
 from autodiff.program import Program
 from autodiff.program_columns import saved_bytes, shares_of_roofline
@@ -23,6 +23,7 @@ from autodiff.viz.dot import lines_of
 from autodiff.viz.graph import MODULE, OPERATION, Graph, text_of_changes
 from autodiff.viz.overlay import OVERLAYS
 from autodiff.viz.overlay import overlay as show
+from autodiff.viz.programs import program_of
 from autodiff.viz.rolling import roll as roll_up
 from autodiff.viz.summary import summary
 
@@ -222,46 +223,19 @@ class _Drawn:
         self.run = measure if overlay in ("seconds", "roofline", "gradient", "values") else record
 
     def program_of(self, x: Any, inputs: tuple[Any, ...], where: str = "here") -> Program:
-        """Return the program of anything that can be drawn.
-
-        Args:
-            x: what to draw.
-            inputs: what to call it with, if it is called.
-            where: what to call it in an error.
-        """
-        if isinstance(x, Program):
-            return x
+        """Return the program of anything that can be drawn; see `autodiff.viz.programs.program_of`."""
+        program = program_of("draw", x, inputs, self._with_gradients if self.backward else self.run, where)
         if isinstance(x, Tensor | tuple | list):
             tensors = list(tensors_in(x))
-            program = tape_of(*tensors)
-            if not len(program):
-                raise GradientError("draw", "no recorded operation leads to this tensor",
-                                    fix="draw the function that computes it: draw(function, *inputs)")
-            labels = _result_names(len(tensors))
             self.results = [(tensor.edge, tensor.name or self.variables.get(id(tensor), label))
-                            for tensor, label in zip(tensors, labels) if type(tensor.edge) is tuple]
-            return program
-        if not callable(x):
-            raise DTypeError("draw", f"nothing {where} has records", got=type(x).__name__,
-                             expected="a tensor, a Program, or a function or module with its inputs")
-        replayed = getattr(x, "programs", None) if not inputs else None
-        if isinstance(replayed, list):
-            if not replayed:
-                raise GradientError("draw", "this compiled function has not been recorded yet",
-                                    fix="call it twice before, or draw it with its inputs")
-            found: Program = replayed[0]
-            return found
-        _check_inputs(x, inputs)
-        if hasattr(type(x), "measured"):
-            return measure(x, *inputs)
-        if self.backward:
-            for name, tensor in argument_names(x, inputs, {}):
-                self.names.setdefault(id(tensor), name)
-            return self._with_gradients(x, inputs)
-        return self.run(x, *inputs)
+                            for tensor, label in zip(tensors, _result_names(len(tensors)))
+                            if type(tensor.edge) is tuple]
+        return program
 
-    def _with_gradients(self, function: Callable[..., Any], inputs: tuple[Any, ...]) -> Program:
+    def _with_gradients(self, function: Callable[..., Any], *inputs: Any) -> Program:
         """Return the program of a call and of the gradients of its results, both named."""
+        for name, tensor in argument_names(function, inputs, {}):
+            self.names.setdefault(id(tensor), name)
         results: list[tuple[Any, str]] = []
 
         def note(tensor: Tensor | None, name: str, into: list[tuple[Any, str]]) -> None:
@@ -283,22 +257,6 @@ class _Drawn:
 
         self.results = results
         return self.run(run)
-
-
-def _check_inputs(function: Callable[..., Any], inputs: tuple[Any, ...]) -> None:
-    """Raise if a function or module cannot be called with these inputs."""
-    try:
-        signature = inspect.signature(getattr(function, "forward", function))
-    except (TypeError, ValueError):  # built-in functions may not say what they take
-        return
-    try:
-        signature.bind(*inputs)
-    except TypeError:
-        name = title_of(function)
-        wanted = [p.name for p in signature.parameters.values() if p.default is p.empty]
-        raise DTypeError("draw", f"{name} was not given the inputs that it takes", expected=", ".join(wanted) or "none",
-                         got=f"{len(inputs)} input{'s' * (len(inputs) != 1)}",
-                         fix=f"draw({', '.join([name, *wanted])}) calls it once and draws what runs") from None
 
 
 def _result_names(count: int) -> list[str]:
