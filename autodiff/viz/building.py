@@ -362,9 +362,7 @@ class _Builder:
             self.gradients[tail] += 1
             return
         self.leaving.add(value)
-        group = tail.parent
-        while not gradient and group.depth > 1 and group.parent is not None:
-            group = group.parent
+        group = tail.parent if gradient else _outside(tail.parent)
         spec = record.outputs[index]
         node = self._new_node(f"o{len(self.nodes)}", OUTPUT, name, group, tail.phase)
         node.specs, node.order = [spec], tail.order
@@ -423,20 +421,24 @@ class _Builder:
 
     def _place_leaf(self, leaf: _Leaf) -> None:
         """Draw a leaf, or note where it is held, or with which others it is drawn as one box."""
-        kind, (head, *others) = self._kind_of(leaf.tensor), dict.fromkeys(head for head, _ in leaf.reads)
-        if others or kind == INPUT or (head.kind != MODULE and self.reads[head] <= _LEAVES_SHOWN):
-            self._draw_leaf(leaf, kind, [head, *others])
-        elif head.kind != MODULE:
+        kind, heads = self._kind_of(leaf.tensor), list(dict.fromkeys(head for head, _ in leaf.reads))
+        head = heads[0]
+        one_module = head.kind == MODULE and len({(head.kind, head.parent, head.title) for head in heads}) == 1
+        if one_module and kind != INPUT:  # it stands in the module, however often that is called
+            for call in heads if kind in (PARAMETER, LEAF, STATE) and head.phase != "backward" else ():
+                call.held[kind, id(leaf.tensor)] = leaf.tensor.spec.size
+        elif not one_module and len(heads) == 1 and self.reads[head] > _LEAVES_SHOWN:
             self.crowds.setdefault((head, kind), []).append(leaf)
-        elif kind in (PARAMETER, LEAF, STATE) and head.phase != "backward":
-            head.held[kind, id(leaf.tensor)] = leaf.tensor.spec.size
+        else:
+            self._draw_leaf(leaf, kind, heads)
 
     def _draw_crowd(self, head: Node, kind: str, leaves: list[_Leaf]) -> None:
         """Draw leaves of a kind that one operation alone reads as one box, with an edge that says how many it reads."""
         if len(leaves) == 1:
             self._draw_leaf(leaves[0], kind, [head])
             return
-        node = self._new_node(leaves[0].id, kind, _count(len(leaves), kind), head.parent, head.phase)
+        parent = _outside(head.parent) if kind == INPUT else head.parent
+        node = self._new_node(leaves[0].id, kind, _count(len(leaves), kind), parent, head.phase)
         node.held = {(kind, id(leaf.tensor)): leaf.tensor.spec.size for leaf in leaves}
         node.details.append(f"{sum(node.held.values()):,} elements")
         texts = [f"{self._name_of(leaf.tensor)} {_full(leaf.tensor.spec)}".strip() for leaf in leaves[:_TOOLTIPS_SHOWN]]
@@ -449,8 +451,7 @@ class _Builder:
         first = heads[0]
         if len(heads) <= _READERS_SHOWN:
             parent = reduce(common_group, [head.parent for head in heads])
-            while kind == INPUT and parent.depth > 1 and parent.parent is not None:
-                parent = parent.parent  # it comes from outside of all modules
+            parent = _outside(parent) if kind == INPUT else parent
             nodes = dict.fromkeys(heads, self._leaf_node(leaf.id, kind, name, tensor, first, parent))
         else:  # edges from one place to many far ones would be all that there is to see
             nodes = {head: self._leaf_node(f"{leaf.id}_{k}", kind, name, tensor, head, head.parent)
@@ -480,6 +481,13 @@ class _Leaf:
         self.tensor = tensor
         self.id = id
         self.reads: list[tuple[Node, Spec]] = []
+
+
+def _outside(group: Group) -> Group:
+    """Return the group of the phase that a group stands in: what comes from outside of all modules stands there."""
+    while group.depth > 1 and group.parent is not None:
+        group = group.parent
+    return group
 
 
 def _listed(names: Sequence[str]) -> str:

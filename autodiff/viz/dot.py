@@ -141,7 +141,7 @@ def default_statements(direction: str = "TB", font: str = FONT) -> list[str]:
     font = f'fontname="{font}"'
     return [
         f'graph [rankdir={direction} newrank=true nodesep=0.25 ranksep=0.35 {font} fontsize=12 tooltip=" "]',
-        f'node [shape=box style="rounded,filled" {font} fontsize=10 height=0.3 margin="0.09,0.05"]',
+        f'node [shape=box style="rounded,filled" {font} fontsize=10 height=0.3 margin="0.13,0.07"]',
         f'edge [color="#444444" arrowsize=0.6 {font} fontsize=8]',
     ]
 
