@@ -321,15 +321,15 @@ def test_the_text_of_a_difference() -> None:
     x = ad.ones(2)
     source = draw(lambda x: x.exp().tanh().sum(), x, against=lambda x: x.exp().sum(), title="", legend=False).source
     assert re.sub(r' ?tooltip="(\\.|[^"\\])*"', "", source).splitlines()[5:] == [
-        '\t\tr0 [label=<<B>exp</B><BR/><FONT POINT-SIZE="8" COLOR="#333333">2 float32</FONT>> fillcolor="#f4f4f4" '
+        '\t\tr0 [label=<<B>exp</B><BR/> <FONT POINT-SIZE="8" COLOR="#333333">2 float32</FONT> > fillcolor="#f4f4f4" '
         'color="#aaaaaa"]',
-        '\t\tr1 [label=<<B>+ tanh</B><BR/><FONT POINT-SIZE="8" COLOR="#333333">2 float32</FONT>> fillcolor="#cfe6f5" '
+        '\t\tr1 [label=<<B>+ tanh</B><BR/> <FONT POINT-SIZE="8" COLOR="#333333">2 float32</FONT> > fillcolor="#cfe6f5" '
         'color="#0072b2" penwidth="2.5"]',
-        '\t\tr2 [label=<<B>± sum</B><BR/><FONT POINT-SIZE="8" COLOR="#333333">scalar float32</FONT>> '
+        '\t\tr2 [label=<<B>± sum</B><BR/> <FONT POINT-SIZE="8" COLOR="#333333">scalar float32</FONT> > '
         'fillcolor="#fff3c4" color="#a67c00" penwidth="2.5"]',
-        '\t\to3 [label=<<B>output</B><BR/><FONT POINT-SIZE="8" COLOR="#333333">scalar float32</FONT>> shape="box" '
+        '\t\to3 [label=<<B>output</B><BR/> <FONT POINT-SIZE="8" COLOR="#333333">scalar float32</FONT> > shape="box" '
         'style="filled,bold" fillcolor="#ffffff" color="#222222"]',
-        '\t\tl0 [label=<<B>x</B><BR/><FONT POINT-SIZE="8" COLOR="#333333">2 float32</FONT>> shape="box" '
+        '\t\tl0 [label=<<B>x</B><BR/> <FONT POINT-SIZE="8" COLOR="#333333">2 float32</FONT> > shape="box" '
         'style="filled,bold" fillcolor="#ffffff" color="#222222"]',
         "\tr0 -> r1 [ weight=16]",
         "\tr1 -> r2 [ weight=16]",

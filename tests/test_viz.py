@@ -120,13 +120,13 @@ def test_the_text_of_a_small_graph() -> None:
 
     source = draw(square, ad.ones(2, 3), legend=False, title="").source
     assert re.sub(r'tooltip="[^"]*"', "tooltip", source).splitlines()[4:] == [
-        '\t\tr0 [label=<<B>mul</B><BR/><FONT POINT-SIZE="8" COLOR="#333333">2×3 float32</FONT>> '
+        '\t\tr0 [label=<<B>mul</B><BR/> <FONT POINT-SIZE="8" COLOR="#333333">2×3 float32</FONT> > '
         'fillcolor="#d6e8f5" color="#0072b2" tooltip]',
-        '\t\tr1 [label=<<B>sum</B><BR/><FONT POINT-SIZE="8" COLOR="#333333">scalar float32</FONT>> '
+        '\t\tr1 [label=<<B>sum</B><BR/> <FONT POINT-SIZE="8" COLOR="#333333">scalar float32</FONT> > '
         'fillcolor="#d6e8f5" color="#0072b2" tooltip]',
-        '\t\to2 [label=<<B>output</B><BR/><FONT POINT-SIZE="8" COLOR="#333333">scalar float32</FONT>> '
+        '\t\to2 [label=<<B>output</B><BR/> <FONT POINT-SIZE="8" COLOR="#333333">scalar float32</FONT> > '
         'shape="box" style="filled,bold" fillcolor="#ffffff" color="#222222" tooltip]',
-        '\t\tl0 [label=<<B>x</B><BR/><FONT POINT-SIZE="8" COLOR="#333333">2×3 float32</FONT>> '
+        '\t\tl0 [label=<<B>x</B><BR/> <FONT POINT-SIZE="8" COLOR="#333333">2×3 float32</FONT> > '
         'shape="box" style="filled,bold" fillcolor="#ffffff" color="#222222" tooltip]',
         "\tr0 -> r1 [tooltip weight=16]",
         "\tr1 -> o2 [tooltip weight=16]",

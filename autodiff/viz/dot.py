@@ -322,7 +322,8 @@ def node_statement(node: Node) -> str:
     elif node.place:
         details = [node.place, *details]
     ink = node.look.get("fontcolor", "#333333")
-    small = "".join(f'<BR/><FONT POINT-SIZE="8" COLOR="{ink}">{escape(text)}</FONT>' for text in details)
+    # Blanks as large as the title: Graphviz gives lines no leading where sizes differ.
+    small = "".join(f'<BR/> <FONT POINT-SIZE="8" COLOR="{ink}">{escape(text)}</FONT> ' for text in details)
     tooltip = quote("\n".join(text for text in node.tooltip if text) or " ")
     label = escape(head) if node.kind == CONSTANT else f"<B>{escape(head)}</B>"
     return f"{node.id} [label=<{label}{small}>{attributes} tooltip={tooltip}]"

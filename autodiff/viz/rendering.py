@@ -14,6 +14,7 @@ from typing import IO
 
 from autodiff.errors import MissingExtraError, ValueRangeError
 
+_BLANK = re.compile(rb"<text [^<>]*> </text>\n")
 FORMATS = "'svg', 'png', 'pdf' or 'dot'"  # those that every Graphviz knows
 
 
@@ -86,13 +87,13 @@ def without_collection() -> Iterator[None]:
 
 
 def scalable(svg: bytes) -> bytes:
-    """Let an SVG fill the width it is given, at most its natural one; Graphviz writes fixed sizes.
+    """Let an SVG fill the width it is given, at most its natural one; Graphviz writes fixed sizes, and blanks as texts.
 
     >>> scalable(b'<svg width="9pt" height="7pt" viewBox="0 0 9 7">')
     b'<svg width="100%" style="max-width:9pt" viewBox="0 0 9 7">'
     """
     fixed = rb'<svg width="([0-9.]+)(pt|px)" height="[0-9.]+(?:pt|px)"'
-    return re.sub(fixed, rb'<svg width="100%" style="max-width:\1\2"', svg, count=1)
+    return _BLANK.sub(b"", re.sub(fixed, rb'<svg width="100%" style="max-width:\1\2"', svg, count=1))
 
 
 def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
