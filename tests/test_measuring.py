@@ -147,6 +147,25 @@ def test_an_operation_lasts_until_its_end(clock: Clock) -> None:
     program.verify()
 
 
+def test_what_comes_behind_the_last_operation_is_overhead(clock: Clock) -> None:
+    def run(x: Any) -> Any:
+        clock.now += 0.25
+        x = x.exp()
+        clock.now += 0.125
+        return x
+
+    program = ad.measure(run, ad.ones(3))
+    assert (program.columns["seconds"], program.overhead) == ([0.25], 0.125)
+    assert ad.record(run, ad.ones(3)).overhead is None
+
+
+def test_a_usual_call_is_what_all_adds_up_to() -> None:
+    """A third of the calls are quick, a few take very long: times are those of a call in the middle."""
+    plain = [1.0, 1.0, 1.5, 1.5, 1.5, 9.0]
+    seconds = measuring.without_watching([[0.75 * x, 0.25 * x] for x in plain], plain)
+    assert seconds == pytest.approx([1.125, 0.375])
+
+
 def test_what_watching_takes_is_taken_off(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     add = measuring.Stopwatch.add
 
@@ -289,6 +308,9 @@ def test_a_replay_is_measured(compiled: Any, clock: Clock, monkeypatch: pytest.M
     monkeypatch.setattr(replaying, "clock", lambda: next(ticks) * 0.5)
     program = ad.measure(step, x, y)
     assert [bool(seconds) for seconds in program.columns["seconds"]] == [not r.primitive.view for r in program]
+    # A call looks at the clock four times: the instructions take a third of it.
+    assert sum(program.columns["seconds"]) == pytest.approx(0.5)
+    assert program.overhead == pytest.approx(1.0)
     assert all(len(entry) == len(record.outputs) for record, entry in zip(program, program.columns["values"]))
     made = {target.name for pairs in program.columns["gradient_of"] for _, target in pairs if type(target) is not tuple}
     assert {"0.weight", "3.bias"} <= made

@@ -191,6 +191,37 @@ def test_large_groups_become_bundles() -> None:
         assert places == list(range(min(places, default=0), max(places, default=-1) + 1))
 
 
+def test_leaves_do_not_count_in_bundles() -> None:
+    """Each operation reads copies of two leaves: a bundle has 32 operations, and its arrows lead onwards."""
+    scale, shift = ad.ones(3), ad.ones(3)
+
+    def compute(x: Any) -> Any:
+        for _ in range(1000):
+            x = x * scale + shift
+        return x
+
+    program = record(compute, ad.ones(3))
+    program.title = "many"
+    data = data_of(text_of(draw(program, depth=5).graph))
+    bundles = [group for group in data["groups"] if group["bundle"]]
+    assert all(re.fullmatch("(mul|add) … (mul|add)", group["title"]) for group in bundles)
+    kinds = {node["id"]: node["kind"] for node in data["nodes"]}
+    counts = Counter(sum(kinds.get(member) == "operation" for member in group["members"]) for group in bundles)
+    assert counts[32] == 2000 // 32
+    place = {member: number for number, group in enumerate(bundles) for member in group["members"] if member in kinds}
+    for tail, head, *_ in data["edges"]:
+        assert place.get(tail, -1) <= place.get(head, len(bundles)), (tail, head)
+    # What is read first by the operation in the middle of a bundle stands there, too.
+    assert {place[node] for node, kind in kinds.items() if kind == "constant"} == set(place.values())
+
+
+def test_the_overhead_of_a_call_is_known() -> None:
+    graph = net_graph()
+    assert data_of(text_of(graph))["overhead"] is None
+    graph.overhead = 2e-6
+    assert data_of(text_of(graph))["overhead"] == 2e-6
+
+
 def test_every_color_has_a_dark_counterpart() -> None:
     graph = step_graph()
     text = text_of(graph)

@@ -524,6 +524,7 @@ def test_import_loads_no_graphviz() -> None:
         (lambda: draw(3), DTypeError, "nothing here has records; expected a tensor, a Program"),
         (lambda: draw(ad.ones(2)), GradientError, "no recorded operation leads to this tensor"),
         (lambda: draw(Net(), ad.ones(2, 3), depth=-1), ValueRangeError, "depth cannot be negative"),
+        (lambda: draw(Net(), ad.ones(2, 3), roll=3), DTypeError, r"\[draw\] roll is on or off; .* True or False; got"),
         (lambda: draw(Net(), ad.ones(2, 3), depth="a"), DTypeError, "no whole number; expected 0, 1, 2, .* got 'a'"),
         (lambda: draw(Net()), DTypeError, r"Net was not given the inputs that it takes; .* x; got 0 .*draw\(Net, x\)"),
         (lambda: draw(Net(), 1, 2), DTypeError, r"not given the inputs that it takes; expected x; got 2 inputs"),
