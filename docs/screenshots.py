@@ -39,8 +39,13 @@ def pages() -> dict[str, tuple[Any, Callable[[Any], None]]]:
         "resnet-56": (drawn(resnet.torch_like(ad, depth=56, batch=4), "ResNet-56", "seconds"), keep_for_backward),
         "gpt": (drawn(small(), "GPT"), play_in_the_dark),
         "lstm": (drawn(language.torch_like(ad, "LSTM", batch=2, length=5), "LSTM"), select_the_layer),
-        "mlp": (draw(mlp, ad.randn(8, 16), backward=True, overlay="gradient", title="MLP"), lambda page: None),
+        "mlp": (draw(mlp, ad.randn(8, 16), backward=True, overlay="gradient", title="MLP"), show_all),
     }
+
+
+def show_all(page: Any) -> None:
+    """Show the whole graph."""
+    page.click("#fit")
 
 
 def keep_for_backward(page: Any) -> None:
@@ -65,6 +70,7 @@ def select_the_layer(page: Any) -> None:
     page.press("/")
     page.call("Input.insertText", text="lstm_layer forward")
     page.press("Enter")
+    page.run("document.getElementById('search').value = ''")
 
 
 def main() -> None:

@@ -247,7 +247,7 @@ def _header(graph: Graph, title: str, legend: bool) -> str:
     if graph.remarks:
         remarks = "<BR/>".join(map(escape, graph.remarks))
         rows.append(f'<TR><TD COLSPAN="12"><FONT POINT-SIZE="10" COLOR="#333333">{remarks}</FONT></TD></TR>')
-    return f'<TABLE BORDER="0" CELLSPACING="6">{"".join(rows)}</TABLE>' if rows else ""
+    return f'<TABLE BORDER="0" CELLSPACING="6" CELLPADDING="4">{"".join(rows)}</TABLE>' if rows else ""
 
 
 def _scale(graph: Graph) -> str:
