@@ -23,6 +23,7 @@ from autodiff.recording import record_with
 from autodiff.thread_mode import MODE
 
 ROUNDS, SECONDS = 5, 0.6  # at least so many, and so long
+A_ROW, MOST_IN_A_ROW = 1e-3, 20  # seconds, and calls
 MOST_FOR_A_RECORD = 2e-5  # seconds that watching can take a record: what is more has other reasons
 LEAST_LEFT = 0.1  # of what an operation was seen to take
 
@@ -58,10 +59,9 @@ def measure(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Program:
     fn(*args, **kwargs)  # compiles kernels, makes an optimizer's states
     plain: list[float] = []
     watched: list[Stopwatch] = []
-    while unsure(plain):
-        begin = clock()
-        fn(*args, **kwargs)
-        plain.append(clock() - begin)
+    start = clock()
+    while unsure(plain, start):
+        time_calls(lambda: fn(*args, **kwargs), plain)
         watched.append(Stopwatch())
         MODE.recorder, outer = watched[-1], MODE.recorder
         try:
@@ -85,9 +85,21 @@ def measure(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Program:
     return program
 
 
-def unsure(plain: Sequence[float]) -> bool:
-    """Return whether another round is wanted after rounds that took so many seconds each, without a watch."""
-    return len(plain) < ROUNDS or sum(plain) < SECONDS / 2
+def unsure(rounds: Sequence[Any], start: float) -> bool:
+    """Return whether another round is wanted after these, which began at a time."""
+    return len(rounds) < ROUNDS or clock() - start < SECONDS
+
+
+def time_calls(call: Callable[[], Any], plain: list[float]) -> None:
+    """Call without a watch and append the seconds that it took; if it takes little, the mean over some calls in a row.
+
+    The caches hold other things after watching, but a user times a call after another of its kind.
+    """
+    times = min(1 + int(A_ROW / plain[-1]), MOST_IN_A_ROW) if plain and plain[-1] > 0 else 1
+    begin = clock()
+    for _ in range(times):
+        call()
+    plain.append((clock() - begin) / times)
 
 
 def without_watching(watched: Sequence[Sequence[float]], plain: Sequence[float]) -> list[float]:

@@ -7,14 +7,15 @@ its overhead: Python that looks whether the recording fits, copies results and h
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from autodiff import program_columns
 from autodiff.compiler.lowering import Lowered, now
 from autodiff.compiler.recorded import Recorded, Run
 from autodiff.errors import ValueRangeError
-from autodiff.measuring import clock, unsure, usual, without_watching
+from autodiff.measuring import clock, time_calls, unsure, usual, without_watching
 from autodiff.program import Program
 from autodiff.spec import Array
 
@@ -32,6 +33,7 @@ def measured(recorded: Recorded, call: Callable[[], Any]) -> Program:
     program = recorded.replayed
     calls: list[float] = []
     plain: list[float] = []
+    rest: list[float] = []
     watched: list[list[float]] = []
     values: list[list[dict[str, float]]] = []
 
@@ -61,17 +63,21 @@ def measured(recorded: Recorded, call: Callable[[], Any]) -> Program:
 
         lowered.run_each(arguments, look)
 
-    while unsure(calls):
-        begin = clock()
-        _call_with(recorded, as_ever, call)
-        calls.append(clock() - begin)
-        _call_with(recorded, one_by_one, call)
-    _call_with(recorded, looking, call)
-    # Of each call what it took longer than its instructions: so a busy machine does not count as overhead.
-    overhead = usual([whole - inside for whole, inside in zip(calls, plain, strict=True)])
-    scale = usual(calls) / ((usual(plain) + overhead) or 1.0)
+    start = clock()
+    while unsure(calls, start):
+        time_calls(call, calls)
+        with _running(recorded, as_ever):
+            begin = clock()
+            call()
+            rest.append(clock() - begin - plain[-1])
+        with _running(recorded, one_by_one):
+            call()
+    with _running(recorded, looking):
+        call()
+    # The rest and the instructions of one call, so that a busy machine does not count as overhead.
+    scale = usual(calls) / ((usual(plain) + usual(rest)) or 1.0)
     seconds = {number: scale * x for number, x in enumerate(without_watching(watched, plain))}
-    program.overhead = scale * overhead
+    program.overhead = scale * usual(rest)
     numbers = program.columns.pop("instruction")
     program.columns["seconds"] = [0.0 if number is None else seconds.get(number) for number in numbers]
     program.columns["values"] = [
@@ -82,20 +88,22 @@ def measured(recorded: Recorded, call: Callable[[], Any]) -> Program:
     return program
 
 
-def _call_with(recorded: Recorded, run: Run, call: Callable[[], Any]) -> None:
-    """Call a compiled function once, with another way to run the instructions of its recording."""
-    replay, ran = recorded.replay, []
+@contextmanager
+def _running(recorded: Recorded, run: Run) -> Iterator[None]:
+    """Let calls of the compiled function run the instructions of a recording in another way."""
+    replay, refused = recorded.replay, []
 
     def replay_so(tensors: Sequence[Any]) -> tuple[bool, Any]:
         done, result = replay(tensors, run)
-        ran.append(done)
+        if not done:
+            refused.append(result)
         return done, result
 
     recorded.__dict__["replay"] = replay_so
     try:
-        call()
+        yield
     finally:
         del recorded.__dict__["replay"]
-    if ran != [True]:
+    if refused:
         raise ValueRangeError("measure", "a number of an optimizer has become 0, so the recording holds no longer",
                               fix="call the compiled function once more before")
