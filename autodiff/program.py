@@ -191,6 +191,10 @@ class Program:
             which names there are and what their entries mean.
         inputs: the leaves that were arguments, with their names.
 
+    Attributes:
+        title: name of the function or module that ran; empty where it is not known.
+        overhead: seconds of a call that belong to no record; None where that was not measured (see `autodiff.measure`).
+
     Raises:
         ValueError: if a column has more or fewer entries than there are records.
 
@@ -208,6 +212,9 @@ class Program:
     return %1
     >>> picture = draw(program)  # picture.render(outfile="program.svg") writes it
     """
+
+    title = ""
+    overhead: float | None = None
 
     def __init__(
         self,

@@ -3,7 +3,8 @@
 ========================  ============================================================================================
 column                    entry
 ========================  ============================================================================================
-``"seconds"``             how long the record takes; None where that was not measured
+``"seconds"``             how long the record takes, without the `overhead` of the call (see `autodiff.measure`); None
+                          where that was not measured
 ``"values"``              for each output the statistics of its numbers (`statistics`); a ReLU's also the share of
                           units that are ``"dead"`` (`dead_units`)
 ``"gradient_of"``         pairs of an output index and what that output is the gradient of: a record's output
@@ -138,7 +139,7 @@ def shares_of_roofline(program: Program, limits: Mapping[str, Any]) -> list[floa
 
     Args:
         program: with a column ``"seconds"``.
-        limits: of the machine: `autodiff.utils.benchmark.machine.limits_here()`.
+        limits: of the machine: `autodiff.machine.limits_here()`.
 
     The least time is that of `autodiff.roofline.limit`. None where nothing was measured, or nothing is to be done.
     """

@@ -11,7 +11,7 @@ def limit(cost: Mapping[str, int], limits: Mapping[str, Any]) -> dict[str, Any]:
 
     Args:
         cost: "flops", "bytes" read and written, "operand_bytes" of all arrays together, "itemsize" of a number.
-        limits: of the machine, for the number of threads, as `autodiff.utils.benchmark.machine.limits_here` returns
+        limits: of the machine, for the number of threads, as `autodiff.machine.limits_here` returns
             them: "flops" (name of a dtype -> operations a second) and "levels", smallest first: "name", "size" in
             bytes (None for the main memory), and bytes a second of some streams.
 

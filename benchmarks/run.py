@@ -13,7 +13,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from autodiff.utils.benchmark import Contender, machine
+from autodiff import machine
+from autodiff.utils.benchmark import Contender
 from autodiff.utils.benchmark.contender import ContenderError, Worker
 from autodiff.utils.benchmark.rounds import Result, contest
 from benchmarks.case import Case

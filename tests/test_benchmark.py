@@ -25,10 +25,10 @@ from benchmark_builds import (
 )
 
 import autodiff
+from autodiff.machine.kernels import STREAMS
 from autodiff.roofline import limit_in_turn
 from autodiff.utils.benchmark import Contender, Timer, compare
 from autodiff.utils.benchmark.contender import Worker
-from autodiff.utils.benchmark.machine.kernels import STREAMS
 from autodiff.utils.benchmark.rounds import difference, interval
 from autodiff.utils.benchmark.timer import duration
 from autodiff.utils.benchmark.worker import flattened

@@ -20,6 +20,7 @@ from autodiff.eager import Tensor
 from autodiff.errors import ValueRangeError
 from autodiff.measuring import measure
 from autodiff.program import Program
+from autodiff.recording import title_of
 from autodiff.slots import CHANGES
 from autodiff.thread_mode import MODE
 from autodiff.threads import get_num_threads
@@ -90,6 +91,7 @@ class Compiled:
     def __init__(self, fn: Callable[..., Any], fallback: bool, memory_budget: float | None) -> None:
         if isinstance(fn, FunctionType):
             update_wrapper(self, fn)
+        self.__name__ = title_of(fn)
         self._fn = fn
         self._fallback = fallback
         self._memory_budget = memory_budget
@@ -142,7 +144,9 @@ class Compiled:
             signature = (_signature((args, kwargs) if kwargs else args, tensors), MODE.grad, get_num_threads())
             for recorded in self._recorded:
                 if recorded.signature == signature and recorded.accepts(tensors) and recorded.fits(tensors):
-                    return measured(recorded, tensors)
+                    program = measured(recorded, lambda: self(*args, **kwargs))
+                    program.title = self.__name__
+                    return program
             raise RecordingError("measure", "nothing is replayed for such arguments", fix="see explain()")
 
     def __getattr__(self, name: str) -> Any:
