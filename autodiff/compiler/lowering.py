@@ -397,9 +397,9 @@ class Lowered:
                     words[at] = address + start
 
     @property
-    def hosts(self) -> int:
-        """How many instructions Python runs."""
-        return sum(isinstance(part, Host) for part in self.parts)
+    def hosts(self) -> list[Instruction]:
+        """The instructions that Python runs."""
+        return [x for x, span in zip(self._step.instructions, self.spans, strict=True) if isinstance(span, Host)]
 
     def run(self, arguments: Sequence[Array], parts: Sequence[Stretch | Host] | None = None) -> None:
         """Run the function's instructions, or those of other parts: `backward` are those of its results' backward pass.

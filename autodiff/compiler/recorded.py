@@ -539,18 +539,19 @@ class Recorded:
         """Return the instructions after a pass, as a program."""
         return program_of(self._step, self.stages[name])
 
-    def describe(self) -> str:
-        """Return what the program consists of, in one line."""
+    def describe(self) -> list[str]:
+        """Return what the program consists of: a line of numbers, and lines of what Python runs, if there is any."""
         lowered = self._lowered[0]
         text = (f"{len(self._step.instructions)} instructions, {len(lowered.table) - 1} calls of kernels, "
-                f"{lowered.hosts} of Python, {lowered.memory.nbytes / 1e6:.1f} MB")
+                f"{len(lowered.hosts)} of Python, {lowered.memory.nbytes / 1e6:.1f} MB")
         calls = sum(instruction.calls_python for instruction in self._step.instructions)
         if calls:
             text += f"; hooks and functions of yours that it calls: {calls}"
         if self._sizes is not None:
             budget, now_taken, otherwise = (f"{size / 1e6:.1f} MB" for size in self._sizes)
             text += f" (budget {budget}: temporaries {now_taken}, without it {otherwise})"
-        return text
+        places = [f"{instruction.primitive.name} at {instruction.record.line}" for instruction in lowered.hosts]
+        return [text, "run by Python:", *[f"  {place}" for place in places]] if places else [text]
 
 
 _SOMETHING: Any = ((None, None, 0),)  # what a call has saved is the program's business; a sweep takes it away

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import threading
 import warnings
 import weakref
@@ -212,7 +213,30 @@ def test_changes_are_noticed(change: Callable[[Any], Any]) -> None:
     change(net)
     for _ in range(3):
         assert compiled(x).tolist() == net(x).tolist()
-    assert len(compiled.explain().splitlines()) == 3  # two recordings, one program that may still be replayed
+    lines = compiled.explain().splitlines()
+    assert [line.split()[0] for line in lines] == ["recorded:", "recorded:", "program", "passes:"]  # one is still good
+
+
+def test_explain_names_what_python_runs_what_passes_did_and_what_loses() -> None:
+    weight = ad.eye(3)
+
+    @ad.compile
+    def step(x: Any) -> Any:
+        y = ad.linalg.inv(weight + x)  # runs in Python
+        return (y * 2 + 1).relu().sum(), (x @ x).sum()
+
+    x = ad.ones(200, 3, 3)
+    for _ in range(2):
+        step(x)
+    before = step.explain()
+    assert re.search(r"run by Python:\n +linalg_inv at .*test_compile.py:\d+ in step", before)
+    numbers = [int(n) for n in re.findall(r"\d+", before[before.index("passes:") :])]
+    assert numbers[0] > numbers[-1]  # the chain
+    assert "roofline" not in before
+    ad.measure(step, x)
+    after = step.explain()
+    assert after.startswith(before)
+    assert re.search(r"furthest from the roofline:\n +\d.* us, \d+% of the roofline: linalg_inv at .*:\d+", after)
 
 
 def test_values_in_place_need_no_new_program() -> None:
