@@ -145,13 +145,16 @@ def shares_of_roofline(program: Program, limits: Mapping[str, Any]) -> list[floa
     """
     shares: list[float | None] = []
     for record, seconds in zip(program, program.columns["seconds"], strict=True):
-        flops, moved = record.cost
-        if not seconds or not (flops or moved):
-            shares.append(None)
-            continue
-        specs: tuple[Spec, ...] = (*record.inputs, *record.outputs)
-        itemsize = 8 if any(spec.dtype == np.float64 for spec in specs) else 4
-        size = sum(spec.nbytes for spec in specs)
-        cost = {"flops": flops, "bytes": moved, "operand_bytes": size, "itemsize": itemsize}
-        shares.append(limit(cost, limits)["seconds"] / seconds)
+        work = work_of(record)
+        shares.append(limit(work, limits)["seconds"] / seconds if work and seconds else None)
     return shares
+
+
+def work_of(record: Record) -> dict[str, int] | None:
+    """Return what `autodiff.roofline.limit` wants to know of a record; None where nothing is to be done."""
+    flops, moved = record.cost
+    if not (flops or moved):
+        return None
+    specs: tuple[Spec, ...] = (*record.inputs, *record.outputs)
+    itemsize = 8 if any(spec.dtype == np.float64 for spec in specs) else 4
+    return {"flops": flops, "bytes": moved, "operand_bytes": sum(spec.nbytes for spec in specs), "itemsize": itemsize}

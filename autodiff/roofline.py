@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 
@@ -24,6 +24,15 @@ def limit(cost: Mapping[str, int], limits: Mapping[str, Any]) -> dict[str, Any]:
     if arithmetic > traffic:
         return {"seconds": arithmetic, "bound": "flops"}
     return {"seconds": traffic, "bound": level["name"]}
+
+
+def limit_in_turn(costs: Iterable[Mapping[str, int]], limits: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what `limit` does for works that are done one after the other: the sum, and what bounds most of it."""
+    seconds: dict[str, float] = {}
+    for cost in costs:
+        one = limit(cost, limits)
+        seconds[one["bound"]] = seconds.get(one["bound"], 0.0) + one["seconds"]
+    return {"seconds": sum(seconds.values()), "bound": max(seconds, key=seconds.__getitem__)}
 
 
 def level_of(size: int, limits: Mapping[str, Any]) -> dict[str, Any]:

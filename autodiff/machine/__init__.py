@@ -2,6 +2,6 @@
 
 from autodiff.machine.description import versions
 from autodiff.machine.limits import limits_here, measure
-from autodiff.roofline import bandwidth, level_of, limit
+from autodiff.roofline import bandwidth, level_of, limit, limit_in_turn
 
-__all__ = ["bandwidth", "level_of", "limit", "limits_here", "measure", "versions"]
+__all__ = ["bandwidth", "level_of", "limit", "limit_in_turn", "limits_here", "measure", "versions"]
