@@ -313,7 +313,7 @@ class Compiled:
 
         >>> import autodiff as ad
         >>> step = ad.compile(lambda x: (2 * x + 1).relu().sum())
-        >>> calls = [step(ad.ones(2)) for _ in range(2)]
+        >>> calls = [step(ad.ones(10000)) for _ in range(2)]
         >>> print(step.explain())  # doctest: +ELLIPSIS
         recorded: the first recording
         program 0: ...
