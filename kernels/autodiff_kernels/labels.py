@@ -61,7 +61,7 @@ def multilabel_margin(
 def multilabel_margin_grad(
     out: Array, scratch: Array, g: Array, x: Array, labels: Array, part: int, parts: int
 ) -> None:
-    """Write the gradient of `multilabel_margin`: g / C times how often a score is a wrong one, less how often a right one.
+    """Write the gradient of `multilabel_margin`: g / C times the pairs a score is wrong in, less those it is right in.
 
     Args:
         out: (N, C), out; float32 or float64. Rows are shared among the parts.

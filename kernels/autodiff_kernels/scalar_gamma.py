@@ -37,9 +37,10 @@ def _excess(a: float, x: float) -> float:
 @njit(error_model="numpy")
 def _front(a: float, x: float) -> float:
     """x**a e**-x / gamma(a + 1)."""
-    if a < 10.0:
-        half = math.exp(-0.5 * x)  # its square may be too small where the product is not
-        return math.pow(x, a) * half / math.gamma(a + 1.0) * half if x < 2000.0 else 0.0
+    if a < 140.0:
+        power, half = math.pow(x, a), math.exp(-0.5 * x)  # the square of half may be too small where the product is not
+        if a < 10.0 or 1e-300 < power < 1e300:
+            return power * half / math.gamma(a + 1.0) * half if x < 2000.0 else 0.0
     stirling = polynomial(1.0 / a, c.STIRLING, c.STIRLING)
     return math.exp(-a * _excess(a, x)) / (math.sqrt(2.0 * math.pi * a) * stirling)
 
