@@ -257,7 +257,7 @@ def mvlgamma(input: TensorT, p: int) -> TensorT:
 
     >>> import autodiff as ad
     >>> ad.mvlgamma(ad.tensor([1.5, 4.0]), 2)
-    tensor([0.4516, 3.5652])
+    tensor([0.4516, 3.5651])
     """
     x: Any = real("mvlgamma", input)
     if not isinstance(p, int | np.integer):
