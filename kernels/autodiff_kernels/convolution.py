@@ -19,10 +19,10 @@ the next begins:
   `data_gradient`
 - weight gradient: `pad` x into its frame, `weight_gradient`
 
-Sums follow `matmul`: stretches of 256 products (taps by depth, row, column, channel; positions by image, depth, row,
-column), each summed in order by FMA from 0, stretches added in order, the bias added last. The bits do not depend on
-parts, tile or vector width. Images are C-contiguous (N, D, H, W, C), weights C-contiguous (O, C / groups, KD, KH, KW),
-float32 or float64.
+Sums follow `matmul`: stretches of `stretch_of` products (taps by depth, row, column, channel; positions by image,
+depth, row, column), each summed in order by FMA from 0, stretches added in order, the bias added last. The bits do not
+depend on parts, tile or vector width. Images are C-contiguous (N, D, H, W, C), weights C-contiguous
+(O, C / groups, KD, KH, KW), float32 or float64.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from autodiff_kernels.lanes import (
     gathered_narrow_tile,
     lanewise_tile,
 )
-from autodiff_kernels.matmul import STRETCH
+from autodiff_kernels.matmul import STRETCH, stretch_of
 from autodiff_kernels.parts import share
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -270,8 +270,9 @@ def weight_gradient(out: Array, sums: Array, offsets: Array, image: Array, cotan
     tables = address(offsets)
     grid = cotangent.shape[1], cotangent.shape[2], cotangent.shape[3]
     positions = cotangent.shape[0] * grid[0] * grid[1] * grid[2]
-    for start in range(0, max(positions, 1), STRETCH):
-        count = min(STRETCH, positions - start)
+    stretch = stretch_of(positions)
+    for start in range(0, max(positions, 1), stretch):
+        count = min(stretch, positions - start)
         _fill_positions(offsets, position_table, start, count, grid, _image_bytes(image), _moves(image, stride), 0)
         for tile_column in range(lo // tiles, (hi + tiles - 1) // tiles):
             group, panel = tile_column // panels, tile_column % panels * width
@@ -396,7 +397,7 @@ def _convolve(out: Array, offsets: Array, image: Array, packed: Array, bias: Arr
     origin, out_origin = _moves(image, begin), _moves(out, out_begin)
     _fill_taps(offsets, tap_table, taps_by_axis, depth, _moves(image, tap_step), size)
     tables = address(offsets)
-    filled, count = -1, 0
+    filled, count, stretch = -1, 0, stretch_of(taps)
     for unit in range(lo, hi):
         block = unit // (groups * panels)
         group, panel = unit // panels % groups, unit % panels * width
@@ -410,11 +411,11 @@ def _convolve(out: Array, offsets: Array, image: Array, packed: Array, bias: Arr
         wide = min(width, columns - panel)
         column = group * columns + panel
         weights = address(packed) + (column * all_taps * depth + taps_before * depth * wide) * size
-        for start in range(0, max(taps, 1), STRETCH):
-            shift = address(bias) + column * size if bias.shape[0] > 0 and start + STRETCH >= taps else 0
+        for start in range(0, max(taps, 1), stretch):
+            shift = address(bias) + column * size if bias.shape[0] > 0 and start + stretch >= taps else 0
             _tiles(out, address(out) + column * size, tables + 8 * out_table,
                    address(image) + (panel if lanewise else group * depth) * size, tables + 8 * image_table, count,
-                   tables + 8 * (tap_table + start), min(STRETCH, taps - start), weights + start * wide * size,
+                   tables + 8 * (tap_table + start), min(stretch, taps - start), weights + start * wide * size,
                    wide * size, shift, wide, start, lanewise)
 
 

@@ -39,7 +39,7 @@ from numba.extending import register_jitable
 
 from autodiff_kernels.cpu import VECTOR_BYTES
 from autodiff_kernels.lanes import TILE_ROWS, TILE_VECTORS, address, full_tile
-from autodiff_kernels.matmul import STRETCH, multiply, panel_size
+from autodiff_kernels.matmul import multiply, panel_size, stretch_of
 from autodiff_kernels.memory import forward as ahead
 from autodiff_kernels.memory import load, pointer, stack, store
 from autodiff_kernels.parts import share
@@ -49,6 +49,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 BLOCK = 96  # tiles that are transformed together, at most: whole register tiles of any width
 LEAST_BLOCK = 24
+FEWEST = 256  # tiles of a share, where there are several
 MOST_CHUNKS = 4  # shares of the tiles whose sums in the kernel's gradient are added up one by one
 LARGE = 2**16  # channels times outputs, above which the sums of one share are large enough
 GAP = 16  # elements between planes, and rows read down their columns, so that they do not share places in the cache
@@ -91,13 +92,13 @@ def gradient_scratch(channels: int, outputs: int, itemsize: int) -> int:
 @register_jitable
 def gradient_block(channels: int, outputs: int) -> int:
     """Return how many tiles are summed before the sum is added to the total; part of the result's definition."""
-    return STRETCH // 4 if channels + outputs <= 128 else STRETCH // 2
+    return 64 if channels + outputs <= 128 else 128
 
 
 @register_jitable
 def gradient_chunks(tiles: int, channels: int, outputs: int) -> int:
     """Return in how many shares the tiles are summed; part of the result's definition."""
-    return 1 if channels * outputs > LARGE else max(1, min(MOST_CHUNKS, tiles // STRETCH))
+    return 1 if channels * outputs > LARGE else max(1, min(MOST_CHUNKS, tiles // FEWEST))
 
 
 @register_jitable
@@ -308,11 +309,12 @@ def _products(like: Array, out: int, out_plane: int, out_row: int, a: int, a_pla
     size = like.itemsize
     wide = TILE_VECTORS * (VECTOR_BYTES // size)
     panel, b_plane = panel_size(like, depth) * size, _kernel_plane(depth, columns, size) * size
+    stretch = stretch_of(depth)
     for plane in range(16):
         for column in range(0, columns, wide):
             end = rows // TILE_ROWS * TILE_ROWS if column + wide <= columns else 0
-            for start in range(0, depth, STRETCH):
-                deep = min(STRETCH, depth - start)
+            for start in range(0, depth, stretch):
+                deep = min(stretch, depth - start)
                 to, source = out + plane * out_plane + column * size, a + plane * a_plane + start * size
                 factor = b + plane * b_plane + column // wide * panel + start * wide * size
                 for row in range(0, end, TILE_ROWS):
