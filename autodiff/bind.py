@@ -351,10 +351,11 @@ def run_plan(plan: Plan, ins: list[Array], params: dict[str, Any]) -> list[Array
     if plan.status is None:
         plan.run(outs, ins)
         return outs
-    status = np.full(plan.parts, -1)
+    status = plan.fine.copy()
     plan.run([*outs, status], ins)
-    if status.max() >= 0:
-        raise plan.status(int(status[status >= 0].min()), ins, **params)
+    met = status.tolist()
+    if max(met) >= 0:
+        raise plan.status(min(position for position in met if position >= 0), ins, **params)
     return outs
 
 

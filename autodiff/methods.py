@@ -223,6 +223,10 @@ class Methods:
     erfinv_ = ops.erfinv_
     lgamma = ops.lgamma
     digamma = ops.digamma
+    mvlgamma = ops.mvlgamma
+    igamma = ops.igamma
+    igammac = ops.igammac
+    i0 = ops.i0
     sinc = ops.sinc
     relu = ops.relu
     relu_ = ops.relu_
@@ -372,6 +376,7 @@ class Methods:
     median = ops.median
     msort = ops.msort
     nonzero = ops.nonzero
+    nonzero_static = ops.nonzero_static
     scatter = ops.scatter
     scatter_ = ops.scatter_
     scatter_add = ops.scatter_add

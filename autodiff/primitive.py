@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
+import numpy as np
+
 from autodiff.spec import Array, Cost, Spec
 from autodiff.threads import get_num_threads, on_change, threads_for
 
@@ -80,10 +82,11 @@ class Plan:
             interrupted inside a large one.
         status: makes the error of a status word, or None.
         differentiable: whether a record may be needed.
+        fine: what the status words hold before `run`, and after it where nothing is wrong.
     """
 
-    __slots__ = ("alone", "differentiable", "parts", "run", "scratch", "scratch_specs", "single", "specs", "status",
-                 "take", "take_first", "threads", "work")
+    __slots__ = ("alone", "differentiable", "fine", "parts", "run", "scratch", "scratch_specs", "single", "specs",
+                 "status", "take", "take_first", "threads", "work")
 
     def __init__(
         self, primitive: Primitive, inputs: tuple[Spec, ...], params: dict[str, Any], into: Spec | None = None
@@ -106,6 +109,7 @@ class Plan:
         self.take: tuple[Callable[[], Array], ...] = tuple(spec.empty for spec in self.specs)
         self.scratch: tuple[Callable[[], Array], ...] = tuple(spec.empty for spec in self.scratch_specs)
         self.status = primitive.status
+        self.fine = np.full(self.parts, -1)
         self.take_first = self.take[0] if self.single and self.status is None and not primitive.view else None
         self.differentiable = primitive.differentiable and any(spec.floating for spec in self.specs)
 

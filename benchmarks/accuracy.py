@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import math
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -40,7 +41,7 @@ BINARY: dict[str, Callable[[Array, Array], Array]] = {
     "pow": np.power,
 }  # fmt: skip
 class Special(NamedTuple):
-    """A function that is computed in float64 on the host, whatever the dtype is.
+    """A function that is computed in float64, whatever the dtype is.
 
     Attributes:
         call: the library's function.
@@ -58,6 +59,10 @@ class Special(NamedTuple):
 ANY = "any", lambda x: np.where(np.isnan(x), 0, x)
 POSITIVE = "positive", lambda x: np.where(x > 0, x, 1)
 INSIDE = "-1 to 1", lambda x: np.where(np.abs(x) <= 1, x, 0)
+SHARE = "0 to 1", lambda x: np.where((x >= 0) & (x <= 1), x, 0.5)
+FINITE = "up to 1e6", lambda x: np.where(np.abs(x) <= 1e6, x, 0)
+MODERATE = "1e-6 to 1e6", lambda x: np.where((x >= 1e-6) & (x <= 1e6), x, 1)
+NEAR = "0.1 to 100", lambda x: np.where((x >= 0.1) & (x <= 100), x, 1)
 SPECIAL: dict[str, Special] = {
     "erfc": Special(ad.erfc, exact.erfc, ANY),
     "erfinv": Special(ad.erfinv, exact.erfinv, INSIDE),
@@ -65,6 +70,28 @@ SPECIAL: dict[str, Special] = {
     "digamma": Special(ad.digamma, exact.digamma, POSITIVE, least=1.0),
     "polygamma 1": Special(lambda x: ad.polygamma(1, x), lambda x: exact.polygamma(1, x), POSITIVE),
     "polygamma 2": Special(lambda x: ad.polygamma(2, x), lambda x: exact.polygamma(2, x), POSITIVE),
+    "zeta 3": Special(lambda x: ad.special.zeta(3, x), lambda x: exact.hurwitz(3, x), POSITIVE),
+    "igamma 3": Special(lambda x: ad.igamma(3, x), lambda x: exact.gammainc(3, x), NEAR),
+    "igammac 3": Special(lambda x: ad.igammac(3, x), lambda x: exact.gammaincc(3, x), NEAR),
+    "igamma 40": Special(lambda x: ad.igamma(40, x), lambda x: exact.gammainc(40, x), NEAR),
+    "igammac 40": Special(lambda x: ad.igammac(40, x), lambda x: exact.gammaincc(40, x), NEAR),
+    "erfcx": Special(ad.special.erfcx, exact.erfcx, ANY),
+    "ndtri": Special(ad.special.ndtri, exact.ndtri, SHARE),
+    "log_ndtr": Special(ad.special.log_ndtr, exact.log_ndtr, FINITE),
+    "i0": Special(ad.i0, partial(exact.bessel_i, 0), ANY),
+    "i1": Special(ad.special.i1, partial(exact.bessel_i, 1), ANY),
+    "i0e": Special(ad.special.i0e, partial(exact.bessel_i, 0, scaled=True), FINITE),
+    "i1e": Special(ad.special.i1e, partial(exact.bessel_i, 1, scaled=True), FINITE),
+    "modified_bessel_k0": Special(ad.special.modified_bessel_k0, partial(exact.bessel_k, 0), POSITIVE),
+    "modified_bessel_k1": Special(ad.special.modified_bessel_k1, partial(exact.bessel_k, 1), POSITIVE),
+    "scaled_modified_bessel_k0": Special(
+        ad.special.scaled_modified_bessel_k0, partial(exact.bessel_k, 0, scaled=True), MODERATE),
+    "scaled_modified_bessel_k1": Special(
+        ad.special.scaled_modified_bessel_k1, partial(exact.bessel_k, 1, scaled=True), MODERATE),
+    "bessel_j0": Special(ad.special.bessel_j0, partial(exact.bessel_j, 0), FINITE, least=1.0),
+    "bessel_j1": Special(ad.special.bessel_j1, partial(exact.bessel_j, 1), FINITE, least=1.0),
+    "bessel_y0": Special(ad.special.bessel_y0, partial(exact.bessel_y, 0), MODERATE, least=1.0),
+    "bessel_y1": Special(ad.special.bessel_y1, partial(exact.bessel_y, 1), MODERATE, least=1.0),
 }
 
 WIDER = {np.dtype(np.float32): np.float64, np.dtype(np.float64): np.longdouble}
@@ -257,8 +284,9 @@ two numbers: {3 * COUNT:,} pairs. An infinity, overflow or NaN in a wrong place 
     lines.append(f"""
 ## Special functions
 Computed in float64, whatever the dtype is, on one in {RARER} of these numbers. The errors are in ulp of the result, for
-digamma at least of 1: near its zero at 1.4616 it has the digits behind the point that 1 has. Of negative numbers the
-functions of the gamma family are computed by reflection, with an error that depends on how near a pole or zero is.
+digamma and the functions J and Y at least of 1: near their zeros they have the digits behind the point that 1 has. Of
+negative numbers the functions of the gamma family are computed by reflection, with an error that depends on how near a
+pole or zero is. A number beside a function of two is the first operand.
 
 | function | of numbers | float32 | float64 |
 |---|---|---:|---:|""")

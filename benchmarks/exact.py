@@ -55,10 +55,24 @@ def erfc(x: Array) -> Array:
     return np.where(x < 0, 2 - tail, tail)
 
 
+def erfcx(x: Array) -> Array:
+    """Return e**(x**2) erfc(x): from 1 on as a continued fraction."""
+    a = np.clip(np.abs(x), 1, None)
+    denominator = a
+    for k in range(600, 0, -1):
+        denominator = a + Wide(k) / 2 / denominator
+    power = np.exp(np.minimum(x * x, 1000))
+    tail = np.where(np.abs(x) < 1, power * (1 - erf(np.minimum(np.abs(x), 1))), 1 / (np.sqrt(PI) * denominator))
+    return np.where(x < 0, 2 * power - tail, tail)
+
+
 def erfinv(x: Array) -> Array:
-    """Return the inverse of erf on [-1, 1], by Halley's method (the start: Winitzki 2008)."""
-    a = np.abs(x)
-    rest = 1 - a
+    """Return the inverse of erf on [-1, 1]."""
+    return np.copysign(_inverse(np.abs(x), 1 - np.abs(x)), x)
+
+
+def _inverse(a: Array, rest: Array) -> Array:
+    """Return the inverse of erf at a = 1 - rest >= 0, by Halley's method (the start: Winitzki 2008)."""
     logarithm = np.log(rest * (1 + a))
     half = 2 / (PI * Wide("0.147")) + logarithm / 2
     y = np.sqrt(np.maximum(np.sqrt(half * half - logarithm / Wide("0.147")) - half, 0))
@@ -66,7 +80,98 @@ def erfinv(x: Array) -> Array:
         missing = np.where(a < 0.5, erf(y) - a, rest - erfc(y))
         step = missing * np.sqrt(PI) / 2 * np.exp(y * y)
         y = y - step / (1 + y * step)
-    return np.copysign(np.where(a == 1, np.inf, y), x)
+    return np.where(rest == 0, np.inf, y)
+
+
+def ndtri(p: Array) -> Array:
+    """Return the inverse of the normal distribution function."""
+    return np.copysign(np.sqrt(Wide(2)) * _inverse(np.abs(1 - 2 * p), 2 * np.minimum(p, 1 - p)), p - 0.5)
+
+
+def log_ndtr(x: Array) -> Array:
+    """Return the logarithm of the normal distribution function."""
+    below = np.log(erfcx(-np.minimum(x, 0) / np.sqrt(Wide(2))) / 2) - x * x / 2
+    return np.where(x < 0, below, np.log1p(-erfc(np.maximum(x, 0) / np.sqrt(Wide(2))) / 2))
+
+
+# ---- Bessel's functions of orders 0 and 1 ----------------------------------------------------------------------------
+
+
+def bessel_i(n: int, x: Array, scaled: bool = False) -> Array:
+    """Return the modified function I: its power series up to 40 (DLMF 10.25.2), then the asymptotic one (10.40.1)."""
+    a = np.abs(x)
+    near, far = np.minimum(a, 40), np.maximum(a, 40)
+    term = total = (near / 2) ** n
+    for k in range(1, 150):
+        term = term * (near * near / 4) / (k * (k + n))
+        total = total + term
+    inner = total * (np.exp(-near) if scaled else 1)
+    outer = _series(n, far, -1) / np.sqrt(2 * PI * far) * (1 if scaled else np.exp(np.minimum(far, 11_000)))
+    return np.where(a <= 40, inner, outer) * np.sign(x) ** n
+
+
+def _series(n: int, x: Array, sign: int, only: int | None = None) -> Array:
+    """Return the sum of sign**k a_k / x**k (DLMF 10.17.1); of k with this remainder by 2, with signs by turns."""
+    term, total = np.ones_like(x), np.zeros_like(x)
+    for k in range(30):
+        if only is None:
+            total = total + sign**k * term
+        elif k % 2 == only:
+            total = total + (-1) ** (k // 2) * term
+        term = term * (4 * n * n - (2 * k + 1) ** 2) / ((k + 1) * 8 * x)
+    return total
+
+
+def bessel_k(n: int, x: Array, scaled: bool = False) -> Array:
+    """Return the modified function K: series up to 2 (DLMF 10.31.2 and 10.28.2), then the integral 10.32.9."""
+    near, far = np.minimum(x, 2), np.maximum(x, 2)
+    z, term, harmonic, total = near * near / 4, np.ones_like(x), Wide(0), np.zeros_like(x)
+    for k in range(1, 30):
+        term, harmonic = term * z / (k * k), harmonic + Wide(1) / k
+        total = total + harmonic * term
+    inner = total - (np.log(near / 2) + EULER) * bessel_i(0, near)
+    if n == 1:
+        inner = (1 / near - bessel_i(1, near) * inner) / bessel_i(0, near)
+    outer = np.zeros_like(x)
+    for j in range(70):
+        t = j * Wide("0.2") / np.sqrt(far)
+        outer = outer + np.exp(-2 * far * np.sinh(t / 2) ** 2) * np.cosh(n * t) * (0.5 if j == 0 else 1)
+    outer = outer * Wide("0.2") / np.sqrt(far)
+    return np.where(x <= 2, inner * (np.exp(near) if scaled else 1), outer * (1 if scaled else np.exp(-far)))
+
+
+def _orders(x: Array, parity: int) -> Array:
+    """Return J of the orders of a parity up to 80, by the trapezoidal rule (DLMF 10.9.2), for x up to 40."""
+    places = (np.arange(128).astype(Wide) + Wide("0.5")) * PI / 128
+    orders = np.arange(parity, 80, 2).astype(Wide)
+    wave = (np.sin if parity else np.cos)(x[:, None] * np.sin(places))
+    return wave @ (np.sin if parity else np.cos)(places[:, None] * orders) / 128
+
+
+def bessel_j(n: int, x: Array) -> Array:
+    """Return the function J: the integral up to 40, then the asymptotic expansion (DLMF 10.17.3)."""
+    return np.where(np.abs(x) <= 40, _orders(np.clip(x, -40, 40), n)[:, 0], _far(n, np.abs(x), 0) * np.sign(x) ** n)
+
+
+def bessel_y(n: int, x: Array) -> Array:
+    """Return the function Y of positive numbers: sums of J up to 40 (A&S 9.1.88)."""
+    near = np.minimum(x, 40)
+    j = _orders(near, n)
+    k = np.arange(1, j.shape[1]).astype(Wide)
+    weights = (-1) ** k * (n + 2 * k) / (k * (n + k))
+    inner = (np.log(near / 2) + EULER - n) * j[:, 0] - j[:, 1:] @ weights
+    inner = inner - bessel_j(0, near) / near if n else inner
+    return np.where(x <= 40, 2 / PI * inner, _far(n, x, 1))
+
+
+def _far(n: int, x: Array, second: int) -> Array:
+    """Return the expansion of J for large x, or of Y."""
+    x = np.maximum(x, 40)
+    even, odd = _series(n, x, 1, 0), _series(n, x, 1, 1)
+    # cos and sin of x - (2 n + 1) pi / 4, times the root of 2, without a rounded difference.
+    sine, cosine = np.sin(x), np.cos(x)
+    across, up = (sine - cosine, -sine - cosine) if n else (sine + cosine, sine - cosine)
+    return (up * even + across * odd if second else across * even - up * odd) / np.sqrt(PI * x)
 
 
 # ---- The gamma function, of positive numbers -------------------------------------------------------------------------
@@ -132,3 +237,17 @@ def lgamma(x: Array) -> Array:
     near = np.polynomial.polynomial.polyval(shift, np.array(_about_two(), Wide))
     near = near - np.where(low, np.log1p(shift), 0) - np.where(tiny, np.log(z), 0) + np.log(product)
     return np.where(large, far, near)
+
+
+def gammainc(a: int, x: Array) -> Array:
+    """Return the regularised lower incomplete gamma function, by its power series (DLMF 8.7.1)."""
+    term = total = np.exp(a * np.log(x) - x) / math.factorial(a)
+    for n in range(1, 600):
+        term = term * x / (a + n)
+        total = total + term
+    return total
+
+
+def gammaincc(a: int, x: Array) -> Array:
+    """Return the upper function of a whole order, which is a finite sum (DLMF 8.4.10)."""
+    return np.exp(-x) * sum(x**k / math.factorial(k) for k in range(a))

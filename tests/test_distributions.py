@@ -144,7 +144,7 @@ def test_a_policy_learns() -> None:
 def test_impossible_classes_and_values() -> None:
     certain = Categorical(ad.tensor([0.0, 1.0]))
     assert certain.entropy().item() == pytest.approx(0, abs=1e-5)
-    assert Uniform(0.0, 1.0).log_prob(ad.tensor(1.5)).item() == -math.inf
+    assert Uniform(0.0, 1.0, validate_args=False).log_prob(ad.tensor(1.5)).item() == -math.inf
     assert "Categorical(probs: tensor([0., 1.]))" in repr(certain)
     assert repr(Normal(0.0, 1.0)) == "Normal(loc: 0.0, scale: 1.0)"
 
@@ -160,3 +160,44 @@ def test_errors() -> None:
         Normal(ad.zeros(2), ad.ones(3))
     with pytest.raises(DTypeError, match="got Normal and Uniform"):
         kl_divergence(Normal(0.0, 1.0), Uniform(0.0, 1.0))
+
+
+WRONG: dict[str, tuple[Callable[[Any, Any], Any], str]] = {
+    "normal loc": (lambda d, t: d.Normal(t([0.0, math.nan]), 1.0), r"Normal.*loc.*than NaN; got nan at \(1,\)"),
+    "normal scale": (lambda d, t: d.Normal(0.0, t([[1.0, -2.0]])), r"above 0; got -2.0 at \(0, 1\).*validate_args"),
+    "normal value": (lambda d, t: d.Normal(0.0, 1.0).log_prob(t(math.nan)), "the value.*got nan"),
+    "normal cdf": (lambda d, t: d.Normal(0.0, 1.0).cdf(t(math.nan)), "the value.*got nan"),
+    "uniform": (lambda d, t: d.Uniform(t([0.0, 1.0]), t([1.0, 1.0])), r"low.*below high; got 1.0 at \(1,\)"),
+    "uniform value": (lambda d, t: d.Uniform(0.0, t([3.0, 1.0])).log_prob(t(2.0)), r"to high; got 2.0 at \(1,\)"),
+    "bernoulli": (lambda d, t: d.Bernoulli(t([0.5, 1.5])), "probs.*from 0 to 1; got 1.5"),
+    "bernoulli logits": (lambda d, t: d.Bernoulli(logits=t([0.5, math.nan])), "logits.*got nan"),
+    "bernoulli value": (lambda d, t: d.Bernoulli(0.5).log_prob(t(2.0)), "0 or 1; got 2.0"),
+    "categorical": (lambda d, t: d.Categorical(t([0.5, -0.1])), "probs.*from 0 on.*got -0.1"),
+    "categorical, zeros": (lambda d, t: d.Categorical(t([[0.5, 1], [0.0, 0]])), r"all of them 0; got 0.0 at \(1, 0\)"),
+    "categorical logits": (lambda d, t: d.Categorical(logits=t([0.5, math.nan])), "logits.*got nan"),
+    "categorical value": (lambda d, t: d.Categorical(t([0.5, 0.5])).log_prob(t(2)), "0 to 1; got 2"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_what_pytorch_refuses_is_refused_with_words(name: str) -> None:
+    torch = pytest.importorskip("torch")
+    make, pattern = WRONG[name]
+    with pytest.raises(ValueRangeError, match=pattern):
+        make(ad.distributions, ad.tensor)
+    with pytest.raises(ValueError, match=r"(Expected|not defined)"):
+        make(torch.distributions, torch.tensor)
+
+
+def test_nothing_is_checked_on_request() -> None:
+    assert math.isnan(Normal(0.0, -1.0, validate_args=False).log_prob(ad.tensor(0.0)).item())
+    assert Bernoulli(0.5, validate_args=False).log_prob(ad.tensor(2.0)).shape == ()
+
+
+def test_a_compiled_function_checks_what_it_is_recorded_with() -> None:
+    step = ad.compile(lambda loc, scale: Normal(loc, scale).log_prob(loc + 1))
+    loc, scale = ad.zeros(2), ad.ones(2)
+    for _ in range(3):
+        np.testing.assert_array_equal(step(loc, scale).numpy(), Normal(0.0, 1.0).log_prob(ad.ones(2)).numpy())
+    with pytest.raises(ValueRangeError, match="scale"):
+        ad.compile(lambda scale: Normal(0.0, scale).log_prob(0.0))(-scale)

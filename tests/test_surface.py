@@ -255,6 +255,24 @@ def test_equal_medians_share_the_gradient_as_in_pytorch(name: str) -> None:
             np.testing.assert_array_equal(ours, theirs, err_msg=str(row))
 
 
+def test_margin_losses_at_kinks_are_pytorchs() -> None:
+    torch = pytest.importorskip("torch")
+    x = np.array([[0.0, 1.0, 0.0, 2.0], [1.0, 1.0, 2.0, 0.0]], np.float32)
+    calls: list[Any] = [
+        lambda m, v, several: m.nn.functional.multi_margin_loss(v, m.tensor([1, 2]), reduction="sum"),
+        lambda m, v, several: m.nn.functional.multi_margin_loss(v, m.tensor([1, 2]), 2, 1.0, reduction="sum"),
+        lambda m, v, several: m.nn.functional.multilabel_margin_loss(v, several, reduction="sum"),
+        lambda m, v, several: m.nn.functional.triplet_margin_loss(v, v[:, :1] * 0, v * 0 + 1, reduction="sum"),
+    ]
+    for call in calls:
+        found = []
+        for library in (ad, torch):
+            leaf = library.tensor(x, requires_grad=True)
+            call(library, leaf, library.tensor([[1, 3, -1, 0], [2, -1, 0, 0]])).backward()
+            found.append(leaf.grad.numpy())
+        np.testing.assert_allclose(*found, rtol=1e-5)
+
+
 def test_products_of_integers_keep_their_dtype() -> None:
     for dtype in (ad.uint8, ad.int16, ad.int32, ad.int64):
         x = ad.tensor([[1, 2], [3, 4]], dtype=dtype)

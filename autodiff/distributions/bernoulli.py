@@ -9,7 +9,7 @@ from typing import Any
 from autodiff import ops
 from autodiff.autograd.modes import no_grad
 from autodiff.creation import bernoulli
-from autodiff.distributions.distribution import Distribution, inside, one_of, parameters
+from autodiff.distributions.distribution import BINARY, PROBABILITY, REAL, Distribution, inside, one_of, parameters
 from autodiff.eager import Tensor
 
 
@@ -19,10 +19,10 @@ class Bernoulli(Distribution):
     Args:
         probs: probability of 1; a number or a tensor.
         logits: ``log(probs / (1 - probs))``, in its place.
-        validate_args: accepted for PyTorch's sake: nothing is checked.
+        validate_args: whether parameters and values are checked; by default they are.
 
     Raises:
-        ValueRangeError: unless either `probs` or `logits` is given.
+        ValueRangeError: unless either `probs` or `logits` is given; if a probability is not from 0 to 1, a logit NaN.
 
     >>> import autodiff as ad
     >>> ad.distributions.Bernoulli(0.25).log_prob(ad.tensor([0.0, 1.0])).exp()
@@ -33,7 +33,8 @@ class Bernoulli(Distribution):
         one_of("Bernoulli", probs, logits)
         (given,) = parameters("Bernoulli", logits if probs is None else probs)
         self.__dict__["logits" if probs is None else "probs"] = given
-        super().__init__(given.shape)
+        super().__init__(given.shape, validate_args)
+        self._check("logits" if probs is None else "probs", given, REAL if probs is None else PROBABILITY)
 
     def __repr__(self) -> str:
         return f"Bernoulli(probs: {self.probs})"
@@ -65,7 +66,12 @@ class Bernoulli(Distribution):
             return bernoulli(self.probs.expand(self._shape(sample_shape)))
 
     def log_prob(self, value: Any) -> Tensor:
-        """Return the logarithms of the probabilities of zeros and ones."""
+        """Return the logarithms of the probabilities of zeros and ones.
+
+        Raises:
+            ValueRangeError: if a value is neither.
+        """
+        self._check("the value", value, BINARY)
         logits, value = parameters("Bernoulli", self.logits, value)
         return -ops.binary_cross_entropy_with_logits(logits, value, reduction="none")  # type: ignore[no-any-return]
 

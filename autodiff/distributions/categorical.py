@@ -12,10 +12,13 @@ import numpy as np
 from autodiff import ops
 from autodiff.autograd.modes import no_grad
 from autodiff.creation import multinomial
-from autodiff.distributions.distribution import Distribution, inside, one_of
+from autodiff.distributions.distribution import REAL, Distribution, Range, inside, one_of
 from autodiff.eager import Tensor
 from autodiff.errors import ShapeError
 from autodiff.ops.promotion import real
+
+WEIGHT = Range("finite numbers from 0 on, not all of them 0",
+               lambda x: (x >= 0) & (x < math.inf) & (x.sum(-1, keepdims=True) > 0))
 
 
 class Categorical(Distribution):
@@ -24,10 +27,11 @@ class Categorical(Distribution):
     Args:
         probs: (..., K), probabilities; their sum need not be 1.
         logits: (..., K), logarithms of such, in their place.
-        validate_args: accepted for PyTorch's sake: nothing is checked.
+        validate_args: whether parameters and values are checked; by default they are.
 
     Raises:
-        ValueRangeError: unless either `probs` or `logits` is given.
+        ValueRangeError: unless either `probs` or `logits` is given; if a probability is negative or infinite, or all
+            of them 0, or a logit NaN.
         ShapeError: if they have no dimensions.
 
     >>> import autodiff as ad
@@ -46,7 +50,8 @@ class Categorical(Distribution):
         else:
             self.__dict__["probs"] = given / given.sum(-1, keepdim=True)
         self._classes = given.shape[-1]
-        super().__init__(given.shape[:-1])
+        super().__init__(given.shape[:-1], validate_args)
+        self._check("logits" if probs is None else "probs", given, REAL if probs is None else WEIGHT)
 
     def __repr__(self) -> str:
         return f"Categorical(probs: {self.probs})"
@@ -73,7 +78,13 @@ class Categorical(Distribution):
             return draws.T.reshape(self._shape(sample_shape))  # type: ignore[no-any-return]
 
     def log_prob(self, value: Any) -> Tensor:
-        """Return the logarithms of the probabilities of classes."""
+        """Return the logarithms of the probabilities of classes.
+
+        Raises:
+            ValueRangeError: if a value is no class.
+        """
+        last = self._classes - 1
+        self._check("the value", value, Range(f"0 to {last}", lambda x: (x >= 0) & (x <= last) & (x == np.floor(x))))
         value, logits = ops.broadcast_tensors(value.long().unsqueeze(-1), self.logits)
         return logits.gather(-1, value[..., :1]).squeeze(-1)  # type: ignore[no-any-return]
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -12,7 +12,25 @@ from autodiff.autograd.modes import no_grad
 from autodiff.eager import Tensor
 from autodiff.errors import ValueRangeError
 from autodiff.ops.promotion import promote_float
-from autodiff.spec import Shape
+from autodiff.spec import Array, Shape
+
+
+class Range(NamedTuple):
+    """What numbers of a kind have in common.
+
+    Attributes:
+        words: the numbers, in words.
+        holds: says of each element of an array whether it is one.
+    """
+
+    words: str
+    holds: Callable[[Array], Array]
+
+
+REAL = Range("numbers other than NaN", lambda x: x == x)
+POSITIVE = Range("numbers above 0", lambda x: x > 0)
+PROBABILITY = Range("numbers from 0 to 1", lambda x: (x >= 0) & (x <= 1))
+BINARY = Range("0 or 1", lambda x: (x == 0) | (x == 1))
 
 
 class Distribution:
@@ -22,7 +40,9 @@ class Distribution:
         has_rsample: whether `rsample` exists.
         batch_shape: shape of the parameters, and of one draw.
 
-    Parameters are not checked: those that no distribution has, such as a negative scale, give NaN.
+    Parameters, and the values that `log_prob` gets, are checked when they are given; a compiled function checks those
+    of the call that records it. With ``validate_args=False`` nothing is checked: parameters that no distribution has,
+    such as a negative scale, give NaN.
 
     >>> import autodiff as ad
     >>> ad.distributions.Normal(ad.zeros(3), 1.0).sample((2,)).shape
@@ -32,8 +52,9 @@ class Distribution:
     has_rsample = False
     event_shape: Shape = ()
 
-    def __init__(self, batch_shape: Shape) -> None:
+    def __init__(self, batch_shape: Shape, validate_args: bool | None = None) -> None:
         self.batch_shape = batch_shape
+        self._checks = validate_args is None or validate_args
 
     @property
     def mean(self) -> Tensor:
@@ -70,6 +91,24 @@ class Distribution:
     def entropy(self) -> Tensor:
         """Return the expected value of ``-log_prob``."""
         raise NotImplementedError
+
+    def _check(self, name: str, given: Any, wanted: Range) -> None:
+        """Raise unless an argument holds what it should; `given` is a tensor or a number.
+
+        Raises:
+            ValueRangeError: names the first element that is wrong.
+        """
+        if self._checks:
+            numbers = np.asarray(getattr(given, "array", given))
+            right = wanted.holds(numbers)
+            if not right.all():
+                place = tuple(int(i) for i in np.argwhere(~right)[0])
+                numbers = np.broadcast_to(numbers, right.shape)
+                raise ValueRangeError(
+                    type(self).__name__, f"{name} is out of range", expected=wanted.words,
+                    got=f"{numbers[place]}" + (f" at {place}" if place else ""),
+                    fix="pass validate_args=False to skip this check",
+                )
 
     def _shape(self, sample_shape: Sequence[int]) -> Shape:
         return (*sample_shape, *self.batch_shape)

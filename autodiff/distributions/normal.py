@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from autodiff import ops
-from autodiff.distributions.distribution import Distribution, parameters
+from autodiff.distributions.distribution import POSITIVE, REAL, Distribution, parameters
 from autodiff.eager import Tensor
 
 
@@ -17,7 +17,10 @@ class Normal(Distribution):
     Args:
         loc: mean; a number or a tensor.
         scale: standard deviation.
-        validate_args: accepted for PyTorch's sake: nothing is checked.
+        validate_args: whether parameters and values are checked; by default they are.
+
+    Raises:
+        ValueRangeError: if a mean is NaN, or a standard deviation not positive.
 
     >>> import autodiff as ad
     >>> ad.distributions.Normal(1.0, 2.0).log_prob(ad.tensor([1.0, 3.0]))
@@ -28,7 +31,9 @@ class Normal(Distribution):
 
     def __init__(self, loc: Any, scale: Any, validate_args: bool | None = None) -> None:
         self.loc, self.scale = parameters("Normal", loc, scale)
-        super().__init__(self.loc.shape)
+        super().__init__(self.loc.shape, validate_args)
+        self._check("loc", self.loc, REAL)
+        self._check("scale", self.scale, POSITIVE)
 
     def __repr__(self) -> str:
         return f"Normal(loc: {self.loc}, scale: {self.scale})"
@@ -54,7 +59,12 @@ class Normal(Distribution):
         return self.loc + noise * self.scale  # type: ignore[no-any-return]
 
     def log_prob(self, value: Any) -> Tensor:
-        """Return the logarithm of the density."""
+        """Return the logarithm of the density.
+
+        Raises:
+            ValueRangeError: if a value is NaN.
+        """
+        self._check("the value", value, REAL)
         distance = (value - self.loc) / self.scale
         return -distance.square() / 2 - self.scale.log() - math.log(2 * math.pi) / 2  # type: ignore[no-any-return]
 
@@ -63,5 +73,10 @@ class Normal(Distribution):
         return self.scale.log() + (1 + math.log(2 * math.pi)) / 2  # type: ignore[no-any-return]
 
     def cdf(self, value: Any) -> Tensor:
-        """Return the probability of at most `value`."""
+        """Return the probability of at most `value`.
+
+        Raises:
+            ValueRangeError: if a value is NaN.
+        """
+        self._check("the value", value, REAL)
         return ops.erfc((self.loc - value) / (self.scale * math.sqrt(2))) / 2  # type: ignore[no-any-return]

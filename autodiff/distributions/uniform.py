@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from autodiff import ops
-from autodiff.distributions.distribution import Distribution, parameters
+from autodiff.distributions.distribution import Distribution, Range, parameters
 from autodiff.eager import Tensor
 
 
@@ -17,7 +17,10 @@ class Uniform(Distribution):
     Args:
         low: lower limit; a number or a tensor.
         high: upper limit.
-        validate_args: accepted for PyTorch's sake: nothing is checked.
+        validate_args: whether parameters and values are checked; by default they are.
+
+    Raises:
+        ValueRangeError: if a lower limit is not below the upper one.
 
     >>> import autodiff as ad
     >>> ad.distributions.Uniform(0.0, 2.0).log_prob(ad.tensor([0.0, 1.0, 2.0]))
@@ -28,7 +31,8 @@ class Uniform(Distribution):
 
     def __init__(self, low: Any, high: Any, validate_args: bool | None = None) -> None:
         self.low, self.high = parameters("Uniform", low, high)
-        super().__init__(self.low.shape)
+        super().__init__(self.low.shape, validate_args)
+        self._check("low", self.low, Range("numbers below high", lambda x: x < self.high.array))
 
     def __repr__(self) -> str:
         return f"Uniform(low: {self.low}, high: {self.high})"
@@ -49,7 +53,13 @@ class Uniform(Distribution):
         return self.low + draws * (self.high - self.low)  # type: ignore[no-any-return]
 
     def log_prob(self, value: Any) -> Tensor:
-        """Return the logarithm of the density: minus infinity outside."""
+        """Return the logarithm of the density: minus infinity at `high`.
+
+        Raises:
+            ValueRangeError: if a value lies outside.
+        """
+        inside = Range("numbers from low to high", lambda x: (self.low.array <= x) & (x <= self.high.array))
+        self._check("the value", value, inside)
         inside = (self.low <= value) & (value < self.high)
         return ops.where(inside, -(self.high - self.low).log(), -math.inf)  # type: ignore[no-any-return]
 

@@ -9,6 +9,7 @@ from autodiff.ops.assembling import *
 from autodiff.ops.attention import *
 from autodiff.ops.bags import *
 from autodiff.ops.batchnorm import *
+from autodiff.ops.bessel import *
 from autodiff.ops.broadcast import *
 from autodiff.ops.choice import *
 from autodiff.ops.comparison import *
@@ -23,6 +24,7 @@ from autodiff.ops.differences import *
 from autodiff.ops.distance import *
 from autodiff.ops.draws import *
 from autodiff.ops.elementwise import *
+from autodiff.ops.error_functions import *
 from autodiff.ops.extremes import *
 from autodiff.ops.functions import *
 from autodiff.ops.fused import *

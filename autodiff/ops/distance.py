@@ -11,6 +11,7 @@ import numpy as np
 from autodiff.bind import TensorT
 from autodiff.errors import PositionError, ShapeError, ValueRangeError
 from autodiff.ops import strided
+from autodiff.ops.activation import relu
 from autodiff.ops.broadcast import expand
 from autodiff.ops.broadcast import sum as total
 from autodiff.ops.choice import clamp_min, minimum, where
@@ -444,7 +445,7 @@ def multi_margin_loss(
         )
     # The loss of log-probabilities picks an element of each row; it also checks the targets.
     score = neg(nll_loss(x, target, reduction="none"))
-    hinge = clamp_min(sub(add(x, margin), unsqueeze(score, -1)), 0.0)
+    hinge = relu(sub(add(x, margin), unsqueeze(score, -1)))
     losses = total(where(class_hits(target, x.spec.shape[-1]), 0.0, hinge if p == 1 else square(hinge)), -1)
     if weight is not None:
         minus_one = expand(constant(-1, x.spec.dtype), x.spec.shape)

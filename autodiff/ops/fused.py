@@ -30,7 +30,7 @@ Steps = tuple[Step, ...]
 def fusable(operation: Operation | None) -> bool:
     """Return whether an operation can be a step: it is element-wise, and its formula holds for all operands."""
     formula = operation.formula if isinstance(operation, Primitive) else None
-    return formula is not None and formula not in kernels.scalar.PARTIAL
+    return formula is not None and formula not in kernels.elementwise.PARTIAL
 
 
 def _primitive(name: str) -> Primitive:

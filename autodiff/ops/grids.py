@@ -18,7 +18,7 @@ from autodiff.errors import DTypeError, ShapeError, ValueRangeError
 from autodiff.ops.broadcast import sum as total
 from autodiff.ops.choice import where
 from autodiff.ops.comparison import eq, ge, gt, le, logical_and, lt
-from autodiff.ops.elementwise import abs, add, floor, mul, remainder, round, spread, sub
+from autodiff.ops.elementwise import abs, add, div, floor, fmod, mul, round, spread, sub, trunc
 from autodiff.ops.host import from_array
 from autodiff.ops.images import channels_last, image_spec, in_memory
 from autodiff.ops.joining import stack, zeros_of
@@ -99,30 +99,34 @@ def affine_grid(theta: TensorT, size: Any, align_corners: bool | None = None) ->
 _MODES, _PADDINGS = ("bilinear", "nearest", "bicubic"), ("zeros", "border", "reflection")
 
 
-def _reflected(x: Any, low: float, high: float) -> tuple[Any, Any]:
+def _reflected(x: Any, low: float, high: float, volume: bool) -> tuple[Any, Any]:
     """Return numbers reflected at two borders until they lie between them, and the slopes: 1, or -1."""
     if low == high:
         return mul(x, 0), constant(0, x.spec.dtype)
     span = high - low
     distance = abs(sub(x, low))
-    beyond = remainder(distance, 2 * span)
+    # PyTorch's remainder is exact in volumes, and rounded in images.
+    beyond = fmod(distance, 2 * span) if volume else sub(distance, mul(trunc(div(distance, 2 * span)), 2 * span))
     near = le(beyond, span)
     slope = where(eq(near, ge(x, low)), constant(1, x.spec.dtype), -1)
     return add(where(near, beyond, sub(2 * span, beyond)), low), slope
 
 
-def _bordered(x: Any, size: int, padding: str, align_corners: bool) -> tuple[Any, Any]:
+def _bordered(x: Any, size: int, padding: str, align_corners: bool, volume: bool) -> tuple[Any, Any]:
     """Return coordinates in pixels, brought into the image as the padding says, and the slopes of that.
 
-    On the border and beyond, clamped coordinates have no gradient, as in PyTorch.
+    On the border and beyond, clamped coordinates have no gradient, and NaN is held at the first pixel of an image and
+    the last one of a volume, as in PyTorch.
     """
     slope: Any = constant(1, x.spec.dtype)
     if padding == "zeros":
         return x, slope
     if padding == "reflection":
-        x, slope = _reflected(x, 0, size - 1) if align_corners else _reflected(x, -0.5, size - 0.5)
+        low, high = (0, size - 1) if align_corners else (-0.5, size - 0.5)
+        x, slope = _reflected(x, low, high, volume)
     inside = logical_and(gt(x, 0), lt(x, size - 1))
-    held = where(ge(x, size - 1), constant(size - 1, x.spec.dtype), 0)  # NaN is held at the first pixel, too
+    first, last = constant(0, x.spec.dtype), size - 1
+    held = where(le(x, 0), first, last) if volume else where(ge(x, last), constant(last, x.spec.dtype), first)
     return where(inside, x, held), where(inside, slope, constant(0, x.spec.dtype))
 
 
@@ -162,7 +166,7 @@ def _taps(shape: Shape, grid: Any, mode: str, padding: str, align_corners: bool)
         place, slope = mul(add(place, 1), half), one
         place = place if align_corners else sub(place, 0.5)
         if mode != "bicubic":
-            place, slope = _bordered(place, size, padding, align_corners)
+            place, slope = _bordered(place, size, padding, align_corners, len(sizes) == 3)
         chosen: list[tuple[Any, Any, Any]]
         if mode == "nearest":
             chosen = [(round(place), add(mul(place, 0), 1), zero)]  # its gradient is 0, and there
@@ -172,8 +176,8 @@ def _taps(shape: Shape, grid: Any, mode: str, padding: str, align_corners: bool)
             if mode == "bilinear":
                 chosen = [(first, sub(1, beyond), mul(slope, -half)), (add(first, 1), beyond, mul(slope, half))]
             else:
-                chosen = [(_bordered(add(first, i), size, padding, align_corners)[0], _cubic(sub(beyond, i)), zero)
-                          for i in (-1, 0, 1, 2)]
+                held = [_bordered(add(first, i), size, padding, align_corners, False)[0] for i in (-1, 0, 1, 2)]
+                chosen = [(pixel, _cubic(sub(beyond, i)), zero) for i, pixel in enumerate(held, -1)]
         step, taps = math.prod(sizes[axis + 1:]), []
         for pixel, weight, rise in chosen:
             inside = logical_and(ge(pixel, 0), le(pixel, size - 1))

@@ -7,13 +7,13 @@ from typing import Any
 
 from autodiff.bind import TensorT
 from autodiff.ops.diagonals import tril, triu
+from autodiff.ops.error_functions import erfinv
 from autodiff.ops.in_place import through
 from autodiff.ops.indexing import index_put, masked_scatter
 from autodiff.ops.picking import index_add, index_copy, index_fill
 from autodiff.ops.scan import cumsum
 from autodiff.ops.scatter_reductions import index_reduce, scatter_reduce
 from autodiff.ops.scattering import scatter, scatter_add
-from autodiff.ops.special_functions import erfinv
 
 __all__ = ["cumsum_", "erfinv_", "index_add_", "index_copy_", "index_fill_", "index_put_", "index_reduce_",
            "masked_scatter_", "scatter_", "scatter_add_", "scatter_reduce_", "tril_", "triu_"]

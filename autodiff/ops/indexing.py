@@ -20,13 +20,14 @@ from autodiff.ops.elementwise import spread
 from autodiff.ops.host import from_array, values
 from autodiff.ops.in_place import copy_, masked_fill_
 from autodiff.ops.picking import index_add_p, pick_p, positions, put_p, select_along
-from autodiff.ops.promotion import cast, constant, is_tensor, number_dtype
+from autodiff.ops.promotion import INT64, cast, constant, is_tensor, number_dtype
 from autodiff.ops.shaping import broadcast_tensors, flatten, shape_of
 from autodiff.ops.structural import alias, clone, contiguous, inverse, permute, require_tensor, reshape, slice_p
-from autodiff.primitive import ErrorSample, Sample, composed
-from autodiff.spec import Shape
+from autodiff.primitive import ErrorSample, Sample, composed, define
+from autodiff.spec import Array, Cost, Shape, Spec, moved
 
-__all__ = ["argwhere", "getitem", "index_put", "masked_scatter", "masked_select", "nonzero", "setitem"]
+__all__ = ["argwhere", "getitem", "index_put", "masked_scatter", "masked_select", "nonzero", "nonzero_static",
+           "setitem"]
 
 Entry = int | tuple[int, int, int]
 
@@ -447,6 +448,54 @@ def argwhere(input: Any) -> Any:
             [2]])
     """
     return nonzero(input)
+
+
+def _static_run(outs: list[Array], ins: list[Array], size: int, fill_value: int) -> None:
+    found = np.argwhere(ins[0])[:size]
+    outs[0][: len(found)] = found
+    outs[0][len(found) :] = fill_value
+
+
+nonzero_static_p = define(
+    "nonzero_static",
+    host=True,
+    infer=lambda x, size, fill_value: Spec.of((size, x.ndim), INT64),
+    run=_static_run,
+    vjp=None,
+    cost=lambda inputs, outputs, **_: Cost(inputs[0].size, moved(*inputs, *outputs)),
+    samples=lambda: [Sample(spread(-1, 1, 3, 4) > 0, size=5), Sample(np.array([0, 2, 0, 1]), size=6, fill_value=9),
+                     Sample(np.float32(3), size=2), Sample(spread(-1, 1, 3, 4).T, size=0)],
+    errors=lambda: [ErrorSample(Sample("3", size=2), DTypeError, "not a tensor"),
+                    ErrorSample(Sample(np.ones(2), size=-1), ValueRangeError, "0 or more; got -1")],
+    call=lambda x, **options: nonzero_static(x, **options),
+)
+
+
+def nonzero_static(input: Any, *, size: int, fill_value: int = -1) -> Any:
+    """Return where the first elements that are not zero are, in C order, as a tensor whose size is known before.
+
+    Args:
+        input: any shape and dtype.
+        size: how many places there are in the result: further elements are left out.
+        fill_value: what stands in the places behind the last element.
+
+    Returns:
+        int64 (size, dimensions).
+
+    Raises:
+        DTypeError: if `input` is no tensor.
+        ValueRangeError: if `size` is negative.
+
+    >>> import autodiff as ad
+    >>> ad.nonzero_static(ad.tensor([[0, 1], [2, 0]]), size=3)
+    tensor([[ 0,  1],
+            [ 1,  0],
+            [-1, -1]])
+    """
+    require_tensor("nonzero_static", input)
+    if size < 0:
+        raise ValueRangeError("nonzero_static", "the size is negative", expected="0 or more", got=str(size))
+    return bind(nonzero_static_p, input, size=int(size), fill_value=int(fill_value))
 
 
 def _true_places(operation: str, input: Any, mask: Any) -> tuple[Any, Any]:

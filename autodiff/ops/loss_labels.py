@@ -6,22 +6,24 @@ from typing import Any
 
 import numpy as np
 
-from autodiff.bind import TensorT
+import autodiff_kernels as kernels
+from autodiff.bind import TensorT, bind
 from autodiff.errors import DTypeError, PositionError, ShapeError, ValueRangeError
 from autodiff.ops.activation import relu
+from autodiff.ops.broadcast import expand
 from autodiff.ops.broadcast import sum as total
 from autodiff.ops.choice import where
 from autodiff.ops.comparison import eq, gt, logical_and, logical_not, lt
-from autodiff.ops.elementwise import add, div, spread, sub
+from autodiff.ops.elementwise import add, div, mul, spread, sub
 from autodiff.ops.joining import zeros_of
 from autodiff.ops.loss import check_reduction, reduced
-from autodiff.ops.promotion import INT64, cast, real
+from autodiff.ops.promotion import INT64, cast, constant, real
 from autodiff.ops.scan import cumsum
 from autodiff.ops.scattering import gather, scatter_add
 from autodiff.ops.shaping import unsqueeze
-from autodiff.ops.structural import require_tensor
-from autodiff.primitive import ErrorSample, Sample, composed
-from autodiff.spec import Spec
+from autodiff.ops.structural import contiguous, require_tensor, reshape
+from autodiff.primitive import EachPart, ErrorSample, Keep, Primitive, Sample, composed, define, no_errors
+from autodiff.spec import Array, Cost, Spec, moved
 
 __all__ = ["multilabel_margin_loss"]
 
@@ -41,6 +43,91 @@ def _errors() -> list[ErrorSample]:
             ErrorSample(Sample(x[None], target[None]), ShapeError, r"\(N, C\) or \(C,\)"),
             ErrorSample(Sample(x, x), DTypeError, "integers; got float32"),
             ErrorSample(Sample(x, target, reduction="avg"), ValueRangeError, "'mean' or 'sum' or 'none'; got 'avg'")]
+
+
+# ---- The losses of rows, and their gradient ------------------------------------------------------------------------
+
+# Inputs: scores (N, C) and labels (N, C), in C order.
+
+
+def _shortfalls(x: Any, labels: Any) -> tuple[Any, Any]:
+    """Return by how much each right score fails to beat each wrong one by 1, (N, C, C), and what is right."""
+    meant: Any = eq(cumsum(lt(labels, 0), -1), 0)
+    place = where(meant, labels, 0)
+    right = gt(scatter_add(zeros_of(Spec.of(x.spec.shape, INT64)), -1, place, cast(meant, INT64)), 0)
+    shortfall = relu(add(sub(1, unsqueeze(gather(x, -1, place), -1)), unsqueeze(x, -2)))
+    return where(logical_and(unsqueeze(meant, -1), logical_not(unsqueeze(right, -2))), shortfall, 0.0), place
+
+
+def _twin(x: Any, labels: Any) -> Any:
+    shortfall, _ = _shortfalls(x, labels)
+    return div(total(shortfall, (-2, -1)), x.spec.shape[-1])
+
+
+def _grad_twin(g: Any, x: Any, labels: Any) -> Any:
+    shortfall, place = _shortfalls(x, labels)
+    hits = cast(gt(shortfall, 0), x.spec.dtype)
+    slope = scatter_add(total(hits, -2), -1, place, mul(total(hits, -1), -1))
+    return mul(slope, unsqueeze(div(g, x.spec.shape[-1]), -1))
+
+
+def _bad_label(position: int, ins: list[Array]) -> Exception:
+    labels = ins[-1]
+    return PositionError("multilabel_margin_loss", "a label is no class", expected=f"0 to {labels.shape[1] - 1}",
+                         got=f"{labels.flat[position]} in row {position // labels.shape[1]}")
+
+
+def _cost(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...]) -> Cost:
+    return Cost(inputs[-1].size * inputs[-1].shape[1], moved(*inputs, *outputs))
+
+
+def _scratch(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...]) -> tuple[EachPart]:
+    return (EachPart(Spec.of((1, 2, inputs[-1].shape[1]), INT64)),)
+
+
+def _loss_samples() -> list[Sample]:
+    return [Sample(*sample.arguments) for sample in _samples() if sample.arguments[0].ndim == 2]
+
+
+multilabel_margin_p: Primitive = define(
+    "multilabel_margin",
+    infer=lambda x, labels: Spec.of(x.shape[:1], x.dtype),
+    run=lambda outs, ins: kernels.labels.multilabel_margin(*outs, *ins, 0, 1),
+    scratch=_scratch,
+    status=_bad_label,
+    vjp=lambda r, g: (bind(multilabel_margin_grad_p, contiguous(g), r.input(0), r.input(1)), None),
+    saves=Keep(inputs=(0, 1)),
+    twin=_twin,
+    cost=_cost,
+    samples=_loss_samples,
+    errors=no_errors,
+    call=lambda x, labels: bind(multilabel_margin_p, contiguous(x), contiguous(labels)),
+)
+
+
+def _grad_vjp(record: Any, h: Any) -> tuple[Any, None, None]:
+    ones = contiguous(expand(constant(1, h.spec.dtype), record.inputs[0].shape))
+    slope = bind(multilabel_margin_grad_p, ones, record.input(1), record.input(2))
+    return total(mul(h, slope), -1), None, None
+
+
+multilabel_margin_grad_p: Primitive = define(
+    "multilabel_margin_grad",
+    infer=lambda g, x, labels: Spec.of(x.shape, x.dtype),
+    run=lambda outs, ins: kernels.labels.multilabel_margin_grad(*outs, *ins, 0, 1),
+    scratch=_scratch,
+    vjp=_grad_vjp,
+    saves=Keep(inputs=(1, 2)),
+    twin=_grad_twin,
+    cost=_cost,
+    samples=lambda: [Sample(spread(-1, 1, len(sample.arguments[0]), dtype=sample.arguments[0].dtype), *sample.arguments)
+                     for sample in _loss_samples()],
+    errors=no_errors,
+    call=lambda g, x, labels: bind(multilabel_margin_grad_p, g, contiguous(x), contiguous(labels)),
+)
+
+
+# ---- The function ----------------------------------------------------------------------------------------------------
 
 
 @composed(samples=_samples, errors=_errors)
@@ -75,10 +162,6 @@ def multilabel_margin_loss(input: TensorT, target: TensorT, reduction: str = "me
         raise ShapeError(operation, "the target does not fit the input", expected=str(shape), got=str(given.shape))
     if given.dtype.kind not in "iu":
         raise DTypeError(operation, "the target holds no classes", expected="integers", got=given.dtype.name)
-    meant: Any = eq(cumsum(lt(labels, 0), -1), 0)
-    place = where(meant, labels, 0)
-    right = gt(scatter_add(zeros_of(Spec.of(shape, INT64)), -1, place, cast(meant, INT64)), 0)
-    shortfall = relu(add(sub(1, unsqueeze(gather(x, -1, place), -1)), unsqueeze(x, -2)))
-    counts = logical_and(unsqueeze(meant, -1), logical_not(unsqueeze(right, -2)))
-    losses = div(total(where(counts, shortfall, 0.0), (-2, -1)), shape[-1])
-    return reduced(losses, reduction)  # type: ignore[no-any-return]
+    rows, names = (contiguous(v if len(shape) == 2 else unsqueeze(v, 0)) for v in (x, cast(labels, INT64)))
+    losses = bind(multilabel_margin_p, rows, names)
+    return reduced(losses if len(shape) == 2 else reshape(losses, ()), reduction)  # type: ignore[no-any-return]

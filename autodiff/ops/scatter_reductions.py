@@ -19,10 +19,10 @@ from autodiff.ops.broadcast import expand
 from autodiff.ops.choice import limits, where
 from autodiff.ops.comparison import eq, logical_and
 from autodiff.ops.elementwise import div, mul
-from autodiff.ops.picking import index_add, index_fill, index_select, outside, rows_of
+from autodiff.ops.picking import blocks, index_add, index_fill, index_select, outside, rows_of
 from autodiff.ops.promotion import INT64, cast, constant
 from autodiff.ops.samples import spread
-from autodiff.ops.scattering import aligned, gather, middle, scatter, scatter_add, source_of, written
+from autodiff.ops.scattering import aligned, gather, scatter, scatter_add, source_of, written
 from autodiff.ops.shaping import missing_dimension
 from autodiff.ops.structural import contiguous, reshape
 from autodiff.primitive import ErrorSample, Keep, Primitive, Sample, composed, define
@@ -45,18 +45,21 @@ def _add(x: Any, dim: int, index: Any, source: Any) -> Any:
     return index_add(x, dim, index, source) if _by_rows(x, index) else scatter_add(x, dim, index, source)
 
 
-def _reduce_run(outs: list[Array], ins: list[Array], dim: int, kind: str) -> None:
+def _reduce_prepare(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], dim: int, kind: str) -> dict[str, Any]:
+    x, index, source = inputs
+    along = index.shape == source.shape
+    return {"kernel": kernels.scatter.reduce_along if along else kernels.scatter.reduce_rows,
+            "shapes": (blocks(x.shape, dim), blocks(source.shape, dim), blocks(index.shape, dim) if along else -1),
+            "number": getattr(kernels.scatter, kind)}
+
+
+def _reduce_run(outs: list[Array], ins: list[Array], kernel: Any, shapes: tuple[Any, ...], number: int) -> None:
     (out, status), (x, index, source) = outs, ins
     strided.copy_array(out, x)
-    target, numbers = middle(out, dim), middle(source, dim)
+    target, numbers = out.reshape(shapes[0]), source.reshape(shapes[1])
     if x.dtype.kind == "b":
         target, numbers = target.view(np.uint8), numbers.view(np.uint8)
-    scatter_kernels = kernels.scatter
-    number = getattr(scatter_kernels, kind)
-    if index.shape == source.shape:
-        scatter_kernels.reduce_along(target, status, numbers, middle(index, dim), number, 0, 1)
-    else:
-        scatter_kernels.reduce_rows(target, status, numbers, index, number, 0, 1)
+    kernel(target, status, numbers, index.reshape(shapes[2]), number, 0, 1)
 
 
 def _extreme_vjp(record: Any, g: Any) -> tuple[Any, None, Any]:
@@ -93,7 +96,8 @@ def _reduction(name: str, kind: str, vjp: Any) -> Primitive:
     return define(
         f"scatter_{name}",
         infer=lambda x, index, source, dim: Spec.of(x.shape, x.dtype),
-        run=partial(_reduce_run, kind=kind),
+        run=_reduce_run,
+        prepare=partial(_reduce_prepare, kind=kind),
         status=lambda position, ins, dim: outside(
             "scatter_reduce" if ins[1].ndim == ins[0].ndim else "index_reduce", position, ins[1], dim,
             ins[0].shape[dim]),

@@ -1,29 +1,30 @@
-"""The gamma function's relatives and the error function's, computed with NumPy in float64 whatever the dtype is.
+"""The gamma function's relatives, computed in float64 whatever the dtype is.
 
-They are vectorised NumPy on the host: some 100 ns an element.
+Those of one number are vectorised NumPy on the host: some 100 ns an element.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
 
 from autodiff.bind import TensorT, bind
-from autodiff.errors import DTypeError, ValueRangeError
-from autodiff.ops.choice import where
-from autodiff.ops.comparison import lt
-from autodiff.ops.elementwise import OUT, X, mul, neg, square
+from autodiff.errors import DTypeError, GradientError, ValueRangeError
+from autodiff.ops.broadcast import sum as total
+from autodiff.ops.elementwise import X, add, fit, mul, neg, pointwise, sub
 from autodiff.ops.functions import exp, xlogy
-from autodiff.ops.promotion import real
-from autodiff.ops.samples import spread, unary_errors, unary_samples
+from autodiff.ops.host import from_array
+from autodiff.ops.promotion import is_tensor, promote_float, real
+from autodiff.ops.samples import binary_errors, spread, unary_errors, unary_samples
+from autodiff.ops.shaping import unsqueeze
 from autodiff.primitive import ErrorSample, Keep, Primitive, Sample, composed, define
 from autodiff.spec import Array, Cost, Spec, moved
 
-__all__ = ["digamma", "erfc", "erfinv", "lgamma", "polygamma"]
+__all__ = ["digamma", "igamma", "igammac", "lgamma", "mvlgamma", "polygamma"]
 
 
 def _run(outs: list[Array], ins: list[Array], compute: Callable[..., Array], **params: Any) -> None:
@@ -236,132 +237,146 @@ def polygamma(n: int, input: TensorT) -> TensorT:
     return bind(polygamma_p, x, n=int(n))  # type: ignore[no-any-return]
 
 
-# ---- The error function ----------------------------------------------------------------------------------------------
+@composed(samples=lambda: [Sample(spread(2.2, 9, 3, 4), 3), Sample(spread(0.2, 9, 5), 1), Sample(spread(2.2, 9, 5), 4),
+                           Sample(np.array([3, 4]), 2)],
+          errors=lambda: [ErrorSample(Sample("3", 1), DTypeError, "not a tensor"),
+                          ErrorSample(Sample(np.ones(2, np.float32), 0), ValueRangeError, "1 or more; got 0"),
+                          ErrorSample(Sample(np.ones(2, np.float32), 1.5), DTypeError, "no integer.*1.5")])
+def mvlgamma(input: TensorT, p: int) -> TensorT:
+    """Return the logarithm of the gamma function of p dimensions.
 
-# The Chebyshev series of (1 + 2 * x) * exp(x**2) * erfc(x) in (x - 3.75) / (x + 3.75), for x from 0 to infinity:
-# Shepherd & Laframboise, Chebyshev approximation of (1 + 2x) exp(x^2) erfc(x) in 0 <= x < infinity, 1981.
-_TAIL = (
-    1.1775789345674017541, -0.0045900545806464773309, -0.084249133366517915584, 0.059209939998191890498,
-    -0.026658668435305752277, 0.0090749976707052650939, -0.0024131635404176081909, 0.00049077583652580863229,
-    -0.000069169733025012063671, 4.1390279860730101675e-6, 7.7403830661984906686e-7, -2.1886401049234395661e-7,
-    1.0764999465670910377e-8, 4.5219598112182868979e-9, -7.7544002088313511065e-10, -6.3180883408866844944e-11,
-    2.8687950109306698981e-11, 1.945586854577734723e-13, -9.6546967484334389059e-13, 3.2525481481487398415e-14,
-    3.3478119482868053878e-14, -1.8645628804193131015e-15, -1.2507950530688647085e-15, 7.418235256624043463e-17,
-    5.0681489047961113168e-17, -2.2370566594359995974e-18, -2.187342944303017665e-18,
-)
-
-
-def _erfc(x: Array) -> Array:
-    a = np.minimum(np.abs(x), 40.0)  # erfc is 0 from 27.3 on
-    ratio = np.polynomial.chebyshev.chebval((a - 3.75) / (a + 3.75), _TAIL) / (1 + 2 * a)
-    # exp(-a**2) of a few leading digits, whose square is exact, and of the rest.
-    lead = np.floor(a * 16) / 16
-    tail = np.exp(-lead * lead) * np.exp((lead - a) * (lead + a)) * ratio
-    return np.where(np.isnan(x), np.nan, np.where(x < 0, 2 - tail, tail))
-
-
-# Wichura, Algorithm AS 241: the percentage points of the normal distribution, 1988: numerators and denominators of the
-# quantile in the middle, for 5e-7 < p < 0.075, and further out.
-_MIDDLE = (
-    (3.3871328727963666080, 133.14166789178437745, 1971.5909503065514427, 13731.693765509461125, 45921.953931549871457,
-     67265.770927008700853, 33430.575583588128105, 2509.0809287301226727),
-    (1.0, 42.313330701600911252, 687.18700749205790830, 5394.1960214247511077, 21213.794301586595867,
-     39307.895800092710610, 28729.085735721942674, 5226.4952788528545610),
-)
-_OUTER = (
-    (1.42343711074968357734, 4.63033784615654529590, 5.76949722146069140550, 3.64784832476320460504,
-     1.27045825245236838258, 0.241780725177450611770, 0.0227238449892691845833, 7.74545014278341407640e-4),
-    (1.0, 2.05319162663775882187, 1.67638483018380384940, 0.689767334985100004550, 0.148103976427480074590,
-     0.0151986665636164571966, 5.47593808499534494600e-4, 1.05075007164441684324e-9),
-)
-_FAR = (
-    (6.65790464350110377720, 5.46378491116411436990, 1.78482653991729133580, 0.296560571828504891230,
-     0.0265321895265761230930, 0.00124266094738807843860, 2.71155556874348757815e-5, 2.01033439929228813265e-7),
-    (1.0, 0.599832206555887937690, 0.136929880922735805310, 0.0148753612908506148525, 7.86869131145613259100e-4,
-     1.84631831751005468180e-5, 1.42151175831644588870e-7, 2.04426310338993978564e-15),
-)
-
-
-def _erfinv(x: Array) -> Array:
-    def ratio(t: Array, pair: tuple[tuple[float, ...], tuple[float, ...]]) -> Array:
-        return _polynomial(t, pair[0]) / _polynomial(t, pair[1])
-
-    # The quantile of p = (1 + x) / 2, divided by the root of 2.
-    q = x / 2
-    middle = q * ratio(0.180625 - q * q, _MIDDLE)
-    r = np.sqrt(-np.log((1 - np.abs(x)) / 2))
-    tail = np.copysign(np.where(r <= 5, ratio(r - 1.6, _OUTER), ratio(r - 5, _FAR)), x)
-    found = np.where(np.abs(q) <= 0.425, middle, tail) / math.sqrt(2)
-    return np.where(np.abs(x) == 1, np.copysign(np.inf, x), np.where(np.abs(x) <= 1, found, np.nan))
-
-
-erfc_p = _function(
-    "erfc", _erfc, lambda r, g: (mul(mul(g, -2 / math.sqrt(math.pi)), exp(neg(square(r.input(0))))),), X,
-    lambda: [*unary_samples(-3, 4), Sample(np.array([-np.inf, np.inf, np.nan], np.float32), gradient=False),
-             Sample(np.array([5, 9.1, 26.4])), Sample(np.array([0, 1, -2]))],
-    lambda x: erfc(x),
-)  # fmt: skip
-erfinv_p = _function(
-    "erfinv", _erfinv, lambda r, g: (mul(mul(g, math.sqrt(math.pi) / 2), exp(square(r.output(0)))),), OUT,
-    lambda: [*unary_samples(-0.97, 0.98), Sample(np.array([-1, 1, 2, np.nan, -0.0], np.float32), gradient=False),
-             Sample(spread(0.9999, 1, 5, dtype=np.float64), gradient=False), Sample(np.array([0, 0]))],
-    lambda x: erfinv(x),
-)  # fmt: skip
-
-
-def erfc(input: TensorT) -> TensorT:
-    """Return ``1 - erf(input)``, with all digits where it is small.
+    ``log(pi) * p * (p - 1) / 4 + sum of lgamma(x - j / 2) for j = 0, ..., p - 1``.
 
     Args:
-        input: any shape; integers become float32.
+        input: numbers above (p - 1) / 2, any shape; integers become float32.
+        p: dimensions, 1 or more.
 
     Raises:
-        DTypeError: if `input` is no tensor.
+        DTypeError: if `input` is no tensor, or p no integer.
+        ValueRangeError: if p is below 1.
 
     >>> import autodiff as ad
-    >>> ad.erfc(ad.tensor([0.0, 1.0]))
-    tensor([1.0000, 0.1573])
+    >>> ad.mvlgamma(ad.tensor([1.5, 4.0]), 2)
+    tensor([0.4516, 3.5651])
     """
-    return bind(erfc_p, real("erfc", input))  # type: ignore[no-any-return]
+    x: Any = real("mvlgamma", input)
+    if not isinstance(p, int | np.integer):
+        raise DTypeError("mvlgamma", "the number of dimensions is no integer", got=repr(p))
+    if p < 1:
+        raise ValueRangeError("mvlgamma", "the number of dimensions is too small", expected="1 or more", got=str(p))
+    halves = from_array(np.arange(int(p)).astype(x.spec.dtype) / 2)
+    return add(total(lgamma(sub(unsqueeze(x, -1), halves)), -1), p * (p - 1) / 4 * math.log(math.pi))  # type: ignore[no-any-return]
 
 
-def erfinv(input: TensorT) -> TensorT:
-    """Return the number whose `erf` is each element: NaN outside [-1, 1], infinities at its ends.
+# ---- Incomplete gamma functions and Hurwitz' zeta function -----------------------------------------------------------
+
+
+def _incomplete_samples() -> list[Sample]:
+    x = spread(0.1, 9, 3, 4)
+    special = np.array([0, 1, np.inf, np.inf, 0, 0, -1, np.nan, 2, 2], np.float32)
+    places = np.array([1, 0, 1, np.inf, 0, np.inf, 1, 1, np.nan, np.inf], np.float32)
+    large = np.array([150.0, 90, 210, 1e4]), np.array([150.5, 140, 100, 1.01e4])
+    return [*[Sample(a, x) for a in (0.3, 1, 4.5, 30)], Sample(0.7, x.T), Sample(2.5, x.astype(np.float64)),
+            Sample(spread(0.1, 40, 3, 1), spread(0.1, 60, 4), gradient=False), Sample(special, places, gradient=False),
+            Sample(*large, gradient=False), Sample(np.array([3, 2]), np.array([1, 4])), Sample(2.0, x[:0])]
+
+
+def _incomplete_vjp(record: Any, g: Any, sign: float) -> tuple[Any, Any]:
+    a, x = record.input(0), record.input(1)
+    density = exp(sub(sub(xlogy(sub(a, 1), x), x), lgamma(a)))
+    return fit(record, None, mul(g, mul(density, sign)))
+
+
+def _of_order(operation: str, order: Any, x: Any) -> tuple[Any, Any]:
+    """Return order and argument as floats of one dtype.
+
+    Raises:
+        GradientError: if the order requires a gradient.
+    """
+    a, x = promote_float(operation, order, x)
+    if is_tensor(order) and order.needs_grad:
+        raise GradientError(operation, "the first operand requires a gradient, which this function does not give",
+                            fix="pass it as a number, or with .detach()")
+    return a, x
+
+
+igamma_p = pointwise("igamma", kernel="gammainc", kinds="f", vjp=partial(_incomplete_vjp, sign=1.0), flops=300,
+                     saves=Keep(inputs=(0, 1)), samples=_incomplete_samples, errors=binary_errors,
+                     call=lambda *a: igamma(*a))
+igammac_p = pointwise("igammac", kernel="gammaincc", kinds="f", vjp=partial(_incomplete_vjp, sign=-1.0), flops=300,
+                      saves=Keep(inputs=(0, 1)), samples=_incomplete_samples, errors=binary_errors,
+                      call=lambda *a: igammac(*a))
+
+
+def igamma(input: TensorT, other: TensorT) -> TensorT:
+    """Return the regularised lower incomplete gamma function, the share of gamma(a)'s integral that lies below x.
 
     Args:
-        input: any shape; integers become float32.
+        input: a >= 0; tensor or number, without a gradient.
+        other: x >= 0, broadcast; tensor or number.
 
     Raises:
-        DTypeError: if `input` is no tensor.
+        ShapeError: if the shapes do not broadcast.
+        DTypeError: if an operand is neither a tensor nor a number.
+        GradientError: if `input` requires a gradient.
 
     >>> import autodiff as ad
-    >>> ad.erfinv(ad.tensor([0.0, 0.5, 1.0]))
-    tensor([0.0000, 0.4769,    inf])
+    >>> ad.igamma(ad.tensor([1.0, 2.0]), ad.tensor([1.0, 1.0]))
+    tensor([0.6321, 0.2642])
     """
-    return bind(erfinv_p, real("erfinv", input))  # type: ignore[no-any-return]
+    return bind(igamma_p, *_of_order("igamma", input, other))  # type: ignore[no-any-return]
 
 
-@composed(name="special_ndtr", samples=lambda: [*unary_samples(-3, 4), Sample(np.array([-30.0, -12, 9]))],
-          errors=unary_errors)
-def ndtr(input: TensorT) -> TensorT:
-    """Return the standard normal distribution function, ``erfc(-input / sqrt(2)) / 2``.
+def igammac(input: TensorT, other: TensorT) -> TensorT:
+    """Return the regularised upper incomplete gamma function, ``1 - igamma(input, other)``, also where it is small.
+
+    Args:
+        input: a >= 0; tensor or number, without a gradient.
+        other: x >= 0, broadcast; tensor or number.
+
+    Raises:
+        ShapeError: if the shapes do not broadcast.
+        DTypeError: if an operand is neither a tensor nor a number.
+        GradientError: if `input` requires a gradient.
 
     >>> import autodiff as ad
-    >>> ad.special.ndtr(ad.tensor([0.0, 1.0]))
-    tensor([0.5000, 0.8413])
+    >>> ad.igammac(ad.tensor([1.0, 2.0]), ad.tensor([1.0, 1.0]))
+    tensor([0.3679, 0.7358])
     """
-    return mul(erfc(mul(real("special.ndtr", input), -math.sqrt(0.5))), 0.5)  # type: ignore[no-any-return]
+    return bind(igammac_p, *_of_order("igammac", input, other))  # type: ignore[no-any-return]
 
 
-@composed(name="special_entr", samples=lambda: [*unary_samples(0.1, 4), Sample(np.array([-1, 0, np.inf, np.nan],
-                                                                                       np.float32), gradient=False)],
-          errors=unary_errors)
-def entr(input: TensorT) -> TensorT:
-    """Return ``-x * log(x)``, 0 at 0 and minus infinity for negative numbers: what each x adds to an entropy.
+def _zeta_samples() -> list[Sample]:
+    q = spread(0.2, 9, 3, 4)
+    special = np.array([2, 3, 2, 2.5, 1, 0.5, 2, 3, 2, np.inf, np.inf], np.float32)
+    places = np.array([-2.5, -2.5, -2, -2.5, 2, 2, np.inf, 0, np.nan, 1, 2], np.float32)
+    return [*[Sample(s, q) for s in (1.5, 2, 7)], Sample(3.5, q.astype(np.float64).T),
+            Sample(spread(1.2, 9, 3, 1), spread(0.2, 60, 4), gradient=False), Sample(special, places, gradient=False),
+            Sample(np.array([3, 2]), np.array([1, 4])), Sample(2.0, q[:0])]
+
+
+zeta_p: Primitive = pointwise(
+    "special_zeta", kernel="zeta", kinds="f", flops=300, saves=Keep(inputs=(0, 1)), samples=_zeta_samples,
+    vjp=lambda r, g: fit(r, None, neg(mul(g, mul(r.input(0), zeta(add(r.input(0), 1), r.input(1)))))),
+    errors=binary_errors, call=lambda *a: zeta(*a),
+)
+
+
+def zeta(input: TensorT, other: TensorT) -> TensorT:
+    """Return Hurwitz' zeta function, ``sum over k of (q + k)**-s`` from k = 0 on.
+
+    Args:
+        input: s > 1; tensor or number, without a gradient.
+        other: q, broadcast; tensor or number. Infinity at 0, -1, ...; of other negative numbers NaN unless s is an
+            integer.
+
+    Raises:
+        ShapeError: if the shapes do not broadcast.
+        DTypeError: if an operand is neither a tensor nor a number.
+        GradientError: if `input` requires a gradient.
 
     >>> import autodiff as ad
-    >>> ad.special.entr(ad.tensor([0.0, 0.5]))
-    tensor([0.0000, 0.3466])
+    >>> ad.special.zeta(2.0, ad.tensor([1.0, 2.0]))
+    tensor([1.6449, 0.6449])
     """
-    x: Any = real("special.entr", input)
-    return where(lt(x, 0), -math.inf, xlogy(neg(x), x))  # type: ignore[no-any-return]
+    return bind(zeta_p, *_of_order("special.zeta", input, other))  # type: ignore[no-any-return]

@@ -74,10 +74,10 @@ def text_of(n: int, targets: Array, each: int, lengths: Array, lasts: Array, tim
         for i in range(lengths.shape[0]):
             start += lengths[i] if i < n else 0
             total += lengths[i]
-        fits = total == targets.shape[0] and start >= 0
+        fits = total == targets.shape[0]
     else:
         start, fits = n * each, count <= each
-    fits = fits and count >= 0 and 0 <= lasts[n] <= times and start + count <= targets.shape[0]
+    fits = fits and start >= 0 and 0 <= lasts[n] <= times and 0 <= count <= targets.shape[0] - start
     if fits:
         for i in range(start, start + count):
             fits = fits and 0 <= targets[i] < classes

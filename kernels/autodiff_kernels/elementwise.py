@@ -24,7 +24,15 @@ from typing import Any
 import numpy as np
 from numba.core.dispatcher import Dispatcher
 
-from autodiff_kernels import cache, generate, scalar, scalar_activations, scalar_gradients
+from autodiff_kernels import (
+    cache,
+    generate,
+    scalar,
+    scalar_activations,
+    scalar_gamma,
+    scalar_gradients,
+    scalar_special,
+)
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Shape = Sequence[int]
@@ -33,17 +41,19 @@ SHORT = 8  # a row of so many elements is not worth a loop
 
 FORMULAS: dict[str, Any] = {
     name: value
-    for module in (scalar, scalar_activations, scalar_gradients)
+    for module in (scalar, scalar_activations, scalar_gradients, scalar_special, scalar_gamma)
     for name, value in vars(module).items()
     if isinstance(value, Dispatcher) and name[0] != "_"
 }
+
+PARTIAL: dict[str, tuple[Any, Any]] = scalar.PARTIAL | scalar_special.PARTIAL
 
 
 def __getattr__(name: str) -> Any:
     if name not in FORMULAS:
         raise AttributeError(f"there is no scalar formula '{name}'")
     with cache.importing():
-        partial = scalar.PARTIAL.get(name, ())
+        partial = PARTIAL.get(name, ())
         kernel = globals()[name] = globals().get(name) or generate.elementwise(name, FORMULAS[name], *partial)
     return kernel
 

@@ -219,7 +219,7 @@ def gradient_of_powers(out: Array, a: Array, b: Array, weights: Array, p: float)
         for c in range(row.shape[0]):
             difference = a[c] - row[c]
             size = power(abs(difference), exponent) * weight
-            out[c] += zero if difference == zero else size if difference > zero else -size
+            out[c] += weight * zero if difference == zero else size if difference > zero else -size
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

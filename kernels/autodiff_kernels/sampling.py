@@ -12,7 +12,7 @@ import numpy as np
 from numba import njit
 
 from autodiff_kernels.index import columns, row_share
-from autodiff_kernels.maths import fma, frem, rint, round_down
+from autodiff_kernels.maths import cut, fma, rint, round_down
 from autodiff_kernels.memory import forward, pointer
 from autodiff_kernels.parts import share
 from autodiff_kernels.vectors import folded, read, sum_of, widen, width, write, zeros
@@ -31,13 +31,14 @@ def located(place: Any, size: int, padding: int, align_corners: int) -> Any:
     number = type(place)
     span = number(size - 1 if align_corners else size)
     low, last, slope = number(0.0 if align_corners else -0.5), number(size - 1), number(0.5) * span
-    x = (place + number(1)) * slope + low
+    x = fma(place + number(1), slope, low)
     if padding == REFLECTION:
         if span > number(0):
             away = x - low
             if away < number(0):
                 away, slope = -away, -slope
-            beyond = frem(away, span + span)
+            # Of places so far outside that this rounds, PyTorch's rounding decides, too.
+            beyond = fma(-cut(away / (span + span)), span + span, away)
             if beyond > span:
                 beyond, slope = span + span - beyond, -slope
             x = beyond + low

@@ -24,8 +24,9 @@ def joined(x: Any, y: Any, kind: int) -> Any:
     """Return the product of two numbers, or the larger or smaller one: the first of equal ones, NaN if one is NaN."""
     if kind == PRODUCT:
         return x * y
-    first = (x >= y if kind == LARGEST else x <= y) | (x != x)
-    return x if first else y
+    chosen = y if (y > x if kind == LARGEST else y < x) else x
+    # NaN is not one of the two: LLVM would write y only where it is chosen, and masked writes are slow on some CPUs.
+    return type(x)(x + y) if (x != x) | (y != y) else chosen
 
 
 @njit(error_model="numpy", forceinline=True)

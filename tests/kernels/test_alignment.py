@@ -72,6 +72,14 @@ def test_probabilities_of_nothing_and_of_next_to_nothing() -> None:
     np.testing.assert_allclose(found[:, 0], [[0, -1], [-1, 0], [-1, 0]], atol=1e-15)
 
 
+def test_lengths_whose_sum_wraps_are_reported() -> None:
+    x, lengths = np.zeros((4, 3, 3)), np.array([6, 2**63 - 1, 2**63 - 1])
+    assert lengths.sum() == 4
+    *_, status = run_parts(alignment.ctc, (junk((3,), x.dtype), np.zeros(4 * 17)), x, np.array([1, 1, 2, 1]),
+                           np.array([4, 4, 4]), lengths, -1, 0, scratch=np.zeros((2, 11)), status=True)
+    assert status == 0
+
+
 def test_numbers_that_do_not_fit_are_reported() -> None:
     x = np.zeros((4, 2, 3))
     for targets, lasts, lengths, each in (

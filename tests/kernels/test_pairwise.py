@@ -82,3 +82,11 @@ def test_nan() -> None:
     for p in ORDERS[1:]:
         out = run_parts(pairwise.distances, junk((1, 2), a.dtype), a, by_columns(b), p, 0, scratch=np.zeros(64))
         assert np.isnan(out).all()
+
+
+@pytest.mark.parametrize("p", ORDERS[1:])
+def test_a_cotangent_that_is_no_number_shows(p: float) -> None:
+    a, b = np.array([[[1.0, 2.0]]]), np.array([[[1.0, 5.0]]])
+    g, lengths = np.full((1, 1, 1), np.nan), np.full((1, 1, 1), 3.0)
+    out = run_parts(pairwise.distances_grad, junk(a.shape, a.dtype), g, lengths, a, b, p, scratch=np.zeros(1))
+    assert np.isnan(out).all()

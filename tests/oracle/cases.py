@@ -579,6 +579,26 @@ case("erfinv", np.array([0.0, 0.3, -0.9, 0.99999, -1.0, 1.0, 1.5, np.nan, -1 + 1
 case("erfc", np.array([-3.0, 0.2, 0.5, 4.0, 20.0, 26.5]))
 case("special_ndtr", normal(5))
 case("special_entr", np.array([-1.0, 0.0, 0.3, 2.0, np.nan]))
+case("special_xlog1py", np.array([0.0, 0, 0, 2, 2, -1.5]), np.array([-1.0, np.inf, np.nan, 0.3, -0.9, 4]))
+case("special_erfcx", np.array([-30.0, -3, 0, 0.2, 4.9, 5.1, 60, np.inf, np.nan]))
+case("special_log_ndtr", np.array([-np.inf, -300.0, -8, -0.3, 0, 0.4, 7, np.inf, np.nan]))
+case("special_ndtri", np.array([0.0, 1e-9, 0.01, 0.3, 0.8, 1, 1.5, np.nan]))
+circular = np.array([0.0, 1e-9, 0.3, 1, 2.5, 6, 7.9, 9, 40])
+for name in ("i0", "special_i0e", "special_i1", "special_i1e", "special_bessel_j0", "special_bessel_j1"):
+    case(name, circular)
+    case(name, -circular)
+for name in ("modified_bessel_k0", "modified_bessel_k1", "scaled_modified_bessel_k0", "scaled_modified_bessel_k1",
+             "bessel_y0", "bessel_y1"):
+    case(f"special_{name}", circular)
+    case(f"special_{name}", np.array([-1.0, np.nan]))
+case("mvlgamma", np.array([1.3, 4.0, 9.5]), 3)
+orders, ends = np.array([0.2, 1, 4.5, 30, 0, 2, 2]), np.array([0.7, 3, 4, 25, 1, 0, np.inf])
+for name in ("igamma", "igammac"):
+    case(name, orders, ends)
+    case(name, np.array([-1.0, np.nan, 1, 0, np.inf]), np.array([1.0, 1, np.nan, 0, 2]))
+case("special_zeta", np.array([1.5, 2, 7, 3, 1, 0.5, 2, 2.5]), np.array([0.3, 4, 9, -2.5, 2, 2, -3, -2.5]))
+case("nonzero_static", np.array([[0, 3], [2, 0], [1, 1]]), size=3)
+case("nonzero_static", np.array([[0, 3], [2, 0], [1, 1]]), size=6, fill_value=-7)
 
 # Tensors put together and turned.
 case("block_diag", normal(2, 3), normal(3), np.array(2.0))

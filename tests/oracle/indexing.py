@@ -168,6 +168,11 @@ def nonzero(input: Any, as_tuple: bool = False) -> Any:
     return tuple(np.nonzero(x)) if as_tuple else np.argwhere(x)
 
 
+def nonzero_static(input: Any, *, size: int, fill_value: int = -1) -> Array:
+    found = np.argwhere(np.asarray(input))[:size]
+    return np.concatenate([found, np.full((size - len(found), found.shape[1]), fill_value)])
+
+
 argwhere = nonzero
 
 

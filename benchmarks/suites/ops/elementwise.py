@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from benchmarks.suites.ops.table import MATRIX, ROWS, VECTOR, booleans, constant, entries, reals, whole
+from benchmarks.suites.ops.table import MATRIX, ROWS, VECTOR, Entry, Input, booleans, constant, entries, reals, whole
 
 X = reals(VECTOR)
 POSITIVE = reals(VECTOR, 0.1, 4.0)
 INTEGERS = whole(VECTOR, (1000, 1000, 1000))
 MASK = booleans(VECTOR)
+
+
+
+def special(names: str, *inputs: Input, gradient: bool = True) -> list[Entry]:
+    """Return the entries of functions of `torch.special`."""
+    return [entry for name in names.split()
+            for entry in entries(f"special_{name}", *inputs, path=f"special.{name}", gradient=gradient)]
+
 
 ENTRIES = [
     # Of one tensor
@@ -25,8 +33,18 @@ ENTRIES = [
     *entries("lgamma digamma", POSITIVE),
     *entries("polygamma", POSITIVE, call=lambda polygamma, x: polygamma(1, x)),
     *entries("erfinv", reals(VECTOR, -0.95, 0.95)),
-    *entries("special_ndtr", X, path="special.ndtr"),
-    *entries("special_entr", POSITIVE, path="special.entr"),
+    *special("ndtr log_ndtr erfcx i0e i1 i1e", X),
+    *entries("i0", X),
+    *special("entr", POSITIVE),
+    *special("ndtri", reals(VECTOR, 0.05, 0.95)),
+    *special("xlog1py", X, POSITIVE),
+    *special("bessel_j0 bessel_j1", reals(VECTOR, -20.0, 20.0), gradient=False),
+    *special("bessel_y0 bessel_y1", reals(VECTOR, 0.1, 20.0), gradient=False),
+    *special("modified_bessel_k0 modified_bessel_k1 scaled_modified_bessel_k0 scaled_modified_bessel_k1", POSITIVE,
+             gradient=False),
+    *entries("igamma igammac", constant(reals(VECTOR, 0.1, 9.0)), reals(VECTOR, 0.1, 9.0)),
+    *special("zeta", constant(reals(VECTOR, 1.5, 9.0)), reals(VECTOR, 0.5, 9.0)),
+    *entries("mvlgamma", reals(MATRIX, 3.0, 9.0), p=3),
     *entries("sinc", X, tolerance=1e-3),  # its gradient cancels about 0
     *entries("deg2rad rad2deg rrelu", X),
     *entries("sgn signbit positive isposinf isneginf isreal", X, gradient=False),

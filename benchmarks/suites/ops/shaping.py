@@ -87,6 +87,7 @@ ENTRIES = [
     *entries("take", V, whole(VECTOR, (1_000, 100_000, 4_000_000))),
     *entries("masked_select", X, booleans(MATRIX)),
     *entries("nonzero", booleans(MATRIX), gradient=False),
+    *entries("nonzero_static", booleans(MATRIX), size=500, gradient=False),
     *entries("embedding", whole(WORDS, (100, 1000, 10_000)), reals(VOCABULARY)),
     *entries("embedding_bag", whole(WORDS, (100, 1000, 10_000)), reals(VOCABULARY)),
     *entries("one_hot", whole(ROWS, (32, 320, 2000)), gradient=False),
