@@ -1,7 +1,7 @@
-"""Depthwise convolutions, in which each channel has a kernel of its own; their kernels are `autodiff_kernels.depthwise`.
+"""Depthwise convolutions, in which each channel has a kernel of its own: `autodiff_kernels.depthwise` computes them.
 
-The operations stay those of `convolving.py`, which asks `fits` when it makes a plan. Several outputs for each channel are
-groups like others.
+The operations stay those of `convolving.py`, which asks `fits` when it makes a plan. Several outputs for each channel
+are groups like others.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def prepare_gradient(stride: Any, padding: Any, dilation: Any) -> Any:
 
 def gradient_scratch(weight: Spec) -> tuple[Spec | EachPart, ...]:
     """Return the spec of the sums."""
-    return (Spec.of((2 * weight.size,), weight.dtype),)
+    return (Spec.of((weight.size,), weight.dtype),)
 
 
 def _run_gradient(outs: list[Array], ins: list[Array], stride: Triple, padding: Triple, dilation: Triple) -> None:
