@@ -194,12 +194,15 @@ def _conv2d_samples() -> list[Sample]:
         Sample(x.astype(np.float64), weight.astype(np.float64), bias.astype(np.float64), 3, 1),
         Sample(spread(-1, 1, 1, 17, 4, 5), spread(-1, 1, 33, 17, 2, 2), padding=1),
         Sample(image, spread(-1, 1, 2, 3, 1, 1), bias[:2]), Sample(image, spread(-1, 1, 2, 3, 1, 1), stride=(2, 3)),
+        Sample(x[:0], spread(-1, 1, 2, 3, 1, 1), bias[:2]), Sample(image, spread(-1, 1, 1, 3, 1, 1)),
     ]
     grouped = spread(-1, 1, 6, 2, 3, 3), spread(-1, 1, 6)
     return [
         *plain, Sample(spread(-1, 1, 4, 5, 5), *grouped, padding="same", dilation=2, groups=2),
         Sample(image, spread(-1, 1, 3, 1, 2, 2), groups=3),
         Sample(image, spread(-1, 1, 6, 1, 3, 3), groups=3, padding=1),
+        Sample(spread(-1, 1, 2, 19, 6, 9), spread(-1, 1, 19, 1, 3, 4), spread(-1, 1, 19), padding=1, groups=19),
+        Sample(spread(-1, 1, 1, 5, 7, 9), spread(-1, 1, 5, 1, 3, 3), None, (2, 3), (1, 2), (3, 2), 5),
         Sample(spread(-1, 1, 4, 32, 7, 8), spread(-1, 1, 33, 32, 3, 3), spread(-1, 1, 33), padding=1),
     ]
 

@@ -6,9 +6,10 @@ An image is a volume of depth 1, a line a volume of depth and height 1; triples 
     image's       = sum of dy[n, q, c] * w[c, k]     over q*stride + k*dilation = p + padding
     weight's      = sum over n, q of image[n, q*stride + k*dilation - padding, c] * dy[n, q, c]
 
-A pixel that is read takes part in few products, so memory and loads are the limit, not arithmetic. A tile of outputs
-beside one another and two registers of channels is summed in registers, and a vector of weights is read once for all of
-it. Where taps lie outside the image, an output is summed alone, without them; so no padded copy is made.
+A pixel takes part in few products, so memory and loads are the limit, not arithmetic. A tile of outputs beside one
+another and two registers of channels is summed in registers: a vector of weights is read once for all of it and, where
+a tap reads what the one before it reads for the next output, a pixel once for three taps. Where taps lie outside the
+image, an output is summed alone, without them; so no padded copy is made.
 
 Taps are summed in order (depth, row, column) by FMA from 0, the bias is added last. A weight's gradient is summed over
 stretches of at most `STRETCH` positions, whole rows of one plane or a piece of one row: in each in order (row, column)
@@ -42,13 +43,13 @@ Taps = tuple[int, int, int, int, int]
 
 COLUMNS = 64  # of a share's unit, which is a row of outputs or a piece of one
 TILE = 4  # outputs that are summed together
-GROUP = 3  # taps beside one another whose gradients are summed together
+GROUP = 3  # taps beside one another for which a pixel is read once, or whose gradients are summed together
 CHANNELS = 64  # whose gradients are summed over a stretch, one after the other, while it stays in the cache
 
 
 def places_scratch(kernel: Triple) -> int:
     """Return how many int64 of scratch `convolve` needs for each part."""
-    return 2 * kernel[0] * kernel[1] * kernel[2]
+    return 3 * kernel[0] * kernel[1] * kernel[2]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -71,9 +72,9 @@ def convolve(out: Array, places: Array, image: Array, weights: Array, bias: Arra
     wide = image.shape[3]
     line = wide * channels
     y, x, w, shifts = pointer(out, 0), pointer(image, 0), pointer(weights, 0), pointer(bias, 0)
-    table = pointer(places, part * 2 * kernel[0] * kernel[1] * kernel[2])
+    table = pointer(places, part * 3 * kernel[0] * kernel[1] * kernel[2])
     step, image_step = (stride[2], 1) if transposed else (1, stride[2])
-    shifted, filled = bias.shape[0] > 0, (-1, -1, -1)
+    shifted, filled, entries = bias.shape[0] > 0, (-1, -1, -1), 0
     pieces = (columns + COLUMNS - 1) // COLUMNS
     lo, hi = share(images * depth * rows * pieces, part, parts)
     for unit in range(lo, hi):
@@ -87,26 +88,30 @@ def convolve(out: Array, places: Array, image: Array, weights: Array, bias: Arra
             taps = _taps(first, kernel[2], stride[2], padding[2], dilation[2], transposed)
             weight = ((deep[0] * kernel[1] + high[0]) * kernel[2] + taps[0]) * channels
             counts = deep[4], high[4], taps[4]
+            moves = deep[3] * image.shape[2] * line, high[3] * line, taps[3] * channels
+            hops = deep[1] * kernel[1] * kernel[2] * channels, high[1] * kernel[2] * channels, taps[1] * channels
+            # From left to right or, where the next tap reads the pixel before, from right to left.
+            back, sign = (TILE - 1, -1) if taps[3] < 0 else (0, 1)
             if counts != filled:
-                _fill(table, counts, (deep[3] * image.shape[2] * line, high[3] * line, taps[3] * channels),
-                      (deep[1] * kernel[1] * kernel[2] * channels, high[1] * kernel[2] * channels, taps[1] * channels))
+                entries = _fill(table, counts, moves, hops, taps[4] // GROUP if taps[3] == sign * image_step else 0)
                 filled = counts
-            lines, total = deep[4] * high[4], (end - first + step - 1) // step
+            total = (end - first + step - 1) // step
             inner_begin, inner_end = _inner(taps, image_step, total, wide)
             j = 0
             while j < total:
-                tiled = inner_begin <= j < inner_end and inner_end - inner_begin >= TILE
-                if tiled:
+                if inner_begin <= j < inner_end and inner_end - inner_begin >= TILE:
                     j = min(j, inner_end - TILE)
-                at = taps[2] + j * image_step
-                target, place = (row * columns + first + j * step) * channels, source + at * channels
-                if tiled:
-                    _tile(y, target, step * channels, x, place, image_step * channels, w, weight, table,
-                          lines * taps[4], shifts, shifted, channels)
+                    target = (row * columns + first + (j + back) * step) * channels
+                    place = source + (taps[2] + (j + back) * image_step) * channels
+                    _tile(y, target, sign * step * channels, x, place, sign * image_step * channels, w, weight, hops[2],
+                          table, entries, shifts, shifted, channels)
                     j += TILE
                 else:
-                    some = _reach(at, taps[3], taps[4], wide)
-                    _single(y, target, x, place, w, weight, table, lines, taps[4], some, shifts, shifted, channels)
+                    some = _reach(taps[2] + j * image_step, taps[3], taps[4], wide)
+                    target = (row * columns + first + j * step) * channels
+                    place = source + (taps[2] + j * image_step) * channels + some[0] * moves[2]
+                    _single(y, target, x, place, w, weight + some[0] * hops[2],
+                            (counts[0], counts[1], some[1] - some[0]), moves, hops, shifts, shifted, channels)
                     j += 1
 
 
@@ -215,44 +220,66 @@ def _positions(tap: int, begin: int, end: int, size: int, stride: int, padding: 
 
 
 @njit(error_model="numpy")
-def _fill(table: Any, counts: Triple, moves: Triple, hops: Triple) -> None:
-    """Write how much further than the first tap each tap reads, and the same of its weights."""
-    for k, i, j in np.ndindex(counts):
-        store(table, k * moves[0] + i * moves[1] + j * moves[2])
-        store(ahead(table, 1), k * hops[0] + i * hops[1] + j * hops[2])
-        table = ahead(table, 2)
+def _fill(table: Any, counts: Triple, moves: Triple, hops: Triple, groups: int) -> int:
+    """Write for each group of taps, and for each tap that is left, where it reads and how many taps it has.
+
+    Places count from those of the first tap in the image and its weights.
+    """
+    for k, i in np.ndindex(counts[0], counts[1]):
+        j = 0
+        while j < counts[2]:
+            store(table, k * moves[0] + i * moves[1] + j * moves[2])
+            store(ahead(table, 1), k * hops[0] + i * hops[1] + j * hops[2])
+            store(ahead(table, 2), GROUP if j < groups * GROUP else 1)
+            j += GROUP if j < groups * GROUP else 1
+            table = ahead(table, 3)
+    return counts[0] * counts[1] * (counts[2] - groups * (GROUP - 1))
 
 
 # ---- Outputs ---------------------------------------------------------------------------------------------------------
 
 
 @njit(error_model="numpy")
-def _tile(y: Any, target: int, y_step: int, x: Any, source: int, x_step: int, w: Any, weight: int, table: Any,
-          number: int, shifts: Any, shifted: bool, channels: int) -> None:
-    """Write `TILE` outputs, which have the same `number` of taps."""
+def _tile(y: Any, target: int, y_step: int, x: Any, source: int, x_step: int, w: Any, weight: int, hop: int, table: Any,
+          entries: int, shifts: Any, shifted: bool, channels: int) -> None:
+    """Write `TILE` outputs, which have the same taps: those of the table."""
     like = zeros(y, 2, 2)
     lanes, last = width(like), whole(channels, like)
     for c in range(0, last, lanes):
         shift = read(shifts, c, like, lanes, 0) if shifted else like
-        _tile_of(y, target + c, y_step, x, source + c, x_step, w, weight + c, table, number, shift, lanes)
+        _tile_of(y, target + c, y_step, x, source + c, x_step, w, weight + c, hop, table, entries, shift, lanes)
     if last < channels:
         left = channels - last
         shift = read(shifts, last, like, left, 0) if shifted else like
-        _tile_of(y, target + last, y_step, x, source + last, x_step, w, weight + last, table, number, shift, left)
+        _tile_of(y, target + last, y_step, x, source + last, x_step, w, weight + last, hop, table, entries, shift, left)
 
 
 @njit(error_model="numpy", forceinline=True)
-def _tile_of(y: Any, target: int, y_step: int, x: Any, source: int, x_step: int, w: Any, weight: int, table: Any,
-             number: int, shift: Any, left: int) -> None:
+def _tile_of(y: Any, target: int, y_step: int, x: Any, source: int, x_step: int, w: Any, weight: int, hop: int,
+             table: Any, entries: int, shift: Any, left: int) -> None:
     a = b = c = d = zeros(y, 2, 2)
-    for _ in range(number):
-        at = source + load(table)
-        factor = read(w, weight + load(ahead(table, 1)), shift, left, 0)
-        table = ahead(table, 2)
-        a = fma(read(x, at, shift, left, 0), factor, a)
-        b = fma(read(x, at + x_step, shift, left, 0), factor, b)
-        c = fma(read(x, at + 2 * x_step, shift, left, 0), factor, c)
-        d = fma(read(x, at + 3 * x_step, shift, left, 0), factor, d)
+    for _ in range(entries):
+        at, tap, taps = source + load(table), weight + load(ahead(table, 1)), load(ahead(table, 2))
+        table = ahead(table, 3)
+        f = read(w, tap, shift, left, 0)
+        if taps == 1:
+            a = fma(read(x, at, shift, left, 0), f, a)
+            b = fma(read(x, at + x_step, shift, left, 0), f, b)
+            c = fma(read(x, at + 2 * x_step, shift, left, 0), f, c)
+            d = fma(read(x, at + 3 * x_step, shift, left, 0), f, d)
+        else:
+            g, h = read(w, tap + hop, shift, left, 0), read(w, tap + 2 * hop, shift, left, 0)
+            pixel = read(x, at, shift, left, 0)
+            a = fma(pixel, f, a)
+            pixel = read(x, at + x_step, shift, left, 0)
+            a, b = fma(pixel, g, a), fma(pixel, f, b)
+            pixel = read(x, at + 2 * x_step, shift, left, 0)
+            a, b, c = fma(pixel, h, a), fma(pixel, g, b), fma(pixel, f, c)
+            pixel = read(x, at + 3 * x_step, shift, left, 0)
+            b, c, d = fma(pixel, h, b), fma(pixel, g, c), fma(pixel, f, d)
+            pixel = read(x, at + 4 * x_step, shift, left, 0)
+            c, d = fma(pixel, h, c), fma(pixel, g, d)
+            d = fma(read(x, at + 5 * x_step, shift, left, 0), h, d)
     write(y, target, a + shift, left)
     write(y, target + y_step, b + shift, left)
     write(y, target + 2 * y_step, c + shift, left)
@@ -260,18 +287,18 @@ def _tile_of(y: Any, target: int, y_step: int, x: Any, source: int, x_step: int,
 
 
 @njit(error_model="numpy")
-def _single(y: Any, target: int, x: Any, source: int, w: Any, weight: int, table: Any, lines: int, taps: int,
-            some: Pair, shifts: Any, shifted: bool, channels: int) -> None:
-    """Write one output, which of the `taps` of each line has only `some`."""
+def _single(y: Any, target: int, x: Any, source: int, w: Any, weight: int, counts: Triple, moves: Triple, hops: Triple,
+            shifts: Any, shifted: bool, channels: int) -> None:
+    """Write one output, which has so many taps along each axis."""
     like = zeros(y, 2, 2)
     for c in range(0, channels, width(like)):
-        left, a, entry = channels - c, like, ahead(table, 2 * some[0])
-        for _ in range(lines):
-            for _ in range(some[1] - some[0]):
-                factor = read(w, weight + c + load(ahead(entry, 1)), like, left, 0)
-                a = fma(read(x, source + c + load(entry), like, left, 0), factor, a)
-                entry = ahead(entry, 2)
-            entry = ahead(entry, 2 * (taps - some[1] + some[0]))
+        left, a = channels - c, like
+        for k in range(counts[0]):
+            for i in range(counts[1]):
+                at, tap = source + c + k * moves[0] + i * moves[1], weight + c + k * hops[0] + i * hops[1]
+                for _ in range(counts[2]):
+                    a = fma(read(x, at, like, left, 0), read(w, tap, like, left, 0), a)
+                    at, tap = at + moves[2], tap + hops[2]
         shift = read(shifts, c, like, left, 0) if shifted else like
         write(y, target + c, a + shift, left)
 
