@@ -237,9 +237,10 @@ def turns(builder: Any, count: Any) -> Iterator[Any]:
 def _opaque(builder: Any, value: Any) -> Any:
     """Return the value, but let LLVM know nothing of where it comes from.
 
-    In a loop as tight as a tile's, LLVM's rearranging of addresses costs more than it saves. From equally spaced ones it
-    would make a chain, each the one before plus the stride, as long as the multiplications beside it; from a place that
-    moves by a stride, a pointer for each row, and an addition for each, where the row's address plus the place costs none.
+    In a loop as tight as a tile's, LLVM's rearranging of addresses costs more than it saves. From equally spaced ones
+    it would make a chain, each the one before plus the stride, as long as the multiplications beside it; from a place
+    that moves by a stride, a pointer for each row and an addition for each, where the row's address plus the place
+    costs none.
     """
     kind = ir.FunctionType(value.type, [value.type])
     return builder.asm(kind, "", "=r,0", [value], side_effect=False)

@@ -59,7 +59,7 @@ COLUMNS_OF_ROWS = COLUMNS * COMBINED_ROWS
 def stretch_of(k: int) -> int:
     """Return how many of k products are summed before the sum is added to the total; part of the result's definition.
 
-    They are shared evenly among the fewest stretches: each pass over the result costs a tile its beginning and its end.
+    They are shared evenly among the fewest stretches: each pass over the result costs a tile its beginning and end.
     """
     pieces = max((k + STRETCH - 1) // STRETCH, 1)
     return max((k + pieces - 1) // pieces, 1)
@@ -278,10 +278,10 @@ def matmul(out: Array, scratch: Array, a: Array, b: Array, bias: Array, outer: i
            b_outer: int, b_inner: int, b_row: int, b_column: int, part: int, parts: int) -> None:
     """Compute ``out[p, q] = a[p, q] @ b[p, q] + bias`` for p < outer, q < inner.
 
-    Each element is the sum over k, in order, of stretches of `stretch_of(k)` products, each summed in order by FMA from
-    0; the bias is added to the finished sum. Where one factor is a single row or column, and along k the other's numbers
-    are neighbours, a stretch has 64 bytes of lanes with `STRETCH` products each (`lanes.dot_rows`). So the bits depend on
-    neither parts, tile nor vector width. k = 0 gives 0. Shares are runs of register tiles.
+    Each element is the sum over k, in order, of stretches of `stretch_of(k)` products, each summed in order by FMA
+    from 0; the bias is added to the finished sum. Where one factor is a single row or column, and along k the other's
+    numbers are neighbours, a stretch has 64 bytes of lanes with `STRETCH` products each (`lanes.dot_rows`). So the bits
+    depend on neither parts, tile nor vector width. k = 0 gives 0. Shares are runs of register tiles.
 
     Args:
         out: out, outer * inner matrices of m rows and n columns, C-contiguous; float32 or float64.
