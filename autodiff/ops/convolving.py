@@ -22,19 +22,22 @@ import numpy as np
 import autodiff_kernels as kernels
 from autodiff.bind import bind
 from autodiff.errors import DTypeError, ShapeError, ValueRangeError
-from autodiff.ops import strided, winograd
+from autodiff.ops import depthwise, pointwise, strided, winograd
 from autodiff.ops.broadcast import sum as total
 from autodiff.ops.elementwise import add, spread
 from autodiff.ops.images import (
     Triple,
     as_image,
+    before,
     channels_last,
     from_image,
     image_spec,
-    in_memory,
     numbers,
     per_axis,
     spatial,
+    triple,
+    volume,
+    volume_weight,
 )
 from autodiff.ops.products import matmul, no_bias, require_floats
 from autodiff.ops.structural import contiguous, reshape, slice_grad_p, slice_p, transpose
@@ -67,33 +70,13 @@ def _flops(g: Spec, weight: Shape) -> int:
     return 2 * g.size * math.prod(weight[1:])
 
 
-# Kernels know volumes only: an image has depth 1.
-
-
-def _triple(sizes: Sizes, one: int = 1) -> Triple:
-    return (one, sizes[0], sizes[1]) if len(sizes) == 2 else (sizes[0], sizes[1], sizes[2])
-
-
-def _before(padding: Padding) -> Triple:
-    return _triple(padding[::2], 0)
-
-
 def _volume_shape(shape: Shape) -> Shape:
     """Return the shape in memory, (N, D, H, W, C)."""
-    return (shape[0], *_triple(shape[2:]), shape[1])
+    return (shape[0], *triple(shape[2:]), shape[1])
 
 
 def _weight_shape(shape: Shape) -> Shape:
-    return (*shape[:2], *_triple(shape[2:]))
-
-
-def _volume(array: Array) -> Array:
-    """Return a channels-last array as kernels read it."""
-    return in_memory(array) if array.ndim == 5 else in_memory(array)[:, None]
-
-
-def _weights(array: Array) -> Array:
-    return array if array.ndim == 5 else array[:, :, None]
+    return (*shape[:2], *triple(shape[2:]))
 
 
 # ---- Convolution -----------------------------------------------------------------------------------------------------
@@ -127,14 +110,14 @@ def _conv_infer(x: Spec, weight: Spec, bias: Spec | None = None, *, stride: Size
 
 def _forward_frame(x: Spec, weight: Shape, out: Shape, stride: Sizes, padding: Padding, dilation: Sizes) -> Frame:
     found: Frame = kernels.convolution.forward_frame(_volume_shape(x.shape), _weight_shape(weight), _volume_shape(out),
-                                                     _triple(stride), _before(padding), _triple(dilation))
+                                                     triple(stride), before(padding), triple(dilation))
     return found
 
 
 def _scratch(frame: Frame, image: Spec, weight: Shape, groups: int) -> tuple[Spec | EachPart, ...]:
     """Return the specs of the padded image (empty where the image itself will do), of weights and of offsets."""
     n, channels, *size = image.shape
-    framed = (0,) if frame == ((0, 0, 0), _triple(tuple(size))) else (n, *frame[1], channels)
+    framed = (0,) if frame == ((0, 0, 0), triple(tuple(size))) else (n, *frame[1], channels)
     return (Spec.of(framed, image.dtype), Spec.of((math.prod(weight),), image.dtype),
             EachPart(Spec.of((kernels.convolution.offsets_scratch(weight, groups, 1),), np.int64)))
 
@@ -149,16 +132,24 @@ def _framed(frame: Array, image: Array, place: Triple) -> Array:
 def _conv_prepare(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], *, groups: int, rank: int,
                     **geometry: Any) -> Any:
     x, weight = inputs[:2]
+    if depthwise.fits(weight.shape, groups):
+        return depthwise.prepare(weight.shape, False, **geometry)
+    if pointwise.fits(weight.shape, groups=groups, **geometry):
+        return pointwise.prepare(pointwise.forward(x, weight.shape))
     if winograd.fits(x, weight.shape, outputs[0], groups=groups, **geometry):
         return partial(winograd.run, place=winograd.place_of(geometry["padding"]), turned=False)
     frame = _forward_frame(x, weight.shape, outputs[0].shape, **geometry)
-    sizes = (*map(_triple, (weight.shape[2:], geometry["stride"], geometry["dilation"])), groups)
+    sizes = (*map(triple, (weight.shape[2:], geometry["stride"], geometry["dilation"])), groups)
     return {"sizes": sizes if outputs[0].size else None, "place": frame[0]}
 
 
 def _conv_scratch(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], *, groups: int, rank: int,
                     **geometry: Any) -> tuple[Spec | EachPart, ...]:
     x, weight = inputs[:2]
+    if depthwise.fits(weight.shape, groups):
+        return depthwise.scratch(weight)
+    if pointwise.fits(weight.shape, groups=groups, **geometry):
+        return pointwise.scratch(pointwise.forward(x, weight.shape), x.dtype)
     if winograd.fits(x, weight.shape, outputs[0], groups=groups, **geometry):
         return winograd.scratch(x, winograd.place_of(geometry["padding"]), outputs[0])
     return _scratch(_forward_frame(x, weight.shape, outputs[0].shape, **geometry), x, weight.shape, groups)
@@ -169,9 +160,9 @@ def _conv_run(outs: list[Array], ins: list[Array], sizes: tuple[Any, ...] | None
         return
     out, frame, packed, offsets = outs
     bias = ins[2] if len(ins) == 3 else no_bias(out.dtype)
-    kernels.convolution.pack_weights(packed, _weights(ins[1]), *sizes[1:], 0, 0, 1)
-    image = _framed(frame, _volume(ins[0]), place)
-    kernels.convolution.forward(_volume(out), offsets, image, packed, bias, *sizes, 0, 1)
+    kernels.convolution.pack_weights(packed, volume_weight(ins[1]), *sizes[1:], 0, 0, 1)
+    image = _framed(frame, volume(ins[0]), place)
+    kernels.convolution.forward(volume(out), offsets, image, packed, bias, *sizes, 0, 1)
 
 
 def _bias_grad(g: Any) -> Any:
@@ -203,12 +194,15 @@ def _conv2d_samples() -> list[Sample]:
         Sample(x.astype(np.float64), weight.astype(np.float64), bias.astype(np.float64), 3, 1),
         Sample(spread(-1, 1, 1, 17, 4, 5), spread(-1, 1, 33, 17, 2, 2), padding=1),
         Sample(image, spread(-1, 1, 2, 3, 1, 1), bias[:2]), Sample(image, spread(-1, 1, 2, 3, 1, 1), stride=(2, 3)),
+        Sample(x[:0], spread(-1, 1, 2, 3, 1, 1), bias[:2]), Sample(image, spread(-1, 1, 1, 3, 1, 1)),
     ]
     grouped = spread(-1, 1, 6, 2, 3, 3), spread(-1, 1, 6)
     return [
         *plain, Sample(spread(-1, 1, 4, 5, 5), *grouped, padding="same", dilation=2, groups=2),
         Sample(image, spread(-1, 1, 3, 1, 2, 2), groups=3),
         Sample(image, spread(-1, 1, 6, 1, 3, 3), groups=3, padding=1),
+        Sample(spread(-1, 1, 2, 19, 6, 9), spread(-1, 1, 19, 1, 3, 4), spread(-1, 1, 19), padding=1, groups=19),
+        Sample(spread(-1, 1, 1, 5, 7, 9), spread(-1, 1, 5, 1, 3, 3), None, (2, 3), (1, 2), (3, 2), 5),
         Sample(spread(-1, 1, 4, 32, 7, 8), spread(-1, 1, 33, 32, 3, 3), spread(-1, 1, 33), padding=1),
     ]
 
@@ -316,18 +310,22 @@ def _input_grad_infer(g: Spec, weight: Spec, bias: Spec | None = None, *, size: 
 
 def _gradient_frame(g: Spec, weight: Shape, out: Shape, stride: Sizes, padding: Padding, dilation: Sizes) -> Frame:
     found: Frame = kernels.convolution.data_gradient_frame(_volume_shape(g.shape), _weight_shape(weight),
-                                                           _volume_shape(out), _triple(stride), _before(padding),
-                                                           _triple(dilation))
+                                                           _volume_shape(out), triple(stride), before(padding),
+                                                           triple(dilation))
     return found
 
 
 def _input_grad_prepare(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], *, size: Sizes, groups: int, rank: int,
                         **geometry: Any) -> Any:
     g, weight = inputs[:2]
+    if depthwise.fits(weight.shape, groups):
+        return depthwise.prepare(weight.shape, True, **geometry)
+    if pointwise.fits(weight.shape, groups=groups, **geometry):
+        return pointwise.prepare(pointwise.input_gradient(g, weight.shape))
     if winograd.fits(g, weight.shape, outputs[0], groups=groups, **geometry):
         return partial(winograd.run, place=winograd.place_of(geometry["padding"], turned=True), turned=True)
-    stride, dilation = _triple(geometry["stride"]), _triple(geometry["dilation"])
-    sizes = (_triple(weight.shape[2:]), stride, _before(geometry["padding"]), dilation, groups)
+    stride, dilation = triple(geometry["stride"]), triple(geometry["dilation"])
+    sizes = (triple(weight.shape[2:]), stride, before(geometry["padding"]), dilation, groups)
     return {"sizes": sizes if outputs[0].size else None, "steps": (stride, dilation, groups),
             "place": _gradient_frame(g, weight.shape, outputs[0].shape, **geometry)[0]}
 
@@ -335,6 +333,10 @@ def _input_grad_prepare(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], *, 
 def _input_grad_scratch(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], *, size: Sizes, groups: int, rank: int,
                         **geometry: Any) -> tuple[Spec | EachPart, ...]:
     g, weight = inputs[:2]
+    if depthwise.fits(weight.shape, groups):
+        return depthwise.scratch(weight)
+    if pointwise.fits(weight.shape, groups=groups, **geometry):
+        return pointwise.scratch(pointwise.input_gradient(g, weight.shape), g.dtype)
     if winograd.fits(g, weight.shape, outputs[0], groups=groups, **geometry):
         return winograd.scratch(g, winograd.place_of(geometry["padding"], turned=True), outputs[0])
     return _scratch(_gradient_frame(g, weight.shape, outputs[0].shape, **geometry), g, weight.shape, groups)
@@ -346,9 +348,9 @@ def _input_grad_run(outs: list[Array], ins: list[Array], sizes: tuple[Any, ...] 
         return
     out, frame, packed, offsets = outs
     bias = ins[2] if len(ins) == 3 else no_bias(out.dtype)
-    kernels.convolution.pack_weights(packed, _weights(ins[1]), *steps, 1, 0, 1)
-    cotangent = _framed(frame, _volume(ins[0]), place)
-    kernels.convolution.data_gradient(_volume(out), offsets, cotangent, packed, bias, place, *sizes, 0, 1)
+    kernels.convolution.pack_weights(packed, volume_weight(ins[1]), *steps, 1, 0, 1)
+    cotangent = _framed(frame, volume(ins[0]), place)
+    kernels.convolution.data_gradient(volume(out), offsets, cotangent, packed, bias, place, *sizes, 0, 1)
 
 
 def _input_grad_vjp(record: Any, h: Any) -> tuple[Any, ...]:
@@ -428,16 +430,24 @@ def _weight_grad_infer(g: Spec, x: Spec, *, kernel: Sizes, stride: Sizes, paddin
 
 def _weight_grad_prepare(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], *, kernel: Sizes, groups: int, rank: int,
                          **geometry: Any) -> Any:
+    if depthwise.fits(outputs[0].shape, groups):
+        return depthwise.prepare_gradient(**geometry)
+    if pointwise.fits(outputs[0].shape, groups=groups, **geometry):
+        return pointwise.prepare(pointwise.weight_gradient(inputs[0], outputs[0].shape))
     if winograd.fits(inputs[1], outputs[0].shape, inputs[0], groups=groups, **geometry):
         return partial(winograd.run_gradient, place=winograd.place_of(geometry["padding"]))
     frame = _forward_frame(inputs[1], outputs[0].shape, inputs[0].shape, **geometry)
-    return {"sizes": (_triple(geometry["stride"]), _triple(geometry["dilation"]), groups), "place": frame[0]}
+    return {"sizes": (triple(geometry["stride"]), triple(geometry["dilation"]), groups), "place": frame[0]}
 
 
 def _weight_grad_scratch(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], *, kernel: Sizes, groups: int, rank: int,
                          **geometry: Any) -> tuple[Spec | EachPart, ...]:
     g, x = inputs
     weight = outputs[0].shape
+    if depthwise.fits(weight, groups):
+        return depthwise.gradient_scratch(outputs[0])
+    if pointwise.fits(weight, groups=groups, **geometry):
+        return pointwise.scratch(pointwise.weight_gradient(g, weight), g.dtype)
     if winograd.fits(x, weight, g, groups=groups, **geometry):
         return winograd.gradient_scratch(g, x, winograd.place_of(geometry["padding"]))
     return _scratch(_forward_frame(x, weight, g.shape, **geometry), x, weight, groups)
@@ -449,8 +459,8 @@ def _weight_grad_run(outs: list[Array], ins: list[Array], sizes: tuple[Any, ...]
     if g.size == 0:
         strided.fill_array(out, 0)
         return
-    image = _framed(frame, _volume(x), place)
-    kernels.convolution.weight_gradient(_weights(out), sums, offsets, image, _volume(g), *sizes, 0, 1)
+    image = _framed(frame, volume(x), place)
+    kernels.convolution.weight_gradient(volume_weight(out), sums, offsets, image, volume(g), *sizes, 0, 1)
 
 
 def _weight_grad_vjp(record: Any, h: Any) -> tuple[Any, Any]:

@@ -39,6 +39,29 @@ def in_memory(array: Array) -> Array:
     return array.transpose(CHANNELS_LAST[array.ndim])
 
 
+# Kernels of convolution know volumes only: an image has depth 1.
+
+
+def triple(sizes: tuple[int, ...], one: int = 1) -> Triple:
+    """Return numbers for rows and columns, or also for depth, as numbers for depth, rows and columns."""
+    return (one, sizes[0], sizes[1]) if len(sizes) == 2 else (sizes[0], sizes[1], sizes[2])
+
+
+def before(padding: tuple[int, ...]) -> Triple:
+    """Return the padding before depth, rows and columns."""
+    return triple(padding[::2], 0)
+
+
+def volume(array: Array) -> Array:
+    """Return a channels-last image or volume as (N, D, H, W, C)."""
+    return in_memory(array) if array.ndim == 5 else in_memory(array)[:, None]
+
+
+def volume_weight(array: Array) -> Array:
+    """Return the weight of a convolution as (O, C / groups, KD, KH, KW)."""
+    return array if array.ndim == 5 else array[:, :, None]
+
+
 def numbers(operation: str, name: str, value: Any, count: int, least: int = 1) -> tuple[int, ...]:
     """Return an argument that may be one integer or one for each spatial dimension, as a tuple of `count` integers.
 

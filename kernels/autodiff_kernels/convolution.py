@@ -41,7 +41,6 @@ from autodiff_kernels.lanes import (
     gathered_edge_tile,
     gathered_full_tile,
     gathered_narrow_tile,
-    lanewise_tile,
 )
 from autodiff_kernels.matmul import STRETCH, stretch_of
 from autodiff_kernels.parts import share
@@ -156,12 +155,12 @@ def pack_weights(out: Array, w: Array, stride: Triple, dilation: Triple, groups:
         transposed: 0 or 1.
     """
     outputs, channels, kernel_d, kernel_h, kernel_w = w.shape
-    groups, rows, columns, lanewise = _sizes(outputs, channels, groups, transposed)
+    rows, columns = _sizes(outputs, channels, groups, transposed)
     step_d, step_h, step_w = stride if transposed else (1, 1, 1)
     area = kernel_d * kernel_h * kernel_w
-    width = _panel_width(out, lanewise)
+    width = _panel_width(out)
     source, size = w.reshape(-1), rows * area * columns
-    row_step, column_step = (channels * area, area) if transposed and not lanewise else (area, channels * area)
+    row_step, column_step = (channels * area, area) if transposed else (area, channels * area)
     panels = (columns + width - 1) // width
     lo, hi = share(groups * panels * rows, part, parts)
     for item in range(lo, hi):
@@ -170,9 +169,9 @@ def pack_weights(out: Array, w: Array, stride: Triple, dilation: Triple, groups:
         origin = group * size + row * row_step + panel * column_step
         at = group * size + panel * rows * area + row * wide
         for residue_d, residue_h, residue_w in np.ndindex(step_d, step_h, step_w):
-            first_d, hop_d, taps_d = _taps(kernel_d, step_d, dilation[0], residue_d)
-            first_h, hop_h, taps_h = _taps(kernel_h, step_h, dilation[1], residue_h)
-            first_w, hop_w, taps_w = _taps(kernel_w, step_w, dilation[2], residue_w)
+            first_d, hop_d, taps_d = taps_of_residue(kernel_d, step_d, dilation[0], residue_d)
+            first_h, hop_h, taps_h = taps_of_residue(kernel_h, step_h, dilation[1], residue_h)
+            first_w, hop_w, taps_w = taps_of_residue(kernel_w, step_w, dilation[2], residue_w)
             for k, i, j in np.ndindex(taps_d, taps_h, taps_w):
                 plane = (first_d + k * hop_d) * kernel_h + first_h + i * hop_h
                 tap = origin + plane * kernel_w + first_w + j * hop_w
@@ -193,10 +192,10 @@ def forward(out: Array, offsets: Array, image: Array, packed: Array, bias: Array
         packed: in, the weights from `pack_weights` (transposed = 0).
         bias: in, (O,), or of length 0 for none.
         kernel, stride, dilation: the convolution's.
-        groups: number of groups; groups == C == O (depthwise) goes lane by lane.
+        groups: number of groups.
     """
-    groups, depth, columns, lanewise = _sizes(out.shape[4], image.shape[4] // groups, groups, 0)
-    _convolve(out, offsets, image, packed, bias, groups, depth, columns, lanewise,
+    depth, columns = _sizes(out.shape[4], image.shape[4] // groups, groups, 0)
+    _convolve(out, offsets, image, packed, bias, groups, depth, columns,
               (out.shape[1], out.shape[2], out.shape[3]), (0, 0, 0), (1, 1, 1), (0, 0, 0), stride, kernel, dilation,
               0, kernel[0] * kernel[1] * kernel[2], part, parts)  # fmt: skip
 
@@ -225,14 +224,14 @@ def data_gradient(out: Array, offsets: Array, cotangent: Array, packed: Array, b
         kernel, stride, padding, dilation: the convolution's.
         groups: number of groups.
     """
-    groups, depth, columns, lanewise = _sizes(cotangent.shape[4], out.shape[4] // groups, groups, 1)
+    depth, columns = _sizes(cotangent.shape[4], out.shape[4] // groups, groups, 1)
     before = 0
     for residue_d, residue_h, residue_w in np.ndindex(stride[0], stride[1], stride[2]):
         d, h, w = (_class(residue_d, out.shape[1], begin[0], kernel[0], stride[0], padding[0], dilation[0]),
                    _class(residue_h, out.shape[2], begin[1], kernel[1], stride[1], padding[1], dilation[1]),
                    _class(residue_w, out.shape[3], begin[2], kernel[2], stride[2], padding[2], dilation[2]))
         taps = (d[3], h[3], w[3])
-        _convolve(out, offsets, cotangent, packed, bias, groups, depth, columns, lanewise, (d[1], h[1], w[1]),
+        _convolve(out, offsets, cotangent, packed, bias, groups, depth, columns, (d[1], h[1], w[1]),
                   (d[0], h[0], w[0]), stride, (d[2], h[2], w[2]), (1, 1, 1), taps, (d[4], h[4], w[4]),
                   before, kernel[0] * kernel[1] * kernel[2], part, parts)
         before += taps[0] * taps[1] * taps[2]
@@ -257,9 +256,9 @@ def weight_gradient(out: Array, sums: Array, offsets: Array, image: Array, cotan
         groups: number of groups.
     """
     outputs, channels, kernel_d, kernel_h, kernel_w = out.shape
-    groups, depth, columns, lanewise = _sizes(outputs, channels, groups, 0)
+    depth, columns = _sizes(outputs, channels, groups, 0)
     size, area = out.itemsize, kernel_d * kernel_h * kernel_w
-    taps, width = area * depth, _panel_width(out, lanewise)
+    taps, width = area * depth, _panel_width(out)
     tiles, panels = (taps + TILE_ROWS - 1) // TILE_ROWS, (columns + width - 1) // width
     lo, hi = share(groups * panels * tiles, part, parts)
     if lo == hi:
@@ -282,10 +281,10 @@ def weight_gradient(out: Array, sums: Array, offsets: Array, image: Array, cotan
             for tap in range(taps):
                 offsets[row_table + tap] = tap * wide * size
             _tiles(out, address(sums) + (group * columns + panel) * taps * size, tables + 8 * (row_table + first),
-                   address(image) + (panel if lanewise else group * depth) * size, tables + 8 * (tap_table + first),
+                   address(image) + group * depth * size, tables + 8 * (tap_table + first),
                    last - first, tables + 8 * position_table, count,
                    address(cotangent) + (start * outputs + group * columns + panel) * size, outputs * size,
-                   0, wide, start, lanewise)
+                   0, wide, start)
 
     target = out.reshape(-1)
     for tile in range(lo, hi):
@@ -302,21 +301,19 @@ def weight_gradient(out: Array, sums: Array, offsets: Array, image: Array, cotan
 
 
 @njit(error_model="numpy")
-def _sizes(outputs: int, channels: int, groups: int, transposed: int) -> tuple[int, int, int, bool]:
-    """Return groups, depth of a tap, columns of a group, and whether it goes lane by lane (depthwise, as one group)."""
-    if groups > 1 and channels == 1 and outputs == groups:
-        return 1, 1, outputs, True
+def _sizes(outputs: int, channels: int, groups: int, transposed: int) -> tuple[int, int]:
+    """Return the depth of a tap and the columns of a group."""
     each = outputs // groups
-    return (groups, each, channels, False) if transposed else (groups, channels, each, False)
+    return (each, channels) if transposed else (channels, each)
 
 
 @njit(error_model="numpy")
-def _panel_width(like: Array, lanewise: bool) -> int:
-    return VECTOR_BYTES // like.itemsize * (1 if lanewise else TILE_VECTORS)
+def _panel_width(like: Array) -> int:
+    return VECTOR_BYTES // like.itemsize * TILE_VECTORS
 
 
 @njit(error_model="numpy")
-def _taps(kernel: int, stride: int, dilation: int, residue: int) -> tuple[int, int, int]:
+def taps_of_residue(kernel: int, stride: int, dilation: int, residue: int) -> tuple[int, int, int]:
     """First, step and number of the taps k < kernel with k * dilation % stride == residue."""
     step = stride // math.gcd(stride, dilation)
     for first in range(min(step, kernel)):
@@ -329,7 +326,7 @@ def _taps(kernel: int, stride: int, dilation: int, residue: int) -> tuple[int, i
 def _class(residue: int, size: int, begin: int, kernel: int, stride: int, padding: int,
            dilation: int) -> tuple[int, int, int, int, int]:
     """Of the outputs of one axis that share their taps: the first, their number, where the first reads, taps, step."""
-    first, hop, taps = _taps(kernel, stride, dilation, residue)
+    first, hop, taps = taps_of_residue(kernel, stride, dilation, residue)
     least = (residue - padding) % stride
     place = begin + (least + padding) // stride - first * dilation // stride
     return least, max((size - least + stride - 1) // stride, 0), place, taps, -(hop * dilation // stride)
@@ -379,12 +376,12 @@ def _fill_taps(offsets: Array, at: int, taps: Triple, depth: int, moves: Triple,
 
 @njit(error_model="numpy")
 def _convolve(out: Array, offsets: Array, image: Array, packed: Array, bias: Array, groups: int, depth: int,
-              columns: int, lanewise: bool, grid: Triple, out_begin: Triple, out_step: Triple, begin: Triple,
+              columns: int, grid: Triple, out_begin: Triple, out_step: Triple, begin: Triple,
               step: Triple, taps_by_axis: Triple, tap_step: Triple, taps_before: int, all_taps: int, part: int,
               parts: int) -> None:
     """Convolve a grid of positions in each image, whose taps begin `taps_before` in the packed weights."""
     size = out.itemsize
-    width = _panel_width(out, lanewise)
+    width = _panel_width(out)
     panels = (columns + width - 1) // width
     taps = taps_by_axis[0] * taps_by_axis[1] * taps_by_axis[2] * depth
     positions = out.shape[0] * grid[0] * grid[1] * grid[2]
@@ -414,22 +411,20 @@ def _convolve(out: Array, offsets: Array, image: Array, packed: Array, bias: Arr
         for start in range(0, max(taps, 1), stretch):
             shift = address(bias) + column * size if bias.shape[0] > 0 and start + stretch >= taps else 0
             _tiles(out, address(out) + column * size, tables + 8 * out_table,
-                   address(image) + (panel if lanewise else group * depth) * size, tables + 8 * image_table, count,
+                   address(image) + group * depth * size, tables + 8 * image_table, count,
                    tables + 8 * (tap_table + start), min(stretch, taps - start), weights + start * wide * size,
-                   wide * size, shift, wide, start, lanewise)
+                   wide * size, shift, wide, start)
 
 
 @njit(error_model="numpy")
 def _tiles(like: Array, out: int, out_rows: int, a: int, a_rows: int, count: int, a_columns: int, depth: int, b: int,
-           b_row: int, bias: int, wide: int, again: int, lanewise: bool) -> None:
+           b_row: int, bias: int, wide: int, again: int) -> None:
     """Multiply `count` rows of the gathered left factor by one panel: addresses and strides in bytes."""
     lanes = VECTOR_BYTES // like.itemsize
     for i in range(0, count, TILE_ROWS):
         high = min(TILE_ROWS, count - i)
         c, r = out_rows + 8 * i, a_rows + 8 * i
-        if lanewise:
-            lanewise_tile(like, out, a, b, bias, depth, c, r, a_columns, b_row, high, wide, again)
-        elif high == TILE_ROWS and wide == TILE_VECTORS * lanes:
+        if high == TILE_ROWS and wide == TILE_VECTORS * lanes:
             gathered_full_tile(like, out, a, b, bias, depth, c, r, a_columns, b_row, high, wide, again)
         elif wide > lanes:
             gathered_edge_tile(like, out, a, b, bias, depth, c, r, a_columns, b_row, high, wide, again)

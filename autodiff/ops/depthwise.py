@@ -1,0 +1,62 @@
+"""Depthwise convolutions, in which each channel has a kernel of its own: `autodiff_kernels.depthwise` computes them.
+
+The operations stay those of `convolving.py`, which asks `fits` when it makes a plan. Several outputs for each channel
+are groups like others.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+import autodiff_kernels as kernels
+from autodiff.ops.images import Triple, before, triple, volume, volume_weight
+from autodiff.ops.products import no_bias
+from autodiff.primitive import EachPart
+from autodiff.spec import Array, Shape, Spec
+
+
+def fits(weight: Shape, groups: int) -> bool:
+    """Return whether a convolution with a weight of this shape is depthwise."""
+    return groups > 1 and weight[:2] == (groups, 1)
+
+
+def prepare(weight: Shape, transposed: bool, stride: Any, padding: Any, dilation: Any) -> Any:
+    """Return what computes the convolution or, transposed, its gradient with respect to the image."""
+    return partial(_run, kernel=triple(weight[2:]), stride=triple(stride), padding=before(padding),
+                   dilation=triple(dilation), transposed=int(transposed))
+
+
+def scratch(weight: Spec) -> tuple[Spec | EachPart, ...]:
+    """Return the specs of the weight as the kernel reads it, and of its table of places."""
+    taps = math.prod(weight.shape[2:])
+    places = kernels.depthwise.places_scratch(triple(weight.shape[2:]))
+    return Spec.of((1, taps, weight.shape[0]), weight.dtype), EachPart(Spec.of((places,), np.int64))
+
+
+def _run(outs: list[Array], ins: list[Array], kernel: Triple, stride: Triple, padding: Triple, dilation: Triple,
+         transposed: int) -> None:
+    out, weights, places = outs
+    bias = ins[2] if len(ins) == 3 else no_bias(out.dtype)
+    kernels.layout.transpose(weights, ins[1].reshape(1, ins[1].shape[0], -1), 0, 1)
+    kernels.depthwise.convolve(volume(out), places, volume(ins[0]), weights[0], bias, kernel, stride, padding, dilation,
+                               transposed, 0, 1)
+
+
+def prepare_gradient(stride: Any, padding: Any, dilation: Any) -> Any:
+    """Return what computes the gradient with respect to the weight."""
+    return partial(_run_gradient, stride=triple(stride), padding=before(padding), dilation=triple(dilation))
+
+
+def gradient_scratch(weight: Spec) -> tuple[Spec | EachPart, ...]:
+    """Return the spec of the sums."""
+    return (Spec.of((weight.size,), weight.dtype),)
+
+
+def _run_gradient(outs: list[Array], ins: list[Array], stride: Triple, padding: Triple, dilation: Triple) -> None:
+    out, sums = outs
+    g, x = ins
+    kernels.depthwise.weight_gradient(volume_weight(out), sums, volume(x), volume(g), stride, padding, dilation, 0, 1)
