@@ -1,12 +1,13 @@
 """Sums and extremes of a row of numbers, or of the columns of some rows, of any dtype.
 
-Sums of integers and booleans are accumulated in int64, sums of floats in float64, after four numbers at a time have been
-added up in their own dtype. Those of float64 carry their rounding errors along (Knuth, The Art of Computer Programming
-2, 4.2.2, theorem B), all but those of the four. So a sum of any length is within 2 ulp of the sum of the magnitudes.
+Sums of integers and booleans are accumulated in int64, sums of floats in float64, after four numbers at a time have
+been added up in their own dtype. Those of float64 carry their rounding errors along (Knuth, The Art of Computer
+Programming 2, 4.2.2, theorem B), all but those of the four. So a sum of any length is within 2 ulp of the sum of the
+magnitudes.
 
-A row is summed in lanes of `SUM_BYTES`, four vectors of which are added up at a time, so that its sum has the same bits on
-any processor. Columns are worked on in strips, four rows at a time. What is done differently for floats and for other
-numbers is an overload: Numba picks by type.
+A row is summed in lanes of `SUM_BYTES`, four vectors of which are added up at a time, so that its sum has the same bits
+on any processor. Columns are worked on in strips, four rows at a time. What is done differently for floats and for
+other numbers is an overload: Numba picks by type.
 """
 
 from __future__ import annotations

@@ -4,7 +4,8 @@ All compute xhat = (x - mean) * rstd, rstd = 1 / sqrt(variance + eps), out = xha
 biased. Sums are accumulated in float64, after a few numbers (four, or the `GROUP` rows of a gradient) have been added
 up in their own dtype. Variances are sums of squared differences from a number near the mean, corrected by the sum of
 the differences (Chan, Golub, LeVeque, Algorithms for Computing the Sample Variance, 1983, equation 1.7): they do not
-cancel far from zero. Without an affine map pass ones and zeros. Rows are pixels or tokens, channels side by side.
+cancel far from zero. Without an affine map pass ones and zeros. Rows are pixels or tokens, channels side by side; for
+images whose channels are planes see `planes.py`.
 
 Sums over rows are partial sums of `ROWS` rows each, which the parts share, and a combine: `sum_blocks` for the
 gradients of gamma and beta, `batch_norm_combine` for statistics. Columns are worked on in strips of a few registers;
@@ -95,7 +96,7 @@ def batch_norm_partial(means: Array, deviations: Array, x: Array, part: int, par
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def batch_norm_combine(
-    mean: Array, variance: Array, rstd: Array, means: Array, deviations: Array, rows: int, eps: float,
+    mean: Array, variance: Array, rstd: Array, means: Array, deviations: Array, rows: int, length: int, eps: float,
     part: int, parts: int,
 ) -> None:
     """Write the statistics of all rows from those of the blocks.
@@ -108,9 +109,10 @@ def batch_norm_combine(
         mean: (C,), out; float32 or float64. Channels are shared among the parts.
         variance: (C,), out; the biased variance; like mean.
         rstd: (C,), out; 1 / sqrt(variance + eps); like mean.
-        means: (blocks, C), in; from `batch_norm_partial`.
-        deviations: (blocks, C), in; from `batch_norm_partial`.
+        means: (blocks, C), in; from `batch_norm_partial` or `planes.moments`.
+        deviations: like means, in.
         rows: R, the number of rows.
+        length: rows of a block; the last one may be shorter. `ROWS`, or, from `planes.moments`, the places of a plane.
         eps: a float.
     """
     blocks, C = means.shape
@@ -119,11 +121,11 @@ def batch_norm_combine(
     for c in range(low, high, lanes(none)):
         left, total, deviation = high - c, none, none
         for block in range(blocks):
-            count = min((block + 1) * ROWS, rows) - block * ROWS
+            count = min((block + 1) * length, rows) - block * length
             total = total + read(pointer(means, block * C + c), 0, none, left, 0) * count
         centre = total / rows
         for block in range(blocks):
-            count = min((block + 1) * ROWS, rows) - block * ROWS
+            count = min((block + 1) * length, rows) - block * length
             distance = read(pointer(means, block * C + c), 0, none, left, 0) - centre
             within = read(pointer(deviations, block * C + c), 0, none, left, 0)
             deviation = deviation + (within + distance * distance * count)

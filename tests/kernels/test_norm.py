@@ -44,7 +44,7 @@ def batch_statistics(x: Any) -> Any:
     partial = junk((-(-R // norm.ROWS), C), np.float64)
     blocks = run_parts(norm.batch_norm_partial, (partial, partial), x)
     out = junk(C, x.dtype)
-    return run_parts(norm.batch_norm_combine, (out, out, out), *blocks, R, EPS)
+    return run_parts(norm.batch_norm_combine, (out, out, out), *blocks, R, norm.ROWS, EPS)
 
 
 @pytest.mark.parametrize("dtype", FLOATS)
