@@ -134,8 +134,7 @@ def _group_norm_grad_run(outs: list[Array], ins: list[Array], planes: bool) -> N
         kernels.planes.group_norm_grad(gx, weights, biases, g, x, mean, rstd, weight, 0, 1)
     else:
         gx, g, x = _spaced(gx), _spaced(g), _spaced(x)
-        kernels.norm.group_norm_grad_partial(weights, biases, *factors, g, x, mean, rstd, 0, 1)
-        kernels.norm.group_norm_grad(gx, *factors, g, x, mean, rstd, weight, weights, biases, 0, 1)
+        kernels.norm.group_norm_grad(gx, weights, biases, *factors, g, x, mean, rstd, weight, 0, 1)
     kernels.norm.sum_blocks(g_weight, weights, 0, 1)
     kernels.norm.sum_blocks(g_bias, biases, 0, 1)
 
