@@ -52,6 +52,17 @@ def positive(text: str) -> int:
     return int(text)
 
 
+def file_ending_in(*endings: str) -> Callable[[str], Path]:
+    """Return a function that takes the name of a file from the command line, with one of these endings."""
+
+    def file(text: str) -> Path:
+        if Path(text).suffix.lower() not in endings:
+            raise argparse.ArgumentTypeError(f"expected a file that ends in {' or '.join(endings)}, got {text!r}")
+        return Path(text)
+
+    return file
+
+
 def parse_input(text: str) -> Input:
     """Return the input that a text such as ``"8x64:int64"`` describes; float32 where no dtype stands.
 
@@ -93,9 +104,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--depth", type=natural, metavar="N", help="show modules nested deeper than N as one node each")
     parser.add_argument("--roll", action="store_true", help="show equal blocks in a row once")
     for format in PICTURES:
-        parser.add_argument(f"--{format}", type=Path, metavar="FILE", help=f"write the graph as {format.upper()}")
-    parser.add_argument("--html", type=Path, metavar="FILE", help="write an interactive page")
-    parser.add_argument("--memory", type=Path, metavar="FILE",
+        parser.add_argument(f"--{format}", type=file_ending_in(f".{format}"), metavar="FILE",
+                            help=f"write the graph as {format.upper()}")
+    parser.add_argument("--html", type=file_ending_in(".html"), metavar="FILE", help="write an interactive page")
+    parser.add_argument("--memory", type=file_ending_in(".svg", ".html"), metavar="FILE",
                         help="write what is alive when, as a picture (.svg) or an interactive page (.html)")
 
 
@@ -112,11 +124,6 @@ def run(options: argparse.Namespace) -> None:
         raise UsageError("expected module.py:function, or --diff and two of them")
     if options.diff and overlay:
         raise UsageError("a comparison shows no measurements: leave --profile and --overlay away")
-    limits = None
-    if overlay == "roofline":
-        from autodiff.utils.benchmark.machine import limits_here
-
-        limits = limits_here()
     names = options.diff or [options.target]
     against = None
     if options.diff:
@@ -127,8 +134,8 @@ def run(options: argparse.Namespace) -> None:
     made = Drawing(names[-1], options)
     try:
         picture = attempt(f"{names[-1]} failed", draw, made.function, *made.inputs, backward=made.backward,
-                          against=against, overlay=overlay, limits=limits, depth=options.depth,
-                          roll=options.roll, title=" → ".join(names) if options.diff else None)  # fmt: skip
+                          against=against, overlay=overlay, depth=options.depth, roll=options.roll,
+                          title=" → ".join(names) if options.diff else None)  # fmt: skip
     except ValueRangeError as error:
         if overlay == "gradient" and "was not measured" in str(error):
             raise UsageError("no gradient was computed: add --backward, --loss NAME or --optimizer NAME") from error

@@ -8,15 +8,16 @@ from typing import Any
 import numpy as np
 
 from autodiff import ops
-from autodiff.bind import Cut
+from autodiff.bind import Cut, bind
 from autodiff.devices import check_device
 from autodiff.eager import FLOAT32, SUPPORTED, Tensor, wrap
 from autodiff.errors import DTypeError, ShapeError, ValueRangeError
 from autodiff.ops.host import values
-from autodiff.ops.structural import shape_argument
+from autodiff.ops.structural import copy_p, shape_argument
 from autodiff.random import Generator, default_generator
 from autodiff.source import here
 from autodiff.spec import Array, DType, Shape
+from autodiff.thread_mode import MODE
 
 INT64 = np.dtype(np.int64)
 BOOL = np.dtype(np.bool_)
@@ -61,17 +62,17 @@ def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: b
     """
     check_device(device)
     round_trip = isinstance(data, np.ndarray | np.generic)
+    result: Tensor
     if isinstance(data, Tensor):
-        array: Array = np.array(data.array, dtype=dtype_of(dtype, data.dtype))
+        result = bind(copy_p, data.detach(), dtype=dtype_of(dtype, data.dtype), order=None)
+        result.cut = None
+        if data.needs_grad or data.cut is not None:
+            result.cut = data.cut or Cut("it was copied by tensor(), which keeps no history,", here())
     elif round_trip:
-        array = np.array(data, dtype=dtype_of(dtype, data.dtype))
-    else:
-        array = _from_numbers(data, dtype)
-    result = wrap(array)
-    if round_trip:
+        result = wrap(np.array(data, dtype=dtype_of(dtype, data.dtype)))
         result.cut = Cut("it was made from NumPy data", here())
-    elif isinstance(data, Tensor) and (data.needs_grad or data.cut is not None):
-        result.cut = data.cut or Cut("it was copied by tensor(), which keeps no history,", here())
+    else:
+        result = wrap(_from_numbers(data, dtype))
     return result.requires_grad_() if requires_grad else result
 
 
@@ -115,6 +116,8 @@ def _ragged(data: Any) -> str:
 def _unwrapped(data: Any) -> Any:
     """Replace tensors inside sequences by arrays."""
     if isinstance(data, Tensor):
+        if MODE.recorder is not None:
+            MODE.recorder.asked("tensor", data, "put tensors together with stack() or cat()")
         return data.array
     if isinstance(data, list | tuple):
         return [_unwrapped(item) for item in data]
@@ -568,6 +571,8 @@ def get_rng_state() -> Tensor:
     >>> ad.equal(first, ad.rand(3))
     True
     """
+    if MODE.recorder is not None:
+        MODE.recorder.opaque("the function reads the state of a generator", "read it outside")
     return wrap(np.array(default_generator.state(), np.int64))
 
 

@@ -273,6 +273,8 @@ class Tensor(Methods, Conversions):
         return HookHandle(hooks, hook)
 
     def _note_hook(self) -> None:
+        if MODE.recorder is not None:
+            MODE.recorder.hook_registered(self)
         if self.watched:
             CHANGES.note(f"{self.name or 'a tensor'} was given a hook")
 
@@ -398,6 +400,8 @@ class Tensor(Methods, Conversions):
     def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
         if not self.is_leaf:
             raise GradientError("deepcopy", "only leaf tensors can be deep-copied", fix="copy x.detach().clone()")
+        if MODE.recorder is not None:
+            MODE.recorder.asked("deepcopy", self, "write x.detach().clone(), and copy modules outside")
         result = type(self).__new__(type(self))
         memo[id(self)] = result
         result.__dict__.update({key: value for key, value in self.__dict__.items() if key not in _OWN})
@@ -410,6 +414,8 @@ class Tensor(Methods, Conversions):
     def __reduce_ex__(self, protocol: SupportsIndex) -> Any:
         if not self.is_leaf:
             raise GradientError("pickle", "only leaf tensors can be pickled", fix="use x.detach()")
+        if MODE.recorder is not None:
+            MODE.recorder.asked("pickle", self)
         return _rebuild, (type(self), self.array, self.needs_grad, self.name)
 
 

@@ -1,6 +1,9 @@
 """`measure`: the program of a function, and what each of its operations costs and computes.
 
-An operation lasts from the end of the one before until its own end, so the Python that leads to it counts as its time.
+An operation lasts from the end of the one before until its own end, so the Python that leads to it (the module's, the
+tape's, the sweep's) counts as its time. What remains of the call behind the last one is its overhead. Together they are
+the time of a call without a watch: the median of many.
+
 Watching takes time, too: some for each record, however large its tensors are. How much is seen by calling the function
 in turns with and without a watch: what the calls take longer with it, divided by their records, is taken off each.
 Statistics of the numbers are taken in a call that is not timed.
@@ -19,7 +22,8 @@ from autodiff.program import Program, Recorder
 from autodiff.recording import record_with
 from autodiff.thread_mode import MODE
 
-ROUNDS, SECONDS = 5, 0.3  # at least so many, and so long
+ROUNDS, SECONDS = 5, 0.6  # at least so many, and so long
+A_ROW, MOST_IN_A_ROW = 1e-3, 20  # seconds, and calls
 MOST_FOR_A_RECORD = 2e-5  # seconds that watching can take a record: what is more has other reasons
 LEAST_LEFT = 0.1  # of what an operation was seen to take
 
@@ -33,9 +37,9 @@ def measure(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Program:
 
     Returns:
         The program that `record` would return; of a compiled function the one that is replayed. Its `columns` are
-        described in `autodiff.program_columns`: ``"seconds"``, which add up to the time of a call without any
-        recording (of a compiled function: to the time of the kernels), ``"values"``, ``"gradient_of"`` and
-        ``"saved_bytes"``.
+        described in `autodiff.program_columns`: ``"seconds"``, ``"values"``, ``"gradient_of"`` and ``"saved_bytes"``.
+        The seconds and the program's `overhead` add up to the median time of a call without any recording. The overhead
+        is what comes behind the last operation; of a compiled function all that is no kernel.
 
     Raises:
         ValueRangeError: if the calls do not run the same operations.
@@ -55,10 +59,9 @@ def measure(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Program:
     fn(*args, **kwargs)  # compiles kernels, makes an optimizer's states
     plain: list[float] = []
     watched: list[Stopwatch] = []
-    while unsure(plain):
-        begin = clock()
-        fn(*args, **kwargs)
-        plain.append(clock() - begin)
+    start = clock()
+    while unsure(plain, start):
+        time_calls(lambda: fn(*args, **kwargs), plain)
         watched.append(Stopwatch())
         MODE.recorder, outer = watched[-1], MODE.recorder
         try:
@@ -66,6 +69,7 @@ def measure(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Program:
             fn(*args, **kwargs)
         finally:
             MODE.recorder = outer
+        watched[-1].end()
     recorder = Observer()
     program = record_with(recorder, fn, *args, **kwargs)
     names = [record.name for record in program]
@@ -74,28 +78,41 @@ def measure(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Program:
             raise ValueRangeError("measure", "the function does not run the same operations in each call",
                                   expected=f"{len(names)} operations", got=f"{len(other.names)} others",
                                   fix="measure a part of it that does")  # fmt: skip
-    program.columns["seconds"] = without_watching([other.seconds for other in watched], plain)
+    *seconds, program.overhead = without_watching([other.seconds for other in watched], plain)
+    program.columns["seconds"] = seconds
     program.columns["values"] = recorder.values
     program.columns["saved_bytes"] = program_columns.saved_bytes(program)
     return program
 
 
-def unsure(plain: Sequence[float]) -> bool:
-    """Return whether another round is wanted after rounds that took so many seconds each, without a watch."""
-    return len(plain) < ROUNDS or sum(plain) < SECONDS / 2
+def unsure(rounds: Sequence[Any], start: float) -> bool:
+    """Return whether another round is wanted after these, which began at a time."""
+    return len(rounds) < ROUNDS or clock() - start < SECONDS
+
+
+def time_calls(call: Callable[[], Any], plain: list[float]) -> None:
+    """Call without a watch and append the seconds that it took; if it takes little, the mean over some calls in a row.
+
+    The caches hold other things after watching, but a user times a call after another of its kind.
+    """
+    times = min(1 + int(A_ROW / plain[-1]), MOST_IN_A_ROW) if plain and plain[-1] > 0 else 1
+    begin = clock()
+    for _ in range(times):
+        call()
+    plain.append((clock() - begin) / times)
 
 
 def without_watching(watched: Sequence[Sequence[float]], plain: Sequence[float]) -> list[float]:
-    """Return the seconds of each operation, of several rounds, without what watching has taken.
+    """Return the seconds of each part of a call, of several rounds, without what watching has taken.
 
     Args:
-        watched: for each round the seconds of all operations, as they were watched.
+        watched: for each round the seconds of all parts, as they were watched.
         plain: for each round the seconds of all of them together without a watch.
 
     Means over the quiet third of the rounds: means, for they add up, and quiet ones, for a busy machine adds to some.
-    What watching took is the same for each operation, but none of them keeps less than a tenth. Where more is left than
-    that explains, the machine was busier while it was watched, and all operations are shortened alike (lengthened,
-    where it was busier meanwhile): so they add up to the time without a watch.
+    What watching took is the same for each part, but none of them keeps less than a tenth. Where more is left than that
+    explains, the machine was busier while it was watched, and all parts are shortened alike (lengthened, where it was
+    busier meanwhile). In the end they add up to the usual time without a watch.
 
     >>> [round(x, 6) for x in without_watching([[0.003001, 0.000011]] * 3, [0.00301] * 3)]
     [0.003, 1e-05]
@@ -107,7 +124,7 @@ def without_watching(watched: Sequence[Sequence[float]], plain: Sequence[float])
     share = min(_share(sorted(seconds), sum(seconds) - whole), MOST_FOR_A_RECORD)
     left = [max(x - share, LEAST_LEFT * x) for x in seconds]
     together = sum(left)
-    return [x * whole / together for x in left] if together else left
+    return [x * usual(plain) / together for x in left] if together else left
 
 
 def _share(seconds: Sequence[float], excess: float) -> float:
@@ -129,6 +146,11 @@ def _share(seconds: Sequence[float], excess: float) -> float:
     return seconds[-1]
 
 
+def usual(seconds: Sequence[float]) -> float:
+    """Return the median: what a call takes, as one would time it."""
+    return averages.median(seconds)
+
+
 def quiet(rounds: Sequence[Any], seconds: Callable[[Any], float]) -> list[Any]:
     """Return the quickest third of the rounds, at least one."""
     return sorted(rounds, key=seconds)[: -(-len(rounds) // 3)]
@@ -140,11 +162,11 @@ def clock() -> float:
 
 
 class Stopwatch(Recorder):
-    """Notes when each operation is done, and no more.
+    """Notes when each operation is done, and the call, and no more.
 
     Attributes:
         names: of the operations.
-        seconds: how long each took.
+        seconds: how long each took; at the end also what was left of the call behind the last one.
     """
 
     def __init__(self) -> None:
@@ -156,6 +178,10 @@ class Stopwatch(Recorder):
     def begin(self) -> None:
         """Start the watch."""
         self._last = clock()
+
+    def end(self) -> None:
+        """Take the time that is left."""
+        self.seconds.append(clock() - self._last)
 
     def add(self, record: Any, results: Sequence[Any], written: tuple[Any, ...] = ()) -> None:
         """Take the time of an operation."""

@@ -191,6 +191,10 @@ class Program:
             which names there are and what their entries mean.
         inputs: the leaves that were arguments, with their names.
 
+    Attributes:
+        title: name of the function or module that ran; empty where it is not known.
+        overhead: seconds of a call that belong to no record; None where that was not measured (see `autodiff.measure`).
+
     Raises:
         ValueError: if a column has more or fewer entries than there are records.
 
@@ -208,6 +212,9 @@ class Program:
     return %1
     >>> picture = draw(program)  # picture.render(outfile="program.svg") writes it
     """
+
+    title = ""
+    overhead: float | None = None
 
     def __init__(
         self,
@@ -441,8 +448,8 @@ class Recorder:
     def drawn(self, key: Any, generator: Any) -> None:
         """Hear that `key` is the key of the draw that `generator` made last."""
 
-    def asked(self, operation: str, tensor: Any) -> None:
-        """Hear that somebody wants to know the numbers of `tensor`."""
+    def asked(self, operation: str, tensor: Any, fix: str = "") -> None:
+        """Hear that somebody wants to know the numbers of `tensor`, and what to do instead, where that is special."""
 
     def grad_read(self, leaf: Any) -> None:
         """Hear that the `.grad` of `leaf` is looked at."""
@@ -458,9 +465,20 @@ class Recorder:
     def opaque(self, what: str, fix: str) -> None:
         """Hear that something happens that is no operation, and what to do instead."""
 
+    def hook_registered(self, tensor: Any) -> None:
+        """Hear that `tensor` is given a hook."""
+
     def hooked(self, hook: Callable[..., Any], *arguments: Any) -> Any:
-        """Call a hook on gradients, and return what it returns."""
+        """Call a hook, and return what it returns."""
         return hook(*arguments)
+
+    def forward_of(self, name: str, forward: Callable[..., Any], context: Any, args: Any, kwargs: Any) -> Any:
+        """Call the forward pass of a user's own `Function`, and return its result."""
+        return forward(context, args, kwargs)
+
+    def backward_of(self, name: str, backward: Callable[..., Any], context: Any, cotangents: tuple[Any, ...]) -> Any:
+        """Call the backward pass of a user's own `Function`, and return its result."""
+        return backward(context, *cotangents)
 
     def members(self, container: Any) -> None:
         """Hear that what is recorded depends on which members a container has."""
@@ -475,7 +493,7 @@ class Recorder:
 
 
 def call_hook(hook: Callable[..., Any], *arguments: Any) -> Any:
-    """Call a hook on gradients; a recorder hears of it."""
+    """Call a hook of a tensor or a module; a recorder hears of it."""
     return hook(*arguments) if MODE.recorder is None else MODE.recorder.hooked(hook, *arguments)
 
 

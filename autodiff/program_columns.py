@@ -3,7 +3,8 @@
 ========================  ============================================================================================
 column                    entry
 ========================  ============================================================================================
-``"seconds"``             how long the record takes; None where that was not measured
+``"seconds"``             how long the record takes, without the `overhead` of the call (see `autodiff.measure`); None
+                          where that was not measured
 ``"values"``              for each output the statistics of its numbers (`statistics`); a ReLU's also the share of
                           units that are ``"dead"`` (`dead_units`)
 ``"gradient_of"``         pairs of an output index and what that output is the gradient of: a record's output
@@ -138,19 +139,22 @@ def shares_of_roofline(program: Program, limits: Mapping[str, Any]) -> list[floa
 
     Args:
         program: with a column ``"seconds"``.
-        limits: of the machine: `autodiff.utils.benchmark.machine.limits_here()`.
+        limits: of the machine: `autodiff.machine.limits_here()`.
 
     The least time is that of `autodiff.roofline.limit`. None where nothing was measured, or nothing is to be done.
     """
     shares: list[float | None] = []
     for record, seconds in zip(program, program.columns["seconds"], strict=True):
-        flops, moved = record.cost
-        if not seconds or not (flops or moved):
-            shares.append(None)
-            continue
-        specs: tuple[Spec, ...] = (*record.inputs, *record.outputs)
-        itemsize = 8 if any(spec.dtype == np.float64 for spec in specs) else 4
-        size = sum(spec.nbytes for spec in specs)
-        cost = {"flops": flops, "bytes": moved, "operand_bytes": size, "itemsize": itemsize}
-        shares.append(limit(cost, limits)["seconds"] / seconds)
+        work = work_of(record)
+        shares.append(limit(work, limits)["seconds"] / seconds if work and seconds else None)
     return shares
+
+
+def work_of(record: Record) -> dict[str, int] | None:
+    """Return what `autodiff.roofline.limit` wants to know of a record; None where nothing is to be done."""
+    flops, moved = record.cost
+    if not (flops or moved):
+        return None
+    specs: tuple[Spec, ...] = (*record.inputs, *record.outputs)
+    itemsize = 8 if any(spec.dtype == np.float64 for spec in specs) else 4
+    return {"flops": flops, "bytes": moved, "operand_bytes": sum(spec.nbytes for spec in specs), "itemsize": itemsize}

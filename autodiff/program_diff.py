@@ -75,10 +75,13 @@ def merged(first: Program, second: Program) -> Program:
             record = new
             if old is not None:
                 left = Counter(map(key_of, new.operands))
-                for operand in map(here, old.operands):
-                    left[key_of(operand)] -= 1
-                    if left[key_of(operand)] < 0 and operand is not None:
-                        reads.append(operand)
+                for operand in old.operands:
+                    if operand is None or both.old.is_number(operand):
+                        continue  # two programs have the same numbers, in tensors of their own
+                    value = here(operand)
+                    left[key_of(value)] -= 1
+                    if left[key_of(value)] < 0:
+                        reads.append(value)
         records.append(record)
         before.append(tuple(reads))
         change = "removed" if new is None else "added" if old is None else "changed" if reads else "same"
@@ -99,8 +102,7 @@ class _Comparison:
     def __init__(self, first: Program, second: Program) -> None:
         self.first, self.second = first, second
         self.old, self.new = Printer(first), Printer(second)
-        keys = [_key(self.old, r) for r in first], [_key(self.new, r) for r in second]
-        self.same = _align(*keys)
+        self.same = _align(*_keys(self.old, self.new))
         self.wiring = _Wiring(self.old, self.new, [(first.records[i], second.records[j]) for i, j in self.same])
         self.leaves = {id(leaf): leaf for leaf in second.leaves()}
         self.aligned = {first.records[i]: second.records[j] for i, j in self.same}
@@ -127,6 +129,25 @@ class _Comparison:
         """Return the leaf of the second program that stands for one of the first; that one where there is none."""
         key = key_of(leaf)
         return self.leaves.get(self.wiring.leaves.get(key, key), leaf)
+
+
+def _keys(old: Printer, new: Printer) -> tuple[list[Hashable], list[Hashable]]:
+    """Return by what the records of two programs are aligned: what each does on its own.
+
+    Of equal layers in a row, one more or less would leave open which is which, and the backward pass meets them in
+    reverse. So it follows the forward pass: a record that propagates back through another goes with that one's partner.
+    """
+    programs = old.program, new.program
+    keys = [[_key(printer, record) for record in printer.program] for printer in (old, new)]
+    origins = [program.columns.get("origin") or [None] * len(program) for program in programs]
+    ahead = [[i for i, origin in enumerate(column) if origin is None] for column in origins]
+    pairs = _align(*[[own[i] for i in places] for own, places in zip(keys, ahead, strict=True)])
+    found: list[list[Hashable]] = []
+    for side, (program, own, column, places) in enumerate(zip(programs, keys, origins, ahead, strict=True)):
+        number = {program.records[places[pair[side]]]: i for i, pair in enumerate(pairs)}
+        found.append([(key, number.get(record if origin is None else origin), origin is None)
+                      for record, key, origin in zip(program, own, column, strict=True)])
+    return found[0], found[1]
 
 
 def _key(printer: Printer, record: Record) -> Hashable:

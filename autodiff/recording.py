@@ -55,7 +55,19 @@ def record_with(recorder: Recorder, fn: Callable[..., Any], *args: Any, **kwargs
     operands = [recorder.operand(tensor) for tensor in tensors_in(result)]
     outputs = [operand for operand in operands if type(operand) is tuple]
     inputs = argument_names(fn, args, kwargs)
-    return Program(recorder.records, outputs, recorder.written, recorder.columns(), inputs)
+    program = Program(recorder.records, outputs, recorder.written, recorder.columns(), inputs)
+    program.title = title_of(fn)
+    return program
+
+
+def title_of(fn: Callable[..., Any]) -> str:
+    """Return what a function or module is called: its name, or that of its class.
+
+    >>> import autodiff as ad
+    >>> title_of(ad.nn.Linear(1, 1)), title_of(ad.ones)
+    ('Linear', 'ones')
+    """
+    return str(getattr(fn, "__name__", type(fn).__name__))
 
 
 def argument_names(fn: Callable[..., Any], args: Any, kwargs: Mapping[str, Any]) -> list[tuple[str, Tensor]]:
@@ -69,11 +81,19 @@ def argument_names(fn: Callable[..., Any], args: Any, kwargs: Mapping[str, Any])
         bound = inspect.signature(getattr(fn, "forward", fn)).bind(*args, **kwargs).arguments
     except (TypeError, ValueError):  # built-in functions may have no signature; a wrong call raises when it runs
         bound = {"input": args if len(args) > 1 else args[0] if args else (), **kwargs}
-    found = []
-    for name, value in bound.items():
-        tensors = list(tensors_in(value))
-        found += [(name if isinstance(value, Tensor) else f"{name}[{i}]", x) for i, x in enumerate(tensors)]
-    return found
+    return [pair for name, value in bound.items() for pair in named(name, value)]
+
+
+def named(name: str, value: Any) -> list[tuple[str, Tensor]]:
+    """Return the tensors in a value with their names: its own, or that with a number behind it.
+
+    >>> import autodiff as ad
+    >>> [name for name, _ in named("pair", (ad.ones(1), ad.ones(1)))]
+    ['pair[0]', 'pair[1]']
+    """
+    if isinstance(value, Tensor):
+        return [(name, value)]
+    return [(f"{name}[{i}]", x) for i, x in enumerate(tensors_in(value))]
 
 
 def rebuilt(value: Any, made: Iterator[Any], kind: Any = Tensor) -> Any:

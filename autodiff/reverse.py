@@ -268,4 +268,4 @@ def accumulate(leaf: Any, gradient: Any, owned: bool) -> None:
     else:
         ops.add_(leaf.grad, gradient)
     for hook in tuple(leaf.accumulate_hooks or ()):
-        hook(leaf)
+        call_hook(hook, leaf)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 
@@ -11,7 +11,7 @@ def limit(cost: Mapping[str, int], limits: Mapping[str, Any]) -> dict[str, Any]:
 
     Args:
         cost: "flops", "bytes" read and written, "operand_bytes" of all arrays together, "itemsize" of a number.
-        limits: of the machine, for the number of threads, as `autodiff.utils.benchmark.machine.limits_here` returns
+        limits: of the machine, for the number of threads, as `autodiff.machine.limits_here` returns
             them: "flops" (name of a dtype -> operations a second) and "levels", smallest first: "name", "size" in
             bytes (None for the main memory), and bytes a second of some streams.
 
@@ -24,6 +24,15 @@ def limit(cost: Mapping[str, int], limits: Mapping[str, Any]) -> dict[str, Any]:
     if arithmetic > traffic:
         return {"seconds": arithmetic, "bound": "flops"}
     return {"seconds": traffic, "bound": level["name"]}
+
+
+def limit_in_turn(costs: Iterable[Mapping[str, int]], limits: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what `limit` does for works that are done one after the other: the sum, and what bounds most of it."""
+    seconds: dict[str, float] = {}
+    for cost in costs:
+        one = limit(cost, limits)
+        seconds[one["bound"]] = seconds.get(one["bound"], 0.0) + one["seconds"]
+    return {"seconds": sum(seconds.values()), "bound": max(seconds, key=seconds.__getitem__)}
 
 
 def level_of(size: int, limits: Mapping[str, Any]) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from autodiff.eager import SUPPORTED, Tensor, wrap
 from autodiff.errors import AutodiffError, DTypeError
 from autodiff.program import Memory
 from autodiff.spec import Array
+from autodiff.thread_mode import MODE
 
 _KEY = "autodiff"  # of the metadata entry that holds the structure
 _ACCEPTED = "dictionaries, lists and tuples of tensors, arrays, numbers, strings, bools and None"
@@ -122,6 +123,8 @@ class _Writer:
         if value is None or type(value) in (bool, int, float, str):
             return value
         if isinstance(value, Tensor):
+            if MODE.recorder is not None:
+                MODE.recorder.asked("save", value)
             entry: dict[str, Any] = {"tensor": self.store(value.array, path, value.memory, value.spec)}
             if value.requires_grad:
                 entry["requires_grad"] = True

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from autodiff.source import Line, here
+from autodiff.thread_mode import MODE
+
 
 class Reading:
     """Entries of a dictionary that a recorded program depends on, looked at all at once.
 
     Args:
         source: the dictionary: a parameter group, or the state of a parameter.
-        get: returns the entries of the dictionary.
+        get: returns the entries of the dictionary, as a tuple.
 
     Attributes:
         fixed: those that are no numbers, and must stay what they are.
@@ -19,28 +22,43 @@ class Reading:
             program holds for its number.
     """
 
-    __slots__ = ("_get", "_values", "fixed", "source", "written")
+    __slots__ = ("_floats", "_get", "_values", "_zeros", "fixed", "source", "written")
 
-    def __init__(self, source: dict[str, Any], get: Callable[[dict[str, Any]], Any]) -> None:
+    def __init__(self, source: dict[str, Any], get: Callable[[dict[str, Any]], tuple[Any, ...]]) -> None:
         self.source = source
         self.fixed: dict[str, Any] = {}
         self.written: list[Callable[[], bool]] = []
         self._get = get
         self._values = get(source)
+        self._floats = [place for place, x in enumerate(self._values) if type(x) in (float, tuple)]
+        self._zeros: list[int] = []  # where something equal may be another number: 0.0 and -0.0
+        self._keep(self._values)
 
     def renew(self) -> bool:
         """Look at the entries again; return whether the program holds for what they are now."""
         now = self._get(self.source)
-        if now != self._values:
-            self._values = None  # until all is written down
-            for name, value in self.fixed.items():
-                if self.source[name] is not value and self.source[name] != value:
-                    return False
-            for write in self.written:
-                if not write():
-                    return False
-            self._values = now
+        if now == self._values:
+            for place in self._zeros:
+                if now[place] is not self._values[place]:
+                    break
+            else:
+                return True
+        self._values = ()  # until all is written down
+        for name, value in self.fixed.items():
+            if self.source[name] is not value and self.source[name] != value:
+                return False
+        for write in self.written:
+            if not write():
+                return False
+        self._keep(now)
         return True
+
+    def _keep(self, values: tuple[Any, ...]) -> None:
+        """Remember what was there."""
+        self._values = values
+        if self._floats:
+            self._zeros = [place for place in self._floats
+                           if not values[place] or (type(values[place]) is tuple and 0.0 in values[place])]
 
 
 class Slot:
@@ -96,7 +114,7 @@ def held(x: Any) -> Any:
 
 
 class Changes:
-    """How often something has changed that can change what a recorded program would be, and what it was last.
+    """How often something has changed that can change what a recorded program would be, what it was last, and where.
 
     Modules (attributes, hooks), optimizers (parameter groups, loaded state) and the tensors that programs read raise
     the count. Switching between training and evaluation is another matter, for it is switched back: `modes` is the
@@ -107,6 +125,7 @@ class Changes:
         self.count = 0
         self.modes = 0
         self.last = ""
+        self.line: Line | None = None
 
     def state(self) -> tuple[int, int]:
         """Return what differs whenever something has changed."""
@@ -115,12 +134,17 @@ class Changes:
     def switch(self, module: object, what: str) -> None:
         """Note that a module went from training to evaluation, or back."""
         self.modes ^= hash((id(module), "training"))
-        self.last = what
+        self._remember(what)
 
     def note(self, what: str) -> None:
         """Count a change."""
         self.count += 1
+        self._remember(what)
+
+    def _remember(self, what: str) -> None:
         self.last = what
+        if MODE.recorder is not None:
+            self.line = here()
 
 
 CHANGES = Changes()

@@ -22,8 +22,9 @@ from typing import Any
 
 from tqdm import tqdm
 
+from autodiff import machine
 from autodiff.threads import cores
-from autodiff.utils.benchmark import Contender, machine
+from autodiff.utils.benchmark import Contender
 from benchmarks import report, revision
 from benchmarks.case import Case
 from benchmarks.contenders import CONTENDERS

@@ -6,13 +6,14 @@ from collections.abc import Callable
 from typing import Any
 
 
-def cost(_: Any, run: Callable[[], Any]) -> dict[str, int]:
+def cost(_: Any, run: Callable[[], Any]) -> dict[str, Any]:
     """Run a function once and return its flops, the bytes its operations move, and the bytes of all it touches.
 
     Applied in autodiff's worker. ``operand_bytes`` counts every array once, however many operations read it, and views
     not at all: it decides which level of the cache holds the case. ``itemsize`` is that of the largest floating-point
-    array.
+    array. Of a compiled function that has been recorded, ``instructions`` are the same of each that a replay runs.
     """
+    from autodiff.program_columns import work_of
     from autodiff.recording import record
 
     program = record(run)
@@ -33,6 +34,8 @@ def cost(_: Any, run: Callable[[], Any]) -> dict[str, int]:
         "bytes": sum(entry.cost.bytes for entry in program if not copies_nothing(entry)),
         "operand_bytes": sum(spec.nbytes for spec in arrays.values()),
         "itemsize": max(floating, key=lambda spec: spec.nbytes).dtype.itemsize if floating else 4,
+        "instructions": [work for program in getattr(run, "programs", [])[:1] for entry in program
+                         if not copies_nothing(entry) and (work := work_of(entry)) is not None],
     }
 
 

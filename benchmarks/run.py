@@ -13,7 +13,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from autodiff.utils.benchmark import Contender, machine
+from autodiff import machine
+from autodiff.utils.benchmark import Contender
 from autodiff.utils.benchmark.contender import ContenderError, Worker
 from autodiff.utils.benchmark.rounds import Result, contest
 from benchmarks.case import Case
@@ -79,10 +80,11 @@ def measure(case: Case, pool: Pool, budget: Budget, limits: dict[str, Any] | Non
             result.message = f"no module '{pool.contenders[name].module}': benchmarks/README.md says how to install it"
     timed = case.measure != "bits"
     price = priced(workers.get("autodiff"), results.get("autodiff")) if limits and timed else None
+    instructions = price.pop("instructions") if price else []
     row = {
         "case": case.name, "suite": case.suite, "threads": pool.threads, "measure": case.measure, "count": case.count,
         "sweep": case.sweep, "cost": price,
-        "limit": machine.limit(price, limits) if price and limits else None,
+        "limit": machine.limit_in_turn(instructions or [price], limits) if price and limits else None,
         "results": {name: plain(result) for name, result in results.items()},
     }
     for worker in workers.values():
@@ -108,12 +110,12 @@ def load(case: Case, workers: dict[str, Worker]) -> None:
             worker.drop()
 
 
-def priced(worker: Worker | None, result: Result | None) -> dict[str, int] | None:
+def priced(worker: Worker | None, result: Result | None) -> dict[str, Any] | None:
     """Return what the case costs by autodiff's records; None where autodiff does not run it."""
     if worker is None or result is None or result.status != "ok":
         return None
     try:
-        found: dict[str, int] = worker.apply(cost)
+        found: dict[str, Any] = worker.apply(cost)
         return found if found["flops"] or found["bytes"] else None
     except ContenderError:
         return None

@@ -160,6 +160,10 @@ class Browser:
         """Write what the page looks like as PNG."""
         file.write_bytes(base64.b64decode(self.call("Page.captureScreenshot")["data"]))
 
+    def printed(self) -> bytes:
+        """Return what the page looks like on paper, as PDF."""
+        return base64.b64decode(self.call("Page.printToPDF", printBackground=True)["data"])
+
     def complaints(self) -> list[str]:
         """Return the errors and warnings since the page was opened: exceptions, the console, what was forbidden."""
         self.call("Runtime.evaluate", expression="0")

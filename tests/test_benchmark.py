@@ -25,9 +25,10 @@ from benchmark_builds import (
 )
 
 import autodiff
+from autodiff.machine.kernels import STREAMS
+from autodiff.roofline import limit_in_turn
 from autodiff.utils.benchmark import Contender, Timer, compare
 from autodiff.utils.benchmark.contender import Worker
-from autodiff.utils.benchmark.machine.kernels import STREAMS
 from autodiff.utils.benchmark.rounds import difference, interval
 from autodiff.utils.benchmark.timer import duration
 from autodiff.utils.benchmark.worker import flattened
@@ -261,6 +262,24 @@ def test_cost_and_limit_of_a_row() -> None:
     assert row["cost"]["operand_bytes"] == 4 * (64 * 32 + 32 * 16 + 2 * relu)  # the transposed view counts once
     assert row["cost"]["itemsize"] == 4
     assert row["limit"] == {"seconds": pytest.approx(row["cost"]["flops"] / 1e6), "bound": "flops"}
+
+
+def test_the_limit_of_a_compiled_function_is_the_sum_over_its_instructions() -> None:
+    levels = [{"name": "cache", "size": 10_000, **dict.fromkeys(STREAMS, 1e6)},
+              {"name": "memory", "size": None, **dict.fromkeys(STREAMS, 1e3)}]
+    limits = {"flops": {"float32": 1e9, "float64": 1.0}, "levels": levels}
+    compiled = autodiff.compile(lambda x, y: (x.sum(), y.sum()))
+    x, y = autodiff.ones(100), autodiff.ones(10_000)
+    for _ in range(2):
+        compiled(x, y)
+    found = cost(autodiff, functools.partial(compiled, x, y))
+    assert found["instructions"] == []  # only of what is compiled itself
+    compiled = autodiff.compile(lambda: (x.sum(), y.sum()))
+    for _ in range(2):
+        compiled()
+    works = cost(autodiff, compiled)["instructions"]
+    assert [work["operand_bytes"] for work in works] == [404, 40_004]
+    assert limit_in_turn(works, limits) == {"seconds": pytest.approx(404 / 1e6 + 40_004 / 1e3), "bound": "memory"}
 
 
 def test_a_change_in_place_costs_what_it_touches() -> None:

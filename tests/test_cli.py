@@ -256,6 +256,8 @@ def test_graph_files(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[
         (["graph", "{model}:build", "--depth", "-1"], "expected a whole number of at least 0, got '-1'"),
         (["graph", "{model}:counts", "--input", "3:int64", "--backward"], "this tensor requires no gradient"),
         (["graph"], "expected module.py:function, or --diff and two of them"),
+        (["graph", "{model}:total", "--svg", "graph.txt"], "expected a file that ends in .svg, got 'graph.txt'"),
+        (["graph", "{model}:total", "--memory", "memory.png"], "expected a file that ends in .svg or .html, got"),
         (["graph", "{model}:net", "--diff", "{model}:net", "{model}:net"], "expected module.py:function, or --diff"),
         (["graph", "--diff", "{model}:total", "{model}:total", "--profile"], "a comparison shows no measurements"),
         (["graph", "{model}:product", "--input", "3", "--input", "3", "--optimizer", "sgd"], "there are no parameters"),

@@ -75,6 +75,44 @@ def test_no_difference() -> None:
     assert other.graph.remarks == ["other results of the same operations"]
 
 
+def step_of(layers: int, head: nn.Module) -> Any:
+    """Return a compiled training step of a net with equal layers."""
+    model = nn.Sequential(nn.Linear(4, 8), *[nn.Sequential(nn.Linear(8, 8), nn.Tanh()) for _ in range(layers)], head)
+    optimizer = ad.optim.SGD(model.parameters(), lr=0.1)
+
+    @ad.compile
+    def step(x: Any, y: Any) -> Any:
+        optimizer.zero_grad()
+        loss = nn.functional.cross_entropy(model(x), y)
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    for _ in range(2):
+        step(ad.ones(3, 4), ad.tensor([0, 1, 1]))
+    return step
+
+
+def folded(graph: Any, phase: str) -> list[str]:
+    return [node.title for node in graph.nodes if node.kind == MODULE and node.phase == phase]
+
+
+def test_two_compilations_of_the_same_do_not_differ() -> None:
+    graph = draw(step_of(3, nn.Linear(8, 2)), against=step_of(3, nn.Linear(8, 2))).graph
+    assert graph.remarks == ["no difference"]
+    assert folded(graph, "forward") == folded(graph, "backward") == ["Sequential"]
+
+
+def test_one_of_many_equal_layers_more() -> None:
+    """The backward pass meets the layers in reverse; the new one is the same as in the forward pass."""
+    graph = draw(step_of(5, nn.Linear(8, 2)), against=step_of(4, nn.Linear(8, 2))).graph
+    assert folded(graph, "forward") == ["0", "1", "2", "3", "4"]  # the head reads another layer
+    assert folded(graph, "backward") == ["0", "3", "2", "1", "0"]  # the first is of 4, the last the first layer
+    added = {phase: [node.record.scope for node in graph.nodes if node.record and node.change == "added"
+                     and node.phase == phase] for phase in ("forward", "backward")}  # fmt: skip
+    assert added == {"forward": ["Sequential.5.0", "Sequential.5.1"], "backward": ["Sequential.5.1", "Sequential.5.0"]}
+
+
 def test_a_large_difference_shows_the_change_alone() -> None:
     def compute(extra: bool) -> Any:
         layers = nn.Sequential(*[nn.Sequential(*[nn.Tanh() for _ in range(60)]) for _ in range(40)])

@@ -25,7 +25,7 @@ FLOOR_OF_NAME = {
     for floor, names in {
         1: "errors config slots spec random roofline source thread_mode threads allocation dtypes devices cuda "
         "backends",
-        2: "primitive program program_text program_reading program_diff program_memory program_columns "
+        2: "machine primitive program program_text program_reading program_diff program_memory program_columns "
         "program_checkpoint bind",
         3: "ops",
         4: "reverse",

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from autodiff.utils.benchmark import machine
-from autodiff.utils.benchmark.machine import description, limits
-from autodiff.utils.benchmark.machine.kernels import CHAINS, STREAMS, UNROLL, Kernels
+from autodiff import machine
+from autodiff.machine import description, limits
+from autodiff.machine.kernels import CHAINS, STREAMS, UNROLL, Kernels
 
 LIMITS: dict[str, Any] = {
     "flops": {"float32": 100e9, "float64": 50e9},

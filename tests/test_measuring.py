@@ -147,6 +147,25 @@ def test_an_operation_lasts_until_its_end(clock: Clock) -> None:
     program.verify()
 
 
+def test_what_comes_behind_the_last_operation_is_overhead(clock: Clock) -> None:
+    def run(x: Any) -> Any:
+        clock.now += 0.25
+        x = x.exp()
+        clock.now += 0.125
+        return x
+
+    program = ad.measure(run, ad.ones(3))
+    assert (program.columns["seconds"], program.overhead) == ([0.25], 0.125)
+    assert ad.record(run, ad.ones(3)).overhead is None
+
+
+def test_a_usual_call_is_what_all_adds_up_to() -> None:
+    """A third of the calls are quick, a few take very long: times are those of a call in the middle."""
+    plain = [1.0, 1.0, 1.5, 1.5, 1.5, 9.0]
+    seconds = measuring.without_watching([[0.75 * x, 0.25 * x] for x in plain], plain)
+    assert seconds == pytest.approx([1.125, 0.375])
+
+
 def test_what_watching_takes_is_taken_off(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     add = measuring.Stopwatch.add
 
@@ -280,15 +299,19 @@ def test_views_and_changes_in_place_are_seen() -> None:
     assert all(operand[0].operands[0][0] is first for operand in add.operands)
 
 
-def test_a_replay_is_measured(compiled: Any, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_replay_is_measured(compiled: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     from autodiff.compiler import measuring as replaying
 
     step, x, y = compiled
     monkeypatch.setattr(replaying, "clock", clock)
     ticks = iter(range(10**9))
-    monkeypatch.setattr(replaying, "clock", lambda: next(ticks) * 0.5)
+    for module in (measuring, replaying):
+        monkeypatch.setattr(module, "clock", lambda: next(ticks) * 0.5)
     program = ad.measure(step, x, y)
     assert [bool(seconds) for seconds in program.columns["seconds"]] == [not r.primitive.view for r in program]
+    # Of a call that is looked into, the instructions take one tick of three.
+    usual = sum(program.columns["seconds"]) + program.overhead
+    assert program.overhead == pytest.approx(usual * 2 / 3)
     assert all(len(entry) == len(record.outputs) for record, entry in zip(program, program.columns["values"]))
     made = {target.name for pairs in program.columns["gradient_of"] for _, target in pairs if type(target) is not tuple}
     assert {"0.weight", "3.bias"} <= made

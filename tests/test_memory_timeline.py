@@ -18,7 +18,7 @@ import pytest
 
 import autodiff as ad
 from autodiff import nn, optim
-from autodiff.errors import DTypeError, ValueRangeError
+from autodiff.errors import DTypeError, GradientError, ValueRangeError
 from autodiff.program import Program
 from autodiff.program_checkpoint import checkpointed
 from autodiff.program_memory import KINDS
@@ -295,8 +295,29 @@ def test_render(tmp_path: Path) -> None:
         memory.render("memory.png")
     with pytest.raises(ValueRangeError, match="no records"):
         timeline(Program([]))
-    with pytest.raises(DTypeError, match=r"no program; expected a Program; got Linear; record a call of it: timeline"):
-        timeline(nn.Linear(2, 2))  # type: ignore[arg-type]
+    with pytest.raises(DTypeError, match=r"Linear was not given the inputs .* input; .*timeline\(Linear, input\)"):
+        timeline(nn.Linear(2, 2))
+    with pytest.raises(DTypeError, match=r"\[timeline\] nothing here has records; expected a tensor, a Program, or"):
+        timeline(3)
+
+
+def test_a_function_is_called_once() -> None:
+    calls: list[int] = []
+
+    def run(x: Any) -> Any:
+        calls.append(0)
+        return x.exp().tanh()
+
+    x = ad.ones(256)
+    assert timeline(run, x).use.live == timeline(ad.record(run, x)).use.live
+    assert len(calls) == 2
+    compiled = ad.compile(run)
+    with pytest.raises(GradientError, match=r"\[timeline\] this compiled function has not been recorded"):
+        timeline(compiled)
+    for _ in range(2):
+        compiled(x)
+    assert timeline(compiled).program is not None
+    assert len(timeline(compiled, x).program) == 1
 
 
 def test_a_program_from_text_has_a_picture_too() -> None:

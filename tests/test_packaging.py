@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import subprocess
 import sys
 import tarfile
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -62,6 +64,17 @@ def test_graphviz_in_pages_is_what_was_published() -> None:
                  "Emscripten authors", "Rich Felker", "The above copyright notice and this permission notice",
                  "Eclipse Public License - v 2.0", "Its source is available"):
         assert text in licences, text
+
+
+def test_the_licence_of_the_project_names_those_of_what_it_contains() -> None:
+    names = {"the MIT License": "MIT", "the Eclipse Public License 2.0": "EPL-2.0"}
+    licences = (ROOT / "autodiff" / "viz" / "web" / "graphviz" / "LICENSES.txt").read_text(encoding="utf-8")
+    headings = re.findall(r"^={9,}\n.*\), (the .*)\n={9,}$", licences, re.MULTILINE)
+    assert len(headings) == 5
+    own = (ROOT / "LICENSE").read_text(encoding="utf-8").splitlines()[0].removesuffix(" License")
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        project = tomllib.load(file)["project"]
+    assert set(project["license"].split(" AND ")) == {own, *(names[heading] for heading in headings)}
 
 
 @pytest.mark.parametrize("module", ["autodiff", "autodiff.nn", "autodiff.optim", "autodiff.utils.data", "autodiff.cli"])

@@ -15,6 +15,7 @@ import pytest
 from test_viz import NASTY, Net, training_step
 
 import autodiff as ad
+from autodiff.nn.module import Parameter
 from autodiff.recording import record
 from autodiff.viz import draw, page
 from autodiff.viz.building import graph_of
@@ -109,7 +110,7 @@ def test_a_group_adds_up_what_it_holds() -> None:
 
 
 def test_a_parameter_with_many_readers_counts_once() -> None:
-    weight = ad.ones(3).requires_grad_()
+    weight = Parameter(ad.ones(3))
 
     def compute(x: Any) -> Any:
         for _ in range(20):
@@ -190,6 +191,37 @@ def test_large_groups_become_bundles() -> None:
         assert places == list(range(min(places, default=0), max(places, default=-1) + 1))
 
 
+def test_leaves_do_not_count_in_bundles() -> None:
+    """Each operation reads copies of two leaves: a bundle has 32 operations, and its arrows lead onwards."""
+    scale, shift = ad.ones(3), ad.ones(3)
+
+    def compute(x: Any) -> Any:
+        for _ in range(1000):
+            x = x * scale + shift
+        return x
+
+    program = record(compute, ad.ones(3))
+    program.title = "many"
+    data = data_of(text_of(draw(program, depth=5).graph))
+    bundles = [group for group in data["groups"] if group["bundle"]]
+    assert all(re.fullmatch("(mul|add) … (mul|add)", group["title"]) for group in bundles)
+    kinds = {node["id"]: node["kind"] for node in data["nodes"]}
+    counts = Counter(sum(kinds.get(member) == "operation" for member in group["members"]) for group in bundles)
+    assert counts[32] == 2000 // 32
+    place = {member: number for number, group in enumerate(bundles) for member in group["members"] if member in kinds}
+    for tail, head, *_ in data["edges"]:
+        assert place.get(tail, -1) <= place.get(head, len(bundles)), (tail, head)
+    # What is read first by the operation in the middle of a bundle stands there, too.
+    assert {place[node] for node, kind in kinds.items() if kind == "constant"} == set(place.values())
+
+
+def test_the_overhead_of_a_call_is_known() -> None:
+    graph = net_graph()
+    assert data_of(text_of(graph))["overhead"] is None
+    graph.overhead = 2e-6
+    assert data_of(text_of(graph))["overhead"] == 2e-6
+
+
 def test_every_color_has_a_dark_counterpart() -> None:
     graph = step_graph()
     text = text_of(graph)
@@ -217,7 +249,9 @@ def test_without_graphviz_the_page_says_what_is_missing(monkeypatch: pytest.Monk
     monkeypatch.setenv("PATH", "")
     text = text_of(net_graph())
     assert "There is no still picture: " in text
+    assert "`dot`" in text
     assert "pygraphviz" in text
+    assert "test_page.py" not in text  # whoever reads the page has not written that line
     assert b"Graphviz" in block(text, "layout")
 
 

@@ -235,6 +235,34 @@ def test_colors_by_a_measure(opened: Opened) -> None:
     assert chromium.run("document.querySelectorAll('#canvas [class*=level]').length") == 0
 
 
+def test_the_overhead_of_a_call_is_shown(opened: Opened) -> None:
+    graph = net_graph()
+    graph.overhead = 15e-6
+    chromium = opened.show(graph)
+    measured_rows = "[...document.querySelectorAll('#panel tr')].map(row => row.innerText.replace(/\\s+/g, ' '))"
+    assert chromium.run(measured_rows)[:3] == ["Time 45 µs", "Call overhead 15 µs", "Time of a call 60 µs"]
+    chromium.run("document.getElementById('overlay').value = 'seconds';"
+                 "document.getElementById('overlay').dispatchEvent(new Event('change'))")
+    shown = chromium.run("document.getElementById('legend').innerText").split("\n")
+    assert shown == ["Time", "0 s", "9 µs", "call overhead 15 µs"]
+
+
+@pytest.mark.parametrize("operations", [5, 60])
+def test_printed_it_is_the_graph_alone(opened: Opened, operations: int) -> None:
+    chromium = opened.show(flat_graph(operations), "On paper")
+    paper = chromium.printed()
+    assert len(re.findall(rb"/Type /Page\b", paper)) == 1
+    chromium.call("Emulation.setEmulatedMedia", media="print")
+    try:
+        hidden = "[...document.querySelectorAll('{}')].every(x => getComputedStyle(x).display === 'none')"
+        assert chromium.run(hidden.format("#panel, footer, .buttons, .search"))
+        assert not chromium.run(hidden.format("#canvas svg, h1"))
+    finally:
+        chromium.call("Emulation.setEmulatedMedia", media="")
+    transform = "document.querySelector('#canvas svg > g').hasAttribute('transform')"
+    assert chromium.run(transform)  # afterwards the picture is as it was
+
+
 def test_the_differences_of_a_comparison(opened: Opened) -> None:
     def net(act: Any) -> Any:
         layers = [nn.Sequential(nn.Linear(4, 4), nn.Sequential(nn.Linear(4, 4), act)) for _ in range(2)]

@@ -12,9 +12,10 @@ import pytest
 from test_viz import drawn_edges, drawn_nodes, titles
 
 import autodiff as ad
-from autodiff import nn
+from autodiff import machine, nn
 from autodiff.errors import GradientError, ValueRangeError
 from autodiff.program import Program
+from autodiff.program_columns import shares_of_roofline
 from autodiff.program_diff import merged
 from autodiff.viz import draw
 from autodiff.viz.building import graph_of
@@ -321,15 +322,15 @@ def test_the_text_of_a_difference() -> None:
     x = ad.ones(2)
     source = draw(lambda x: x.exp().tanh().sum(), x, against=lambda x: x.exp().sum(), title="", legend=False).source
     assert re.sub(r' ?tooltip="(\\.|[^"\\])*"', "", source).splitlines()[5:] == [
-        '\t\tr0 [label=<<B>exp</B><BR/><FONT POINT-SIZE="8" COLOR="#333333">2 float32</FONT>> fillcolor="#f4f4f4" '
+        '\t\tr0 [label=<<B>exp</B><BR/> <FONT POINT-SIZE="8" COLOR="#333333">2 float32</FONT> > fillcolor="#f4f4f4" '
         'color="#aaaaaa"]',
-        '\t\tr1 [label=<<B>+ tanh</B><BR/><FONT POINT-SIZE="8" COLOR="#333333">2 float32</FONT>> fillcolor="#cfe6f5" '
+        '\t\tr1 [label=<<B>+ tanh</B><BR/> <FONT POINT-SIZE="8" COLOR="#333333">2 float32</FONT> > fillcolor="#cfe6f5" '
         'color="#0072b2" penwidth="2.5"]',
-        '\t\tr2 [label=<<B>± sum</B><BR/><FONT POINT-SIZE="8" COLOR="#333333">scalar float32</FONT>> '
+        '\t\tr2 [label=<<B>± sum</B><BR/> <FONT POINT-SIZE="8" COLOR="#333333">scalar float32</FONT> > '
         'fillcolor="#fff3c4" color="#a67c00" penwidth="2.5"]',
-        '\t\to3 [label=<<B>output</B><BR/><FONT POINT-SIZE="8" COLOR="#333333">scalar float32</FONT>> shape="box" '
+        '\t\to3 [label=<<B>output</B><BR/> <FONT POINT-SIZE="8" COLOR="#333333">scalar float32</FONT> > shape="box" '
         'style="filled,bold" fillcolor="#ffffff" color="#222222"]',
-        '\t\tl0 [label=<<B>x</B><BR/><FONT POINT-SIZE="8" COLOR="#333333">2 float32</FONT>> shape="box" '
+        '\t\tl0 [label=<<B>x</B><BR/> <FONT POINT-SIZE="8" COLOR="#333333">2 float32</FONT> > shape="box" '
         'style="filled,bold" fillcolor="#ffffff" color="#222222"]',
         "\tr0 -> r1 [ weight=16]",
         "\tr1 -> r2 [ weight=16]",
@@ -364,6 +365,15 @@ def test_an_overlay_shows_numbers_a_scale_and_the_slowest_path() -> None:
     assert 'COLOR="#ffffff"' in nodes["r2"][0]  # white on the dark end of the scale
 
 
+def test_the_overhead_of_a_call_is_an_entry_of_its_own() -> None:
+    program = ad.record(lambda x: x.exp().sum(), ad.ones(3))
+    program.columns["seconds"], program.overhead = [1e-3, 2e-3], 1e-3
+    picture = draw(program, overlay="seconds")
+    assert picture.graph.remarks[0] == "time of a call: 4 ms = 3 ms of operations + 1 ms of call overhead (25%)"
+    assert "2 ms · 50%" in picture.source
+    assert picture.expanded().overhead == 1e-3
+
+
 @pytest.mark.parametrize("seed", range(8))
 def test_the_slowest_path_is_the_longest(seed: int) -> None:
     program = random_program(seed, 0)
@@ -396,6 +406,14 @@ def test_shares_of_the_roofline() -> None:
     assert graph.scale[-1][1] == "100%"
 
 
+def test_limits_are_measured_where_none_are_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    limits = {"flops": {"float32": 1e9, "float64": 1e9}, "levels": [{"name": "memory", "size": None, "copy": 1e9}]}
+    monkeypatch.setattr(machine, "limits_here", lambda: limits)
+    program = ad.measure(lambda x: (x @ x).sum(), ad.ones(32, 32))
+    shares = draw(program, overlay="roofline").program.columns["roofline"]
+    assert shares == shares_of_roofline(program, limits)
+
+
 def test_gradients_that_vanish_and_explode_are_named() -> None:
     class Deep(nn.Module):
         def __init__(self) -> None:
@@ -411,6 +429,8 @@ def test_gradients_that_vanish_and_explode_are_named() -> None:
     vanishing = next(remark for remark in graph.remarks if remark.startswith("the gradient vanishes: "))
     assert "layers.0" in vanishing
     assert any(remark.startswith("the gradient explodes: ") for remark in graph.remarks)
+    ends = graph.scale[0][1], graph.scale[-1][1]
+    assert [text[:2] for text in ends] == ["≤ ", "≥ "]  # what lies beyond has the colour of the end
     weights = [node for node in graph.nodes if node.kind == "parameter" and node.gradients]
     assert all(node.gradients[0] and node.gradients[0]["norm"] >= 0 for node in weights)
 
@@ -439,7 +459,7 @@ def test_gradients_are_shown_at_the_values_they_belong_to() -> None:
     ("call", "text"),
     [
         (lambda: draw(ad.record(ad.exp, ad.ones(2)), overlay="seconds"), "'seconds' was not measured; draw what"),
-        (lambda: draw(ad.exp, ad.ones(2), overlay="roofline"), "'roofline' was not measured"),
+        (lambda: draw(ad.record(ad.exp, ad.ones(2)), overlay="roofline"), "'roofline' was not measured; draw what"),
         (lambda: draw(ad.exp, ad.ones(2), overlay="gradient"), "'gradient' was not measured; let a backward pass run"),
         (lambda: draw(ad.exp, ad.ones(2), overlay="heat"), "there is no such overlay; expected seconds, flops"),
     ],

@@ -54,7 +54,7 @@ def test_the_text_is_the_one_that_is_kept(name: str) -> None:
     assert [(line.number, line.filename) for line in lines if line] == [
         (record.line.number, f"{name}.py") for record in program if record.line
     ]
-    drawn, again = (draw(p).source for p in (program, read))
+    drawn, again = (draw(p, title="").source for p in (program, read))
     assert drawn.count("->") == again.count("->")
     # What was read does not know which leaves are inputs: these stand outside of all modules.
     assert Counter(re.findall("<B>[^<]*</B>", drawn)) == Counter(re.findall("<B>[^<]*</B>", again))

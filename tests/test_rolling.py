@@ -56,6 +56,24 @@ def test_time_steps_are_rolled_up(how: str, steps: int, depth: int | None) -> No
     assert len(graph.nodes) < 60
 
 
+@pytest.mark.parametrize("steps", [8, 64])
+def test_an_input_stands_outside_of_the_blocks(steps: int) -> None:
+    graph = draw(Unrolled("slices"), ad.randn(steps, 2, 3), roll=True, depth=1).graph
+    (x,) = [node for node in graph.nodes if node.kind == "input"]
+    assert x.parent.depth == 1
+    assert [edge.values for edge in graph.edges if edge.tail is x] == [steps]
+
+
+def test_parameters_stand_in_the_module_that_is_called_again() -> None:
+    graph = draw(Unrolled("slices"), ad.randn(10, 2, 3), depth=1).graph
+    cells = [node for node in graph.nodes if node.title == "cell"]
+    assert len(cells) == 10
+    assert all("4 parameters, 200 elements" in node.details for node in cells)
+    assert not any(node.kind == "parameter" for node in graph.nodes)
+    between = [edge for edge in graph.edges if edge.tail in cells and edge.head in cells]
+    assert [edge.values for edge in between] == [2] * 9
+
+
 def test_a_training_step_in_time_can_be_read() -> None:
     model = Unrolled("slices")
 

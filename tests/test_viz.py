@@ -120,13 +120,13 @@ def test_the_text_of_a_small_graph() -> None:
 
     source = draw(square, ad.ones(2, 3), legend=False, title="").source
     assert re.sub(r'tooltip="[^"]*"', "tooltip", source).splitlines()[4:] == [
-        '\t\tr0 [label=<<B>mul</B><BR/><FONT POINT-SIZE="8" COLOR="#333333">2×3 float32</FONT>> '
+        '\t\tr0 [label=<<B>mul</B><BR/> <FONT POINT-SIZE="8" COLOR="#333333">2×3 float32</FONT> > '
         'fillcolor="#d6e8f5" color="#0072b2" tooltip]',
-        '\t\tr1 [label=<<B>sum</B><BR/><FONT POINT-SIZE="8" COLOR="#333333">scalar float32</FONT>> '
+        '\t\tr1 [label=<<B>sum</B><BR/> <FONT POINT-SIZE="8" COLOR="#333333">scalar float32</FONT> > '
         'fillcolor="#d6e8f5" color="#0072b2" tooltip]',
-        '\t\to2 [label=<<B>output</B><BR/><FONT POINT-SIZE="8" COLOR="#333333">scalar float32</FONT>> '
+        '\t\to2 [label=<<B>output</B><BR/> <FONT POINT-SIZE="8" COLOR="#333333">scalar float32</FONT> > '
         'shape="box" style="filled,bold" fillcolor="#ffffff" color="#222222" tooltip]',
-        '\t\tl0 [label=<<B>x</B><BR/><FONT POINT-SIZE="8" COLOR="#333333">2×3 float32</FONT>> '
+        '\t\tl0 [label=<<B>x</B><BR/> <FONT POINT-SIZE="8" COLOR="#333333">2×3 float32</FONT> > '
         'shape="box" style="filled,bold" fillcolor="#ffffff" color="#222222" tooltip]',
         "\tr0 -> r1 [tooltip weight=16]",
         "\tr1 -> o2 [tooltip weight=16]",
@@ -197,7 +197,7 @@ def test_a_tensor_shows_its_tape() -> None:
 
 def test_several_tensors_and_named_tensors() -> None:
     x, y = ad.tensor([1.0], requires_grad=True), ad.tensor([1.0])
-    assert titles(draw((x * 2, x + 1)).source) == ["mul", "add", "output 0", "output 1", "parameter"]
+    assert titles(draw((x * 2, x + 1)).source) == ["mul", "add", "output 0", "output 1", "x"]
     assert "offset" in titles(draw(record(lambda: x + y), names={"offset": y}).source)
 
 
@@ -318,9 +318,12 @@ def test_parallel_values_between_modules_are_one_edge_with_a_number() -> None:
 
 def test_an_operation_on_many_leaves_lists_their_number() -> None:
     leaves = [ad.ones(2).requires_grad_() for _ in range(20)]
-    source = draw(lambda: ad.stack(leaves)).source
-    assert "20 parameters, 40 elements" in source
-    assert len(drawn_nodes(source)) == 2
+    graph = draw(lambda: ad.stack(leaves)).graph
+    crowd = next(node for node in graph.nodes if node.kind == "leaf")
+    assert (crowd.title, crowd.details) == ("20 leaves", ["40 elements"])
+    assert crowd.tooltip[:2] == ["leaves[0] float32[2]", "leaves[1] float32[2]"]
+    assert [edge.values for edge in graph.edges if edge.tail is crowd] == [20]
+    assert len(graph.nodes) == 3
 
 
 # ---- Size ------------------------------------------------------------------------------------------------------------
@@ -492,13 +495,17 @@ def test_graphviz_says_nothing_of_its_own(capfd: pytest.CaptureFixture[str]) -> 
     assert capfd.readouterr() == ("", "")
 
 
-def test_without_any_renderer_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_any_renderer_the_error_names_both_ways(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     monkeypatch.setitem(sys.modules, "pygraphviz", None)
     picture = draw(lambda x: x * x, ad.ones(2))
     assert picture.source
-    with pytest.raises(MissingExtraError, match=r"autodiff-tape\[draw\]"):
+    with pytest.raises(MissingExtraError, match=r"program `dot`.*install Graphviz .*autodiff-tape\[draw\]"):
         picture.pipe("svg")
+    shown = picture._repr_mimebundle_()
+    assert list(shown) == ["text/plain"]
+    assert shown["text/plain"].startswith("<picture of 3 nodes and 3 edges>\n[draw] nothing is installed")
+    assert "test_viz.py" not in shown["text/plain"]
 
 
 def test_import_loads_no_graphviz() -> None:
@@ -517,6 +524,7 @@ def test_import_loads_no_graphviz() -> None:
         (lambda: draw(3), DTypeError, "nothing here has records; expected a tensor, a Program"),
         (lambda: draw(ad.ones(2)), GradientError, "no recorded operation leads to this tensor"),
         (lambda: draw(Net(), ad.ones(2, 3), depth=-1), ValueRangeError, "depth cannot be negative"),
+        (lambda: draw(Net(), ad.ones(2, 3), roll=3), DTypeError, r"\[draw\] roll is on or off; .* True or False; got"),
         (lambda: draw(Net(), ad.ones(2, 3), depth="a"), DTypeError, "no whole number; expected 0, 1, 2, .* got 'a'"),
         (lambda: draw(Net()), DTypeError, r"Net was not given the inputs that it takes; .* x; got 0 .*draw\(Net, x\)"),
         (lambda: draw(Net(), 1, 2), DTypeError, r"not given the inputs that it takes; expected x; got 2 inputs"),

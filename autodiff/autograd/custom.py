@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,6 +13,7 @@ from autodiff.eager import Tensor, wrap
 from autodiff.errors import GradientError, InPlaceError
 from autodiff.primitive import NOTHING, Primitive
 from autodiff.program import Record
+from autodiff.recording import rebuilt
 from autodiff.spec import Cost, moved
 from autodiff.thread_mode import MODE
 
@@ -46,6 +49,21 @@ class Context:
     def set_materialize_grads(self, value: bool) -> None:
         """Say whether `backward` gets zeros (the default) or None for an output that did not take part."""
         self._materialize = value
+
+    def like(self, tensors: Iterator[Any] | None = None, kind: Any = Tensor) -> Context:
+        """Return a context for a call outside of any record: an empty one, or with these in place of each `kind`."""
+        other = Context()
+        other.needs_input_grad = self.needs_input_grad
+        if tensors is not None:
+            vars(other).update(rebuilt(vars(self), tensors, kind))
+            other._record, other._to_save = None, tuple([x for x, *_ in other._saved])
+            other.keep()
+        return other
+
+    def keep(self) -> None:
+        """Keep what `forward` has given to `save_for_backward`."""
+        self._saved = [(x, None, x.memory.version if isinstance(x, Tensor) else 0) for x in self._to_save]
+        self._to_save = ()
 
     @property
     def saved_tensors(self) -> tuple[Any, ...]:
@@ -135,11 +153,10 @@ class Function:
         inside = recorder is not None and recorder.inside  # what `forward` does is recorded, not the function
         MODE.grad, MODE.recorder = False, recorder if inside else None
         try:
-            if cls.setup_context is Function.setup_context:
-                results = cls.forward(context, *args, **kwargs)
+            if recorder is not None and inside:
+                results = recorder.forward_of(cls.__name__, partial(_forward, cls), context, args, kwargs)
             else:
-                results = cls.forward(*args, **kwargs)
-                cls.setup_context(context, args, results)
+                results = _forward(cls, context, args, kwargs)
         finally:
             MODE.grad, MODE.recorder = grad, recorder
         single = not isinstance(results, tuple)
@@ -171,6 +188,14 @@ class Function:
         if recorder is not None and not inside:
             recorder.add(record, outputs)
         return outputs[0] if single else tuple(outputs)
+
+
+def _forward(cls: type[Function], context: Context, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    if cls.setup_context is Function.setup_context:
+        return cls.forward(context, *args, **kwargs)
+    results = cls.forward(*args, **kwargs)
+    cls.setup_context(context, args, results)
+    return results
 
 
 def _keep_saved(context: Context, record: Record, outputs: list[Tensor]) -> None:
@@ -220,7 +245,10 @@ def _primitive_of(cls: type[Function]) -> Primitive:
                     for g, spec in zip(cotangents, record.outputs, strict=True)
                 ]
             )
-        found = cls.backward(context, *cotangents)
+        if MODE.recorder is None:
+            found = cls.backward(context, *cotangents)
+        else:
+            found = MODE.recorder.backward_of(cls.__name__, cls.backward, context, cotangents)
         gradients = found if isinstance(found, tuple | list) else (found,)
         if len(gradients) != record.params["count"]:
             raise GradientError(

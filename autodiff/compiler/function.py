@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import threading
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial, update_wrapper
 from io import IOBase
-from types import CodeType, FunctionType, ModuleType
+from types import FunctionType, ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from autodiff.compiler.calls import RecordingError
 from autodiff.compiler.measuring import measured
-from autodiff.compiler.recorded import Recorded
-from autodiff.compiler.tracer import RecordingError
+from autodiff.compiler.recorded import Recorded, other_grad_mode
+from autodiff.compiler.surroundings import Content, Global, all_unchanged, assignment, identity, surroundings, unchanged
 from autodiff.eager import Tensor
 from autodiff.errors import ValueRangeError
 from autodiff.measuring import measure
 from autodiff.program import Program
+from autodiff.recording import title_of
 from autodiff.slots import CHANGES
 from autodiff.thread_mode import MODE
 from autodiff.threads import get_num_threads
@@ -89,6 +91,7 @@ class Compiled:
     def __init__(self, fn: Callable[..., Any], fallback: bool, memory_budget: float | None) -> None:
         if isinstance(fn, FunctionType):
             update_wrapper(self, fn)
+        self.__name__ = title_of(fn)
         self._fn = fn
         self._fallback = fallback
         self._memory_budget = memory_budget
@@ -98,7 +101,7 @@ class Compiled:
         self._gradients: dict[int, tuple[Any, Tensor]] = {}
         self._reasons: list[str] = []
         self._lock = threading.RLock()
-        self._surroundings: list[_Content | _Global] | None = None
+        self._surroundings: list[Content | Global] | None = None
 
     @property
     def programs(self) -> list[Program]:
@@ -141,7 +144,9 @@ class Compiled:
             signature = (_signature((args, kwargs) if kwargs else args, tensors), MODE.grad, get_num_threads())
             for recorded in self._recorded:
                 if recorded.signature == signature and recorded.accepts(tensors) and recorded.fits(tensors):
-                    return measured(recorded, tensors)
+                    program = measured(recorded, lambda: self(*args, **kwargs))
+                    program.title = self.__name__
+                    return program
             raise RecordingError("measure", "nothing is replayed for such arguments", fix="see explain()")
 
     def __getattr__(self, name: str) -> Any:
@@ -173,43 +178,54 @@ class Compiled:
             return self._fn(*args, **kwargs)
         with self._lock:
             refused = None
-            if not kwargs and self._recorded:
-                # By far the most calls: tensors, and the program of the last recording.
-                recorded = self._recorded[0]
-                if recorded.takes(args) and recorded.fits(args):
-                    done, result = recorded.replay(args)
-                    if done:
-                        return result
-                    refused = recorded
+            if not kwargs:
+                for recorded in self._recorded:  # by far the most calls: tensors, and what was recorded last
+                    if recorded.takes(args) and recorded.fits(args):
+                        done, result = recorded.replay(args)
+                        if done:
+                            return result
+                        refused = recorded
+                        break
             if self._surroundings is None:
-                self._surroundings = _surroundings(self._fn)
+                self._surroundings = surroundings(self._fn)
             around = [read() for read in self._surroundings]
             tensors: list[Tensor] = []
             signature = (_signature((args, kwargs) if kwargs else args, tensors), MODE.grad, get_num_threads())
             for recorded in self._recorded:
                 if recorded is not refused and recorded.signature == signature and (
-                    _unchanged(around, recorded.around) and recorded.accepts(tensors) and recorded.fits(tensors)
+                    all_unchanged(around, recorded.around) and recorded.accepts(tensors) and recorded.fits(tensors)
                 ):
                     done, result = recorded.replay(tensors)
                     if done:
                         return result
             if signature not in self._seen:
                 self._seen.add(signature)
-                return self._fn(*args, **kwargs)
+                return self._first(args, kwargs)
             return self._record(args, kwargs, signature, around, tensors)
+
+    def _first(self, args: Any, kwargs: Any) -> Any:
+        """Call the function, which is not recorded yet."""
+        grad = MODE.grad
+        result = self._fn(*args, **kwargs)
+        if MODE.grad is not grad:
+            self._refuse(other_grad_mode(grad, put_back=not self._fallback))
+        return result
+
+    def _refuse(self, error: RecordingError) -> None:
+        """Raise the error, or warn and run the function as it is from now on."""
+        if not self._fallback:
+            raise error
+        warnings.warn(f"the function runs as it is, not compiled: {error}", stacklevel=4)
+        self._gave_up = True
 
     def _record(self, args: Any, kwargs: Any, signature: Any, around: Any, tensors: list[Tensor]) -> Any:
         """Call the function and record it."""
         self._reasons.append(self._reason(signature, around))
         self._recorded = [recorded for recorded in self._recorded if recorded.changes[0] == CHANGES.count]
         if len(self._recorded) >= MOST:
-            error = RecordingError("compile", f"there are {MOST} recordings, and none fits this call",
-                                   got=self._reasons[-1],
-                                   fix="pass numbers that vary as tensors, and bring inputs to few shapes")
-            if not self._fallback:
-                raise error
-            warnings.warn(f"the function runs as it is, not compiled: {error}", stacklevel=3)
-            self._gave_up = True
+            self._refuse(RecordingError("compile", f"there are {MOST} recordings, and none fits this call",
+                                        got=self._reasons[-1],
+                                        fix="pass numbers that vary as tensors, and bring inputs to few shapes"))
             return self._fn(*args, **kwargs)
         for read, value in zip(self._surroundings or (), around, strict=True):
             if isinstance(value, Iterator) and not isinstance(value, IOBase):
@@ -236,9 +252,10 @@ class Compiled:
                     raise RecordingError("compile", f"the function changes '{name}' of an optimizer: no replay would",
                                          fix="change it outside, between the calls: it is read anew each time")
         for read, before in zip(self._surroundings or (), around, strict=True):
-            if not _unchanged((read(),), (before,)):
+            if not unchanged(read(), before):
                 raise RecordingError("compile", f"the function changes {read}, which a replay would not do again",
-                                     fix="return the new value, or keep it in a tensor that changes in place")
+                                     fix="return the new value, or keep it in a tensor that changes in place",
+                                     line=assignment(self._fn, read.name))
         recorded.signature, recorded.around = signature, around
         recorded.pinned = {i: x for i, x in enumerate(tensors) if id(x) in outside}
         apart = len({x.memory for x in tensors}) == len(tensors)
@@ -246,8 +263,8 @@ class Compiled:
             recorded.plain = tuple([(type(x), x.spec, x.needs_grad) for x in args])
             recorded.grad, recorded.threads = MODE.grad, get_num_threads()
             known = list(zip(self._surroundings or (), around, strict=True))
-            recorded.cells = [(x.cell, value) for x, value in known if isinstance(x, _Content)]
-            recorded.globals = [(x.names, x.name, value) for x, value in known if isinstance(x, _Global)]
+            recorded.cells = [(x.cell, value) for x, value in known if isinstance(x, Content)]
+            recorded.globals = [(x.names, x.name, value) for x, value in known if isinstance(x, Global)]
         self._recorded.insert(0, recorded)
         return result
 
@@ -258,11 +275,11 @@ class Compiled:
         last = self._recorded[0]
         if last.signature != signature:
             return "a call with other shapes, dtypes, layouts, numbers, grad mode or number of threads"
-        if not _unchanged(around, last.around):
+        if not all_unchanged(around, last.around):
             return "a variable of the function's closure, or a global that it names, is another object"
         if last.changes != CHANGES.state():
             return CHANGES.last
-        return "a `.grad` that is read came or went, or a setting of an optimizer changed"
+        return "a `.grad` that is read came or went, or a setting of an optimizer or a hook of an argument changed"
 
     def check(self, *args: Any, **kwargs: Any) -> str:
         """Call the function itself, once more and for real, and compare what it does with what is replayed for it.
@@ -291,6 +308,47 @@ class Compiled:
         for number, recorded in enumerate(self._recorded):
             lines.append(f"program {number}: {recorded.describe()}")
         return "\n".join(lines or ["not recorded yet: the second call with the same shapes is"])
+
+
+def _signature(value: Any, tensors: list[Tensor]) -> Any:
+    """Return what a recording depends on of an argument, and collect its tensors."""
+    kind = type(value)
+    if isinstance(value, Tensor):
+        shared: tuple[Any, ...] = ()
+        for i, other in enumerate(tensors):
+            if other.memory is value.memory:
+                shared = (i, other is value, value.data_ptr() - other.data_ptr())
+                break
+        tensors.append(value)
+        return (value.spec, value.needs_grad, shared)
+    if isinstance(value, tuple | list):
+        return (kind, *[_signature(x, tensors) for x in value])
+    if isinstance(value, Mapping):
+        return (kind, *[(key, _signature(x, tensors)) for key, x in value.items()])
+    if isinstance(value, np.ndarray):
+        raise RecordingError("compile", "an argument is a NumPy array, whose numbers no replay would read again",
+                             got=f"{value.dtype}{list(value.shape)}", fix="pass a tensor: autodiff.from_numpy(array)")
+    if kind is slice:
+        return (kind, value.start, value.stop, value.step)
+    if isinstance(value, Iterator):
+        raise RecordingError("compile", "an argument is an iterator: each call would take other values from it",
+                             got=kind.__name__, fix="take the next value outside, and pass that")
+    return identity(value) or _Same(value)
+
+
+class _Same:
+    """Equal to another one for the same object only, which it keeps alive."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and other.value is self.value
+
+    def __hash__(self) -> int:
+        return id(self.value)
 
 
 class _Outside(NamedTuple):
@@ -326,119 +384,7 @@ def _outside(values: list[Any]) -> _Outside:
         elif depth and isinstance(value, Mapping):
             stack += [(x, depth - 1) for x in value.values()]
         elif depth and isinstance(value, FunctionType):
-            stack += [(_Content(cell, "")(), depth - 1) for cell in value.__closure__ or ()]
+            stack += [(Content(cell, "")(), depth - 1) for cell in value.__closure__ or ()]
         elif depth and isinstance(attributes, dict):
             stack += [(x, depth - 1) for x in attributes.values()]
     return found
-
-
-def _signature(value: Any, tensors: list[Tensor]) -> Any:
-    """Return what a recording depends on of an argument, and collect its tensors."""
-    kind = type(value)
-    if isinstance(value, Tensor):
-        shared: tuple[Any, ...] = ()
-        for i, other in enumerate(tensors):
-            if other.memory is value.memory:
-                shared = (i, other is value, value.data_ptr() - other.data_ptr())
-                break
-        tensors.append(value)
-        return (value.spec, value.needs_grad, shared)
-    if isinstance(value, tuple | list):
-        return (kind, *[_signature(x, tensors) for x in value])
-    if isinstance(value, Mapping):
-        return (kind, *[(key, _signature(x, tensors)) for key, x in value.items()])
-    if isinstance(value, np.ndarray):
-        raise RecordingError("compile", "an argument is a NumPy array, whose numbers no replay would read again",
-                             got=f"{value.dtype}{list(value.shape)}", fix="pass a tensor: autodiff.from_numpy(array)")
-    if kind is slice:
-        return (kind, value.start, value.stop, value.step)
-    if isinstance(value, Iterator):
-        raise RecordingError("compile", "an argument is an iterator: each call would take other values from it",
-                             got=kind.__name__, fix="take the next value outside, and pass that")
-    return _identity(value)
-
-
-class _Same:
-    """Equal to another one for the same object only, which it keeps alive."""
-
-    __slots__ = ("value",)
-
-    def __init__(self, value: Any) -> None:
-        self.value = value
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Same) and other.value is self.value
-
-    def __hash__(self) -> int:
-        return id(self.value)
-
-
-_BY_VALUE = {int, float, bool, str, bytes, complex, type(None), np.dtype}
-
-
-def _identity(value: Any) -> Any:
-    """Return what stands for a value in a comparison: numbers, strings and the like themselves, others by identity."""
-    return (type(value), repr(value)) if type(value) in _BY_VALUE else _Same(value)  # 0.0 and -0.0 are two numbers
-
-
-def _unchanged(now: Sequence[Any], before: Sequence[Any]) -> bool:
-    """Return whether variables hold the same objects, or equal numbers, strings and the like."""
-    return len(now) == len(before) and all(
-        x is y or (type(x) in _BY_VALUE and type(x) is type(y) and repr(x) == repr(y))
-        for x, y in zip(now, before, strict=True)
-    )
-
-
-def _surroundings(fn: Any) -> list[_Content | _Global]:
-    """Return what reads the variables of a function's closure, and the globals that it and functions inside it name.
-
-    Of a module they are those of its `forward`.
-    """
-    function = getattr(fn, "__func__", fn)
-    if not isinstance(function, FunctionType):
-        function = getattr(type(fn), "forward", None)
-    if not isinstance(function, FunctionType):
-        return []
-    cells = zip(function.__closure__ or (), function.__code__.co_freevars, strict=True)
-    named: dict[str, None] = {}
-    stack = [function.__code__]
-    while stack:
-        code = stack.pop()
-        named.update(dict.fromkeys(name for name in code.co_names if name in function.__globals__))
-        stack += [constant for constant in code.co_consts if isinstance(constant, CodeType)]
-    return [*[_Content(cell, name) for cell, name in cells], *[_Global(function.__globals__, name) for name in named]]
-
-
-class _Content:
-    """Reads a variable of a closure."""
-
-    __slots__ = ("cell", "name")
-
-    def __init__(self, cell: Any, name: str) -> None:
-        self.cell = cell
-        self.name = name
-
-    def __str__(self) -> str:
-        return f"the variable '{self.name}' of its closure"
-
-    def __call__(self) -> Any:
-        try:
-            return self.cell.cell_contents
-        except ValueError:  # not assigned yet
-            return None
-
-
-class _Global:
-    """Reads a global variable."""
-
-    __slots__ = ("name", "names")
-
-    def __init__(self, names: dict[str, Any], name: str) -> None:
-        self.names = names
-        self.name = name
-
-    def __str__(self) -> str:
-        return f"the global '{self.name}'"
-
-    def __call__(self) -> Any:
-        return self.names.get(self.name)

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, TypeVar
 
-from autodiff.compiler.tracer import HookCall
+from autodiff.compiler.calls import PythonCall
 from autodiff.ops.fused import Steps, fusable
 from autodiff.primitive import Primitive
 from autodiff.spec import Spec
@@ -86,7 +86,7 @@ class _Unit:
         self.members = members
         self.reads = {value.region for member in members for value in member.inputs}
         self.writes = {value.region for member in members for value in member.outputs}
-        self.checks = any(member.primitive.status is not None or isinstance(member.primitive, HookCall)
+        self.checks = any(member.primitive.status is not None or isinstance(member.primitive, PythonCall)
                           for member in members)
         self.changes = any(member.in_place for member in members)
         self.joins = _can_be_step(members[0])

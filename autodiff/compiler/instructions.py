@@ -12,7 +12,8 @@ from enum import Enum
 from typing import Any
 
 from autodiff.bind import plan_for
-from autodiff.compiler.tracer import Draw, HookCall, RecordingError, Tracer
+from autodiff.compiler.calls import PythonCall, RecordingError
+from autodiff.compiler.tracer import Draw, Tracer
 from autodiff.primitive import Primitive
 from autodiff.program import Program, Record
 from autodiff.spec import Array, Spec
@@ -111,9 +112,19 @@ class Instruction:
         self.recomputed = recomputed
 
     @property
-    def calls_hook(self) -> bool:
-        """Whether it calls a hook: nobody knows what that looks at."""
-        return isinstance(self.primitive, HookCall)
+    def calls_python(self) -> bool:
+        """Whether it calls the user's Python: nobody knows what that looks at."""
+        return isinstance(self.primitive, PythonCall)
+
+    @property
+    def computes(self) -> bool:
+        """Whether it does nothing but compute temporaries from what it reads."""
+        return not (
+            self.in_place
+            or self.calls_python
+            or self.primitive.relocate is not None
+            or any(value.region.kind is not Kind.TEMPORARY for value in self.outputs)
+        )
 
     def __repr__(self) -> str:
         return f"<instruction {self.primitive.name}>"

@@ -18,8 +18,9 @@ import numpy as np
 import autodiff_kernels as kernels
 from autodiff.bind import plan_for
 from autodiff.compiler import arena
+from autodiff.compiler.calls import RecordingError
 from autodiff.compiler.instructions import Instruction, Kind, Step, Value
-from autodiff.compiler.tracer import Draw, RecordingError
+from autodiff.compiler.tracer import Draw
 from autodiff.errors import AutodiffError
 from autodiff.primitive import Plan
 from autodiff.slots import Slot, held
@@ -62,7 +63,7 @@ class Number:
     def write(self) -> bool:
         """Write down what the slot holds now; return False where that has become 0, or is no longer."""
         value = self.slot.read()
-        if value != self.value:
+        if value != self.value or not value:  # 0.0 and -0.0 are equal
             if bool(value) is not self.nonzero:
                 return False
             self.value = value
@@ -141,11 +142,13 @@ class Lowered:
         spans: what runs for each instruction: part of a stretch, or a host.
         arrays: of all values that were needed.
         statuses: what can go wrong in a call, by its number, or in what Python does, by its id.
+        early: values outside that are written before the last instruction that can fail.
         addresses: for each argument the words that hold an address in it.
         draws: words that hold the seed and the number of a draw.
         user: a weak reference to the record of the call whose backward pass needs the memory.
         arguments, tensors: arrays of that call's arguments; the tensors, with their versions then.
         versions: those that the memories which that pass relies on had at that call.
+        ran: how often a stretch has run to the end, as its first word.
         threads, work: the largest number of threads, and of nanoseconds, that a call wants.
     """
 
@@ -188,6 +191,7 @@ class Lowered:
             self._forward = len(self.parts)
         for value in (*step.results, *[value for value in step.found if value is not None]):
             self.array(value)
+        self.early = self._early()
         self._finish()
 
     # ---- Memory ------------------------------------------------------------------------------------------------------
@@ -226,6 +230,19 @@ class Lowered:
                 array = value.leaf.array
             self.arrays[value] = array
         return array
+
+    def _early(self) -> list[Value]:
+        """Return the values outside that are written before the last instruction that can fail, or by that one."""
+        instructions = self._step.instructions[: self._step.forward]
+        failing = [number for number, (instruction, span) in enumerate(zip(instructions, self.spans))
+                   if instruction.primitive.status is not None or isinstance(span, Host)]
+        early = instructions[: failing[-1] + 1] if failing else []
+        written = [value for instruction in early for value in instruction.outputs]
+        return list(dict.fromkeys(x for x in written if x.region.kind in (Kind.SLOT, Kind.ARGUMENT)))
+
+    def exposed(self, arguments: Sequence[Array]) -> list[Array]:
+        """Return the arrays of the values that an error would leave changed."""
+        return [now(value, self.array(value), arguments) for value in self.early]
 
     # ---- Calls -------------------------------------------------------------------------------------------------------
 
@@ -339,8 +356,9 @@ class Lowered:
         self.words = np.concatenate([*self._blocks, np.zeros(0, np.int64)])
         words: Any = memoryview(self.words)  # type: ignore[arg-type]
         floats: Any = memoryview(self.words.view(np.float64))  # type: ignore[arg-type]
-        self.table = np.array(self._rows, np.int64).reshape(-1, kernels.replay.COLUMNS)
-        self.table[:, kernels.replay.BLOCK] = self.words.ctypes.data + 8 * self.table[:, kernels.replay.BLOCK]
+        self.table = np.array([*self._rows, [0] * kernels.replay.COLUMNS], np.int64)
+        self.table[:-1, kernels.replay.BLOCK] = self.words.ctypes.data + 8 * self.table[:-1, kernels.replay.BLOCK]
+        self.ran: Any = memoryview(self.table[-1])
         self.addresses = [[a if a.words is not None else a._replace(words=words) for a in found]
                           for found in self.addresses]
         for what, found in self._found:
@@ -398,6 +416,11 @@ class Lowered:
                 status = self.statuses.get(id(part))
             if status is not None and (error := status.error(arguments)) is not None:
                 raise error
+
+    def finished(self, stretches: int) -> bool:
+        """Return whether the instructions have run, when so many stretches have: if a stretch is the last of them."""
+        wanted = sum(isinstance(part, Stretch) for part in self.forward)
+        return bool(self.forward) and isinstance(self.forward[-1], Stretch) and stretches == wanted
 
     def run_each(self, arguments: Sequence[Array], then: Callable[[], None]) -> None:
         """Do what `run` does, one instruction after the other, and call `then` after each."""

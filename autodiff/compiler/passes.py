@@ -24,7 +24,7 @@ def without_dead(instructions: Sequence[Instruction], needed: Iterable[Region]) 
     alive = set(needed)
     kept = []
     for instruction in reversed(instructions):
-        seen = instruction.primitive.status is not None or instruction.calls_hook
+        seen = instruction.primitive.status is not None or instruction.calls_python
         if seen or any(value.region in alive or value.region.kind in OUTSIDE for value in instruction.outputs):
             alive.update(value.region for value in instruction.inputs)
             kept.append(instruction)
@@ -74,4 +74,4 @@ def _conflict(instruction: Instruction, other: Instruction) -> bool:
     touched = written | {value.region for value in instruction.inputs}
     other_written = {value.region for value in other.outputs}
     reads = {value.region for value in other.inputs}
-    return bool(other.calls_hook or other_written & touched or reads & written)
+    return bool(other.calls_python or other_written & touched or reads & written)

@@ -15,17 +15,18 @@ import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
-
 from autodiff import reverse
 from autodiff.bind import Cut, next_number
 from autodiff.compiler import arena, passes
+from autodiff.compiler.backward import has_history, record_backward
+from autodiff.compiler.calls import RecordingError
 from autodiff.compiler.instructions import Instruction, Kind, Region, Step, Value
 from autodiff.compiler.lowering import Lowered, now
 from autodiff.compiler.reading import program_of
 from autodiff.compiler.rematerialisation import with_less_memory
 from autodiff.compiler.repeats import without_repeats
-from autodiff.compiler.tracer import RecordingError, Tracer
+from autodiff.compiler.surroundings import unchanged
+from autodiff.compiler.tracer import Tracer
 from autodiff.compiler.verifying import verify, verify_effects
 from autodiff.eager import Tensor, wrap
 from autodiff.errors import GradientError, InPlaceError
@@ -76,6 +77,14 @@ class _Output:
         self.cut = tensor.cut
         if tensor.needs_grad and type(tensor.edge) is tuple:
             self.cut = Cut("its backward pass ran inside a compiled function", tensor.edge[0].line)
+
+
+def other_grad_mode(before: bool, put_back: bool) -> RecordingError:
+    """Return the error for a function that leaves another grad mode behind, and perhaps put it back."""
+    if put_back:
+        MODE.grad = before
+    return RecordingError("compile", "the function leaves another grad mode behind",
+                          fix="use no_grad() or enable_grad() in a `with`, which puts back what was")
 
 
 class Recorded:
@@ -129,10 +138,10 @@ class Recorded:
                     raise tracer.refused  # the function has caught it
                 if changes != CHANGES.state():
                     raise RecordingError("compile", f"the function itself changes what it depends on: {CHANGES.last}",
-                                         fix="do it outside, or keep the value in a tensor that changes in place")
+                                         fix="do it outside, or keep the value in a tensor that changes in place",
+                                         line=CHANGES.line)
                 if MODE.grad is not grad:
-                    raise RecordingError("compile", "the function leaves another grad mode behind",
-                                         fix="use no_grad() or enable_grad() in a `with`, which puts back what was")
+                    raise other_grad_mode(grad, put_back=not fallback)
                 if tracer.refused is None:
                     names = argument_names(fn, args, kwargs)
                     recorded = Recorded(tracer, inside, result, gradients, names, budget)
@@ -152,9 +161,18 @@ class Recorded:
     ) -> None:  # fmt: skip
         self.pinned: dict[int, Tensor] = {}
         outputs = list(tensors_in(result))
-        forward = len(tracer.records)
-        roots = [x for x in outputs if _has_history(x)]
-        cotangents, targets, found = _record_backward(roots)
+        for x in outputs:
+            operand = tracer.operand(x)
+            if x._grad is not None and type(operand) is tuple:
+                raise RecordingError("compile", "a tensor that is returned has a .grad, which no replay would give it",
+                                     fix="return the gradient, too", line=operand[0].line)
+        inside = set(tracer.records)
+        roots = [x for x in outputs if has_history(x)]
+        cotangents, targets, found = record_backward(roots)
+        grads = [leaf._grad for leaf in tracer.grads.values() if leaf._grad is not None]
+        tracer.settle([*outputs, *grads])
+        forward = sum(record in inside for record in tracer.records)
+        del inside, grads
         places = {id(x): i for i, x in enumerate(tensors)}
         self._targets = [_Leaf(x, places.get(id(x))) for x in targets]
         self._read = [(_Leaf(tracer.grads[key], places.get(key)), None if grad is None else grad.spec)
@@ -190,6 +208,7 @@ class Recorded:
         ends = [*[(leaf, None) for leaf in cleared], *self._gradients]
         self._grads = [(leaf.tensor, grad) for leaf, grad in ends if leaf.number is None]
         self._argument_grads = [(leaf.number, grad) for leaf, grad in ends if leaf.number is not None]
+        self._hooks = [(number, _hooks_of(tensors[number])) for number, _ in self._argument_grads]
         self._arrays = [x.array for x in arguments]
         self._lowered: list[Lowered] = []
         # A constant that is returned belongs to the caller, who may change it.
@@ -260,7 +279,7 @@ class Recorded:
         """Raise if a tensor that the function made is still alive and was not returned."""
         # The history of what this call returns keeps its leaves, and what the user's own functions have saved.
         history = reachable([x.edge[0] for x in allowed if x is not None and type(x.edge) is tuple])
-        known = {id(x) for x in (*allowed, *tracer.kept)}
+        known = {id(x) for x in (*allowed, *tracer.kept())}
         known.update(id(tensor._grad) for tensor, _ in tracer.tensors() if id(tensor) in tracer.made)
         known.update(id(x) for record in history for context in record.params.values() for x in _saved_in(context))
         leaves = [edge for record in history for edge in record.edges if isinstance(edge, Tensor)]
@@ -298,12 +317,12 @@ class Recorded:
             return False
         try:
             for cell, value in self.cells:
-                if cell.cell_contents is not value:
+                if cell.cell_contents is not value and not unchanged(cell.cell_contents, value):
                     return False
         except ValueError:  # it holds nothing any more
             return False
         for names, name, value in self.globals:
-            if names.get(name) is not value:
+            if names.get(name) is not value and not unchanged(names.get(name), value):
                 return False
         for i, (kind, spec, needs_grad) in enumerate(plain):
             x = args[i]
@@ -315,6 +334,9 @@ class Recorded:
         """Return whether the arguments lie apart from what the program finds outside, or are those that it knows."""
         for number, known in self.pinned.items():
             if tensors[number] is not known:
+                return False
+        for number, hooks in self._hooks:
+            if _hooks_of(tensors[number]) != hooks:
                 return False
         return self._slots.isdisjoint([x.memory for i, x in enumerate(tensors) if i not in self.pinned])
 
@@ -356,8 +378,9 @@ class Recorded:
         own = self._own  # a gradient that the last call has made may lie where this one makes another
         arguments = [x.array.copy("K") if x.memory in own else x.array for x in everything] if everything else []
         before = [r.states[0].copy() for r in self._repeated]
+        contents = [array.copy("K") for array in lowered.exposed(arguments)] if lowered.early else ()
         counts = {generator: generator.state()[1] for generator in self._counts} if self._counts else {}
-        done = False
+        ran, done, interrupted = lowered.ran[0], False, False
         try:
             for r in self._repeated:
                 r.advance()
@@ -370,11 +393,17 @@ class Recorded:
                     array[...] = content
                 run(lowered, arguments)
                 done = True
+        except KeyboardInterrupt:
+            if run is not Lowered.run or not lowered.finished(lowered.ran[0] - ran):
+                raise
+            done = interrupted = True  # Python has heard of it after native code, which has run to the end
         finally:
             if not done:
                 for r, numbers in zip(self._repeated, before, strict=True):
                     for state in r.states:
                         state.update({name: numbers[name] for name in r.names})
+                for array, content in zip(lowered.exposed(arguments), contents, strict=True):
+                    array[...] = content
         if not done:
             return False, None
         for r in self._repeated:
@@ -389,6 +418,8 @@ class Recorded:
             memory.version += 1
         for number in self._written_arguments:
             everything[number].memory.version += 1
+        if interrupted:
+            raise KeyboardInterrupt
         record = None
         if self._roots:
             record = self._history(tensors, self._backward)
@@ -421,7 +452,7 @@ class Recorded:
     def _with_history(self, result: Any, tensors: Sequence[Tensor]) -> Any:
         """Return the result of the call that was recorded, with the history of its arguments behind it."""
         sources = list(tensors_in(result))
-        roots = [x for x in sources if _has_history(x)]
+        roots = [x for x in sources if has_history(x)]
         targets = [leaf.tensor for leaf in self._targets]
 
         def backward(_: Record, *cotangents: Any) -> list[Any]:
@@ -511,11 +542,11 @@ class Recorded:
     def describe(self) -> str:
         """Return what the program consists of, in one line."""
         lowered = self._lowered[0]
-        text = (f"{len(self._step.instructions)} instructions, {len(lowered.table)} calls of kernels, "
+        text = (f"{len(self._step.instructions)} instructions, {len(lowered.table) - 1} calls of kernels, "
                 f"{lowered.hosts} of Python, {lowered.memory.nbytes / 1e6:.1f} MB")
-        hooks = sum(instruction.calls_hook for instruction in self._step.instructions)
-        if hooks:
-            text += f"; hooks that it calls: {hooks}"
+        calls = sum(instruction.calls_python for instruction in self._step.instructions)
+        if calls:
+            text += f"; hooks and functions of yours that it calls: {calls}"
         if self._sizes is not None:
             budget, now_taken, otherwise = (f"{size / 1e6:.1f} MB" for size in self._sizes)
             text += f" (budget {budget}: temporaries {now_taken}, without it {otherwise})"
@@ -545,9 +576,9 @@ def _without_history(x: Tensor) -> Tensor:
     return leaf
 
 
-def _has_history(x: Tensor) -> bool:
-    """Return whether the backward pass of a result has still to run."""
-    return x.needs_grad and type(x.edge) is tuple and all(r.saved is not None for r in reachable([x.edge[0]]))
+def _hooks_of(leaf: Tensor) -> tuple[Any, ...]:
+    """Return the hooks that a backward pass calls when it comes to a leaf."""
+    return tuple(leaf.hooks or ()), tuple(leaf.accumulate_hooks or ())
 
 
 def _saved_in(context: Any) -> Sequence[Any]:
@@ -557,29 +588,6 @@ def _saved_in(context: Any) -> Sequence[Any]:
 
 def _place_of(wanted: Tensor, tensors: Sequence[Tensor]) -> int | None:
     return next((i for i, x in enumerate(tensors) if x is wanted), None)
-
-
-def _record_backward(roots: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor], list[Tensor | None]]:
-    """Record the backward pass of results that have one: return its cotangents, its leaves and their gradients."""
-    if not roots:
-        return [], [], []
-    cotangents = [wrap(np.zeros_like(x.spec.empty())) for x in roots]
-    for cotangent in cotangents:
-        cotangent.name = "cotangent"
-    leaves: dict[int, Tensor] = {}
-    for record in reachable([x.edge[0] for x in roots]):
-        for edge, needed in zip(record.edges, record.mask, strict=True):
-            if needed and isinstance(edge, Tensor):
-                leaves[id(edge)] = edge
-    targets = list(leaves.values())
-    hooks = [leaf.hooks for leaf in targets]
-    for leaf in targets:
-        leaf.hooks = None  # they run when the gradient arrives at the leaf, outside
-    try:
-        return cotangents, targets, reverse.sweep(roots, cotangents, targets, retain_graph=True)
-    finally:
-        for leaf, before in zip(targets, hooks, strict=True):
-            leaf.hooks = before
 
 
 def _rebuilt(value: Any, made: Any) -> Any:

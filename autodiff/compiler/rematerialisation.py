@@ -245,14 +245,10 @@ class Timeline:
 
 
 def _repeatable(instruction: Instruction) -> bool:
-    """Return whether an instruction does nothing but compute temporaries from what it reads."""
-    primitive = instruction.primitive
-    return not (
-        instruction.in_place
-        or primitive.host
-        or primitive.status is not None
-        or primitive.relocate is not None
-        or any(value.region.kind is not Kind.TEMPORARY for value in instruction.outputs)
+    """Return whether an instruction can run once more: natively, without a check, and not on a `.grad`."""
+    return instruction.computes and not (
+        instruction.primitive.host
+        or instruction.primitive.status is not None
         or any(value.region.kind is Kind.GRADIENT for value in instruction.inputs)
     )
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from autodiff.compiler.instructions import Instruction, Kind, Region, Substitution, Value
+from autodiff.compiler.instructions import Instruction, Region, Substitution, Value
 
 
 def without_repeats(
@@ -46,7 +46,7 @@ def without_repeats(
             found.clear()
             inside = len(kept)
         instruction = substitution.applied(before)
-        if _computes(instruction) and all(writers[value.region] == 1 for value in instruction.outputs):
+        if instruction.computes and all(writers[value.region] == 1 for value in instruction.outputs):
             key = names.instruction(instruction)
             first = found.setdefault(key, instruction)
             if first is not instruction and not any(value.region in needed for value in instruction.outputs):
@@ -56,15 +56,6 @@ def without_repeats(
         kept.append(instruction)
         names.written(instruction)
     return kept, min(inside, len(kept))
-
-
-def _computes(instruction: Instruction) -> bool:
-    """Return whether an instruction does nothing but compute temporaries from what it reads."""
-    return not (
-        instruction.in_place
-        or instruction.primitive.relocate is not None
-        or any(value.region.kind is not Kind.TEMPORARY for value in instruction.outputs)
-    )
 
 
 class _Names:

@@ -4,25 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from itertools import repeat
 from operator import itemgetter
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from autodiff.bind import make_record
-from autodiff.eager import wrap
-from autodiff.errors import AutodiffError
-from autodiff.primitive import NOTHING, Primitive
-from autodiff.program import Recorder
+from autodiff.compiler.calls import HOLE, RAN, BackwardCall, ForwardCall, HookCall, RecordingError
+from autodiff.eager import Tensor, wrap
+from autodiff.program import Record, Recorder
 from autodiff.recording import rebuilt, tensors_in
 from autodiff.slots import Reading, Slot
-from autodiff.spec import Array, Cost, Spec, moved
+from autodiff.spec import Array
 from autodiff.thread_mode import MODE
-
-
-class RecordingError(AutodiffError):
-    """A function cannot be recorded and replayed as it is written."""
 
 
 class Draw(NamedTuple):
@@ -67,7 +61,9 @@ class Tracer(Recorder):
         containers: containers that must keep the number of their members, with that number.
         grads: the leaves from outside whose `.grad` was read or set, in order.
         read: the `.grad` of those that were read before they were set, by id of the leaf; None where there was none.
-        kept: tensors that hooks have kept, of those they were given or have made: each replay calls these hooks again.
+
+    Hooks that only have effects are called by each replay again. What such a hook keeps, of what it was given or has
+    made, may outlive the call; if the function uses it after all, the hook is recorded like the rest of the function.
     """
 
     inside = True
@@ -88,10 +84,26 @@ class Tracer(Recorder):
         self.made: set[int] = set()
         self.arguments: set[int] = set()
         self.cut: set[int] = set()
-        self.kept: list[Any] = []
-        self._questions: list[RecordingError] | None = None  # of the hook that runs
-        self._asked: list[Any] = []  # what it asked for the numbers of
-        self._touched = False  # whether it has done what only a recording can do again
+        self._hook: _HookRun | None = None  # the one that runs
+        self._calls: dict[Record, _HookRun] = {}  # of hooks that each replay calls
+        self._kept: dict[int, tuple[Any, Record]] = {}  # what they have kept, by id, with the call
+        self._numbers: dict[Record, RecordingError] = {}  # calls of functions that look at numbers: what they ask for
+        self._contexts: dict[int, tuple[Any, ForwardCall, Any]] = {}  # by id: the context, the call, its last result
+
+    def operand(self, tensor: Any) -> Any:
+        """Return what `tensor` is; where a hook has kept it, the function, or another hook, uses it."""
+        operand = self._known(tensor)
+        kept = self._kept.get(id(tensor))
+        if kept is not None:
+            if self._hook is None:
+                self._hand_on(kept[1])
+            else:
+                self._hook.borrowed.append((kept[1], operand))
+        return operand
+
+    def _known(self, tensor: Any) -> Any:
+        """Return what `tensor` is; nobody uses it."""
+        return super().operand(tensor)
 
     def target(self, tensor: Any) -> Any:
         """Return what `tensor` is, just before it changes in place; a leaf's content is kept."""
@@ -112,14 +124,14 @@ class Tracer(Recorder):
 
     def drawn(self, key: Any, generator: Any) -> None:
         """Note the draw of a key."""
-        self._touched = True
+        self._take_part()
         draw = int(key.array[1])
         number = draw - self._first.setdefault(generator, draw)  # a checkpoint makes its draws again
         self.counts[generator] = max(self.counts.get(generator, 0), number + 1)
         self.draws[id(key)] = Draw(generator, number)
         self.alias(key, key)  # keeps the key alive, so that its id stays its own
 
-    def asked(self, operation: str, tensor: Any) -> None:
+    def asked(self, operation: str, tensor: Any, fix: str = "") -> None:
         """Refuse to give numbers: they would be those of this call for ever.
 
         Raises:
@@ -129,13 +141,13 @@ class Tracer(Recorder):
             "compile",
             f"{operation} asks for the numbers of a tensor, and a compiled function does not know them in advance",
             got=f"a tensor {tensor.spec!r}" + (f" '{tensor.name}'" if tensor.name else ""),
-            fix="return the tensor and look at it outside, or compute with operations such as where() and clamp()",
+            fix=fix or "return the tensor and look at it outside, or compute with operations such as where(), clamp()",
         )
-        if self._questions is None:
+        if self._hook is None:
             self.refuse(error)
         else:
-            self._questions.append(error)
-            self._asked.append(self.operand(tensor))
+            self._hook.questions.append(error)
+            self._hook.looked_at.append(self.operand(tensor))
 
     def refuse(self, error: RecordingError) -> None:
         """Remember the error, and raise it unless the function may run as it is instead."""
@@ -156,10 +168,17 @@ class Tracer(Recorder):
 
     def grad_read(self, leaf: Any) -> None:
         """Note that a `.grad` is looked at: one that the function did not set itself comes from outside."""
-        self._touched = True
-        if id(leaf) not in self.grads and id(leaf) not in self.made:
+        if id(leaf) not in self.grads and id(leaf) not in self.made and type(self.operand(leaf)) is not tuple:
             self.grads[id(leaf)] = leaf
             self.read[id(leaf)] = leaf._grad
+        run = self._hook
+        if run is not None and id(leaf) not in run.grads:
+            if self._is_outside(leaf):
+                grad = leaf._grad
+                leaf._grad = other = None if grad is None else self._another(grad)
+                run.grads[id(leaf)] = leaf, grad, other
+            else:
+                run.takes_part = True
 
     def grad_set(self, leaf: Any) -> None:
         """Note that a `.grad` is set.
@@ -167,7 +186,9 @@ class Tracer(Recorder):
         Raises:
             RecordingError: if that is the gradient of an argument that something outside has made.
         """
-        self._touched = True
+        self._take_part()
+        if type(self.operand(leaf)) is tuple:
+            return  # of a tensor that the function made, and that nobody finds afterwards
         if id(leaf) in self.cut:
             self.refuse(RecordingError(
                 "compile", "a backward pass inside the function would have to go on outside, behind an argument",
@@ -182,7 +203,7 @@ class Tracer(Recorder):
         names = [renamed.get(name, name) for name in given if name != "params"]
         if not names:
             return given
-        reading = Reading(source, itemgetter(*names))
+        reading = Reading(source, itemgetter(*names) if len(names) > 1 else partial(_alone, names[0]))
         self.readings.append(reading)
         for name, value in given.items():
             old = renamed.get(name, name)
@@ -217,58 +238,232 @@ class Tracer(Recorder):
         Raises:
             RecordingError: for a second step of the same optimizer.
         """
-        self._touched = True
+        self._take_part()
         if any(r.states[0] is states[0] for r in self.repeated):
             self.opaque("an optimizer takes two steps in one call", "compile one step, and call it twice")
         self.repeated.append(Repeated(advance, conclude, states, names))
 
+    def hook_registered(self, tensor: Any) -> None:
+        """Hear that a tensor is given a hook.
+
+        Raises:
+            RecordingError: if something outside has made the tensor: each call would give it one hook more.
+        """
+        self._take_part()
+        if self._is_outside(tensor):
+            self.opaque("the function registers a hook on a tensor from outside", "register it once, before")
+
     def hooked(self, hook: Callable[..., Any], *arguments: Any) -> Any:
         """Call a hook, and record what it computes; one that has effects only is called by each replay, too.
 
-        That is a hook which returns nothing, changes no tensor, draws no random numbers and leaves every `.grad` alone.
-        It may look at numbers, and keep what it is given.
+        That is a hook which returns nothing, changes no tensor, draws no random numbers, registers no hook and sets no
+        `.grad`. It may look at numbers, and keep what it is given.
 
         Raises:
             RecordingError: if another one looks at numbers, or this one at other tensors of the function, unless the
                 function may run as it is instead.
         """
+        if self._hook is not None and self._hook.hook is not None:  # the one around it is called as a whole
+            return hook(*arguments)
+        before, run = dict(self._values), _HookRun(hook)
         given = list(tensors_in(arguments))
-        # What the hook keeps is known by being another tensor; one with a history cannot be replaced.
-        shown = given if MODE.grad else [self._another(x) for x in given]
-        first, before, outer = len(self.records), dict(self._values), (self._questions, self._touched)
-        questions: list[RecordingError] = []
-        self._questions, self._touched, self._asked = questions, False, []
-        try:
-            result = hook(*rebuilt(arguments, iter(shown)))
-            own = set(self.records[first:])
-            touched = self._touched or any(_made_by(self._root(x)) not in own for record in own
-                                           for x in self.written.get(record, ()) if x is not None)
-        finally:
-            self._questions, self._touched = outer
-        if result is not None or touched:
-            self._touched = self._touched or touched
-            for x, other in zip(given, shown, strict=True):
-                self.alias(x, self.operand(other))  # it may have changed in place
-            if questions:
-                self.refuse(questions[0])
+        shown = [self._lent(x, run) for x in given]  # what the hook keeps is known by being another tensor
+        result = self._run(run, hook, *rebuilt(arguments, iter(shown)))
+        if result is not None or run.takes_part:
+            self._join(run)
             return result
-        known = {self._root(self.operand(x)) for x in given}
-        for x in (*self._asked, *[operand for record in own for operand in record.operands]):
+        other = self._other(run, [])
+        if other:
+            self.refuse(RecordingError(
+                "compile", "a hook looks at a tensor of the function that it is not given, which a replay has no "
+                "other one of", got=f"in {getattr(hook, '__qualname__', repr(hook))}",
+                fix="return the tensor and look at it outside, or let the hook return a gradient",
+            ))
+        places = [x if self._is_outside(x) else HOLE for x in given]
+        grads = list(run.grads.values())
+        inputs = [x for x, place in zip(given, places, strict=True) if place is HOLE]
+        inputs += [grad for _, grad, _ in grads if grad is not None]
+        call = HookCall(hook, rebuilt(arguments, iter(places)), [(leaf, grad is not None) for leaf, grad, _ in grads])
+        record = make_record(call, tuple(inputs), {}, tuple([x.spec for x in inputs]), (RAN,), None, ())
+        self.add(record, [])
+        self._calls[record] = run
+        self._keep(record, before)
+        return None
+
+    def forward_of(self, name: str, forward: Callable[..., Any], context: Any, args: Any, kwargs: Any) -> Any:
+        """Call the forward pass of a user's own function, and record its operations; if it looks at numbers, the call.
+
+        Raises:
+            RecordingError: if it looks at numbers, and cannot be called by a replay either; see `hooked`.
+        """
+        if self._hook is not None:
+            return forward(context, args, kwargs)
+        first, before, run = len(self.records), dict(self._values), _HookRun()
+        results = self._run(run, forward, context, args, kwargs)
+        if not run.questions:
+            self._join(run)
+            return results
+        given = list(tensors_in((args, kwargs)))
+        outputs = results if isinstance(results, tuple) else (results,)
+        if run.takes_part or self._other(run, given) or not all(self._is_new(x, given) for x in outputs):
+            self._join(run)
+            return results
+        places = [x if self._is_outside(x) else HOLE for x in given]
+        inputs = [x for x, place in zip(given, places, strict=True) if place is HOLE]
+        call = ForwardCall(name, forward, context, rebuilt((args, kwargs), iter(places)), [x.spec for x in outputs])
+        ran = wrap(np.ones((), np.bool_))
+        self._replace(call, first, inputs, [*outputs, ran], before, run.questions[0])
+        self._contexts[id(context)] = context, call, ran
+        return results
+
+    def backward_of(self, name: str, backward: Callable[..., Any], context: Any, cotangents: tuple[Any, ...]) -> Any:
+        """Do the same for the backward pass; where the call of the forward pass is recorded, it always is the call.
+
+        Raises:
+            RecordingError: if it looks at numbers, and cannot be called by a replay either.
+        """
+        if self._hook is not None:
+            return backward(context, *cotangents)
+        first, before, run = len(self.records), dict(self._values), _HookRun()
+        _, forward, ran = self._contexts.get(id(context), (None, None, None))
+        found = self._run(run, backward, context, *cotangents)
+        if forward is None and not run.questions:
+            self._join(run)
+            return found
+        given = [*tensors_in(vars(context)), *tensors_in(cotangents)]
+        gradients = list(found) if isinstance(found, tuple | list) else [found]
+        gradients = [x if x is None or self._is_new(x, given) else wrap(x.array.copy("K")) for x in gradients]
+        if MODE.grad or run.takes_part or self._other(run, given):
+            if not run.questions:
+                self.opaque(f"the backward pass of {name} does more than compute", "let forward() use operations")
+            self._join(run)
+            return found
+        if forward is not None:  # it has the context of the same replay
+            given = list(tensors_in(cotangents))
+        places = [x if self._is_outside(x) else HOLE for x in given]
+        inputs = [x for x, place in zip(given, places, strict=True) if place is HOLE]
+        holes = iter(places)
+        template = context.like(holes) if forward is None else None
+        made = [x for x in gradients if x is not None]
+        call = BackwardCall(name, backward, forward, template, rebuilt(cotangents, holes),
+                            [None if x is None else x.spec for x in gradients])
+        error = run.questions[0] if run.questions else RecordingError("compile", f"{name} hands a tensor on")
+        self._replace(call, first, [*inputs, *([] if ran is None else [ran])], made, before, error)
+        return tuple(gradients)
+
+    def _run(self, run: _HookRun, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Call the user's Python, and note what it does."""
+        first, outer = len(self.records), self._hook
+        self._hook = run
+        try:
+            result = function(*arguments)
+        finally:
+            self._hook = outer
+            for leaf, grad, other in run.grads.values():
+                if leaf._grad is other:
+                    leaf._grad = grad
+        run.records = self.records[first:]
+        own = set(run.records)
+        changed = [x for record in run.records for x in self.written.get(record, ()) if x is not None]
+        run.takes_part = run.takes_part or any(_made_by(self._root(x)) not in own for x in changed)
+        return result
+
+    def _replace(
+        self, call: Any, first: int, inputs: Sequence[Any], outputs: Sequence[Any], before: dict[int, Any],
+        error: RecordingError,
+    ) -> None:  # fmt: skip
+        """Record a call in place of what it has computed; `error` is for what it may hand on besides."""
+        del self.records[first:]
+        specs, made = tuple([x.spec for x in inputs]), tuple([x.spec for x in outputs])
+        record = make_record(call, tuple(inputs), {}, specs, made, None, ())
+        self.made.difference_update(map(id, outputs))
+        self.add(record, outputs)
+        self._numbers[record] = error
+        self._keep(record, before)
+        for x in outputs:
+            self._kept.pop(id(x), None)
+
+    def _keep(self, call: Record, before: dict[int, Any]) -> None:
+        """Note what a call has made, or was lent, and has kept: what is known now and was not before."""
+        for key, known in self._values.items():
+            if before.get(key) is not known and (tensor := known[0]()) is not None:
+                self._kept[key] = tensor, call
+
+    def _is_new(self, result: Any, given: Sequence[Any]) -> bool:
+        """Return whether a result is a dense tensor on memory of its own."""
+        known = {self._root(self._known(x)) for x in given}
+        return (isinstance(result, Tensor) and result.spec.order is not None
+                and self._root(self._known(result)) not in known)
+
+    def _take_part(self) -> None:
+        """Note that the hook that runs, if one does, does what only a recording can do again."""
+        if self._hook is not None:
+            self._hook.takes_part = True
+
+    def _is_outside(self, tensor: Any) -> bool:
+        """Return whether a tensor is found outside, and is the same in each replay."""
+        return self._known(tensor) is tensor and id(tensor) not in self.arguments and id(tensor) not in self.made
+
+    def _lent(self, tensor: Any, run: _HookRun) -> Any:
+        """Return what a hook gets in place of a tensor: one with the same history; a leaf of some history is itself."""
+        if self._is_outside(tensor) or (tensor.needs_grad and tensor.edge is None):
+            return tensor
+        other = self._another(tensor)
+        other.base, other.seen = tensor.base, tensor.seen
+        other.edge, other.needs_grad = tensor.edge, tensor.needs_grad
+        run.lent.append((tensor, other, tensor.edge))
+        return other
+
+    def _join(self, run: _HookRun) -> None:
+        """Let the function go on with what a hook has done, which takes part in it."""
+        for tensor, other, edge in run.lent:
+            self.alias(tensor, self.operand(other))  # it may have changed in place
+            tensor.seen = other.seen
+            if other.edge is not edge:
+                tensor.edge, tensor.needs_grad = other.edge, other.needs_grad
+        for _, grad, other in run.grads.values():
+            if grad is not None:
+                self.alias(grad, self.operand(other))
+        for call, _ in run.borrowed:
+            self._hand_on(call)
+        if run.questions:
+            self.refuse(run.questions[0])
+
+    def _hand_on(self, call: Record) -> None:
+        """Note that the function uses what a hook has kept: so it takes part, and is not called again."""
+        if call in self._numbers:
+            self.refuse(self._numbers[call])
+        run = self._calls.pop(call, None)
+        if run is not None:
+            self.records[:] = [record for record in self.records if record is not call]
+            self._kept = {key: kept for key, kept in self._kept.items() if kept[1] is not call}
+            for other, _ in run.borrowed:
+                self._hand_on(other)
+            if run.questions:
+                self.refuse(run.questions[0])
+
+    def _other(self, run: _HookRun, given: Sequence[Any]) -> bool:
+        """Return whether Python looks at a tensor of the function that no replay could give it."""
+        seen = [tensor for tensor, *_ in run.lent] + [grad for _, grad, _ in run.grads.values() if grad is not None]
+        operands = [*map(self._known, (*seen, *given)), *[x for _, x in run.borrowed]]
+        known, own = set(map(self._root, operands)), set(run.records)
+        for x in (*run.looked_at, *[operand for record in run.records for operand in record.operands]):
             root = None if x is None else self._root(x)
             if root not in known and _made_by(root) not in own and (type(root) is tuple or id(root) in self.arguments):
-                self.refuse(RecordingError(
-                    "compile", "a hook looks at a tensor of the function that it is not given, which a replay has no "
-                    "other one of", got=f"in {getattr(hook, '__qualname__', repr(hook))}",
-                    fix="return the tensor and look at it outside, or let the hook return a gradient",
-                ))
-        call = HookCall(hook, arguments)
-        specs = tuple([x.spec for x in given])
-        self.add(make_record(call, tuple(given), {}, specs, (_RAN,), None, ()), [])
-        self.kept += [tensor for key, known in self._values.items() if before.get(key) is not known
-                      and (tensor := known[0]()) is not None]
-        if not MODE.grad:
-            self.kept += shown
-        return None
+                return True
+        return False
+
+    def settle(self, results: Sequence[Any]) -> None:
+        """Leave out what hooks have computed that each replay calls; `results` are what the function leaves."""
+        for tensor in results:
+            self.operand(tensor)  # a hook may have kept it
+        dropped = {record for run in self._calls.values() for record in run.records}
+        if dropped:
+            self.records[:] = [record for record in self.records if record not in dropped]
+
+    def kept(self) -> list[Any]:
+        """Return what hooks have kept that each replay calls."""
+        return [tensor for tensor, _ in self._kept.values()]
 
     def _root(self, operand: Any) -> Any:
         """Return what lay in the memory of an operand first, before views of it and changes in place."""
@@ -302,7 +497,10 @@ class Tracer(Recorder):
         self.written.clear()
         self.gradients.clear()
         self.origins.clear()
-        self.kept.clear()
+        self._calls.clear()
+        self._kept.clear()
+        self._numbers.clear()
+        self._contexts.clear()
 
 
 class _Item:
@@ -318,6 +516,10 @@ class _Item:
         return self.read()[self.number]
 
 
+def _alone(name: str, source: dict[str, Any]) -> tuple[Any, ...]:
+    return (source[name],)
+
+
 def _items(name: str, source: dict[str, Any]) -> tuple[Any, ...]:
     return tuple(source[name])
 
@@ -331,50 +533,26 @@ def _made_by(operand: Any) -> Any:
     return operand[0] if type(operand) is tuple else None
 
 
-class HookCall(Primitive):
-    """The operation that calls a hook which has effects only: its result says that it has run.
+class _HookRun:
+    """What a hook, or a user's own function, does while it is recorded.
 
-    Args:
-        hook: the hook.
-        arguments: of the call that was recorded. In a replay, copies take the places of the tensors in them.
+    Attributes:
+        hook: the hook; None for a function.
+        lent: tensors of the function, what the hook got in place of each, and the edge that both had.
+        grads: leaves whose `.grad` it has looked at, what was there, and what it got in place of that: by id.
+        questions: errors for the numbers that it has asked for.
+        looked_at: what those are the numbers of.
+        borrowed: what it uses of what other hooks have kept: the call, and what the tensor is.
+        takes_part: whether it has done what only a recording can do again.
+        records: what it has computed.
     """
 
-    __slots__ = ("_arguments", "_hook")
-
-    def __init__(self, hook: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
-        # Not one of the table: each call is an operation of its own, and goes with its program.
-        self.name = "hook"
-        self.saves = NOTHING
-        self.vjp = self.twin = self.prepare = self.scratch = self.status = self.relocate = self.formula = None
-        self.view = self.differentiable = False
-        self.host = True
-        self.plans, self.keeps = {}, {}
-        self.infer = lambda *_: _RAN
-        self.cost = lambda inputs, outputs: Cost(0, moved(*inputs, *outputs))
-        self.run = self._call
-        self._hook = hook
-        self._arguments = rebuilt(arguments, repeat(_Hole()))
-
-    def _call(self, outs: Sequence[Array], ins: Sequence[Array]) -> None:
-        """Call the hook.
-
-        Raises:
-            RecordingError: if it returns something, as it did not when it was recorded.
-        """
-        grad = MODE.grad
-        MODE.grad = False
-        try:
-            result = self._hook(*rebuilt(self._arguments, iter([wrap(array.copy("K")) for array in ins]), _Hole))
-        finally:
-            MODE.grad = grad
-        if result is not None:
-            raise RecordingError("compile", "a hook returns something that returned nothing when it was recorded",
-                                 got=type(result).__name__, fix="let it return a tensor each time, or never")
-        outs[0][...] = True
-
-
-_RAN = Spec.of((), np.dtype(np.bool_))  # the type of its result
-
-
-class _Hole:
-    """Stands for a tensor among the arguments of a hook."""
+    def __init__(self, hook: Callable[..., Any] | None = None) -> None:
+        self.hook = hook
+        self.lent: list[tuple[Any, Any, Any]] = []
+        self.grads: dict[int, tuple[Any, Any, Any]] = {}
+        self.questions: list[RecordingError] = []
+        self.looked_at: list[Any] = []
+        self.borrowed: list[tuple[Record, Any]] = []
+        self.takes_part = False
+        self.records: list[Record] = []

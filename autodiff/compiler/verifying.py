@@ -79,7 +79,7 @@ def _effects(instructions: Sequence[Instruction]) -> dict[Any, list[Record]]:
     for instruction in instructions:
         for part in instruction.parts or (instruction,):
             regions = dict.fromkeys(value.region for value in part.outputs if value.region.kind is not Kind.TEMPORARY)
-            for what in (*regions, *(["hooks"] if part.calls_hook else [])):
+            for what in (*regions, *(["hooks"] if part.calls_python else [])):
                 found.setdefault(what, []).append(part.record)
     return found
 

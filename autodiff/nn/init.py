@@ -18,6 +18,7 @@ from autodiff.autograd.modes import no_grad
 from autodiff.creation import from_numpy
 from autodiff.eager import Tensor
 from autodiff.errors import ShapeError, ValueRangeError
+from autodiff.ops.host import values
 from autodiff.random import Generator
 from autodiff.spec import Array
 
@@ -95,9 +96,8 @@ def trunc_normal_(
     True
     """
     low, high = (math.erf((bound - mean) / (std * math.sqrt(2))) for bound in (a, b))
-    draws = ops.random_uniform(tensor.shape, low, high, generator=generator).array
-    values = mean + std * math.sqrt(2) * _erfinv(draws.astype(np.float64))
-    return _write(tensor, np.clip(values, a, b))
+    draws = values(ops.random_uniform(tensor.shape, low, high, generator=generator))
+    return _write(tensor, np.clip(mean + std * math.sqrt(2) * _erfinv(draws.astype(np.float64)), a, b))
 
 
 def _erfinv(x: Array) -> Array:
@@ -147,10 +147,10 @@ def zeros_(tensor: Tensor) -> Tensor:
     return constant_(tensor, 0)
 
 
-def _write(tensor: Tensor, values: Array) -> Tensor:
+def _write(tensor: Tensor, array: Array) -> Tensor:
     """Copy an array into the tensor."""
     with no_grad():
-        tensor.copy_(from_numpy(np.ascontiguousarray(values, tensor.dtype)))
+        tensor.copy_(from_numpy(np.ascontiguousarray(array, tensor.dtype)))
     return tensor
 
 
@@ -312,7 +312,7 @@ def orthogonal_(tensor: Tensor, gain: float = 1, generator: Generator | None = N
         return tensor
     rows = tensor.shape[0]
     columns = tensor.spec.size // rows
-    draws: Array = ops.random_normal((max(rows, columns), min(rows, columns)), generator=generator).array
+    draws = values(ops.random_normal((max(rows, columns), min(rows, columns)), generator=generator))
     q, r = np.linalg.qr(draws.astype(np.float64))
     # With these signs the distribution is uniform over orthogonal matrices: Mezzadri 2007.
     q = q * np.sign(np.diagonal(r))
@@ -339,10 +339,10 @@ def sparse_(tensor: Tensor, sparsity: float, std: float = 0.01, generator: Gener
     if tensor.ndim != 2:
         raise ShapeError("sparse_", "the tensor is no matrix", expected="two dimensions", got=str(tensor.shape))
     rows, columns = tensor.shape
-    values: Array = ops.random_normal((rows, columns), 0.0, std, generator=generator).array
+    draws = values(ops.random_normal((rows, columns), 0.0, std, generator=generator))
     for column in range(columns):
-        values[ops.random_permutation(rows, generator).array[: math.ceil(sparsity * rows)], column] = 0
-    return _write(tensor, values)
+        draws[values(ops.random_permutation(rows, generator))[: math.ceil(sparsity * rows)], column] = 0
+    return _write(tensor, draws)
 
 
 # PyTorch's older names, which many programs still use.

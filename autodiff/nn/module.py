@@ -15,7 +15,7 @@ from autodiff.eager import HookHandle, Tensor
 from autodiff.errors import AutodiffError, DTypeError
 from autodiff.nn.hooks import BackwardWatch
 from autodiff.nn.parameter import Parameter
-from autodiff.program import Memory
+from autodiff.program import Memory, call_hook
 from autodiff.slots import CHANGES
 from autodiff.spec import spec_of
 from autodiff.thread_mode import MODE
@@ -177,7 +177,7 @@ class Module:
 
     def _call_with_hooks(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         for hook in self._hooks_of("before"):
-            changed = hook(self, args)
+            changed = call_hook(hook, self, args)
             if changed is not None:
                 args = changed if isinstance(changed, tuple) else (changed,)
         backward = self._hooks_of("backward")
@@ -187,7 +187,7 @@ class Module:
         else:
             result = self.forward(*args, **kwargs)
         for hook in self._hooks_of("after"):
-            changed = hook(self, args, result)
+            changed = call_hook(hook, self, args, result)
             result = result if changed is None else changed
         return result
 

@@ -26,6 +26,7 @@ def from_array(array: Array) -> Any:
 def values(x: Any) -> Array:
     """Return the numbers of a tensor, for a result that depends on them: nothing can be recorded about it."""
     if MODE.recorder is not None:
-        MODE.recorder.asked("the shape or the positions of a result", x)
+        MODE.recorder.asked("this operation", x, "keep the shape: use where(), multiply by the mask, or give the size "
+                            "(minlength, num_classes); or do it outside")
     array: Array = x.array
     return array

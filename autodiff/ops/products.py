@@ -412,10 +412,9 @@ def _linear_scratch(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...]) -> tupl
 def _linear_vjp(record: Any, g: Any) -> tuple[Any, ...]:
     mask = record.mask
     g = contiguous(g)
-    x = record.input(0) if mask[1] else None
-    weight = record.input(1) if mask[0] else None
-    # The gradient reads only what it needs; an operand it does not need is stood in for by the cotangent.
-    found = bind(linear_grad_p, g, g if x is None else x, g if weight is None else weight, wanted=mask)
+    # The gradient of the input needs the weight, that of the weight the input.
+    read = [record.input(position) for position in (0, 1) if mask[1 - position]]
+    found = bind(linear_grad_p, g, *read, wanted=mask)
     if False not in mask:
         return found  # type: ignore[no-any-return]
     gradients = iter(found)
@@ -494,37 +493,50 @@ def linear(input: TensorT, weight: TensorT, bias: TensorT | None = None) -> Tens
     return bind(linear_p, x, weight) if bias is None else bind(linear_p, x, weight, bias)  # type: ignore[no-any-return]
 
 
-# The gradients of a linear layer in one operation: outputs are those of (input, weight, bias) that `wanted` marks.
+# The gradients of a linear layer in one operation: outputs are those of (input, weight, bias) that `wanted` marks. It
+# reads the cotangent, the input where the weight's gradient is wanted, and the weight where the input's is.
 
 
-def _linear_grad_infer(g: Spec, x: Spec, weight: Spec, wanted: tuple[bool, ...]) -> tuple[Spec, ...]:
-    columns = g.shape[-1]
-    shapes = [(*g.shape[:-1], weight.shape[-1]), (columns, x.shape[-1]), (columns,)]
-    return tuple(Spec.of(shape, g.dtype) for shape, needed in zip(shapes, wanted, strict=False) if needed)
+def _factors(operands: Sequence[Any], wanted: tuple[bool, ...]) -> tuple[Any, Any]:
+    """Return the input and the weight among the operands of the gradient; None for what it does not read."""
+    return operands[1] if wanted[1] else None, operands[-1] if wanted[0] else None
+
+
+def _linear_grad_infer(*operands: Spec, wanted: tuple[bool, ...]) -> tuple[Spec, ...]:
+    g, (x, weight) = operands[0], _factors(operands, wanted)
+    shapes = []
+    if weight is not None:
+        shapes.append((*g.shape[:-1], weight.shape[-1]))
+    if x is not None:
+        shapes.append((g.shape[-1], x.shape[-1]))
+    if len(wanted) == 3 and wanted[2]:
+        shapes.append((g.shape[-1],))
+    return tuple(Spec.of(shape, g.dtype) for shape in shapes)
 
 
 def _linear_grad_prepare(
     inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], wanted: tuple[bool, ...]
 ) -> Callable[..., None]:
-    g, x, weight = inputs
+    g, (x, weight) = inputs[0], _factors(inputs, wanted)
     rows, columns = _rows(g), g.shape[-1]
     if not g.size:
         return _linear_grad_empty
     # Positions of the outputs, and the arguments of the products: sizes, then strides of both factors.
     at = [sum(wanted[:i]) for i in range(3)]
-    to_input = (1, 1, rows, weight.shape[-1], columns, 0, 0, columns, 1, 0, 0, *weight.strides[-2:])
-    to_weight = (1, 1, columns, x.shape[-1], rows, 0, 0, 1, columns, 0, 0, *_row_stride(x))
-    input_wanted = wanted[0] and outputs[at[0]].size > 0
-    weight_wanted = wanted[1] and outputs[at[1]].size > 0
+    to_input = to_weight = None
+    if weight is not None and outputs[at[0]].size:
+        to_input = (1, 1, rows, weight.shape[-1], columns, 0, 0, columns, 1, 0, 0, *weight.strides[-2:])
+    if x is not None and outputs[at[1]].size:
+        to_weight = (1, 1, columns, x.shape[-1], rows, 0, 0, 1, columns, 0, 0, *_row_stride(x))
     bias_wanted = len(wanted) == 3 and wanted[2]
     product, sum_axes, no_bias = kernels.matmul.matmul, kernels.reduce.sum_axes, _NO_BIAS[g.dtype]
 
     def run(outs: Sequence[Array], ins: Sequence[Array]) -> None:
         cotangent = ins[0].ravel()
         scratch = outs[-2]
-        if input_wanted:
-            product(outs[at[0]].ravel(), scratch, cotangent, strided.first(ins[2]), no_bias, *to_input, 0, 1)
-        if weight_wanted:
+        if to_input is not None:
+            product(outs[at[0]].ravel(), scratch, cotangent, strided.first(ins[-1]), no_bias, *to_input, 0, 1)
+        if to_weight is not None:
             product(outs[at[1]].ravel(), scratch, cotangent, strided.first(ins[1]), no_bias, *to_weight, 0, 1)
         if bias_wanted:
             sum_axes(outs[at[2]].reshape(1, columns), outs[-1], ins[0].reshape(1, rows, columns, 1), 0, 1)
@@ -541,22 +553,23 @@ def _linear_grad_empty(outs: Sequence[Array], ins: Sequence[Array]) -> None:
 def _linear_grad_scratch(
     inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], wanted: tuple[bool, ...]
 ) -> tuple[EachPart, ...]:
-    g, x, weight = inputs
+    g, (x, weight) = inputs[0], _factors(inputs, wanted)
     rows, columns = _rows(g), g.shape[-1]
     sizes = [0]
-    if wanted[0]:
+    if weight is not None:
         sizes.append(_scratch_size(rows, weight.shape[-1], columns, columns, weight.strides[1], g.dtype).size)
-    if wanted[1]:
+    if x is not None:
         sizes.append(_scratch_size(columns, x.shape[-1], rows, 1, _row_stride(x)[1], g.dtype).size)
     return EachPart(Spec.of((max(sizes),), g.dtype)), running_sums(g)
 
 
-def _linear_grad_twin(g: Any, x: Any, weight: Any, wanted: tuple[bool, ...]) -> tuple[Any, ...]:
+def _linear_grad_twin(*operands: Any, wanted: tuple[bool, ...]) -> tuple[Any, ...]:
+    g, (x, weight) = operands[0], _factors(operands, wanted)
     rows = reshape(g, -1, g.spec.shape[-1])
     results = []
-    if wanted[0]:
+    if weight is not None:
         results.append(matmul(g, weight))
-    if wanted[1]:
+    if x is not None:
         results.append(matmul(transpose(rows, 0, 1), reshape(x, -1, x.spec.shape[-1])))
     if len(wanted) == 3 and wanted[2]:
         results.append(total(rows, 0))
@@ -567,8 +580,8 @@ def _linear_grad_samples() -> list[Sample]:
     g, x, weight = spread(-1, 1, 2, 3, 4), spread(-1, 1, 2, 3, 5), spread(-1, 1, 4, 5)
     return [
         Sample(g, x, weight, wanted=(True, True, True)),
-        Sample(g, x, weight, wanted=(False, True)),
-        Sample(g[0].astype(np.float64), x[0].astype(np.float64), weight.astype(np.float64), wanted=(True, False, True)),
+        Sample(g, x, wanted=(False, True)),
+        Sample(g[0].astype(np.float64), weight.astype(np.float64), wanted=(True, False, True)),
     ]
 
 
@@ -581,8 +594,7 @@ linear_grad_p = define(
     vjp=None,
     twin=_linear_grad_twin,
     cost=lambda inputs, outputs, wanted: Cost(
-        2 * inputs[0].size * (inputs[2].shape[-1] * wanted[0] + inputs[1].shape[-1] * wanted[1]),
-        moved(*inputs, *outputs),
+        2 * inputs[0].size * sum(factor.shape[-1] for factor in inputs[1:]), moved(*inputs, *outputs)
     ),
     samples=_linear_grad_samples,
     errors=lambda: [],

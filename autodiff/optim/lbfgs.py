@@ -108,6 +108,9 @@ class LBFGS(Optimizer):
                 "LBFGS.step", "a closure is needed, since the loss is evaluated several times",
                 fix="pass a function that calls zero_grad() and backward() and returns the loss",
             )  # fmt: skip
+        if MODE.recorder is not None:
+            MODE.recorder.opaque("LBFGS decides by numbers how it goes on",
+                                 "compile the closure instead: optimizer.step(compile(closure))")  # fmt: skip
         grad, phase = MODE.grad, MODE.phase
         MODE.grad, MODE.phase = False, "update"
         try:

@@ -1,6 +1,8 @@
 """From a `Program` to the graph of its picture.
 
-Every record is one node, every operand one edge, so ``x * x`` has two. A call of a module is a group. Records that
+Every record is one node, every operand one edge, so ``x * x`` has two; only numbers stand on the operation that reads
+them. Where an operation alone reads many leaves, as an optimizer's step does, those of a kind are one box, and its edge
+stands for all of them. A call of a module is a group; shown as one node, it holds what it alone reads. Records that
 stand apart in the program (statistics that are written late, values that are computed again) join the group of their
 module where nothing that they are made from stands behind it: so a group may be shown as a single node, and the picture
 stays free of cycles, however often a module is called.
@@ -21,11 +23,13 @@ from autodiff.viz.graph import (
     BUFFER,
     CONSTANT,
     INPUT,
+    LEAF,
     MODULE,
     OPERATION,
     OUTPUT,
     PARAMETER,
     SIGNS,
+    STATE,
     Edge,
     Graph,
     Group,
@@ -53,6 +57,7 @@ _full = lru_cache(4096)(repr)  # of a spec: shape, dtype and layout
 def graph_of(
     program: Program, *, depth: int | None = None, changes: bool = False, constants: bool = False,
     unfold: bool = False, block: int = 0, names: Mapping[int, str] | None = None,
+    variables: Mapping[int, str] | None = None,
     results: Sequence[tuple[Any, str]] | None = None, gradients: Sequence[tuple[Any, str]] = (),
 ) -> Graph:
     """Lay out a program as nodes, edges and groups, in time linear in its edges.
@@ -66,12 +71,13 @@ def graph_of(
         unfold: show the parts of fused operations, instead of one node that lists them.
         block: show so many records in a row as one node, instead of modules.
         names: names of leaf tensors by ``id``: those named here are inputs.
+        variables: names by ``id`` of leaf tensors that have no name of their own.
         results: edges ``(record, output index)`` with the names to show for them; by default the program's outputs.
         gradients: further results, which a module that is shown as one node only counts.
     """
     paths = blocks_of(program, block) if block else paths_of(program)
     changed = program.columns.get("change") if changes else None
-    builder = _Builder(Folding(paths, 0 if block else depth, changed), constants, unfold, names or {})
+    builder = _Builder(Folding(paths, 0 if block else depth, changed), constants, unfold, names or {}, variables or {})
     builder.place(program, paths)
     removed = program.columns.get("before", ((),) * len(program))
     for record, before in zip(program, removed, strict=True):
@@ -91,17 +97,21 @@ def graph_of(
         if node.records > 1:
             node.details.insert(1, _most(node.operations))
     Measurements(program).fill(graph, builder.owner, builder.leaving, builder.drawn)
+    graph.overhead = program.overhead
     return graph
 
 
 class _Builder:
     """Builds a graph in one pass over the records and one over their operands."""
 
-    def __init__(self, folding: Folding, constants: bool, unfold: bool, names: Mapping[int, str]) -> None:
+    def __init__(
+        self, folding: Folding, constants: bool, unfold: bool, names: Mapping[int, str], variables: Mapping[int, str]
+    ) -> None:
         self.folding = folding
         self.constants = constants
         self.unfold = unfold
         self.names = names
+        self.variables = variables
         self.lines = Lines()
         self.lanes: dict[str, Group] = {}
         self.readers: dict[tuple[Record, int], list[Node]] = {}
@@ -115,6 +125,8 @@ class _Builder:
         self.recomputed: set[Record] = set()
         self.changes: dict[Node, Counter[str]] = {}
         self.leaves: dict[tuple[int, str], _Leaf] = {}
+        self.states: set[int] = set()
+        self.crowds: dict[tuple[Node, str], list[_Leaf]] = {}
         self.reads: Counter[Node] = Counter()
         self.gradients: Counter[Node] = Counter()
         self.merged: dict[tuple[Node, Node], Edge] = {}
@@ -125,6 +137,8 @@ class _Builder:
 
     def place(self, program: Program, paths: list[list[str]]) -> None:
         """Make the nodes of all records, in the groups that their paths say."""
+        self.states = {id(leaf) for record, written in program.written.items() if record.phase == "update"
+                       for leaf in written if leaf is not None and type(leaf) is not tuple and not leaf.needs_grad}
         nothing: Sequence[Any] = ((),) * len(program)
         parts = program.columns.get("parts", nothing)
         recomputed = program.columns.get("recomputed", nothing)
@@ -294,7 +308,7 @@ class _Builder:
         if leaf is not None and not self._is_number(leaf):
             found = self.leaves.get((id(leaf), head.phase))
             if found is None:
-                found = self.leaves[id(leaf), head.phase] = _Leaf(leaf)
+                found = self.leaves[id(leaf), head.phase] = _Leaf(leaf, f"l{len(self.leaves)}")
             self.reads[head] += 1
             found.reads.append((head, spec))
             return
@@ -304,7 +318,8 @@ class _Builder:
             head.details.append(f"with {leaf.array.item():.6g}")
 
     def _is_number(self, leaf: Any) -> bool:
-        return not (leaf.spec.shape or leaf.needs_grad or leaf.name or leaf.array is None or id(leaf) in self.names)
+        known = id(leaf) in self.names or id(leaf) in self.states
+        return not (leaf.spec.shape or leaf.needs_grad or leaf.name or leaf.array is None or known)
 
     def _constant(self, head: Node, spec: Spec, leaf: Any) -> None:
         """Draw a value of which nothing is known but its spec, and perhaps its number."""
@@ -347,9 +362,7 @@ class _Builder:
             self.gradients[tail] += 1
             return
         self.leaving.add(value)
-        group = tail.parent
-        while not gradient and group.depth > 1 and group.parent is not None:
-            group = group.parent
+        group = tail.parent if gradient else _outside(tail.parent)
         spec = record.outputs[index]
         node = self._new_node(f"o{len(self.nodes)}", OUTPUT, name, group, tail.phase)
         node.specs, node.order = [spec], tail.order
@@ -359,8 +372,10 @@ class _Builder:
 
     def graph(self) -> Graph:
         """Draw the leaves where they are read, complete the modules' texts, and return the graph."""
-        for number, leaf in enumerate(self.leaves.values()):
-            self._place_leaf(number, leaf)
+        for leaf in self.leaves.values():
+            self._place_leaf(leaf)
+        for (head, kind), crowd in self.crowds.items():
+            self._draw_crowd(head, kind, crowd)
         for record, node in self.owner.items():
             if node.kind == MODULE:
                 node.specs += [spec for i, spec in enumerate(record.outputs) if (record, i) in self.leaving]
@@ -368,8 +383,9 @@ class _Builder:
         for node in self.nodes:
             if node.kind == MODULE:
                 self._describe(node, inside[node])
-            if node.held:
-                node.details.append(f"{_count(len(node.held), 'parameter')}, {sum(node.held.values()):,} elements")
+            for kind in dict.fromkeys(kind for kind, _ in node.held) if node.kind == MODULE else ():
+                sizes = [size for (held, _), size in node.held.items() if held == kind]
+                node.details.append(f"{_count(len(sizes), kind)}, {sum(sizes):,} elements")
             if node in self.gradients:
                 node.details.append(_count(self.gradients[node], "gradient"))
             if node.specs and node.title == text_of_spec(node.specs[0]):
@@ -391,28 +407,54 @@ class _Builder:
         if node in self.changes and node.records > 1:
             node.details.append(text_of_changes(self.changes[node]))
 
-    def _place_leaf(self, number: int, leaf: _Leaf) -> None:
-        tensor = leaf.tensor
-        name = self.names.get(id(tensor)) or tensor.name
+    def _kind_of(self, tensor: Any) -> str:
         if id(tensor) in self.names:
-            kind = INPUT
-        elif tensor.needs_grad or type(tensor) not in (tensor_class[0], Leaf):
-            kind = PARAMETER
+            return INPUT
+        if type(tensor) not in (tensor_class[0], Leaf) or (type(tensor) is Leaf and tensor.needs_grad):
+            return PARAMETER
+        if tensor.needs_grad:
+            return LEAF
+        return STATE if id(tensor) in self.states else BUFFER if tensor.name else CONSTANT
+
+    def _name_of(self, tensor: Any) -> str:
+        return self.names.get(id(tensor)) or tensor.name or self.variables.get(id(tensor), "")
+
+    def _place_leaf(self, leaf: _Leaf) -> None:
+        """Draw a leaf, or note where it is held, or with which others it is drawn as one box."""
+        kind, heads = self._kind_of(leaf.tensor), list(dict.fromkeys(head for head, _ in leaf.reads))
+        head = heads[0]
+        one_module = head.kind == MODULE and len({(head.kind, head.parent, head.title) for head in heads}) == 1
+        if one_module and kind != INPUT:  # it stands in the module, however often that is called
+            for call in heads if kind in (PARAMETER, LEAF, STATE) and head.phase != "backward" else ():
+                call.held[kind, id(leaf.tensor)] = leaf.tensor.spec.size
+        elif not one_module and len(heads) == 1 and self.reads[head] > _LEAVES_SHOWN:
+            self.crowds.setdefault((head, kind), []).append(leaf)
         else:
-            kind = BUFFER if tensor.name else CONSTANT
-        heads = list(dict.fromkeys(head for head, _ in leaf.reads))
-        first = heads[0]
-        if kind != INPUT and len(heads) == 1 and (first.kind == MODULE or self.reads[first] > _LEAVES_SHOWN):
-            if kind == PARAMETER and first.phase != "backward":
-                first.held[id(tensor)] = tensor.spec.size
+            self._draw_leaf(leaf, kind, heads)
+
+    def _draw_crowd(self, head: Node, kind: str, leaves: list[_Leaf]) -> None:
+        """Draw leaves of a kind that one operation alone reads as one box, with an edge that says how many it reads."""
+        if len(leaves) == 1:
+            self._draw_leaf(leaves[0], kind, [head])
             return
+        parent = _outside(head.parent) if kind == INPUT else head.parent
+        node = self._new_node(leaves[0].id, kind, _count(len(leaves), kind), parent, head.phase)
+        node.held = {(kind, id(leaf.tensor)): leaf.tensor.spec.size for leaf in leaves}
+        node.details.append(f"{sum(node.held.values()):,} elements")
+        texts = [f"{self._name_of(leaf.tensor)} {_full(leaf.tensor.spec)}".strip() for leaf in leaves[:_TOOLTIPS_SHOWN]]
+        node.tooltip = texts + ["..."] * (len(leaves) > len(texts))
+        node.order = head.order
+        self.edges.append(Edge(node, head, sum(len(leaf.reads) for leaf in leaves), False, "\n".join(node.tooltip)))
+
+    def _draw_leaf(self, leaf: _Leaf, kind: str, heads: list[Node]) -> None:
+        tensor, name = leaf.tensor, self._name_of(leaf.tensor)
+        first = heads[0]
         if len(heads) <= _READERS_SHOWN:
             parent = reduce(common_group, [head.parent for head in heads])
-            while kind == INPUT and parent.depth > 1 and parent.parent is not None:
-                parent = parent.parent  # it comes from outside of all modules
-            nodes = dict.fromkeys(heads, self._leaf_node(f"l{number}", kind, name, tensor, first, parent))
+            parent = _outside(parent) if kind == INPUT else parent
+            nodes = dict.fromkeys(heads, self._leaf_node(leaf.id, kind, name, tensor, first, parent))
         else:  # edges from one place to many far ones would be all that there is to see
-            nodes = {head: self._leaf_node(f"l{number}_{k}", kind, name, tensor, head, head.parent)
+            nodes = {head: self._leaf_node(f"{leaf.id}_{k}", kind, name, tensor, head, head.parent)
                      for k, head in enumerate(heads)}  # fmt: skip
         drawn: set[Node] = set()
         for head, spec in leaf.reads:
@@ -421,24 +463,31 @@ class _Builder:
                 self.edges.append(Edge(nodes[head], head, 1, False, _full(spec)))
 
     def _leaf_node(
-        self, id_: str, kind: str, name: str | None, tensor: Any, reader: Node, parent: Group
+        self, id_: str, kind: str, name: str, tensor: Any, reader: Node, parent: Group
     ) -> Node:
         """Return a new node of a leaf."""
         inside = ".".join(labels_of(parent)[1:]) + "."
-        title = (name or ("parameter" if kind == PARAMETER else "")).removeprefix(inside)
-        node = self._new_node(id_, kind, title or text_of_spec(tensor.spec), parent, reader.phase)
-        node.tooltip = [f"{kind} {name or ''}".strip(), _full(tensor.spec)]
+        node = self._new_node(id_, kind, name.removeprefix(inside) or text_of_spec(tensor.spec), parent, reader.phase)
+        node.tooltip = [f"{kind} {name}".strip(), _full(tensor.spec)]
         node.specs, node.order = [tensor.spec], reader.order
         self.drawn.setdefault(id(tensor), []).append((node, tensor))
         return node
 
 
 class _Leaf:
-    """A leaf tensor in one phase, and who reads it there."""
+    """A leaf tensor in one phase, the name of its node, and who reads it there."""
 
-    def __init__(self, tensor: Any) -> None:
+    def __init__(self, tensor: Any, id: str) -> None:
         self.tensor = tensor
+        self.id = id
         self.reads: list[tuple[Node, Spec]] = []
+
+
+def _outside(group: Group) -> Group:
+    """Return the group of the phase that a group stands in: what comes from outside of all modules stands there."""
+    while group.depth > 1 and group.parent is not None:
+        group = group.parent
+    return group
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -455,7 +504,7 @@ def _most(names: Sequence[str]) -> str:
 
 
 def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" + ("" if number == 1 else "s")
+    return f"{number} {noun}" if number == 1 else f"{number} leaves" if noun == LEAF else f"{number} {noun}s"
 
 
 def _inline(root: Group) -> None:

@@ -12,11 +12,13 @@ from autodiff.viz.graph import (
     BUFFER,
     CONSTANT,
     INPUT,
+    LEAF,
     MODULE,
     OPERATION,
     OUTPUT,
     PARAMETER,
     SIGNS,
+    STATE,
     Edge,
     Graph,
     Group,
@@ -34,6 +36,8 @@ _PHASE_COLORS = {
 _OTHER_PHASE = ("#eeeeee", "#555555", "#fafafa")
 _LEAF_STYLES = {
     PARAMETER: {"shape": "box", "style": "filled", "fillcolor": "#fff3c4", "color": "#a67c00"},
+    LEAF: {"shape": "box", "style": "filled,rounded", "fillcolor": "#fff3c4", "color": "#a67c00"},
+    STATE: {"shape": "box", "style": "filled,dashed", "fillcolor": "#eef8f3", "color": "#009e73"},
     BUFFER: {"shape": "box", "style": "filled,dashed", "fillcolor": "#f2f2f2", "color": "#777777"},
     INPUT: {"shape": "box", "style": "filled,bold", "fillcolor": "#ffffff", "color": "#222222"},
     OUTPUT: {"shape": "box", "style": "filled,bold", "fillcolor": "#ffffff", "color": "#222222"},
@@ -64,7 +68,9 @@ EDGE_LOOKS = {
     "again": 'style=dotted color="#444444" constraint=false',
 }
 PHASES = {"forward": 0, "backward": 1, "update": 2}
-_LEGEND = {INPUT: "input, output", PARAMETER: "parameter", BUFFER: "buffer"}
+_LEGEND = {
+    INPUT: "input, output", PARAMETER: "parameter", LEAF: "requires_grad", STATE: "optimizer state", BUFFER: "buffer",
+}
 
 
 class Swatch(NamedTuple):
@@ -135,7 +141,7 @@ def default_statements(direction: str = "TB", font: str = FONT) -> list[str]:
     font = f'fontname="{font}"'
     return [
         f'graph [rankdir={direction} newrank=true nodesep=0.25 ranksep=0.35 {font} fontsize=12 tooltip=" "]',
-        f'node [shape=box style="rounded,filled" {font} fontsize=10 height=0.3 margin="0.09,0.05"]',
+        f'node [shape=box style="rounded,filled" {font} fontsize=10 height=0.3 margin="0.13,0.07"]',
         f'edge [color="#444444" arrowsize=0.6 {font} fontsize=8]',
     ]
 
@@ -223,7 +229,7 @@ def legend_of(graph: Graph) -> list[Swatch]:
     for kind, text in _LEGEND.items():
         if kind in kinds:
             fill = "#ffffff" if graph.scale else _LEAF_STYLES[kind]["fillcolor"]
-            found.append(Swatch(text, fill, _LEAF_STYLES[kind]["color"], False, kind == BUFFER))
+            found.append(Swatch(text, fill, _LEAF_STYLES[kind]["color"], kind == LEAF, kind in (STATE, BUFFER)))
     return found
 
 
@@ -241,7 +247,7 @@ def _header(graph: Graph, title: str, legend: bool) -> str:
     if graph.remarks:
         remarks = "<BR/>".join(map(escape, graph.remarks))
         rows.append(f'<TR><TD COLSPAN="12"><FONT POINT-SIZE="10" COLOR="#333333">{remarks}</FONT></TD></TR>')
-    return f'<TABLE BORDER="0" CELLSPACING="6">{"".join(rows)}</TABLE>' if rows else ""
+    return f'<TABLE BORDER="0" CELLSPACING="6" CELLPADDING="4">{"".join(rows)}</TABLE>' if rows else ""
 
 
 def _scale(graph: Graph) -> str:
@@ -316,7 +322,8 @@ def node_statement(node: Node) -> str:
     elif node.place:
         details = [node.place, *details]
     ink = node.look.get("fontcolor", "#333333")
-    small = "".join(f'<BR/><FONT POINT-SIZE="8" COLOR="{ink}">{escape(text)}</FONT>' for text in details)
+    # Blanks as large as the title: Graphviz gives lines no leading where sizes differ.
+    small = "".join(f'<BR/> <FONT POINT-SIZE="8" COLOR="{ink}">{escape(text)}</FONT> ' for text in details)
     tooltip = quote("\n".join(text for text in node.tooltip if text) or " ")
     label = escape(head) if node.kind == CONSTANT else f"<B>{escape(head)}</B>"
     return f"{node.id} [label=<{label}{small}>{attributes} tooltip={tooltip}]"

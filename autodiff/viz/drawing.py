@@ -10,18 +10,20 @@ from typing import TYPE_CHECKING, Any
 
 from autodiff import ops, reverse
 from autodiff.eager import Tensor, cotangent_of, tape_of
-from autodiff.errors import DTypeError, GradientError, ValueRangeError
+from autodiff.errors import DTypeError, ValueRangeError
 from autodiff.measuring import measure
 from autodiff.program import Program
 from autodiff.program_columns import saved_bytes, shares_of_roofline
 from autodiff.program_diff import merged
-from autodiff.recording import argument_names, record, tensors_in
+from autodiff.recording import argument_names, named, record, tensors_in, title_of
+from autodiff.source import user_frame
 from autodiff.thread_mode import MODE
 from autodiff.viz.building import graph_of
 from autodiff.viz.dot import lines_of
 from autodiff.viz.graph import MODULE, OPERATION, Graph, text_of_changes
 from autodiff.viz.overlay import OVERLAYS
 from autodiff.viz.overlay import overlay as show
+from autodiff.viz.programs import program_of
 from autodiff.viz.rolling import roll as roll_up
 from autodiff.viz.summary import summary
 
@@ -40,6 +42,10 @@ def draw(
     direction: str = "TB", legend: bool = True,
 ) -> Picture:
     """Return the picture of a computation: one node an operation, one edge a value that it reads.
+
+    Nothing that an operation reads is left out. Numbers stand on it (`constants=True` draws them). Where it alone reads
+    more than eight leaves, as an optimizer's step does, those of a kind are one box, and its edge says how many. A
+    module that is shown as one node holds the leaves that it alone reads.
 
     Args:
         x: what to draw:
@@ -61,12 +67,14 @@ def draw(
             ``"saved_bytes"``, ``"roofline"``, ``"gradient"`` (the norm, and where it vanishes or explodes) or
             ``"values"``. A function is then called several times, see `autodiff.measure`; of a program the columns
             are shown.
-        limits: of the machine, for the roofline: `autodiff.utils.benchmark.machine.limits_here()`.
+        limits: of the machine, for the roofline; by default `autodiff.machine.limits_here()`, which measures them for
+            two seconds, once.
         against: another program, tensor or function (called with the same `inputs`) to compare with: what `x` has and
             `against` has not is added, the other way round removed.
         constants: show the numbers in a computation as nodes; otherwise they stand on the operation that reads them.
         title: text above; by default the name of the module or function.
-        names: tensors to show as inputs under a name, besides the arguments.
+        names: tensors to show as inputs under a name, besides the arguments. Tensors without a name get that of a
+            variable, where the function or the caller of `draw` has one.
         direction: where the computation runs to: ``"TB"`` down, ``"LR"`` to the right.
         legend: explain the colours that occur.
 
@@ -77,8 +85,8 @@ def draw(
 
     Raises:
         GradientError: if a tensor has no history, or `backward` starts from something without gradient.
-        DTypeError: if `x` or `against` has no records, `x` was not given the inputs that it takes, or `depth` is no
-            whole number.
+        DTypeError: if `x` or `against` has no records, `x` was not given the inputs that it takes, `depth` is no whole
+            number, or an option that is on or off something else.
         ValueRangeError: if `depth` is negative, `direction` or `overlay` unknown, or what `overlay` shows was not
             measured.
 
@@ -91,6 +99,10 @@ def draw(
     """
     if not (depth is None or isinstance(depth, int)):
         raise DTypeError("draw", "the depth is no whole number", expected="0, 1, 2, ... or None", got=repr(depth))
+    switches = {"backward": backward, "roll": roll, "unfold": unfold, "constants": constants, "legend": legend}
+    for name, switch in switches.items():
+        if not isinstance(switch, bool):
+            raise DTypeError("draw", f"{name} is on or off", expected="True or False", got=repr(switch))
     if depth is not None and depth < 0:
         raise ValueRangeError("draw", "the depth cannot be negative", got=str(depth),
                               fix="use 0 to show the outermost modules as nodes")
@@ -98,11 +110,11 @@ def draw(
         raise ValueRangeError("draw", "the direction is unknown", expected="'TB' or 'LR'", got=repr(direction))
     if overlay is not None and overlay not in OVERLAYS:
         raise ValueRangeError("draw", "there is no such overlay", expected=", ".join(OVERLAYS), got=repr(overlay))
-    drawn = _Drawn(names or {}, backward, overlay)
+    drawn = _Drawn(names or {}, backward, overlay, _variables(x) | _variables(against))
     program = drawn.program_of(x, inputs)
     remarks: list[str] = []
-    if title is None and callable(x) and not isinstance(x, Program):
-        title = getattr(x, "__name__", type(x).__name__)
+    if title is None:
+        title = x.title if isinstance(x, Program) else title_of(x) if callable(x) else ""
     if against is not None:
         other = drawn.program_of(against, inputs, "in `against`")
         both = merged(other, program)
@@ -113,10 +125,12 @@ def draw(
         drawn.names.setdefault(id(tensor), tensor.name or name)
     if overlay == "saved_bytes":
         program.columns.setdefault("saved_bytes", saved_bytes(program))
-    if overlay == "roofline" and limits is not None and "seconds" in program.columns:
-        program.columns["roofline"] = shares_of_roofline(program, limits)
-    expanded = partial(graph_of, program, constants=constants, names=drawn.names, results=drawn.results,
-                       gradients=drawn.gradients)  # fmt: skip
+    if overlay == "roofline" and "seconds" in program.columns and (limits or "roofline" not in program.columns):
+        from autodiff.machine import limits_here
+
+        program.columns["roofline"] = shares_of_roofline(program, limits or limits_here())
+    expanded = partial(graph_of, program, constants=constants, names=drawn.names, variables=drawn.variables,
+                       results=drawn.results, gradients=drawn.gradients)  # fmt: skip
     graph = _readable(program, partial(expanded, unfold=unfold), depth, roll, against is not None)
     graph.remarks[:0] = remarks
     if overlay is not None:
@@ -124,7 +138,7 @@ def draw(
 
     from autodiff.viz.picture import STILL_BOXES, Picture
 
-    written = partial(lines_of, title=title or "", direction=direction, legend=legend)
+    written = partial(lines_of, title=title, direction=direction, legend=legend)
 
     def folded() -> list[str]:
         depth, block, remark = summary(program, STILL_BOXES // 2)  # leaves come on top
@@ -132,7 +146,7 @@ def draw(
         still.remarks += [*remarks, remark]
         return written(still)
 
-    return Picture(written(graph), graph=graph, program=program, title=title or "",
+    return Picture(written(graph), graph=graph, program=program, title=title,
                    expanded=partial(_with_remarks, expanded, remarks), folded=folded, overlay=overlay or "")
 
 
@@ -163,6 +177,30 @@ def _with_remarks(expanded: Callable[[], Graph], remarks: Sequence[str]) -> Grap
     return graph
 
 
+def _variables(x: Any) -> dict[int, str]:
+    """Return by ``id`` what tensors are called in the function that is drawn, and where the picture is asked for."""
+    spaces: list[Mapping[str, Any]] = []
+    if inspect.isfunction(x):
+        closure = inspect.getclosurevars(x)
+        spaces += [closure.nonlocals, closure.globals]
+    frame = user_frame()
+    if frame is not None:
+        spaces += [frame.f_locals, frame.f_globals]
+    found: dict[int, str] = {}
+    for space in spaces:
+        for name, value in list(space.items()):
+            # A notebook keeps what it has shown under names that begin with a line.
+            if name.isidentifier() and not name.startswith("_") and _holds_tensors(value):
+                for path, tensor in named(name, value):
+                    found.setdefault(id(tensor), path)
+    return found
+
+
+def _holds_tensors(value: Any) -> bool:
+    first = value[0] if isinstance(value, tuple | list) and value else value
+    return isinstance(first, Tensor)
+
+
 def _what_changed(both: Program) -> str:
     """Return how many operations of a comparison differ; empty where none does."""
     return text_of_changes(Counter(both.columns["change"]))
@@ -173,58 +211,35 @@ class _Drawn:
 
     Attributes:
         names: of tensors by ``id``.
+        variables: names by ``id`` of tensors that have no other.
         results: values to show as outputs, with their names; None for the program's own.
         gradients: gradients to show, with their names.
     """
 
-    def __init__(self, names: Mapping[str, Tensor], backward: bool, overlay: str | None) -> None:
+    def __init__(
+        self, names: Mapping[str, Tensor], backward: bool, overlay: str | None, variables: dict[int, str]
+    ) -> None:
         self.names = {id(tensor): name for name, tensor in names.items()}
+        self.variables = variables
         self.results: list[tuple[Any, str]] | None = None
         self.gradients: list[tuple[Any, str]] = []
         self.backward = backward
         self.run = measure if overlay in ("seconds", "roofline", "gradient", "values") else record
 
     def program_of(self, x: Any, inputs: tuple[Any, ...], where: str = "here") -> Program:
-        """Return the program of anything that can be drawn.
-
-        Args:
-            x: what to draw.
-            inputs: what to call it with, if it is called.
-            where: what to call it in an error.
-        """
-        if isinstance(x, Program):
-            return x
+        """Return the program of anything that can be drawn; see `autodiff.viz.programs.program_of`."""
+        program = program_of("draw", x, inputs, self._with_gradients if self.backward else self.run, where)
         if isinstance(x, Tensor | tuple | list):
             tensors = list(tensors_in(x))
-            program = tape_of(*tensors)
-            if not len(program):
-                raise GradientError("draw", "no recorded operation leads to this tensor",
-                                    fix="draw the function that computes it: draw(function, *inputs)")
-            labels = _result_names(len(tensors))
-            self.results = [(tensor.edge, tensor.name or label) for tensor, label in zip(tensors, labels)
+            self.results = [(tensor.edge, tensor.name or self.variables.get(id(tensor), label))
+                            for tensor, label in zip(tensors, _result_names(len(tensors)))
                             if type(tensor.edge) is tuple]
-            return program
-        if not callable(x):
-            raise DTypeError("draw", f"nothing {where} has records", got=type(x).__name__,
-                             expected="a tensor, a Program, or a function or module with its inputs")
-        replayed = getattr(x, "programs", None) if not inputs else None
-        if isinstance(replayed, list):
-            if not replayed:
-                raise GradientError("draw", "this compiled function has not been recorded yet",
-                                    fix="call it twice before, or draw it with its inputs")
-            found: Program = replayed[0]
-            return found
-        _check_inputs(x, inputs)
-        if hasattr(type(x), "measured"):
-            return measure(x, *inputs)
-        if self.backward:
-            for name, tensor in argument_names(x, inputs, {}):
-                self.names.setdefault(id(tensor), name)
-            return self._with_gradients(x, inputs)
-        return self.run(x, *inputs)
+        return program
 
-    def _with_gradients(self, function: Callable[..., Any], inputs: tuple[Any, ...]) -> Program:
+    def _with_gradients(self, function: Callable[..., Any], *inputs: Any) -> Program:
         """Return the program of a call and of the gradients of its results, both named."""
+        for name, tensor in argument_names(function, inputs, {}):
+            self.names.setdefault(id(tensor), name)
         results: list[tuple[Any, str]] = []
 
         def note(tensor: Tensor | None, name: str, into: list[tuple[Any, str]]) -> None:
@@ -241,26 +256,11 @@ class _Drawn:
             for output, name in zip(outputs, _result_names(len(outputs))):
                 note(output, name, results)
             for i, (leaf, gradient) in enumerate(zip(leaves, reverse.sweep(losses, cotangents, leaves))):
-                note(gradient, "gradient of " + (self.names.get(id(leaf)) or leaf.name or f"leaf {i}"), self.gradients)
+                name = self.names.get(id(leaf)) or leaf.name or self.variables.get(id(leaf)) or f"leaf {i}"
+                note(gradient, f"gradient of {name}", self.gradients)
 
         self.results = results
         return self.run(run)
-
-
-def _check_inputs(function: Callable[..., Any], inputs: tuple[Any, ...]) -> None:
-    """Raise if a function or module cannot be called with these inputs."""
-    try:
-        signature = inspect.signature(getattr(function, "forward", function))
-    except (TypeError, ValueError):  # built-in functions may not say what they take
-        return
-    try:
-        signature.bind(*inputs)
-    except TypeError:
-        name = getattr(function, "__name__", type(function).__name__)
-        wanted = [p.name for p in signature.parameters.values() if p.default is p.empty]
-        raise DTypeError("draw", f"{name} was not given the inputs that it takes", expected=", ".join(wanted) or "none",
-                         got=f"{len(inputs)} input{'s' * (len(inputs) != 1)}",
-                         fix=f"draw({', '.join([name, *wanted])}) calls it once and draws what runs") from None
 
 
 def _result_names(count: int) -> list[str]:

@@ -10,8 +10,8 @@ from functools import lru_cache
 from autodiff.program import Record
 from autodiff.spec import Array, Spec
 
-OPERATION, MODULE, PARAMETER, BUFFER, INPUT, CONSTANT, OUTPUT = (
-    "operation", "module", "parameter", "buffer", "input", "constant", "output")
+OPERATION, MODULE, PARAMETER, LEAF, STATE, BUFFER, INPUT, CONSTANT, OUTPUT = (
+    "operation", "module", "parameter", "leaf", "optimizer state", "buffer", "input", "constant", "output")
 # What a comparison says of an operation, and the sign for it.
 SIGNS = {"added": "+", "removed": "−", "changed": "±"}
 
@@ -22,7 +22,8 @@ class Node:
 
     Attributes:
         id: unique within the graph and the same on every run.
-        kind: ``"operation"``, ``"module"``, ``"parameter"``, ``"buffer"``, ``"input"``, ``"constant"`` or ``"output"``.
+        kind: ``"operation"``, ``"module"``, ``"parameter"``, ``"leaf"`` (another tensor with `requires_grad`),
+            ``"optimizer state"``, ``"buffer"``, ``"input"``, ``"constant"`` or ``"output"``.
         title: name of the operation, module or tensor.
         phase: ``"forward"``, ``"backward"`` or ``"update"``.
         parent: group it stands in.
@@ -33,7 +34,7 @@ class Node:
         records: how many operations it stands for.
         operations: their names.
         specs: of its outputs.
-        held: parameters that are not drawn because they stand in it: ``id`` and number of elements.
+        held: leaves that are not drawn because they stand in it: kind and ``id`` of each, and number of elements.
         order: number of the (first) record in the program; of a leaf that of the first record that reads it.
         record: the record that it shows; None for anything but an operation.
         file, line, source: the user's line that ran it: file without folder, number, and the lines around it.
@@ -59,7 +60,7 @@ class Node:
     records: int = 0
     operations: list[str] = field(default_factory=list)
     specs: list[Spec] = field(default_factory=list)
-    held: dict[int, int] = field(default_factory=dict)
+    held: dict[tuple[str, int], int] = field(default_factory=dict)
     order: int = 0
     record: Record | None = None
     file: str = ""
@@ -97,6 +98,10 @@ class Node:
 
         return jacobian(self.record, input, output)
 
+    def __repr__(self) -> str:
+        specs = ", ".join([text_of_spec(spec) for spec in self.specs[:1]] + ["..."] * (len(self.specs) > 1))
+        return f"<{self.kind} {self.id} {self.title!r}{f' {specs}' if specs else ''}>"
+
 
 @dataclass(eq=False, slots=True)
 class Group:
@@ -124,6 +129,9 @@ class Group:
     copies: int = 1
     changes: Counter[str] = field(default_factory=Counter)
 
+    def __repr__(self) -> str:
+        return f"<group {self.id} {self.title!r} of {len(self.members)}>"
+
 
 @dataclass(eq=False, slots=True)
 class Edge:
@@ -148,6 +156,9 @@ class Edge:
     again: bool = False
     slow: bool = False
 
+    def __repr__(self) -> str:
+        return f"<edge {self.tail.id} -> {self.head.id}>"
+
 
 @dataclass(slots=True)
 class Graph:
@@ -159,6 +170,7 @@ class Graph:
         edges: in program order.
         remarks: what a reader should know, a line each.
         scale: what the colours of an overlay mean: colour and text, from low to high.
+        overhead: seconds of a call that belong to no operation; None where that was not measured.
     """
 
     root: Group
@@ -166,6 +178,10 @@ class Graph:
     edges: list[Edge]
     remarks: list[str] = field(default_factory=list)
     scale: list[tuple[str, str]] = field(default_factory=list)
+    overhead: float | None = None
+
+    def __repr__(self) -> str:
+        return f"<graph of {len(self.nodes):,} nodes and {len(self.edges):,} edges>"
 
 
 @lru_cache(4096)

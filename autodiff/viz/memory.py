@@ -8,11 +8,11 @@ from collections.abc import Callable
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from autodiff.errors import DTypeError, ValueRangeError
+from autodiff.errors import ValueRangeError
 from autodiff.program import Program, Record
 from autodiff.program_checkpoint import Candidates, Checkpointing
 from autodiff.program_memory import KINDS, WORK, Holding
@@ -20,6 +20,7 @@ from autodiff.spec import Array
 from autodiff.viz.graph import text_of_spec
 from autodiff.viz.memory_page import page_of
 from autodiff.viz.memory_svg import svg_of, text_of_size
+from autodiff.viz.programs import program_of
 from autodiff.viz.rendering import write_atomically
 
 _COLUMNS = 1000  # more would be narrower than a pixel
@@ -62,22 +63,25 @@ class Holder(NamedTuple):
     values: int
 
 
-def timeline(program: Program) -> Timeline:
+def timeline(x: Any, *inputs: Any) -> Timeline:
     """Return what is alive along a program: parameters, saved values, gradients, temporary ones.
 
     Args:
-        program: of `ad.record`, a whole training step for example, or read from text.
+        x: a program, of `ad.record` or read from text; a compiled function; or a function or module, a whole training
+            step for example, that is called once with its `inputs`.
+        inputs: arguments of the function or module.
 
     Returns:
         A picture: ``render("memory.svg")`` or ``render("memory.html")`` writes it, Jupyter shows it.
 
     Raises:
-        DTypeError: if it is no program.
+        DTypeError: if `x` has no records, or was not given the inputs that it takes.
+        GradientError: if a compiled function has not been recorded.
         ValueRangeError: if the program has no records.
 
     >>> import autodiff as ad
     >>> from autodiff.viz import timeline
-    >>> memory = timeline(ad.record(lambda x: x.exp().tanh(), ad.ones(256)))
+    >>> memory = timeline(lambda x: x.exp().tanh(), ad.ones(256))
     >>> memory
     <timeline of 2 records, 3.00 KiB at the peak>
     >>> [(holder.kind, holder.size) for holder in memory.holders()]
@@ -85,7 +89,7 @@ def timeline(program: Program) -> Timeline:
 
     ![](../../docs/pictures/memory.svg)
     """
-    return Timeline(program)
+    return Timeline(program_of("timeline", x, inputs))
 
 
 class Timeline:
@@ -103,9 +107,6 @@ class Timeline:
     """
 
     def __init__(self, program: Program) -> None:
-        if not isinstance(program, Program):
-            raise DTypeError("timeline", "this is no program", expected="a Program", got=type(program).__name__,
-                             fix="record a call of it: timeline(autodiff.record(model, x))")
         if not len(program):
             raise ValueRangeError("timeline", "the program has no records, so nothing is ever alive")
         self.program = program

@@ -37,8 +37,7 @@ def overlay(graph: Graph, name: str) -> None:
         raise ValueRangeError("draw", "there is no such overlay", expected=", ".join(OVERLAYS), got=repr(name))
     numbers = {node: x for node in graph.nodes if (x := _number(node, name)) is not None}
     if not numbers:
-        fix = {"roofline": "draw what autodiff.measure(...) returns, with limits=",
-               "gradient": "let a backward pass run: draw(..., backward=True), or draw a whole training step"}
+        fix = {"gradient": "let a backward pass run: draw(..., backward=True), or draw a whole training step"}
         raise ValueRangeError("draw", f"'{name}' was not measured",
                               fix=fix.get(name, "draw what autodiff.measure(...) returns"))
     for node in graph.nodes:
@@ -84,7 +83,9 @@ def _number(node: Node, name: str) -> float | None:
 def _show_size(graph: Graph, numbers: dict[Node, float], name: str) -> None:
     """Colour by size: the more, the darker."""
     most = 1.0 if name == "roofline" else max(numbers.values())
-    total = sum(numbers.values())
+    overhead = graph.overhead if name == "seconds" else None
+    operations = sum(numbers.values())
+    total = operations + (overhead or 0.0)
     for node, x in numbers.items():
         _paint(node, color(SEQUENTIAL, x / most) if x else "#ffffff")
         share = f" · {x / total:.0%}" if name != "roofline" and total and x / total >= 0.005 else ""
@@ -92,12 +93,16 @@ def _show_size(graph: Graph, numbers: dict[Node, float], name: str) -> None:
             node.details.append(text_of(name, x) + share)
     graph.scale = [(color(SEQUENTIAL, i / (_STEPS - 1)), text_of(name, most * i / (_STEPS - 1)) if most else "")
                    for i in range(_STEPS)]  # fmt: skip
-    what = _TITLES[name]
-    graph.remarks.append(what if name == "roofline" else f"{what}: {text_of(name, total)} together")
+    if overhead is not None and total:
+        graph.remarks.append(f"time of a call: {text_of(name, total)} = {text_of(name, operations)} of operations + "
+                             f"{text_of(name, overhead)} of call overhead ({overhead / total:.0%})")
+    else:
+        what = _TITLES[name]
+        graph.remarks.append(what if name == "roofline" else f"{what}: {text_of(name, total)} together")
 
 
 def _show_spread(graph: Graph, numbers: dict[Node, float], name: str) -> None:
-    """Colour by size on a logarithmic scale, with the usual one in the middle."""
+    """Colour by size on a logarithmic scale, with the usual one in the middle. Its ends stand for all beyond them."""
     positive = [x for x in numbers.values() if 0 < x < math.inf]
     usual = median(positive) if positive else 1.0
     decades = math.log10(FAR)
@@ -106,7 +111,9 @@ def _show_spread(graph: Graph, numbers: dict[Node, float], name: str) -> None:
         _paint(node, color(DIVERGING, 0.5 + far / (2 * decades)))
         node.details.append(("‖gradient‖ " if name == "gradient" else "‖x‖ ") + text_of(name, x))
     steps = [i / (_STEPS - 1) for i in range(_STEPS)]
-    graph.scale = [(color(DIVERGING, i), text_of(name, usual * 10 ** ((2 * i - 1) * decades))) for i in steps]
+    texts = [text_of(name, usual * 10 ** ((2 * i - 1) * decades)) for i in steps]
+    texts[0], texts[-1] = f"≤ {texts[0]}", f"≥ {texts[-1]}"
+    graph.scale = [(color(DIVERGING, i), text) for i, text in zip(steps, texts)]
     graph.remarks.append(f"{_TITLES[name]}: {text_of(name, usual)} in the middle")
     if name == "gradient":
         _name(graph, numbers, lambda x: x == 0, "the gradient is zero", lambda x: x)

@@ -15,7 +15,7 @@ import json
 import re
 import shutil
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from string import Template
@@ -40,6 +40,7 @@ from autodiff.viz.dot import (
 from autodiff.viz.graph import (
     MODULE,
     OPERATION,
+    OUTPUT,
     PARAMETER,
     SIGNS,
     Graph,
@@ -55,7 +56,7 @@ WEB = Path(__file__).with_name("web")
 GRAPHVIZ = WEB / "graphviz"
 # In the order they are put into the page: the last one starts it.
 SCRIPTS = ("text", "model", "dot", "layout", "stage", "measures", "panel", "search", "player", "main")
-_MEMBERS_SHOWN = 64  # a group with more members holds bundles of them
+_MEMBERS_SHOWN = 64  # a group with more operations and modules holds bundles of them
 _BUNDLE = 32
 _SHAPES_SHOWN = 4
 _BOX = re.compile(r"^\t+(?!graph )\w+ \[label=<", re.MULTILINE)
@@ -119,6 +120,7 @@ def _still(source: str) -> str:
         else:
             svg = layout_with_pygraphviz(source, "svg")
     except MissingExtraError as error:
+        error.move_to(None)  # the reader of the page has not written the line
         return f"<p>There is no still picture: {html.escape(str(error))}</p>"
     return scalable(svg[svg.index(b"<svg"):]).decode()
 
@@ -139,6 +141,7 @@ def _data(graph: Graph, title: str, overlay: str) -> dict[str, Any]:
         "looks": EDGE_LOOKS,
         "groups": groups.data(),
         "remarks": graph.remarks,
+        "overhead": graph.overhead,
         "nodes": [_node_data(node, groups.home[node].id, sources) for node in graph.nodes],
         "sources": [{"file": file, "line": line, "source": source} for file, line, source in sources],
         "edges": [[edge.tail.id, edge.head.id, edge.values, "saved" if edge.saved else edge.change,
@@ -149,6 +152,11 @@ def _data(graph: Graph, title: str, overlay: str) -> dict[str, Any]:
 
 def _runs(node: Node) -> bool:
     return node.kind in (OPERATION, MODULE)
+
+
+def _counts(member: Node | Group) -> bool:
+    """Return whether a member is an operation or a module, not a tensor."""
+    return isinstance(member, Group) or _runs(member)
 
 
 def _node_data(node: Node, home: str, sources: dict[Any, int]) -> dict[str, Any]:
@@ -196,13 +204,16 @@ class _Groups:
         self.around: dict[Group, Group] = {}
         self.members: dict[Group, list[Node | Group]] = {}  # those around others come first
         self.bundles: set[Group] = set()
-        readers: dict[Node, Node] = {}
+        beside: dict[Node, list[Node]] = {}  # what tensors are read by, and what has made the results
         for edge in graph.edges:
-            readers.setdefault(edge.tail, edge.head)
+            for end, other in ((edge.tail, edge.head), (edge.head, edge.tail)):
+                if not _runs(end):
+                    beside.setdefault(end, []).append(other)
         stack = [graph.root]
         while stack:
             group = stack.pop()
-            members = group.members if len(group.members) <= _MEMBERS_SHOWN else self._bundled(group, readers)
+            small = sum(map(_counts, group.members)) <= _MEMBERS_SHOWN
+            members = group.members if small else self._bundled(group, beside)
             self.members[group] = members
             for member in reversed(members):
                 if isinstance(member, Node):
@@ -211,28 +222,41 @@ class _Groups:
                     self.around[member] = group
                     stack.append(member)
 
-    def _bundled(self, group: Group, readers: Mapping[Node, Node]) -> list[Node | Group]:
+    def _bundled(self, group: Group, beside: Mapping[Node, list[Node]]) -> list[Node | Group]:
         """Return a large group's members in bundles, which are runs of the program: no two depend on each other."""
         place: dict[Node | Group, int] = {member: i for i, member in enumerate(group.members)}
 
-        def when(member: Node | Group) -> int:
-            """Return the place of what a leaf is read by; that of the others is their own."""
-            if isinstance(member, Group) or _runs(member) or member not in readers:
-                return place[member]
-            around: Node | Group | None = readers[member]
+        def places(node: Node) -> Iterator[int]:
+            """Yield the place of the member that a node is in, if there is one."""
+            around: Node | Group | None = node
             while around is not None and around not in place:
                 around = around.parent
-            return place[member] if around is None else place[around]
+            if around is not None:
+                yield place[around]
 
-        members = sorted(group.members, key=when)
+        def when(member: Node | Group) -> tuple[int, int]:
+            """Return when a member comes: a tensor right before the first that reads it, a result behind its maker."""
+            if isinstance(member, Group) or _runs(member):
+                return place[member], 1
+            found = [i for node in beside.get(member, ()) for i in places(node)]
+            return min(found, default=place[member]), 2 if member.kind == OUTPUT else 0
+
         size = _BUNDLE
-        while len(members) > size * _MEMBERS_SHOWN:
+        while sum(map(_counts, group.members)) > size * _MEMBERS_SHOWN:
             size *= _BUNDLE
+        parts: list[list[Node | Group]] = [[]]
+        count = 0
+        for member in sorted(group.members, key=when):
+            if count == size and when(member)[1] < 2:
+                parts.append([])
+                count = 0
+            parts[-1].append(member)
+            count += _counts(member)
         bundles: list[Node | Group] = []
-        for start in range(0, len(members), size):
-            part = members[start:start + size]
-            title = f"{part[0].title} … {part[-1].title}"
-            bundle = Group(f"{group.id}_{len(bundles)}", title, group.phase, group, group.depth + 1, part)
+        for number, part in enumerate(parts):
+            named = [member for member in part if _counts(member)] or part
+            bundle = Group(f"{group.id}_{number}", f"{named[0].title} … {named[-1].title}", group.phase, group,
+                           group.depth + 1, part)
             self.bundles.add(bundle)
             bundles.append(bundle)
         return bundles
@@ -324,8 +348,8 @@ class _Sums:
             self.change = combined(self.change, node.change)
         if node.change in SIGNS:
             self.changes[node.change] += node.records if runs else 0
-        self.parameters |= node.held
-        if node.kind == PARAMETER and node.phase != "backward":
+        self.parameters |= {id: size for (kind, id), size in node.held.items() if kind == PARAMETER}
+        if node.kind == PARAMETER and node.phase != "backward" and not node.held:
             # A parameter that many read is drawn at each of them. It belongs to the module that computes with it.
             self.parameters[node.id.partition("_")[0]] = sum(spec.size for spec in node.specs)
         for key, value in node.measures.items():

@@ -10,6 +10,7 @@ from typing import Any
 
 import graphviz
 
+from autodiff.errors import MissingExtraError
 from autodiff.program import Program
 from autodiff.viz.graph import Graph, Group
 from autodiff.viz.rendering import layout_with_pygraphviz, not_drawn, scalable, without_collection, write_atomically
@@ -67,6 +68,17 @@ class Picture(graphviz.Digraph):  # type: ignore[misc]
             page = page_of(self.expanded(), source, self.title, self.overlay)
         write_atomically(path, page.encode())
         return os.fspath(path)
+
+    def __repr__(self) -> str:
+        return f"<picture of {len(self.graph.nodes):,} nodes and {len(self.graph.edges):,} edges>"
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None, **options: Any) -> dict[str, Any]:
+        """Return what a notebook shows: SVG, or where nothing can draw it, a text that says so."""
+        try:
+            return dict(super()._repr_mimebundle_(include, exclude, **options))
+        except MissingExtraError as error:
+            error.move_to(None)
+            return {"text/plain": f"{self!r}\n{error}"}
 
     def pipe(
         self, format: str | None = None, renderer: str | None = None, formatter: str | None = None,

@@ -12,8 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from autodiff.errors import ValueRangeError, missing_extra
+from autodiff.errors import MissingExtraError, ValueRangeError
 
+_BLANK = re.compile(rb"<text [^<>]*> </text>\n")
 FORMATS = "'svg', 'png', 'pdf' or 'dot'"  # those that every Graphviz knows
 
 
@@ -26,13 +27,16 @@ def layout_with_pygraphviz(source: str, format: str, engine: str = "dot") -> byt
         engine: layout algorithm.
 
     Raises:
-        MissingExtraError: if pygraphviz is not installed either.
+        MissingExtraError: if pygraphviz is not installed either; it names both ways.
         ValueRangeError: if Graphviz does not draw this format.
     """
     try:
         import pygraphviz
     except ImportError:
-        raise missing_extra("viz", "pygraphviz", "draw") from None
+        raise MissingExtraError(
+            "draw", "nothing is installed that lays graphs out", expected="Graphviz's program `dot`, or pygraphviz",
+            fix="install Graphviz (on Debian: apt install graphviz), or: pip install 'autodiff-tape[draw]'",
+        ) from None
     graph = pygraphviz.AGraph(string=source)
     picture = None
     # Python remarks on every graph of more than 1000 nodes, Graphviz on edges that it cannot bend as it would like to.
@@ -83,13 +87,13 @@ def without_collection() -> Iterator[None]:
 
 
 def scalable(svg: bytes) -> bytes:
-    """Let an SVG fill the width it is given, at most its natural one; Graphviz writes fixed sizes.
+    """Let an SVG fill the width it is given, at most its natural one; Graphviz writes fixed sizes, and blanks as texts.
 
     >>> scalable(b'<svg width="9pt" height="7pt" viewBox="0 0 9 7">')
     b'<svg width="100%" style="max-width:9pt" viewBox="0 0 9 7">'
     """
     fixed = rb'<svg width="([0-9.]+)(pt|px)" height="[0-9.]+(?:pt|px)"'
-    return re.sub(fixed, rb'<svg width="100%" style="max-width:\1\2"', svg, count=1)
+    return _BLANK.sub(b"", re.sub(fixed, rb'<svg width="100%" style="max-width:\1\2"', svg, count=1))
 
 
 def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:

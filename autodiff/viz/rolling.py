@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Hashable, Iterator, Sequence
 from itertools import takewhile
 
-from autodiff.viz.graph import CONSTANT, MODULE, OPERATION, Edge, Graph, Group, Node, common_group, nodes_in
+from autodiff.viz.graph import CONSTANT, INPUT, MODULE, OPERATION, Edge, Graph, Group, Node, common_group, nodes_in
 
 _SUMS = ("seconds", "flops", "bytes", "saved_bytes")
 _LONGEST = 64  # members of a block that is no module
@@ -27,6 +27,7 @@ def roll(graph: Graph) -> None:
     for that edge of each. All others are led to the first block and counted; those from a block to the next become
     edges that go around.
     """
+    _gather_inputs(graph)
     _seat_leaves(graph)
     known = _Known(graph)
     rolled = _Rolled()
@@ -42,6 +43,27 @@ def roll(graph: Graph) -> None:
             group.members[:] = [member for member in group.members if member not in gone]
         graph.edges[:] = rolled.lead([edge for edge in graph.edges if not _is_constant(edge.tail) or edge.tail in read])
         graph.nodes[:] = [node for node in graph.nodes if node not in gone]
+
+
+def _gather_inputs(graph: Graph) -> None:
+    """Draw an input once, outside of all blocks, also where it was drawn for each that reads it."""
+    first: dict[str, Node] = {}
+    copies: dict[Node, Node] = {}
+    for node in graph.nodes:
+        if node.kind == INPUT:
+            own = first.setdefault(node.id.partition("_")[0], node)
+            if own is not node:
+                copies[node] = own
+    for group in _groups(graph.root):
+        group.members[:] = [member for member in group.members if member not in copies]
+    for node in dict.fromkeys(copies.values()):
+        node.parent.members.remove(node)
+        while node.parent.depth > 1 and node.parent.parent is not None:
+            node.parent = node.parent.parent
+        node.parent.members.append(node)
+    graph.nodes[:] = [node for node in graph.nodes if node not in copies]
+    for edge in graph.edges:
+        edge.tail = copies.get(edge.tail, edge.tail)
 
 
 def _seat_leaves(graph: Graph) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from autodiff.utils.benchmark.machine.kernels import STREAMS
+from autodiff.machine.kernels import STREAMS
 from benchmarks.report import plots, words
 from benchmarks.report.digest import OURS, Group, Row, groups, median, problems, share_not_slower, title
 from benchmarks.report.html import Html, details, element, join, table

@@ -19,10 +19,10 @@ the next begins:
   `data_gradient`
 - weight gradient: `pad` x into its frame, `weight_gradient`
 
-Sums follow `matmul`: stretches of `stretch_of` products (taps by depth, row, column, channel; positions by image, depth,
-row, column), each summed in order by FMA from 0, stretches added in order, the bias added last. The bits do not depend on
-parts, tile or vector width. Images are C-contiguous (N, D, H, W, C), weights C-contiguous (O, C / groups, KD, KH, KW),
-float32 or float64.
+Sums follow `matmul`: stretches of `stretch_of` products (taps by depth, row, column, channel; positions by image,
+depth, row, column), each summed in order by FMA from 0, stretches added in order, the bias added last. The bits do not
+depend on parts, tile or vector width. Images are C-contiguous (N, D, H, W, C), weights C-contiguous
+(O, C / groups, KD, KH, KW), float32 or float64.
 """
 
 from __future__ import annotations

@@ -237,9 +237,10 @@ def turns(builder: Any, count: Any) -> Iterator[Any]:
 def _opaque(builder: Any, value: Any) -> Any:
     """Return the value, but let LLVM know nothing of where it comes from.
 
-    In a loop as tight as a tile's, LLVM's rearranging of addresses costs more than it saves. From equally spaced ones it
-    would make a chain, each the one before plus the stride, as long as the multiplications beside it; from a place that
-    moves by a stride, a pointer for each row, and an addition for each, where the row's address plus the place costs none.
+    In a loop as tight as a tile's, LLVM's rearranging of addresses costs more than it saves. From equally spaced ones
+    it would make a chain, each the one before plus the stride, as long as the multiplications beside it; from a place
+    that moves by a stride, a pointer for each row and an addition for each, where the row's address plus the place
+    costs none.
     """
     kind = ir.FunctionType(value.type, [value.type])
     return builder.asm(kind, "", "=r,0", [value], side_effect=False)
@@ -283,9 +284,8 @@ def _tile(rows: int, vectors: int, masked: bool, gathered: bool = False, lanewis
 
             cells = [(i, v) for i in range(rows) for v in range(vectors)]
             sums = {cell: cgutils.alloca_once_value(builder, lanes.zeros) for cell in cells}
-            targets = {(i, v): vector_at(add(out, place(out_row, i)), v) for i, v in cells}
-            for target in targets.values():
-                lanes.prefetch(target)
+            for i, v in cells:
+                lanes.prefetch(vector_at(add(out, place(out_row, i)), v))
             a_rows = [_opaque(builder, add(a, place(a_row, i))) for i in range(rows)]
             a_now, b_now = cgutils.alloca_once_value(builder, _I64(0)), cgutils.alloca_once_value(builder, b)
             with turns(builder, depth) as index:
@@ -301,6 +301,8 @@ def _tile(rows: int, vectors: int, masked: bool, gathered: bool = False, lanewis
                     builder.store(_opaque(builder, add(column, a_column)), a_now)
                 builder.store(add(builder.load(b_now), b_row), b_now)
 
+            out = _opaque(builder, out)  # or twelve addresses, found before the loop, would be kept in memory meanwhile
+            targets = {(i, v): vector_at(add(out, place(out_row, i)), v) for i, v in cells}
             with builder.if_then(builder.icmp_signed("!=", again, _I64(0))):
                 for cell in cells:
                     total = builder.fadd(lanes.load(targets[cell], masks[cell[1]]), builder.load(sums[cell]))

@@ -47,6 +47,8 @@ STRETCH = 384  # products that are summed before the sum is added to the total, 
 BLOCK_ROWS = 20 * TILE_ROWS  # rows of the left factor that are multiplied by one panel after the other
 SMALL = 16384  # bytes of a factor that is not worth packing: it stays in the first-level cache as it is
 KEPT = 2**21  # bytes of packed panels that are kept for the next block of the left factor: a strip of columns
+BAND = 8  # rows of the right factor, columns of the left one, that are packed at a time: they are read along memory
+GROUP = 4  # panels that are packed together where none is kept
 PAGE = 4096  # rows this far apart, or a multiple, share one place in the first-level cache
 LONGEST = DOT_BYTES // 4 * STRETCH  # products of a dot product that are summed before the sum is added to the total
 COLUMNS = 2048  # of a product of one row that are summed together, at most
@@ -57,7 +59,7 @@ COLUMNS_OF_ROWS = COLUMNS * COMBINED_ROWS
 def stretch_of(k: int) -> int:
     """Return how many of k products are summed before the sum is added to the total; part of the result's definition.
 
-    They are shared evenly among the fewest stretches: each pass over the result costs a tile its beginning and its end.
+    They are shared evenly among the fewest stretches: each pass over the result costs a tile its beginning and end.
     """
     pieces = max((k + STRETCH - 1) // STRETCH, 1)
     return max((k + pieces - 1) // pieces, 1)
@@ -85,6 +87,12 @@ def _chunks(m: int) -> tuple[int, int]:
 
 
 @register_jitable
+def tile_size(depth: int, itemsize: int) -> int:
+    """Return how many elements a packed tile's rows take, with the vector that `interleave` writes beyond them."""
+    return TILE_ROWS * depth + 64 // itemsize
+
+
+@register_jitable
 def _packed_sizes(m: int, n: int, k: int, a_row: int, b_column: int, itemsize: int) -> tuple[int, int, int, int]:
     """Return the elements of a packed panel, how many panels stay packed, and the elements of a block and its row."""
     lanes = VECTOR_BYTES // itemsize
@@ -94,13 +102,13 @@ def _packed_sizes(m: int, n: int, k: int, a_row: int, b_column: int, itemsize: i
     panel = TILE_VECTORS * lanes * depth if packs_right(m, n, k, b_column, itemsize) else 0
     chunks, tiles = _chunks(m)
     panels = (n + TILE_VECTORS * lanes - 1) // (TILE_VECTORS * lanes)
-    kept = 1
+    kept = min(panels, GROUP)
     if panel > 0 and chunks > 1:
         strips = (panels * panel * itemsize + KEPT - 1) // KEPT
         kept = (panels + strips - 1) // strips
     block = 0
     if packs_left(m, n, k, a_row, itemsize):
-        block = tiles * TILE_ROWS * depth + 64 // itemsize if a_row == 1 else (min(m, BLOCK_ROWS) + lanes) * row
+        block = tiles * tile_size(depth, itemsize) if a_row == 1 else (min(m, BLOCK_ROWS) + lanes) * row
     return panel, kept, block, row
 
 
@@ -142,11 +150,14 @@ def pack_tiles(like: Array, target: int, source: int, column: int, rows: int, de
     """Pack `rows` rows that are neighbours in memory tile by tile, as `multiply` spreads them over `blocks` tiles.
 
     A tile's numbers lie in the order in which it reads them: TILE_ROWS of the first column, then of the second, ...
+    Tiles begin `tile_size` apart.
     """
-    for block in range(blocks):
-        i, end = share(rows, block, blocks)
-        interleave(like, target + block * TILE_ROWS * depth * like.itemsize, source + i * like.itemsize, column,
-                   end - i, depth)
+    size = like.itemsize
+    for k in range(0, depth, BAND):
+        for block in range(blocks):
+            i, end = share(rows, block, blocks)
+            interleave(like, target + (block * tile_size(depth, size) + k * TILE_ROWS) * size,
+                       source + i * size + k * column, column, end - i, min(BAND, depth - k))
 
 
 @njit(error_model="numpy")
@@ -158,8 +169,9 @@ def multiply(like: Array, out: int, a: int, b: int, bias: int, depth: int, out_r
     lie in one matrix. The other arguments are those of a tile (`lanes._tile`).
     """
     lanes = VECTOR_BYTES // like.itemsize
+    end, _ = share(rows, first, blocks)
     for block in range(first, last):
-        i, end = share(rows, block, blocks)
+        i, end = end, rows * (block + 1) // blocks  # share(rows, block, blocks), with one division instead of two
         high = end - i
         c, r = out + i * out_row, a + (block * a_tile if a_tile != 0 else i * a_row)
         if wide <= lanes:
@@ -188,10 +200,12 @@ def pack_panels(like: Array, target: int, source: int, row: int, column: int, de
     """Pack a matrix (depth, columns) panel by panel, `panel_size` elements apart; addresses and strides in bytes."""
     width = TILE_VECTORS * VECTOR_BYTES
     each = panel_size(like, depth) * like.itemsize
-    for panel in range((columns * like.itemsize + width - 1) // width):
-        j = panel * (width // like.itemsize)
-        pack(like, target + panel * each, width, source + j * column, row, column, depth,
-             min(width // like.itemsize, columns - j))
+    band = BAND if column == like.itemsize else max(depth, 1)
+    for k in range(0, depth, band):
+        for panel in range((columns * like.itemsize + width - 1) // width):
+            j = panel * (width // like.itemsize)
+            pack(like, target + panel * each + k * width, width, source + k * row + j * column, row, column,
+                 min(band, depth - k), min(width // like.itemsize, columns - j))
 
 
 @njit(error_model="numpy")
@@ -264,10 +278,10 @@ def matmul(out: Array, scratch: Array, a: Array, b: Array, bias: Array, outer: i
            b_outer: int, b_inner: int, b_row: int, b_column: int, part: int, parts: int) -> None:
     """Compute ``out[p, q] = a[p, q] @ b[p, q] + bias`` for p < outer, q < inner.
 
-    Each element is the sum over k, in order, of stretches of `stretch_of(k)` products, each summed in order by FMA from
-    0; the bias is added to the finished sum. Where one factor is a single row or column, and along k the other's numbers
-    are neighbours, a stretch has 64 bytes of lanes with `STRETCH` products each (`lanes.dot_rows`). So the bits depend on
-    neither parts, tile nor vector width. k = 0 gives 0. Shares are runs of register tiles.
+    Each element is the sum over k, in order, of stretches of `stretch_of(k)` products, each summed in order by FMA
+    from 0; the bias is added to the finished sum. Where one factor is a single row or column, and along k the other's
+    numbers are neighbours, a stretch has 64 bytes of lanes with `STRETCH` products each (`lanes.dot_rows`). So the bits
+    depend on neither parts, tile nor vector width. k = 0 gives 0. Shares are runs of register tiles.
 
     Args:
         out: out, outer * inner matrices of m rows and n columns, C-contiguous; float32 or float64.
@@ -321,18 +335,17 @@ def matmul(out: Array, scratch: Array, a: Array, b: Array, bias: Array, outer: i
         right = b_at + matrix // inner * b_outer + matrix % inner * b_inner
         low, high = lo - matrix * chunks * tiles, hi - matrix * chunks * tiles
         first_chunk, last_chunk = max(low // tiles, 0), min((high + tiles - 1) // tiles, chunks)
-        keep = kept > 1 and last_chunk - first_chunk > 1
-        strip = kept if keep else panels
+        keep = panel_size > 0 and last_chunk - first_chunk > 1
+        strip, group = kept if keep else panels, min(kept, GROUP)
         for strip_begin in range(0, panels, strip):
             strip_end = min(strip_begin + strip, panels)
             for start in range(0, max(k, 1), stretch):
                 depth = min(stretch, k - start)
                 right_now = right + start * b_row
                 if keep:
-                    for panel in range(strip_begin, strip_end):
-                        j = panel * width
-                        pack(out, packed_panel + (panel - strip_begin) * panel_size * size, width * size,
-                             right_now + j * b_column, b_row, b_column, depth, min(width, n - j))
+                    j = strip_begin * width
+                    pack_panels(out, packed_panel, right_now + j * b_column, b_row, b_column, depth,
+                                min(strip * width, n - j))
                 for chunk in range(first_chunk, last_chunk):
                     begin, end = share(m, chunk, chunks)
                     first, last = max(low - chunk * tiles, 0), min(high - chunk * tiles, tiles)
@@ -343,7 +356,7 @@ def matmul(out: Array, scratch: Array, a: Array, b: Array, bias: Array, outer: i
                     a_now, a_row_now, a_column_now, a_tile = left + begin * a_row + start * a_column, a_row, a_column, 0
                     if block_size > 0 and a_row == size:
                         pack_tiles(out, packed_block, a_now, a_column, end - begin, depth, blocks)
-                        a_now, a_column_now, a_tile = packed_block, TILE_ROWS * size, TILE_ROWS * depth * size
+                        a_now, a_column_now, a_tile = packed_block, TILE_ROWS * size, tile_size(depth, size) * size
                     elif block_size > 0:
                         pack(out, packed_block, block_row * size, a_now, a_row, a_column, end - begin, depth)
                         a_now, a_row_now, a_column_now = packed_block, block_row * size, size
@@ -351,9 +364,11 @@ def matmul(out: Array, scratch: Array, a: Array, b: Array, bias: Array, outer: i
                         j = panel * width
                         b_now, b_row_now = right_now + j * b_column, b_row
                         if panel_size > 0:
-                            packed = packed_panel + (panel - strip_begin if keep else 0) * panel_size * size
-                            if not keep:
-                                pack(out, packed, width * size, b_now, b_row, b_column, depth, min(width, n - j))
+                            place = panel - strip_begin if keep else (panel - first_panel) % group
+                            if not keep and place == 0:
+                                pack_panels(out, packed_panel, b_now, b_row, b_column, depth,
+                                            min(min(group, last_panel - panel) * width, n - j))
+                            packed = packed_panel + place * (width * (depth + -depth % lanes)) * size
                             b_now, b_row_now = packed, width * size
                         add = shift + j * size if shift != 0 and start + stretch >= k else 0
                         multiply(out, out_at + ((matrix * m + begin) * n + j) * size, a_now, b_now, add, depth, out_row,

@@ -71,7 +71,9 @@ def replay(control: int, table: Any, first: int, last: int) -> int:
     """Run the calls `first` to `last` - 1 of the table; return the number of the first that met a bad value, or -1.
 
     The table has a row a call: address of its entry, address of its block, number of threads, nanoseconds of work a
-    kernel (at least), address and number of the status words that it may have written (0: none).
+    kernel (at least), address and number of the status words that it may have written (0: none). A last row, which is
+    no call, counts in its first word how often calls have run to the end: so Python knows whether an interrupt came
+    before or after.
     """
     together = load(control, OWNER) == this_thread()
     for i in range(first, last):
@@ -84,6 +86,7 @@ def replay(control: int, table: Any, first: int, last: int) -> int:
         for word in range(table[i, STATUSES]):
             if _at(table[i, STATUS], word) >= 0:
                 return i
+    table[len(table) - 1, 0] += 1
     return -1
 
 

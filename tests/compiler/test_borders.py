@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 import autodiff as ad
+import autodiff_kernels as kernels
 from autodiff.compiler import fusion
-from autodiff.compiler.tracer import RecordingError
+from autodiff.compiler.calls import RecordingError
 from autodiff.errors import ValueRangeError
 from tests.compiler.steps import Net, batch
 
@@ -38,6 +39,22 @@ def same(function: Callable[..., Any], *calls: tuple[Any, ...]) -> Any:
 def test_an_argument_that_is_also_found_outside() -> None:
     w, other = numbers(1, 2), numbers(10, 20)
     same(lambda x: x - 2 * w, (w,), (w,), (other,), (other,), (other,), (w,))
+
+
+def test_a_tensor_of_a_tensor_is_read_anew() -> None:
+    same(lambda x: ad.tensor(x.sum()) + ad.tensor(x, dtype=ad.int64), *[(numbers(i, 2),) for i in range(5)])
+
+
+def test_a_gradient_that_is_retained() -> None:
+    w = numbers(1, 2).requires_grad_()
+
+    def function(x: ad.Tensor) -> Any:
+        y = w * x
+        y.retain_grad()
+        (y * y).sum().backward()
+        return y.grad
+
+    same(function, *[(numbers(i, 2),) for i in range(5)])
 
 
 def test_one_tensor_as_two_arguments() -> None:
@@ -188,6 +205,29 @@ def test_pairs_of_numbers_are_read_anew(kind: Any) -> None:
     assert compiled.explain().count("recorded") == 1
 
 
+def test_lbfgs_takes_a_compiled_closure() -> None:
+    weights = []
+    for compiled in (False, True):
+        w = ad.tensor([1.0, -2.0], requires_grad=True)
+        optimizer = ad.optim.LBFGS([w], lr=0.1)
+
+        def closure(w: Any = w, optimizer: Any = optimizer) -> Any:
+            optimizer.zero_grad()
+            loss = (w.square().square() + w).sum()
+            loss.backward()
+            return loss
+
+        run = ad.compile(closure) if compiled else closure
+        for _ in range(3):
+            optimizer.step(run)
+        weights.append(w.tolist())
+        step = ad.compile(partial(optimizer.step, closure))
+        step()
+        with pytest.raises(RecordingError, match=r"LBFGS decides by numbers.*compile the closure"):
+            step()
+    assert weights[0] == weights[1]
+
+
 def test_settings_that_come_back_find_their_program_again() -> None:
     (w, one, step), (v, other, eager) = sgd(momentum=0.5), sgd(momentum=0.5)
     compiled = ad.compile(step)
@@ -262,6 +302,89 @@ def test_gradients_that_are_other_tensors_are_refused(value: Callable[..., Any])
         step(ad.ones(1))
 
 
+def test_the_sign_of_a_zero_among_the_settings() -> None:
+    (w, one, step), (v, other, eager) = sgd(), sgd()
+    compiled = ad.compile(step)
+    for rate in (0.0, 0.0, 0.0, -0.0, 0.0, -0.0, 0.5):
+        for p, optimizer, run in ((w, one, compiled), (v, other, eager)):
+            with ad.no_grad():
+                p.fill_(-0.0)
+            optimizer.param_groups[0]["lr"] = rate
+            run()
+        assert (w.item(), np.signbit(w.item())) == (v.item(), np.signbit(v.item()))
+
+
+def test_a_late_error_takes_back_what_an_optimizer_has_done() -> None:
+    table = ad.nn.Embedding(3, 1)
+    w, optimizer, step = sgd(momentum=0.5)
+
+    @ad.compile
+    def both(i: ad.Tensor) -> Any:
+        step()
+        return (table(i) * w).sum()
+
+    for _ in range(3):
+        both(ad.tensor([1]))
+    before = w.item(), optimizer.state[w]["momentum_buffer"].item(), optimizer.state[w]["step"]
+    with pytest.raises(IndexError, match="got 9"):
+        both(ad.tensor([9]))
+    assert (w.item(), optimizer.state[w]["momentum_buffer"].item(), optimizer.state[w]["step"]) == before
+    both(ad.tensor([1]))
+    assert w.item() != before[0]
+
+
+@pytest.mark.parametrize("after", [True, False], ids=["after", "before"])
+def test_an_interrupt_waits_for_the_step(after: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    w, optimizer, step = sgd(momentum=0.5)
+    compiled, native = ad.compile(lambda: (step(), ad.rand(1))[1]), kernels.replay.run
+    for _ in range(3):
+        compiled()
+
+    def run(*arguments: Any) -> int:
+        if not after:
+            raise KeyboardInterrupt
+        native(*arguments)
+        raise KeyboardInterrupt
+
+    def state() -> Any:
+        return w.item(), optimizer.state[w]["momentum_buffer"].item(), optimizer.state[w]["step"], ad.get_rng_state()[1]
+
+    start = {"w": w.clone(), "state": optimizer.state_dict()["state"][0], "generator": ad.get_rng_state()}
+    buffer = start["state"]["momentum_buffer"].clone()
+    if after:
+        compiled()
+    expected = state()
+    with ad.no_grad():
+        w.copy_(start["w"])
+        optimizer.state[w]["momentum_buffer"].copy_(buffer)
+    optimizer.state[w]["step"] = 3
+    ad.set_rng_state(start["generator"])
+    with monkeypatch.context() as patch:
+        patch.setattr(kernels.replay, "run", run)
+        with pytest.raises(KeyboardInterrupt):
+            compiled()
+    assert state() == expected
+    compiled()
+
+
+def test_an_error_in_place_takes_back_what_it_has_written() -> None:
+    total = ad.zeros(3)
+
+    @ad.compile
+    def add(i: ad.Tensor, x: ad.Tensor) -> Any:
+        total.index_add_(0, i, x)
+        x.mul_(2)
+        return total.sum() * x[i]
+
+    for _ in range(3):
+        add(ad.tensor([0, 1]), ad.ones(2))
+    x = ad.ones(2)
+    with pytest.raises(IndexError, match="got 7"):
+        add(ad.tensor([0, 7]), x)
+    assert total.tolist() == [3, 3, 0]
+    assert x.tolist() == [1, 1]
+
+
 # ---- Modules and arguments -------------------------------------------------------------------------------------------
 
 
@@ -273,6 +396,19 @@ def test_modules_that_are_used_but_not_called() -> None:
     for scale in (1.0, 1.0, 1.0, 2.0, 2.0, 3.0):
         net.scale = scale
         assert compiled(x).tolist() == (net.inner(x) * scale).tolist()
+
+
+def test_a_module_that_the_function_changes_is_named_with_its_line() -> None:
+    net = Net()
+
+    @ad.compile
+    def step(x: ad.Tensor) -> ad.Tensor:
+        net.scale = net.scale + 1  # the line to name
+        return net(x)
+
+    step(batch(0)[0])
+    with pytest.raises(RecordingError, match=r"(?s)Net\.scale was set.*do it outside.*the line to name"):
+        step(batch(0)[0])
 
 
 def test_methods() -> None:
@@ -373,11 +509,18 @@ def test_a_function_must_put_the_grad_mode_back() -> None:
         ad.set_grad_enabled(False)
         return x * 2
 
+    for _ in range(2):
+        with pytest.raises(RecordingError, match="another grad mode"):
+            function(ad.ones(1))
+        assert ad.is_grad_enabled()
+
+
+def test_with_fallback_a_function_may_leave_another_grad_mode_behind() -> None:
+    function = ad.compile(lambda x: (ad.set_grad_enabled(False), x * 2)[1], fallback=True)
     try:
-        with ad.enable_grad():
+        with pytest.warns(UserWarning, match="another grad mode"):
             function(ad.ones(1))
-        with ad.enable_grad(), pytest.raises(RecordingError, match="another grad mode"):
-            function(ad.ones(1))
+        assert not ad.is_grad_enabled()
     finally:
         ad.set_grad_enabled(True)
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import autodiff as ad
-from autodiff.compiler.tracer import RecordingError
+from autodiff.compiler.calls import RecordingError
 from autodiff.errors import AutodiffError
 from autodiff.primitive import Operation, Sample
 from tests.test_operations import SAMPLE_IDS, SAMPLES, converted, outputs_of, strided_copy

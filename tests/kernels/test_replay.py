@@ -15,7 +15,8 @@ import autodiff_kernels as kernels
 
 def table_of(calls: list[Any], threads: int = 1) -> Any:
     """Return the table of calls without status words."""
-    return np.array([[c.entry, c.block.ctypes.data, threads, 1_000_000, 0, 0] for c in calls], np.int64)
+    rows = [[c.entry, c.block.ctypes.data, threads, 1_000_000, 0, 0] for c in calls]
+    return np.array([*rows, [0] * kernels.replay.COLUMNS], np.int64)
 
 
 def add(out: Any, x: Any, y: Any) -> None:
@@ -89,6 +90,7 @@ def test_a_bad_value_stops_the_replay() -> None:
     status[1] = 3
     assert kernels.replay.run(table, 0, 2, 1, 0) == 0
     assert out.tolist() == [1, 2, 3, 4, 5]
+    assert table[-1, 0] == 1  # only one has run to the end
 
 
 def test_other_threads_go_on_while_one_records() -> None:

@@ -28,6 +28,16 @@ function measuresIn(model) {
   return MEASURES.filter((measure) => model.operations.some((node) => measureOf(node, measure) !== undefined));
 }
 
+/** Return what all operations have of a measure together; of time also what of a call belongs to none of them. */
+function wholeOf(model, {key}) {
+  return model.root.measures[key] + (key === "seconds" ? model.overhead ?? 0 : 0);
+}
+
+/** Return a line of the legend for what of a call belongs to no operation; none where that was not measured. */
+function overheadOf(model, {key, unit}) {
+  return key === "seconds" && model.overhead !== null ? [`call overhead ${textWithUnit(model.overhead, unit)}`] : [];
+}
+
 /** Return a function from values to levels of colour, and the values at the ends of the scale. */
 function scaleOf(values, measure) {
   const known = values.filter((value) => Number.isFinite(value) && (!measure.logarithmic || value > 0));
@@ -74,5 +84,6 @@ function paint(stage, model, measure, legend) {
   const steps = Array.from({length: LEVELS}, (_, i) => element("i", {class: `level${i}`}));
   const ends = [least, greatest].map((value) => element("span", {}, textWithUnit(value, measure.unit)));
   legend.replaceChildren(measure.name + (measure.logarithmic ? ", logarithmic" : ""),
-                         element("div", {class: "scale"}, ...steps), element("div", {class: "ends"}, ...ends));
+                         element("div", {class: "scale"}, ...steps), element("div", {class: "ends"}, ...ends),
+                         ...overheadOf(model, measure));
 }

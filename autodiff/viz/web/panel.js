@@ -25,10 +25,15 @@ function makePanel(panel, model, {onGo, onToggle}) {
   function measures(member) {
     const rows = MEASURES.filter((measure) => !measure.of && member.measures[measure.key] !== undefined).map((measure) => {
       const value = member.measures[measure.key];
-      const whole = measure.adds ? model.root.measures[measure.key] : 0;
+      const whole = measure.adds ? wholeOf(model, measure) : 0;
       const share = member === model.root ? [] : [whole ? textOfShare(value / whole) : ""];
       return [measure.name, textWithUnit(value, measure.unit), ...share];
     });
+    const [time] = MEASURES;
+    if (member === model.root && model.overhead !== null) {
+      rows.splice(1, 0, ["Call overhead", textWithUnit(model.overhead, time.unit)],
+                  ["Time of a call", textWithUnit(wholeOf(model, time), time.unit)]);
+    }
     return rows.length ? section("Measured", table(rows)) : [];
   }
 

@@ -32,6 +32,7 @@ function makeStage(stage, canvas, {onSelect, onToggle}) {
     boxes.clear();
     areas.clear();
     edges = [];
+    for (const text of layer.querySelectorAll(".node text")) if (!text.textContent.trim()) text.remove();
     for (const group of layer.querySelectorAll(".node, .cluster, .edge")) keep(group);
     canvas.replaceChildren(svg);
     places.clear();

@@ -19,9 +19,9 @@ from typing import Any
 
 import numpy as np
 
+from autodiff.machine.description import caches, description, memory
+from autodiff.machine.kernels import CHAINS, STREAMS, UNROLL, Kernels
 from autodiff.threads import cores, get_num_threads
-from autodiff.utils.benchmark.machine.description import caches, description, memory
-from autodiff.utils.benchmark.machine.kernels import CHAINS, STREAMS, UNROLL, Kernels
 
 SECONDS = {True: 1.5, False: 5.0}  # of the measurement, by whether it is a quick one
 RUN = 0.002  # seconds of one run: long against waking up a thread
@@ -41,15 +41,18 @@ def measure(threads: Sequence[int], quick: bool = False) -> dict[str, Any]:
         return process.submit(measured, sorted(set(threads)), SECONDS[quick]).result()
 
 
-@cache
 def limits_here() -> dict[str, Any]:
     """Return the limits of this machine for the number of threads that operations use here, measured once a process.
 
-    It takes some 4 s, on a machine that does nothing else. `autodiff.viz.draw` takes them to show shares of the
-    roofline.
+    It takes some 2 s, on a machine that does nothing else. `autodiff.viz.draw` shows shares of the roofline by them.
     """
-    threads = get_num_threads()
-    limits: dict[str, Any] = measure([threads], quick=True)["limits"][str(threads)]
+    return _limits_of(get_num_threads())
+
+
+@cache
+def _limits_of(threads: int) -> dict[str, Any]:
+    # In this process: another one would run the script of a user who calls this outside of any function.
+    limits: dict[str, Any] = measured([threads], SECONDS[True])["limits"][str(threads)]
     return limits
 
 

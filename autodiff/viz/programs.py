@@ -1,0 +1,68 @@
+"""The program of anything that has records: what `draw` and `timeline` take."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from autodiff.eager import Tensor, tape_of
+from autodiff.errors import DTypeError, GradientError
+from autodiff.measuring import measure
+from autodiff.program import Program
+from autodiff.recording import record, tensors_in, title_of
+
+
+def program_of(
+    operation: str, x: Any, inputs: tuple[Any, ...], run: Callable[..., Program] = record, where: str = "here"
+) -> Program:
+    """Return the program of a tensor, a program, a compiled function, or of a call of a function or module.
+
+    Args:
+        operation: whose argument it is, for errors.
+        x: what has records.
+        inputs: what to call it with, if it is called.
+        run: calls a function and returns its program.
+        where: what to call `x` in an error.
+
+    Raises:
+        GradientError: if a tensor has no history, or a compiled function has not been recorded.
+        DTypeError: if it has no records, or was not given the inputs that it takes.
+    """
+    if isinstance(x, Program):
+        return x
+    if isinstance(x, Tensor | tuple | list):
+        program = tape_of(*tensors_in(x))
+        if not len(program):
+            raise GradientError(operation, "no recorded operation leads to this tensor",
+                                fix=f"pass the function that computes it: {operation}(function, *inputs)")
+        return program
+    if not callable(x):
+        raise DTypeError(operation, f"nothing {where} has records", got=type(x).__name__,
+                         expected="a tensor, a Program, or a function or module with its inputs")
+    replayed = getattr(x, "programs", None) if not inputs else None
+    if isinstance(replayed, list):
+        if not replayed:
+            raise GradientError(operation, "this compiled function has not been recorded yet",
+                                fix=f"call it twice before, or write {operation}(function, *inputs)")
+        found: Program = replayed[0]
+        return found
+    _check_inputs(operation, x, inputs)
+    return measure(x, *inputs) if hasattr(type(x), "measured") else run(x, *inputs)
+
+
+def _check_inputs(operation: str, function: Callable[..., Any], inputs: tuple[Any, ...]) -> None:
+    """Raise if a function or module cannot be called with these inputs."""
+    try:
+        signature = inspect.signature(getattr(function, "forward", function))
+    except (TypeError, ValueError):  # built-in functions may not say what they take
+        return
+    try:
+        signature.bind(*inputs)
+    except TypeError:
+        name = title_of(function)
+        wanted = [p.name for p in signature.parameters.values() if p.default is p.empty]
+        raise DTypeError(operation, f"{name} was not given the inputs that it takes",
+                         expected=", ".join(wanted) or "none",
+                         got=f"{len(inputs)} input{'s' * (len(inputs) != 1)}",
+                         fix=f"{operation}({', '.join([name, *wanted])}) calls it once and shows what runs") from None

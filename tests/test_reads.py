@@ -1,0 +1,177 @@
+"""What a picture says of what operations read: every operand is an arrow, also those of an optimizer's step."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from test_viz import EDGE, drawn_nodes
+
+import autodiff as ad
+from autodiff import nn
+from autodiff.program import Program
+from autodiff.viz import draw
+from autodiff.viz.graph import OPERATION, Node
+
+
+class Attention(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.tokens = nn.Embedding(11, 8)
+        self.inputs, self.head = nn.Linear(8, 24), nn.Linear(8, 11)
+
+    def forward(self, tokens: Any) -> Any:
+        q, k, v = self.inputs(self.tokens(tokens)).split(8, dim=2)
+        return self.head(nn.functional.scaled_dot_product_attention(q, k, v, is_causal=True)).flatten(0, 1)
+
+
+class Recurrent(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.cell, self.head = nn.LSTMCell(3, 5), nn.Linear(5, 3)
+
+    def forward(self, x: Any) -> Any:
+        h = c = ad.zeros(4, 5)
+        for part in x.unbind(1):
+            h, c = self.cell(part, (h, c))
+        return self.head(h)
+
+
+def perceptron() -> nn.Module:
+    return nn.Sequential(nn.Linear(8, 16), nn.Tanh(), nn.Linear(16, 16), nn.Tanh(), nn.Linear(16, 3))
+
+
+def convolutional() -> nn.Module:
+    return nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 36, 3))
+
+
+STEPS: dict[str, tuple[Callable[[], nn.Module], Callable[[], Any], int, Callable[[Any], Any]]] = {
+    "perceptron": (perceptron, lambda: ad.randn(4, 8), 4, ad.optim.Adam),
+    "convolutional": (convolutional, lambda: ad.randn(4, 1, 8, 8), 4,
+                      lambda parameters: ad.optim.SGD(parameters, lr=0.1, momentum=0.9)),
+    "recurrent": (Recurrent, lambda: ad.randn(4, 6, 3), 4, lambda parameters: ad.optim.SGD(parameters, lr=0.1)),
+    "attention": (Attention, lambda: ad.randint(0, 11, (2, 6)), 12, ad.optim.AdamW),
+}
+
+
+def program_of(name: str, compiled: bool) -> Program:
+    ad.manual_seed(0)
+    build, inputs, count, optimizer_of = STEPS[name]
+    model, x, y = build(), inputs(), ad.randint(0, 3, (count,))
+    optimizer = optimizer_of(model.parameters())
+
+    def step(x: Any, y: Any) -> Any:
+        optimizer.zero_grad()
+        loss = nn.functional.cross_entropy(model(x), y)
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    step(x, y)  # makes the optimizer's states
+    if not compiled:
+        return ad.record(step, x, y)
+    replayed = ad.compile(step)
+    for _ in range(2):
+        replayed(x, y)
+    program: Program = replayed.programs[0]
+    return program
+
+
+def arrows(source: str) -> Counter[tuple[str, str]]:
+    """Return how many values go from one node of DOT text to another."""
+    found: Counter[tuple[str, str]] = Counter()
+    for line in source.splitlines():
+        edge = EDGE.match(line)
+        if edge and "style=invis" not in edge[3]:
+            several = re.search(r'xlabel="(\d+)×"', edge[3])
+            ends = (edge[2], edge[1]) if "dir=back" in edge[3] else (edge[1], edge[2])
+            found[ends] += int(several[1]) if several else 1
+    return found
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize("name", STEPS)
+def test_every_operand_is_an_arrow(name: str, compiled: bool) -> None:
+    program = program_of(name, compiled)
+    source = draw(program, constants=True).source
+    number = {record: f"r{i}" for i, record in enumerate(program)}
+    assert {node for node in drawn_nodes(source) if node.startswith("r")} == set(number.values())
+    found = arrows(source)
+    for record in program:
+        reads = Counter(tail if tail.startswith("r") else "leaf" for (tail, head), n in found.items()
+                        for _ in range(n) if head == number[record])
+        made = (number[operand[0]] if type(operand) is tuple else "leaf" for operand in record.operands)
+        assert reads == Counter(made), record
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_only_numbers_are_no_arrows(name: str) -> None:
+    program = program_of(name, False)
+    graph = draw(program).graph
+    reads: Counter[Node] = Counter()
+    for edge in graph.edges:
+        reads[edge.head] += edge.values
+    for node in graph.nodes:
+        if node.kind == OPERATION and node.record is not None:
+            numbers = sum(text.startswith("with ") for text in node.details)
+            assert reads[node] + numbers == len(node.record.operands), node
+
+
+def test_an_optimizers_step_reads_parameters_and_states() -> None:
+    graph = draw(program_of("perceptron", False)).graph
+    adam = next(node for node in graph.nodes if node.title == "adam")
+    leaves = {edge.tail.title: (edge.tail.kind, edge.values) for edge in graph.edges
+              if edge.head is adam and edge.tail.phase == "update"}
+    assert leaves == {"6 parameters": ("parameter", 6), "12 optimizer states": ("optimizer state", 12)}
+    states = next(node for node in graph.nodes if node.kind == "optimizer state")
+    assert states.details == [f"{2 * (8 * 16 + 16 + 16 * 16 + 16 + 16 * 3 + 3):,} elements"]
+    folded = next(node for node in draw(program_of("perceptron", False), depth=0).graph.nodes if node.phase == "update")
+    assert "12 optimizer states, 934 elements" in folded.details
+
+
+def test_the_gradient_of_a_layer_reads_what_it_needs() -> None:
+    x, weight = ad.randn(4, 3), ad.randn(2, 3)
+    for wants, names in (((False, True), ["x"]), ((True, False), ["weight"]), ((True, True), ["x", "weight"])):
+        first, second = x.clone().requires_grad_(wants[0]), weight.clone().requires_grad_(wants[1])
+        graph = draw(lambda x, weight: ad.linear(x, weight).sum(), first, second, backward=True).graph
+        node = next(node for node in graph.nodes if node.title == "linear_grad")
+        read = [edge.tail for edge in graph.edges if edge.head is node]
+        assert [tail.title for tail in read if tail.kind == "input"] == names
+        assert len(read) == len(names) + 1
+
+
+def test_leaves_are_called_like_variables() -> None:
+    scale = ad.tensor([1.0, 2.0], requires_grad=True)
+    weights = [ad.ones(2, requires_grad=True), ad.ones(2)]
+
+    def function(x: Any) -> Any:
+        return x * scale * weights[0] + weights[1]
+
+    kinds = {node.title: node.kind for node in draw(function, ad.ones(2)).graph.nodes if node.kind != OPERATION}
+    assert kinds == {"x": "input", "scale": "leaf", "weights[0]": "leaf", "weights[1]": "constant", "output": "output"}
+    loss = function(ad.ones(2)).sum()
+    assert {node.title for node in draw(loss).graph.nodes if node.kind == "leaf"} == {"scale", "weights[0]"}
+    source = draw(loss).source
+    assert ">requires_grad</TD>" in source
+    assert ">parameter</TD>" not in source
+    assert {node.title for node in draw(loss).graph.nodes if node.kind == "output"} == {"loss"}
+
+
+def test_a_measured_program_has_a_title() -> None:
+    model = nn.Linear(3, 2)
+    assert draw(ad.record(model, ad.ones(1, 3))).title == "Linear"
+    assert draw(ad.measure(model, ad.ones(1, 3)), overlay="seconds").title == "Linear"
+    compiled = ad.compile(model)
+    assert draw(ad.measure(compiled, ad.ones(1, 3)), overlay="seconds").title == "Linear"
+    assert draw(compiled).title == "Linear"
+
+
+def test_reprs_are_short() -> None:
+    graph = draw(program_of("convolutional", False)).graph
+    for thing in (graph, *graph.nodes, *graph.edges, *graph.root.members):
+        assert len(repr(thing)) < 100, repr(thing)
+        assert "\n" not in repr(thing)
+    assert repr(graph.nodes[0]).startswith("<operation r0 '")
