@@ -29,6 +29,7 @@ from autodiff.ops.extremes import *
 from autodiff.ops.functions import *
 from autodiff.ops.fused import *
 from autodiff.ops.grids import *
+from autodiff.ops.groupnorm import *
 from autodiff.ops.in_place import *
 from autodiff.ops.in_place_indexing import *
 from autodiff.ops.indexing import *

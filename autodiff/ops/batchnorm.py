@@ -7,11 +7,15 @@ statistics are differentiated like any output, so that second derivatives are th
 
 A missing weight or bias is a tensor of ones or zeros.
 
+Images keep their layout: there are kernels for channels side by side, which sum over blocks of rows, and for channels
+that are planes. An image in another layout, or one of small planes, is copied channels-last.
+
 Source: Ioffe and Szegedy, Batch Normalization (2015).
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
@@ -61,14 +65,28 @@ def channel_shape(ndim: int) -> Shape:
     return (1, -1) + (1,) * (ndim - 2)
 
 
-def channels_inside(x: TensorT) -> TensorT:
-    """Return an (N, C, ...) tensor with its channels innermost in memory: itself when they are, else a copy."""
-    return ordered(x, channels_last_order(x.spec.ndim))  # type: ignore[attr-defined]
+PLANE = 16  # places from which on channels in C order are worked on as planes
+
+
+def in_planes(x: Spec) -> bool:
+    """Whether the channels of an (N, C, ...) tensor are planes of neighbouring numbers, and worked on as such."""
+    return x.contiguous and x.size > 0 and math.prod(x.shape[2:]) >= PLANE
+
+
+def laid_out(x: TensorT) -> TensorT:
+    """Return an (N, C, ...) tensor in planes, or with its channels innermost in memory: itself, or else a copy."""
+    spec: Spec = x.spec  # type: ignore[attr-defined]
+    return x if in_planes(spec) else ordered(x, channels_last_order(spec.ndim))
 
 
 def as_rows(array: Array) -> Array:
     """Return an (N, C, ...) array whose channels lie innermost as (pixels, C)."""
     return array.transpose(channels_last_order(array.ndim)).reshape(-1, array.shape[1])
+
+
+def as_planes(array: Array) -> Array:
+    """Return an (N, C, ...) array in C order as (N, C, places)."""
+    return array.reshape(*array.shape[:2], -1)
 
 
 def block_sums(rows: int, columns: int) -> Spec:
@@ -111,28 +129,36 @@ def _batch_norm_infer(x: Spec, weight: Spec, bias: Spec, eps: float) -> tuple[Sp
                          expected="more than one value a channel in training", got=str(x.shape),
                          fix="use a larger batch, or eval() to normalise with the running statistics")
     statistics = Spec.of(x.shape[1:2], x.dtype)
-    return Spec.of(x.shape, x.dtype, channels_last_order(x.ndim)), statistics, statistics, statistics
+    return Spec.of(x.shape, x.dtype, x.order), statistics, statistics, statistics
 
 
-def _batch_norm_scratch(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], **_: Any) -> tuple[Spec, ...]:
-    sums = block_sums(_pixels(inputs[0]), inputs[0].shape[1])
+def _channel_sums(x: Spec) -> tuple[Spec, Spec]:
+    """Return the specs of two float64 sums a channel, over each plane or each block of rows."""
+    sums = Spec.of(x.shape[:2], np.float64) if in_planes(x) else block_sums(_pixels(x), x.shape[1])
     return sums, sums
 
 
-def _batch_norm_run(outs: list[Array], ins: list[Array], eps: float) -> None:
+def _batch_norm_run(outs: list[Array], ins: list[Array], eps: float, planes: bool) -> None:
     out, mean, variance, rstd, means, deviations = outs
     x, weight, bias = ins
-    rows = as_rows(x)
-    kernels.norm.batch_norm_partial(means, deviations, rows, 0, 1)
-    kernels.norm.batch_norm_combine(mean, variance, rstd, means, deviations, rows.shape[0], eps, 0, 1)
-    kernels.norm.batch_norm(as_rows(out), rows, mean, rstd, weight, bias, 0, 1)
+    if planes:
+        x, out = as_planes(x), as_planes(out)
+        places = x.shape[2]
+        kernels.planes.moments(means, deviations, x, 0, 1)
+        kernels.norm.batch_norm_combine(mean, variance, rstd, means, deviations, len(x) * places, places, eps, 0, 1)
+        kernels.planes.batch_norm(out, x, mean, rstd, weight, bias, 0, 1)
+        return
+    x, out = as_rows(x), as_rows(out)
+    kernels.norm.batch_norm_partial(means, deviations, x, 0, 1)
+    kernels.norm.batch_norm_combine(mean, variance, rstd, means, deviations, len(x), kernels.norm.ROWS, eps, 0, 1)
+    kernels.norm.batch_norm(out, x, mean, rstd, weight, bias, 0, 1)
 
 
 def _batch_norm_vjp(record: Any, g: Any, g_mean: Any, g_variance: Any, g_rstd: Any) -> tuple[Any, ...]:
     x, weight, mean, rstd = record.input(0), record.input(1), record.output(1), record.output(3)
     gx = g_weight = g_bias = None
     if g is not None:
-        gx, g_weight, g_bias = bind(batch_norm_grad_p, channels_inside(g), x, mean, rstd, weight, training=True)
+        gx, g_weight, g_bias = bind(batch_norm_grad_p, ordered(g, x.spec.order), x, mean, rstd, weight, training=True)
     if record.mask[0]:
         shape, count = channel_shape(x.spec.ndim), _pixels(x.spec)
         if g_rstd is not None:
@@ -156,7 +182,7 @@ def _batch_norm_samples() -> list[Sample]:
     x, weight, bias = spread(-2, 3, 5, 3), spread(0.5, 2, 3), spread(-1, 1, 3)
     mean, variance = spread(-1, 1, 3), spread(0.5, 2, 3)
     image = spread(-2, 3, 2, 3, 4, 3).transpose(0, 3, 1, 2)
-    double = [a.astype(np.float64) for a in (image, weight, bias)]
+    planes, double = spread(-2, 3, 2, 3, 5, 7), [a.astype(np.float64) for a in (image, weight, bias)]
     return [
         Sample(x, training=True), Sample(x, None, None, weight, bias, True),
         Sample(image, None, None, weight, bias, True),
@@ -164,6 +190,7 @@ def _batch_norm_samples() -> list[Sample]:
         Sample(spread(-2, 3, 300, 2), training=True), Sample(x[::2, ::-1], None, None, weight, bias, True),
         Sample(double[0], None, None, *double[1:], training=True),
         Sample(image, mean, variance, weight, bias), Sample(x, mean, variance), Sample(x[:0], mean, variance, weight),
+        Sample(planes, None, None, weight, bias, True), Sample(planes, mean, variance, weight, bias),
     ]
 
 
@@ -183,7 +210,8 @@ batch_norm_p = define(
     "batch_norm",
     infer=_batch_norm_infer,
     run=_batch_norm_run,
-    scratch=_batch_norm_scratch,
+    prepare=lambda inputs, outputs, eps: {"eps": eps, "planes": in_planes(inputs[0])},
+    scratch=lambda inputs, outputs, eps: _channel_sums(inputs[0]),
     vjp=_batch_norm_vjp,
     saves=Keep(inputs=(0, 1), outputs=(1, 3)),
     cost=summed(7),
@@ -199,19 +227,15 @@ def grad_infer(g: Spec, x: Spec, mean: Spec, rstd: Spec, weight: Spec, **_: Any)
     return Spec.of(x.shape, x.dtype, x.order), gradient, gradient
 
 
-def _batch_norm_grad_scratch(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], **_: Any) -> tuple[Spec, ...]:
-    sums = block_sums(_pixels(inputs[1]), inputs[1].shape[1])
-    return sums, sums
-
-
-def _batch_norm_grad_run(outs: list[Array], ins: list[Array], training: bool) -> None:
+def _batch_norm_grad_run(outs: list[Array], ins: list[Array], training: bool, planes: bool) -> None:
     gx, g_weight, g_bias, weights, biases = outs
     g, x, mean, rstd, weight = ins
-    g, x = as_rows(g), as_rows(x)
-    kernels.norm.batch_norm_grad_partial(weights, biases, g, x, mean, rstd, 0, 1)
+    view, kernel = (as_planes, kernels.planes) if planes else (as_rows, kernels.norm)
+    g, x = view(g), view(x)
+    kernel.batch_norm_grad_partial(weights, biases, g, x, mean, rstd, 0, 1)
     kernels.norm.sum_blocks(g_weight, weights, 0, 1)
     kernels.norm.sum_blocks(g_bias, biases, 0, 1)
-    kernels.norm.batch_norm_grad(as_rows(gx), g, x, mean, rstd, weight, g_weight, g_bias, int(training), 0, 1)
+    kernel.batch_norm_grad(view(gx), g, x, mean, rstd, weight, g_weight, g_bias, int(training), 0, 1)
 
 
 def _batch_norm_grad_twin(g: Any, x: Any, mean: Any, rstd: Any, weight: Any, *, training: bool) -> tuple[Any, ...]:
@@ -231,42 +255,47 @@ def _batch_norm_grad_samples() -> list[Sample]:
     statistics = spread(-1, 1, 3), spread(0.5, 1, 3), spread(1, 2, 3)
     double = [a.astype(np.float64) for a in (spread(-1, 1, 5, 3), spread(-2, 2, 5, 3), *statistics)]
     return [Sample(*image, *statistics, training=True), Sample(*image, *statistics, training=False),
-            Sample(*double, training=True), Sample(*double, training=False)]
+            Sample(*double, training=True), Sample(*double, training=False),
+            Sample(spread(-1, 2, 2, 3, 5, 7), spread(-2, 2, 2, 3, 5, 7), *statistics, training=True)]
 
 
 batch_norm_grad_p: Primitive = define(
     "batch_norm_grad",
     infer=grad_infer,
     run=_batch_norm_grad_run,
-    scratch=_batch_norm_grad_scratch,
+    prepare=lambda inputs, outputs, training: {"training": training, "planes": in_planes(inputs[1])},
+    scratch=lambda inputs, outputs, training: _channel_sums(inputs[1]),
     vjp=None,
     twin=_batch_norm_grad_twin,
     cost=summed(11),
     samples=_batch_norm_grad_samples,
     errors=no_errors,
-    call=lambda g, x, *others, training: bind(
-        batch_norm_grad_p, channels_inside(g), channels_inside(x), *map(contiguous, others), training=training
-    ),
+    call=lambda g, x, *others, training: _grad_call(g, laid_out(x), *others, training=training),
 )
+
+
+def _grad_call(g: Any, x: Any, *others: Any, training: bool) -> Any:
+    return bind(batch_norm_grad_p, ordered(g, x.spec.order), x, *map(contiguous, others), training=training)
 
 
 def _given_infer(x: Spec, mean: Spec, variance: Spec, weight: Spec, bias: Spec, eps: float) -> tuple[Spec, Spec]:
     _require_channels("batch_norm", x, running_mean=mean, running_var=variance, weight=weight, bias=bias)
-    return Spec.of(x.shape, x.dtype, channels_last_order(x.ndim)), Spec.of(x.shape[1:2], x.dtype)
+    return Spec.of(x.shape, x.dtype, x.order), Spec.of(x.shape[1:2], x.dtype)
 
 
-def _given_run(outs: list[Array], ins: list[Array], eps: float) -> None:
+def _given_run(outs: list[Array], ins: list[Array], eps: float, planes: bool) -> None:
     out, rstd = outs
     x, mean, variance, weight, bias = ins
+    view, kernel = (as_planes, kernels.planes) if planes else (as_rows, kernels.norm)
     kernels.norm.reciprocal_std(rstd, variance, eps, 0, 1)
-    kernels.norm.batch_norm(as_rows(out), as_rows(x), mean, rstd, weight, bias, 0, 1)
+    kernel.batch_norm(view(out), view(x), mean, rstd, weight, bias, 0, 1)
 
 
 def _given_vjp(record: Any, g: Any, g_rstd: Any) -> tuple[Any, ...]:
     x, mean, weight, rstd = record.input(0), record.input(1), record.input(3), record.output(1)
     gx = g_mean = g_variance = g_weight = g_bias = None
     if g is not None:
-        gx, g_weight, g_bias = bind(batch_norm_grad_p, channels_inside(g), x, mean, rstd, weight, training=False)
+        gx, g_weight, g_bias = bind(batch_norm_grad_p, ordered(g, x.spec.order), x, mean, rstd, weight, training=False)
         if record.mask[1]:
             g_mean = mul(mul(g_bias, mul(weight, rstd)), -1.0)
         if record.mask[2]:
@@ -293,13 +322,14 @@ batch_norm_given_p: Primitive = define(
     "batch_norm_given",
     infer=_given_infer,
     run=_given_run,
+    prepare=lambda inputs, outputs, eps: {"eps": eps, "planes": in_planes(inputs[0])},
     vjp=_given_vjp,
     twin=_given_twin,
     saves=Keep(inputs=(0, 1, 3), outputs=(1,)),
     cost=summed(3),
     samples=_given_samples,
     errors=no_errors,
-    call=lambda x, *values, eps: bind(batch_norm_given_p, channels_inside(x), *map(contiguous, values), eps=eps),
+    call=lambda x, *values, eps: bind(batch_norm_given_p, laid_out(x), *map(contiguous, values), eps=eps),
 )
 
 
@@ -328,7 +358,7 @@ def batch_norm(input: TensorT, running_mean: TensorT | None = None, running_var:
         eps: added to the variance.
 
     Returns:
-        The shape of `input`, channels-last in memory.
+        The shape of `input`, and its layout if its channels are innermost in memory or planes.
 
     Raises:
         ShapeError: if a size does not fit, or in training with only one value a channel.
@@ -343,7 +373,7 @@ def batch_norm(input: TensorT, running_mean: TensorT | None = None, running_var:
     """
     x: Any = input
     if x.spec.ndim >= 2:
-        x = channels_inside(x)
+        x = laid_out(x)
     scale, shift = affine(x, weight, bias, x.spec.shape[1:2])
     if not training:
         if running_mean is None or running_var is None:

@@ -13,7 +13,6 @@ import autodiff_kernels as kernels
 from autodiff.bind import TensorT, bind
 from autodiff.errors import ShapeError, ValueRangeError
 from autodiff.ops.elementwise import add, mul, spread
-from autodiff.ops.host import values
 from autodiff.ops.in_place import copy_
 from autodiff.ops.promotion import FLOAT32, INT64
 from autodiff.ops.structural import require_tensor
@@ -76,6 +75,10 @@ def _integers_run(outs: list[Array], ins: list[Array], low: int, high: int, **_:
     kernels.random.integers(outs[0].reshape(-1), int(ins[0][0]), int(ins[0][1]), low, high, 0, 1)
 
 
+def _permutation_run(outs: list[Array], ins: list[Array], n: int) -> None:
+    kernels.random.permutation(outs[0], int(ins[0][0]), int(ins[0][1]), 0, 1)
+
+
 uniform_p = define(
     "random_uniform",
     infer=lambda key, shape, dtype: Spec.of(shape, dtype),
@@ -110,6 +113,17 @@ integers_p = define(
     vjp=None,
     cost=_count,
     samples=lambda: [Sample(_KEY, shape=(3, 7), low=-2, high=9)],
+    errors=no_errors,
+)
+
+
+permutation_p = define(
+    "random_permutation",
+    infer=lambda key, n: Spec.of((n,), INT64),
+    run=_permutation_run,
+    vjp=None,
+    cost=_count,
+    samples=lambda: [Sample(_KEY, n=300), Sample(_KEY, n=0)],
     errors=no_errors,
 )
 
@@ -172,16 +186,13 @@ def random_integers(shape: Shape, low: int, high: int, generator: Generator | No
 
 
 def random_permutation(n: int, generator: Generator | None = None) -> Any:
-    """Return the numbers 0 to n - 1 in random order, int64: the order of n random keys.
+    """Return the numbers 0 to n - 1 in random order, int64.
 
     >>> import autodiff as ad
     >>> sorted(ad.ops.random_permutation(4).tolist())
     [0, 1, 2, 3]
     """
-    keys = bind(integers_p, draw_key(generator), shape=(int(n),), low=-(2**62), high=2**62)
-    # A stable sort of the keys runs on the host; the permutation is data, no gradient flows through it.
-    keys.array[...] = np.argsort(values(keys), kind="stable")
-    return keys
+    return bind(permutation_p, draw_key(generator), n=int(n))
 
 
 def uniform_(input: TensorT, a: float = 0, b: float = 1, *, generator: Generator | None = None) -> TensorT:

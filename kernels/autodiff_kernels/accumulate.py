@@ -1,11 +1,13 @@
 """Sums and extremes of a row of numbers, or of the columns of some rows, of any dtype.
 
-Sums of integers and booleans are accumulated in int64, sums of floats in float64. Those of float64 carry their rounding
-errors along (Knuth, The Art of Computer Programming 2, 4.2.2, theorem B), all but those of four numbers at a time that
-are added up before. So a sum of any length is within 2 ulp of the sum of the magnitudes.
+Sums of integers and booleans are accumulated in int64, sums of floats in float64, after four numbers at a time have
+been added up in their own dtype. Those of float64 carry their rounding errors along (Knuth, The Art of Computer
+Programming 2, 4.2.2, theorem B), all but those of the four. So a sum of any length is within 2 ulp of the sum of the
+magnitudes.
 
-A row is gone through in vectors of four registers, then of one. What is done differently for floats and for other
-numbers is an overload: Numba picks by type.
+A row is summed in lanes of `SUM_BYTES`, four vectors of which are added up at a time, so that its sum has the same bits
+on any processor. Columns are worked on in strips, four rows at a time. What is done differently for floats and for
+other numbers is an overload: Numba picks by type.
 """
 
 from __future__ import annotations
@@ -17,11 +19,11 @@ import numpy as np
 from numba import njit, types
 from numba.extending import overload as _overload
 
+from autodiff_kernels.cpu import VECTOR_BYTES
 from autodiff_kernels.memory import forward, load, pointer, store
 from autodiff_kernels.vectors import (
     exact_sum_of,
     filled,
-    folded,
     largest_of,
     read,
     select,
@@ -37,6 +39,8 @@ Array = np.ndarray[Any, np.dtype[Any]]
 overload: Any = _overload  # its type would lose the types of the functions it is put on
 COMPILED = {"error_model": "numpy", "forceinline": True}
 
+SUM_BYTES = 64  # of the lanes in which a row is summed
+REGISTERS = SUM_BYTES // VECTOR_BYTES  # that hold them
 TILE = 512  # neighbouring columns that are combined side by side, so that their sums stay in the first-level cache
 
 
@@ -58,29 +62,37 @@ def corrected(total: Any, error: Any) -> Any:
 
 
 @njit(error_model="numpy", forceinline=True)
+def four_vectors(x: Any, stride: int, i: int, like: Any, left: int) -> Any:
+    """Return the sum of four vectors, `stride` numbers apart, widened to float64."""
+    x0, x1 = read(x, i, like, left, 0), read(x, i + stride, like, left, 0)
+    x2, x3 = read(x, i + 2 * stride, like, left, 0), read(x, i + 3 * stride, like, left, 0)
+    return widen((x0 + x1) + (x2 + x3))
+
+
+@njit(error_model="numpy", forceinline=True)
 def single_sum(x: Any, n: int, zero: Any) -> Any:
     """Return the sum of n float32 numbers."""
-    wide, narrow = zeros(x, 4, 4), zeros(x, 1, 1)
-    end = whole(n, wide)
-    totals, rest = widen(wide), widen(narrow)
-    for i in range(0, end, width(wide)):
-        totals = totals + widen(read(x, i, wide, n - i, 0))
-    for i in range(end, n, width(narrow)):
-        rest = rest + widen(read(x, i, narrow, n - i, 0))
-    return sum_of(totals) + sum_of(rest)
+    like = zeros(x, REGISTERS, REGISTERS)
+    lanes, total = width(like), widen(like)
+    end = n & -4 * lanes
+    for i in range(0, end, 4 * lanes):
+        total = total + four_vectors(x, lanes, i, like, lanes)
+    for i in range(end, n, lanes):
+        total = total + widen(read(x, i, like, n - i, 0))
+    return sum_of(total)
 
 
 @njit(error_model="numpy", forceinline=True)
 def double_sum(x: Any, n: int, zero: Any) -> Any:
     """Return the sum of n float64 numbers."""
-    wide, narrow = zeros(x, 4, 4), zeros(x, 1, 1)
-    end = whole(n, wide)
-    totals, errors = narrow, narrow
-    for i in range(0, end, width(wide)):
-        totals, lost = two_sum(totals, folded(read(x, i, wide, n - i, 0)))
+    like = zeros(x, REGISTERS, REGISTERS)
+    lanes, totals, errors = width(like), like, like
+    end = n & -4 * lanes
+    for i in range(0, end, 4 * lanes):
+        totals, lost = two_sum(totals, four_vectors(x, lanes, i, like, lanes))
         errors = errors + lost
-    for i in range(end, n, width(narrow)):
-        totals, lost = two_sum(totals, read(x, i, narrow, n - i, 0))
+    for i in range(end, n, lanes):
+        totals, lost = two_sum(totals, read(x, i, like, n - i, 0))
         errors = errors + lost
     total, error = exact_sum_of(totals, errors)
     return corrected(total, error)
@@ -111,14 +123,6 @@ def _row_sum(x: Any, n: int, zero: Any) -> Any:
 # ---- Columns ---------------------------------------------------------------------------------------------------------
 
 
-@njit(error_model="numpy", forceinline=True)
-def rows_of_four(x: Any, stride: int, i: int, like: Any, left: int) -> Any:
-    """Return the sum, in float64, of one vector in each of four rows, `stride` numbers apart."""
-    x0, x1 = read(x, i, like, left, 0), read(x, i + stride, like, left, 0)
-    x2, x3 = read(x, i + 2 * stride, like, left, 0), read(x, i + 3 * stride, like, left, 0)
-    return (widen(x0) + widen(x1)) + (widen(x2) + widen(x3))
-
-
 def add_rows(totals: Array, errors: Array, x: Any, stride: int, rows: int, n: int) -> None:
     """Add up `rows` rows of n columns, `stride` numbers apart; totals and errors (n) are set."""
 
@@ -140,22 +144,29 @@ def plain_rows(totals: Array, errors: Array, x: Any, stride: int, rows: int, n: 
             totals[i] += load(forward(row, i))
 
 
+@njit(error_model="numpy", forceinline=True)
+def add_strips(totals: Any, x: Any, stride: int, rows: int, start: int, stop: int, like: Any) -> None:
+    """Add up to four rows of float32 to the totals of the columns from start to stop."""
+    for i in range(start, stop, width(like)):
+        left, total = stop - i, read(totals, i, widen(like), TILE - i, 0)
+        if rows == 4:
+            total = total + four_vectors(x, stride, i, like, left)
+        else:
+            for k in range(rows):
+                total = total + widen(read(x, k * stride + i, like, left, 0))
+        write(totals, i, total, TILE - i)
+
+
 def single_rows(totals: Array, errors: Array, x: Any, stride: int, rows: int, n: int) -> None:
     """Add up rows of float32."""
-    like, target = zeros(x, 1, 1), pointer(totals, 0)
+    wide, narrow, target = zeros(x, 2, 2), zeros(x, 1, 1), pointer(totals, 0)
+    end = whole(n, wide)
     totals[:n] = 0
     errors[:n] = 0
-    fours = rows & -4
-    for k in range(0, fours, 4):
-        row = forward(x, k * stride)
-        for i in range(0, n, width(like)):
-            term = rows_of_four(row, stride, i, like, n - i)
-            write(target, i, read(target, i, term, TILE - i, 0) + term, TILE - i)
-    for k in range(fours, rows):
-        row = forward(x, k * stride)
-        for i in range(0, n, width(like)):
-            term = widen(read(row, i, like, n - i, 0))
-            write(target, i, read(target, i, term, TILE - i, 0) + term, TILE - i)
+    for k in range(0, rows, 4):
+        row, count = forward(x, k * stride), min(4, rows - k)
+        add_strips(target, row, stride, count, 0, end, wide)
+        add_strips(target, row, stride, count, end, n, narrow)
 
 
 def double_rows(totals: Array, errors: Array, x: Any, stride: int, rows: int, n: int) -> None:
@@ -167,7 +178,7 @@ def double_rows(totals: Array, errors: Array, x: Any, stride: int, rows: int, n:
     for k in range(0, fours, 4):
         row = forward(x, k * stride)
         for i in range(0, n, width(like)):
-            term = rows_of_four(row, stride, i, like, n - i)
+            term = four_vectors(row, stride, i, like, n - i)
             total, error = two_sum(read(target, i, like, TILE - i, 0), term)
             write(target, i, total, TILE - i)
             write(lost, i, read(lost, i, like, TILE - i, 0) + error, TILE - i)
@@ -267,17 +278,25 @@ def extreme_of(x: Any, y: Any, largest: bool) -> Any:
     return select(x != x, x, best)
 
 
+@njit(error_model="numpy", forceinline=True)
+def extreme_strips(
+    out: Any, x: Any, stride: int, rows: int, start: int, stop: int, largest: bool, like: Any
+) -> None:
+    """Replace the best numbers of the columns from start to stop by better ones in a few rows."""
+    for i in range(start, stop, width(like)):
+        best = read(out, i, like, stop - i, 0)
+        for k in range(rows):
+            best = extreme_of(read(x, k * stride + i, like, stop - i, 0), best, largest)
+        write(out, i, best, stop - i)
+
+
 def float_extreme_rows(out: Any, x: Any, stride: int, rows: int, n: int, largest: bool) -> None:
     """Write the best floats of columns."""
-    like = zeros(x, 1, 1)
-    for i in range(0, n, width(like)):
-        write(out, i, read(x, i, like, n - i, 0), n - i)
+    wide, narrow = zeros(x, 2, 2), zeros(x, 1, 1)
+    end = whole(n, wide)
+    for i in range(0, n, width(narrow)):
+        write(out, i, read(x, i, narrow, n - i, 0), n - i)
     for k in range(1, rows, 4):
-        row, second = forward(x, k * stride), stride * min(1, rows - 1 - k)
-        third, fourth = stride * min(2, rows - 1 - k), stride * min(3, rows - 1 - k)
-        for i in range(0, n, width(like)):
-            left = n - i
-            one = extreme_of(read(row, i, like, left, 0), read(row, i + second, like, left, 0), largest)
-            two = extreme_of(read(row, i + third, like, left, 0), read(row, i + fourth, like, left, 0), largest)
-            best = extreme_of(extreme_of(one, two, largest), read(out, i, like, left, 0), largest)
-            write(out, i, best, left)
+        row, count = forward(x, k * stride), min(4, rows - k)
+        extreme_strips(out, row, stride, count, 0, end, largest, wide)
+        extreme_strips(out, row, stride, count, end, n, largest, narrow)

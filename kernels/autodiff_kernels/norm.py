@@ -4,7 +4,8 @@ All compute xhat = (x - mean) * rstd, rstd = 1 / sqrt(variance + eps), out = xha
 biased. Sums are accumulated in float64, after a few numbers (four, or the `GROUP` rows of a gradient) have been added
 up in their own dtype. Variances are sums of squared differences from a number near the mean, corrected by the sum of
 the differences (Chan, Golub, LeVeque, Algorithms for Computing the Sample Variance, 1983, equation 1.7): they do not
-cancel far from zero. Without an affine map pass ones and zeros. Rows are pixels or tokens, channels side by side.
+cancel far from zero. Without an affine map pass ones and zeros. Rows are pixels or tokens, channels side by side; for
+images whose channels are planes see `planes.py`.
 
 Sums over rows are partial sums of `ROWS` rows each, which the parts share, and a combine: `sum_blocks` for the
 gradients of gamma and beta, `batch_norm_combine` for statistics. Columns are worked on in strips of a few registers;
@@ -52,7 +53,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 ROWS = 128  # rows to a partial sum
 GROUP = 16  # rows whose share in the gradient of gamma and beta is added up before it is accumulated
-CHANNELS = 64  # of group normalisation: channels that are summed side by side, as long as they are whole groups
+CHANNELS, UNITS = 64, 8  # of group normalisation: least channels of a chunk; chunks that all samples have at least
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -95,7 +96,7 @@ def batch_norm_partial(means: Array, deviations: Array, x: Array, part: int, par
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def batch_norm_combine(
-    mean: Array, variance: Array, rstd: Array, means: Array, deviations: Array, rows: int, eps: float,
+    mean: Array, variance: Array, rstd: Array, means: Array, deviations: Array, rows: int, length: int, eps: float,
     part: int, parts: int,
 ) -> None:
     """Write the statistics of all rows from those of the blocks.
@@ -108,9 +109,10 @@ def batch_norm_combine(
         mean: (C,), out; float32 or float64. Channels are shared among the parts.
         variance: (C,), out; the biased variance; like mean.
         rstd: (C,), out; 1 / sqrt(variance + eps); like mean.
-        means: (blocks, C), in; from `batch_norm_partial`.
-        deviations: (blocks, C), in; from `batch_norm_partial`.
+        means: (blocks, C), in; from `batch_norm_partial` or `planes.moments`.
+        deviations: like means, in.
         rows: R, the number of rows.
+        length: rows of a block; the last one may be shorter. `ROWS`, or, from `planes.moments`, the places of a plane.
         eps: a float.
     """
     blocks, C = means.shape
@@ -119,11 +121,11 @@ def batch_norm_combine(
     for c in range(low, high, lanes(none)):
         left, total, deviation = high - c, none, none
         for block in range(blocks):
-            count = min((block + 1) * ROWS, rows) - block * ROWS
+            count = min((block + 1) * length, rows) - block * length
             total = total + read(pointer(means, block * C + c), 0, none, left, 0) * count
         centre = total / rows
         for block in range(blocks):
-            count = min((block + 1) * ROWS, rows) - block * ROWS
+            count = min((block + 1) * length, rows) - block * length
             distance = read(pointer(means, block * C + c), 0, none, left, 0) - centre
             within = read(pointer(deviations, block * C + c), 0, none, left, 0)
             deviation = deviation + (within + distance * distance * count)
@@ -388,9 +390,12 @@ def rms_norm_grad(
 
 
 @njit(error_model="numpy")
-def group_chunks(C: int, G: int) -> Any:
-    """Return how many groups are summed side by side, and in how many chunks of that many all groups are."""
-    groups = max(1, CHANNELS * G // max(C, 1))
+def group_chunks(N: int, C: int, G: int) -> Any:
+    """Return how many groups are worked on side by side, and in how many chunks of that many all groups are.
+
+    Whole rows are best, as memory is fetched in order; few samples are cut into chunks, so that parts can share them.
+    """
+    groups = max(1, max(CHANNELS, C * N // UNITS) * G // max(C, 1))
     return groups, (G + groups - 1) // groups
 
 
@@ -402,7 +407,7 @@ def group_norm(
     """out[n, s, c] = (x[n, s, c] - mean[n, i]) rstd[n, i] gamma[c] + beta[c], with the statistics of the group i of c.
 
     Args:
-        out: (N, S, C), out; float32 or float64. Groups (or chunks of small groups) are shared among the parts.
+        out: (N, S, C), out; float32 or float64. Chunks of whole groups are shared among the parts.
         mean: (N, G), out; like out; over the S places and C / G neighbouring channels. G divides C.
         rstd: (N, G), out; 1 / sqrt(biased variance + eps); like out.
         scratch: (N, 4, C); float64.
@@ -415,7 +420,7 @@ def group_norm(
     G = mean.shape[1]
     width = C // max(G, 1)
     wide, narrow = zeros(x, 4, 4), zeros(x, 1, 1)
-    groups, chunks = group_chunks(C, G)
+    groups, chunks = group_chunks(N, C, G)
     low, high = share(N * chunks, part, parts)
     for unit in range(low, high):
         n, first = unit // chunks, unit % chunks * groups
@@ -446,66 +451,43 @@ def group_norm(
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def group_norm_grad_partial(
-    dgammas: Array, dbetas: Array, scratch: Array, g: Array, x: Array, mean: Array, rstd: Array, part: int, parts: int
-) -> None:
-    """Write each sample's sums of g xhat and of g over its places: with `sum_blocks` the gradients of gamma and beta.
-
-    Args:
-        dgammas: (N, C), out; float64. Groups (or chunks of small groups) are shared among the parts.
-        dbetas: like dgammas, out.
-        scratch: (N, 4, C); float64.
-        g: (N, S, C), in; the gradient with respect to the output; float32 or float64.
-        x: (N, S, C), in; like g.
-        mean: (N, G), in; like g.
-        rstd: (N, G), in; like g.
-    """
-    N, S, C = x.shape
-    G = mean.shape[1]
-    width = C // max(G, 1)
-    groups, chunks = group_chunks(C, G)
-    low, high = share(N * chunks, part, parts)
-    for unit in range(low, high):
-        n, first = unit // chunks, unit % chunks * groups
-        start, stop = first * width, min(first + groups, G) * width
-        for c in range(start, stop):
-            scratch[n, 0, c], scratch[n, 1, c] = mean[n, c // width], rstd[n, c // width]
-        products, sums = pointer(dgammas, n * C + start), pointer(dbetas, n * C + start)
-        row, cotangent = pointer(x, n * S * C + start), pointer(g, n * S * C + start)
-        centres, scales = pointer(scratch, n * 4 * C + start), pointer(scratch, (n * 4 + 1) * C + start)
-        column_products(products, sums, cotangent, row, C, S, stop - start, centres, scales)
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
 def group_norm_grad(
-    out: Array, scratch: Array, g: Array, x: Array, mean: Array, rstd: Array, gamma: Array, dgammas: Array,
-    dbetas: Array, part: int, parts: int,
+    out: Array, dgammas: Array, dbetas: Array, scratch: Array, g: Array, x: Array, mean: Array, rstd: Array,
+    gamma: Array, part: int, parts: int,
 ) -> None:
-    """Write the gradient of `group_norm` with respect to x.
+    """Write the gradient of `group_norm` with respect to x, and each sample's sums of g xhat and of g over its places.
 
-    With h = g gamma and means over the group, out = rstd (h - mean(h) - xhat mean(h xhat)).
+    With h = g gamma and means over the group, out = rstd (h - mean(h) - xhat mean(h xhat)). The sums become the
+    gradients of gamma and beta by `sum_blocks`.
 
     Args:
-        out: (N, S, C), out; float32 or float64. Groups (or chunks of small groups) are shared among the parts.
+        out: (N, S, C), out; float32 or float64. Chunks of whole groups are shared among the parts.
+        dgammas: (N, C), out; float64.
+        dbetas: like dgammas, out.
         scratch: (N, 4, C); float64.
         g: (N, S, C), in; the gradient with respect to the output; like out.
         x: (N, S, C), in; like out.
         mean: (N, G), in; like out.
         rstd: (N, G), in; like out.
         gamma: (C,), in; like out.
-        dgammas: (N, C), in; from `group_norm_grad_partial`.
-        dbetas: (N, C), in; from `group_norm_grad_partial`.
     """
     N, S, C = x.shape
     G = mean.shape[1]
     width = C // max(G, 1)
     wide, narrow = zeros(x, STRIP, STRIP), zeros(x, 1, 1)
-    groups, chunks = group_chunks(C, G)
+    groups, chunks = group_chunks(N, C, G)
     low, high = share(N * chunks, part, parts)
     for unit in range(low, high):
         n, first = unit // chunks, unit % chunks * groups
         last = min(first + groups, G)
         start, stop = first * width, last * width
+        for i in range(first, last):
+            for c in range(i * width, (i + 1) * width):
+                scratch[n, 0, c], scratch[n, 1, c] = mean[n, i], rstd[n, i]
+        place, count, factors = n * S * C + start, stop - start, pointer(scratch, n * 4 * C + start)
+        row, cotangent, target = pointer(x, place), pointer(g, place), pointer(out, place)
+        products, sums = pointer(dgammas, n * C + start), pointer(dbetas, n * C + start)
+        column_products(products, sums, cotangent, row, C, S, count, factors, forward(factors, C))
         for i in range(first, last):
             total, slope_total = 0.0, 0.0
             for c in range(i * width, (i + 1) * width):
@@ -515,8 +497,6 @@ def group_norm_grad(
             for c in range(i * width, (i + 1) * width):
                 scratch[n, 0, c], scratch[n, 1, c] = scale * gamma[c], scale * (total / (S * width))
                 scratch[n, 2, c], scratch[n, 3, c] = scale * scale * (slope_total / (S * width)), mean[n, i]
-        place, count, factors = n * S * C + start, stop - start, pointer(scratch, n * 4 * C + start)
-        row, cotangent, target = pointer(x, place), pointer(g, place), pointer(out, place)
         end = whole(count, wide)
         for s in range(0, S, TILE_ROWS):
             until = min(s + TILE_ROWS, S)

@@ -240,5 +240,37 @@ def _bits(lane: Any, first: Any, seed: Any, draw: Any) -> tuple[Any, Any]:
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def bits(out: Array, seed: int, draw: int, part: int, parts: int) -> None:
-    """64 random bits, int64: also keys to sort by, for a permutation."""
+    """64 random bits, int64."""
     _fill_by_two(_bits, out, seed, draw, (), part, parts)
+
+
+@njit(error_model="numpy", forceinline=True)
+def _places(lane: Any, first: Any, seed: Any, draw: Any) -> tuple[int, int]:
+    """For two elements i of a block, integers from 0, ..., i."""
+    x, y = _pairs(lane, first, seed, draw)
+    i = first + first + lane
+    return (_scaled(x, i + np.uint64(1), np.uint64(0)),
+            _scaled(y, i + np.uint64(LANES + 1), np.uint64(0)))  # fmt: skip
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def permutation(out: Array, seed: int, draw: int, part: int, parts: int) -> None:
+    """The numbers 0, ..., n - 1 in random order, int64.
+
+    One after the other takes the place of one that stands there already, which moves to the end, or the end itself:
+    Fisher and Yates' shuffle (Durstenfeld 1964, "Algorithm 235: Random permutation") without an array to begin with.
+    The place of element i is made as `integers` makes element i from 0 to i. Each depends on all before it, so one
+    part does it.
+    """
+    begin, end = share(1, part, parts)
+    if begin == end:
+        return
+    places, lanes, numbers = stack(out, TWO_LANES), stack(np.uint64(0), LANES), pointer(out, 0)
+    _number(lanes)
+    for start in range(0, out.size, TWO_LANES):
+        counter = (np.uint64(start // 2), np.uint64(seed), np.uint64(draw))
+        apply(_places, LANES, (places, forward(places, LANES)), (lanes,), counter)
+        for i in range(start, min(start + TWO_LANES, out.size)):
+            chosen = forward(numbers, load(forward(places, i - start)))
+            store(forward(numbers, i), load(chosen))
+            store(chosen, i)

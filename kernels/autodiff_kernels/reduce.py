@@ -26,13 +26,19 @@ from autodiff_kernels.accumulate import (
     row_sum,
     two_sum,
 )
-from autodiff_kernels.memory import pointer
+from autodiff_kernels.memory import forward, pointer, store
 from autodiff_kernels.parts import share
 from autodiff_kernels.rows import row_dot
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
 BLOCK = 4096  # numbers to a partial sum of a full reduction
+
+
+@njit(error_model="numpy", forceinline=True)
+def first_row(unit: int, K1: int, B: int) -> int:
+    """Return the first of the K1 rows that make output `unit`; two divisions would cost as much as a short row."""
+    return unit if K1 == 1 else unit // B * K1 * B + unit % B
 
 
 # ---- Sums ------------------------------------------------------------------------------------------------------------
@@ -52,12 +58,12 @@ def sum_axes(out: Array, scratch: Array, x: Array, part: int, parts: int) -> Non
     if K2 != 1:
         low, high = share(A * B, part, parts)
         for unit in range(low, high):
-            a, b = unit // B, unit % B
+            row = pointer(x, first_row(unit, K1, B) * K2)
             sum_, lost = zero, zero
             for k in range(K1):
-                sum_, error = two_sum(sum_, row_sum(pointer(x, ((a * K1 + k) * B + b) * K2), K2, zero))
+                sum_, error = two_sum(sum_, row_sum(forward(row, k * B * K2), K2, zero))
                 lost += error
-            out[a, b] = corrected(sum_, lost)
+            store(pointer(out, unit), corrected(sum_, lost))
         return
     totals, errors = scratch[part, 0], scratch[part, 1]
     tiles = (B + TILE - 1) // TILE
@@ -191,12 +197,12 @@ def extreme_axes(out: Array, x: Array, largest: bool, part: int, parts: int) -> 
     if K2 != 1:
         low, high = share(A * B, part, parts)
         for unit in range(low, high):
-            a, b = unit // B, unit % B
-            best = row_extreme(pointer(x, (a * K1 * B + b) * K2), K2, largest)
+            row = pointer(x, first_row(unit, K1, B) * K2)
+            best = row_extreme(row, K2, largest)
             for k in range(1, K1):
-                value = row_extreme(pointer(x, ((a * K1 + k) * B + b) * K2), K2, largest)
+                value = row_extreme(forward(row, k * B * K2), K2, largest)
                 best = value if replaces(value, best, largest) else best
-            out[a, b] = best
+            store(pointer(out, unit), best)
         return
     tiles = (B + TILE - 1) // TILE
     low, high = share(A * tiles, part, parts)

@@ -20,7 +20,7 @@ DEPENDENT = {
     "repeat_interleave", "setitem", "unique", "unique_consecutive",
 }  # fmt: skip
 # Their input is the key of a draw, which the compiler gives them. tests/compiler/test_compile.py draws.
-DRAWS = {"random_bernoulli", "random_integers", "random_normal", "random_uniform"}
+DRAWS = {"random_bernoulli", "random_integers", "random_normal", "random_permutation", "random_uniform"}
 REPLAYED = [(*entry, name) for entry, name in zip(SAMPLES, SAMPLE_IDS, strict=True) if entry[0].name not in DRAWS]
 
 

@@ -128,7 +128,14 @@ def test_integers() -> None:
         np.testing.assert_array_equal(draw("integers", np.int64, (low, high), 500), want)
 
 
-def test_bits_sort_into_permutations() -> None:
-    first = [int(np.argsort(draw("bits", np.int64, (), 4, number=k), kind="stable")[0]) for k in range(400)]
-    counts = np.bincount(first, minlength=4)
-    assert ((counts - 100) ** 2 / 100).sum() < 16
+def test_permutations() -> None:
+    for count in (0, 1, 127, 128, 1000):
+        order = draw("permutation", np.int64, (), count)
+        np.testing.assert_array_equal(np.sort(order), np.arange(count))
+        np.testing.assert_array_equal(order, draw("permutation", np.int64, (), count, parts=3))
+    found = [tuple(draw("permutation", np.int64, (), 4, number=k)) for k in range(2400)]
+    counts = np.array([found.count(order) for order in sorted(set(found))])
+    assert len(counts) == 24
+    assert ((counts - 100) ** 2 / 100).sum() < 54  # chi-squared of 23 degrees of freedom: one in 4000 is above
+    last = np.bincount([draw("permutation", np.int64, (), 300, number=k)[-1] for k in range(3000)], minlength=300)
+    assert ((last - 10) ** 2 / 10).sum() < 390

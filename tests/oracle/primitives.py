@@ -161,6 +161,16 @@ def random_integers(key: Any, shape: Any, low: int, high: int) -> Any:
     return _draws(key, shape, 2, lambda w, k: low + (_pair(w, k) * (high - low) >> 64))
 
 
+def random_permutation(key: Any, n: int) -> Any:
+    """Fisher & Yates, from the front: number i goes to a place from 0 to i, whose number moves to place i."""
+    order: list[int] = []
+    for i in range(n):
+        place = _pair(_words(int(key[0]), int(key[1]), i, 2), i // 64 % 2) * (i + 1) >> 64
+        order.append(i)
+        order[i], order[place] = order[place], i
+    return np.array(order, np.int64)
+
+
 def dropout(input: Any, p: float = 0.5, training: bool = True) -> Any:
     """The samples drop nothing; what dropping does is in tests/test_draws.py."""
     return input

@@ -16,6 +16,8 @@ ENTRIES = [
     *entries("random_bernoulli", X, path="Tensor.bernoulli_", p=0.5, gradient=False, random=True),
     *entries("random_integers", X, path="randint", call=lambda randint, x: randint(0, 1000, x.shape), gradient=False,
              random=True),
+    *entries("random_permutation", X, path="randperm", call=lambda randperm, x: randperm(x.shape[0]), gradient=False,
+             random=True),
     *entries("dropout alpha_dropout", X, p=0.5, training=True, random=True),
     *entries("gumbel_softmax", reals(MATRIX), random=True),
     *entries("dropout1d", reals(SIGNAL), random=True),
