@@ -14,8 +14,9 @@ import numpy as np
 from numba import njit
 
 from autodiff_kernels import special_coefficients as c
+from autodiff_kernels import trigonometry
 from autodiff_kernels.maths import exp, fma, log, log1p, magnitude, polynomial, root, with_sign
-from autodiff_kernels.trigonometry import cos, cos_anywhere, sin, sin_anywhere, within_reach
+from autodiff_kernels.trigonometry import cos, sin
 
 # ---- Modified functions: I and K -------------------------------------------------------------------------------------
 
@@ -253,7 +254,7 @@ def bessel_j0(x: Any) -> float:
 def _bessel_j0_anywhere(x: Any) -> float:
     x = np.float64(x)
     a = magnitude(x)
-    return _j0(a, sin_anywhere(a), cos_anywhere(a))
+    return _j0(a, trigonometry.sin_anywhere(a), trigonometry.cos_anywhere(a))
 
 
 @njit(error_model="numpy", forceinline=True)
@@ -268,7 +269,7 @@ def bessel_j1(x: Any) -> float:
 def _bessel_j1_anywhere(x: Any) -> float:
     x = np.float64(x)
     a = magnitude(x)
-    return _j1(x, sin_anywhere(a), cos_anywhere(a))
+    return _j1(x, trigonometry.sin_anywhere(a), trigonometry.cos_anywhere(a))
 
 
 @njit(error_model="numpy", forceinline=True)
@@ -281,7 +282,7 @@ def bessel_y0(x: Any) -> float:
 @njit(error_model="numpy", forceinline=True)
 def _bessel_y0_anywhere(x: Any) -> float:
     x = np.float64(x)
-    return _y0(x, sin_anywhere(x), cos_anywhere(x))
+    return _y0(x, trigonometry.sin_anywhere(x), trigonometry.cos_anywhere(x))
 
 
 @njit(error_model="numpy", forceinline=True)
@@ -294,14 +295,14 @@ def bessel_y1(x: Any) -> float:
 @njit(error_model="numpy", forceinline=True)
 def _bessel_y1_anywhere(x: Any) -> float:
     x = np.float64(x)
-    return _y1(x, sin_anywhere(x), cos_anywhere(x))
+    return _y1(x, trigonometry.sin_anywhere(x), trigonometry.cos_anywhere(x))
 
 
 PARTIAL: dict[str, tuple[Any, Any]] = {
-    "bessel_j0": (within_reach, _bessel_j0_anywhere),
-    "bessel_j1": (within_reach, _bessel_j1_anywhere),
-    "bessel_y0": (within_reach, _bessel_y0_anywhere),
-    "bessel_y1": (within_reach, _bessel_y1_anywhere),
+    "bessel_j0": (trigonometry.within_reach, _bessel_j0_anywhere),
+    "bessel_j1": (trigonometry.within_reach, _bessel_j1_anywhere),
+    "bessel_y0": (trigonometry.within_reach, _bessel_y0_anywhere),
+    "bessel_y1": (trigonometry.within_reach, _bessel_y1_anywhere),
 }
 
 # ---- The error function ----------------------------------------------------------------------------------------------
