@@ -101,7 +101,7 @@ def offsets_scratch(w_shape: tuple[int, ...], groups: int, parts: int) -> int:
 
     >>> from autodiff_kernels.convolution import offsets_scratch
     >>> offsets_scratch((4, 3, 1, 3, 3), groups=1, parts=2)
-    656
+    912
     """
     return parts * (2 * math.prod(w_shape[2:]) * max(w_shape[0] // groups, w_shape[1]) + STRETCH)
 
