@@ -246,7 +246,7 @@ def _opaque(builder: Any, value: Any) -> Any:
     return builder.asm(kind, "", "=r,0", [value], side_effect=False)
 
 
-def _tile(rows: int, vectors: int, masked: bool, gathered: bool = False, lanewise: bool = False) -> Any:
+def _tile(rows: int, vectors: int, masked: bool, gathered: bool = False) -> Any:
     """Return an intrinsic that computes a tile of `rows` rows and `vectors` registers of a product, held in registers.
 
     The intrinsic's arguments (like, out, a, b, bias, depth, out_row, a_row, a_column, b_row, height, width, again) are
@@ -259,7 +259,6 @@ def _tile(rows: int, vectors: int, masked: bool, gathered: bool = False, lanewis
       once more, which writes the same values to the same place (with `again` all is read before anything is written).
     - gathered: out_row, a_row and a_column are addresses of int64 tables that hold the place in bytes of each row of
       out, row of a, and column of a, instead of strides.
-    - lanewise: a[i, k] is a vector of its own for each column (depthwise convolution), not one number for all.
     """
 
     def tile(typing_context: Any, like: Any, out: Any, a: Any, b: Any, bias: Any, depth: Any, out_row: Any, a_row: Any,
@@ -292,11 +291,9 @@ def _tile(rows: int, vectors: int, masked: bool, gathered: bool = False, lanewis
                 column = entry(a_column, index) if gathered else builder.load(a_now)
                 panel = [lanes.load(vector_at(builder.load(b_now), v), masks[v]) for v in range(vectors)]
                 for i in range(rows):
-                    source = add(a_rows[i], column)
-                    x = None if lanewise else lanes.load_broadcast(source)
+                    x = lanes.load_broadcast(add(a_rows[i], column))
                     for v in range(vectors):
-                        factor = lanes.load(vector_at(source, v), masks[v]) if lanewise else x
-                        builder.store(lanes.fma(factor, panel[v], builder.load(sums[i, v])), sums[i, v])
+                        builder.store(lanes.fma(x, panel[v], builder.load(sums[i, v])), sums[i, v])
                 if not gathered:
                     builder.store(_opaque(builder, add(column, a_column)), a_now)
                 builder.store(add(builder.load(b_now), b_row), b_now)
@@ -329,7 +326,6 @@ low_tile = _tile(TILE_ROWS // 2, TILE_VECTORS, masked=True)
 gathered_full_tile = _tile(TILE_ROWS, TILE_VECTORS, masked=False, gathered=True)
 gathered_edge_tile = _tile(TILE_ROWS, TILE_VECTORS, masked=True, gathered=True)
 gathered_narrow_tile = _tile(TILE_ROWS, 1, masked=True, gathered=True)
-lanewise_tile = _tile(TILE_ROWS, 1, masked=True, gathered=True, lanewise=True)
 
 
 # ---- One row times a matrix: bound by memory, so each number of the matrix is read once, along its rows --------------
