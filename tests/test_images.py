@@ -109,3 +109,10 @@ def test_interpolation_keeps_a_size_that_the_factor_rounds_to() -> None:
     x = ad.tensor([[[1.0, 2.0]]])
     assert ops.interpolate(x, scale_factor=1.3).tolist() == [[[1, 2]]]
     assert ops.interpolate(x, scale_factor=1.3, mode="linear").tolist() == [[[1, 2]]]
+
+
+def test_adaptive_pooling_to_no_place_has_gradients_of_0() -> None:
+    for size in ((0, 3), (3, 0), (0, 0)):
+        x = ad.full((2, 3, 4, 5), 3.0, requires_grad=True)
+        ad.nn.functional.adaptive_avg_pool2d(x, size).sum().backward()
+        assert not x.grad.numpy().any()

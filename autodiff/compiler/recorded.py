@@ -109,6 +109,7 @@ class Recorded:
     globals: Sequence[tuple[dict[str, Any], str, Any]] = ()
     grad = True
     threads = 0
+    _running = False
 
     @staticmethod
     def call(
@@ -168,6 +169,9 @@ class Recorded:
                                      fix="return the gradient, too", line=operand[0].line)
         inside = set(tracer.records)
         roots = [x for x in outputs if has_history(x)]
+        if roots and tracer.argument_hooked:
+            tracer.opaque("the function registers a hook on an argument, and its backward pass runs outside",
+                          "register it outside, or compile the whole step")
         cotangents, targets, found = record_backward(roots)
         grads = [leaf._grad for leaf in tracer.grads.values() if leaf._grad is not None]
         tracer.settle([*outputs, *grads])
@@ -371,6 +375,9 @@ class Recorded:
             tensors: the arguments.
             run: runs the instructions.
         """
+        if self._running:
+            raise RecordingError("compile", "a hook or a function of yours calls the compiled function that calls it",
+                                 fix="let it call the function itself, not what compile() returned")
         lowered = self._idle()
         everything = tensors
         if self._carried:
@@ -381,6 +388,7 @@ class Recorded:
         contents = [array.copy("K") for array in lowered.exposed(arguments)] if lowered.early else ()
         counts = {generator: generator.state()[1] for generator in self._counts} if self._counts else {}
         ran, done, interrupted = lowered.ran[0], False, False
+        self._running = True
         try:
             for r in self._repeated:
                 r.advance()
@@ -398,6 +406,7 @@ class Recorded:
                 raise
             done = interrupted = True  # Python has heard of it after native code, which has run to the end
         finally:
+            self._running = False
             if not done:
                 for r, numbers in zip(self._repeated, before, strict=True):
                     for state in r.states:

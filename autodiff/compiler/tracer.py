@@ -83,6 +83,7 @@ class Tracer(Recorder):
         self.read: dict[int, Any] = {}
         self.made: set[int] = set()
         self.arguments: set[int] = set()
+        self.argument_hooked = False
         self.cut: set[int] = set()
         self._hook: _HookRun | None = None  # the one that runs
         self._calls: dict[Record, _HookRun] = {}  # of hooks that each replay calls
@@ -250,6 +251,8 @@ class Tracer(Recorder):
             RecordingError: if something outside has made the tensor: each call would give it one hook more.
         """
         self._take_part()
+        if id(tensor) in self.arguments:
+            self.argument_hooked = True
         if self._is_outside(tensor):
             self.opaque("the function registers a hook on a tensor from outside", "register it once, before")
 

@@ -22,7 +22,7 @@ import numpy as np
 import autodiff_kernels as kernels
 from autodiff.bind import bind
 from autodiff.errors import DTypeError, ShapeError, ValueRangeError
-from autodiff.ops import depthwise, pointwise, strided, winograd
+from autodiff.ops import depthwise, strided, unit_kernels, winograd
 from autodiff.ops.broadcast import sum as total
 from autodiff.ops.elementwise import add, spread
 from autodiff.ops.images import (
@@ -134,8 +134,8 @@ def _conv_prepare(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], *, groups
     x, weight = inputs[:2]
     if depthwise.fits(weight.shape, groups):
         return depthwise.prepare(weight.shape, False, **geometry)
-    if pointwise.fits(weight.shape, groups=groups, **geometry):
-        return pointwise.prepare(pointwise.forward(x, weight.shape))
+    if unit_kernels.fits(weight.shape, groups=groups, **geometry):
+        return unit_kernels.prepare(unit_kernels.forward(x, weight.shape))
     if winograd.fits(x, weight.shape, outputs[0], groups=groups, **geometry):
         return partial(winograd.run, place=winograd.place_of(geometry["padding"]), turned=False)
     frame = _forward_frame(x, weight.shape, outputs[0].shape, **geometry)
@@ -148,8 +148,8 @@ def _conv_scratch(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], *, groups
     x, weight = inputs[:2]
     if depthwise.fits(weight.shape, groups):
         return depthwise.scratch(weight)
-    if pointwise.fits(weight.shape, groups=groups, **geometry):
-        return pointwise.scratch(pointwise.forward(x, weight.shape), x.dtype)
+    if unit_kernels.fits(weight.shape, groups=groups, **geometry):
+        return unit_kernels.scratch(unit_kernels.forward(x, weight.shape), x.dtype)
     if winograd.fits(x, weight.shape, outputs[0], groups=groups, **geometry):
         return winograd.scratch(x, winograd.place_of(geometry["padding"]), outputs[0])
     return _scratch(_forward_frame(x, weight.shape, outputs[0].shape, **geometry), x, weight.shape, groups)
@@ -320,8 +320,8 @@ def _input_grad_prepare(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], *, 
     g, weight = inputs[:2]
     if depthwise.fits(weight.shape, groups):
         return depthwise.prepare(weight.shape, True, **geometry)
-    if pointwise.fits(weight.shape, groups=groups, **geometry):
-        return pointwise.prepare(pointwise.input_gradient(g, weight.shape))
+    if unit_kernels.fits(weight.shape, groups=groups, **geometry):
+        return unit_kernels.prepare(unit_kernels.input_gradient(g, weight.shape))
     if winograd.fits(g, weight.shape, outputs[0], groups=groups, **geometry):
         return partial(winograd.run, place=winograd.place_of(geometry["padding"], turned=True), turned=True)
     stride, dilation = triple(geometry["stride"]), triple(geometry["dilation"])
@@ -335,8 +335,8 @@ def _input_grad_scratch(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], *, 
     g, weight = inputs[:2]
     if depthwise.fits(weight.shape, groups):
         return depthwise.scratch(weight)
-    if pointwise.fits(weight.shape, groups=groups, **geometry):
-        return pointwise.scratch(pointwise.input_gradient(g, weight.shape), g.dtype)
+    if unit_kernels.fits(weight.shape, groups=groups, **geometry):
+        return unit_kernels.scratch(unit_kernels.input_gradient(g, weight.shape), g.dtype)
     if winograd.fits(g, weight.shape, outputs[0], groups=groups, **geometry):
         return winograd.scratch(g, winograd.place_of(geometry["padding"], turned=True), outputs[0])
     return _scratch(_gradient_frame(g, weight.shape, outputs[0].shape, **geometry), g, weight.shape, groups)
@@ -432,8 +432,8 @@ def _weight_grad_prepare(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], *,
                          **geometry: Any) -> Any:
     if depthwise.fits(outputs[0].shape, groups):
         return depthwise.prepare_gradient(**geometry)
-    if pointwise.fits(outputs[0].shape, groups=groups, **geometry):
-        return pointwise.prepare(pointwise.weight_gradient(inputs[0], outputs[0].shape))
+    if unit_kernels.fits(outputs[0].shape, groups=groups, **geometry):
+        return unit_kernels.prepare(unit_kernels.weight_gradient(inputs[0], outputs[0].shape))
     if winograd.fits(inputs[1], outputs[0].shape, inputs[0], groups=groups, **geometry):
         return partial(winograd.run_gradient, place=winograd.place_of(geometry["padding"]))
     frame = _forward_frame(inputs[1], outputs[0].shape, inputs[0].shape, **geometry)
@@ -446,8 +446,8 @@ def _weight_grad_scratch(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], *,
     weight = outputs[0].shape
     if depthwise.fits(weight, groups):
         return depthwise.gradient_scratch(outputs[0])
-    if pointwise.fits(weight, groups=groups, **geometry):
-        return pointwise.scratch(pointwise.weight_gradient(g, weight), g.dtype)
+    if unit_kernels.fits(weight, groups=groups, **geometry):
+        return unit_kernels.scratch(unit_kernels.weight_gradient(g, weight), g.dtype)
     if winograd.fits(x, weight, g, groups=groups, **geometry):
         return winograd.gradient_scratch(g, x, winograd.place_of(geometry["padding"]))
     return _scratch(_forward_frame(x, weight, g.shape, **geometry), x, weight, groups)

@@ -19,9 +19,8 @@ from autodiff.ops.functions import pow
 from autodiff.ops.host import from_array
 from autodiff.ops.joining import zeros_of
 from autodiff.ops.picking import index_select
-from autodiff.ops.products import in_batch, matmul, matrices, turned
+from autodiff.ops.products import in_batch, matrices, turned
 from autodiff.ops.promotion import promote_float
-from autodiff.ops.reduce import mean
 from autodiff.ops.shaping import unsqueeze
 from autodiff.ops.statistics import vector_norm
 from autodiff.ops.structural import contiguous, reshape
@@ -72,29 +71,9 @@ def _between_vjp(record: Any, g: Any) -> tuple[Any, Any]:
         a, b = record.inputs
         return zeros_of(a) if to_a else None, zeros_of(b) if to_b else None
     a, b, lengths = record.input(0), record.input(1), record.output(0)
-    if p == 2 and a.spec.shape[-2] * b.spec.shape[-2] * a.spec.shape[-1] >= PRODUCTS:
-        return _by_products(g, lengths, a, b, record.mask)
     by_a = bind(cdist_grad_p, contiguous(g), lengths, a, b, p=p) if to_a else None
     by_b = bind(cdist_grad_p, _by_columns(g), _by_columns(lengths), b, a, p=p) if to_b else None
     return by_a, by_b
-
-
-PRODUCTS = 2_000_000  # multiplications from which on the gradient of Euclidean distances is made of matrix products
-
-
-def _by_products(g: Any, lengths: Any, a: Any, b: Any, mask: tuple[bool, ...]) -> tuple[Any, Any]:
-    """Return the gradients of Euclidean distances.
-
-    With w = g / length, the sum over j of w[i, j] (a[i] - b[j]) is the sum of w[i] times a[i], less w[i] @ b. The rows
-    are taken from the middle of b, so that their distance from 0 costs no digits.
-    """
-    away = ne(lengths, 0)
-    weight = div(where(away, g, 0.0), where(away, lengths, 1.0))
-    middle = mean(b, -2, keepdim=True).detach()
-    a, b = sub(a, middle), sub(b, middle)
-    by_a = sub(mul(total(weight, -1, keepdim=True), a), matmul(weight, b)) if mask[0] else None
-    weight = turned(weight)
-    return by_a, sub(mul(total(weight, -1, keepdim=True), b), matmul(weight, a)) if mask[1] else None
 
 
 def _far(*shape: int) -> Any:

@@ -3,7 +3,7 @@
 Sums of integers and booleans are accumulated in int64, sums of floats in float64, after four numbers at a time have
 been added up in their own dtype. Those of float64 carry their rounding errors along (Knuth, The Art of Computer
 Programming 2, 4.2.2, theorem B), all but those of the four. So a sum of any length is within 2 ulp of the sum of the
-magnitudes.
+magnitudes; where four float32 numbers together overflow, it is infinite or NaN, as in NumPy.
 
 A row is summed in lanes of `SUM_BYTES`, four vectors of which are added up at a time, so that its sum has the same bits
 on any processor. Columns are worked on in strips, four rows at a time. What is done differently for floats and for

@@ -79,7 +79,7 @@ def multilabel_margin_grad(
         for i in range(count):
             least, hits = one - scores[labels[n, i]], 0
             for k in range(C):
-                hit = wrong[k] * np.int64(not least + scores[k] <= 0)
+                hit = wrong[k] * np.int64(least + scores[k] > 0)
                 counts[k] += hit
                 hits += hit
             counts[labels[n, i]] -= hits

@@ -284,7 +284,7 @@ def matmul(out: Array, scratch: Array, a: Array, b: Array, bias: Array, outer: i
     depend on neither parts, tile nor vector width. k = 0 gives 0. Shares are runs of register tiles.
 
     Args:
-        out: out, outer * inner matrices of m rows and n columns, C-contiguous; float32 or float64.
+        out: out, (outer * inner * m * n,), matrices of m rows and n columns in C order; float32 or float64.
         scratch: scratch, `matmul_scratch` elements of the same dtype; its contents do not matter.
         a: in, an array of that dtype of which only the address of the first element is used: element (i, l) of matrix
             (p, q) lies ``p * a_outer + q * a_inner + i * a_row + l * a_column`` elements further.

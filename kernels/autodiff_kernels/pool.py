@@ -375,6 +375,8 @@ def adaptive_avg_pool2d_grad(out: Array, g: Array, part: int, parts: int) -> Non
         row = pointer(out, unit * W * C)
         # The windows that contain a place are those of the transposed pooling, from P outputs back to H places.
         first, last = adaptive_window(h, P, H)
+        if Q == 0 or first >= last:
+            clear(row, W * C)
         for p in range(first, last):
             top, bottom = adaptive_window(p, H, P)
             done = 0 if p == first else W

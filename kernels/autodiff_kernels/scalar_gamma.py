@@ -156,6 +156,8 @@ def _zeta_of_positive(s: float, q: float) -> float:
     power = math.pow(q, -s)
     factor, inverse = s * power / q, 1.0 / (q * q)
     for j in range(c.EULER_MACLAURIN.shape[0]):
+        if factor == 0.0:  # the rest is 0, too, where its growth by s overflows
+            break
         total += c.EULER_MACLAURIN[j] * factor
         factor *= (s + 2 * j + 1) * (s + 2 * j + 2) * inverse
     return total

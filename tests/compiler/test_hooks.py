@@ -573,3 +573,39 @@ def test_hooks_of_every_kind_together(kind: str) -> None:
         found.append(sorted(seen, key=repr) if kind == "outside" else seen)
     assert found[0] == found[1]
     assert len(found[0]) > 60
+
+
+def test_a_hook_that_calls_the_compiled_function_that_calls_it_is_an_error() -> None:
+    module, inner = ad.nn.Linear(4, 4), [False]
+
+    def hook(*_: Any) -> None:
+        if inner[0]:
+            inner[0] = False
+            compiled(ad.zeros(3, 4))
+
+    module.register_forward_hook(hook)
+    compiled = ad.compile(lambda x: (module(x) * 2).exp().sum() + (x * 3).sum())
+    x = ad.ones(3, 4)
+    expected = [compiled(x).item() for _ in range(3)][-1]
+    inner[0] = True
+    with pytest.raises(RecordingError, match="calls the compiled function that calls it"):
+        compiled(x)
+    assert compiled(x).item() == expected
+
+
+def test_a_hook_that_the_function_registers_on_an_argument() -> None:
+    def scaled(x: Any, p: Any) -> Any:
+        p.register_hook(lambda g: g * 10)
+        return (x * p).sum()
+
+    compiled = ad.compile(scaled)
+    compiled(ad.ones(1), ad.ones(1, requires_grad=True))
+    with pytest.raises(RecordingError, match="registers a hook on an argument, and its backward pass runs outside"):
+        compiled(ad.ones(1), ad.ones(1, requires_grad=True))
+
+    @ad.compile
+    def step(x: Any, p: Any) -> Any:
+        scaled(x, p).backward()
+        return p.grad * 1
+
+    assert [step(ad.ones(1), ad.ones(1, requires_grad=True)).item() for _ in range(4)] == [10] * 4
