@@ -140,6 +140,9 @@ def run(options: argparse.Namespace) -> None:
         if overlay == "gradient" and "was not measured" in str(error):
             raise UsageError("no gradient was computed: add --backward, --loss NAME or --optimizer NAME") from error
         raise
+    if not len(picture.program):
+        raise UsageError(f"{names[-1]} runs no operation, so there is nothing to draw: "
+                         "expected a function that returns a module, or computes with tensors")
     files = [(format, getattr(options, format)) for format in PICTURES]
     for format, file in files:
         if file is not None:
@@ -383,8 +386,10 @@ def check_inputs(function: Callable[..., Any], inputs: Sequence[Input], text: st
     try:
         signature(function).bind(*inputs)
     except TypeError:
-        names = required_arguments(function)
-        raise UsageError(f"{text} takes {', '.join(names) or 'no arguments'}: "
+        names = ", ".join(signature(function).parameters)
+        if not names:
+            raise UsageError(f"{text} takes no arguments: leave --input away") from None
+        raise UsageError(f"{text} takes {names}: "
                          f"write --input SHAPE once for each argument; got {len(inputs)}") from None
     except ValueError:
         pass  # the call itself will tell

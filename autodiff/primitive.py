@@ -145,8 +145,8 @@ OPERATIONS: dict[str, Operation] = {}
 class Primitive(Operation):
     """An operation with a kernel. See `define` for the fields."""
 
-    __slots__ = ("cost", "differentiable", "formula", "host", "infer", "keeps", "label", "plans", "prepare", "relocate",
-                 "run", "saves", "scratch", "status", "twin", "view", "vjp")
+    __slots__ = ("cost", "differentiable", "formula", "host", "infer", "keeps", "label", "plans", "prepare", "progress",
+                 "relocate", "run", "saves", "scratch", "status", "twin", "view", "vjp")
 
     infer: Callable[..., Spec | Sequence[Spec]]
     run: Callable[..., Any]
@@ -158,6 +158,7 @@ class Primitive(Operation):
     scratch: Callable[..., Sequence[Spec | EachPart]] | None
     status: Callable[..., Exception] | None
     relocate: Callable[..., dict[str, Any]] | None
+    progress: tuple[str, ...]
     view: bool
     host: bool
     formula: str | None
@@ -198,6 +199,7 @@ def define(
     scratch: Callable[..., Sequence[Spec | EachPart]] | None = None,
     status: Callable[..., Exception] | None = None,
     relocate: Callable[..., dict[str, Any]] | None = None,
+    progress: tuple[str, ...] = (),
     view: bool = False,
     host: bool = False,
     formula: str | None = None,
@@ -230,6 +232,8 @@ def define(
         status: ``status(position, ins, **params)`` returns the error for a bad value that the kernel met at `position`.
             Where it is given, `run` gets int64 status words (-1), one a thread, as the last of `outs`.
         relocate: ``relocate(outs, ins, **params)`` returns the parameters for other arrays, where they hold addresses.
+        progress: parameters that say how far a run has come, such as the number of a step. Programs that differ in
+            nothing else do the same.
         view: the output shares the input's memory.
         host: `run` does more than call kernels: a recorded program has to call it, and threads are not its business.
         formula: name of the scalar formula that each element of an element-wise operation is computed with.
@@ -249,6 +253,7 @@ def define(
     operation.scratch = scratch
     operation.status = status
     operation.relocate = relocate
+    operation.progress = progress
     operation.view = view
     operation.host = host
     operation.formula = formula

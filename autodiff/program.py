@@ -308,7 +308,7 @@ class Program:
         """Return a text that programs have in common which do the same, in every process.
 
         Operations, parameters, types, numbers, what each operation reads and overwrites, and the outputs count; names
-        of leaves, modules, phases, lines and the numbers of records do not.
+        of leaves, modules, phases, lines, the numbers of records and how many steps an optimizer has done do not.
 
         >>> import autodiff as ad
         >>> x, y = ad.ones(2), ad.zeros(2)

@@ -27,6 +27,7 @@ them.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -158,3 +159,22 @@ def work_of(record: Record) -> dict[str, int] | None:
     specs: tuple[Spec, ...] = (*record.inputs, *record.outputs)
     itemsize = 8 if any(spec.dtype == np.float64 for spec in specs) else 4
     return {"flops": flops, "bytes": moved, "operand_bytes": sum(spec.nbytes for spec in specs), "itemsize": itemsize}
+
+
+def text_of(name: str, number: float) -> str:
+    """Return a measurement with its unit.
+
+    >>> text_of("seconds", 0.00123), text_of("bytes", 2048), text_of("flops", 3.4e9), text_of("roofline", 0.5)
+    ('1.23 ms', '2.05 kB', '3.4 GFLOP', '50%')
+    """
+    if name == "roofline":
+        return f"{number:.0%}"
+    if name in ("gradient", "values"):
+        return f"{number:.2g}"
+    unit = {"seconds": "s", "flops": "FLOP"}.get(name, "B")
+    if not number:
+        return f"0 {unit}"
+    prefixes = ("n", "µ", "m", "", "k", "M", "G", "T")
+    number = float(f"{number:.2e}")  # 999.9 becomes 1 of the next
+    place = min(max(math.floor(math.log10(number) / 3), -3 if name == "seconds" else 0), 0 if name == "seconds" else 4)
+    return f"{number / 1000.0**place:.3g} {prefixes[place + 3]}{unit}"

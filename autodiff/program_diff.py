@@ -12,6 +12,7 @@ from copy import copy
 from typing import Any
 
 from autodiff.program import Program, Record
+from autodiff.program_scopes import beside, scopes_of
 from autodiff.program_text import Printer, key_of, settings_of, text_of_operation, text_of_type
 
 _Aligned = list[tuple[int, int]]
@@ -42,6 +43,7 @@ def merged(first: Program, second: Program) -> Program:
         ``"same"``, ``"added"``, ``"removed"`` or ``"changed"`` (a record that does the same with other values, or
         with other parameters), ``"before"`` what a changed record has read in the first program and reads no longer;
         ``"parts"``, ``"classes"`` and ``"recomputed"`` are those of the two programs.
+        What was removed stands in the module of the second program that its own one has become.
 
     >>> import autodiff as ad
     >>> x = ad.ones(2)
@@ -52,6 +54,9 @@ def merged(first: Program, second: Program) -> Program:
     both = _Comparison(first, second)
     rows = list(both.rows())
     shown = {old: copy(old) if new is None else new for old, new in rows if old is not None}
+    scopes = dict(zip(first, scopes_of(first), strict=True))
+    others = dict(zip(second, scopes_of(second), strict=True))
+    names = beside(scopes.values(), [(scopes[old], others[new]) for old, new in rows if old and new])
 
     def here(operand: Any) -> Any:
         """Return what stands for a value of the first program."""
@@ -68,6 +73,7 @@ def merged(first: Program, second: Program) -> Program:
         if new is None:
             assert old is not None
             record = shown[old]
+            record.scope = names.get(scopes[old], "")
             record.operands = tuple(map(here, old.operands))
             if old in first.written:
                 written[record] = tuple(map(here, first.written[old]))
@@ -158,7 +164,7 @@ def _key(printer: Printer, record: Record) -> Hashable:
     ]
     results = [text_of_type(spec) for spec in record.outputs]
     in_place = record in printer.program.written
-    return text_of_operation(record.primitive), *settings_of(record), *operands, in_place, *results
+    return text_of_operation(record.primitive), *settings_of(record, progress=False), *operands, in_place, *results
 
 
 def _align(first: Sequence[Hashable], second: Sequence[Hashable]) -> _Aligned:

@@ -351,5 +351,6 @@ def _foreign(name: str) -> Primitive:
     primitive.cost = lambda inputs, outputs, **_: Cost(0, moved(*inputs, *outputs))
     primitive.view = primitive.differentiable = False
     primitive.vjp = primitive.twin = primitive.scratch = None
+    primitive.progress = ()
     primitive.plans, primitive.keeps = {}, {}
     return primitive

@@ -88,9 +88,10 @@ def text_of_setting(x: Any) -> str:
     return x.text if isinstance(x, Shown) else f"<{type(x).__name__}>"
 
 
-def settings_of(record: Record) -> list[str]:
-    """Return the parameters of a record as ``name=value``."""
-    return [f"{name}={text_of_setting(x)}" for name, x in record.params.items()]
+def settings_of(record: Record, progress: bool = True) -> list[str]:
+    """Return the parameters of a record as ``name=value``, with or without those that say how far a run has come."""
+    return [f"{name}={text_of_setting(x)}" for name, x in record.params.items()
+            if progress or name not in record.primitive.progress]
 
 
 class Printer:
@@ -170,7 +171,7 @@ class Printer:
             into = "" if before is None else f" in {self.operand(before, spec)}"
             results.append(f"{self.values[record, index]}: {text_of_type(spec)}{into}")
         operands = ", ".join(map(self.operand, record.operands, record.inputs))
-        settings = "".join(f" {text}" for text in settings_of(record))
+        settings = "".join(f" {text}" for text in settings_of(record, progress=not self.anonymous))
         return f"{', '.join(results)} = {text_of_operation(record.primitive)}({operands}){settings}"
 
     def place(self, record: Record) -> str:

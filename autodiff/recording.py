@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from autodiff.eager import Tensor
+from autodiff.errors import DTypeError
 from autodiff.program import Program, Recorder
 from autodiff.thread_mode import MODE
 
@@ -29,6 +30,7 @@ def record(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Program:
         drawn: see `autodiff.program.Program`.
 
     Raises:
+        DTypeError: if `fn` cannot be called.
         Whatever `fn` raises.
 
     The call has its usual effects: gradients are accumulated, parameters updated, running statistics moved on. The
@@ -41,7 +43,15 @@ def record(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Program:
       %0: float32[2] = mul(leaf0, leaf0)  # ...
     return %0
     """
+    require_callable("record", fn)
     return record_with(Recorder(), fn, *args, **kwargs)
+
+
+def require_callable(operation: str, fn: Any) -> None:
+    """Raise if `fn` is nothing that can be called, naming the operation that wants to call it."""
+    if not callable(fn):
+        raise DTypeError(operation, "this cannot be called", expected="a function, a module or a compiled function",
+                         got=type(fn).__name__, fix=f"{operation}(function, *inputs) calls it with these inputs")
 
 
 def record_with(recorder: Recorder, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Program:

@@ -51,6 +51,7 @@ def counts(tokens): return tokens + 1
 def squared(x): return x.square().sum()
 def plain(x): return x.exp().sum()
 def curved(x): return x.exp().tanh().sum()
+def forgetful(): Net()
 net = Net()
 number = 3
 '''
@@ -268,6 +269,8 @@ def test_graph_files(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[
          "no gradient was computed: add --backward, --loss NAME or --optimizer NAME"),
         (["graph", "{model}:net", "--input", "3x4", "--input", "2", "--loss", "mse_loss"],
          "the loss 'mse_loss' takes input, target, and it gets the result alone: write a function of one argument"),
+        (["graph", "{model}:forgetful"], "forgetful runs no operation, so there is nothing to draw: expected a"),
+        (["graph", "{model}:total", "--input", "3"], "total takes no arguments: leave --input away"),
         (["demo", "--epochs", "0"], "expected a whole number of at least 1, got '0'"),
     ],
 )

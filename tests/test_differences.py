@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from test_page import data_of, text_of
+from test_viz import training_step
 
 import autodiff as ad
 from autodiff import nn
 from autodiff.viz import draw
-from autodiff.viz.graph import MODULE, Group, text_of_changes
+from autodiff.viz.graph import MODULE, Group, Node, nodes_in, text_of_changes
 from autodiff.viz.picture import Picture
 
 
@@ -51,7 +53,7 @@ def test_what_differs_is_open_and_what_does_not_is_folded() -> None:
     assert sorted(change for _, change in changes) == ["added", "added", "changed"]
     groups = groups_in(graph.root)
     assert text_of_changes(groups["head"].changes) == text_of_changes(groups["Net"].changes) == "2 added, 1 changed"
-    assert 'label="head · 2 added, 1 changed"' in difference().source
+    assert 'label="head (Sequential) · 2 added, 1 changed"' in difference().source
 
 
 def test_a_folded_module_says_how_much_of_it_has_changed() -> None:
@@ -146,3 +148,72 @@ def test_a_page_opens_with_the_overlay_of_its_picture(overlay: str, tmp_path: Pa
     file = tmp_path / "page.html"
     draw(net(True), ad.ones(2, 4), overlay=overlay or None).write_page(file)
     assert data_of(file.read_text(encoding="utf-8"))["overlay"] == overlay
+
+
+def layers(removed: bool) -> nn.Sequential:
+    middle = [] if removed else [nn.Linear(8, 8), nn.Tanh()]
+    return nn.Sequential(nn.Linear(4, 8), nn.ReLU(), *middle, nn.Linear(8, 2))
+
+
+def test_a_removed_module_stands_beside_the_one_that_has_its_name_now() -> None:
+    def step(model: nn.Module) -> Any:
+        return partial(training_step, model)
+
+    graph = draw(step(layers(True)), ad.ones(3, 4), against=step(layers(False))).graph
+    for lane in graph.root.members:
+        assert isinstance(lane, Group)
+        (model,) = [member for member in lane.members if isinstance(member, Group)]
+        found = {member.place or member.title if isinstance(member, Node) else member.title: member for member in model.members}
+        assert {node.change for node in nodes_in(found["2 (before)"]) if node.change} == {"removed"}, lane.phase
+        assert "removed" not in {node.change for node in nodes_in(found["2"])}, lane.phase
+    tanh = next(node for node in graph.nodes if node.title == "tanh")
+    assert (tanh.place, tanh.change) == ("3", "removed")
+
+
+def test_a_module_with_other_layers_keeps_its_place() -> None:
+    """What has no partner, but the same path, is the same module: the head before and after."""
+    graph = draw(net(True), ad.ones(2, 4), against=net(False)).graph
+    assert not any("(before)" in title for title in groups_in(graph.root))
+
+
+def test_what_is_read_no_longer_is_marked_in_one_way() -> None:
+    picture = draw(layers(True), ad.ones(3, 4), against=layers(False))
+    removed = [node for node in picture.graph.nodes if node.change == "removed"]
+    assert len(removed) == 2
+    before = [edge for edge in picture.graph.edges if edge.change]
+    into_removed = [edge for edge in picture.graph.edges if edge.head in removed]
+    assert into_removed == [edge for edge in before if edge.change == "removed"]
+    (left,) = [edge for edge in before if edge.change == "before"]
+    assert (left.tail.title, left.head.title) == ("tanh", "linear")
+    assert picture.source.count("style=dotted penwidth=2") == len(before) == 5  # of linear three, of tanh one
+    assert picture.source.count("</FONT> read no longer</TD>") == 1
+
+
+@pytest.mark.parametrize("name", ["SGD", "Adam", "NAdam", "ASGD", "Adagrad"])
+@pytest.mark.parametrize("compiled", [False, True])
+def test_how_many_steps_were_done_is_no_difference(name: str, compiled: bool) -> None:
+    optimizer = getattr(ad.optim, name)
+
+    def program_after(steps: int, lr: float = 0.1) -> Any:
+        ad.manual_seed(0)
+        model = nn.Linear(2, 1)
+        update = optimizer(model.parameters(), lr=lr)
+
+        def step(x: Any) -> Any:
+            update.zero_grad()
+            loss = model(x).sum()
+            loss.backward()
+            update.step()
+            return loss
+
+        run = ad.compile(step) if compiled else step
+        for _ in range(steps):
+            run(ad.ones(3, 2))
+        return run.programs[0] if compiled else ad.record(step, ad.ones(3, 2))
+
+    program = program_after(3)
+    assert program.structural_hash() == program_after(6).structural_hash()
+    assert program.diff(program_after(6)) == ""
+    assert draw(program_after(6), against=program).graph.remarks == ["no difference"]
+    if name != "ASGD":  # its operation is given the rate of the step alone
+        assert "lr=0.2" in program.diff(program_after(3, lr=0.2))

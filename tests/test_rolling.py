@@ -122,5 +122,5 @@ def test_a_long_loop_is_small() -> None:
         return x
 
     picture = draw(compute, ad.ones(1), roll=True)
-    assert times(picture.graph) == ["mul … add × 5000"]
+    assert times(picture.graph) == ["mul … add × 5,000"]
     assert len(picture.graph.nodes) == 4

@@ -183,8 +183,9 @@ def test_a_module_with_an_input_shows_names_shapes_and_lines() -> None:
     assert any("test_viz.py:" in tip and "in forward: `return x + self.second" in tip for _, tip in nodes)
     assert any("parameter head.weight" in tip for _, tip in nodes)
     assert str(ROOT) not in source
-    clusters = re.findall(r'label="(\w+)"', source)
-    assert clusters == ["Net", "block1", "first", "second", "block2", "first", "second", "head"]
+    clusters = re.findall(r'label="([\w() ]+)"', source)
+    linear = ["first (Linear)", "second (Linear)"]
+    assert clusters == ["Net", "block1 (Block)", *linear, "block2 (Block)", *linear, "head (Linear)"]
 
 
 def test_a_tensor_shows_its_tape() -> None:
@@ -193,6 +194,36 @@ def test_a_tensor_shows_its_tape() -> None:
     loss = (x * ad.ones(2)).sum()
     loss.name = "loss"
     assert titles(draw(loss).source) == ["mul", "sum", "2 float32", "loss", "start"]
+
+
+def test_a_tape_knows_what_it_has_saved_by_the_names_of_variables() -> None:
+    weight, inputs, mask = ad.ones(3, 4, requires_grad=True), ad.ones(2, 4), ad.ones(2, 3)
+    loss = (ad.linear(inputs, weight) * mask + ad.ones(2, 3)).sum()
+    found = titles(draw(loss).source)
+    assert found == ["linear", "mul", "add", "sum", "2×3 float32", "loss", "inputs", "weight", "mask"]
+    assert "mine" in titles(draw(loss, names={"mine": mask}).source)
+
+
+def test_a_tape_with_its_backward_pass() -> None:
+    weight, inputs = ad.ones(3, 4, requires_grad=True), ad.ones(2, 4)
+    loss = ad.linear(inputs, weight).tanh().sum()
+    for _ in range(2):  # what is saved stays
+        picture = draw(loss, backward=True)
+        assert {node.phase for node in picture.graph.nodes} == {"forward", "backward"}
+        assert [node.title for node in picture.graph.nodes if node.title == "inputs"]
+        assert "gradient of weight" in titles(picture.source)
+        saved = [(edge.tail.title, edge.head.title) for edge in picture.graph.edges if edge.saved]
+        assert saved == [("tanh", "tanh_grad")]
+        picture.program.verify()
+    assert weight.grad is None
+    loss.backward()
+    with pytest.raises(GradientError, match="freed"):
+        draw(loss, backward=True)
+
+
+def test_a_tape_of_several_elements_is_summed() -> None:
+    x = ad.ones(3, requires_grad=True)
+    assert [r.name for r in draw(x.exp(), backward=True).program] == ["exp", "sum", "reshape", "expand", "mul"]
 
 
 def test_several_tensors_and_named_tensors() -> None:
@@ -531,6 +562,10 @@ def test_import_loads_no_graphviz() -> None:
         (lambda: draw(ad.tanh, ad.ones(2), against=3), DTypeError, "nothing in `against` has records; expected"),
         (lambda: draw(Net(), ad.ones(2, 3), direction="up"), ValueRangeError, "'TB' or 'LR'; got 'up'"),
         (lambda: draw(ad.tanh, ad.ones(2), backward=True), GradientError, r"\[draw\] this tensor requires no gradient"),
+        (lambda: draw(record(ad.tanh, ad.ones(2)), backward=True), GradientError, "nothing is propagated .*; got Program"),
+        (lambda: draw(lambda: None, backward=True), GradientError, "nothing is propagated back here; expected"),
+        (lambda: ad.measure(5), DTypeError, r"\[measure\] this cannot be called; expected a function, .*got int"),
+        (lambda: ad.record(ad.ones(1)), DTypeError, r"\[record\] this cannot be called; .*got Tensor"),
     ],
 )
 def test_errors(call: Any, error: type[Exception], text: str) -> None:
@@ -558,6 +593,10 @@ def test_record_ends_when_the_function_raises() -> None:
     with pytest.raises(ZeroDivisionError):
         record(lambda: 1 / 0)
     assert MODE.recorder is None
+
+
+def test_nothing_to_draw_is_said() -> None:
+    assert draw(lambda: None).graph.remarks == ["no operation has run"]
 
 
 def test_graph_classes_are_what_they_say() -> None:

@@ -230,6 +230,7 @@ def _primitive_of(cls: type[Function]) -> Primitive:
     primitive.call = cls.apply
     primitive.samples = primitive.errors = tuple
     primitive.saves = NOTHING
+    primitive.progress = ()
     primitive.twin = primitive.prepare = primitive.scratch = primitive.status = primitive.formula = None
     primitive.view = False
     primitive.differentiable = True

@@ -33,6 +33,7 @@ from autodiff.errors import GradientError, InPlaceError
 from autodiff.ops.structural import copied
 from autodiff.primitive import NOTHING, Primitive
 from autodiff.program import Program, Record, reachable
+from autodiff.program_columns import text_of
 from autodiff.recording import argument_names, rebuilt, tensors_in
 from autodiff.slots import CHANGES, Reading
 from autodiff.source import here
@@ -552,12 +553,12 @@ class Recorded:
         """Return what the program consists of: a line of numbers, and lines of what Python runs, if there is any."""
         lowered = self._lowered[0]
         text = (f"{len(self._step.instructions)} instructions, {len(lowered.table) - 1} calls of kernels, "
-                f"{len(lowered.hosts)} of Python, {lowered.memory.nbytes / 1e6:.1f} MB")
+                f"{len(lowered.hosts)} of Python, {text_of('bytes', lowered.memory.nbytes)}")
         calls = sum(instruction.calls_python for instruction in self._step.instructions)
         if calls:
             text += f"; hooks and functions of yours that it calls: {calls}"
         if self._sizes is not None:
-            budget, now_taken, otherwise = (f"{size / 1e6:.1f} MB" for size in self._sizes)
+            budget, now_taken, otherwise = (text_of("bytes", size) for size in self._sizes)
             text += f" (budget {budget}: temporaries {now_taken}, without it {otherwise})"
         places = [f"{instruction.primitive.name} at {instruction.record.line}" for instruction in lowered.hosts]
         return [text, "run by Python:", *[f"  {place}" for place in places]] if places else [text]
@@ -572,6 +573,7 @@ def _primitive(backward: Callable[..., Any]) -> Primitive:
     primitive.name = "compiled"
     primitive.vjp = backward
     primitive.twin = None
+    primitive.progress = ()
     primitive.view = False
     primitive.differentiable = True
     return primitive

@@ -137,14 +137,20 @@ def _samples(*options: dict[str, Any]) -> list[Sample]:
     ]
 
 
-def define_step(name: str, call: Callable[..., Any], flops: int, *options: dict[str, Any]) -> Primitive:
-    """Declare the operation of the kernel `name`: so many operations an element, tested with these settings."""
+def define_step(
+    name: str, call: Callable[..., Any], flops: int, *options: dict[str, Any], progress: tuple[str, ...] = ("step",)
+) -> Primitive:
+    """Declare the operation of the kernel `name`: so many operations an element, tested with these settings.
+
+    What changes from step to step by itself is its `progress`.
+    """
     return define(
         name,
         infer=_infer,
         run=partial(_kernel, name),
         vjp=None,
         relocate=_relocate,
+        progress=progress,
         cost=_cost(flops),
         call=call,
         samples=lambda: _samples(*options),
@@ -419,6 +425,7 @@ asgd_p = define_step(
     {},
     {"lr": 0.1, "lambd": 0.1, "t0": 1},
     {"weight_decay": 0.1, "maximize": True},
+    progress=("eta", "mu"),
 )
 adagrad_p = define_step(
     "adagrad",

@@ -210,6 +210,7 @@ nadam_p = define_step(
     {"lr": 0.1, "betas": (0.8, 0.95), "weight_decay": 0.1, "momentum_decay": 0.1},
     {"weight_decay": 0.1, "decoupled_weight_decay": True},
     {"maximize": True},
+    progress=("mu", "following", "product", "step"),
 )
 radam_p = define_step(
     "radam",

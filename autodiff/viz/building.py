@@ -58,6 +58,7 @@ def graph_of(
     program: Program, *, depth: int | None = None, changes: bool = False, constants: bool = False,
     unfold: bool = False, block: int = 0, names: Mapping[int, str] | None = None,
     variables: Mapping[int, str] | None = None,
+    operands: Mapping[tuple[Record, int], Any] | None = None,
     results: Sequence[tuple[Any, str]] | None = None, gradients: Sequence[tuple[Any, str]] = (),
 ) -> Graph:
     """Lay out a program as nodes, edges and groups, in time linear in its edges.
@@ -72,6 +73,7 @@ def graph_of(
         block: show so many records in a row as one node, instead of modules.
         names: names of leaf tensors by ``id``: those named here are inputs.
         variables: names by ``id`` of leaf tensors that have no name of their own.
+        operands: leaves that records have read at a position, where they do not know it themselves.
         results: edges ``(record, output index)`` with the names to show for them; by default the program's outputs.
         gradients: further results, which a module that is shown as one node only counts.
     """
@@ -80,9 +82,10 @@ def graph_of(
     builder = _Builder(Folding(paths, 0 if block else depth, changed), constants, unfold, names or {}, variables or {})
     builder.place(program, paths)
     removed = program.columns.get("before", ((),) * len(program))
+    known = operands or {}
     for record, before in zip(program, removed, strict=True):
         for position, operand in enumerate(record.operands):
-            builder.connect(record, position, operand)
+            builder.connect(record, position, known.get((record, position)) if operand is None else operand)
         for operand in before:
             builder.disconnect(record, operand)
     if results is None:
@@ -123,14 +126,15 @@ class _Builder:
         self.edges: list[Edge] = []
         self.owner: dict[Record, Node] = {}
         self.recomputed: set[Record] = set()
+        self.removed: set[Record] = set()
         self.changes: dict[Node, Counter[str]] = {}
         self.leaves: dict[tuple[int, str], _Leaf] = {}
         self.states: set[int] = set()
         self.crowds: dict[tuple[Node, str], list[_Leaf]] = {}
         self.reads: Counter[Node] = Counter()
         self.gradients: Counter[Node] = Counter()
-        self.merged: dict[tuple[Node, Node], Edge] = {}
-        self.carried: set[tuple[Node, Node, Record, int]] = set()
+        self.merged: dict[tuple[Node, Node, str], Edge] = {}
+        self.carried: set[tuple[Node, Node, str, Record, int]] = set()
         self.leaving: set[tuple[Record, int]] = set()
 
     # ---- Nodes and groups --------------------------------------------------------------------------------------------
@@ -143,6 +147,7 @@ class _Builder:
         parts = program.columns.get("parts", nothing)
         recomputed = program.columns.get("recomputed", nothing)
         changes = program.columns.get("change", ("",) * len(program))
+        self.removed = {record for record, change in zip(program, changes, strict=True) if change == "removed"}
         classes = classes_of(program)
         seats = Seats()
         for index, (record, path) in enumerate(zip(program, paths, strict=True)):
@@ -293,7 +298,7 @@ class _Builder:
         head = self.owner[record]
         tail = self._maker(operand) if type(operand) is tuple else None
         if tail is not None and tail is not head:
-            self.edges.append(Edge(tail, head, 1, False, "read before", change="removed"))
+            self.edges.append(Edge(tail, head, 1, False, "read before", change="before"))
 
     def _maker(self, value: tuple[Record, int]) -> Node | None:
         return self.makers.get(value) or self.owner.get(value[0])
@@ -315,7 +320,7 @@ class _Builder:
         if spec.shape or self.constants:
             self._constant(head, spec, leaf)
         elif leaf is not None and head.kind == OPERATION:
-            head.details.append(f"with {leaf.array.item():.6g}")
+            head.details.append(f"with {_text_of_number(leaf.array.item())}")
 
     def _is_number(self, leaf: Any) -> bool:
         known = id(leaf) in self.names or id(leaf) in self.states
@@ -325,7 +330,7 @@ class _Builder:
         """Draw a value of which nothing is known but its spec, and perhaps its number."""
         if head.kind == MODULE:
             return
-        title = f"{leaf.array.item():.6g}" if leaf is not None else ""
+        title = _text_of_number(leaf.array.item()) if leaf is not None else ""
         node = self._new_node(f"c{len(self.nodes)}", CONSTANT, title or text_of_spec(spec), head.parent)
         node.order = head.order
         self.edges.append(Edge(node, head, 1, False, _full(spec)))
@@ -340,13 +345,14 @@ class _Builder:
         if MODULE not in (tail.kind, head.kind):
             self.edges.append(Edge(tail, head, 1, saved, _full(spec)))
             return
-        carried = (tail, head, *value)
+        change = "removed" if reader in self.removed else ""
+        carried = (tail, head, change, *value)
         if carried in self.carried:
             return
         self.carried.add(carried)
-        edge = self.merged.get((tail, head))
+        edge = self.merged.get((tail, head, change))
         if edge is None:
-            edge = self.merged[tail, head] = Edge(tail, head, 0, saved, "")
+            edge = self.merged[tail, head, change] = Edge(tail, head, 0, saved, "", change)
             self.edges.append(edge)
         edge.values += 1
         if edge.values <= _TOOLTIPS_SHOWN:
@@ -380,6 +386,9 @@ class _Builder:
             if node.kind == MODULE:
                 node.specs += [spec for i, spec in enumerate(record.outputs) if (record, i) in self.leaving]
         inside: Counter[Node] = Counter(self.owner[record] for record in self.recomputed)
+        for edge in self.edges:
+            if edge.head.change == "removed":
+                edge.change = "removed"
         for node in self.nodes:
             if node.kind == MODULE:
                 self._describe(node, inside[node])
@@ -444,7 +453,7 @@ class _Builder:
         texts = [f"{self._name_of(leaf.tensor)} {_full(leaf.tensor.spec)}".strip() for leaf in leaves[:_TOOLTIPS_SHOWN]]
         node.tooltip = texts + ["..."] * (len(leaves) > len(texts))
         node.order = head.order
-        self.edges.append(Edge(node, head, sum(len(leaf.reads) for leaf in leaves), False, "\n".join(node.tooltip)))
+        self.edges.append(Edge(node, head, sum(len(leaf.reads) for leaf in leaves), False, node.title))
 
     def _draw_leaf(self, leaf: _Leaf, kind: str, heads: list[Node]) -> None:
         tensor, name = leaf.tensor, self._name_of(leaf.tensor)
@@ -504,19 +513,27 @@ def _most(names: Sequence[str]) -> str:
 
 
 def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} leaves" if noun == LEAF else f"{number} {noun}s"
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} leaves" if noun == LEAF else f"{number:,} {noun}s"
+
+
+def _text_of_number(x: Any) -> str:
+    return f"{x:.6g}" if isinstance(x, float) else str(x)
 
 
 def _inline(root: Group) -> None:
-    """Replace every module that consists of one operation by that operation, with the module's name on it."""
+    """Replace every module that consists of one operation by that operation, with the module's name on it.
+
+    Calls of one module are drawn alike: if one of them holds more, all stay modules.
+    """
     order = [root]
     for group in order:
         order += [member for member in group.members if isinstance(member, Group)]
     for group in reversed(order):
+        large = {member.title for member in group.members if isinstance(member, Group) and len(member.members) > 1}
         for place, member in enumerate(group.members):
             if isinstance(member, Group) and member.depth > 2 and len(member.members) == 1:
                 only = member.members[0]
-                if isinstance(only, Node):
+                if isinstance(only, Node) and member.title not in large:
                     only.parent = group
                     only.place = f"{member.title}.{only.place}" if only.place else member.title
                     only.module = only.module or member.module

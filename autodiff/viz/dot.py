@@ -52,9 +52,10 @@ _CHANGE_STYLES = {
     "changed": {"fillcolor": "#fff3c4", "color": "#a67c00", "penwidth": "2.5"},
 }
 FONT = "Helvetica,Arial,sans-serif"
+_SAVED, _REMOVED, _AROUND = "#888888", "#d55e00", "#444444"  # colours of arrows that the legend explains
 # What an edge looks like for what it is. The page of a graph leads edges anew and picks from these, too.
 EDGE_LOOKS = {
-    "saved": 'style=dashed color="#888888" arrowsize=0.45',
+    "saved": f'style=dashed color="{_SAVED}" arrowsize=0.45',
     # A backward operation stands beside the last forward one whose values it reads. Edges from earlier ones do not
     # pull: with them Graphviz may put the phases in the wrong order.
     "beside": "minlen=0 weight=6",
@@ -64,8 +65,9 @@ EDGE_LOOKS = {
     "crossing": "minlen=0",
     "guide": "style=invis",
     "slow": 'penwidth=3.5 color="#000000"',
-    "removed": 'style=dotted penwidth=2 color="#d55e00" constraint=false',
-    "again": 'style=dotted color="#444444" constraint=false',
+    "removed": f'style=dotted penwidth=2 color="{_REMOVED}"',
+    "before": f'style=dotted penwidth=2 color="{_REMOVED}" constraint=false',
+    "again": f'style=dotted color="{_AROUND}" constraint=false',
 }
 PHASES = {"forward": 0, "backward": 1, "update": 2}
 _LEGEND = {
@@ -90,18 +92,29 @@ def quote(text: str) -> str:
     >>> print(quote('say "hi"\\N'))
     "say \"hi\"\\N"
     """
-    # The sequences that Graphviz replaces in texts (\N, \G, \l, ...) start with a backslash.
-    lines = (_printable(line).replace("\\", "\\\\").replace('"', '\\"') for line in text.split("\n"))
+    # Graphviz replaces sequences that start with a backslash (\N, \G, \l, ...) and HTML's names of characters.
+    lines = (_printable(line).replace("&", "&amp;").replace("\\", "\\\\").replace('"', '\\"')
+             for line in text.split("\n"))  # fmt: skip
     return '"' + "\\n".join(lines) + '"'
 
 
 def escape(text: str) -> str:
-    """Return a text for use inside an HTML-like label, on one line.
+    """Return a text for use in HTML, on one line.
 
     >>> escape("<b>&")
     '&lt;b&gt;&amp;'
     """
     return html.escape(_printable(text))
+
+
+def _in_label(text: str) -> str:
+    """Return a text for use in an HTML-like label: there, too, Graphviz replaces what starts with a backslash."""
+    return escape(text).replace("\\", "\\\\")
+
+
+def _tooltip(lines: Iterable[str]) -> str:
+    """Return lines as a quoted DOT string for a tooltip, in which Graphviz replaces sequences twice."""
+    return quote("\n".join(_printable(line).replace("\\", "\\\\") for line in lines))
 
 
 def _printable(text: str) -> str:
@@ -153,7 +166,7 @@ def main_edges(graph: Graph) -> dict[Node, Edge]:
     """
     return _latest(graph, [edge for edge in graph.edges
                            if edge.tail.phase == edge.head.phase and edge.tail.kind in (OPERATION, MODULE)
-                           and not edge.again and not edge.change])
+                           and not edge.again and edge.change != "before"])
 
 
 def _latest(graph: Graph, edges: Iterable[Edge]) -> dict[Node, Edge]:
@@ -235,19 +248,28 @@ def legend_of(graph: Graph) -> list[Swatch]:
 
 def _header(graph: Graph, title: str, legend: bool) -> str:
     """Return the title and the legend of what occurs in the graph, as an HTML-like label."""
-    rows = [f'<TR><TD COLSPAN="12"><FONT POINT-SIZE="16"><B>{escape(title)}</B></FONT></TD></TR>'] if title else []
+    rows = [f'<TR><TD COLSPAN="12"><FONT POINT-SIZE="16"><B>{_in_label(title)}</B></FONT></TD></TR>'] if title else []
     if legend:
         cells = [_swatch(swatch) for swatch in legend_of(graph)]
-        if any(edge.saved for edge in graph.edges):
-            cells.append('<TD><FONT COLOR="#888888">- - -</FONT> saved for backward</TD>')
+        cells += [f'<TD><FONT COLOR="{color}">{line}</FONT> {text}</TD>' for color, line, text in _arrows(graph)]
         if cells:
             rows.append(f"<TR>{''.join(cells)}</TR>")
         if graph.scale:
             rows.append(f'<TR><TD COLSPAN="12">{_scale(graph)}</TD></TR>')
     if graph.remarks:
-        remarks = "<BR/>".join(map(escape, graph.remarks))
+        remarks = "<BR/>".join(map(_in_label, graph.remarks))
         rows.append(f'<TR><TD COLSPAN="12"><FONT POINT-SIZE="10" COLOR="#333333">{remarks}</FONT></TD></TR>')
     return f'<TABLE BORDER="0" CELLSPACING="6" CELLPADDING="4">{"".join(rows)}</TABLE>' if rows else ""
+
+
+def _arrows(graph: Graph) -> Iterator[tuple[str, str, str]]:
+    """Yield colour, line and meaning of the arrows in a graph that are no plain ones."""
+    if any(edge.saved and not edge.change for edge in graph.edges):
+        yield _SAVED, "- - -", "saved for backward"
+    if any(edge.change for edge in graph.edges):
+        yield _REMOVED, "· · ·", "read no longer"
+    if any(edge.again for edge in graph.edges):
+        yield _AROUND, "· · ·", "to the next of equal ones"
 
 
 def _scale(graph: Graph) -> str:
@@ -255,14 +277,14 @@ def _scale(graph: Graph) -> str:
     cells = []
     for fill, text in graph.scale:
         ink = "#ffffff" if is_dark(fill) else "#000000"
-        cells.append(f'<TD BGCOLOR="{fill}" WIDTH="64"><FONT COLOR="{ink}">{escape(text)}</FONT></TD>')
+        cells.append(f'<TD BGCOLOR="{fill}" WIDTH="64"><FONT COLOR="{ink}">{_in_label(text)}</FONT></TD>')
     return f'<TABLE BORDER="0" CELLSPACING="0" CELLPADDING="4"><TR>{"".join(cells)}</TR></TABLE>'
 
 
 def _swatch(swatch: Swatch) -> str:
     styles = ["ROUNDED"] * swatch.rounded + ["DASHED"] * swatch.dashed
     style = f' STYLE="{",".join(styles)}"' if styles else ""
-    return f'<TD BORDER="1" BGCOLOR="{swatch.fill}" COLOR="{swatch.line}"{style}>{escape(swatch.text)}</TD>'
+    return f'<TD BORDER="1" BGCOLOR="{swatch.fill}" COLOR="{swatch.line}"{style}>{_in_label(swatch.text)}</TD>'
 
 
 def _group_lines(root: Group, lanes: bool) -> Iterator[str]:
@@ -290,9 +312,11 @@ def _group_lines(root: Group, lanes: bool) -> Iterator[str]:
 def group_statements(group: Group) -> list[str]:
     """Return what a cluster begins with: its look, and in that of a phase the point that keeps it in its place."""
     changes = text_of_changes(group.changes)
-    title = quote(f"{group.title} · {changes}" if changes else group.title)
-    tooltip = quote(f"{group.title}: {group.module}") if group.module else title
-    start = f'graph [label={title} tooltip={tooltip} labeljust=l labelloc=t style="rounded,filled"'
+    # A title that has the class in it already: of the outermost module, of equal ones that are rolled up.
+    name = group.title if group.module in group.title else f"{group.title} ({group.module})"
+    title = f"{name} · {changes}" if changes else name
+    texts = f"label={quote(_printable(title))} tooltip={_tooltip([title])}"
+    start = f'graph [{texts} labeljust=l labelloc=t style="rounded,filled"'
     if group.depth > 1:
         line = f'color="{_CHANGE_STYLES["changed"]["color"]}" penwidth=2' if changes else 'color="#999999"'
         several = " peripheries=2" if group.copies > 1 else ""
@@ -323,21 +347,23 @@ def node_statement(node: Node) -> str:
         details = [node.place, *details]
     ink = node.look.get("fontcolor", "#333333")
     # Blanks as large as the title: Graphviz gives lines no leading where sizes differ.
-    small = "".join(f'<BR/> <FONT POINT-SIZE="8" COLOR="{ink}">{escape(text)}</FONT> ' for text in details)
-    tooltip = quote("\n".join(text for text in node.tooltip if text) or " ")
-    label = escape(head) if node.kind == CONSTANT else f"<B>{escape(head)}</B>"
+    small = "".join(f'<BR/> <FONT POINT-SIZE="8" COLOR="{ink}">{_in_label(text)}</FONT> ' for text in details)
+    tooltip = _tooltip([text for text in node.tooltip if text] or " ")
+    label = _in_label(head) if node.kind == CONSTANT else f"<B>{_in_label(head)}</B>"
     return f"{node.id} [label=<{label}{small}>{attributes} tooltip={tooltip}]"
 
 
 def _edge_line(edge: Edge, main: bool) -> str:
     """Return an edge statement. The backward pass is drawn upwards, beside the operations it differentiates."""
-    attributes = [f"tooltip={quote(edge.tooltip)}"]
+    attributes = [f"tooltip={_tooltip(edge.tooltip.splitlines())}"]
     if edge.values > 1:
-        attributes.append(f'xlabel="{edge.values}×"')
-    if edge.again or edge.change:
-        attributes.append(EDGE_LOOKS["again" if edge.again else "removed"])
+        attributes.append(f'xlabel="{edge.values:,}×"')
+    look = "again" if edge.again else edge.change or ("saved" if edge.saved else "")
+    attributes += [EDGE_LOOKS[look]] if look else []
+    if look in ("again", "before"):
+        pass  # they do not pull
     elif edge.saved:
-        attributes += [EDGE_LOOKS["saved"], EDGE_LOOKS["beside" if main else "loose"]]
+        attributes.append(EDGE_LOOKS["beside" if main else "loose"])
     elif main:
         attributes.append(EDGE_LOOKS["main"])
     elif edge.tail.phase != edge.head.phase:

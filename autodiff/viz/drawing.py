@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from autodiff import ops, reverse
 from autodiff.eager import Tensor, cotangent_of, tape_of
-from autodiff.errors import DTypeError, ValueRangeError
+from autodiff.errors import DTypeError, GradientError, ValueRangeError
 from autodiff.measuring import measure
-from autodiff.program import Program
+from autodiff.program import Program, Record, Recorder
 from autodiff.program_columns import saved_bytes, shares_of_roofline
 from autodiff.program_diff import merged
-from autodiff.recording import argument_names, named, record, tensors_in, title_of
+from autodiff.recording import argument_names, named, record, record_with, tensors_in, title_of
 from autodiff.source import user_frame
 from autodiff.thread_mode import MODE
 from autodiff.viz.building import graph_of
@@ -56,8 +56,8 @@ def draw(
             - a module or any function, with its `inputs`: it is called once and everything that runs is drawn. A
               function that does a whole training step shows forward, backward and update side by side.
         inputs: arguments of the module or function.
-        backward: after calling the function, propagate back from its result (its sum, when it has several elements) to
-            the parameters and inputs that require a gradient, and draw that too. No `.grad` is touched.
+        backward: propagate back from the result of the function, or from the tensor (from its sum, when it has several
+            elements), to the parameters and inputs that require a gradient, and draw that too. No `.grad` is touched.
         depth: modules nested deeper are shown as one node each: 0 shows the outermost module as a node, 1 its
             children; None shows every operation, up to 2000. Of a larger program it shows as much as is readable, of
             a comparison the modules in which nothing has changed as one node each.
@@ -74,7 +74,8 @@ def draw(
         constants: show the numbers in a computation as nodes; otherwise they stand on the operation that reads them.
         title: text above; by default the name of the module or function.
         names: tensors to show as inputs under a name, besides the arguments. Tensors without a name get that of a
-            variable, where the function or the caller of `draw` has one.
+            variable, where the function or the caller of `draw` has one. A tape does not hold inputs that need no
+            gradient: those have a name where an operation has saved them.
         direction: where the computation runs to: ``"TB"`` down, ``"LR"`` to the right.
         legend: explain the colours that occur.
 
@@ -84,7 +85,8 @@ def draw(
         writes a file (also png, pdf), ``picture.write_page("graph.html")`` an interactive page. Jupyter shows SVG.
 
     Raises:
-        GradientError: if a tensor has no history, or `backward` starts from something without gradient.
+        GradientError: if a tensor has no history, or `backward` starts from something without gradient, or is wanted of
+            a program that has none.
         DTypeError: if `x` or `against` has no records, `x` was not given the inputs that it takes, `depth` is no whole
             number, or an option that is on or off something else.
         ValueRangeError: if `depth` is negative, `direction` or `overlay` unknown, or what `overlay` shows was not
@@ -130,8 +132,10 @@ def draw(
 
         program.columns["roofline"] = shares_of_roofline(program, limits or limits_here())
     expanded = partial(graph_of, program, constants=constants, names=drawn.names, variables=drawn.variables,
-                       results=drawn.results, gradients=drawn.gradients)  # fmt: skip
+                       operands=drawn.operands, results=drawn.results, gradients=drawn.gradients)  # fmt: skip
     graph = _readable(program, partial(expanded, unfold=unfold), depth, roll, against is not None)
+    if not len(program):
+        remarks.append("no operation has run")
     graph.remarks[:0] = remarks
     if overlay is not None:
         show(graph, overlay)
@@ -167,7 +171,8 @@ def _readable(
     graph = expanded(depth=depth, block=block)
     if roll:
         roll_up(graph)
-    graph.remarks += [remark] * bool(remark)
+    if remark:
+        graph.remarks.append(remark + ("" if roll else "; `roll=True` shows equal blocks once, with their number"))
     return graph
 
 
@@ -177,8 +182,8 @@ def _with_remarks(expanded: Callable[[], Graph], remarks: Sequence[str]) -> Grap
     return graph
 
 
-def _variables(x: Any) -> dict[int, str]:
-    """Return by ``id`` what tensors are called in the function that is drawn, and where the picture is asked for."""
+def _variables(x: Any) -> dict[int, tuple[str, Tensor]]:
+    """Return tensors by ``id``, with what the function that is drawn, or who asks for the picture, calls them."""
     spaces: list[Mapping[str, Any]] = []
     if inspect.isfunction(x):
         closure = inspect.getclosurevars(x)
@@ -186,13 +191,13 @@ def _variables(x: Any) -> dict[int, str]:
     frame = user_frame()
     if frame is not None:
         spaces += [frame.f_locals, frame.f_globals]
-    found: dict[int, str] = {}
+    found: dict[int, tuple[str, Tensor]] = {}
     for space in spaces:
         for name, value in list(space.items()):
             # A notebook keeps what it has shown under names that begin with a line.
             if name.isidentifier() and not name.startswith("_") and _holds_tensors(value):
                 for path, tensor in named(name, value):
-                    found.setdefault(id(tensor), path)
+                    found.setdefault(id(tensor), (path, tensor))
     return found
 
 
@@ -212,34 +217,63 @@ class _Drawn:
     Attributes:
         names: of tensors by ``id``.
         variables: names by ``id`` of tensors that have no other.
+        operands: tensors without gradient that records of a tape have read, by record and position.
         results: values to show as outputs, with their names; None for the program's own.
         gradients: gradients to show, with their names.
     """
 
     def __init__(
-        self, names: Mapping[str, Tensor], backward: bool, overlay: str | None, variables: dict[int, str]
-    ) -> None:
+        self, names: Mapping[str, Tensor], backward: bool, overlay: str | None,
+        variables: Mapping[int, tuple[str, Tensor]],
+    ) -> None:  # fmt: skip
         self.names = {id(tensor): name for name, tensor in names.items()}
-        self.variables = variables
+        self.variables = {key: name for key, (name, _) in variables.items()}
+        self.operands: dict[tuple[Record, int], Tensor] = {}
         self.results: list[tuple[Any, str]] | None = None
         self.gradients: list[tuple[Any, str]] = []
         self.backward = backward
         self.run = measure if overlay in ("seconds", "roofline", "gradient", "values") else record
+        known = (*(tensor for _, tensor in variables.values()), *names.values())
+        self._arrays = {id(tensor.array): tensor for tensor in known}
 
     def program_of(self, x: Any, inputs: tuple[Any, ...], where: str = "here") -> Program:
-        """Return the program of anything that can be drawn; see `autodiff.viz.programs.program_of`."""
+        """Return the program of anything that can be drawn; see `autodiff.viz.programs.program_of`.
+
+        Raises:
+            GradientError: if a backward pass is wanted and there is none.
+        """
         program = program_of("draw", x, inputs, self._with_gradients if self.backward else self.run, where)
         if isinstance(x, Tensor | tuple | list):
-            tensors = list(tensors_in(x))
-            self.results = [(tensor.edge, tensor.name or self.variables.get(id(tensor), label))
-                            for tensor, label in zip(tensors, _result_names(len(tensors)))
-                            if type(tensor.edge) is tuple]
+            program = self._tape(program, list(tensors_in(x)))
+        if self.backward and not any(record.phase == "backward" for record in program):
+            raise GradientError("draw", "nothing is propagated back here", expected="something with a result that has "
+                                "a gradient: a tensor, or a function or module with its inputs", got=title_of(x),
+                                fix="of a program, record a function that calls backward()")  # fmt: skip
         return program
 
+    def _tape(self, tape: Program, tensors: Sequence[Tensor]) -> Program:
+        """Return the program of a tape; tensors without gradient, which it does not hold, are known by their arrays."""
+        for record in tape:
+            for place, position in enumerate(record.keep.inputs if record.saved else ()):
+                assert record.saved is not None
+                known = self._arrays.get(id(record.saved[place][0]))
+                if known is not None and record.operands[position] is None:
+                    self.operands[record, position] = known
+        if self.backward:
+            recorder = _Continued(tape, tensors, self._arrays)
+            return record_with(recorder, self._propagating(lambda: tensors, retain_graph=True))
+        self.results = [(tensor.edge, self._result_name(tensor, label))
+                        for tensor, label in zip(tensors, _result_names(len(tensors))) if type(tensor.edge) is tuple]
+        return tape
+
     def _with_gradients(self, function: Callable[..., Any], *inputs: Any) -> Program:
-        """Return the program of a call and of the gradients of its results, both named."""
+        """Return the program of a call and of the gradients of its results."""
         for name, tensor in argument_names(function, inputs, {}):
             self.names.setdefault(id(tensor), name)
+        return self.run(self._propagating(lambda: function(*inputs)))
+
+    def _propagating(self, compute: Callable[[], Any], retain_graph: bool = False) -> Callable[[], None]:
+        """Return a function that computes and propagates back from the results; results and gradients get names."""
         results: list[tuple[Any, str]] = []
 
         def note(tensor: Tensor | None, name: str, into: list[tuple[Any, str]]) -> None:
@@ -248,19 +282,44 @@ class _Drawn:
                 into.append((operand, name))
 
         def run() -> None:
-            outputs = list(tensors_in(function(*inputs)))
+            outputs = list(tensors_in(compute()))
             losses = [y if y.spec.size == 1 else ops.sum(y) for y in outputs if y.needs_grad] or outputs
             cotangents = [cotangent_of(loss, None, "draw") for loss in losses]
             edges = (edge for record in tape_of(*losses) for edge in record.edges)
             leaves = list({id(edge): edge for edge in edges if edge is not None and type(edge) is not tuple}.values())
             for output, name in zip(outputs, _result_names(len(outputs))):
-                note(output, name, results)
-            for i, (leaf, gradient) in enumerate(zip(leaves, reverse.sweep(losses, cotangents, leaves))):
+                note(output, self._result_name(output, name), results)
+            gradients = reverse.sweep(losses, cotangents, leaves, retain_graph=retain_graph)
+            for i, (leaf, gradient) in enumerate(zip(leaves, gradients)):
                 name = self.names.get(id(leaf)) or leaf.name or self.variables.get(id(leaf)) or f"leaf {i}"
                 note(gradient, f"gradient of {name}", self.gradients)
 
         self.results = results
-        return self.run(run)
+        return run
+
+    def _result_name(self, tensor: Tensor, label: str) -> str:
+        return tensor.name or self.variables.get(id(tensor), label)
+
+
+class _Continued(Recorder):
+    """Goes on with the tape that has led to some tensors.
+
+    Args:
+        tape: its records.
+        tensors: that they have led to.
+        arrays: tensors by the ``id`` of their arrays: so what records have saved without a gradient is known again.
+    """
+
+    def __init__(self, tape: Program, tensors: Sequence[Tensor], arrays: Mapping[int, Tensor]) -> None:
+        super().__init__()
+        self.records = list(tape)
+        self._arrays = arrays
+        for tensor in tensors:
+            self.alias(tensor, tensor.edge)
+
+    def alias(self, tensor: Any, operand: Any) -> None:
+        """Note that `tensor` is the value `operand`, or where that is not known, the tensor with the same array."""
+        super().alias(tensor, self._arrays.get(id(tensor.array)) if operand is None else operand)
 
 
 def _result_names(count: int) -> list[str]:

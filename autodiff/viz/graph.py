@@ -142,7 +142,8 @@ class Edge:
         values: how many values it stands for: more than one only at a module shown as one node, or a rolled-up one.
         saved: whether a backward pass reads what the forward pass made.
         tooltip: what is carried.
-        change: in a comparison ``"removed"`` for what is read no longer; otherwise empty.
+        change: in a comparison ``"removed"`` for what a removed operation has read, ``"before"`` for what another one
+            has read and reads no longer; otherwise empty.
         again: whether it leads from one of several equal blocks to the next.
         slow: whether it lies on the slowest path.
     """

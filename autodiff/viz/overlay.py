@@ -7,6 +7,7 @@ from collections.abc import Callable
 from statistics import median
 
 from autodiff.errors import ValueRangeError
+from autodiff.program_columns import text_of
 from autodiff.viz.colors import DIVERGING, SEQUENTIAL, color, is_dark
 from autodiff.viz.graph import CONSTANT, MODULE, OPERATION, Graph, Node
 
@@ -50,25 +51,6 @@ def overlay(graph: Graph, name: str) -> None:
     if name == "seconds":
         _show_slowest(graph, numbers)
     _show_trouble(graph)
-
-
-def text_of(name: str, number: float) -> str:
-    """Return a measurement with its unit.
-
-    >>> text_of("seconds", 0.00123), text_of("bytes", 2048), text_of("flops", 3.4e9), text_of("roofline", 0.5)
-    ('1.23 ms', '2.05 kB', '3.4 GFLOP', '50%')
-    """
-    if name == "roofline":
-        return f"{number:.0%}"
-    if name in ("gradient", "values"):
-        return f"{number:.2g}"
-    unit = {"seconds": "s", "flops": "FLOP"}.get(name, "B")
-    if not number:
-        return f"0 {unit}"
-    prefixes = ("n", "µ", "m", "", "k", "M", "G", "T")
-    number = float(f"{number:.2e}")  # 999.9 becomes 1 of the next
-    place = min(max(math.floor(math.log10(number) / 3), -3 if name == "seconds" else 0), 0 if name == "seconds" else 4)
-    return f"{number / 1000.0**place:.3g} {prefixes[place + 3]}{unit}"
 
 
 def _number(node: Node, name: str) -> float | None:
@@ -137,7 +119,7 @@ def _show_slowest(graph: Graph, seconds: dict[Node, float]) -> None:
     """Emphasise the path of edges whose nodes take longest together, in one pass over the edges."""
     incoming: dict[Node, list[int]] = {}
     for number, edge in enumerate(graph.edges):
-        if edge.tail is not edge.head and not edge.again and edge.change != "removed":
+        if edge.tail is not edge.head and not edge.again and not edge.change:
             incoming.setdefault(edge.head, []).append(number)
     longest: dict[Node, float] = {}
     behind: dict[Node, int] = {}

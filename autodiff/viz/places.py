@@ -6,7 +6,8 @@ import linecache
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from autodiff.program import Program, Record, common_scope
+from autodiff.program import Program, Record
+from autodiff.program_scopes import scopes_of
 from autodiff.source import Line
 
 AROUND = 2  # lines shown before and after the one that ran an operation
@@ -17,23 +18,9 @@ def paths_of(program: Program) -> list[list[str]]:
 
     What is computed again stands in the phase in which it was computed first.
     """
-    model = next((record.scope.split(".")[0] for record in program if record.scope), "")
-    paths = []
-    following: list[str] = []
     first = program.columns.get("recomputed") or [()] * len(program)
-    for record, phases in zip(reversed(program.records), reversed(first), strict=True):
-        if record.scope:
-            path = record.scope.split(".")
-        elif record.phase == "update":
-            # An update runs outside every module. It belongs to the module whose parameters it changes; where it only
-            # prepares a change, to that of the next one.
-            owners = [f"{model}.{leaf.name}".rpartition(".")[0] for leaf in record.operands
-                      if leaf is not None and type(leaf) is not tuple and leaf.name]
-            path = following = common_scope(owners).split(".") if owners and model else following
-        else:
-            path = following = []
-        paths.append([phases[0] if phases and all(phases) else record.phase, *path])
-    return paths[::-1]
+    return [[phases[0] if phases and all(phases) else record.phase, *(scope.split(".") if scope else ())]
+            for record, scope, phases in zip(program, scopes_of(program), first, strict=True)]  # fmt: skip
 
 
 def blocks_of(program: Program, length: int) -> list[list[str]]:

@@ -15,7 +15,7 @@ from typing import IO
 from autodiff.errors import MissingExtraError, ValueRangeError
 
 _BLANK = re.compile(rb"<text [^<>]*> </text>\n")
-FORMATS = "'svg', 'png', 'pdf' or 'dot'"  # those that every Graphviz knows
+FORMATS = "'svg', 'png', 'pdf', 'dot', or another one that the installed Graphviz knows"
 
 
 def layout_with_pygraphviz(source: str, format: str, engine: str = "dot") -> bytes:

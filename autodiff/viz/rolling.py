@@ -237,7 +237,7 @@ class _Rolled:
                     _add_measures(own, other)
         self.runs += 1
         shown, count = blocks[0], len(blocks)
-        title = f"{_name_of(blocks)} × {count}"
+        title = f"{_name_of(blocks)} × {count:,}"
         if len(shown) > 1 or not _is_block(shown[0]):
             return [_wrapped(parent, shown, f"cluster_x{self.runs}", title, count)]
         (block,) = shown
@@ -265,7 +265,7 @@ class _Rolled:
     def lead(self, edges: list[Edge]) -> list[Edge]:
         """Return the edges between the nodes that are shown."""
         led: list[Edge] = []
-        merged: dict[tuple[Node, Node, bool, bool], Edge] = {}
+        merged: dict[tuple[Node, Node, bool, str, bool], Edge] = {}
         for edge in edges:
             tail, head = self.places(edge.tail), self.places(edge.head)
             common = list(takewhile(lambda pair: pair[0][0] == pair[1][0], zip(tail, head)))
@@ -276,7 +276,7 @@ class _Rolled:
             if not again and len(tail) == len(head) == len(inside):
                 led.append(edge)
                 continue
-            key = (self.shown(edge.tail), self.shown(edge.head), edge.saved, again)
+            key = (self.shown(edge.tail), self.shown(edge.head), edge.saved, edge.change, again)
             known = merged.get(key)
             if known is None:
                 known = Edge(*key[:2], 0, edge.saved, edge.tooltip, edge.change, again)

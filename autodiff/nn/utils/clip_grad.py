@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 from autodiff import ops
 from autodiff.autograd.modes import no_grad
@@ -11,13 +12,25 @@ from autodiff.creation import zeros
 from autodiff.eager import Tensor
 from autodiff.errors import GradientError
 from autodiff.ops.statistics import vector_norm
+from autodiff.thread_mode import MODE
 
 
 def _listed(parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
     return [parameters] if isinstance(parameters, Tensor) else list(parameters)
 
 
+@contextmanager
+def _updating() -> Iterator[None]:
+    """Let operations belong to the update, which they prepare, instead of the forward pass."""
+    phase, MODE.phase = MODE.phase, "update"
+    try:
+        yield
+    finally:
+        MODE.phase = phase
+
+
 @no_grad()
+@_updating()
 def get_total_norm(
     tensors: Tensor | Iterable[Tensor], norm_type: float = 2.0, error_if_nonfinite: bool = False,
     foreach: bool | None = None,
@@ -50,6 +63,7 @@ def get_total_norm(
 
 
 @no_grad()
+@_updating()
 def clip_grads_with_norm_(
     parameters: Tensor | Iterable[Tensor], max_norm: float, total_norm: Tensor, foreach: bool | None = None
 ) -> None:
@@ -75,6 +89,7 @@ def clip_grads_with_norm_(
 
 
 @no_grad()
+@_updating()
 def clip_grad_norm_(
     parameters: Tensor | Iterable[Tensor], max_norm: float, norm_type: float = 2.0, error_if_nonfinite: bool = False,
     foreach: bool | None = None,
@@ -106,6 +121,7 @@ def clip_grad_norm_(
 
 
 @no_grad()
+@_updating()
 def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float, foreach: bool | None = None) -> None:
     """Limit every element of all gradients to [-clip_value, clip_value], in place.
 
