@@ -24,6 +24,7 @@ from autodiff.viz.graph import MODULE, OPERATION, Graph, text_of_changes
 from autodiff.viz.overlay import OVERLAYS
 from autodiff.viz.overlay import overlay as show
 from autodiff.viz.programs import program_of
+from autodiff.viz.rendering import without_collection
 from autodiff.viz.rolling import roll as roll_up
 from autodiff.viz.summary import summary
 
@@ -133,7 +134,8 @@ def draw(
         program.columns["roofline"] = shares_of_roofline(program, limits or limits_here())
     expanded = partial(graph_of, program, constants=constants, names=drawn.names, variables=drawn.variables,
                        operands=drawn.operands, results=drawn.results, gradients=drawn.gradients)  # fmt: skip
-    graph = _readable(program, partial(expanded, unfold=unfold), depth, roll, against is not None)
+    with without_collection():
+        graph = _readable(program, partial(expanded, unfold=unfold), depth, roll, against is not None)
     if not len(program):
         remarks.append("no operation has run")
     graph.remarks[:0] = remarks
