@@ -40,10 +40,10 @@ def beside(scopes: Iterable[str], others: Iterable[tuple[str, str]]) -> dict[str
 
     Returns:
         For each path of a module the one in the other program, as most of the records in it say. A module that the
-        other program does not have keeps its label; where that belongs to another one now, it has "(before)" behind it.
+        other program does not have keeps its label; where that belongs to another one now, it has "before" behind it.
 
     >>> beside(["net.0", "net.1", "net.2"], [("net.0", "net.0"), ("net.2", "net.1")])["net.1"]
-    'net.1 (before)'
+    'net.1 before'
     """
     votes: dict[str, Counter[str]] = {}
     for (own, other), count in Counter(others).items():
@@ -56,7 +56,7 @@ def beside(scopes: Iterable[str], others: Iterable[tuple[str, str]]) -> dict[str
         if path not in names:
             outer, _, label = path.rpartition(".")
             name = f"{names[outer]}.{label}" if outer else label
-            names[path] = f"{name} (before)" if name in taken else name
+            names[path] = f"{name} before" if name in taken else name
             taken.add(names[path])
     return names
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from autodiff.compiler.recorded import Recorded
-from autodiff.program import Program
-from autodiff.program_columns import shares_of_roofline
+from autodiff.program import Program, Record
+from autodiff.program_columns import shares_of_roofline, text_of
 
 MOST = 5  # instructions that are named
 NEGLIGIBLE = 0.02  # of the time of all instructions
@@ -19,14 +21,25 @@ def explanation(recorded: Recorded) -> list[str]:
 
 
 def _losses(program: Program) -> list[str]:
+    """Return what loses most of the time against the roofline, the largest loss first."""
     from autodiff.machine import limits_here  # some 2 s of measuring, once
 
     seconds = program.columns["seconds"]
+    total = sum(seconds)
     shares = shares_of_roofline(program, limits_here())
-    least = NEGLIGIBLE * sum(seconds)
-    lost = [(x * (1 - share), record, x, share) for record, x, share in zip(program, seconds, shares, strict=True)
-            if share is not None and x * (1 - share) > least]
+    rows = zip(program, program.columns["parts"], seconds, shares, strict=True)
+    lost = [(x * (1 - share), record, parts, x, share) for record, parts, x, share in rows
+            if share is not None and x * (1 - share) > NEGLIGIBLE * total]
     lost.sort(key=lambda entry: -entry[0])
-    return ["furthest from the roofline:", *[
-        f"  {1e6 * x:.3g} us, {share:.0%} of the roofline: {record.name} at {record.line}"
-        for _, record, x, share in lost[:MOST]]]
+    return ["furthest from the roofline, what loses most time first:", *[
+        f"  {text_of('seconds', x)} ({x / total:.0%} of all), {share:.0%} of the roofline: {_called(record, parts)}"
+        for _, record, parts, x, share in lost[:MOST]]]
+
+
+def _called(record: Record, parts: Sequence[Record]) -> str:
+    """Return the operation, what it is fused of, its module and the user's line."""
+    text = record.name
+    if parts:
+        names = [part.name for part in parts]
+        text += f" of {', '.join(names[:MOST])}" + (f" and {len(names) - MOST} more" if len(names) > MOST else "")
+    return text + (f" in {record.scope}" if record.scope else "") + (f" at {record.line}" if record.line else "")

@@ -312,8 +312,7 @@ def _group_lines(root: Group, lanes: bool) -> Iterator[str]:
 def group_statements(group: Group) -> list[str]:
     """Return what a cluster begins with: its look, and in that of a phase the point that keeps it in its place."""
     changes = text_of_changes(group.changes)
-    # A title that has the class in it already: of the outermost module, of equal ones that are rolled up.
-    name = group.title if group.module in group.title else f"{group.title} ({group.module})"
+    name = _with_class(group.title, group.module)
     title = f"{name} · {changes}" if changes else name
     texts = f"label={quote(_printable(title))} tooltip={_tooltip([title])}"
     start = f'graph [{texts} labeljust=l labelloc=t style="rounded,filled"'
@@ -326,6 +325,11 @@ def group_statements(group: Group) -> list[str]:
         f'{start} fillcolor="{area}" color="{line}" fontcolor="{line}" fontsize=14 margin=14]',
         f'{anchor(group)} [shape=point style=invis width=0 height=0 label=""]',
     ]
+
+
+def _with_class(label: str, module: str) -> str:
+    """Return the name of a module with its class, unless that is in it: of the outermost, of those rolled up."""
+    return label if module in label else f"{label} ({module})"
 
 
 def node_statement(node: Node) -> str:
@@ -344,7 +348,7 @@ def node_statement(node: Node) -> str:
     if node.place and node.kind == MODULE:
         head = f"{node.place}.{head}"
     elif node.place:
-        details = [node.place, *details]
+        details = [_with_class(node.place, node.module), *details]
     ink = node.look.get("fontcolor", "#333333")
     # Blanks as large as the title: Graphviz gives lines no leading where sizes differ.
     small = "".join(f'<BR/> <FONT POINT-SIZE="8" COLOR="{ink}">{_in_label(text)}</FONT> ' for text in details)

@@ -255,12 +255,10 @@ class _Drawn:
 
     def _tape(self, tape: Program, tensors: Sequence[Tensor]) -> Program:
         """Return the program of a tape; tensors without gradient, which it does not hold, are known by their arrays."""
-        for record in tape:
-            for place, position in enumerate(record.keep.inputs if record.saved else ()):
-                assert record.saved is not None
-                known = self._arrays.get(id(record.saved[place][0]))
-                if known is not None and record.operands[position] is None:
-                    self.operands[record, position] = known
+        for made in tape:
+            for position, (array, _, _) in zip(made.keep.inputs, made.saved or ()):
+                if made.operands[position] is None and id(array) in self._arrays:
+                    self.operands[made, position] = self._arrays[id(array)]
         if self.backward:
             recorder = _Continued(tape, tensors, self._arrays)
             return record_with(recorder, self._propagating(lambda: tensors, retain_graph=True))

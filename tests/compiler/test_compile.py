@@ -236,7 +236,8 @@ def test_explain_names_what_python_runs_what_passes_did_and_what_loses() -> None
     ad.measure(step, x)
     after = step.explain()
     assert after.startswith(before)
-    assert re.search(r"furthest from the roofline:\n +\d.* us, \d+% of the roofline: linalg_inv at .*:\d+", after)
+    row = r"\d.* [nµm]?s \(\d+% of all\), \d+% of the roofline"
+    assert re.search(rf"furthest from the roofline, what loses most time first:\n +{row}: linalg_inv at .*:\d+", after)
 
 
 def test_values_in_place_need_no_new_program() -> None:
