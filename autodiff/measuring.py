@@ -19,7 +19,7 @@ from typing import Any
 from autodiff import program_columns
 from autodiff.errors import ValueRangeError
 from autodiff.program import Program, Recorder
-from autodiff.recording import record_with, require_callable
+from autodiff.recording import check_call, record_with
 from autodiff.thread_mode import MODE
 
 ROUNDS, SECONDS = 5, 0.6  # at least so many, and so long
@@ -42,7 +42,7 @@ def measure(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Program:
         is what comes behind the last operation; of a compiled function all that is no kernel.
 
     Raises:
-        DTypeError: if `fn` cannot be called.
+        DTypeError: if `fn` cannot be called with these arguments.
         ValueRangeError: if the calls do not run the same operations.
         Whatever `fn` raises.
 
@@ -53,7 +53,7 @@ def measure(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Program:
     >>> all(seconds > 0 for seconds in program.columns["seconds"])
     True
     """
-    require_callable("measure", fn)
+    check_call("measure", fn, args, kwargs)
     own = getattr(type(fn), "measured", None)
     if own is not None:
         program: Program = own(fn, *args, **kwargs)

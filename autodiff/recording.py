@@ -30,7 +30,7 @@ def record(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Program:
         drawn: see `autodiff.program.Program`.
 
     Raises:
-        DTypeError: if `fn` cannot be called.
+        DTypeError: if `fn` cannot be called with these arguments.
         Whatever `fn` raises.
 
     The call has its usual effects: gradients are accumulated, parameters updated, running statistics moved on. The
@@ -43,15 +43,36 @@ def record(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Program:
       %0: float32[2] = mul(leaf0, leaf0)  # ...
     return %0
     """
-    require_callable("record", fn)
+    check_call("record", fn, args, kwargs)
     return record_with(Recorder(), fn, *args, **kwargs)
 
 
-def require_callable(operation: str, fn: Any) -> None:
-    """Raise if `fn` is nothing that can be called, naming the operation that wants to call it."""
+def check_call(operation: str, fn: Any, args: Any, kwargs: Mapping[str, Any]) -> None:
+    """Raise if a function or module cannot be called with these arguments.
+
+    Args:
+        operation: that wants to call it.
+        fn: the function or module.
+        args, kwargs: its arguments.
+
+    Raises:
+        DTypeError: says what it takes.
+    """
     if not callable(fn):
         raise DTypeError(operation, "this cannot be called", expected="a function, a module or a compiled function",
                          got=type(fn).__name__, fix=f"{operation}(function, *inputs) calls it with these inputs")
+    try:
+        signature = inspect.signature(getattr(fn, "forward", fn))
+    except (TypeError, ValueError):  # built-in functions may not say what they take
+        return
+    try:
+        signature.bind(*args, **kwargs)
+    except TypeError:
+        name, count = title_of(fn), len(args) + len(kwargs)
+        wanted = [p.name for p in signature.parameters.values() if p.default is p.empty]
+        raise DTypeError(operation, f"{name} was not given the inputs that it takes",
+                         expected=", ".join(wanted) or "none", got=f"{count} input{'s' * (count != 1)}",
+                         fix=f"{operation}({', '.join([name, *wanted])}) calls it with them") from None
 
 
 def record_with(recorder: Recorder, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Program:

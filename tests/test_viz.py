@@ -566,6 +566,7 @@ def test_import_loads_no_graphviz() -> None:
         (lambda: draw(lambda: None, backward=True), GradientError, "nothing is propagated back here; expected"),
         (lambda: ad.measure(5), DTypeError, r"\[measure\] this cannot be called; expected a function, .*got int"),
         (lambda: ad.record(ad.ones(1)), DTypeError, r"\[record\] this cannot be called; .*got Tensor"),
+        (lambda: ad.measure(Net()), DTypeError, r"Net was not given .* expected x; got 0 .*measure\(Net, x\)"),
     ],
 )
 def test_errors(call: Any, error: type[Exception], text: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +9,7 @@ from autodiff.eager import Tensor, tape_of
 from autodiff.errors import DTypeError, GradientError
 from autodiff.measuring import measure
 from autodiff.program import Program
-from autodiff.recording import record, tensors_in, title_of
+from autodiff.recording import check_call, record, tensors_in
 
 
 def program_of(
@@ -47,22 +46,5 @@ def program_of(
                                 fix=f"call it twice before, or write {operation}(function, *inputs)")
         found: Program = replayed[0]
         return found
-    _check_inputs(operation, x, inputs)
+    check_call(operation, x, inputs, {})
     return measure(x, *inputs) if hasattr(type(x), "measured") else run(x, *inputs)
-
-
-def _check_inputs(operation: str, function: Callable[..., Any], inputs: tuple[Any, ...]) -> None:
-    """Raise if a function or module cannot be called with these inputs."""
-    try:
-        signature = inspect.signature(getattr(function, "forward", function))
-    except (TypeError, ValueError):  # built-in functions may not say what they take
-        return
-    try:
-        signature.bind(*inputs)
-    except TypeError:
-        name = title_of(function)
-        wanted = [p.name for p in signature.parameters.values() if p.default is p.empty]
-        raise DTypeError(operation, f"{name} was not given the inputs that it takes",
-                         expected=", ".join(wanted) or "none",
-                         got=f"{len(inputs)} input{'s' * (len(inputs) != 1)}",
-                         fix=f"{operation}({', '.join([name, *wanted])}) calls it once and shows what runs") from None
