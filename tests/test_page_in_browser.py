@@ -87,7 +87,7 @@ def test_all_open_it_shows_the_graph(opened: Opened) -> None:
     edges = chromium.run("document.querySelectorAll('#canvas .edge').length")
     assert edges == len(graph.edges)
     areas = chromium.run("[...document.querySelectorAll('#canvas .cluster text')].map(text => text.textContent)")
-    assert areas[:3] == ["▾ forward", "▾ Net", "▾ block1"]
+    assert areas[:3] == ["▾ forward", "▾ Net", "▾ block1 (Block)"]
     lanes = chromium.run("['cluster_0', ...[...document.querySelectorAll('#canvas .cluster')].map(x => x.dataset.id)"
                          ".filter(id => /backward|update/.test(document.querySelector(`[data-id=${id}] text`)"
                          ".textContent))].map(id => document.querySelector(`[data-id=${id}]`).getBBox().x)")

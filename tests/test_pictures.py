@@ -565,6 +565,7 @@ def test_a_deep_program_is_shown_to_a_depth_that_can_be_read() -> None:
     assert len(program) > 2000
     picture = draw(program)
     assert picture.graph.remarks[0].startswith(f"{len(program):,} operations: shown to depth ")
+    assert "`roll=True` shows equal blocks once" in picture.graph.remarks[0]
     boxes = [node for node in picture.graph.nodes if node.kind in ("operation", "module")]
     assert len(boxes) <= MOST_BOXES
     assert len(draw(program, depth=9).graph.nodes) > 3000  # who asks gets more

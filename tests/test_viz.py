@@ -245,6 +245,11 @@ def test_numbers_stand_on_the_operation_unless_constants_are_wanted() -> None:
     assert any(name.startswith("c") and label == "2.5" for name, (label, _) in drawn_nodes(source).items())
 
 
+def test_numbers_are_written_as_they_are() -> None:
+    source = draw(lambda x, n: (x * 0.1 + 1e-6, n * 12345678), ad.ones(2), ad.tensor([1, 2])).source
+    assert re.findall("with ([^<]*)<", source) == ["0.1", "1e-06", "12345678"]
+
+
 def test_backward_touches_no_gradient_and_names_the_results() -> None:
     net = Net()
     source = draw(net, ad.ones(2, 3), backward=True).source
@@ -286,6 +291,38 @@ def test_backward_operations_stand_in_the_module_they_differentiate() -> None:
     graph = graph_of(record(training_step, Net(), ad.ones(2, 3)))
     homes = [node.parent.title for node in graph.nodes if node.title == "linear_grad"]
     assert homes == ["head", "second", "first", "second", "first"]
+
+
+def test_clipping_belongs_to_the_update() -> None:
+    net = Net()
+
+    def step(x: Any) -> Any:
+        loss = net(x).sum()
+        loss.backward()
+        return ad.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
+
+    program = record(step, ad.ones(2, 3))
+    assert list(dict.fromkeys(r.phase for r in program)) == ["forward", "backward", "update"]
+    assert {r.name for r in program if r.phase == "forward"} == {"linear", "tanh", "add", "sum"}
+    assert MODE.phase == "forward"
+
+
+def test_calls_of_a_module_are_drawn_alike() -> None:
+    class Twice(Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = Linear(3, 3)
+
+        def forward(self, x: Any) -> Any:
+            return self.layer(ad.tanh(self.layer(x)))
+
+    def step(model: Module, x: Any) -> Any:
+        loss = (model(x) * ad.ones(1, 3)).sum()
+        loss.backward()
+        return loss
+
+    graph = graph_of(record(step, Twice(), ad.ones(1, 3)))
+    assert [node.parent.title for node in graph.nodes if node.title == "linear_grad"] == ["layer", "layer"]
 
 
 # ---- Depth -----------------------------------------------------------------------------------------------------------
