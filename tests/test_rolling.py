@@ -111,6 +111,12 @@ def test_many_operations_side_by_side(count: int) -> None:
     assert times(draw(compute, ad.ones(count, 3), roll=True).graph) == expected
 
 
+def test_modules_of_one_operation_are_rolled_up() -> None:
+    layers = [layer for _ in range(5) for layer in (nn.Linear(3, 3), nn.ReLU())]
+    assert times(draw(nn.Sequential(*layers), ad.ones(2, 3), roll=True).graph) == ["Linear · ReLU × 5"]
+    assert times(draw(nn.Sequential(*[nn.Tanh() for _ in range(5)]), ad.ones(3), roll=True).graph) == ["Tanh × 5"]
+
+
 def test_two_steps_of_operations_are_shown() -> None:
     assert times(draw(lambda x: x.exp().tanh().exp().tanh(), ad.ones(3), roll=True).graph) == []
 

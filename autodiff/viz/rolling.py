@@ -157,7 +157,8 @@ class _Known:
             if node.kind == MODULE:  # not all steps of a loop are read alike: the first is given what others make
                 key = (key, node.module, tuple(node.held.values()), tuple(sorted({repr(spec) for spec in node.specs})))
             else:
-                key = (key, node.title, node.place, tuple(map(repr, node.specs)), tuple(node.details), incoming[node])
+                name = node.module or node.place
+                key = (key, node.title, name, tuple(map(repr, node.specs)), tuple(node.details), incoming[node])
             self.shapes[node] = known.setdefault(key, len(known))
         for group in reversed(groups):
             members = tuple((self.shapes[m], "" if isinstance(m, Node) else m.title, tuple(self.wires.get(m, ())))
