@@ -47,12 +47,11 @@ function makeStage(stage, canvas, {onSelect, onToggle}) {
     const title = group.querySelector("title");
     const name = title.textContent;
     title.remove();
+    group.dataset.id = name;
     if (group.classList.contains("node")) {
       boxes.set(name, group);
-      group.dataset.id = name;
     } else if (group.classList.contains("cluster")) {
       areas.set(name, group);
-      group.dataset.id = name;
     } else {
       const [tail, head] = name.split("->");
       edges.push({element: group, tail, head});
