@@ -285,7 +285,8 @@ def test_what_is_played_is_what_was_computed(opened: Opened) -> None:
     for number, (name, values) in enumerate(forward, 1):
         assert seen[number - 1][0] == f"{number} of {last} · {name} · norm {norm_of(values)}"
     nodes = {node.id: node for node in picture.expanded().nodes}
-    final = {(nodes[id].place or nodes[id].parent.title, nodes[id].title): texts for id, *texts in seen[-1][1] if nodes[id].phase == "forward"}
+    final = {(node.place or node.parent.title, node.title): texts
+             for id, *texts in seen[-1][1] if (node := nodes[id]).phase == "forward"}
     for name, values, gradient in (
         (("0", "linear"), hidden, d_hidden), (("1", "tanh"), active, d_active), (("2", "linear"), outputs, d_outputs),
         (("2", "weight"), w2, d_outputs.T @ active), (("2", "bias"), b2, d_outputs.sum(0)),

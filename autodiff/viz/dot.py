@@ -95,6 +95,7 @@ def quote(text: str) -> str:
     return '"' + "\\n".join(lines) + '"'
 
 
+@lru_cache(4096)
 def escape(text: str) -> str:
     """Return a text for use inside an HTML-like label, on one line.
 

@@ -24,6 +24,7 @@ from autodiff.viz.graph import MODULE, OPERATION, Graph, text_of_changes
 from autodiff.viz.overlay import OVERLAYS
 from autodiff.viz.overlay import overlay as show
 from autodiff.viz.programs import program_of
+from autodiff.viz.rendering import without_collection
 from autodiff.viz.rolling import roll as roll_up
 from autodiff.viz.summary import summary
 
@@ -131,7 +132,8 @@ def draw(
         program.columns["roofline"] = shares_of_roofline(program, limits or limits_here())
     expanded = partial(graph_of, program, constants=constants, unfold=unfold, names=drawn.names,
                        variables=drawn.variables, results=drawn.results, gradients=drawn.gradients)  # fmt: skip
-    graph = _readable(program, expanded, depth, roll, against is not None)
+    with without_collection():
+        graph = _readable(program, expanded, depth, roll, against is not None)
     graph.remarks[:0] = remarks
     if overlay is not None:
         show(graph, overlay)

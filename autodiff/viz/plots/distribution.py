@@ -58,7 +58,7 @@ def hills(layers: Mapping[str, Any], bins: int = 80, reach: float | None = None)
                          "autodiff.landscape.weights returns", got=type(layers).__name__)  # fmt: skip
     if reach is not None and not 0 < reach < np.inf:
         raise ValueRangeError("distributions", "the axis has no width", expected="reach > 0", got=str(reach))
-    if not layers or not isinstance(bins, int | np.integer) or bins < 1:
+    if not layers or bins < 1 or bins != int(bins):
         raise ValueRangeError("distributions", "there is nothing to draw", got=f"{len(layers)} layers, {bins} bins")
     numbers = {name: np.asarray(values, np.float64).ravel() for name, values in layers.items()}
     finite = {name: values[np.isfinite(values)] for name, values in numbers.items()}

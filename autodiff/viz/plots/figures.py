@@ -37,7 +37,7 @@ def new_figure(operation: str, width: float = 5.0, height: float = 3.6) -> Figur
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def axes_or_new(operation: str, ax: Axes | None, width: float = 5.0, height: float = 3.6, **options: Any) -> Axes:
+def axes_or_new(operation: str, ax: Any, width: float = 5.0, height: float = 3.6, **options: Any) -> Axes:
     """Return the given axes, or those of a new figure.
 
     Raises:
@@ -45,7 +45,8 @@ def axes_or_new(operation: str, ax: Axes | None, width: float = 5.0, height: flo
         DTypeError: if something else is given, or flat axes for a picture in space, or the other way round.
     """
     if ax is None:
-        return new_figure(operation, width, height).add_subplot(**options)
+        made: Axes = new_figure(operation, width, height).add_subplot(**options)
+        return made
     import matplotlib.axes
 
     in_space = options.get("projection") == "3d"
@@ -53,7 +54,8 @@ def axes_or_new(operation: str, ax: Axes | None, width: float = 5.0, height: flo
         which = "add_subplot(projection='3d')" if in_space else "add_subplot()"
         raise DTypeError(operation, "it cannot be drawn on this", expected=f"axes, such as those of a figure's {which}",
                          got=type(ax).__name__)
-    return ax
+    given: Axes = ax
+    return given
 
 
 def row_of(operation: str, numbers: Any) -> Array:

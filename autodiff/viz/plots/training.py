@@ -42,7 +42,7 @@ def running_average(values: Sequence[float] | Array, last: int) -> Array:
 
     ![](../../../docs/pictures/running_average.svg)
     """
-    if not isinstance(last, int | np.integer) or last < 1:
+    if last < 1 or last != int(last):
         raise ValueRangeError("running_average", "an average needs a value", expected="last >= 1", got=str(last))
     numbers = row_of("running_average", values)
     # Means of windows, not differences of one running sum: an infinite loss stays in its own windows.
@@ -79,7 +79,7 @@ def training_curves(
 
     ![](../../../docs/pictures/training_curves.svg)
     """
-    if not isinstance(average, int | np.integer) or average < 1:
+    if average < 1 or average != int(average):
         raise ValueRangeError("training_curves", "an average needs a value", expected="average >= 1", got=str(average))
     named = runs if isinstance(runs, Mapping) else {"": runs}
     curves = [curve for place, (name, run) in enumerate(named.items())

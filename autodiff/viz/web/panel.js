@@ -95,6 +95,11 @@ function makePanel(panel, model, {onGo, onToggle}) {
             ...notes.map((note) => element("p", {}, note))];
   }
 
+  /** Return how many members there are, where equal ones are shown once. */
+  function countOf(members) {
+    return members.reduce((sum, member) => sum + (member.isGroup ? member : member.parent).copies, 0);
+  }
+
   /** Return what is to be known of a box that stands for several equal ones. */
   function ofCopies({copies}) {
     const text = `Stands for ${copies} equal ones. Measurements are those of all together, numbers and lines those of the first.`;
@@ -118,7 +123,7 @@ function makePanel(panel, model, {onGo, onToggle}) {
       "p", {}, element("button", {type: "button", onclick: () => onToggle(group.id)}, isOpen(group) ? "Fold" : "Open"))];
     const inner = group.members.filter((member) => member.isGroup || member.order >= 0);
     return [
-      ...heading(group, [group.module, textOfCount(group.operations.length, "operation")].filter(Boolean).join(", ")),
+      ...heading(group, [group.module, textOfCount(countOf(group.operations), "operation")].filter(Boolean).join(", ")),
       ...toggle, ...ofCopies(group), ...measures(group),
       ...neighbours("Holds", inner.map((member) => ({member, label: ""})), "member"),
       ...neighbours("Reads", crossing(group, "tail"), "tail"),
@@ -128,8 +133,10 @@ function makePanel(panel, model, {onGo, onToggle}) {
 
   function ofGraph(measure) {
     const isLackingNumbers = !model.differences.length && !model.nodes.some((node) => node.values.length);
-    const modules = model.groups.filter((group) => group.depth > 1 && !group.bundle).length;
-    const counts = [textOfCount(model.operations.length, "operation"),
+    // A module that is a single operation is no group: its name stands on the operation.
+    const called = model.groups.filter((group) => group.phase === "forward" && group.depth > 1 && !group.bundle && group.module);
+    const modules = countOf(called) + countOf(model.operations.filter((node) => node.phase === "forward" && node.place));
+    const counts = [textOfCount(countOf(model.operations), "operation"),
                     ...(modules ? [`${textOfCount(modules, "module")} called`] : [])];
     return [element("h2", {}, model.title || "Graph"), element("p", {}, counts.join(", ")),
             ...model.remarks.map((remark) => element("p", {}, remark)),
