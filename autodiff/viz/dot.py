@@ -90,22 +90,24 @@ def quote(text: str) -> str:
     >>> print(quote('say "hi"\\N'))
     "say \"hi\"\\N"
     """
-    # The sequences that Graphviz replaces in texts (\N, \G, \l, ...) start with a backslash.
-    lines = (_printable(line).replace("\\", "\\\\").replace('"', '\\"') for line in text.split("\n"))
-    return '"' + "\\n".join(lines) + '"'
+    # The sequences that Graphviz replaces in texts (\N, \G, \l, ...) start with a backslash. It knows entities, too.
+    texts = (printable(line).replace("&", "&amp;").replace("\\", "\\\\").replace('"', '\\"')
+             for line in text.split("\n"))
+    return '"' + "\\n".join(texts) + '"'
 
 
 @lru_cache(4096)
 def escape(text: str) -> str:
-    """Return a text for use inside an HTML-like label, on one line.
+    """Return a text for use inside an HTML-like label of Graphviz, on one line.
 
     >>> escape("<b>&")
     '&lt;b&gt;&amp;'
     """
-    return html.escape(_printable(text))
+    # What is left of entities is read once more, and \N, \G, ... are replaced in it.
+    return html.escape(printable(text)).replace("\\", "&#92;&#92;")
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """Spell out what cannot stand in a picture: control characters, line breaks, lone surrogates."""
     if text.isprintable():
         return text
