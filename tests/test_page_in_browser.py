@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -23,6 +24,7 @@ from autodiff.viz.building import graph_of
 from autodiff.viz.dot import lines_of
 from autodiff.viz.graph import MODULE, OPERATION, Graph
 from autodiff.viz.page import page_of
+from autodiff.viz.rendering import layout_with_pygraphviz
 
 BUSY = "document.getElementById('stage').getAttribute('aria-busy')"
 TITLE = "document.querySelector('#panel h2').textContent"
@@ -519,6 +521,25 @@ def test_no_name_becomes_a_script(opened: Opened) -> None:
     assert chromium.run("document.querySelectorAll('#page img, #page script, #canvas script').length") == 0
     assert chromium.run("document.querySelectorAll('script').length") == 3
     assert chromium.complaints() == []
+
+
+@pytest.mark.parametrize("name", ["back\\slash", r"\N\G\E\T\H\L", r"\n\l\r\\", "&amp; &#92; <b>"])
+def test_names_are_shown_as_they_are(opened: Opened, name: str) -> None:
+    graph = net_graph()
+    node = next(node for node in graph.nodes if node.kind == OPERATION)
+    node.title = node.parent.title = name
+    chromium = opened.show(graph)
+    assert chromium.run(f"document.querySelector('[data-id={node.id}] text').textContent") == name
+    areas = "[...document.querySelectorAll('#canvas .cluster text')].map(text => text.textContent)"
+    assert f"▾ {name}" in chromium.run(areas)
+    select(chromium, "tanh")
+    chromium.click("#fewer")
+    settle(chromium)
+    boxes = "[...document.querySelectorAll('#canvas .node text')].map(text => text.textContent)"
+    assert f"▸ {name}" in chromium.run(boxes)
+    pytest.importorskip("pygraphviz")
+    svg = layout_with_pygraphviz("digraph {" + "".join(lines_of(graph)) + "}", "svg").decode()
+    assert f">{html.escape(name, quote=False)}</text>" in svg.replace("&#160;", " ")
 
 
 def test_a_script_that_came_in_would_not_run(opened: Opened) -> None:

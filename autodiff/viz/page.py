@@ -17,6 +17,7 @@ import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -29,13 +30,12 @@ from autodiff.viz.dot import (
     EDGE_LOOKS,
     anchor,
     default_statements,
-    escape,
     group_statements,
     guides,
     legend_of,
     main_edges,
     node_statement,
-    quote,
+    printable,
 )
 from autodiff.viz.graph import (
     MODULE,
@@ -88,7 +88,8 @@ def page_of(graph: Graph, source: str, title: str, overlay: str = "", depth: int
     script = "(() => {\n\"use strict\";\n" + "\n".join(_text(f"{name}.js") for name in SCRIPTS) + "})();\n"
     layout = (GRAPHVIZ / "graphviz.js").read_bytes() + b"\n" + _text("worker.js").encode()
     return Template(_text("page.html")).substitute(
-        title=escape(title or "Graph"), policy=_policy(script), style=style, script=script, picture=_still(source),
+        title=html.escape(printable(title or "Graph")), policy=_policy(script), style=style, script=script,
+        picture=_still(source),
         licences=html.escape((GRAPHVIZ / "LICENSES.txt").read_text(encoding="utf-8")),
         data=_packed(data.encode()), layout=_packed(layout))
 
@@ -149,10 +150,16 @@ def _data(graph: Graph, title: str, overlay: str, depth: int | None) -> dict[str
         "overhead": graph.overhead,
         "nodes": [_node_data(node, groups.home[node].id, sources) for node in graph.nodes],
         "sources": [{"file": file, "line": line, "source": source} for file, line, source in sources],
-        "edges": [[edge.tail.id, edge.head.id, edge.values, _kind(edge), quote(edge.tooltip)[1:-1], edge.output,
+        "edges": [[edge.tail.id, edge.head.id, edge.values, _kind(edge), _lines(edge.tooltip), edge.output,
                    edge.carries and sorted(edge.carries)] for edge in graph.edges],
         "guides": [[first.id, second.id] for first, second in guides(graph, main_edges(graph))],
     }
+
+
+@lru_cache(4096)  # many edges carry the same
+def _lines(text: str) -> str:
+    """Return lines of text in which everything can be seen."""
+    return "\n".join(map(printable, text.split("\n")))
 
 
 def _kind(edge: Edge) -> str:
