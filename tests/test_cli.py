@@ -52,6 +52,9 @@ def squared(x): return x.square().sum()
 def plain(x): return x.exp().sum()
 def curved(x): return x.exp().tanh().sum()
 def forgetful(): Net()
+def looped(x):
+    for _ in range(10): x = x.exp().tanh()
+    return x
 net = Net()
 number = 3
 '''
@@ -212,11 +215,26 @@ def test_graph_with_its_memory(model: Path, tmp_path: Path, capsys: pytest.Captu
     assert "<svg" in file.read_text()
 
 
+def data_of_page(page: Path) -> dict[str, Any]:
+    packed = page.read_text().split('id="data">')[1].split("<")[0]
+    data: dict[str, Any] = json.loads(gzip.decompress(base64.b64decode(packed)))
+    return data
+
+
 def test_a_profile_opens_coloured(model: Path, tmp_path: Path) -> None:
     page = tmp_path / "graph.html"
     succeed("graph", f"{model}:plain", "--input", "3", "--profile", "--html", page)
-    packed = page.read_text().split('id="data">')[1].split("<")[0]
-    assert json.loads(gzip.decompress(base64.b64decode(packed)))["overlay"] == "seconds"
+    assert data_of_page(page)["overlay"] == "seconds"
+
+
+def test_a_page_is_folded_and_rolled_up_as_asked_for(model: Path, tmp_path: Path) -> None:
+    page = tmp_path / "graph.html"
+    succeed("graph", f"{model}:looped", "--input", "3", "--html", page)
+    assert sum(node["kind"] == "operation" for node in data_of_page(page)["nodes"]) == 20
+    succeed("graph", f"{model}:looped", "--input", "3", "--roll", "--depth", "1", "--html", page)
+    data = data_of_page(page)
+    assert sum(node["kind"] == "operation" for node in data["nodes"]) == 2
+    assert data["depth"] == 1
 
 
 def test_graph_as_a_page(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

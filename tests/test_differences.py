@@ -133,8 +133,9 @@ def test_the_page_of_a_difference() -> None:
     assert changes[-3:] == ["added", "added", "changed"]
 
 
-def test_the_page_of_anything_else_needs_no_legend() -> None:
-    assert data_of(text_of(draw(net(True), ad.ones(2, 4)).expanded()))["legend"] == []
+def test_the_legend_of_a_page_without_a_comparison() -> None:
+    legend = data_of(text_of(draw(net(True), ad.ones(2, 4)).expanded()))["legend"]
+    assert [text for text, *_ in legend] == ["forward", "input, output", "parameter"]
 
 
 @pytest.mark.parametrize("overlay", ["", "flops"])

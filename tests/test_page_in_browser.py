@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -9,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import browser
+import numpy as np
 import pytest
-from test_page import INJECTIONS, contrast, flat_graph, measured, net_graph, step_graph, text_of
+from test_page import INJECTIONS, contrast, data_of, flat_graph, measured, net_graph, step_graph, text_of
 from test_viz import NASTY, Net
 
 import autodiff as ad
@@ -20,8 +22,9 @@ from autodiff.thread_mode import MODE
 from autodiff.viz import draw
 from autodiff.viz.building import graph_of
 from autodiff.viz.dot import lines_of
-from autodiff.viz.graph import OPERATION, Graph
+from autodiff.viz.graph import MODULE, OPERATION, Graph
 from autodiff.viz.page import page_of
+from autodiff.viz.rendering import layout_with_pygraphviz
 
 BUSY = "document.getElementById('stage').getAttribute('aria-busy')"
 TITLE = "document.querySelector('#panel h2').textContent"
@@ -60,6 +63,12 @@ def opened(chromium: browser.Browser, tmp_path: Path) -> Opened:
 
 def settle(chromium: browser.Browser) -> None:
     chromium.wait(f"{BUSY} === 'false'")
+
+
+def choose(chromium: browser.Browser, overlay: str) -> None:
+    """Colour by a measure."""
+    chromium.run(f"document.getElementById('overlay').value = '{overlay}';"
+                 "document.getElementById('overlay').dispatchEvent(new Event('change'))")
 
 
 def select(chromium: browser.Browser, text: str) -> None:
@@ -130,6 +139,50 @@ def test_folding_leads_edges_and_counts_values(opened: Opened) -> None:
     assert any(re.fullmatch(r"\d+×", label) for label in labels)
 
 
+class Mixed(nn.Module):
+    """A block whose operations have several outputs, and one that reads its input twice."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm1d(4)
+        self.wide = nn.Linear(4, 8)
+
+    def forward(self, x: Any) -> Any:
+        left, right = self.wide(self.norm(x * x)).chunk(2, 1)
+        return x + left.tanh() * right.relu()
+
+
+ARROWS = """
+[...document.querySelectorAll('#canvas .edge')].map(edge => [...edge.dataset.id.split('->'),
+  parseInt(edge.querySelector('text')?.textContent ?? '1')])
+"""
+
+
+@pytest.mark.parametrize("roll", [False, True])
+@pytest.mark.parametrize("depth", [0, 1])
+def test_arrows_carry_as_many_values_as_in_the_still_picture(opened: Opened, depth: int, roll: bool) -> None:
+    model = nn.Sequential(Mixed(), Mixed(), nn.Sequential(Mixed(), Mixed(), nn.Linear(4, 4)))
+    picture = draw(model, ad.randn(3, 4), backward=True, depth=depth, roll=roll)
+    still = Counter[tuple[frozenset[tuple[str, str]], int]]()
+    for edge in picture.graph.edges:
+        ends = frozenset((end.phase, end.title) for end in (edge.tail, edge.head) if end.kind in (OPERATION, MODULE))
+        if len(ends) == 2 and any(end.kind == MODULE and end.records > 1 for end in (edge.tail, edge.head)):
+            still[ends, edge.values] += 1
+    file = opened.folder / "arrows.html"
+    picture.write_page(file)
+    opened.chromium.open(file)
+    settle(opened.chromium)
+    data = data_of(file.read_text(encoding="utf-8"))
+    boxes = {member["id"]: member for member in [*data["groups"], *data["nodes"]]}
+    shown = Counter[tuple[frozenset[tuple[str, str]], int]]()
+    for tail, head, values in opened.chromium.run(ARROWS):
+        ends = [boxes[tail], boxes[head]]
+        if all(end["kind"] in (OPERATION, MODULE) for end in ends) and any(end["kind"] == MODULE for end in ends):
+            shown[frozenset((end["phase"], end["title"]) for end in ends), values] += 1
+    assert shown == still
+    assert max(values for _, values in shown) > 6
+
+
 def test_search_finds_and_reveals(opened: Opened) -> None:
     chromium = opened.show(net_graph())
     for _ in range(3):
@@ -198,6 +251,65 @@ def test_play_forwards_and_in_reverse(opened: Opened) -> None:
     assert chromium.complaints() == []
 
 
+def test_what_is_played_is_what_was_computed(opened: Opened) -> None:
+    """Both ways through a small perceptron; the numbers come from formulas."""
+    ad.manual_seed(0)
+    model = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2)).to(ad.float64)
+    x = ad.randn(5, 3, dtype=ad.float64)
+    w1, b1, w2, b2 = (parameter.detach().numpy() for parameter in model.parameters())
+    inputs = x.numpy()
+    hidden = inputs @ w1.T + b1
+    active = np.tanh(hidden)
+    outputs = active @ w2.T + b2
+    d_outputs = np.ones_like(outputs)
+    d_active = d_outputs @ w2
+    d_hidden = d_active * (1 - active**2)
+    picture = draw(model, x, backward=True, overlay="values")
+    file = opened.folder / "played.html"
+    picture.write_page(file)
+    opened.chromium.open(file)
+    chromium = opened.chromium
+    settle(chromium)
+
+    def norm_of(numbers: Any) -> str:
+        return f"{float(f'{np.linalg.norm(numbers):.3g}'):g}"
+
+    shown = """[...document.querySelectorAll('#canvas .node')].map(node => [node.dataset.id,
+      ...[...node.querySelectorAll('.statistic')].map(text => text.textContent)]).filter(texts => texts.length > 1)"""
+    played = "document.getElementById('played').textContent"
+    chromium.press("Home")
+    seen = [(chromium.run(played), chromium.run(shown))]
+    last = int(chromium.run("document.getElementById('step').max"))
+    for _ in range(last - 1):
+        chromium.press(".")
+        seen.append((chromium.run(played), chromium.run(shown)))
+    forward = [("linear", hidden), ("tanh", active), ("linear", outputs), ("sum", outputs.sum())]
+    for number, (name, values) in enumerate(forward, 1):
+        assert seen[number - 1][0] == f"{number} of {last} · {name} · norm {norm_of(values)}"
+    nodes = {node.id: node for node in picture.expanded().nodes}
+    final = {(node.place or node.parent.title, node.title): texts
+             for id, *texts in seen[-1][1] if (node := nodes[id]).phase == "forward"}
+    for name, values, gradient in (
+        (("0", "linear"), hidden, d_hidden), (("1", "tanh"), active, d_active), (("2", "linear"), outputs, d_outputs),
+        (("2", "weight"), w2, d_outputs.T @ active), (("2", "bias"), b2, d_outputs.sum(0)),
+    ):
+        assert final[name] == [norm_of(values), f"∇ {norm_of(gradient)}"], name
+    # The way back shows the same, step by step.
+    for expected in reversed(seen[:-1]):
+        chromium.press(",")
+        assert (chromium.run(played), chromium.run(shown)) == expected
+    # And each number in the panel.
+    node = next(node for node in nodes.values() if node.title == "tanh")
+    chromium.press("Escape")
+    chromium.click(f"[data-id={node.id}]")
+    rows = dict(chromium.run("[...document.querySelectorAll('#panel .scroll tr')].slice(1).map(row => "
+                             "[row.cells[0].textContent, [...row.cells].slice(1).map(cell => cell.textContent)])"))
+    for name, measure in (("norm", np.linalg.norm), ("largest", lambda a: np.abs(a).max()), ("mean", np.mean),
+                          ("deviation", np.std)):
+        for cell, numbers in zip(rows[name], (active, d_active)):
+            assert float(cell) == pytest.approx(measure(numbers), rel=6e-3), name
+
+
 def test_gradients_appear_while_the_backward_pass_runs(opened: Opened) -> None:
     graph = draw(Net(), ad.ones(2, 3), backward=True, overlay="values").expanded()
     forward = [node for node in graph.nodes if node.kind == OPERATION and node.phase == "forward"]
@@ -221,18 +333,49 @@ def test_colors_by_a_measure(opened: Opened) -> None:
     chromium = opened.show(graph)
     names = "[...document.querySelectorAll('#overlay option')].map(option => option.value)"
     assert chromium.run(names) == ["", "seconds", "flops", "bytes", "roofline", "gradient", "values", "zeros"]
-    choose = ("document.getElementById('overlay').value = '{}';"
-              "document.getElementById('overlay').dispatchEvent(new Event('change'))")
-    chromium.run(choose.format("seconds"))
+    choose(chromium, "seconds")
     last = [node.id for node in graph.nodes if node.kind == OPERATION][-1]
     assert chromium.run(f"document.querySelector('[data-id={last}]').classList.contains('level6')")
     assert chromium.run("document.getElementById('legend').innerText").split("\n") == ["Time", "0 s", "9 µs"]
     assert "Greatest: time" in chromium.run("document.getElementById('panel').textContent")
-    chromium.run(choose.format("gradient"))
+    choose(chromium, "gradient")
     assert chromium.run("document.getElementById('legend').innerText").split("\n")[1:] == ["1.00e-8", "1"]
-    chromium.run(choose.format(""))
-    assert chromium.run("document.getElementById('legend').hidden")
-    assert chromium.run("document.querySelectorAll('#canvas [class*=level]').length") == 0
+    choose(chromium, "")
+    assert chromium.run("document.querySelectorAll('#canvas [class*=level], #legend [class*=level]').length") == 0
+
+
+def test_the_legend_says_what_colours_mean_and_covers_nothing(opened: Opened) -> None:
+    chromium = opened.show(step_graph())
+    keys = "[...document.querySelectorAll('#legend .key')].map(key => key.textContent)"
+    assert chromium.run(keys) == ["forward", "backward", "update", "input, output", "parameter", "saved for backward"]
+    for overlay in ("", "seconds"):
+        choose(chromium, overlay)
+        stage, legend = (chromium.run(f"document.getElementById('{name}').getBoundingClientRect().toJSON()")
+                         for name in ("stage", "legend"))
+        assert stage["bottom"] <= legend["top"]
+        assert legend["height"] < 50
+    chromium.click("#fit")
+    boxes = chromium.run("[...document.querySelectorAll('#canvas .node')].map(x => x.getBoundingClientRect().bottom)")
+    assert max(boxes) <= stage["bottom"]
+
+
+def test_equal_blocks_are_rolled_up(opened: Opened) -> None:
+    model = nn.Sequential(*[nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 4)) for _ in range(5)])
+    picture = draw(model, ad.randn(3, 4), roll=True)
+    file = opened.folder / "rolled.html"
+    picture.write_page(file)
+    data = data_of(file.read_text(encoding="utf-8"))
+    assert sum(node["kind"] == OPERATION for node in data["nodes"]) == 3
+    rolled = next(group for group in data["groups"] if group["copies"] == 5)
+    assert "15 operations in all" in rolled["statement"]
+    assert "20 parameters, 200 elements" in rolled["statement"]
+    opened.chromium.open(file)
+    settle(opened.chromium)
+    areas = opened.chromium.run("[...document.querySelectorAll('#canvas .cluster text')].map(text => text.textContent)")
+    assert areas == ["▾ Sequential", "▾ Sequential × 5", "▾ 0 (Linear)", "▾ 2 (Linear)"]
+    select(opened.chromium, "relu")
+    assert "Stands for 5 equal ones." in opened.chromium.run("document.getElementById('panel').textContent")
+    assert opened.chromium.complaints() == []
 
 
 def test_the_overhead_of_a_call_is_shown(opened: Opened) -> None:
@@ -241,8 +384,7 @@ def test_the_overhead_of_a_call_is_shown(opened: Opened) -> None:
     chromium = opened.show(graph)
     measured_rows = "[...document.querySelectorAll('#panel tr')].map(row => row.innerText.replace(/\\s+/g, ' '))"
     assert chromium.run(measured_rows)[:3] == ["Time 45 µs", "Call overhead 15 µs", "Time of a call 60 µs"]
-    chromium.run("document.getElementById('overlay').value = 'seconds';"
-                 "document.getElementById('overlay').dispatchEvent(new Event('change'))")
+    choose(chromium, "seconds")
     shown = chromium.run("document.getElementById('legend').innerText").split("\n")
     assert shown == ["Time", "0 s", "9 µs", "call overhead 15 µs"]
 
@@ -291,7 +433,6 @@ def test_the_differences_of_a_comparison(opened: Opened) -> None:
 def test_a_page_without_a_comparison_has_no_differences(opened: Opened) -> None:
     chromium = opened.show(net_graph())
     assert chromium.run("document.getElementById('differences').hidden")
-    assert chromium.run("document.getElementById('legend').hidden")
     chromium.press("n")
     assert chromium.run(TITLE) == "A graph"
 
@@ -380,6 +521,25 @@ def test_no_name_becomes_a_script(opened: Opened) -> None:
     assert chromium.run("document.querySelectorAll('#page img, #page script, #canvas script').length") == 0
     assert chromium.run("document.querySelectorAll('script').length") == 3
     assert chromium.complaints() == []
+
+
+@pytest.mark.parametrize("name", ["back\\slash", r"\N\G\E\T\H\L", r"\n\l\r\\", "&amp; &#92; <b>"])
+def test_names_are_shown_as_they_are(opened: Opened, name: str) -> None:
+    graph = net_graph()
+    node = next(node for node in graph.nodes if node.kind == OPERATION)
+    node.title = node.parent.title = name
+    chromium = opened.show(graph)
+    assert chromium.run(f"document.querySelector('[data-id={node.id}] text').textContent") == name
+    areas = "[...document.querySelectorAll('#canvas .cluster text')].map(text => text.textContent)"
+    assert f"▾ {name} (Linear)" in chromium.run(areas)
+    select(chromium, "tanh")
+    chromium.click("#fewer")
+    settle(chromium)
+    boxes = "[...document.querySelectorAll('#canvas .node text')].map(text => text.textContent)"
+    assert f"▸ {name}" in chromium.run(boxes)
+    pytest.importorskip("pygraphviz")
+    svg = layout_with_pygraphviz("digraph {" + "".join(lines_of(graph)) + "}", "svg").decode()
+    assert f">{html.escape(name, quote=False)}</text>" in svg.replace("&#160;", " ")
 
 
 def test_a_script_that_came_in_would_not_run(opened: Opened) -> None:
@@ -488,8 +648,7 @@ def test_text_is_readable_in_the_light_and_in_the_dark(opened: Opened, scheme: s
     opened.chromium.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
     try:
         chromium = opened.show(step_graph())
-        chromium.run(f"document.getElementById('overlay').value = '{overlay}';"
-                     "document.getElementById('overlay').dispatchEvent(new Event('change'))")
+        choose(chromium, overlay)
         chromium.run("new Promise(resolve => setTimeout(resolve, 400))")  # colours change softly
         pairs = chromium.run(COLORS)
         assert len(pairs) > 50

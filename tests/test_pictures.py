@@ -235,7 +235,7 @@ def test_equal_blocks_are_shown_once_with_their_number() -> None:
     assert [group.title for group in groups_of(picture.graph)][2:] == [
         "Tower", "stem", "blocks", "Block × 4", "layers", "Layer × 3", "fc"]
     assert 'label="Block × 4"' in picture.source
-    assert len(picture.expanded().nodes) > len(picture.graph.nodes)
+    assert len(picture.expanded().nodes) == len(picture.graph.nodes)  # the page shows them once, too
     draw_modules = draw(Tower(4, 3), ad.ones(2, 2), roll=True, depth=2)
     assert "<B>Block × 4</B>" in draw_modules.source
 
@@ -501,6 +501,27 @@ def test_local_jacobians_multiply_to_the_whole() -> None:
     y = whole(x)
     rows = [ad.autograd.grad(y[i], x, retain_graph=True)[0].numpy() for i in range(4)]
     np.testing.assert_allclose(product, np.stack(rows), rtol=1e-12, atol=1e-15)
+
+
+def test_local_jacobians_multiply_along_a_path_through_a_convolution() -> None:
+    ad.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(2, 3, 3, padding=1), nn.ReLU(), nn.Flatten(), nn.Linear(60, 6)).to(ad.float64)
+    x = ad.randn(2, 2, 4, 5, dtype=ad.float64, requires_grad=True)
+    path = [node for node in draw(model, x).graph.nodes if node.record]
+    assert [node.title for node in path if node.title != "copy"] == ["conv2d", "relu", "reshape", "linear"]
+    product = np.eye(2 * 6)
+    for node in reversed(path):
+        local = node.jacobian()
+        product = product @ local.reshape(node.specs[0].size, -1)
+    whole = ad.autograd.functional.jacobian(model, x).numpy().reshape(12, -1)
+    np.testing.assert_allclose(product, whole, rtol=1e-12, atol=1e-14)
+    step = 1e-6
+    for i in (0, 17, 79):  # a difference of the function itself, in a few directions
+        moved = [x.detach().numpy().copy() for _ in range(2)]
+        for sign, numbers in zip((1, -1), moved):
+            numbers.reshape(-1)[i] += sign * step
+        high, low = (model(ad.tensor(numbers)).detach().numpy().reshape(-1) for numbers in moved)
+        np.testing.assert_allclose(product[:, i], (high - low) / (2 * step), rtol=1e-6, atol=1e-8)
 
 
 def test_local_jacobian_of_an_operation_with_a_twin_only() -> None:

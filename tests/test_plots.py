@@ -13,7 +13,7 @@ import pytest
 
 import autodiff as ad
 from autodiff import nn, optim
-from autodiff.errors import MissingExtraError, ValueRangeError
+from autodiff.errors import DTypeError, MissingExtraError, ShapeError, ValueRangeError
 from autodiff.landscape import Walk, descend, heights, loss_along, loss_over, saddle
 from autodiff.viz import plots
 from autodiff.viz.plots.distribution import hills
@@ -166,6 +166,49 @@ def test_errors() -> None:
         plots.distributions({})
     with pytest.raises(ValueRangeError, match="needs a value"):
         plots.running_average([1.0], 0)
+
+
+@pytest.mark.parametrize(("draw", "text"), [
+    (lambda: plots.training_curves(5), r"no row of numbers.*got int"),
+    (lambda: plots.training_curves({"a": ["x"]}), "no row of numbers"),
+    (lambda: plots.training_curves([1.0, 2.0], average=0), "average needs a value"),
+    (lambda: plots.training_curves(HISTORY, value="speed"), r"no run has a speed; expected accuracy, loss"),
+    (lambda: plots.training_curves([1.0], Figure()), r"cannot be drawn on this; expected axes.*got Figure"),
+    (lambda: plots.training_curves([1.0], Figure().subplots(1, 2)), "got ndarray"),
+    (lambda: plots.running_average([1.0], 1.5), "needs a value"),
+    (lambda: plots.plot_curves([{"epoch": 1}], "x.svg"), r"nothing to draw; expected train_loss.*got epoch"),
+    (lambda: plots.descent(PATHS["SGD"]), r"\[descent\] this is no surface"),
+    (lambda: plots.descent((GROUND.x, GROUND.y, GROUND.z[:3])), r"do not fit the grid.*got \(3, 20\)"),
+    (lambda: plots.descent(GROUND._replace(z=GROUND.z * np.nan)), "no height is finite"),
+    (lambda: plots.descent(GROUND, PATHS["SGD"]), r"no paths; expected a dict.*got Path"),
+    (lambda: plots.descent(GROUND, {"SGD": [1.0, 2.0]}), "no paths"),
+    (lambda: plots.descent(GROUND, ax=Figure().subplots(), flat=False), r"projection='3d'\); got Axes"),
+    (lambda: plots.descent(GROUND, ax=Figure().add_subplot(projection="3d")), r"got Axes3D"),
+    (lambda: plots.animate_descent(GROUND, PATHS, "walk.png"), r"ends in \.gif; got 'walk\.png'"),
+    (lambda: plots.animate_descent(GROUND, PATHS, "walk.gif", seconds=0), "0 seconds"),
+    (lambda: plots.loss_line(surface()), r"not measured; expected what autodiff\.landscape\.loss_along returns"),
+    (lambda: plots.loss_surface(line()), r"not measured; expected what autodiff\.landscape\.loss_over returns"),
+    (lambda: plots.walk([1.0]), r"no walk; expected an autodiff\.landscape\.Walk; got list"),
+    (lambda: plots.distributions(nn.Linear(2, 2)), r"no layers; expected a dict.*got Linear"),
+    (lambda: plots.distributions({"a": np.ones(3)}, reach=0.0), "no width"),
+    (lambda: plots.distributions({"a": np.ones(3)}, bins=2.5), "nothing to draw"),
+    (lambda: plots.save_figure(plots.training_curves([1.0]), "curve.xyz"), r"no format.*png.*svg.*got 'xyz'"),
+])
+def test_wrong_inputs(draw: Any, text: str) -> None:
+    with pytest.raises((DTypeError, ShapeError, ValueRangeError), match=text):
+        draw()
+
+
+def test_tensors_are_numbers() -> None:
+    losses = [ad.tensor(3.0, requires_grad=True), ad.tensor(1.0), 0.5]
+    np.testing.assert_allclose(plots.training_curves(losses).lines[0].get_ydata(), [3, 1, 0.5])
+    np.testing.assert_allclose(plots.running_average(ad.tensor([4.0, 2.0], requires_grad=True), 2), [4, 3])
+
+
+def test_a_surface_with_holes(tmp_path: Path) -> None:
+    z = GROUND.z.copy()
+    z[3, 4], z[5, 5] = np.nan, np.inf
+    plots.save_figure(plots.descent(GROUND._replace(z=z)), tmp_path / "holes.png")
 
 
 @pytest.mark.parametrize("name", DRAWN)

@@ -465,7 +465,7 @@ def test_any_name_can_be_drawn(name: str) -> None:
 
 
 def test_quoting() -> None:
-    assert quote('a"\\N\nb\r') == r'"a\"\\N\nb\\r"'
+    assert quote('a"\\N\nb&\r') == r'"a\"\\N\nb&amp;\\r"'
     assert escape("<a href='x'>&\n") == "&lt;a href=&#x27;x&#x27;&gt;&amp;\\n"
 
 

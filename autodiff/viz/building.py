@@ -39,6 +39,7 @@ from autodiff.viz.graph import (
     labels_of,
     nodes_in,
     text_of_changes,
+    text_of_operations,
     text_of_spec,
 )
 from autodiff.viz.measurements import Measurements
@@ -50,7 +51,6 @@ _LEAVES_SHOWN = 8
 _PARTS_SHOWN = 4
 _TOOLTIPS_SHOWN = 12
 _READERS_SHOWN = 12
-_NAMES_SHOWN = 3
 _full = lru_cache(4096)(repr)  # of a spec: shape, dtype and layout
 
 
@@ -98,7 +98,7 @@ def graph_of(
     graph = builder.graph()
     for node in graph.nodes if block else ():
         if node.records > 1:
-            node.details.insert(1, _most(node.operations))
+            node.details.insert(1, text_of_operations(node.operations))
     Measurements(program).fill(graph, builder.owner, builder.leaving, builder.drawn)
     graph.overhead = program.overhead
     return graph
@@ -343,7 +343,7 @@ class _Builder:
         saved = tail.phase == "forward" and value[0] not in self.recomputed and (
             head.phase == "backward" or reader in self.recomputed)
         if MODULE not in (tail.kind, head.kind):
-            self.edges.append(Edge(tail, head, 1, saved, _full(spec)))
+            self.edges.append(Edge(tail, head, 1, saved, _full(spec), output=value[1]))
             return
         change = "removed" if reader in self.removed else ""
         carried = (tail, head, change, *value)
@@ -479,6 +479,8 @@ class _Builder:
         node = self._new_node(id_, kind, name.removeprefix(inside) or text_of_spec(tensor.spec), parent, reader.phase)
         node.tooltip = [f"{kind} {name}".strip(), _full(tensor.spec)]
         node.specs, node.order = [tensor.spec], reader.order
+        if kind == PARAMETER and reader.phase != "backward":
+            node.held = {(kind, id(tensor)): tensor.spec.size}
         self.drawn.setdefault(id(tensor), []).append((node, tensor))
         return node
 
@@ -503,13 +505,6 @@ def _listed(names: Sequence[str]) -> str:
     """Return the names of the parts of an operation, as many as fit on a line."""
     shown = " · ".join(names[:_PARTS_SHOWN])
     return shown + (f" · {len(names) - _PARTS_SHOWN} more" if len(names) > _PARTS_SHOWN else "")
-
-
-def _most(names: Sequence[str]) -> str:
-    """Return the names that occur most often, with their numbers."""
-    found = Counter(names)
-    shown = [f"{count:,} {name}" for name, count in found.most_common(_NAMES_SHOWN)]
-    return " · ".join(shown) + (" · …" if len(found) > _NAMES_SHOWN else "")
 
 
 def _count(number: int, noun: str) -> str:

@@ -93,18 +93,19 @@ def quote(text: str) -> str:
     "say \"hi\"\\N"
     """
     # Graphviz replaces sequences that start with a backslash (\N, \G, \l, ...) and HTML's names of characters.
-    lines = (_printable(line).replace("&", "&amp;").replace("\\", "\\\\").replace('"', '\\"')
+    lines = (printable(line).replace("&", "&amp;").replace("\\", "\\\\").replace('"', '\\"')
              for line in text.split("\n"))  # fmt: skip
     return '"' + "\\n".join(lines) + '"'
 
 
+@lru_cache(4096)
 def escape(text: str) -> str:
     """Return a text for use in HTML, on one line.
 
     >>> escape("<b>&")
     '&lt;b&gt;&amp;'
     """
-    return html.escape(_printable(text))
+    return html.escape(printable(text))
 
 
 def _in_label(text: str) -> str:
@@ -114,10 +115,10 @@ def _in_label(text: str) -> str:
 
 def _tooltip(lines: Iterable[str]) -> str:
     """Return lines as a quoted DOT string for a tooltip, in which Graphviz replaces sequences twice."""
-    return quote("\n".join(_printable(line).replace("\\", "\\\\") for line in lines))
+    return quote("\n".join(printable(line).replace("\\", "\\\\") for line in lines))
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """Spell out what cannot stand in a picture: control characters, line breaks, lone surrogates."""
     if text.isprintable():
         return text
@@ -314,7 +315,7 @@ def group_statements(group: Group) -> list[str]:
     changes = text_of_changes(group.changes)
     name = _with_class(group.title, group.module)
     title = f"{name} · {changes}" if changes else name
-    texts = f"label={quote(_printable(title))} tooltip={_tooltip([title])}"
+    texts = f"label={quote(printable(title))} tooltip={_tooltip([title])}"
     start = f'graph [{texts} labeljust=l labelloc=t style="rounded,filled"'
     if group.depth > 1:
         line = f'color="{_CHANGE_STYLES["changed"]["color"]}" penwidth=2' if changes else 'color="#999999"'

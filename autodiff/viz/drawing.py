@@ -132,10 +132,11 @@ def draw(
         from autodiff.machine import limits_here
 
         program.columns["roofline"] = shares_of_roofline(program, limits or limits_here())
-    expanded = partial(graph_of, program, constants=constants, names=drawn.names, variables=drawn.variables,
-                       operands=drawn.operands, results=drawn.results, gradients=drawn.gradients)  # fmt: skip
+    expanded = partial(graph_of, program, constants=constants, unfold=unfold, names=drawn.names,
+                       variables=drawn.variables, operands=drawn.operands, results=drawn.results,
+                       gradients=drawn.gradients)  # fmt: skip
     with without_collection():
-        graph = _readable(program, partial(expanded, unfold=unfold), depth, roll, against is not None)
+        graph = _readable(program, expanded, depth, roll, against is not None)
     if not len(program):
         remarks.append("no operation has run")
     graph.remarks[:0] = remarks
@@ -153,7 +154,7 @@ def draw(
         return written(still)
 
     return Picture(written(graph), graph=graph, program=program, title=title,
-                   expanded=partial(_with_remarks, expanded, remarks), folded=folded, overlay=overlay or "")
+                   expanded=partial(_whole, expanded, roll, remarks), folded=folded, overlay=overlay or "", depth=depth)
 
 
 def _readable(
@@ -178,8 +179,11 @@ def _readable(
     return graph
 
 
-def _with_remarks(expanded: Callable[[], Graph], remarks: Sequence[str]) -> Graph:
+def _whole(expanded: Callable[[], Graph], roll: bool, remarks: Sequence[str]) -> Graph:
+    """Return the graph in which nothing is folded, for the page: that folds by itself."""
     graph = expanded()
+    if roll:
+        roll_up(graph)
     graph.remarks += remarks
     return graph
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -14,6 +14,7 @@ OPERATION, MODULE, PARAMETER, LEAF, STATE, BUFFER, INPUT, CONSTANT, OUTPUT = (
     "operation", "module", "parameter", "leaf", "optimizer state", "buffer", "input", "constant", "output")
 # What a comparison says of an operation, and the sign for it.
 SIGNS = {"added": "+", "removed": "−", "changed": "±"}
+_NAMES_SHOWN = 3
 
 
 @dataclass(eq=False, slots=True)
@@ -34,7 +35,8 @@ class Node:
         records: how many operations it stands for.
         operations: their names.
         specs: of its outputs.
-        held: leaves that are not drawn because they stand in it: kind and ``id`` of each, and number of elements.
+        held: leaves that stand in it or that it shows (but for parameters of the backward pass): kind and ``id`` of
+            each, and number of elements.
         order: number of the (first) record in the program; of a leaf that of the first record that reads it.
         record: the record that it shows; None for anything but an operation.
         file, line, source: the user's line that ran it: file without folder, number, and the lines around it.
@@ -146,6 +148,9 @@ class Edge:
             has read and reads no longer; otherwise empty.
         again: whether it leads from one of several equal blocks to the next.
         slow: whether it lies on the slowest path.
+        output: which of the tail's outputs it carries.
+        carries: of a rolled-up edge what its values are: the id of the node that makes each, which of its outputs it
+            is, and in which copies of the blocks around the head it is read; otherwise None.
     """
 
     tail: Node
@@ -156,6 +161,8 @@ class Edge:
     change: str = ""
     again: bool = False
     slow: bool = False
+    output: int = 0
+    carries: set[tuple[str, int, tuple[int, ...]]] | None = None
 
     def __repr__(self) -> str:
         return f"<edge {self.tail.id} -> {self.head.id}>"
@@ -203,6 +210,17 @@ def text_of_changes(changes: Mapping[str, int]) -> str:
     '2 added, 1 changed'
     """
     return ", ".join(f"{changes[change]:,} {change}" for change in SIGNS if changes.get(change))
+
+
+def text_of_operations(names: Iterable[str]) -> str:
+    """Return the operations that occur most often, with their numbers.
+
+    >>> text_of_operations(["mul", "add", "mul"])
+    '2 mul · 1 add'
+    """
+    found = Counter(names)
+    shown = [f"{count:,} {name}" for name, count in found.most_common(_NAMES_SHOWN)]
+    return " · ".join(shown) + (" · …" if len(found) > _NAMES_SHOWN else "")
 
 
 def combined(first: str, second: str) -> str:

@@ -15,8 +15,9 @@ import json
 import re
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -29,13 +30,12 @@ from autodiff.viz.dot import (
     EDGE_LOOKS,
     anchor,
     default_statements,
-    escape,
     group_statements,
     guides,
     legend_of,
     main_edges,
     node_statement,
-    quote,
+    printable,
 )
 from autodiff.viz.graph import (
     MODULE,
@@ -43,11 +43,14 @@ from autodiff.viz.graph import (
     OUTPUT,
     PARAMETER,
     SIGNS,
+    Edge,
     Graph,
     Group,
     Node,
     combined,
+    nodes_in,
     text_of_changes,
+    text_of_operations,
     text_of_spec,
 )
 from autodiff.viz.rendering import layout_with_pygraphviz, scalable
@@ -63,7 +66,7 @@ _BOX = re.compile(r"^\t+(?!graph )\w+ \[label=<", re.MULTILINE)
 _STILL_BOXES = 1500  # a still picture of more is no help, and takes minutes
 
 
-def page_of(graph: Graph, source: str, title: str, overlay: str = "") -> str:
+def page_of(graph: Graph, source: str, title: str, overlay: str = "", depth: int | None = None) -> str:
     """Return the HTML page of a graph.
 
     Args:
@@ -72,6 +75,7 @@ def page_of(graph: Graph, source: str, title: str, overlay: str = "") -> str:
             pygraphviz; without both the page says so.
         title: of the page.
         overlay: the measurement that it is coloured by at first; none by default.
+        depth: modules nested deeper are folded at first; None: as much is open as is readable.
 
     >>> import autodiff as ad
     >>> from autodiff.recording import record
@@ -79,12 +83,13 @@ def page_of(graph: Graph, source: str, title: str, overlay: str = "") -> str:
     >>> page_of(graph_of(record(lambda x: x * x, ad.ones(2))), "digraph {}", "square")[:15]
     '<!doctype html>'
     """
-    data = json.dumps(_data(graph, title, overlay))
+    data = json.dumps(_data(graph, title, overlay, depth))
     style = _text("style.css") + dark_rules(data + source)
     script = "(() => {\n\"use strict\";\n" + "\n".join(_text(f"{name}.js") for name in SCRIPTS) + "})();\n"
     layout = (GRAPHVIZ / "graphviz.js").read_bytes() + b"\n" + _text("worker.js").encode()
     return Template(_text("page.html")).substitute(
-        title=escape(title or "Graph"), policy=_policy(script), style=style, script=script, picture=_still(source),
+        title=html.escape(printable(title or "Graph")), policy=_policy(script), style=style, script=script,
+        picture=_still(source),
         licences=html.escape((GRAPHVIZ / "LICENSES.txt").read_text(encoding="utf-8")),
         data=_packed(data.encode()), layout=_packed(layout))
 
@@ -128,14 +133,15 @@ def _still(source: str) -> str:
 # ---- Data ------------------------------------------------------------------------------------------------------------
 
 
-def _data(graph: Graph, title: str, overlay: str) -> dict[str, Any]:
+def _data(graph: Graph, title: str, overlay: str, depth: int | None) -> dict[str, Any]:
     """Return all that the page knows of a graph, as JSON will have it."""
     groups = _Groups(graph)
     sources: dict[Any, int] = {}  # many operations come from one line
     return {
         "title": title,
         "overlay": overlay,
-        "legend": legend_of(graph) if any(node.change or node.recomputed for node in graph.nodes) else [],
+        "depth": depth,
+        "legend": legend_of(graph),
         # Compiled for the browser, Graphviz knows how wide letters are only by the name of a single font.
         "head": default_statements(font="Helvetica"),
         "looks": EDGE_LOOKS,
@@ -144,10 +150,21 @@ def _data(graph: Graph, title: str, overlay: str) -> dict[str, Any]:
         "overhead": graph.overhead,
         "nodes": [_node_data(node, groups.home[node].id, sources) for node in graph.nodes],
         "sources": [{"file": file, "line": line, "source": source} for file, line, source in sources],
-        "edges": [[edge.tail.id, edge.head.id, edge.values, "saved" if edge.saved else edge.change,
-                   quote(edge.tooltip)[1:-1]] for edge in graph.edges],
+        "edges": [[edge.tail.id, edge.head.id, edge.values, _kind(edge), _lines(edge.tooltip), edge.output,
+                   edge.carries and sorted(edge.carries)] for edge in graph.edges],
         "guides": [[first.id, second.id] for first, second in guides(graph, main_edges(graph))],
     }
+
+
+@lru_cache(4096)  # many edges carry the same
+def _lines(text: str) -> str:
+    """Return lines of text in which everything can be seen."""
+    return "\n".join(map(printable, text.split("\n")))
+
+
+def _kind(edge: Edge) -> str:
+    """Return which of `EDGE_LOOKS` an edge has for what it is; empty for an ordinary one."""
+    return "again" if edge.again else edge.change or ("saved" if edge.saved else "")
 
 
 def _runs(node: Node) -> bool:
@@ -196,6 +213,7 @@ class _Groups:
 
     Attributes:
         home: the group each node stands in.
+        copies: how many equal groups each stands for, those around it counted in.
     """
 
     def __init__(self, graph: Graph) -> None:
@@ -204,6 +222,9 @@ class _Groups:
         self.around: dict[Group, Group] = {}
         self.members: dict[Group, list[Node | Group]] = {}  # those around others come first
         self.bundles: set[Group] = set()
+        self.copies = {graph.root: 1}
+        running = sorted(filter(_runs, graph.nodes), key=lambda node: node.order)
+        self.number: dict[Node | Group, int] = {node: number for number, node in enumerate(running, 1)}
         beside: dict[Node, list[Node]] = {}  # what tensors are read by, and what has made the results
         for edge in graph.edges:
             for end, other in ((edge.tail, edge.head), (edge.head, edge.tail)):
@@ -220,6 +241,7 @@ class _Groups:
                     self.home[member] = group
                 else:
                     self.around[member] = group
+                    self.copies[member] = self.copies[group] * member.copies
                     stack.append(member)
 
     def _bundled(self, group: Group, beside: Mapping[Node, list[Node]]) -> list[Node | Group]:
@@ -255,11 +277,17 @@ class _Groups:
         bundles: list[Node | Group] = []
         for number, part in enumerate(parts):
             named = [member for member in part if _counts(member)] or part
-            bundle = Group(f"{group.id}_{number}", f"{named[0].title} … {named[-1].title}", group.phase, group,
-                           group.depth + 1, part)
+            bundle = Group(f"{group.id}_{number}", self._title_of(named), group.phase, group, group.depth + 1, part)
             self.bundles.add(bundle)
             bundles.append(bundle)
         return bundles
+
+    def _title_of(self, members: Sequence[Node | Group]) -> str:
+        """Return what a bundle is called: operations by their numbers, others after the first and the last."""
+        first, last = members[0], members[-1]
+        if all(isinstance(member, Node) and _runs(member) for member in members):
+            return f"operations {self.number[first]:,} – {self.number[last]:,}"
+        return f"{first.title} … {last.title}"
 
     def data(self) -> list[dict[str, Any]]:
         """Return the groups as the page has them, each with its area and with the box it is seen as when folded."""
@@ -268,7 +296,8 @@ class _Groups:
         return [
             {
                 "id": group.id, "title": group.title, "kind": MODULE, "module": group.module,
-                "phase": group.phase, "depth": group.depth,
+                "phase": group.phase, "depth": group.depth, "copies": self.copies[group],
+                "isRolled": group.copies > 1,
                 "parent": self.around[group].id if group in self.around else None,
                 "members": [member.id for member in members], "bundle": group in self.bundles,
                 "statement": self._box(group, sums[group], leaving.get(group, [])),
@@ -283,12 +312,15 @@ class _Groups:
     def _box(self, group: Group, sums: _Sums, shapes: list[str]) -> str:
         """Return the statement of a folded group."""
         details = [group.module] if group.module not in ("", group.title) else []
-        details.append(f"{sums.operations:,} operation{'s' * (sums.operations != 1)}")
+        several = " in all" if self.copies[group] > 1 else ""
+        details.append(f"{sums.operations:,} operation{'s' * (sums.operations != 1)}{several}")
         count = len(sums.parameters)
         if count:
             details.append(f"{count} parameter{'s' * (count != 1)}, {sum(sums.parameters.values()):,} elements")
         if sums.changes:
             details.append(text_of_changes(sums.changes))
+        if group in self.bundles:
+            details.append(text_of_operations(name for node in nodes_in(group) for name in node.operations))
         details += shapes if len(shapes) <= _SHAPES_SHOWN else [f"{len(shapes)} outputs"]
         return node_statement(
             Node(group.id, MODULE, f"▸ {group.title}", group.phase, group, details, change=sums.change))
@@ -349,9 +381,6 @@ class _Sums:
         if node.change in SIGNS:
             self.changes[node.change] += node.records if runs else 0
         self.parameters |= {id: size for (kind, id), size in node.held.items() if kind == PARAMETER}
-        if node.kind == PARAMETER and node.phase != "backward" and not node.held:
-            # A parameter that many read is drawn at each of them. It belongs to the module that computes with it.
-            self.parameters[node.id.partition("_")[0]] = sum(spec.size for spec in node.specs)
         for key, value in node.measures.items():
             if key == "roofline":
                 self.limit += value * node.measures.get("seconds", 0.0)

@@ -30,9 +30,10 @@ class Picture(graphviz.Digraph):  # type: ignore[misc]
         graph: what they draw: nodes, edges and groups. It keeps the records alive, and what they have saved.
         program: what it is the picture of.
         title: of the interactive page.
-        expanded: returns the graph for that page: nothing folded, nothing rolled up. By default it is `graph`.
+        expanded: returns the graph for that page, in which nothing is folded. By default it is `graph`.
         folded: returns DOT statements for the page's still picture, where `graph` is too large to wait for it.
         overlay: the measurement that the page is coloured by at first; none by default.
+        depth: modules nested deeper are folded on the page at first; None: as much is open as is readable.
 
     >>> import autodiff as ad
     >>> from autodiff.viz import draw
@@ -44,7 +45,7 @@ class Picture(graphviz.Digraph):  # type: ignore[misc]
     def __init__(
         self, lines: Sequence[str] = (), name: str | None = None, graph: Graph | None = None,
         program: Program | None = None, title: str = "", expanded: Callable[[], Graph] | None = None,
-        folded: Callable[[], Sequence[str]] | None = None, overlay: str = "", **options: Any,
+        folded: Callable[[], Sequence[str]] | None = None, overlay: str = "", depth: int | None = None, **options: Any,
     ) -> None:
         super().__init__(name=name, **options)
         self.body += lines
@@ -54,6 +55,7 @@ class Picture(graphviz.Digraph):  # type: ignore[misc]
         self.expanded = expanded or (lambda: self.graph)
         self.folded = folded or (lambda: self.body)
         self.overlay = overlay
+        self.depth = depth
 
     def write_page(self, path: str | os.PathLike[str]) -> str:
         """Write an interactive page to a file, whole or not at all, and return its path: one file, without a network.
@@ -65,7 +67,7 @@ class Picture(graphviz.Digraph):  # type: ignore[misc]
 
         source = self.source if len(self.graph.nodes) <= STILL_BOXES else Picture(self.folded()).source
         with without_collection():
-            page = page_of(self.expanded(), source, self.title, self.overlay)
+            page = page_of(self.expanded(), source, self.title, self.overlay, self.depth)
         write_atomically(path, page.encode())
         return os.fspath(path)
 

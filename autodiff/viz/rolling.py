@@ -6,7 +6,19 @@ from collections import Counter
 from collections.abc import Hashable, Iterator, Sequence
 from itertools import takewhile
 
-from autodiff.viz.graph import CONSTANT, INPUT, MODULE, OPERATION, Edge, Graph, Group, Node, common_group, nodes_in
+from autodiff.viz.graph import (
+    CONSTANT,
+    INPUT,
+    MODULE,
+    OPERATION,
+    OUTPUT,
+    Edge,
+    Graph,
+    Group,
+    Node,
+    common_group,
+    nodes_in,
+)
 
 _SUMS = ("seconds", "flops", "bytes", "saved_bytes")
 _LONGEST = 64  # members of a block that is no module
@@ -157,8 +169,9 @@ class _Known:
             if node.kind == MODULE:  # not all steps of a loop are read alike: the first is given what others make
                 key = (key, node.module, tuple(node.held.values()), tuple(sorted({repr(spec) for spec in node.specs})))
             else:
-                name = node.module or node.place
-                key = (key, node.title, name, tuple(map(repr, node.specs)), tuple(node.details), incoming[node])
+                # A gradient is called after its parameter, with the modules around it.
+                title, name = "" if node.kind == OUTPUT else node.title, node.module or node.place
+                key = (key, title, name, tuple(map(repr, node.specs)), tuple(node.details), incoming[node])
             self.shapes[node] = known.setdefault(key, len(known))
         for group in reversed(groups):
             members = tuple((self.shapes[m], "" if isinstance(m, Node) else m.title, tuple(self.wires.get(m, ())))
@@ -280,10 +293,12 @@ class _Rolled:
             key = (self.shown(edge.tail), self.shown(edge.head), edge.saved, edge.change, again)
             known = merged.get(key)
             if known is None:
-                known = Edge(*key[:2], 0, edge.saved, edge.tooltip, edge.change, again)
+                known = Edge(*key[:2], 0, edge.saved, edge.tooltip, edge.change, again, carries=set())
                 merged[key] = known
                 led.append(known)
+            assert known.carries is not None
             known.values += edge.values
+            known.carries.add((edge.tail.id, edge.output, tuple(copy for _, copy in head)))
         return led
 
 
@@ -315,6 +330,7 @@ def _wrapped(parent: Group, members: list[_Member], id: str, title: str, copies:
 
 def _add_measures(node: Node, other: Node) -> None:
     node.records += other.records
+    node.held |= other.held
     mine, others = (x.measures.get("seconds", 0.0) for x in (node, other))
     if "roofline" in node.measures and mine + others:
         share = mine * node.measures["roofline"] + others * other.measures.get("roofline", 0.0)

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from autodiff.errors import ValueRangeError
-from autodiff.viz.plots.figures import COLOURS, axes_or_new
+from autodiff.errors import DTypeError, ValueRangeError
+from autodiff.spec import Array
+from autodiff.viz.plots.figures import COLOURS, axes_or_new, grid_of
 from autodiff.viz.rendering import write_atomically
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ def descent(
         The axes.
 
     Raises:
+        DTypeError, ShapeError, ValueRangeError: if `surface` is none, `paths` are none, or nothing on it is finite.
         MissingExtraError: if matplotlib is not installed.
 
     >>> import autodiff as ad
@@ -48,8 +50,8 @@ def descent(
 
     ![](../../../docs/pictures/descent.png)
     """
-    paths = paths or {}
-    x, y, z = surface
+    paths = _paths_of("descent", paths or {})
+    x, y, z = grid_of("descent", surface)
     if not flat:
         ax = axes_or_new("descent", ax, 5, 4.4, projection="3d")
         ax.plot_surface(*np.meshgrid(x, y), z, cmap="viridis", alpha=0.85, linewidth=0)  # type: ignore[attr-defined]
@@ -70,6 +72,19 @@ def descent(
     if paths:
         ax.legend(fontsize="small")
     return ax
+
+
+def _paths_of(operation: str, paths: Any) -> dict[str, tuple[Array, Array]]:
+    """Return points and values of each path; raise where these are no paths."""
+    wanted = "a dict: name -> points and values, such as autodiff.landscape.descend returns"
+    found = {}
+    try:
+        for name, (points, values) in paths.items():
+            found[name] = np.asarray(points, np.float64).reshape(len(values), 2), np.asarray(values, np.float64)
+    except (AttributeError, TypeError, ValueError):
+        raise DTypeError(operation, "these are no paths", expected=wanted,
+                         got=type(paths).__name__) from None
+    return found
 
 
 def contours(ax: Axes, x: Any, y: Any, z: Any) -> None:
@@ -100,7 +115,8 @@ def animate_descent(
         dpi: pixels an inch.
 
     Raises:
-        ValueRangeError: if there are no paths, or no frames.
+        ValueRangeError: if there are no paths, frames or seconds, or the file is no GIF.
+        DTypeError, ShapeError: as `descent`.
         MissingExtraError: if matplotlib is not installed.
 
     >>> import tempfile
@@ -113,16 +129,20 @@ def animate_descent(
 
     ![](../../../docs/pictures/saddle.gif)
     """
-    if not paths or frames < 1:
-        raise ValueRangeError("animate_descent", "there is nothing to animate", expected="paths, and frames",
-                              got=f"{len(paths)} paths, {frames} frames")
+    walks = _paths_of("animate_descent", paths)
+    if not walks or frames < 1 or not seconds > 0:
+        raise ValueRangeError("animate_descent", "there is nothing to animate", expected="paths, frames, and seconds",
+                              got=f"{len(walks)} paths, {frames} frames, {seconds} seconds")
+    if File(path).suffix.lower() != ".gif":
+        raise ValueRangeError("animate_descent", "an animation is a GIF", expected="a name that ends in .gif",
+                              got=repr(os.fspath(path)))
     ax = axes_or_new("animate_descent", None, width, height)
     from matplotlib.animation import PillowWriter
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     descent(surface, {}, ax, minimum=minimum)
     lines = []
-    for place, (name, (points, _)) in enumerate(paths.items()):
+    for place, (name, (points, _)) in enumerate(walks.items()):
         colour = COLOURS[place % len(COLOURS)]
         (line,) = ax.plot([], [], "-", color=colour, label=name, linewidth=1.3)
         (head,) = ax.plot([], [], "o", color=colour, markeredgecolor="white", markersize=7)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from autodiff.errors import ValueRangeError
+from autodiff.errors import DTypeError, ValueRangeError
 from autodiff.spec import Array
 from autodiff.viz.plots.figures import COLOURS, GRID, axes_or_new
 
@@ -44,7 +44,8 @@ def hills(layers: Mapping[str, Any], bins: int = 80, reach: float | None = None)
         reach: the bins go from minus this to this; by default so far that of each layer 99% lie inside.
 
     Raises:
-        ValueRangeError: if there are no layers, or no bins.
+        ValueRangeError: if there are no layers, no bins, or nothing is within reach.
+        DTypeError: if these are no layers.
 
     >>> import numpy as np
     >>> from autodiff.viz.plots.distribution import hills
@@ -52,7 +53,12 @@ def hills(layers: Mapping[str, Any], bins: int = 80, reach: float | None = None)
     >>> edges.tolist(), only.share.tolist(), only.zeros, only.bad
     ([-1.0, 0.0, 1.0], [0.25, 0.25], 0.25, 0.25)
     """
-    if not layers or bins < 1:
+    if not isinstance(layers, Mapping):
+        raise DTypeError("distributions", "these are no layers", expected="a dict: name -> numbers, such as "
+                         "autodiff.landscape.weights returns", got=type(layers).__name__)  # fmt: skip
+    if reach is not None and not 0 < reach < np.inf:
+        raise ValueRangeError("distributions", "the axis has no width", expected="reach > 0", got=str(reach))
+    if not layers or bins < 1 or bins != int(bins):
         raise ValueRangeError("distributions", "there is nothing to draw", got=f"{len(layers)} layers, {bins} bins")
     numbers = {name: np.asarray(values, np.float64).ravel() for name, values in layers.items()}
     finite = {name: values[np.isfinite(values)] for name, values in numbers.items()}
@@ -90,7 +96,8 @@ def distributions(
         The axes.
 
     Raises:
-        ValueRangeError: if there are no layers.
+        ValueRangeError: if there are no layers, no bins, or nothing is within reach.
+        DTypeError: if these are no layers.
         MissingExtraError: if matplotlib is not installed.
 
     >>> import autodiff as ad

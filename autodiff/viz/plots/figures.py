@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from autodiff.errors import missing_extra
+import numpy as np
+
+from autodiff.eager import Tensor
+from autodiff.errors import DTypeError, ShapeError, ValueRangeError, missing_extra
+from autodiff.spec import Array
 from autodiff.viz.rendering import write_atomically
 
 if TYPE_CHECKING:
@@ -32,13 +37,60 @@ def new_figure(operation: str, width: float = 5.0, height: float = 3.6) -> Figur
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def axes_or_new(operation: str, ax: Axes | None, width: float = 5.0, height: float = 3.6, **options: Any) -> Axes:
+def axes_or_new(operation: str, ax: Any, width: float = 5.0, height: float = 3.6, **options: Any) -> Axes:
     """Return the given axes, or those of a new figure.
 
     Raises:
         MissingExtraError: if there are none and matplotlib is not installed.
+        DTypeError: if something else is given, or flat axes for a picture in space, or the other way round.
     """
-    return new_figure(operation, width, height).add_subplot(**options) if ax is None else ax
+    if ax is None:
+        made: Axes = new_figure(operation, width, height).add_subplot(**options)
+        return made
+    import matplotlib.axes
+
+    in_space = options.get("projection") == "3d"
+    if not isinstance(ax, matplotlib.axes.Axes) or (ax.name == "3d") != in_space:
+        which = "add_subplot(projection='3d')" if in_space else "add_subplot()"
+        raise DTypeError(operation, "it cannot be drawn on this", expected=f"axes, such as those of a figure's {which}",
+                         got=type(ax).__name__)
+    given: Axes = ax
+    return given
+
+
+def row_of(operation: str, numbers: Any) -> Array:
+    """Return numbers, or tensors of one number each, as an array of one dimension.
+
+    Raises:
+        DTypeError: if that is not what they are.
+    """
+    with contextlib.suppress(TypeError, ValueError):
+        row = np.array([x.item() if isinstance(x, Tensor) else x for x in numbers], np.float64)
+        if row.ndim == 1:
+            return row
+    raise DTypeError(operation, "this is no row of numbers", expected="a sequence of numbers, one a step",
+                     got=type(numbers).__name__)
+
+
+def grid_of(operation: str, surface: Any) -> tuple[Array, Array, Array]:
+    """Return the places and heights of a surface as arrays.
+
+    Raises:
+        DTypeError: if it is not made of x, y and z.
+        ShapeError: if there is not a height for each place of the grid.
+        ValueRangeError: if no height is finite.
+    """
+    try:
+        x, y, z = (np.asarray(part, np.float64) for part in surface)
+    except (TypeError, ValueError):
+        raise DTypeError(operation, "this is no surface", got=type(surface).__name__,
+                         expected="x, y and z, such as autodiff.landscape.heights returns") from None
+    if z.shape != (*y.shape, *x.shape) or z.ndim != 2 or min(z.shape) < 2:
+        raise ShapeError(operation, "the heights do not fit the grid",
+                         expected=f"(rows, columns), each at least 2, of y {y.shape} and x {x.shape}", got=str(z.shape))
+    if not np.isfinite(z).any():
+        raise ValueRangeError(operation, "there is nothing to draw: no height is finite")
+    return x, y, z
 
 
 def whole_numbers(axis: Any) -> None:
@@ -66,6 +118,9 @@ def save_figure(drawn: Any, path: str | os.PathLike[str], dpi: int = 150) -> Non
         path: its ending says the format: png, svg or pdf; png without one. Folders are made as needed.
         dpi: pixels an inch, of png.
 
+    Raises:
+        ValueRangeError: if matplotlib does not write this format.
+
     >>> import tempfile
     >>> from autodiff.viz.plots import save_figure, training_curves
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -75,6 +130,10 @@ def save_figure(drawn: Any, path: str | os.PathLike[str], dpi: int = 150) -> Non
 
     figure = getattr(drawn, "figure", drawn)
     format = Path(path).suffix[1:] or "png"
+    formats = figure.canvas.get_supported_filetypes()
+    if format.lower() not in formats:
+        raise ValueRangeError("save_figure", "this is no format of a figure", expected=", ".join(sorted(formats)),
+                              got=repr(format))
     # Without these a file has the time, and random ids, in it, and an SVG every letter as a shape.
     dated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(format)
     picture = io.BytesIO()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from autodiff.errors import ValueRangeError
-from autodiff.viz.plots.figures import COLOURS, GRID, axes_or_new, whole_numbers
+from autodiff.errors import DTypeError, ValueRangeError
+from autodiff.viz.plots.figures import COLOURS, GRID, axes_or_new, grid_of, whole_numbers
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -35,6 +36,7 @@ def loss_line(line: Any, ax: Axes | None = None, *, value: str = "loss", ends: t
 
     Raises:
         ValueRangeError: if the number was not measured.
+        DTypeError: if nothing was.
         MissingExtraError: if matplotlib is not installed.
 
     >>> import autodiff as ad
@@ -48,8 +50,7 @@ def loss_line(line: Any, ax: Axes | None = None, *, value: str = "loss", ends: t
 
     ![](../../../docs/pictures/loss_line.svg)
     """
-    x, values = line
-    y = _chosen("loss_line", values, value)
+    x, y = _chosen("loss_line", line, 2, value)
     ax = axes_or_new("loss_line", ax)
     ax.plot(x, y, color=COLOURS[0], linewidth=1.5)
     for end in ends:
@@ -79,6 +80,7 @@ def loss_surface(
 
     Raises:
         ValueRangeError: if the number was not measured.
+        DTypeError: if nothing was.
         MissingExtraError: if matplotlib is not installed.
 
     >>> import autodiff as ad
@@ -92,8 +94,7 @@ def loss_surface(
 
     ![](../../../docs/pictures/loss_surface.svg)
     """
-    x, y, values = surface
-    z = _chosen("loss_surface", values, value)
+    x, y, z = grid_of("loss_surface", _chosen("loss_surface", surface, 3, value))
     if log:
         z = np.log10(np.maximum(z, np.finfo(np.float64).tiny))
     label = f"log₁₀ of the {value}" if log else value
@@ -112,10 +113,16 @@ def loss_surface(
     return ax
 
 
-def _chosen(operation: str, values: Any, value: str) -> Any:
+def _chosen(operation: str, measured: Any, parts: int, value: str) -> list[Any]:
+    """Return the places of a line or surface, and one of the numbers that were measured there."""
+    if not isinstance(measured, Sequence) or len(measured) != parts or not isinstance(measured[-1], Mapping):
+        wanted = "loss_along" if parts == 2 else "loss_over"
+        raise DTypeError(operation, "this was not measured", expected=f"what autodiff.landscape.{wanted} returns",
+                         got=type(measured).__name__)
+    *places, values = measured
     if value not in values:
         raise ValueRangeError(operation, "this was not measured", expected=", ".join(values), got=value)
-    return values[value]
+    return [*places, values[value]]
 
 
 def walk(walked: Any, ax: Axes | None = None, *, quantity: str = "losses") -> Axes:
@@ -133,6 +140,7 @@ def walk(walked: Any, ax: Axes | None = None, *, quantity: str = "losses") -> Ax
 
     Raises:
         ValueRangeError: for another quantity, or before the first step.
+        DTypeError: for something else than a walk.
         MissingExtraError: if matplotlib is not installed.
 
     >>> import autodiff as ad
@@ -153,7 +161,9 @@ def walk(walked: Any, ax: Axes | None = None, *, quantity: str = "losses") -> Ax
     """
     if quantity not in _WALK:
         raise ValueRangeError("walk", "there is no such quantity", expected=", ".join(_WALK), got=repr(quantity))
-    steps = getattr(walked, quantity)
+    steps = getattr(walked, quantity, None)
+    if steps is None:
+        raise DTypeError("walk", "this is no walk", expected="an autodiff.landscape.Walk", got=type(walked).__name__)
     if not len(steps):
         raise ValueRangeError("walk", "there is nothing to draw yet", got=f"{len(walked.losses)} steps")
     ax = axes_or_new("walk", ax)

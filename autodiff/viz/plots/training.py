@@ -10,7 +10,16 @@ import numpy as np
 
 from autodiff.errors import ValueRangeError
 from autodiff.spec import Array
-from autodiff.viz.plots.figures import COLOURS, GRID, axes_or_new, new_figure, plain_numbers, save_figure, whole_numbers
+from autodiff.viz.plots.figures import (
+    COLOURS,
+    GRID,
+    axes_or_new,
+    new_figure,
+    plain_numbers,
+    row_of,
+    save_figure,
+    whole_numbers,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,6 +34,7 @@ def running_average(values: Sequence[float] | Array, last: int) -> Array:
 
     Raises:
         ValueRangeError: for a smaller number.
+        DTypeError: if these are no numbers.
 
     >>> from autodiff.viz.plots import running_average
     >>> running_average([4, 2, 0, 0], 2).tolist()
@@ -32,9 +42,9 @@ def running_average(values: Sequence[float] | Array, last: int) -> Array:
 
     ![](../../../docs/pictures/running_average.svg)
     """
-    if last < 1:
+    if last < 1 or last != int(last):
         raise ValueRangeError("running_average", "an average needs a value", expected="last >= 1", got=str(last))
-    numbers = np.asarray(values, np.float64)
+    numbers = row_of("running_average", values)
     # Means of windows, not differences of one running sum: an infinite loss stays in its own windows.
     first = np.cumsum(numbers[:last - 1]) / np.arange(1, len(numbers[:last - 1]) + 1)
     if len(numbers) < last:
@@ -58,7 +68,8 @@ def training_curves(
         The axes.
 
     Raises:
-        ValueRangeError: if there is nothing to draw.
+        ValueRangeError: if there is nothing to draw, or nothing to average over.
+        DTypeError: if a run is no history and no row of numbers.
         MissingExtraError: if matplotlib is not installed.
 
     >>> from autodiff.viz.plots import training_curves
@@ -68,11 +79,15 @@ def training_curves(
 
     ![](../../../docs/pictures/training_curves.svg)
     """
+    if average < 1 or average != int(average):
+        raise ValueRangeError("training_curves", "an average needs a value", expected="average >= 1", got=str(average))
     named = runs if isinstance(runs, Mapping) else {"": runs}
     curves = [curve for place, (name, run) in enumerate(named.items())
               for curve in _curves_of(run, name, value, COLOURS[place % len(COLOURS)], len(named) == 1)]
     if not curves:
-        raise ValueRangeError("training_curves", f"there is nothing to draw: no run has a {value}")
+        known = {key.partition("_")[2] for run in named.values() if _is_history(run) for entry in run for key in entry}
+        raise ValueRangeError("training_curves", f"there is nothing to draw: no run has a {value}",
+                              expected=", ".join(sorted(known - {""})))
     ax = axes_or_new("training_curves", ax)
     for x, y, label, style in curves:
         if average > 1:
@@ -98,13 +113,13 @@ def training_curves(
 
 
 def _is_history(run: Any) -> bool:
-    return len(run) > 0 and isinstance(run[0], Mapping)
+    return isinstance(run, Sequence) and len(run) > 0 and isinstance(run[0], Mapping)
 
 
 def _curves_of(run: Any, name: str, value: str, colour: str, alone: bool) -> list[tuple[Any, Any, str, dict[str, Any]]]:
     """Return x, y, label and style of a run's curves."""
     if not _is_history(run):
-        y = np.asarray(run, np.float64)
+        y = row_of("training_curves", run)
         return [(np.arange(1, len(y) + 1), y, name, {"color": colour, "linewidth": 1.5})] if len(y) else []
     curves: list[tuple[Any, Any, str, dict[str, Any]]] = []
     for part in ("train", "test"):
@@ -126,7 +141,7 @@ def plot_curves(history: Sequence[dict[str, Any]], path: str | os.PathLike[str],
         title: above.
 
     Raises:
-        ValueRangeError: if the history is empty.
+        ValueRangeError: if the history is empty, or has no number of the training.
         MissingExtraError: if matplotlib is not installed.
 
     >>> import tempfile
@@ -137,6 +152,9 @@ def plot_curves(history: Sequence[dict[str, Any]], path: str | os.PathLike[str],
     if not history:
         raise ValueRangeError("plot_curves", "there is nothing to draw: the history is empty")
     names = [name.removeprefix("train_") for name in history[0] if name.startswith("train_")]
+    if not names:
+        raise ValueRangeError("plot_curves", "there is nothing to draw", expected="train_loss in each entry",
+                              got=", ".join(map(str, history[0])) or "nothing")
     figure = new_figure("plot_curves", 5 * len(names))
     if title:
         figure.suptitle(title)

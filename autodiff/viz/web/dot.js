@@ -78,10 +78,11 @@ function edgeStatement({looks}, edge, isMain) {
   return `${first.id} -> ${second.id} [${attributes.join(" ")}]`;
 }
 
-/** Return what an edge carries. The texts are quoted for DOT already. */
+/** Return what an edge carries, as it stands in a quoted text of DOT. */
 function tooltipOf(edge) {
   const more = edge.texts.length - TEXTS_SHOWN;
-  return edge.texts.slice(0, TEXTS_SHOWN).join("\\n") + (more > 0 ? `\\nand ${more} more` : "");
+  const texts = [...edge.texts.slice(0, TEXTS_SHOWN), ...(more > 0 ? [`and ${more} more`] : [])];
+  return texts.join("\n").replaceAll("&", "&amp;").replaceAll("\\", "\\\\").replaceAll('"', '\\"').replaceAll("\n", "\\n");
 }
 
 function guideStatements(model, edges) {

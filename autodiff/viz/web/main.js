@@ -29,11 +29,11 @@ function makePage(data) {
       const picture = await layout.picture(dotOf(model));
       if (own !== drawings) return;
       stage.show(picture);
-      if (point) stage.put(anchor.id, point);
-      else stage.fit(READABLE_ZOOM, boxesOf(model)[0]?.id);
       openInPicture = model.groups.map((group) => group.open);
       say("");
-      refresh();
+      refresh();  // the legend takes its room before the picture is put into the rest
+      if (point) stage.put(anchor.id, point);
+      else stage.fit(READABLE_ZOOM, boxesOf(model)[0]?.id);
     } catch (error) {
       if (own === drawings) goBack(error);
     } finally {

@@ -54,15 +54,24 @@ function scaleOf(values, measure) {
   return {level, least, greatest};
 }
 
-/** Return a line of the legend: a small box with its colours and border, and what it means. */
-function keyOf([text, fill, stroke, isRounded, isDashed]) {
+/** Return a line of the legend: a small picture, and what it means. */
+function keyOf(shape, look, text) {
   const svg = document.createElementNS(SVG, "svg");
-  const box = document.createElementNS(SVG, "rect");
-  const place = {x: 1, y: 1, width: 24, height: 12, rx: isRounded ? 4 : 0};
-  const look = {...place, fill, stroke, "stroke-dasharray": isDashed ? "4 2" : "none"};
-  for (const [name, value] of Object.entries(look)) box.setAttribute(name, value);
-  svg.append(box);
+  const drawn = document.createElementNS(SVG, shape);
+  for (const [name, value] of Object.entries(look)) drawn.setAttribute(name, value);
+  svg.append(drawn);
   return element("div", {class: "key"}, svg, text);
+}
+
+/** Return what the colours and lines of the graph mean. */
+function keysOf(model) {
+  const keys = model.legend.map(([text, fill, stroke, isRounded, isDashed]) => keyOf("rect", {
+    x: 1, y: 1, width: 24, height: 12, rx: isRounded ? 4 : 0, fill, stroke, "stroke-dasharray": isDashed ? "4 2" : "none",
+  }, text));
+  if (model.edges.some(({kind}) => kind === "saved")) {
+    keys.push(keyOf("line", {x1: 0, y1: 7, x2: 26, y2: 7, stroke: "#888888", "stroke-dasharray": "5 3"}, "saved for backward"));
+  }
+  return keys;
 }
 
 /** Colour the boxes in sight by a measure, and show the scale; without a measure, show what their own colours mean. */
@@ -70,9 +79,8 @@ function paint(stage, model, measure, legend) {
   for (const element of stage.boxes.values()) {
     element.classList.remove("unmeasured", ...Array.from({length: LEVELS}, (_, i) => `level${i}`));
   }
-  legend.hidden = !measure && !model.legend.length;
   if (!measure) {
-    legend.replaceChildren(...model.legend.map(keyOf));
+    legend.replaceChildren(...keysOf(model));
     return;
   }
   const boxes = boxesOf(model);
@@ -82,8 +90,8 @@ function paint(stage, model, measure, legend) {
     stage.boxes.get(box.id)?.classList.add(found === null ? "unmeasured" : `level${found}`);
   }
   const steps = Array.from({length: LEVELS}, (_, i) => element("i", {class: `level${i}`}));
-  const ends = [least, greatest].map((value) => element("span", {}, textWithUnit(value, measure.unit)));
-  legend.replaceChildren(measure.name + (measure.logarithmic ? ", logarithmic" : ""),
-                         element("div", {class: "scale"}, ...steps), element("div", {class: "ends"}, ...ends),
-                         ...overheadOf(model, measure));
+  const [low, high] = [least, greatest].map((value) => element("span", {}, textWithUnit(value, measure.unit)));
+  const scale = element("div", {class: "scale"}, low, element("div", {class: "steps"}, ...steps), high);
+  legend.replaceChildren(element("span", {}, measure.name + (measure.logarithmic ? ", logarithmic" : "")), scale,
+                         ...overheadOf(model, measure).map((text) => element("span", {}, text)));
 }

@@ -17,8 +17,8 @@ function makeModel(data) {
                   {isGroup: false, position, makers: [], readers: [], first: node.order, last: node.order});
     node.parent = byId.get(node.parent);
   });
-  const edges = data.edges.map(([tail, head, values, kind, text]) => {
-    const edge = {tail: byId.get(tail), head: byId.get(head), values, kind, text};
+  const edges = data.edges.map(([tail, head, values, kind, text, output, carried]) => {
+    const edge = {tail: byId.get(tail), head: byId.get(head), values, kind, text, output, carried};
     edge.tail.readers.push(edge);
     edge.head.makers.push(edge);
     return edge;
@@ -59,11 +59,17 @@ function placeInTime(model) {
   }
 }
 
-/** Open everything, or else modules made of modules, of a comparison those that differ, while it is not too much. */
+/** Open what is asked for; without a wish everything, or else modules made of modules, of a comparison those that
+ *  differ, while it is not too much. */
 function openAtFirst(model) {
   const isCompared = model.differences.length > 0;
   const isSmall = !isCompared && model.nodes.length <= BOXES_AT_FIRST;
   model.root.open = true;
+  if (model.depth !== null) {
+    for (const group of model.groups) group.open = !group.bundle && group.depth <= model.depth + 1;
+    update(model);
+    return;
+  }
   let level = model.lanes;
   let boxes = 0;
   while (level.length && level[0].depth <= DEEPEST_AT_FIRST && (isSmall || boxes <= BOXES_AT_FIRST)) {
@@ -145,24 +151,42 @@ function pathOf(model, member) {
   return names.join(".");
 }
 
-/** Return the edges between boxes in sight: led to the boxes, those that a folded group merges with their number. */
+/** Return the edges between boxes in sight, led to the boxes. Those that a folded group merges say how many values they
+ *  carry: one that several operations in the group read counts once, in each of several equal blocks. */
 function ledEdges(model) {
   const merged = new Map();
   const led = [];
-  for (const {tail, head, values, kind, text} of model.edges) {
+  for (const {tail, head, values, kind, text, output, carried} of model.edges) {
     const from = boxOf(tail), to = boxOf(head);
     if (from === to) continue;
     const isExact = from === tail && to === head;
     const key = isExact ? null : `${from.id} ${to.id} ${kind}`;
     let edge = key && merged.get(key);
     if (!edge) {
-      edge = {tail: from, head: to, kind, values, texts: [], carried: new Set()};
+      edge = {tail: from, head: to, kind, values: isExact ? values : 0, texts: [], carried: new Set()};
       led.push(edge);
       if (key) merged.set(key, edge);
     }
-    if (!edge.carried.has(tail)) edge.texts.push(text);
-    edge.carried.add(tail);
-    if (!isExact) edge.values = Math.max(edge.values, edge.carried.size);
+    if (isExact) {
+      edge.texts.push(text);
+      continue;
+    }
+    const around = carried && rolledAround(to);
+    const found = carried ? carried.map(([maker, index, copies]) => `${maker} ${index} ${copies.slice(0, around)}`)
+      : [`${tail.id} ${output}`];
+    for (const value of found) {
+      if (edge.carried.has(value)) continue;
+      edge.carried.add(value);
+      edge.texts.push(text);
+      edge.values += carried ? 1 : values;
+    }
   }
   return led;
+}
+
+/** Return in how many rows of equal blocks, shown once, a box stands. */
+function rolledAround(member) {
+  let count = 0;
+  for (let around = member; around; around = around.parent) count += around.isRolled ? 1 : 0;
+  return count;
 }

@@ -2,6 +2,8 @@
 
 const LINKS_SHOWN = 12;
 const RANKS_SHOWN = 10;
+const UNMEASURED = "No numbers were measured. With --profile (of draw: overlay=\"values\") time is, and statistics of values "
+  + "and gradients appear as the program is played.";
 
 /** Return a panel that shows a node, a group, or without one the whole graph. */
 function makePanel(panel, model, {onGo, onToggle}) {
@@ -93,12 +95,24 @@ function makePanel(panel, model, {onGo, onToggle}) {
             ...notes.map((note) => element("p", {}, note))];
   }
 
+  /** Return how many members there are, where equal ones are shown once. */
+  function countOf(members) {
+    return members.reduce((sum, member) => sum + (member.isGroup ? member : member.parent).copies, 0);
+  }
+
+  /** Return what is to be known of a box that stands for several equal ones. */
+  function ofCopies({copies}) {
+    const text = `Stands for ${copies} equal ones. Measurements are those of all together, numbers and lines those of the first.`;
+    return copies > 1 ? [element("p", {class: "faint"}, text)] : [];
+  }
+
   function ofNode(node, reached) {
     const about = node.order >= 0 ? `operation ${node.number} of ${model.operations.length}, ${node.phase}` : node.kind;
     const kind = [about, node.change].filter(Boolean).join(", ");
     return [
       ...heading(node), element("p", {class: "faint"}, kind), ...node.shapes.map((shape) => element("p", {}, shape)),
       ...node.notes.map((note) => element("p", {class: "faint"}, note)),
+      ...ofCopies(node.parent),
       ...measures(node), ...statistics(node, reached), ...source(node),
       ...neighbours("Reads", node.makers, "tail"), ...neighbours("Is read by", node.readers, "head"),
     ];
@@ -109,8 +123,8 @@ function makePanel(panel, model, {onGo, onToggle}) {
       "p", {}, element("button", {type: "button", onclick: () => onToggle(group.id)}, isOpen(group) ? "Fold" : "Open"))];
     const inner = group.members.filter((member) => member.isGroup || member.order >= 0);
     return [
-      ...heading(group, [group.module, textOfCount(group.operations.length, "operation")].filter(Boolean).join(", ")),
-      ...toggle, ...measures(group),
+      ...heading(group, [group.module, textOfCount(countOf(group.operations), "operation")].filter(Boolean).join(", ")),
+      ...toggle, ...ofCopies(group), ...measures(group),
       ...neighbours("Holds", inner.map((member) => ({member, label: ""})), "member"),
       ...neighbours("Reads", crossing(group, "tail"), "tail"),
       ...neighbours("Is read by", crossing(group, "head"), "head"),
@@ -118,12 +132,16 @@ function makePanel(panel, model, {onGo, onToggle}) {
   }
 
   function ofGraph(measure) {
-    const modules = model.groups.filter((group) => group.depth > 1 && !group.bundle).length;
-    const counts = [textOfCount(model.operations.length, "operation"),
+    const isLackingNumbers = !model.differences.length && !model.nodes.some((node) => node.values.length);
+    // A module that is a single operation is no group: its name stands on the operation.
+    const called = model.groups.filter((group) => group.phase === "forward" && group.depth > 1 && !group.bundle && group.module);
+    const modules = countOf(called) + countOf(model.operations.filter((node) => node.phase === "forward" && node.place));
+    const counts = [textOfCount(countOf(model.operations), "operation"),
                     ...(modules ? [`${textOfCount(modules, "module")} called`] : [])];
     return [element("h2", {}, model.title || "Graph"), element("p", {}, counts.join(", ")),
             ...model.remarks.map((remark) => element("p", {}, remark)),
             element("p", {class: "faint"}, "Click a box to see what it is; double-click a module to open it."),
+            ...(isLackingNumbers ? [element("p", {class: "faint"}, UNMEASURED)] : []),
             ...measures(model.root), ...(measure ? ranking(measure) : [])];
   }
 

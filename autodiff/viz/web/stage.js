@@ -47,12 +47,11 @@ function makeStage(stage, canvas, {onSelect, onToggle}) {
     const title = group.querySelector("title");
     const name = title.textContent;
     title.remove();
+    group.dataset.id = name;
     if (group.classList.contains("node")) {
       boxes.set(name, group);
-      group.dataset.id = name;
     } else if (group.classList.contains("cluster")) {
       areas.set(name, group);
-      group.dataset.id = name;
     } else {
       const [tail, head] = name.split("->");
       edges.push({element: group, tail, head});
@@ -83,8 +82,10 @@ function makeStage(stage, canvas, {onSelect, onToggle}) {
     move({x: MARGIN + left / 2, y: MARGIN + Math.max(0, top / 2), zoom});
     const point = pointOf(id);
     if (left >= 0 || !point) return;
+    // From its left edge on, unless the box were out of sight.
+    const isInSight = point.x - view.x + MARGIN < stage.clientWidth - 60;
     const x = view.x + stage.clientWidth / 2 - point.x;
-    move({...view, x: Math.min(MARGIN, Math.max(MARGIN + left, x))});
+    move({...view, x: isInSight ? MARGIN : Math.min(MARGIN, Math.max(MARGIN + left, x))});
   }
 
   /** Return where a box is on the stage: the middle of its upper part, for an area may be very high. */
