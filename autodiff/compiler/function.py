@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial, update_wrapper
 from io import IOBase
 from types import FunctionType, ModuleType
@@ -15,6 +15,7 @@ import numpy as np
 
 from autodiff.compiler.calls import RecordingError
 from autodiff.compiler.explaining import explanation
+from autodiff.compiler.generators import KINDS
 from autodiff.compiler.measuring import measured
 from autodiff.compiler.recorded import Recorded, other_grad_mode
 from autodiff.compiler.surroundings import Content, Global, all_unchanged, assignment, identity, surroundings, unchanged
@@ -23,7 +24,6 @@ from autodiff.errors import ValueRangeError
 from autodiff.measuring import measure
 from autodiff.program import Program
 from autodiff.recording import title_of
-from autodiff.slots import CHANGES
 from autodiff.thread_mode import MODE
 from autodiff.threads import get_num_threads
 
@@ -224,8 +224,8 @@ class Compiled:
 
     def _record(self, args: Any, kwargs: Any, signature: Any, around: Any, tensors: list[Tensor]) -> Any:
         """Call the function and record it."""
-        self._reasons.append(self._reason(signature, around))
-        self._recorded = [recorded for recorded in self._recorded if recorded.changes[0] == CHANGES.count]
+        self._reasons.append(self._reason(signature, around, tensors))
+        self._recorded = [recorded for recorded in self._recorded if not recorded.conditions.outdated()]
         if len(self._recorded) >= MOST:
             self._refuse(RecordingError("compile", f"there are {MOST} recordings, and none fits this call",
                                         got=self._reasons[-1],
@@ -237,13 +237,13 @@ class Compiled:
                                      got=type(value).__name__, fix="take the next value outside, and pass that")
         found, given = _outside([*around, getattr(self._fn, "__self__", None), self._fn]), _outside([args, kwargs])
         outside = found.tensors | given.tensors - {id(x) for x in tensors}
-        for module in (*found.modules, *given.modules):
-            module._watch()
-        optimizers = (*found.optimizers, *given.optimizers)
+        optimizers = [*found.optimizers, *given.optimizers]
+        watched = [*found.modules, *given.modules, *[x for x in optimizers if hasattr(x, "_watch")]]
         numbers = [(group, dict(group)) for optimizer in optimizers for group in optimizer.param_groups]
         try:
             recorded, result = Recorded.call(self._fn, args, kwargs, tensors, self._gradients, self._fallback,
-                                             self._memory_budget)
+                                             self._memory_budget, watched,
+                                             [*found.generators, *given.generators])
         except RecordingError:
             self._reasons.pop()
             raise
@@ -272,7 +272,7 @@ class Compiled:
         self._recorded.insert(0, recorded)
         return result
 
-    def _reason(self, signature: Any, around: Any) -> str:
+    def _reason(self, signature: Any, around: Any, tensors: Sequence[Tensor]) -> str:
         """Return why the function has to be recorded now."""
         if not self._recorded:
             return "the first recording"
@@ -281,9 +281,7 @@ class Compiled:
             return "a call with other shapes, dtypes, layouts, numbers, grad mode or number of threads"
         if not all_unchanged(around, last.around):
             return "a variable of the function's closure, or a global that it names, is another object"
-        if last.changes != CHANGES.state():
-            return CHANGES.last
-        return "a `.grad` that is read came or went, or a setting of an optimizer or a hook of an argument changed"
+        return last.why_not(tensors)
 
     def check(self, *args: Any, **kwargs: Any) -> str:
         """Call the function itself, once more and for real, and compare what it does with what is replayed for it.
@@ -370,16 +368,17 @@ class _Same:
 
 
 class _Outside(NamedTuple):
-    """What a function finds around itself: modules, optimizers, and the ids of tensors, parameters included."""
+    """What a function finds around itself; of tensors the ids, parameters included."""
 
     modules: list[Any]
     optimizers: list[Any]
+    generators: list[Any]
     tensors: set[int]
 
 
 def _outside(values: list[Any]) -> _Outside:
     """Look through values: lists, tuples, dictionaries, closures and attributes of objects, two deep."""
-    found = _Outside([], [], set())
+    found = _Outside([], [], [], set())
     stack = [(value, 2) for value in values]
     seen: set[int] = set()
     while stack:
@@ -392,11 +391,13 @@ def _outside(values: list[Any]) -> _Outside:
             found.tensors.add(id(value))
         elif isinstance(value, Compiled):
             stack.append((value._fn, depth))
+        elif hasattr(value, "param_groups"):
+            found.optimizers.append(value)
         elif isinstance(attributes, dict) and "_watched" in attributes:
             found.modules.append(value)
             found.tensors.update(id(x) for x in (*value.parameters(), *value.buffers()))
-        elif hasattr(value, "param_groups"):
-            found.optimizers.append(value)
+        elif type(value) in KINDS:
+            found.generators.append(value)
         elif depth and isinstance(value, list | tuple | set | frozenset):
             stack += [(x, depth - 1) for x in value]
         elif depth and isinstance(value, Mapping):
