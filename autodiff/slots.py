@@ -13,7 +13,7 @@ class Reading:
 
     Args:
         source: the dictionary: a parameter group, or the state of a parameter.
-        get: returns the entries of the dictionary, as a tuple.
+        get: returns the entries of the dictionary, as a tuple or another dictionary.
 
     Attributes:
         fixed: those that are no numbers, and must stay what they are.
@@ -23,13 +23,13 @@ class Reading:
 
     __slots__ = ("_get", "_values", "_zeros", "fixed", "source", "written")
 
-    def __init__(self, source: dict[str, Any], get: Callable[[dict[str, Any]], tuple[Any, ...]]) -> None:
+    def __init__(self, source: dict[str, Any], get: Callable[[dict[str, Any]], Any]) -> None:
         self.source = source
         self.fixed: dict[str, Any] = {}
         self.written: list[Callable[[], bool]] = []
         self._get = get
-        self._values: tuple[Any, ...] = ()
-        self._zeros: list[int] = []  # where something equal may be another number: 0.0 and -0.0
+        self._values: Any = ()
+        self._zeros: list[Any] = []  # where something equal may be another number: 0.0 and -0.0
         self._keep(get(source))
 
     def renew(self) -> bool:
@@ -58,10 +58,10 @@ class Reading:
                 return name
         return ""
 
-    def _keep(self, values: tuple[Any, ...]) -> None:
+    def _keep(self, values: Any) -> None:
         """Remember what was there."""
         self._values = values
-        self._zeros = [place for place, x in enumerate(values)
+        self._zeros = [place for place, x in (values.items() if isinstance(values, dict) else enumerate(values))
                        if (type(x) is float and not x) or (type(x) is tuple and 0.0 in x)]
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from autodiff.compiler.surroundings import unchanged
 from autodiff.compiler.tracer import Tracer
 from autodiff.eager import Tensor
-from autodiff.slots import CHANGES, Reading
+from autodiff.slots import CHANGES, Reading, Settings
 from autodiff.spec import Spec
 
 
@@ -47,6 +47,8 @@ class Conditions:
         self._switches = [(x, "training", x.training) for x in watched if hasattr(x, "training")]
         self._switches += [(x, "needs_grad", x.needs_grad) for x in slots]
         self._containers = list(tracer.containers.values())
+        self._groups = [(x.source, dict.__getitem__(x.source, "params")) for x in settings
+                        if isinstance(x.source, Settings)]
         self._frozen = list(tracer.frozen.values())
         self._read = read
         self._settings = settings
@@ -63,6 +65,9 @@ class Conditions:
                 return False
         for container, number in self._containers:
             if len(container) != number:
+                return False
+        for group, params in self._groups:
+            if dict.get(group, "params") is not params:
                 return False
         for group, name, value, _ in self._frozen:
             if group.get(name) is not value and not unchanged(group.get(name), value):
@@ -92,6 +97,8 @@ class Conditions:
         for container, number in self._containers:
             if len(container) != number:
                 return f"an optimizer has {len(container)} groups, parameters or states instead of {number}"
+        if any(dict.get(group, "params") is not params for group, params in self._groups):
+            return "an optimizer has another list of parameters"
         for group, name, value, line in self._frozen:
             now = group.get(name)
             if not unchanged(now, value):

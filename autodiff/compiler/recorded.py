@@ -326,7 +326,10 @@ class Recorded:
             x = args[i]
             if type(x) is not kind or x.spec is not spec or x.needs_grad is not needs_grad:
                 return False
-        return not plain or (len({x.memory for x in args}) == len(args) and self.accepts(args))
+        memories = {x.memory for x in args}
+        if len(memories) != len(args):
+            return False
+        return self.accepts(args) if self.pinned or self._hooks else self._slots.isdisjoint(memories)
 
     def why_not(self, tensors: Sequence[Tensor]) -> str:
         """Return why it does not hold for these arguments, whose signature it has."""

@@ -174,7 +174,7 @@ class Tracer(PythonTracer):
         if not names:
             return given
         get = itemgetter(*names) if len(names) > 1 else partial(_alone, names[0])
-        reading = Reading(source, _all_settings if isinstance(source, Settings) else get)
+        reading = Reading(source, dict.copy if isinstance(source, Settings) else get)
         self.readings.append(reading)
         for name, value in given.items():
             old = renamed.get(name, name)
@@ -243,10 +243,6 @@ def _alone(name: str, source: dict[str, Any]) -> tuple[Any, ...]:
 
 def _items(name: str, source: dict[str, Any]) -> tuple[Any, ...]:
     return tuple(dict.__getitem__(source, name))
-
-
-def _all_settings(source: dict[str, Any]) -> tuple[Any, ...]:
-    return tuple(dict.values(source))[1:]  # the first are the parameters
 
 
 def _is_number(value: Any) -> bool:

@@ -128,5 +128,5 @@ def test_what_a_function_has_saved_is_freed_after_its_last_use(passes: int) -> N
     for number in range(5):
         step(ad.full((2,), float(number)))
         if passes:
-            assert w.grad.tolist() == [passes * 12.0 * number * number] * 2
+            assert w.grad.tolist() == [passes * 6.0 * number * number] * 2
     assert [reference() for reference in Reader.saved[-3:]] == [None] * 3
