@@ -99,8 +99,8 @@ class Conditions:
                 return f"an optimizer has {len(container)} groups, parameters or states instead of {number}"
         if any(dict.get(group, "params") is not params for group, params in self._groups):
             return "an optimizer has another list of parameters"
-        for group, name, value, line in self._frozen:
-            now = group.get(name)
+        for source, name, value, line in self._frozen:
+            now = source.get(name)
             if not unchanged(now, value):
                 return f"'{name}' of an optimizer is {now!r} instead of {value!r}, and the function itself reads it" + (
                     f" at {line}" if line else "")

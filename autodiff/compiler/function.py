@@ -18,7 +18,7 @@ from autodiff.compiler.explaining import explanation
 from autodiff.compiler.generators import KINDS
 from autodiff.compiler.measuring import measured
 from autodiff.compiler.recorded import Recorded, other_grad_mode
-from autodiff.compiler.surroundings import Content, Global, all_unchanged, assignment, identity, surroundings, unchanged
+from autodiff.compiler.surroundings import Content, Global, Surroundings, all_unchanged, assignment, identity, unchanged
 from autodiff.eager import Tensor
 from autodiff.errors import ValueRangeError
 from autodiff.measuring import measure
@@ -104,7 +104,7 @@ class Compiled:
         self._reasons: list[str] = []
         self._measured: WeakKeyDictionary[Recorded, Program] = WeakKeyDictionary()
         self._lock = threading.RLock()
-        self._surroundings: list[Content | Global] | None = None
+        self._surroundings: Surroundings | None = None
 
     @property
     def programs(self) -> list[Program]:
@@ -191,8 +191,9 @@ class Compiled:
                         refused = recorded
                         break
             if self._surroundings is None:
-                self._surroundings = surroundings(self._fn)
-            around = [read() for read in self._surroundings]
+                self._surroundings = Surroundings(self._fn)
+            readers = self._surroundings.readers()
+            around = [read() for read in readers]
             tensors: list[Tensor] = []
             signature = (_signature((args, kwargs) if kwargs else args, tensors), MODE.grad, get_num_threads())
             for recorded in self._recorded:
@@ -205,7 +206,7 @@ class Compiled:
             if signature not in self._seen:
                 self._seen.add(signature)
                 return self._first(args, kwargs)
-            return self._record(args, kwargs, signature, around, tensors)
+            return self._record(args, kwargs, signature, readers, around, tensors)
 
     def _first(self, args: Any, kwargs: Any) -> Any:
         """Call the function, which is not recorded yet."""
@@ -222,7 +223,10 @@ class Compiled:
         warnings.warn(f"the function runs as it is, not compiled: {error}", stacklevel=4)
         self._gave_up = True
 
-    def _record(self, args: Any, kwargs: Any, signature: Any, around: Any, tensors: list[Tensor]) -> Any:
+    def _record(
+        self, args: Any, kwargs: Any, signature: Any, readers: Sequence[Content | Global], around: Sequence[Any],
+        tensors: list[Tensor],
+    ) -> Any:  # fmt: skip
         """Call the function and record it."""
         self._reasons.append(self._reason(signature, around, tensors))
         self._recorded = [recorded for recorded in self._recorded if not recorded.conditions.outdated()]
@@ -231,7 +235,7 @@ class Compiled:
                                         got=self._reasons[-1],
                                         fix="pass numbers that vary as tensors, and bring inputs to few shapes"))
             return self._fn(*args, **kwargs)
-        for read, value in zip(self._surroundings or (), around, strict=True):
+        for read, value in zip(readers, around, strict=True):
             if isinstance(value, Iterator) and not isinstance(value, IOBase):
                 raise RecordingError("compile", f"{read} is an iterator: each call would take other values from it",
                                      got=type(value).__name__, fix="take the next value outside, and pass that")
@@ -255,7 +259,7 @@ class Compiled:
                 if name != "params" and group.get(name) != value:
                     raise RecordingError("compile", f"the function changes '{name}' of an optimizer: no replay would",
                                          fix="change it outside, between the calls: it is read anew each time")
-        for read, before in zip(self._surroundings or (), around, strict=True):
+        for read, before in zip(readers, around, strict=True):
             if not unchanged(read(), before):
                 raise RecordingError("compile", f"the function changes {read}, which a replay would not do again",
                                      fix="return the new value, or keep it in a tensor that changes in place",
@@ -266,7 +270,7 @@ class Compiled:
         if not kwargs and apart and all(isinstance(x, Tensor) for x in args):
             recorded.plain = tuple([(type(x), x.spec, x.needs_grad) for x in args])
             recorded.grad, recorded.threads = MODE.grad, get_num_threads()
-            known = list(zip(self._surroundings or (), around, strict=True))
+            known = list(zip(readers, around, strict=True))
             recorded.cells = [(x.cell, value) for x, value in known if isinstance(x, Content)]
             recorded.globals = [(x.names, x.name, value) for x, value in known if isinstance(x, Global)]
         self._recorded.insert(0, recorded)
@@ -280,7 +284,7 @@ class Compiled:
         if last.signature != signature:
             return "a call with other shapes, dtypes, layouts, numbers, grad mode or number of threads"
         if not all_unchanged(around, last.around):
-            return "a variable of the function's closure, or a global that it names, is another object"
+            return "a variable of the closure, a global that is named, or what is named of those is another object"
         return last.why_not(tensors)
 
     def check(self, *args: Any, **kwargs: Any) -> str:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import gc
 import warnings
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from autodiff import reverse
@@ -80,7 +80,7 @@ class Recorded:
     Attributes:
         signature, around: of the call that was recorded, and what surrounded it; see `Compiled`.
         plain: class, spec and `needs_grad` of the arguments, where all are tensors; None otherwise.
-        cells, globals: the variables of the closure with what they held, and the global ones.
+        cells, globals: the variables of the closure with what they held; globals, attributes and items.
         pinned: arguments that the function also finds outside: by their numbers.
         grad, threads: whether gradients were recorded, and the number of threads.
         conditions: what it depends on besides.
@@ -94,7 +94,7 @@ class Recorded:
     _sizes: tuple[float, ...] | None = None
     plain: tuple[Any, ...] | None = None
     cells: Sequence[tuple[Any, Any]] = ()
-    globals: Sequence[tuple[dict[str, Any], str, Any]] = ()
+    globals: Sequence[tuple[Mapping[Any, Any], Any, Any]] = ()
     grad = True
     threads = 0
     _running = False

@@ -211,3 +211,76 @@ def test_frozen_parameters_have_a_program_of_their_own() -> None:
         compiled(x).sum().backward()
         assert (net.inner.weight.grad is None) is (number % 4 > 1)
     assert len(recordings(compiled)) == len(compiled.programs) == 2
+
+
+class Config:
+    rate = 2.0
+
+
+CONFIG = {"rate": 2.0, "inner": {"rate": 2.0}, "function": ad.tanh}
+
+
+class Scaled:
+    rate = 2.0
+
+    def __init__(self) -> None:
+        self.config = Config()
+
+    def method(self, x: ad.Tensor) -> ad.Tensor:
+        return x * self.rate * self.config.rate
+
+    def __call__(self, x: ad.Tensor) -> ad.Tensor:
+        return x * self.rate
+
+    def count(self, x: ad.Tensor) -> ad.Tensor:
+        self.rate += 1  # the line to name
+        return x * self.rate
+
+
+class ScaledModule(ad.nn.Module):
+    rate = 2.0
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.config = Config()
+
+    def forward(self, x: ad.Tensor) -> ad.Tensor:
+        return x * self.rate * self.config.rate
+
+
+def _set(owner: Any, value: float) -> None:
+    owner.rate = value
+
+
+OBJECT, MODULE = Scaled(), ScaledModule()
+NAMED: dict[str, tuple[Callable[..., Any], Callable[[float], Any]]] = {
+    "item": (lambda x: x * CONFIG["rate"], lambda value: CONFIG.update(rate=value)),
+    "item of an item": (lambda x: x * CONFIG["inner"]["rate"], lambda value: CONFIG["inner"].update(rate=value)),
+    "function": (lambda x: CONFIG["function"](x), lambda value: CONFIG.update(function=lambda x: x * value)),
+    "class": (lambda x: x * Config.rate, lambda value: _set(Config, value)),
+    "attribute": (lambda x: x * OBJECT.rate, lambda value: _set(OBJECT, value)),
+    "attribute of a class": (lambda x: x * OBJECT.config.rate, lambda value: _set(Config, value)),
+    "method": (OBJECT.method, lambda value: _set(OBJECT.config, value)),
+    "callable": (OBJECT, lambda value: _set(OBJECT, value)),
+    "module": (MODULE, lambda value: _set(MODULE.config, value)),
+    "class of a module": (MODULE, lambda value: _set(ScaledModule, value)),
+}
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_what_a_function_names_of_what_lies_around_it(name: str) -> None:
+    function, change = NAMED[name]
+    compiled = ad.compile(function)
+    for number in range(9):
+        if number % 3 == 0:
+            change(number + 1.0)
+        x = ad.full((2,), float(number))
+        assert compiled(x).tolist() == function(x).tolist()
+    assert len(recordings(compiled)) == 3
+
+
+def test_an_object_that_the_function_changes_is_named_with_its_line() -> None:
+    compiled = ad.compile(Scaled().count)
+    compiled(ad.ones(1))
+    with pytest.raises(RecordingError, match=r"(?s)changes 'rate' of a Scaled.*the line to name"):
+        compiled(ad.ones(1))
