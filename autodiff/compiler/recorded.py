@@ -87,6 +87,7 @@ class Recorded:
         fits: returns whether they hold for arguments.
         program: the records, for reading.
         stages: the instructions after each pass, by the pass's name.
+        measured: what it runs, with the last measurements.
     """
 
     signature: Any = None
@@ -97,6 +98,7 @@ class Recorded:
     globals: Sequence[tuple[Mapping[Any, Any], Any, Any]] = ()
     grad = True
     threads = 0
+    measured: Program | None = None
     _running = False
 
     @staticmethod
