@@ -69,8 +69,8 @@ class Conditions:
         for group, params in self._groups:
             if dict.get(group, "params") is not params:
                 return False
-        for group, name, value, _ in self._frozen:
-            if group.get(name) is not value and not unchanged(group.get(name), value):
+        for source, name, value, _ in self._frozen:
+            if source.get(name) is not value and not unchanged(source.get(name), value):
                 return False
         return all(map(Reading.renew, self._settings))
 
