@@ -284,3 +284,22 @@ def test_an_object_that_the_function_changes_is_named_with_its_line() -> None:
     compiled(ad.ones(1))
     with pytest.raises(RecordingError, match=r"(?s)changes 'rate' of a Scaled.*the line to name"):
         compiled(ad.ones(1))
+
+
+def test_a_list_of_parameters_that_is_replaced() -> None:
+    w, v = ad.ones(2, requires_grad=True), ad.ones(2, requires_grad=True)
+    optimizer = ad.optim.SGD([w], lr=1.0)
+
+    @ad.compile
+    def step() -> None:
+        w.grad = v.grad = None
+        (w.sum() + v.sum()).backward()
+        optimizer.step()
+
+    for _ in range(3):
+        step()
+    optimizer.param_groups[0]["params"] = [v]
+    for _ in range(3):
+        step()
+    assert (w.tolist(), v.tolist()) == ([-2, -2], [-2, -2])
+    assert recordings(step) == ["the first recording", "an optimizer has another list of parameters"]
