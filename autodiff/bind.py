@@ -57,7 +57,9 @@ def bind(primitive: Primitive, *inputs: Any, **params: Any) -> Any:
     else:
         if primitive.view:
             outs = plan.run(ins[0])
-            specs_out = tuple(map(spec_of, outs))
+            if plan.view_specs is None:
+                plan.view_specs = tuple(map(spec_of, outs))
+            specs_out = plan.view_specs
         else:
             outs = run_plan(plan, ins, params)
             specs_out = plan.specs
@@ -88,7 +90,10 @@ def bind(primitive: Primitive, *inputs: Any, **params: Any) -> Any:
             return results[0] if plan.single else tuple(results)
 
     if mode.origin is None:
-        note_cut(primitive, inputs, results)
+        for x in inputs:
+            if x.needs_grad or x.cut is not None:
+                note_cut(primitive, x, results)
+                break
     if mode.recorder is not None:
         mode.recorder.add(make_record(primitive, inputs, params, specs, specs_out, None, ()), results)
     return results[0] if plan.single else tuple(results)
@@ -286,25 +291,20 @@ class Cut(NamedTuple):
     line: Line | None
 
 
-def note_cut(primitive: Primitive, inputs: tuple[Any, ...], results: list[Any]) -> None:
-    """Remember on outputs without history why they have none, for the error of a later `backward`."""
-    for x in inputs:
-        if x.cut is not None:
-            cut = x.cut
-        elif x.needs_grad:
-            if not MODE.grad:
-                reason = "it ran under no_grad()"
-            elif results[0].spec.floating:
-                reason = f"{primitive.name} has no derivative"
-            else:
-                name = "a conversion" if primitive.name == "copy" else primitive.name
-                reason = f"{name} made {results[0].spec.dtype}, which has no derivative,"
-            cut = Cut(reason, here())
+def note_cut(primitive: Primitive, x: Any, results: list[Any]) -> None:
+    """Remember on outputs without history why that of the input `x` ends, for the error of a later `backward`."""
+    cut = x.cut
+    if cut is None:
+        if not MODE.grad:
+            reason = "it ran under no_grad()"
+        elif results[0].spec.floating:
+            reason = f"{primitive.name} has no derivative"
         else:
-            continue
-        for tensor in results:
-            tensor.cut = cut
-        return
+            name = "a conversion" if primitive.name == "copy" else primitive.name
+            reason = f"{name} made {results[0].spec.dtype}, which has no derivative,"
+        cut = Cut(reason, here())
+    for tensor in results:
+        tensor.cut = cut
 
 
 def plan_for(primitive: Primitive, specs: tuple[Spec, ...], params: dict[str, Any], into: Spec | None = None) -> Plan:
