@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, SupportsIndex
+from weakref import ref
 
 import numpy as np
 
@@ -139,7 +140,7 @@ class Tensor(Methods, Conversions):
         self.memory = value.memory
         self.memory.shared = True
         if self.watched:
-            CHANGES.note(f"{self.name or 'a tensor'} was given other data")
+            CHANGES.note(self, f"{self.name or 'a tensor'} was given other data")
 
     # ---- Gradients ---------------------------------------------------------------------------------------------------
 
@@ -191,7 +192,8 @@ class Tensor(Methods, Conversions):
                 fix="use x.detach() to go on without its history",
             )
         if self.watched and self.needs_grad != bool(requires_grad):
-            CHANGES.note(f"requires_grad of {self.name or 'a tensor'} became {bool(requires_grad)}")
+            CHANGES.switch(self, "needs_grad",
+                           f"requires_grad of {self.name or 'a tensor'} became {bool(requires_grad)}")
         self.needs_grad = bool(requires_grad)
         return self
 
@@ -267,31 +269,27 @@ class Tensor(Methods, Conversions):
             if record.hooks is None:
                 record.hooks = {}
             hooks = record.hooks.setdefault(index, [])
-        hooks.append(hook)
-        self._note_hook()
-        return HookHandle(hooks, hook)
+        return self._hooked(hooks, hook)
 
-    def _note_hook(self) -> None:
+    def _hooked(self, hooks: list[Any], hook: Callable[..., Any]) -> HookHandle:
         if MODE.recorder is not None:
             MODE.recorder.hook_registered(self)
         if self.watched:
-            CHANGES.note(f"{self.name or 'a tensor'} was given a hook")
+            CHANGES.note(self, f"{self.name or 'a tensor'} was given a hook")
+        hooks.append(hook)
+        return HookHandle(hooks, hook, self)
 
     def register_post_accumulate_grad_hook(self, hook: Callable[[Tensor], None]) -> HookHandle:
         """Call `hook(tensor)` after `backward` has updated `.grad` of this leaf."""
         if self.accumulate_hooks is None:
             self.accumulate_hooks = []
-        self.accumulate_hooks.append(hook)
-        self._note_hook()
-        return HookHandle(self.accumulate_hooks, hook)
+        return self._hooked(self.accumulate_hooks, hook)
 
     def retain_grad(self) -> None:
         """Keep the gradient of this tensor in `.grad` although it is no leaf."""
         if self.is_leaf:
             return
-        import weakref
-
-        owner = weakref.ref(self)
+        owner = ref(self)
 
         def keep(gradient: Tensor) -> None:
             tensor = owner()
@@ -431,15 +429,18 @@ def _rebuild(cls: type[Tensor], array: Array, needs_grad: bool, name: str | None
 class HookHandle:
     """Returned when a hook is registered; `remove()` takes the hook away. Also a context manager."""
 
-    def __init__(self, hooks: list[Any], hook: Any) -> None:
+    def __init__(self, hooks: list[Any], hook: Any, tensor: Tensor) -> None:
         self._hooks = hooks
         self._hook = hook
+        self._tensor = ref(tensor)
 
     def remove(self) -> None:
         """Take the hook away; nothing happens the second time."""
         if self._hook in self._hooks:
+            tensor = self._tensor()
+            if tensor is not None and tensor.watched:
+                CHANGES.note(tensor, f"{tensor.name or 'a tensor'} lost a hook")
             self._hooks.remove(self._hook)
-            CHANGES.note("a hook was removed")
 
     def __enter__(self) -> HookHandle:
         return self

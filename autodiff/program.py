@@ -433,7 +433,7 @@ class Recorder:
             self.gradients.setdefault(value[0], []).append((value[1], edge))
 
     def entered(self, module: Any) -> None:
-        """Hear that a module is called which no other one has called."""
+        """Hear that a module is called."""
         label = MODE.scope
         if label not in self.classes:
             for path, inside in module.named_modules():
@@ -464,6 +464,18 @@ class Recorder:
 
     def opaque(self, what: str, fix: str) -> None:
         """Hear that something happens that is no operation, and what to do instead."""
+
+    def watch(self, thing: Any) -> None:
+        """Hear that what is recorded depends on a module or an optimizer, which tells of changes once it is watched."""
+
+    def changed(self, text: str) -> None:
+        """Hear of a change of something that is watched."""
+
+    def switched(self, owner: Any, name: str, text: str) -> None:
+        """Hear that a switch of something that is watched is thrown, such as from training to evaluation."""
+
+    def setting_read(self, group: dict[str, Any], name: str, value: Any) -> None:
+        """Hear that somebody looks at an entry of an optimizer's parameter group."""
 
     def hook_registered(self, tensor: Any) -> None:
         """Hear that `tensor` is given a hook."""

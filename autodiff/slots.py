@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from autodiff.source import Line, here
 from autodiff.thread_mode import MODE
 
 
@@ -14,7 +13,7 @@ class Reading:
 
     Args:
         source: the dictionary: a parameter group, or the state of a parameter.
-        get: returns the entries of the dictionary, as a tuple.
+        get: returns the entries of the dictionary, as a tuple or another dictionary.
 
     Attributes:
         fixed: those that are no numbers, and must stay what they are.
@@ -22,17 +21,16 @@ class Reading:
             program holds for its number.
     """
 
-    __slots__ = ("_floats", "_get", "_values", "_zeros", "fixed", "source", "written")
+    __slots__ = ("_get", "_values", "_zeros", "fixed", "source", "written")
 
-    def __init__(self, source: dict[str, Any], get: Callable[[dict[str, Any]], tuple[Any, ...]]) -> None:
+    def __init__(self, source: dict[str, Any], get: Callable[[dict[str, Any]], Any]) -> None:
         self.source = source
         self.fixed: dict[str, Any] = {}
         self.written: list[Callable[[], bool]] = []
         self._get = get
-        self._values = get(source)
-        self._floats = [place for place, x in enumerate(self._values) if type(x) in (float, tuple)]
-        self._zeros: list[int] = []  # where something equal may be another number: 0.0 and -0.0
-        self._keep(self._values)
+        self._values: Any = ()
+        self._zeros: list[Any] = []  # where something equal may be another number: 0.0 and -0.0
+        self._keep(get(source))
 
     def renew(self) -> bool:
         """Look at the entries again; return whether the program holds for what they are now."""
@@ -44,21 +42,27 @@ class Reading:
             else:
                 return True
         self._values = ()  # until all is written down
-        for name, value in self.fixed.items():
-            if self.source[name] is not value and self.source[name] != value:
-                return False
+        if self.other():
+            return False
         for write in self.written:
             if not write():
                 return False
         self._keep(now)
         return True
 
-    def _keep(self, values: tuple[Any, ...]) -> None:
+    def other(self) -> str:
+        """Return which entry that must stay what it is has changed: its name, or nothing."""
+        for name, value in self.fixed.items():
+            now = self.source.get(name)
+            if now is not value and now != value:
+                return name
+        return ""
+
+    def _keep(self, values: Any) -> None:
         """Remember what was there."""
         self._values = values
-        if self._floats:
-            self._zeros = [place for place in self._floats
-                           if not values[place] or (type(values[place]) is tuple and 0.0 in values[place])]
+        self._zeros = [place for place, x in (values.items() if isinstance(values, dict) else enumerate(values))
+                       if (type(x) is float and not x) or (type(x) is tuple and 0.0 in x)]
 
 
 class Slot:
@@ -113,38 +117,68 @@ def held(x: Any) -> Any:
     return x.value if type(x) is Slot else x
 
 
-class Changes:
-    """How often something has changed that can change what a recorded program would be, what it was last, and where.
+class Settings(dict[str, Any]):
+    """A parameter group. A recorder hears who reads it: the function's own arithmetic would freeze its numbers."""
 
-    Modules (attributes, hooks), optimizers (parameter groups, loaded state) and the tensors that programs read raise
-    the count. Switching between training and evaluation is another matter, for it is switched back: `modes` is the
-    same again when all modules are in the mode they were in.
+    __slots__ = ()
+
+    def __getitem__(self, name: str) -> Any:
+        value = dict.__getitem__(self, name)
+        if MODE.recorder is not None:
+            MODE.recorder.setting_read(self, name, value)
+        return value
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """Return an entry, or `default` where there is none."""
+        try:
+            return self[name]
+        except KeyError:
+            return default
+
+    def values(self) -> Any:
+        """Return what the entries hold."""
+        return [self[name] for name in self]
+
+    def items(self) -> Any:
+        """Return names and entries."""
+        return [(name, self[name]) for name in self]
+
+
+class Changes:
+    """How often something has changed that can change what a recorded program would be, and what that was last.
+
+    Modules (attributes, hooks), optimizers (parameter groups, loaded state) and tensors tell, as far as a recorded
+    program has come across them. Training, say, is a switch: who depends on it looks where it stands.
+
+    Attributes:
+        count: of changes and switches.
+        known: for what has changed, by its id, and the name of the switch if it was one: the count then, and a text.
     """
 
     def __init__(self) -> None:
         self.count = 0
-        self.modes = 0
-        self.last = ""
-        self.line: Line | None = None
+        self.known: dict[tuple[int, str], tuple[int, str]] = {}
 
-    def state(self) -> tuple[int, int]:
-        """Return what differs whenever something has changed."""
-        return self.count, self.modes
-
-    def switch(self, module: object, what: str) -> None:
-        """Note that a module went from training to evaluation, or back."""
-        self.modes ^= hash((id(module), "training"))
-        self._remember(what)
-
-    def note(self, what: str) -> None:
-        """Count a change."""
-        self.count += 1
-        self._remember(what)
-
-    def _remember(self, what: str) -> None:
-        self.last = what
+    def note(self, owner: object, text: str) -> None:
+        """Count a change of `owner`."""
+        self._count(owner, "", text)
         if MODE.recorder is not None:
-            self.line = here()
+            MODE.recorder.changed(text)
+
+    def switch(self, owner: object, name: str, text: str) -> None:
+        """Count that a switch of `owner` is thrown: from training to evaluation, say, or back."""
+        self._count(owner, name, text)
+        if MODE.recorder is not None:
+            MODE.recorder.switched(owner, name, text)
+
+    def _count(self, owner: object, name: str, text: str) -> None:
+        self.count += 1
+        self.known[id(owner), name] = self.count, text
+
+    def of(self, owner: object, since: int = 0, switch: str = "") -> str:
+        """Return what changed last of `owner`, if that was after the first `since` changes; otherwise nothing."""
+        count, text = self.known.get((id(owner), switch), (0, ""))
+        return text if count > since else ""
 
 
 CHANGES = Changes()

@@ -119,25 +119,31 @@ class ForwardCall(PythonCall):
         context: of the call that was recorded.
         arguments: with holes.
         outputs: specs of the results.
+
+    Attributes:
+        contexts: those that a backward pass has still to use, by the address of the last result.
+        last: id of the last call of a backward pass that uses one; None where there is none.
     """
 
-    __slots__ = ("_arguments", "_context", "_forward", "contexts")
+    __slots__ = ("_arguments", "_context", "_forward", "contexts", "last")
 
     def __init__(
         self, name: str, forward: Callable[..., Any], context: Any, arguments: Any, outputs: Sequence[Spec]
     ) -> None:
         super().__init__(name, (*outputs, RAN))
         self.contexts: dict[int, Any] = {}
+        self.last: int | None = None
         self._forward = forward
         self._context = context.like()
         self._arguments = arguments
 
     def call_with(self, outs: Sequence[Array], copies: list[Tensor]) -> None:
-        """Call the function, and keep its context."""
+        """Call the function, and keep its context where it is needed."""
         context = self._context.like()
         results = self._forward(context, *rebuilt(self._arguments, iter(copies), Hole))
-        context.keep()
-        self.contexts[outs[-1].ctypes.data] = context
+        if self.last is not None:
+            context.keep()
+            self.contexts[outs[-1].ctypes.data] = context
         _fill(self.name, outs[:-1], results)
 
 
@@ -162,6 +168,8 @@ class BackwardCall(PythonCall):
         super().__init__(f"{name}_grad", tuple([spec for spec in outputs if spec is not None]))
         self._backward = backward
         self._forward = forward
+        if forward is not None:
+            forward.last = id(self)
         self._context = context
         self._cotangents = cotangents
         self._wanted = [spec is not None for spec in outputs]
@@ -171,7 +179,8 @@ class BackwardCall(PythonCall):
         if self._forward is None:
             super()._run(outs, ins)
             return
-        self._context = self._forward.contexts[ins[-1].ctypes.data]
+        contexts, key = self._forward.contexts, ins[-1].ctypes.data
+        self._context = contexts.pop(key) if self._forward.last == id(self) else contexts[key]
         try:
             super()._run(outs, ins[:-1])
         finally:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial, update_wrapper
 from io import IOBase
 from types import FunctionType, ModuleType
@@ -14,15 +14,15 @@ import numpy as np
 
 from autodiff.compiler.calls import RecordingError
 from autodiff.compiler.explaining import explanation
+from autodiff.compiler.generators import KINDS
 from autodiff.compiler.measuring import measured
 from autodiff.compiler.recorded import Recorded, other_grad_mode
-from autodiff.compiler.surroundings import Content, Global, all_unchanged, assignment, identity, surroundings, unchanged
+from autodiff.compiler.surroundings import Content, Global, Surroundings, all_unchanged, assignment, identity, unchanged
 from autodiff.eager import Tensor
 from autodiff.errors import ValueRangeError
 from autodiff.measuring import measure
 from autodiff.program import Program
 from autodiff.recording import title_of
-from autodiff.slots import CHANGES
 from autodiff.thread_mode import MODE
 from autodiff.threads import get_num_threads
 
@@ -102,7 +102,7 @@ class Compiled:
         self._gradients: dict[int, tuple[Any, Tensor]] = {}
         self._reasons: list[str] = []
         self._lock = threading.RLock()
-        self._surroundings: list[Content | Global] | None = None
+        self._surroundings: Surroundings | None = None
 
     @property
     def programs(self) -> list[Program]:
@@ -189,8 +189,9 @@ class Compiled:
                         refused = recorded
                         break
             if self._surroundings is None:
-                self._surroundings = surroundings(self._fn)
-            around = [read() for read in self._surroundings]
+                self._surroundings = Surroundings(self._fn)
+            readers = self._surroundings.readers()
+            around = [read() for read in readers]
             tensors: list[Tensor] = []
             signature = (_signature((args, kwargs) if kwargs else args, tensors), MODE.grad, get_num_threads())
             for recorded in self._recorded:
@@ -203,7 +204,7 @@ class Compiled:
             if signature not in self._seen:
                 self._seen.add(signature)
                 return self._first(args, kwargs)
-            return self._record(args, kwargs, signature, around, tensors)
+            return self._record(args, kwargs, signature, readers, around, tensors)
 
     def _first(self, args: Any, kwargs: Any) -> Any:
         """Call the function, which is not recorded yet."""
@@ -220,28 +221,31 @@ class Compiled:
         warnings.warn(f"the function runs as it is, not compiled: {error}", stacklevel=4)
         self._gave_up = True
 
-    def _record(self, args: Any, kwargs: Any, signature: Any, around: Any, tensors: list[Tensor]) -> Any:
+    def _record(
+        self, args: Any, kwargs: Any, signature: Any, readers: Sequence[Content | Global], around: Sequence[Any],
+        tensors: list[Tensor],
+    ) -> Any:  # fmt: skip
         """Call the function and record it."""
-        self._reasons.append(self._reason(signature, around))
-        self._recorded = [recorded for recorded in self._recorded if recorded.changes[0] == CHANGES.count]
+        self._reasons.append(self._reason(signature, around, tensors))
+        self._recorded = [recorded for recorded in self._recorded if not recorded.conditions.outdated()]
         if len(self._recorded) >= MOST:
             self._refuse(RecordingError("compile", f"there are {MOST} recordings, and none fits this call",
                                         got=self._reasons[-1],
                                         fix="pass numbers that vary as tensors, and bring inputs to few shapes"))
             return self._fn(*args, **kwargs)
-        for read, value in zip(self._surroundings or (), around, strict=True):
+        for read, value in zip(readers, around, strict=True):
             if isinstance(value, Iterator) and not isinstance(value, IOBase):
                 raise RecordingError("compile", f"{read} is an iterator: each call would take other values from it",
                                      got=type(value).__name__, fix="take the next value outside, and pass that")
         found, given = _outside([*around, getattr(self._fn, "__self__", None), self._fn]), _outside([args, kwargs])
         outside = found.tensors | given.tensors - {id(x) for x in tensors}
-        for module in (*found.modules, *given.modules):
-            module._watch()
-        optimizers = (*found.optimizers, *given.optimizers)
+        optimizers = [*found.optimizers, *given.optimizers]
+        watched = [*found.modules, *given.modules, *[x for x in optimizers if hasattr(x, "_watch")]]
         numbers = [(group, dict(group)) for optimizer in optimizers for group in optimizer.param_groups]
         try:
             recorded, result = Recorded.call(self._fn, args, kwargs, tensors, self._gradients, self._fallback,
-                                             self._memory_budget)
+                                             self._memory_budget, watched,
+                                             [*found.generators, *given.generators])
         except RecordingError:
             self._reasons.pop()
             raise
@@ -253,7 +257,7 @@ class Compiled:
                 if name != "params" and group.get(name) != value:
                     raise RecordingError("compile", f"the function changes '{name}' of an optimizer: no replay would",
                                          fix="change it outside, between the calls: it is read anew each time")
-        for read, before in zip(self._surroundings or (), around, strict=True):
+        for read, before in zip(readers, around, strict=True):
             if not unchanged(read(), before):
                 raise RecordingError("compile", f"the function changes {read}, which a replay would not do again",
                                      fix="return the new value, or keep it in a tensor that changes in place",
@@ -264,13 +268,13 @@ class Compiled:
         if not kwargs and apart and all(isinstance(x, Tensor) for x in args):
             recorded.plain = tuple([(type(x), x.spec, x.needs_grad) for x in args])
             recorded.grad, recorded.threads = MODE.grad, get_num_threads()
-            known = list(zip(self._surroundings or (), around, strict=True))
+            known = list(zip(readers, around, strict=True))
             recorded.cells = [(x.cell, value) for x, value in known if isinstance(x, Content)]
             recorded.globals = [(x.names, x.name, value) for x, value in known if isinstance(x, Global)]
         self._recorded.insert(0, recorded)
         return result
 
-    def _reason(self, signature: Any, around: Any) -> str:
+    def _reason(self, signature: Any, around: Any, tensors: Sequence[Tensor]) -> str:
         """Return why the function has to be recorded now."""
         if not self._recorded:
             return "the first recording"
@@ -278,10 +282,8 @@ class Compiled:
         if last.signature != signature:
             return "a call with other shapes, dtypes, layouts, numbers, grad mode or number of threads"
         if not all_unchanged(around, last.around):
-            return "a variable of the function's closure, or a global that it names, is another object"
-        if last.changes != CHANGES.state():
-            return CHANGES.last
-        return "a `.grad` that is read came or went, or a setting of an optimizer or a hook of an argument changed"
+            return "a variable of the closure, a global that is named, or what is named of those is another object"
+        return last.why_not(tensors)
 
     def check(self, *args: Any, **kwargs: Any) -> str:
         """Call the function itself, once more and for real, and compare what it does with what is replayed for it.
@@ -368,16 +370,17 @@ class _Same:
 
 
 class _Outside(NamedTuple):
-    """What a function finds around itself: modules, optimizers, and the ids of tensors, parameters included."""
+    """What a function finds around itself; of tensors the ids, parameters included."""
 
     modules: list[Any]
     optimizers: list[Any]
+    generators: list[Any]
     tensors: set[int]
 
 
 def _outside(values: list[Any]) -> _Outside:
     """Look through values: lists, tuples, dictionaries, closures and attributes of objects, two deep."""
-    found = _Outside([], [], set())
+    found = _Outside([], [], [], set())
     stack = [(value, 2) for value in values]
     seen: set[int] = set()
     while stack:
@@ -390,11 +393,13 @@ def _outside(values: list[Any]) -> _Outside:
             found.tensors.add(id(value))
         elif isinstance(value, Compiled):
             stack.append((value._fn, depth))
+        elif hasattr(value, "param_groups"):
+            found.optimizers.append(value)
         elif isinstance(attributes, dict) and "_watched" in attributes:
             found.modules.append(value)
             found.tensors.update(id(x) for x in (*value.parameters(), *value.buffers()))
-        elif hasattr(value, "param_groups"):
-            found.optimizers.append(value)
+        elif type(value) in KINDS:
+            found.generators.append(value)
         elif depth and isinstance(value, list | tuple | set | frozenset):
             stack += [(x, depth - 1) for x in value]
         elif depth and isinstance(value, Mapping):

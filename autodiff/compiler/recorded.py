@@ -12,7 +12,7 @@ from __future__ import annotations
 import gc
 import warnings
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from autodiff import reverse
@@ -20,6 +20,7 @@ from autodiff.bind import Cut, next_number
 from autodiff.compiler import arena, passes
 from autodiff.compiler.backward import has_history, record_backward
 from autodiff.compiler.calls import RecordingError
+from autodiff.compiler.conditions import Conditions, Leaf
 from autodiff.compiler.instructions import Instruction, Kind, Region, Step, Value
 from autodiff.compiler.lowering import Lowered, now
 from autodiff.compiler.reading import program_of
@@ -35,27 +36,13 @@ from autodiff.primitive import NOTHING, Primitive
 from autodiff.program import Program, Record, reachable
 from autodiff.program_columns import text_of
 from autodiff.recording import argument_names, rebuilt, tensors_in
-from autodiff.slots import CHANGES, Reading
+from autodiff.slots import Reading
 from autodiff.source import here
 from autodiff.spec import Array
 from autodiff.thread_mode import MODE
 from autodiff.threads import get_num_threads
 
 Run = Callable[[Lowered, Sequence[Array]], None]
-
-
-class _Leaf:
-    """A leaf whose `.grad` matters: a tensor from outside, or the argument with a number."""
-
-    __slots__ = ("number", "tensor")
-
-    def __init__(self, tensor: Tensor, number: int | None) -> None:
-        self.tensor = tensor
-        self.number = number
-
-    def now(self, tensors: Sequence[Tensor]) -> Tensor:
-        """Return the leaf of a call with these arguments."""
-        return self.tensor if self.number is None else tensors[self.number]
 
 
 class _Output:
@@ -94,10 +81,11 @@ class Recorded:
     Attributes:
         signature, around: of the call that was recorded, and what surrounded it; see `Compiled`.
         plain: class, spec and `needs_grad` of the arguments, where all are tensors; None otherwise.
-        cells, globals: the variables of the closure with what they held, and the global ones.
+        cells, globals: the variables of the closure with what they held; globals, attributes and items.
         pinned: arguments that the function also finds outside: by their numbers.
         grad, threads: whether gradients were recorded, and the number of threads.
-        changes: the state of `CHANGES` that it is good for.
+        conditions: what it depends on besides.
+        fits: returns whether they hold for arguments.
         program: the records, for reading.
         stages: the instructions after each pass, by the pass's name.
         measured: what it runs, with the last measurements.
@@ -108,7 +96,7 @@ class Recorded:
     _sizes: tuple[float, ...] | None = None
     plain: tuple[Any, ...] | None = None
     cells: Sequence[tuple[Any, Any]] = ()
-    globals: Sequence[tuple[dict[str, Any], str, Any]] = ()
+    globals: Sequence[tuple[Mapping[Any, Any], Any, Any]] = ()
     grad = True
     threads = 0
     measured: Program | None = None
@@ -117,15 +105,26 @@ class Recorded:
     @staticmethod
     def call(
         fn: Callable[..., Any], args: Any, kwargs: Any, tensors: list[Tensor], gradients: dict[int, Any],
-        fallback: bool = False, budget: float | None = None,
-    ) -> tuple[Recorded | None, Any]:
+        fallback: bool = False, budget: float | None = None, watched: Sequence[Any] = (),
+        generators: Sequence[Any] = (),
+    ) -> tuple[Recorded | None, Any]:  # fmt: skip
         """Call a function and return the recording and the function's result; no recording where it gave up.
+
+        Args:
+            fn: the function.
+            args, kwargs: its arguments.
+            tensors: those among them.
+            gradients: what holds the gradients of leaves, by id: all recordings share it.
+            fallback, budget: see `compile`.
+            watched: modules and optimizers around the function.
+            generators: of random numbers around it, which are not ours.
 
         Raises:
             RecordingError: if the function cannot be replayed, and `fallback` is not given.
         """
-        tracer = Tracer(fallback)
-        changes, grad = CHANGES.state(), MODE.grad
+        tracer, grad = Tracer(fallback, generators), MODE.grad
+        for thing in watched:
+            tracer.watch(thing)
         # What leads to an argument does not belong to the function.
         inside = [_without_history(x) for x in tensors]
         tracer.arguments.update(map(id, inside))
@@ -140,10 +139,7 @@ class Recorded:
             try:
                 if tracer.refused is not None and not fallback:
                     raise tracer.refused  # the function has caught it
-                if changes != CHANGES.state():
-                    raise RecordingError("compile", f"the function itself changes what it depends on: {CHANGES.last}",
-                                         fix="do it outside, or keep the value in a tensor that changes in place",
-                                         line=CHANGES.line)
+                tracer.finish()
                 if MODE.grad is not grad:
                     raise other_grad_mode(grad, put_back=not fallback)
                 if tracer.refused is None:
@@ -175,16 +171,16 @@ class Recorded:
         if roots and tracer.argument_hooked:
             tracer.opaque("the function registers a hook on an argument, and its backward pass runs outside",
                           "register it outside, or compile the whole step")
-        cotangents, targets, found = record_backward(roots)
+        cotangents, targets, found, self._sources = record_backward(roots)
         grads = [leaf._grad for leaf in tracer.grads.values() if leaf._grad is not None]
         tracer.settle([*outputs, *grads])
         forward = sum(record in inside for record in tracer.records)
         del inside, grads
         places = {id(x): i for i, x in enumerate(tensors)}
-        self._targets = [_Leaf(x, places.get(id(x))) for x in targets]
-        self._read = [(_Leaf(tracer.grads[key], places.get(key)), None if grad is None else grad.spec)
-                      for key, grad in tracer.read.items()]
-        self._carried = [leaf for leaf, spec in self._read if spec is not None]
+        self._targets = [Leaf(x, places.get(id(x))) for x in targets]
+        read = [(Leaf(tracer.grads[key], places.get(key)), None if grad is None else grad.spec)
+                for key, grad in tracer.read.items()]
+        self._carried = [leaf for leaf, spec in read if spec is not None]
         carried = [tracer.read[id(leaf.tensor)] for leaf in self._carried]
         arguments = [*tensors, *carried, *cotangents]
         self._first_cotangent = len(tensors) + len(carried)
@@ -192,25 +188,24 @@ class Recorded:
         self.stages = {"recorded": self._step.instructions}
         self._improve(budget)
         counted = [id(r.states[0]) for r in tracer.repeated]
-        self._settings = [x for x in tracer.readings if id(x.source) not in counted]
+        settings = [x for x in tracer.readings if id(x.source) not in counted]
         self._progress = [x for x in tracer.readings if id(x.source) in counted]
-        self._containers = tracer.containers
         self._repeated = tracer.repeated
         self._counts = tracer.counts
         leaves = list(tracer.grads.values())
-        for leaf in self._step.slots():
-            leaf.watched = True
+        self.conditions = Conditions(tracer, self._step.slots(), read, settings)
+        self.fits = self.conditions.hold
         bases = [x.base for x in outputs if x.base is not None]
         grads = [leaf._grad for leaf in leaves]
         self._refuse_escapes(tracer, [*outputs, *bases, *grads, *[x for x in found if x is not None]])
         del bases, grads
         made = {id(leaf) for leaf, _ in self._step.gradients}
-        cleared = [_Leaf(x, places.get(id(x))) for x in leaves if x._grad is None and id(x) not in made]
+        cleared = [Leaf(x, places.get(id(x))) for x in leaves if x._grad is None and id(x) not in made]
         for leaf, value in self._step.gradients:
             known = gradients.get(id(leaf))
             if known is None or known[1].spec is not value.spec:
                 gradients[id(leaf)] = (leaf, wrap(value.spec.empty()))
-        self._gradients = [(_Leaf(x, places.get(id(x))), gradients[id(x)][1]) for x, _ in self._step.gradients]
+        self._gradients = [(Leaf(x, places.get(id(x))), gradients[id(x)][1]) for x, _ in self._step.gradients]
         self._own = {gradient.memory for _, gradient in self._gradients}
         ends = [*[(leaf, None) for leaf in cleared], *self._gradients]
         self._grads = [(leaf.tensor, grad) for leaf, grad in ends if leaf.number is None]
@@ -235,7 +230,6 @@ class Recorded:
         self._roots = [x.spec for x in roots]
         self._idle()
         self.program = self._step.program
-        self.changes = CHANGES.state()
 
     # ---- Recording ---------------------------------------------------------------------------------------------------
 
@@ -335,7 +329,18 @@ class Recorded:
             x = args[i]
             if type(x) is not kind or x.spec is not spec or x.needs_grad is not needs_grad:
                 return False
-        return not plain or (len({x.memory for x in args}) == len(args) and self.accepts(args))
+        memories = {x.memory for x in args}
+        if len(memories) != len(args):
+            return False
+        return self.accepts(args) if self.pinned or self._hooks else self._slots.isdisjoint(memories)
+
+    def why_not(self, tensors: Sequence[Tensor]) -> str:
+        """Return why it does not hold for these arguments, whose signature it has."""
+        if any(_hooks_of(tensors[number]) != hooks for number, hooks in self._hooks):
+            return "an argument has other hooks: register the same function on each, not a new one, or none"
+        if not self.accepts(tensors):
+            return "an argument shares memory with what the function finds outside, or no longer does"
+        return self.conditions.broken()
 
     def accepts(self, tensors: Sequence[Tensor]) -> bool:
         """Return whether the arguments lie apart from what the program finds outside, or are those that it knows."""
@@ -346,19 +351,6 @@ class Recorded:
             if _hooks_of(tensors[number]) != hooks:
                 return False
         return self._slots.isdisjoint([x.memory for i, x in enumerate(tensors) if i not in self.pinned])
-
-    def fits(self, tensors: Sequence[Tensor]) -> bool:
-        """Return whether nothing has changed that the recording depends on."""
-        if self.changes != CHANGES.state():
-            return False
-        for leaf, spec in self._read:
-            grad = leaf.now(tensors)._grad
-            if grad is not None if spec is None else grad is None or grad.spec is not spec:
-                return False
-        for container, number in self._containers:
-            if len(container) != number:
-                return False
-        return all(map(Reading.renew, self._settings))
 
     def _idle(self) -> Lowered:
         """Return a program whose memory no returned tensor needs, lowered anew where there is none."""
@@ -524,7 +516,7 @@ class Recorded:
         for spec, cotangent in zip(self._roots, cotangents, strict=True):
             if cotangent is None:
                 array = spec.empty()
-                array[...] = 0
+                array[...] = -0.0  # which changes no sum that it is added to
             else:
                 array = cotangent.array
                 if cotangent.spec is not spec:
@@ -534,8 +526,10 @@ class Recorded:
         lowered.run([*lowered.arguments, *arrays], lowered.backward)
         lowered.user = None
         everything = [*lowered.arguments, *arrays]
-        return [None if v is None else wrap(now(v, lowered.arrays[v], everything).copy(order="K"))
-                for v in self._step.found]
+        given = {number for number, cotangent in enumerate(cotangents) if cotangent is not None}
+        return [None if v is None or given.isdisjoint(sources)
+                else wrap(now(v, lowered.arrays[v], everything).copy(order="K"))
+                for v, sources in zip(self._step.found, self._sources, strict=True)]
 
     @property
     def instructions(self) -> Sequence[Instruction]:

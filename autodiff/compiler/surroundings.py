@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dis
-from collections.abc import Iterator, Sequence
-from types import CodeType, FunctionType
+from collections.abc import Iterator, Mapping, Sequence
+from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
 import numpy as np
 
+from autodiff.slots import Settings
 from autodiff.source import Line
 
 _BY_VALUE = {int, float, bool, str, bytes, complex, type(None), np.dtype}
@@ -32,26 +33,91 @@ def all_unchanged(now: Sequence[Any], before: Sequence[Any]) -> bool:
     return len(now) == len(before) and all(map(unchanged, now, before))
 
 
-def surroundings(fn: Any) -> list[Content | Global]:
-    """Return what reads the variables of a function's closure, and the globals that it and functions inside it name.
+class Surroundings:
+    """A function's closure, the globals that it and functions inside it name, and what it names of those.
 
-    Of a module they are those of its `forward`.
+    Of a module they are those of its `forward`. What is named of something stands behind a dot, or as a constant in
+    brackets: `config.rate`, `config["rate"]`. Modules, optimizers and tensors tell when they change, and are left out.
     """
-    function = _function_of(fn)
-    if function is None:
+
+    def __init__(self, fn: Any) -> None:
+        self._roots: list[Content | Global] = []
+        self._paths: list[tuple[Any, tuple[tuple[bool, Any], ...]]] = []
+        function = _function_of(fn)
+        if function is None:
+            return
+        known: dict[Any, Any] = {}
+        for cell, name in zip(function.__closure__ or (), function.__code__.co_freevars, strict=True):
+            known["DEREF", name] = Content(cell, name)
+        for code in _codes(function):
+            for name in code.co_names:
+                if name in function.__globals__:
+                    known.setdefault(("GLOBAL", name), Global(function.__globals__, name))
+        self._roots = list(known.values())
+        owner = getattr(fn, "__self__", None if isinstance(fn, FunctionType) else fn)
+        if owner is not None and function.__code__.co_varnames:
+            known["FAST", function.__code__.co_varnames[0]] = lambda: owner
+        paths = dict.fromkeys(path for code in _codes(function) for path in _paths(code))
+        self._paths = [(known[root], steps) for root, steps in paths if root in known]
+
+    def readers(self) -> list[Content | Global]:
+        """Return what reads all of them, as they lie now."""
+        members: dict[tuple[int, Any], Member] = {}
+        for root, steps in self._paths:
+            value = root()
+            for by_item, key in steps:
+                found = _members(value, by_item, key)
+                if not found:
+                    break
+                value = found[-1]()
+                members |= {(id(x.names), key): x for x in found if not isinstance(x, _Told)}
+        return [*self._roots, *members.values()]
+
+
+def _paths(code: CodeType) -> Iterator[tuple[tuple[str, str], tuple[tuple[bool, Any], ...]]]:
+    """Yield what code names of variables: the variable, and steps to an attribute, or (True) to an item."""
+    root: tuple[str, str] | None = None
+    steps: tuple[tuple[bool, Any], ...] = ()
+    constant = None
+    for instruction in dis.get_instructions(code):
+        kind, _, scope = instruction.opname.partition("_")
+        if kind == "LOAD" and scope in ("GLOBAL", "DEREF", "FAST"):
+            root, steps = (scope, instruction.argval), ()
+        elif root is not None and instruction.opname in ("LOAD_ATTR", "LOAD_METHOD"):
+            steps = (*steps, (False, instruction.argval))
+            yield root, steps
+        elif root is not None and instruction.opname == "BINARY_SUBSCR" and constant is not None:
+            steps = (*steps, (True, constant.argval))
+            yield root, steps
+        elif instruction.opname not in ("LOAD_CONST", "COPY", "EXTENDED_ARG"):
+            root = None
+        constant = instruction if instruction.opname == "LOAD_CONST" else None
+
+
+def _members(owner: Any, by_item: bool, key: Any) -> list[Member]:
+    """Return what reads an attribute or an item, the last its value; nothing where that is made anew each time."""
+    if by_item:
+        plain = isinstance(owner, dict) and not isinstance(owner, Settings)  # those tell who reads them
+        return [Member(owner, key, owner)] if plain and key in owner else []
+    own, classes = getattr(owner, "__dict__", None), type(owner).__mro__
+    if isinstance(owner, type):
+        own, classes = {}, owner.__mro__
+    if own is None or isinstance(owner, ModuleType):
         return []
-    cells = zip(function.__closure__ or (), function.__code__.co_freevars, strict=True)
-    named: dict[str, None] = {}
-    for code in _codes(function):
-        named.update(dict.fromkeys(name for name in code.co_names if name in function.__globals__))
-    return [*[Content(cell, name) for cell, name in cells], *[Global(function.__globals__, name) for name in named]]
+    read = (_Told if hasattr(owner, "_watched") or hasattr(owner, "array") else Member)(own, key, owner)
+    if key in own:
+        return [read]
+    for cls in classes:
+        if key in vars(cls):
+            return [] if hasattr(type(vars(cls)[key]), "__get__") else [read, Member(vars(cls), key, owner)]
+    return []
 
 
 def _function_of(fn: Any) -> FunctionType | None:
-    """Return the function that runs when something is called: of a module its `forward`."""
+    """Return the function that runs when something is called: of a module `forward`, of another object `__call__`."""
     function = getattr(fn, "__func__", fn)
     if not isinstance(function, FunctionType):
-        function = getattr(type(fn), "forward", None)
+        function = getattr(type(fn), "forward", type(fn).__call__)
     return function if isinstance(function, FunctionType) else None
 
 
@@ -69,7 +135,7 @@ def assignment(fn: Any, name: str) -> Line | None:
     function = _function_of(fn)
     for code in () if function is None else _codes(function):
         for instruction in dis.get_instructions(code):
-            if instruction.opname in ("STORE_GLOBAL", "STORE_DEREF") and instruction.argval == name:
+            if instruction.opname in ("STORE_GLOBAL", "STORE_DEREF", "STORE_ATTR") and instruction.argval == name:
                 return Line(code, instruction.offset)
     return None
 
@@ -99,7 +165,7 @@ class Global:
 
     __slots__ = ("name", "names")
 
-    def __init__(self, names: dict[str, Any], name: str) -> None:
+    def __init__(self, names: Mapping[Any, Any], name: Any) -> None:
         self.names = names
         self.name = name
 
@@ -109,3 +175,22 @@ class Global:
     def __call__(self) -> Any:
         """Return what it holds now."""
         return self.names.get(self.name)
+
+
+class Member(Global):
+    """Reads an attribute of an object, or an item of a dictionary."""
+
+    __slots__ = ("kind",)
+
+    def __init__(self, names: Mapping[Any, Any], name: Any, owner: Any) -> None:
+        super().__init__(names, name)
+        self.kind = type(owner).__name__
+
+    def __str__(self) -> str:
+        return f"'{self.name}' of a {self.kind}"
+
+
+class _Told(Member):
+    """Reads an attribute of something that tells when it changes."""
+
+    __slots__ = ()

@@ -106,17 +106,20 @@ class Module:
         else:
             for table in (self._buffers, self._modules):
                 table.pop(name, None)
-            if self._watched and not _same(tables.get(name), value):
-                self._note_change(f"{name} was set")
+            if not _same(tables.get(name), value):
+                self._note_change(f".{name} was set")
             object.__setattr__(self, name, value)
 
-    def _watch(self) -> None:
-        """Let this module and all below it tell when they change."""
-        for module in self.modules():
+    def _watch(self) -> list[Module]:
+        """Let this module and all below it tell from now on when they change; return them."""
+        modules = list(self.modules())
+        for module in modules:
             module.__dict__["_watched"] = True
+        return modules
 
     def _note_change(self, what: str) -> None:
-        CHANGES.note(f"{type(self).__name__}.{what}")
+        if self._watched:
+            CHANGES.note(self, f"{type(self).__name__}{what}")
 
     def _register(self, table: dict[str, Any], name: str, value: Any) -> None:
         if "." in name or not name:
@@ -129,14 +132,14 @@ class Module:
         for other in tables:
             if other is not table:
                 other.pop(name, None)
-        if self._watched and self.__dict__.get(name) is not value:
-            self._note_change(f"{name} was set")
+        if self.__dict__.get(name) is not value:
+            self._note_change(f".{name} was set")
         table[name] = value
         self.__dict__[name] = value
         self.__dict__["_named"] = False
 
     def __delattr__(self, name: str) -> None:
-        self._note_change(f"{name} was deleted")
+        self._note_change(f".{name} was deleted")
         for table in (self._parameters, self._buffers, self._modules):
             table.pop(name, None)
         object.__delattr__(self, name)
@@ -163,8 +166,8 @@ class Module:
             MODE.scope = self._label
             if not self._named:
                 self._name_parameters()
-            if MODE.recorder is not None:
-                MODE.recorder.entered(self)
+        if MODE.recorder is not None:
+            MODE.recorder.entered(self)
         try:
             return self._call_with_hooks(args, kwargs) if self._hooks else self.forward(*args, **kwargs)
         except AttributeError as error:
@@ -202,11 +205,11 @@ class Module:
 
     def register_forward_hook(self, hook: Callable[..., Any]) -> HookHandle:
         """Call ``hook(module, args, output)`` after every forward; its result, if not None, replaces the output."""
-        return _Registered(self._hooks, ("after", hook))
+        return _Registered(self, ("after", hook))
 
     def register_forward_pre_hook(self, hook: Callable[..., Any]) -> HookHandle:
         """Call ``hook(module, args)`` before every forward; its result, if not None, replaces the arguments."""
-        return _Registered(self._hooks, ("before", hook))
+        return _Registered(self, ("before", hook))
 
     def register_full_backward_hook(self, hook: Callable[..., Any]) -> HookHandle:
         """Call ``hook(module, grad_input, grad_output)`` when the gradients of a call's inputs are known.
@@ -214,7 +217,7 @@ class Module:
         Both are tuples, with None where there is no gradient; what the hook returns, if not None, replaces
         `grad_input`. Inputs are the positional arguments.
         """
-        return _Registered(self._hooks, ("backward", hook))
+        return _Registered(self, ("backward", hook))
 
     # ---- Tables ------------------------------------------------------------------------------------------------------
 
@@ -408,7 +411,8 @@ class Module:
         """Switch this module and all below it to training, and return it."""
         for module in self.modules():
             if module._watched and module.training is not bool(mode):
-                CHANGES.switch(module, f"{type(self).__name__}.{'train' if mode else 'eval'}() was called")
+                CHANGES.switch(module, "training",
+                               f"{type(self).__name__}.{'train' if mode else 'eval'}() was called")
             module.__dict__["training"] = bool(mode)
         return self
 
@@ -469,7 +473,7 @@ class Module:
                 tensor.spec = spec_of(tensor.array)
                 tensor.memory = Memory()
                 if tensor.watched:
-                    CHANGES.note(f"{tensor.name} became {dtype.name}")
+                    CHANGES.note(tensor, f"{tensor.name} became {dtype.name}")
                 if tensor.grad is not None:
                     tensor.grad = tensor.grad.to(dtype)
 
@@ -513,16 +517,17 @@ class Module:
 class _Registered(HookHandle):
     """Handle of a hook in one of a module's tables."""
 
-    def __init__(self, table: dict[int, Any], hook: Any) -> None:
-        self._table = table
-        self._key = max(table, default=-1) + 1
-        table[self._key] = hook
-        CHANGES.note("a module was given a hook")
+    def __init__(self, module: Module, hook: Any) -> None:
+        self._module = module
+        self._key = max(module._hooks, default=-1) + 1
+        module._note_change(" was given a hook")
+        module._hooks[self._key] = hook
 
     def remove(self) -> None:
         """Take the hook away; nothing happens the second time."""
-        self._table.pop(self._key, None)
-        CHANGES.note("a hook was removed from a module")
+        if self._key in self._module._hooks:
+            self._module._note_change(" lost a hook")
+            del self._module._hooks[self._key]
 
 
 def _same(before: Any, now: Any) -> bool:

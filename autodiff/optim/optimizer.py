@@ -11,7 +11,7 @@ from typing import Any
 from autodiff.autograd.modes import enable_grad
 from autodiff.eager import Tensor, wrap
 from autodiff.errors import AutodiffError, DTypeError, ValueRangeError
-from autodiff.slots import CHANGES
+from autodiff.slots import CHANGES, Settings
 from autodiff.thread_mode import MODE
 
 
@@ -41,8 +41,11 @@ class Optimizer:
     take: Callable[..., None] | None = None
     slots: tuple[str, ...] = ()
     numbers: tuple[str, ...] = ()
+    _watched = False  # whether a function that uses this optimizer was recorded, and must know when it changes
 
     def __init__(self, params: Any, defaults: dict[str, Any]) -> None:
+        if MODE.recorder is not None:
+            MODE.recorder.opaque("the function makes an optimizer", "make it outside")
         self.defaults = defaults
         self.state: dict[Tensor, dict[str, Any]] = defaultdict(dict)
         self.param_groups: list[dict[str, Any]] = []
@@ -89,13 +92,28 @@ class Optimizer:
                     name, "a parameter stands in two groups, or twice in one", got=p.name or repr(p.spec)
                 )
             known.add(id(p))
-        CHANGES.note(f"{name} was given a parameter group")
-        self.param_groups.append(
-            {"params": params, **self.defaults, **{k: v for k, v in param_group.items() if k != "params"}}
-        )
+        self._note_change("was given a parameter group")
+        self.param_groups.append(Settings({"params": params} | self.defaults | param_group | {"params": params}))
+
+    def _watch(self) -> list[Optimizer]:
+        """Tell from now on of changes; return itself, as a module returns itself and all below it."""
+        self._watched = True
+        return [self]
+
+    def _note_change(self, what: str) -> None:
+        if self._watched:
+            CHANGES.note(self, f"{type(self).__name__} {what}")
+
+    def _tell_members(self, *more: Any) -> None:
+        """Let a recorder know which parameters there are."""
+        if MODE.recorder is not None:
+            MODE.recorder.watch(self)
+            for container in (self.param_groups, *[group["params"] for group in self.param_groups], *more):
+                MODE.recorder.members(container)
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget the gradients of all parameters, or fill them with zeros."""
+        self._tell_members()
         for group in self.param_groups:
             for p in group["params"]:
                 if set_to_none:
@@ -124,9 +142,7 @@ class Optimizer:
         try:
             for group in self.param_groups:
                 self._step_group(group)
-            if MODE.recorder is not None:
-                for container in (self.param_groups, self.state, *[group["params"] for group in self.param_groups]):
-                    MODE.recorder.members(container)
+            self._tell_members(self.state)
         finally:
             MODE.grad, MODE.phase = grad, phase
         return loss
@@ -251,8 +267,8 @@ class Optimizer:
                 else:
                     value = deepcopy(value)
                 loaded[p][key] = value
+        self._note_change("was given another state")
         self.state = loaded
-        CHANGES.note(f"{type(self).__name__} was given another state")
         for group, new in zip(self.param_groups, groups, strict=True):
             group.update({key: value for key, value in new.items() if key != "params"})
 

@@ -1,0 +1,305 @@
+"""What makes a compiled function record again, and what does not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+import autodiff as ad
+from autodiff.compiler.calls import RecordingError
+from tests.compiler.steps import Net, batch, bits, classifying, falling
+
+
+def recordings(compiled: Any) -> list[str]:
+    """Return why it was recorded, each time."""
+    return [line.removeprefix("recorded: ") for line in compiled.explain().splitlines() if line.startswith("recorded")]
+
+
+def _make_an_optimizer() -> None:
+    ad.optim.Adam(ad.nn.Linear(2, 2).parameters()).add_param_group({"params": [ad.ones(1, requires_grad=True)]})
+
+
+def _load_an_optimizer() -> None:
+    optimizer = ad.optim.SGD([ad.ones(1, requires_grad=True)], lr=0.1)
+    optimizer.load_state_dict(optimizer.state_dict())
+
+
+def _train_another_model() -> None:
+    net = Net()
+    step = classifying(net, ad.optim.SGD(net.parameters(), lr=0.1))
+    for _ in range(3):
+        step(*batch(0))
+    net.scale = 2.0
+    net.inner.weight.requires_grad_(False)
+    net.inner.register_forward_hook(lambda *_: None).remove()
+    net.inner.weight.data = ad.zeros(6, 4)
+    net.eval()
+
+
+def _hook_a_tensor() -> None:
+    x = ad.ones(1, requires_grad=True)
+    x.register_hook(lambda g: g).remove()
+    (x * 2).register_hook(lambda g: g).remove()
+
+
+def _change_a_module() -> None:
+    net = Net()
+    net.inner.register_forward_pre_hook(lambda *_: None).remove()
+    del net.scale
+    net.eval().double()
+
+
+@pytest.mark.parametrize("happens", [
+    _make_an_optimizer, _load_an_optimizer, _train_another_model, _hook_a_tensor, _change_a_module,
+])  # fmt: skip
+def test_what_happens_elsewhere_concerns_nobody(happens: Callable[[], None]) -> None:
+    w, _, step = falling()
+    for _ in range(3):
+        step()
+    happens()
+    step()
+    assert w.item() == -3
+    assert recordings(step) == ["the first recording"]
+
+
+@pytest.mark.parametrize("act", [
+    lambda optimizer, w: optimizer.zero_grad(),
+    lambda optimizer, w: [p.grad.zero_() for group in optimizer.param_groups for p in group["params"]],
+], ids=["zero_grad", "by hand"])  # fmt: skip
+def test_a_group_that_is_added(act: Callable[..., None]) -> None:
+    w, v = ad.ones(1, requires_grad=True), ad.ones(1, requires_grad=True)
+    optimizer = ad.optim.SGD([w], lr=1.0)
+
+    @ad.compile
+    def step() -> None:
+        act(optimizer, w)
+
+    for _ in range(3):
+        w.grad = ad.ones(1)
+        step()
+    optimizer.add_param_group({"params": [v]})
+    for _ in range(3):
+        w.grad, v.grad = ad.ones(1), ad.ones(1)
+        step()
+        assert v.grad is None or v.grad.item() == 0
+    assert recordings(step) == ["the first recording", "SGD was given a parameter group"]
+
+
+def test_a_state_that_is_loaded() -> None:
+    w, optimizer, step = falling()
+    optimizer.param_groups[0]["momentum"] = 0.5
+    for _ in range(3):
+        step()
+    state = optimizer.state_dict()
+    state = {**state, "state": {0: {**state["state"][0], "momentum_buffer": ad.full((1,), 100.0)}}}
+    optimizer.load_state_dict(state)
+    before = w.item()
+    step()
+    assert before - w.item() == 51
+    assert recordings(step)[-1] == "SGD was given another state"
+
+
+@pytest.mark.parametrize("inside", [True, False])
+def test_a_generator_and_a_discriminator(inside: bool) -> None:
+    """Each freezes the other while it learns."""
+    found = []
+    for compiling in (lambda step: step, ad.compile):
+        ad.manual_seed(0)
+        nets = [ad.nn.Linear(3, 3), ad.nn.Linear(3, 1)]
+        optimizers = [ad.optim.Adam(net.parameters(), lr=0.1) for net in nets]
+
+        def learning(own: int, nets: Any = nets, optimizers: Any = optimizers) -> Callable[..., ad.Tensor]:
+            def learn(noise: ad.Tensor) -> ad.Tensor:
+                if inside:
+                    nets[1 - own].requires_grad_(False)
+                optimizers[own].zero_grad()
+                loss = nets[1](nets[0](noise)).sigmoid().log().mean() * (-1) ** own
+                loss.backward()
+                optimizers[own].step()
+                if inside:
+                    nets[1 - own].requires_grad_(True)
+                return loss
+
+            return learn
+
+        steps = [compiling(learning(0)), compiling(learning(1))]
+        losses = []
+        for number in range(6):
+            for own, step in enumerate(steps):
+                if not inside:
+                    nets[1 - own].requires_grad_(False)
+                losses.append(step(ad.full((4, 3), number / 3)).item())
+                if not inside:
+                    nets[1 - own].requires_grad_(True)
+        found.append((losses, bits(nets[0]), bits(nets[1])))
+        if compiling is ad.compile:
+            assert [recordings(step) for step in steps] == [["the first recording"]] * 2
+    assert found[0] == found[1]
+
+
+def test_a_switch_that_is_left_is_refused() -> None:
+    net = Net()
+
+    @ad.compile
+    def step(x: ad.Tensor) -> ad.Tensor:
+        net.train(not net.training)  # the line to name
+        return net(x)
+
+    step(batch(0)[0])
+    with pytest.raises(RecordingError, match=r"(?s)Net\.eval\(\) was called|Net\.train\(\) was called.*line to name"):
+        step(batch(0)[0])
+
+
+def test_modules_in_a_list_are_watched() -> None:
+    class Listed(ad.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.parts = [ad.nn.Dropout(0.5)]
+
+        def forward(self, x: ad.Tensor) -> Any:
+            return self.parts[0](x)
+
+    net = Listed()
+    compiled = ad.compile(net)
+    for _ in range(3):
+        compiled(ad.ones(64))
+    net.parts[0].eval()
+    assert compiled(ad.ones(64)).tolist() == [1.0] * 64
+
+
+def test_new_hooks_on_each_argument() -> None:
+    @ad.compile
+    def step(x: ad.Tensor) -> None:
+        (x * x).sum().backward()
+
+    def run() -> None:
+        for number in range(20):
+            x = ad.full((2,), float(number), requires_grad=True)
+            x.register_hook(lambda g: g * 2)
+            step(x)
+            assert x.grad.tolist() == [4.0 * number] * 2
+
+    with pytest.raises(RecordingError, match=r"there are 16 recordings.*an argument has other hooks: register the"):
+        run()
+    assert recordings(step)[1].startswith("an argument has other hooks")
+
+
+def test_an_optimizer_that_the_function_makes() -> None:
+    w = ad.ones(1, requires_grad=True)
+
+    @ad.compile
+    def step() -> None:
+        optimizer = ad.optim.SGD([w], lr=0.1, momentum=0.9)  # the line to name
+        w.sum().backward()
+        optimizer.step()
+
+    step()
+    with pytest.raises(RecordingError, match=r"(?s)makes an optimizer.*make it outside.*the line to name"):
+        step()
+
+
+def test_frozen_parameters_have_a_program_of_their_own() -> None:
+    net = Net()
+    net.eval()
+    compiled = ad.compile(net)
+    x = batch(0)[0]
+    for number in range(9):
+        net.inner.requires_grad_(number % 4 < 2)
+        net.zero_grad()
+        compiled(x).sum().backward()
+        assert (net.inner.weight.grad is None) is (number % 4 > 1)
+    assert len(recordings(compiled)) == len(compiled.programs) == 2
+
+
+class Config:
+    rate = 2.0
+
+
+CONFIG = {"rate": 2.0, "inner": {"rate": 2.0}, "function": ad.tanh}
+
+
+class Scaled:
+    rate = 2.0
+
+    def __init__(self) -> None:
+        self.config = Config()
+
+    def method(self, x: ad.Tensor) -> ad.Tensor:
+        return x * self.rate * self.config.rate
+
+    def __call__(self, x: ad.Tensor) -> ad.Tensor:
+        return x * self.rate
+
+    def count(self, x: ad.Tensor) -> ad.Tensor:
+        self.rate += 1  # the line to name
+        return x * self.rate
+
+
+class ScaledModule(ad.nn.Module):
+    rate = 2.0
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.config = Config()
+
+    def forward(self, x: ad.Tensor) -> ad.Tensor:
+        return x * self.rate * self.config.rate
+
+
+def _set(owner: Any, value: float) -> None:
+    owner.rate = value
+
+
+OBJECT, MODULE = Scaled(), ScaledModule()
+NAMED: dict[str, tuple[Callable[..., Any], Callable[[float], Any]]] = {
+    "item": (lambda x: x * CONFIG["rate"], lambda value: CONFIG.update(rate=value)),
+    "item of an item": (lambda x: x * CONFIG["inner"]["rate"], lambda value: CONFIG["inner"].update(rate=value)),
+    "function": (lambda x: CONFIG["function"](x), lambda value: CONFIG.update(function=lambda x: x * value)),
+    "class": (lambda x: x * Config.rate, lambda value: _set(Config, value)),
+    "attribute": (lambda x: x * OBJECT.rate, lambda value: _set(OBJECT, value)),
+    "attribute of a class": (lambda x: x * OBJECT.config.rate, lambda value: _set(Config, value)),
+    "method": (OBJECT.method, lambda value: _set(OBJECT.config, value)),
+    "callable": (OBJECT, lambda value: _set(OBJECT, value)),
+    "module": (MODULE, lambda value: _set(MODULE.config, value)),
+    "class of a module": (MODULE, lambda value: _set(ScaledModule, value)),
+}
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_what_a_function_names_of_what_lies_around_it(name: str) -> None:
+    function, change = NAMED[name]
+    compiled = ad.compile(function)
+    for number in range(9):
+        if number % 3 == 0:
+            change(number + 1.0)
+        x = ad.full((2,), float(number))
+        assert compiled(x).tolist() == function(x).tolist()
+    assert len(recordings(compiled)) == 3
+
+
+def test_an_object_that_the_function_changes_is_named_with_its_line() -> None:
+    compiled = ad.compile(Scaled().count)
+    compiled(ad.ones(1))
+    with pytest.raises(RecordingError, match=r"(?s)changes 'rate' of a Scaled.*the line to name"):
+        compiled(ad.ones(1))
+
+
+def test_a_list_of_parameters_that_is_replaced() -> None:
+    w, v = ad.ones(2, requires_grad=True), ad.ones(2, requires_grad=True)
+    optimizer = ad.optim.SGD([w], lr=1.0)
+
+    @ad.compile
+    def step() -> None:
+        w.grad = v.grad = None
+        (w.sum() + v.sum()).backward()
+        optimizer.step()
+
+    for _ in range(3):
+        step()
+    optimizer.param_groups[0]["params"] = [v]
+    for _ in range(3):
+        step()
+    assert (w.tolist(), v.tolist()) == ([-2, -2], [-2, -2])
+    assert recordings(step) == ["the first recording", "an optimizer has another list of parameters"]

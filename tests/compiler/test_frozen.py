@@ -1,0 +1,147 @@
+"""Numbers that Python reads while a function is recorded: they are looked at again, or refused."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import autodiff as ad
+from autodiff.compiler.calls import RecordingError
+from tests.compiler.test_conditions import recordings
+
+NUMPY: Any = np.random
+RNG, OWN, OLD = np.random.default_rng(0), random.Random(0), np.random.RandomState(0)
+HELD = {"generator": np.random.default_rng(1)}
+
+
+def _branch(x: ad.Tensor) -> ad.Tensor:
+    if random.random() < 2:
+        return x * 2
+    return x
+
+
+@pytest.mark.parametrize(("function", "name"), [
+    (lambda x: x * random.random(), "random"),
+    (lambda x: x * random.randint(1, 5), "random"),
+    (_branch, "random"),
+    (lambda x: x + ad.tensor(NUMPY.rand(2)), "numpy.random"),
+    (lambda x: x * float(NUMPY.randn()), "numpy.random"),
+    (lambda x: x[NUMPY.permutation(2).tolist()], "numpy.random"),
+    (lambda x: x * RNG.random(), "a generator Generator"),
+    (lambda x: x * OWN.gauss(0, 1), "a generator Random"),
+    (lambda x: x * OLD.rand(), "a generator RandomState"),
+    (lambda x: x * HELD["generator"].random(), "a generator Generator"),
+    (lambda x: (x * 2, random.random())[0], "random"),
+])  # fmt: skip
+def test_draws_that_are_not_ours(function: Callable[..., Any], name: str) -> None:
+    compiled = ad.compile(function)
+    compiled(ad.ones(2))
+    with pytest.raises(RecordingError, match=rf"(?s)draws from {name}, .*autodiff.rand.*at .*test_frozen.py:\d+"):
+        compiled(ad.ones(2))
+
+
+def test_draws_outside_and_draws_that_are_ours() -> None:
+    compiled = ad.compile(lambda x, p: x * p + ad.rand(2))
+    for _ in range(4):
+        compiled(ad.ones(2), ad.tensor(random.random() + NUMPY.rand()))
+    assert len(compiled.programs) == 1
+
+
+class Noisy(ad.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: ad.Tensor) -> ad.Tensor:
+        return x * random.random()
+
+    @staticmethod
+    def backward(ctx: Any, g: ad.Tensor) -> ad.Tensor:
+        return g * float(NUMPY.rand())
+
+
+def test_functions_and_hooks_draw_in_each_replay() -> None:
+    """Each replay calls those that look at numbers."""
+    found = []
+    for compiling in (lambda f: f, ad.compile):
+        w = ad.ones(2, requires_grad=True)
+        kept: list[float] = []
+        w.register_hook(lambda g, kept=kept: kept.append(g.sum().item() * random.random()))
+        random.seed(5)
+        NUMPY.seed(5)
+
+        def step(x: ad.Tensor, w: ad.Tensor = w) -> ad.Tensor:
+            w.grad = None
+            loss = Noisy.apply(w * x).sum()
+            loss.backward()
+            return loss
+
+        run = compiling(step)
+        losses = [(run(ad.full((2,), float(number))).item(), w.grad.tolist()) for number in range(5)]
+        found.append((losses, kept))
+    assert found[0] == found[1]
+
+
+def test_a_hook_that_draws_and_takes_part() -> None:
+    w = ad.ones(2, requires_grad=True)
+    w.register_hook(lambda g: g * random.random())
+
+    @ad.compile
+    def step() -> None:
+        w.sum().backward()
+
+    step()
+    with pytest.raises(RecordingError, match="draws from random"):
+        step()
+
+
+# ---- Settings of optimizers ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("read", [
+    lambda group: group["lr"], lambda group: group.get("lr"), lambda group: dict(group.items())["lr"],
+])  # fmt: skip
+def test_a_setting_that_the_function_reads(read: Callable[[Any], float]) -> None:
+    w = ad.ones(1, requires_grad=True)
+    optimizer = ad.optim.SGD([w], lr=0.5)
+
+    @ad.compile
+    def step(x: ad.Tensor) -> Any:
+        optimizer.zero_grad()
+        loss = (w * x).sum() * read(optimizer.param_groups[0])
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    v = 1.0
+    for number in range(12):
+        rate = 0.5 ** (1 + number // 4)
+        optimizer.param_groups[0]["lr"] = rate
+        assert step(ad.ones(1)).item() == v * rate
+        v -= rate * rate
+        assert w.item() == v
+    assert [reason.split(",")[0] for reason in recordings(step)] == [
+        "the first recording",
+        "'lr' of an optimizer is 0.25 instead of 0.5",
+        "'lr' of an optimizer is 0.125 instead of 0.25",
+    ]
+
+
+def test_a_setting_that_a_hook_prints() -> None:
+    w = ad.ones(1, requires_grad=True)
+    optimizer = ad.optim.SGD([w], lr=0.5)
+    seen: list[float] = []
+    w.register_hook(lambda g: seen.append(optimizer.param_groups[0]["lr"]))
+
+    @ad.compile
+    def step() -> None:
+        optimizer.zero_grad()
+        w.sum().backward()
+        optimizer.step()
+
+    for number in range(5):
+        optimizer.param_groups[0]["lr"] = float(number + 1)
+        step()
+    assert seen == [1.0, 2.0, 3.0, 4.0, 5.0]
+    assert recordings(step) == ["the first recording"]
