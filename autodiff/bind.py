@@ -21,7 +21,7 @@ from autodiff.primitive import NOTHING, Plan, Primitive
 from autodiff.program import Memory, Record, tensor_class
 from autodiff.slots import held
 from autodiff.source import LIBRARY, Line, here
-from autodiff.spec import Array, Spec, spec_of
+from autodiff.spec import Array, Spec, address_of, spec_of
 from autodiff.thread_mode import MODE
 from autodiff.threads import Threads
 
@@ -31,7 +31,7 @@ _PLAN_LIMIT = 4096
 next_number = count().__next__  # of a record; every number is above those given out before
 # The path of every operation: attributes of all inputs are read by loops in C, objects are made without `__init__`.
 _new = object.__new__
-_spec, _array, _needs_grad = attrgetter("spec"), attrgetter("array"), attrgetter("needs_grad")
+_spec, _array, _memory, _needs_grad = map(attrgetter, ("spec", "array", "memory", "needs_grad"))
 
 
 def bind(primitive: Primitive, *inputs: Any, **params: Any) -> Any:
@@ -57,7 +57,9 @@ def bind(primitive: Primitive, *inputs: Any, **params: Any) -> Any:
     else:
         if primitive.view:
             outs = plan.run(ins[0])
-            specs_out = tuple(map(spec_of, outs))
+            if plan.view_specs is None:
+                plan.view_specs = tuple(map(spec_of, outs))
+            specs_out = plan.view_specs
         else:
             outs = run_plan(plan, ins, params)
             specs_out = plan.specs
@@ -88,7 +90,10 @@ def bind(primitive: Primitive, *inputs: Any, **params: Any) -> Any:
             return results[0] if plan.single else tuple(results)
 
     if mode.origin is None:
-        note_cut(primitive, inputs, results)
+        for x in inputs:
+            if x.needs_grad or x.cut is not None:
+                note_cut(primitive, x, results)
+                break
     if mode.recorder is not None:
         mode.recorder.add(make_record(primitive, inputs, params, specs, specs_out, None, ()), results)
     return results[0] if plan.single else tuple(results)
@@ -179,11 +184,11 @@ def bind_update(
     No gradient flows through it; it raises the versions of what it writes, and is recorded as one operation.
     """
     settings = {name: held(x) for name, x in params.items()}
-    threads.run(partial(primitive.run, **settings))([t.array for t in written], [x.array for x in read])
+    threads.run(partial(primitive.run, **settings))(list(map(_array, written)), list(map(_array, read)))
     line = here()
-    for tensor in written:
-        tensor.memory.version += 1
-        tensor.memory.changed = line
+    for memory in map(_memory, written):
+        memory.version += 1
+        memory.changed = line
     if MODE.recorder is not None:
         inputs = (*written, *read)
         record = make_record(primitive, inputs, params, tuple(map(_spec, inputs)), tuple(map(_spec, written)), None, ())
@@ -264,7 +269,7 @@ def refresh(view: Any) -> None:
 
 def strides_in(base: Any, view: Any) -> dict[str, Any]:
     """Return where `view` lies in `base`, in elements of the memory of `base`."""
-    start, first = (tensor.array.__array_interface__["data"][0] for tensor in (base, view))
+    start, first = (address_of(tensor.array) for tensor in (base, view))
     return {
         "shape": view.spec.shape,
         "strides": view.spec.strides,
@@ -286,25 +291,20 @@ class Cut(NamedTuple):
     line: Line | None
 
 
-def note_cut(primitive: Primitive, inputs: tuple[Any, ...], results: list[Any]) -> None:
-    """Remember on outputs without history why they have none, for the error of a later `backward`."""
-    for x in inputs:
-        if x.cut is not None:
-            cut = x.cut
-        elif x.needs_grad:
-            if not MODE.grad:
-                reason = "it ran under no_grad()"
-            elif results[0].spec.floating:
-                reason = f"{primitive.name} has no derivative"
-            else:
-                name = "a conversion" if primitive.name == "copy" else primitive.name
-                reason = f"{name} made {results[0].spec.dtype}, which has no derivative,"
-            cut = Cut(reason, here())
+def note_cut(primitive: Primitive, x: Any, results: list[Any]) -> None:
+    """Remember on outputs without history why that of the input `x` ends, for the error of a later `backward`."""
+    cut = x.cut
+    if cut is None:
+        if not MODE.grad:
+            reason = "it ran under no_grad()"
+        elif results[0].spec.floating:
+            reason = f"{primitive.name} has no derivative"
         else:
-            continue
-        for tensor in results:
-            tensor.cut = cut
-        return
+            name = "a conversion" if primitive.name == "copy" else primitive.name
+            reason = f"{name} made {results[0].spec.dtype}, which has no derivative,"
+        cut = Cut(reason, here())
+    for tensor in results:
+        tensor.cut = cut
 
 
 def plan_for(primitive: Primitive, specs: tuple[Spec, ...], params: dict[str, Any], into: Spec | None = None) -> Plan:

@@ -11,7 +11,7 @@ from autodiff import dtypes, ops
 from autodiff.devices import CPU, check_device, device
 from autodiff.errors import DTypeError, ShapeError
 from autodiff.ops.structural import axis_index, cast_to, ordered
-from autodiff.spec import Array, DType, Spec, channels_last_order
+from autodiff.spec import Array, DType, Spec, address_of, channels_last_order
 
 if TYPE_CHECKING:
     from autodiff.eager import Tensor
@@ -101,7 +101,7 @@ class Conversions:
 
     def data_ptr(self) -> builtins.int:
         """Return the address of the first element."""
-        return self.array.__array_interface__["data"][0]  # type: ignore[no-any-return]
+        return address_of(self.array)
 
     def is_floating_point(self) -> builtins.bool:
         """Return whether the elements are floats."""

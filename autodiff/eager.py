@@ -67,7 +67,6 @@ class Tensor(Methods, Conversions):
     watched: bool = False  # whether a compiled program reads this tensor, and must know when it is replaced
     hooks: Any = None
     accumulate_hooks: Any = None
-    place: Any = None  # the array and its address, once an optimizer has asked
 
     # NumPy leaves operators with a tensor on the right to the tensor, and its ufuncs refuse tensors.
     __array_ufunc__ = None
@@ -419,7 +418,7 @@ class Tensor(Methods, Conversions):
         return _rebuild, (type(self), self.array, self.needs_grad, self.name)
 
 
-_OWN = {"array", "spec", "memory", "_grad", "hooks", "accumulate_hooks", "base", "seen", "edge", "place", "watched"}
+_OWN = {"array", "spec", "memory", "_grad", "hooks", "accumulate_hooks", "base", "seen", "edge", "watched"}
 
 
 def _rebuild(cls: type[Tensor], array: Array, needs_grad: bool, name: str | None) -> Tensor:

@@ -82,11 +82,12 @@ class Plan:
             interrupted inside a large one.
         status: makes the error of a status word, or None.
         differentiable: whether a record may be needed.
+        view_specs: of the tensors that a view has made, strides included; None before the first.
         fine: what the status words hold before `run`, and after it where nothing is wrong.
     """
 
     __slots__ = ("alone", "differentiable", "fine", "parts", "run", "scratch", "scratch_specs", "single", "specs",
-                 "status", "take", "take_first", "threads", "work")
+                 "status", "take", "take_first", "threads", "view_specs", "work")
 
     def __init__(
         self, primitive: Primitive, inputs: tuple[Spec, ...], params: dict[str, Any], into: Spec | None = None
@@ -109,6 +110,7 @@ class Plan:
         self.take: tuple[Callable[[], Array], ...] = tuple(spec.empty for spec in self.specs)
         self.scratch: tuple[Callable[[], Array], ...] = tuple(spec.empty for spec in self.scratch_specs)
         self.status = primitive.status
+        self.view_specs: tuple[Spec, ...] | None = None
         self.fine = np.full(self.parts, -1)
         self.take_first = self.take[0] if self.single and self.status is None and not primitive.view else None
         self.differentiable = primitive.differentiable and any(spec.floating for spec in self.specs)

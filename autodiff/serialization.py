@@ -20,7 +20,7 @@ from autodiff.devices import check_device
 from autodiff.eager import SUPPORTED, Tensor, wrap
 from autodiff.errors import AutodiffError, DTypeError
 from autodiff.program import Memory
-from autodiff.spec import Array
+from autodiff.spec import Array, address_of
 from autodiff.thread_mode import MODE
 
 _KEY = "autodiff"  # of the metadata entry that holds the structure
@@ -155,7 +155,7 @@ class _Writer:
         if dtype not in SUPPORTED:
             raise DTypeError("save", f"the dtype at {_place(path)} cannot be saved",
                              expected=", ".join(known.name for known in SUPPORTED), got=str(array.dtype))
-        identity = id(owner), array.__array_interface__["data"][0], spec
+        identity = id(owner), address_of(array), spec
         name = self.stored.get(identity)
         if name is None:
             name = base = ".".join(path) or "value"

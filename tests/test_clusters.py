@@ -6,6 +6,7 @@ from collections import Counter
 from typing import Any
 
 import pytest
+from steps import classifier_step
 from test_viz import assert_acyclic
 
 import autodiff as ad
@@ -30,14 +31,7 @@ def replayed(memory_budget: float | None) -> Program:
     model = net()
     optimizer = ad.optim.SGD(model.parameters(), lr=0.1)
 
-    def step(x: Any, y: Any) -> Any:
-        optimizer.zero_grad()
-        loss = nn.functional.cross_entropy(model(x), y)
-        loss.backward()
-        optimizer.step()
-        return loss
-
-    compiled = ad.compile(step, memory_budget=memory_budget)
+    compiled = ad.compile(classifier_step(model, optimizer), memory_budget=memory_budget)
     x, y = ad.randn(8, 3, 8, 8), ad.tensor([0, 1, 2, 3, 0, 1, 2, 3])
     for _ in range(2):
         compiled(x, y)

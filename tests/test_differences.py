@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from steps import classifier_step
 from test_page import data_of, text_of
 
 import autodiff as ad
@@ -80,14 +81,7 @@ def step_of(layers: int, head: nn.Module) -> Any:
     model = nn.Sequential(nn.Linear(4, 8), *[nn.Sequential(nn.Linear(8, 8), nn.Tanh()) for _ in range(layers)], head)
     optimizer = ad.optim.SGD(model.parameters(), lr=0.1)
 
-    @ad.compile
-    def step(x: Any, y: Any) -> Any:
-        optimizer.zero_grad()
-        loss = nn.functional.cross_entropy(model(x), y)
-        loss.backward()
-        optimizer.step()
-        return loss
-
+    step = ad.compile(classifier_step(model, optimizer))
     for _ in range(2):
         step(ad.ones(3, 4), ad.tensor([0, 1, 1]))
     return step

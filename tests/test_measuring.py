@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from steps import classifier_step
 
 import autodiff as ad
 from autodiff import measuring, nn
@@ -32,23 +33,12 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return made
 
 
-def step_of(model: Any, optimizer: Any) -> Any:
-    def step(x: Any, y: Any) -> Any:
-        optimizer.zero_grad()
-        loss = nn.functional.cross_entropy(model(x), y)
-        loss.backward()
-        optimizer.step()
-        return loss
-
-    return step
-
-
 @pytest.fixture
 def training() -> tuple[Any, Any, Any, Any]:
     ad.manual_seed(1)
     inner = nn.Sequential(nn.Linear(300, 300), nn.Tanh())
     model = nn.Sequential(nn.Linear(8, 300), nn.ReLU(), inner, nn.Linear(300, 3))
-    return model, step_of(model, ad.optim.Adam(model.parameters())), ad.randn(5, 8), ad.tensor([0, 1, 2, 0, 1])
+    return model, classifier_step(model, ad.optim.Adam(model.parameters())), ad.randn(5, 8), ad.tensor([0, 1, 2, 0, 1])
 
 
 # ---- Columns ---------------------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from steps import classifier_step
 from test_viz import EDGE, drawn_nodes
 
 import autodiff as ad
@@ -63,13 +64,7 @@ def program_of(name: str, compiled: bool) -> Program:
     model, x, y = build(), inputs(), ad.randint(0, 3, (count,))
     optimizer = optimizer_of(model.parameters())
 
-    def step(x: Any, y: Any) -> Any:
-        optimizer.zero_grad()
-        loss = nn.functional.cross_entropy(model(x), y)
-        loss.backward()
-        optimizer.step()
-        return loss
-
+    step = classifier_step(model, optimizer)
     step(x, y)  # makes the optimizer's states
     if not compiled:
         return ad.record(step, x, y)

@@ -10,12 +10,12 @@ MOST = 5  # instructions that are named
 NEGLIGIBLE = 0.02  # of the time of all instructions
 
 
-def explanation(recorded: Recorded, measured: Program | None) -> list[str]:
+def explanation(recorded: Recorded) -> list[str]:
     """Return lines: what is replayed, what Python runs of it, what the passes did, and what loses most of the time."""
     (_, first), *others = [(name, len(instructions)) for name, instructions in recorded.stages.items()]
     passes = f"passes: {first} instructions at first, " + ", ".join(f"{size} {name}" for name, size in others)
     lines = [*recorded.describe(), passes]
-    return lines if measured is None else [*lines, *_losses(measured)]
+    return lines if recorded.measured is None else [*lines, *_losses(recorded.measured)]
 
 
 def _losses(program: Program) -> list[str]:
@@ -23,9 +23,9 @@ def _losses(program: Program) -> list[str]:
 
     seconds = program.columns["seconds"]
     shares = shares_of_roofline(program, limits_here())
-    lost = [(x * (1 - share), record, x, share)
-            for record, x, share in zip(program, seconds, shares, strict=True) if share is not None]
-    lost = [entry for entry in lost if entry[0] > NEGLIGIBLE * sum(seconds)]
+    least = NEGLIGIBLE * sum(seconds)
+    lost = [(x * (1 - share), record, x, share) for record, x, share in zip(program, seconds, shares, strict=True)
+            if share is not None and x * (1 - share) > least]
     lost.sort(key=lambda entry: -entry[0])
     return ["furthest from the roofline:", *[
         f"  {1e6 * x:.3g} us, {share:.0%} of the roofline: {record.name} at {record.line}"

@@ -9,7 +9,6 @@ from functools import partial, update_wrapper
 from io import IOBase
 from types import FunctionType, ModuleType
 from typing import Any, NamedTuple
-from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -102,7 +101,6 @@ class Compiled:
         self._seen: set[Any] = set()  # signatures of calls so far
         self._gradients: dict[int, tuple[Any, Tensor]] = {}
         self._reasons: list[str] = []
-        self._measured: WeakKeyDictionary[Recorded, Program] = WeakKeyDictionary()
         self._lock = threading.RLock()
         self._surroundings: list[Content | Global] | None = None
 
@@ -149,7 +147,7 @@ class Compiled:
                 if recorded.signature == signature and recorded.accepts(tensors) and recorded.fits(tensors):
                     program = measured(recorded, lambda: self(*args, **kwargs))
                     program.title = self.__name__
-                    self._measured[recorded] = program
+                    recorded.measured = program
                     return program
             raise RecordingError("measure", "nothing is replayed for such arguments", fix="see explain()")
 
@@ -323,7 +321,7 @@ class Compiled:
         if self._gave_up:
             lines.append("runs without being compiled: it cannot be recorded")
         for number, recorded in enumerate(self._recorded):
-            first, *others = explanation(recorded, self._measured.get(recorded))
+            first, *others = explanation(recorded)
             lines += [f"program {number}: {first}", *[f"  {line}" for line in others]]
         return "\n".join(lines or ["not recorded yet: the second call with the same shapes is"])
 

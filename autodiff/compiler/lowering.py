@@ -24,7 +24,7 @@ from autodiff.compiler.tracer import Draw
 from autodiff.errors import AutodiffError
 from autodiff.primitive import Plan
 from autodiff.slots import Slot, held
-from autodiff.spec import Array, Spec
+from autodiff.spec import Array, Spec, address_of
 from autodiff.threads import threads_for
 
 _FIRST_MARK = 0x5EED_F00D_0000_0000
@@ -347,7 +347,7 @@ class Lowered:
         """Note a word that holds this address, if it is one in an argument; `words` is None for the argument blocks."""
         for argument, (low, high) in enumerate(self._ranges):
             if low <= address < high:
-                start = address - _address(self._arguments[argument])
+                start = address - address_of(self._arguments[argument])
                 self.addresses[argument].append(Address(words, at, start))
                 return
 
@@ -390,7 +390,7 @@ class Lowered:
             if array is self._last[i]:
                 continue
             self._last[i] = array
-            address = _address(array)
+            address = address_of(array)
             if address != self._seen[i]:
                 self._seen[i] = address
                 for words, at, start in self.addresses[i]:
@@ -432,11 +432,6 @@ class Lowered:
 def _array_at(memory: Array, offset: int, spec: Spec) -> Array:
     strides = tuple(stride * spec.dtype.itemsize for stride in spec.strides)
     return np.ndarray(spec.shape, spec.dtype, memory.data, offset, strides)
-
-
-def _address(array: Array) -> int:
-    address: int = array.__array_interface__["data"][0]
-    return address
 
 
 def _range(array: Array) -> tuple[int, int]:

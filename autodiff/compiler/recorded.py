@@ -99,6 +99,7 @@ class Recorded:
         changes: the state of `CHANGES` that it is good for.
         program: the records, for reading.
         stages: the instructions after each pass, by the pass's name.
+        measured: what it runs, with the last measurements.
     """
 
     signature: Any = None
@@ -109,6 +110,7 @@ class Recorded:
     globals: Sequence[tuple[dict[str, Any], str, Any]] = ()
     grad = True
     threads = 0
+    measured: Program | None = None
     _running = False
 
     @staticmethod

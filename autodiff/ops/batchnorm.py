@@ -270,12 +270,14 @@ batch_norm_grad_p: Primitive = define(
     cost=summed(11),
     samples=_batch_norm_grad_samples,
     errors=no_errors,
-    call=lambda g, x, *others, training: _grad_call(g, laid_out(x), *others, training=training),
+    call=lambda g, x, *others, training: differentiated(batch_norm_grad_p, g, x, *others, training=training),
 )
 
 
-def _grad_call(g: Any, x: Any, *others: Any, training: bool) -> Any:
-    return bind(batch_norm_grad_p, ordered(g, x.spec.order), x, *map(contiguous, others), training=training)
+def differentiated(primitive: Primitive, g: Any, x: Any, *others: Any, **params: Any) -> Any:
+    """Bind the gradient of a norm of images, with the cotangent in the layout of the input."""
+    x = laid_out(x)
+    return bind(primitive, ordered(g, x.spec.order), x, *map(contiguous, others), **params)
 
 
 def _given_infer(x: Spec, mean: Spec, variance: Spec, weight: Spec, bias: Spec, eps: float) -> tuple[Spec, Spec]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -98,6 +99,7 @@ def expand(x: TensorT, *shape: Any) -> TensorT:
 Groups = tuple[int, int, int, int]
 
 
+@lru_cache(maxsize=4096)
 def reduction_groups(spec: Spec, dims: tuple[int, ...]) -> Groups | None:
     """Return the sizes (A, K1, B, K2) of a dense tensor when `dims` are reduced, or None where it takes a copy."""
     if spec.order is None:

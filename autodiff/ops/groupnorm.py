@@ -19,6 +19,7 @@ from autodiff.ops.batchnorm import (
     batch_norm,
     channel_shape,
     cube,
+    differentiated,
     follow,
     grad_infer,
     in_planes,
@@ -32,7 +33,7 @@ from autodiff.ops.broadcast import sum as total
 from autodiff.ops.elementwise import mul, reciprocal, spread, square, sub
 from autodiff.ops.products import require_floats
 from autodiff.ops.reduce import mean as mean_of
-from autodiff.ops.structural import contiguous, ordered, reshape
+from autodiff.ops.structural import ordered, reshape
 from autodiff.primitive import ErrorSample, Keep, Primitive, Sample, composed, define, no_errors
 from autodiff.spec import Array, Shape, Spec, channels_last_order
 
@@ -170,12 +171,8 @@ group_norm_grad_p: Primitive = define(
     cost=summed(9),
     samples=_group_norm_grad_samples,
     errors=no_errors,
-    call=lambda g, x, *others: _grad_call(g, laid_out(x), *others),
+    call=lambda g, x, *others: differentiated(group_norm_grad_p, g, x, *others),
 )
-
-
-def _grad_call(g: Any, x: Any, *others: Any) -> Any:
-    return bind(group_norm_grad_p, ordered(g, x.spec.order), x, *map(contiguous, others))
 
 
 def _by_groups(operation: str, x: Any, groups: int, weight: Any, bias: Any, eps: float) -> Any:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -21,18 +22,13 @@ from autodiff.ops.structural import clone, ordered, zeros_like_p
 from autodiff.primitive import Primitive, Sample, define, no_errors
 from autodiff.program import Memory
 from autodiff.slots import number
-from autodiff.spec import Array, Cost, Spec, moved
+from autodiff.spec import Array, Cost, Spec, address_of, moved
 from autodiff.threads import threads_for
 
 __all__ = ["adadelta_step", "adagrad_step", "asgd_step", "rmsprop_step", "rprop_step", "sgd_step"]
 
 
-def _address(tensor: Any) -> int:
-    """Return where a tensor's array begins, remembered with the tensor: the lookup costs as much as a small kernel."""
-    place = tensor.place
-    if place is None or place[0] is not tensor.array:
-        tensor.place = place = (tensor.array, tensor.array.__array_interface__["data"][0])
-    return int(place[1])
+_spec, _order, _size, _nbytes = map(attrgetter, ("spec", "order", "size", "nbytes"))
 
 
 def step(
@@ -50,28 +46,25 @@ def step(
     Raises:
         ShapeError: if a parameter has gaps in memory or a gradient another shape.
     """
+    specs = list(map(_spec, params))
+    if list(map(_spec, grads)) != specs or None in map(_order, specs):
+        grads = [_fitting(p, grad) for p, grad in zip(params, grads, strict=True)]
     columns = [params, *states]
-    rows = []
-    size = 0
-    for i, p in enumerate(params):
-        grad = grads[i]
-        if grad.spec is not p.spec or p.spec.order is None:
-            grad = _fitting(p, grad)
-        for state in states:
-            if state and state[i].spec is not p.spec:
-                _follow(p, state[i])
-        addresses = [_address(column[i]) if column else 0 for column in columns]
-        rows.append([*addresses, grad.array.__array_interface__["data"][0], p.spec.size])
-        size += p.spec.nbytes
-        if grad is not grads[i]:
-            grads = [*grads[:i], grad, *grads[i + 1 :]]  # keeps the copy alive until the kernel has run
-    written = [t for column in columns for t in column]
-    threads = threads_for(Cost(0, size * (2 * len(columns) + 1)))
-    bind_update(primitive, written, grads, threads, table=np.array(rows, np.int64), **settings)
+    table = np.zeros((len(params), len(columns) + 2), np.int64)
+    for i, column in enumerate(columns):
+        if column:
+            if list(map(_spec, column)) != specs:
+                for p, state in zip(params, column, strict=True):
+                    _follow(p, state)
+            table[:, i] = [address_of(x.array) for x in column]
+    table[:, -2] = [address_of(grad.array) for grad in grads]
+    table[:, -1] = list(map(_size, specs))
+    threads = threads_for(Cost(0, sum(map(_nbytes, specs)) * (2 * len(columns) + 1)))
+    bind_update(primitive, [t for column in columns for t in column], grads, threads, table=table, **settings)
 
 
 def _fitting(p: Any, grad: Any) -> Any:
-    """Return a gradient laid out as its parameter."""
+    """Return a gradient laid out as its parameter, itself if it is."""
     if p.spec.order is None:
         raise ShapeError("step", "a parameter has gaps in memory", got=repr(p.spec), fix="make it from x.contiguous()")
     if grad.spec.shape != p.spec.shape or grad.spec.dtype != p.spec.dtype:
@@ -96,7 +89,7 @@ def _kernel(name: str, outs: list[Array], ins: list[Array], table: Array, **sett
 def _relocate(outs: list[Array], ins: list[Array], table: Array, **settings: Any) -> dict[str, Any]:
     """Return the parameters of a step on other arrays; a column of zeros is a state that the settings do not use."""
     moved = table.copy()
-    addresses = np.array([array.__array_interface__["data"][0] for array in (*outs, *ins)]).reshape(-1, len(table)).T
+    addresses = np.array([address_of(array) for array in (*outs, *ins)]).reshape(-1, len(table)).T
     moved[:, :-1][:, table[0, :-1] != 0] = addresses
     return {"table": moved, **settings}
 

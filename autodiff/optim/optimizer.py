@@ -133,24 +133,25 @@ class Optimizer:
 
     def _step_group(self, group: dict[str, Any]) -> None:
         """Bring the state of a group's parameters into being and update those that have gradients, dtype by dtype."""
-        batches: dict[tuple[Any, ...], list[Tensor]] = {}
+        batches: dict[tuple[Any, ...], list[tuple[Tensor, Tensor, dict[str, Any]]]] = {}
         needed = {"step", *self.used(group), *self.numbers}
         for p in group["params"]:
-            if p.grad is None:
+            grad = p.grad
+            if grad is None:
                 continue
             state = self.state[p]
-            if not state.keys() >= needed:  # at first, and when a setting that needs a slot is switched on later
+            if not needed.issubset(state):  # at first, and when a setting that needs a slot is switched on later
                 self.initialise(p, state, group)
             key = (p.spec.dtype, state["step"], *map(state.__getitem__, self.numbers))
-            batches.setdefault(key, []).append(p)
+            batches.setdefault(key, []).append((p, grad, state))
         recorder = MODE.recorder
-        for params in batches.values():
-            states = [self.state[p] for p in params]
+        for batch in batches.values():
+            params, grads, states = map(list, zip(*batch, strict=True))
             if recorder is not None:
                 recorder.repeat(partial(self.advance, states, group), partial(self.conclude, states, group), states,
                                 ("step", *self.numbers))  # fmt: skip
             self.advance(states, group)
-            self.update(params, [p.grad for p in params], states, group)
+            self.update(params, grads, states, group)
             self.conclude(states, group)
 
     def advance(self, states: list[dict[str, Any]], group: dict[str, Any]) -> None:

@@ -293,6 +293,16 @@ def test_a_forward_hook_may_keep_what_it_is_given() -> None:
     assert [[x.tolist() for x in xs] for xs in eager] == [[x.tolist() for x in xs] for xs in compiled]
 
 
+def seen_by(make: Callable[[bool], tuple[Callable[..., Any], list[Any]]], compiled: bool) -> list[Any]:
+    """Return what a step that was made anew, compiled or not, has seen in five calls."""
+    ad.manual_seed(0)
+    run, seen = make(compiled)
+    for number in range(5):
+        run(ad.full((3, 2), 0.1 * number))
+    return seen
+
+
+
 @pytest.mark.parametrize("inside", [True, False], ids=["inside", "outside"])
 def test_a_forward_hook_that_hands_tensors_on_is_recorded(inside: bool) -> None:
     def make(compiled: bool) -> tuple[Callable[..., Any], list[Any]]:
@@ -316,14 +326,7 @@ def test_a_forward_hook_that_hands_tensors_on_is_recorded(inside: bool) -> None:
 
         return whole, seen
 
-    found = []
-    for compiled in (False, True):
-        ad.manual_seed(0)
-        whole, seen = make(compiled)
-        for number in range(5):
-            whole(ad.full((3, 2), 0.1 * number))
-        found.append(seen)
-    assert found[0] == found[1]
+    assert seen_by(make, compiled=False) == seen_by(make, compiled=True)
 
 
 def test_a_hook_may_use_what_another_one_has_kept() -> None:
@@ -373,14 +376,7 @@ def test_forward_hooks_that_take_part_are_recorded(hook: Callable[..., Any]) -> 
 
         return noted, seen
 
-    found = []
-    for compiled in (False, True):
-        ad.manual_seed(0)
-        run, seen = make(compiled)
-        for number in range(5):
-            run(ad.full((3, 2), 0.1 * number))
-        found.append(seen)
-    assert found[0] == found[1]
+    assert seen_by(make, compiled=False) == seen_by(make, compiled=True)
 
 
 def test_a_pre_hook_that_replaces_the_input_is_recorded() -> None:

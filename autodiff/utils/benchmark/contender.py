@@ -71,6 +71,9 @@ def thread_settings(threads: int) -> dict[str, str]:
     return {f"{name}_NUM_THREADS": count for name in names} | {
         "XLA_FLAGS": f"{os.environ.get('XLA_FLAGS', '')} {xla}".strip(),
         "JAX_PLATFORMS": "cpu",
+        # In powers of two of clock ticks. By default OpenBLAS's threads spin for some 70 ms after a product, on the
+        # cores that the next contender is to have; all others' stop within 5.
+        "OPENBLAS_THREAD_TIMEOUT": "20",
     }
 
 
