@@ -37,7 +37,8 @@ def fits(g: Spec, weight: Shape, out: Spec, *, stride: Any, padding: Any, dilati
     taps, places, pixels = math.prod(kernel), math.prod(g.shape[2:]), math.prod(out.shape[2:])
     columns = -(-taps * channels // (2 * LANES)) * 2 * LANES
     products = places * (columns * outputs + TAP * taps) + PIXEL * pixels
-    return products < NARROW * LANES * outputs * taps * pixels / math.prod(stride)
+    gathered: float = NARROW * LANES * outputs * taps * pixels / math.prod(stride)
+    return products < gathered
 
 
 def prepare(stride: Any, padding: Any, dilation: Any) -> Any:
