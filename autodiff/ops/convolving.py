@@ -22,7 +22,7 @@ import numpy as np
 import autodiff_kernels as kernels
 from autodiff.bind import bind
 from autodiff.errors import DTypeError, ShapeError, ValueRangeError
-from autodiff.ops import depthwise, strided, unit_kernels, winograd
+from autodiff.ops import depthwise, few_channels, strided, unit_kernels, winograd
 from autodiff.ops.broadcast import sum as total
 from autodiff.ops.elementwise import add, spread
 from autodiff.ops.images import (
@@ -322,6 +322,8 @@ def _input_grad_prepare(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], *, 
         return depthwise.prepare(weight.shape, True, **geometry)
     if unit_kernels.fits(weight.shape, groups=groups, **geometry):
         return unit_kernels.prepare(unit_kernels.input_gradient(g, weight.shape))
+    if few_channels.fits(g, weight.shape, outputs[0], groups=groups, **geometry):
+        return few_channels.prepare(**geometry)
     if winograd.fits(g, weight.shape, outputs[0], groups=groups, **geometry):
         return partial(winograd.run, place=winograd.place_of(geometry["padding"], turned=True), turned=True)
     stride, dilation = triple(geometry["stride"]), triple(geometry["dilation"])
@@ -337,6 +339,8 @@ def _input_grad_scratch(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], *, 
         return depthwise.scratch(weight)
     if unit_kernels.fits(weight.shape, groups=groups, **geometry):
         return unit_kernels.scratch(unit_kernels.input_gradient(g, weight.shape), g.dtype)
+    if few_channels.fits(g, weight.shape, outputs[0], groups=groups, **geometry):
+        return few_channels.scratch(g, weight.shape, outputs[0], **geometry)
     if winograd.fits(g, weight.shape, outputs[0], groups=groups, **geometry):
         return winograd.scratch(g, winograd.place_of(geometry["padding"], turned=True), outputs[0])
     return _scratch(_gradient_frame(g, weight.shape, outputs[0].shape, **geometry), g, weight.shape, groups)

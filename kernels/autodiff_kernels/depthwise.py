@@ -26,20 +26,17 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from autodiff_kernels.convolution import taps_of_residue
 from autodiff_kernels.maths import fma
 from autodiff_kernels.matmul import STRETCH
 from autodiff_kernels.memory import forward as ahead
 from autodiff_kernels.memory import load, pointer, store
 from autodiff_kernels.parts import share
+from autodiff_kernels.taps import Taps, inside, range_inside, taps_at
 from autodiff_kernels.vectors import read, whole, width, write, zeros
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Pair = tuple[int, int]
 Triple = tuple[int, int, int]
-# Of an output's taps along one axis: the first one, the hop to the next, where the first one reads in the image, how
-# much further the next one reads, and how many they are.
-Taps = tuple[int, int, int, int, int]
 
 COLUMNS = 64  # of a share's unit, which is a row of outputs or a piece of one
 TILE = 4  # outputs that are summed together
@@ -81,11 +78,11 @@ def convolve(out: Array, places: Array, image: Array, weights: Array, bias: Arra
         row, begin = unit // pieces, unit % pieces * COLUMNS
         end = min(begin + COLUMNS, columns)
         n, k, i = row // rows // depth, row // rows % depth, row % rows
-        deep = _inside(_taps(k, kernel[0], stride[0], padding[0], dilation[0], transposed), image.shape[1])
-        high = _inside(_taps(i, kernel[1], stride[1], padding[1], dilation[1], transposed), image.shape[2])
+        deep = inside(taps_at(k, kernel[0], stride[0], padding[0], dilation[0], transposed), image.shape[1])
+        high = inside(taps_at(i, kernel[1], stride[1], padding[1], dilation[1], transposed), image.shape[2])
         source = ((n * image.shape[1] + deep[2]) * image.shape[2] + high[2]) * line
         for first in range(begin, min(begin + step, end)):  # outputs `step` apart have the same taps
-            taps = _taps(first, kernel[2], stride[2], padding[2], dilation[2], transposed)
+            taps = taps_at(first, kernel[2], stride[2], padding[2], dilation[2], transposed)
             weight = ((deep[0] * kernel[1] + high[0]) * kernel[2] + taps[0]) * channels
             counts = deep[4], high[4], taps[4]
             moves = deep[3] * image.shape[2] * line, high[3] * line, taps[3] * channels
@@ -107,7 +104,7 @@ def convolve(out: Array, places: Array, image: Array, weights: Array, bias: Arra
                           table, entries, shifts, shifted, channels)
                     j += TILE
                 else:
-                    some = _reach(taps[2] + j * image_step, taps[3], taps[4], wide)
+                    some = range_inside(taps[2] + j * image_step, taps[3], taps[4], wide)
                     target = (row * columns + first + j * step) * channels
                     place = source + (taps[2] + j * image_step) * channels + some[0] * moves[2]
                     _single(y, target, x, place, w, weight + some[0] * hops[2],
@@ -174,32 +171,7 @@ def weight_gradient(out: Array, sums: Array, image: Array, cotangent: Array, str
             target[c * area + tap] = sums[tap * channels + c]
 
 
-# ---- Which taps and positions meet the image -------------------------------------------------------------------------
-
-
-@njit(error_model="numpy")
-def _taps(place: int, kernel: int, stride: int, padding: int, dilation: int, transposed: int) -> Taps:
-    """Return the taps of the output at a place of one axis."""
-    if transposed:
-        first, hop, taps = taps_of_residue(kernel, stride, dilation, (place + padding) % stride)
-        return first, hop, (place + padding - first * dilation) // stride, -(hop * dilation // stride), taps
-    return 0, 1, place * stride - padding, dilation, kernel
-
-
-@njit(error_model="numpy")
-def _reach(at: int, move: int, count: int, size: int) -> Pair:
-    """Return the range of `count` taps that read inside an image of this size, the first one at `at`."""
-    before, distance = (at, move) if move > 0 else (size - 1 - at, -move)
-    begin = min(max(-(before // distance), 0), count)
-    return begin, max(min((size - 1 - before) // distance + 1, count), begin)
-
-
-@njit(error_model="numpy")
-def _inside(taps: Taps, size: int) -> Taps:
-    """Return those of the taps that read inside an image of this size."""
-    first, hop, at, move, count = taps
-    begin, end = _reach(at, move, count, size)
-    return first + begin * hop, hop, at + begin * move, move, end - begin
+# ---- Which outputs meet the image ------------------------------------------------------------------------------------
 
 
 @njit(error_model="numpy")

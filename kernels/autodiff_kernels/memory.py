@@ -16,6 +16,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 INT64 = ir.IntType(64)
+SIDE_BY_SIDE = 4  # vectors of a loop over elements that are computed at a time
 
 
 @intrinsic
@@ -167,7 +168,9 @@ class DistinctNode(ir.MDValue):
 def independent_turns(builder: Any, count: Any, body: Any) -> None:
     """Emit `body(index)` for 0 <= index < count; `body` returns its loads and stores, on which no other turn depends.
 
-    https://llvm.org/docs/LangRef.html#llvm-access-group-metadata
+    LLVM is told to compute some vectors side by side: a formula is one chain of arithmetic, as long as several turns
+    of what a processor looks ahead, and left alone LLVM does so for short ones only.
+    https://llvm.org/docs/LangRef.html#llvm-access-group-metadata, #llvm-loop-interleave-count-metadata
     """
     module, start = builder.module, builder.block
     group = DistinctNode(module)
@@ -181,8 +184,9 @@ def independent_turns(builder: Any, count: Any, body: Any) -> None:
     following = builder.add(index, INT64(1), flags=["nsw", "nuw"])
     index.add_incoming(following, builder.block)
     latch = builder.cbranch(builder.icmp_signed("<", following, count), turn, end)
-    parallel = module.add_metadata([ir.MetaDataString(module, "llvm.loop.parallel_accesses"), group])
-    latch.set_metadata("llvm.loop", DistinctNode(module, (parallel,), names_itself=True))
+    hints = {"llvm.loop.parallel_accesses": group, "llvm.loop.interleave.count": ir.IntType(32)(SIDE_BY_SIDE)}
+    nodes = tuple(module.add_metadata([ir.MetaDataString(module, name), value]) for name, value in hints.items())
+    latch.set_metadata("llvm.loop", DistinctNode(module, nodes, names_itself=True))
     builder.position_at_end(end)
 
 

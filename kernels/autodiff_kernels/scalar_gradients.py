@@ -6,7 +6,7 @@ import math
 
 from numba import njit
 
-from autodiff_kernels.maths import exp, fma, log, magnitude, normal_cdf, normal_density, root, sigmoid
+from autodiff_kernels.maths import exp, fma, log, magnitude, normal_slope, root, sigmoid
 from autodiff_kernels.scalar import Number, clamp, power, sign
 
 
@@ -87,7 +87,7 @@ def clamp_grad(g: float, x: float, low: Number, high: Number) -> float:
 @njit(error_model="numpy", forceinline=True)
 def gelu_grad(g: float, x: float) -> float:
     """g (F(x) + x f(x)), F and f the normal distribution function and density."""
-    return g * fma(x, normal_density(x), normal_cdf(x))
+    return g * normal_slope(x)
 
 
 @njit(error_model="numpy", forceinline=True)

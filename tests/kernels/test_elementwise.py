@@ -228,7 +228,7 @@ FORMULAS: dict[str, tuple[Any, str]] = {
     "bent_loss_grad": (lambda g, x, y, c, s: g * s * np.clip(x - y, -c, c), "c"),
     "logistic_loss_grad": (lambda g, x, y: g * (sigmoid(x) - y), ""),
     "power_exponent_grad": (lambda g, z, x, y: g * z * np.log(x), "x"), "normal_cdf": (cdf, ""),
-    "normal_density": (density, ""),
+    "normal_slope": (lambda x: cdf(x) + x * density(x), ""),
 }  # fmt: skip
 PREDICATES: dict[str, Any] = {
     "equal": np.equal, "not_equal": np.not_equal, "less": np.less, "less_equal": np.less_equal,

@@ -1,0 +1,70 @@
+"""Which gradients of convolutions have too few channels for a register; `autodiff_kernels.few_channels` computes them.
+
+The operations stay those of `convolving.py`, which asks `fits` when it makes a plan.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+import autodiff_kernels as kernels
+from autodiff.ops.images import in_memory
+from autodiff.ops.products import no_bias
+from autodiff.primitive import EachPart
+from autodiff.spec import Array, Shape, Spec
+
+LANES = 8  # the images have no more channels
+# What this takes, in multiplications at the speed of a full register tile, and how much longer a narrow one takes.
+TAP, PIXEL, NARROW = 40, 24, 1.4
+
+
+def fits(g: Spec, weight: Shape, out: Spec, *, stride: Any, padding: Any, dilation: Any, groups: int) -> bool:
+    """Return whether an image's gradient is computed from the products of every cotangent with all taps.
+
+    Args:
+        g: the cotangent.
+        weight: shape of the kernels.
+        out: the image's gradient.
+        stride, padding, dilation, groups: the convolution's.
+    """
+    if len(weight) != 4 or groups > 1 or weight[1] > LANES or 0 in (*g.shape, *out.shape, *weight):
+        return False
+    outputs, channels, *kernel = weight
+    taps, places, pixels = math.prod(kernel), math.prod(g.shape[2:]), math.prod(out.shape[2:])
+    columns = -(-taps * channels // (2 * LANES)) * 2 * LANES
+    products = places * (columns * outputs + TAP * taps) + PIXEL * pixels
+    gathered: float = NARROW * LANES * outputs * taps * pixels / math.prod(stride)
+    return products < gathered
+
+
+def prepare(stride: Any, padding: Any, dilation: Any) -> Any:
+    """Return what computes the gradient."""
+    return partial(_run, stride=tuple(stride), padding=tuple(padding[::2]), dilation=tuple(dilation))
+
+
+def scratch(g: Spec, weight: Shape, out: Spec, stride: Any, padding: Any, dilation: Any
+            ) -> tuple[Spec | EachPart, ...]:
+    """Return the specs of the weight as the kernel reads it, of products, and of the table of places."""
+    n, channels, rows, columns = out.shape
+    kernel = weight[2:]
+    count = kernels.few_channels.products_scratch((n, rows, columns, channels), g.shape[3], kernel,
+                                                  tuple(stride), tuple(dilation), g.dtype.itemsize)
+    return (Spec.of((math.prod(weight) + kernels.few_channels.BEYOND,), g.dtype), EachPart(Spec.of((count,), g.dtype)),
+            EachPart(Spec.of((kernels.few_channels.places_scratch(columns),), np.int64)))
+
+
+def _run(outs: list[Array], ins: list[Array], stride: tuple[int, int], padding: tuple[int, int],
+         dilation: tuple[int, int]) -> None:
+    out, weights, products, places = outs
+    g, weight = ins[:2]
+    bias = ins[2] if len(ins) == 3 else no_bias(out.dtype)
+    outputs, channels, *kernel = weight.shape
+    taps = math.prod(kernel)
+    by_tap = weights[: weight.size].reshape(outputs, taps, channels)
+    kernels.layout.transpose(by_tap, weight.reshape(outputs, channels, taps), 0, 1)
+    kernels.few_channels.data_gradient(in_memory(out), products, places, in_memory(g), weights, bias, weight.shape[2:],
+                                       stride, padding, dilation, 0, 1)
