@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 import autodiff as ad
-from autodiff import reverse
+from autodiff import nn, reverse
 from autodiff.autograd.modes import no_grad
 from autodiff.eager import cotangent_of
 from autodiff.errors import DTypeError, GradientError, MissingExtraError, ValueRangeError
@@ -26,9 +26,10 @@ from autodiff.recording import record
 from autodiff.thread_mode import MODE
 from autodiff.viz import draw
 from autodiff.viz.building import graph_of
-from autodiff.viz.dot import escape, lines_of, quote
+from autodiff.viz.dot import PHASES, escape, lines_of, quote
 from autodiff.viz.graph import Edge, Graph, Group, Node
 from autodiff.viz.rendering import scalable, write_atomically
+from benchmarks.workloads import language
 
 ROOT = Path(__file__).resolve().parent.parent
 EDGE = re.compile(r"^\t(\w+) -> (\w+) \[(.*)\]$")
@@ -269,6 +270,59 @@ def test_phases_of_a_training_step_are_lanes() -> None:
     updates = [node for node in graph.nodes if node.phase == "update" and node.kind == "operation"]
     assert len(updates) == 2 * len(list(Net().parameters()))
     assert all(node.parent.title in ("first", "second", "head") for node in updates)
+
+
+class Residual(nn.Module):
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(width, width, 3, padding=1)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.conv2 = nn.Conv2d(width, width, 3, padding=1)
+        self.bn2 = nn.BatchNorm2d(width)
+
+    def forward(self, x: Any) -> Any:
+        h = self.bn1(self.conv1(x)).relu()
+        return (self.bn2(self.conv2(h)) + x).relu()
+
+
+def step_of(model: Any, *inputs: Any) -> Any:
+    """Return the records of a training step with Adam."""
+    optimizer = ad.optim.Adam(model.parameters())
+
+    def step() -> None:
+        optimizer.zero_grad()
+        results = model(*inputs)
+        (results[0] if isinstance(results, tuple) else results).sum().backward()
+        optimizer.step()
+
+    return record(step)
+
+
+class Tower(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 8, 3, padding=1)
+        self.blocks = nn.Sequential(*(Residual(8) for _ in range(3)))
+        self.head = nn.Linear(8, 10)
+
+    def forward(self, x: Any) -> Any:
+        return self.head(self.blocks(self.stem(x)).mean((2, 3)))
+
+
+def restless_steps() -> dict[str, Any]:
+    """Return steps whose many lines between the phases let Graphviz like another order of them as much."""
+    lstm = language.torch_like(ad, "LSTM", batch=2, length=5)
+    return {"tower": step_of(Tower(), ad.ones(1, 3, 8, 8)), "lstm": step_of(lstm.model, ad.tensor(lstm.batch[0]))}
+
+
+@pytest.mark.parametrize("depth", [1, 2, None])
+@pytest.mark.parametrize("name", ["tower", "lstm"])
+def test_phases_stand_side_by_side_in_the_order_they_ran(name: str, depth: int | None) -> None:
+    picture = draw(restless_steps()[name], depth=depth).pipe("svg").decode()
+    area = r'class="cluster">\s*<title>cluster_\d+</title>.*?<text[^>]* x="([-0-9.]+)"[^>]*>(\w+)'
+    areas = re.findall(area, picture, re.DOTALL)
+    places = {title: float(x) for x, title in areas if title in PHASES}
+    assert sorted(places, key=places.__getitem__) == list(PHASES)
 
 
 def test_an_update_shows_no_addresses() -> None:

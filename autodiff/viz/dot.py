@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -69,6 +69,7 @@ EDGE_LOOKS = {
     "before": f'style=dotted penwidth=2 color="{_REMOVED}" constraint=false',
     "again": f'style=dotted color="{_AROUND}" constraint=false',
 }
+POINT = 'shape=point style=invis width=0 height=0 label=""'  # nothing to be seen, to hold on to
 PHASES = {"forward": 0, "backward": 1, "update": 2}
 _LEGEND = {
     INPUT: "input, output", PARAMETER: "parameter", LEAF: "requires_grad", STATE: "optimizer state", BUFFER: "buffer",
@@ -141,8 +142,7 @@ def lines_of(graph: Graph, *, title: str = "", direction: str = "TB", legend: bo
         lines.append(f"\tgraph [label=<{header}> labelloc=t]\n")
     lines += _group_lines(graph.root, len(lanes) > 1)
     if len(lanes) > 1:
-        # Invisible points on one rank keep the phases in order, from left to right.
-        lines.append(f"\t{{rank=same {' -> '.join(anchor(lane) for lane in lanes)} [{EDGE_LOOKS['guide']}]}}\n")
+        lines += [f"\t{statement}\n" for statement in order_statements([anchor(lane) for lane in lanes])]
     main = main_edges(graph)
     beside = _latest(graph, [edge for edge in graph.edges if edge.saved])
     lines += [_edge_line(edge, edge in (main.get(edge.head), beside.get(edge.head))) for edge in graph.edges]
@@ -223,6 +223,20 @@ def _guide(before: Node, after: Node) -> tuple[Node, Node]:
 def anchor(lane: Group) -> str:
     """Return the name of the invisible point that keeps a phase in its place."""
     return f"a{lane.id.rpartition('_')[2]}"
+
+
+def order_statements(points: Sequence[str]) -> list[str]:
+    """Return what keeps the phases in order, from left to right: a row of invisible points above those inside them.
+
+    Graphviz puts whole clusters in order before it looks at edges along a rank between them. Points that are in no
+    cluster bind it, and lines from them down to the phases would cross in any other order.
+    """
+    row = [f"above_{point}" for point in points]
+    return [
+        *(f"{above} [{POINT}]" for above in row),
+        f"{{rank=same {' -> '.join(row)} [{EDGE_LOOKS['guide']}]}}",
+        *(f"{above} -> {point} [{EDGE_LOOKS['guide']}]" for above, point in zip(row, points)),
+    ]
 
 
 def legend_of(graph: Graph) -> list[Swatch]:
@@ -324,7 +338,7 @@ def group_statements(group: Group) -> list[str]:
     _, line, area = _PHASE_COLORS.get(group.phase, _OTHER_PHASE)
     return [
         f'{start} fillcolor="{area}" color="{line}" fontcolor="{line}" fontsize=14 margin=14]',
-        f'{anchor(group)} [shape=point style=invis width=0 height=0 label=""]',
+        f"{anchor(group)} [{POINT}]",
     ]
 
 

@@ -28,6 +28,7 @@ from autodiff.errors import MissingExtraError
 from autodiff.viz.colors import dark_rules
 from autodiff.viz.dot import (
     EDGE_LOOKS,
+    POINT,
     anchor,
     default_statements,
     group_statements,
@@ -145,6 +146,7 @@ def _data(graph: Graph, title: str, overlay: str, depth: int | None) -> dict[str
         # Compiled for the browser, Graphviz knows how wide letters are only by the name of a single font.
         "head": default_statements(font="Helvetica"),
         "looks": EDGE_LOOKS,
+        "point": POINT,
         "groups": groups.data(),
         "remarks": graph.remarks,
         "overhead": graph.overhead,

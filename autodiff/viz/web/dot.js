@@ -42,11 +42,13 @@ function memberStatements(model) {
   return lines;
 }
 
-/** Return what keeps the phases side by side in the order they ran. */
+/** Return what keeps the phases side by side in the order they ran: a row of invisible points above them. */
 function phasesInOrder(model) {
   if (model.lane) return [];
   const points = model.lanes.map((lane) => (isOpen(lane) ? lane.anchor : lane.id));
-  return [`{rank=same ${points.join(" -> ")} [${model.looks.guide}]}`];
+  const row = points.map((point) => `above_${point}`);
+  return [...row.map((above) => `${above} [${model.point}]`), `{rank=same ${row.join(" -> ")} [${model.looks.guide}]}`,
+          ...points.map((point, i) => `${row[i]} -> ${point} [${model.looks.guide}]`)];
 }
 
 /** Return the edges from what ran last before a box: the road that is kept straight; of saved values, those that pull. */
