@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import re
 from collections import Counter
@@ -427,11 +428,43 @@ def test_gradients_that_vanish_and_explode_are_named() -> None:
     graph = draw(Deep(), ad.ones(2, 4), backward=True, overlay="gradient").graph
     vanishing = next(remark for remark in graph.remarks if remark.startswith("the gradient vanishes: "))
     assert "layers.0" in vanishing
-    assert any(remark.startswith("the gradient explodes: ") for remark in graph.remarks)
+    assert not any(remark.startswith("the gradient explodes: ") for remark in graph.remarks)
     ends = graph.scale[0][1], graph.scale[-1][1]
     assert [text[:2] for text in ends] == ["≤ ", "≥ "]  # what lies beyond has the colour of the end
     weights = [node for node in graph.nodes if node.kind == "parameter" and node.gradients]
     assert all(node.gradients[0] and node.gradients[0]["norm"] >= 0 for node in weights)
+
+
+def remarks_of(layers: list[nn.Module], x: Any) -> dict[str, str]:
+    """Return which layers' gradients a picture remarks on, for what."""
+    graph = draw(nn.Sequential(*layers), x, backward=True, overlay="gradient").graph
+    return {what: rest for what, colon, rest in (remark.partition(": ") for remark in graph.remarks) if colon}
+
+
+def test_gradients_are_compared_with_those_next_to_the_loss() -> None:
+    generator = ad.Generator(0)
+    x = ad.randn(4, 16, generator=generator)
+    vanishing = [layer for _ in range(12) for layer in (nn.Linear(16, 16), nn.Sigmoid())]
+    found = remarks_of([*vanishing, nn.Linear(16, 1)], x)
+    assert "the gradient explodes" not in found
+    assert found["the gradient vanishes"].startswith("0.linear")
+    exploding = [nn.Linear(16, 16) for _ in range(8)]
+    for layer in exploding:
+        with ad.no_grad():
+            layer.weight.copy_(layer.weight * 60)
+    found = remarks_of(exploding, x)
+    assert "the gradient vanishes" not in found
+    names = found["the gradient explodes"].partition(" and ")[0].split(", ")
+    assert len(set(names)) == len(names) == 3
+
+
+def test_a_gradient_with_nans_is_not_zero() -> None:
+    x = ad.tensor([-1.0, math.inf], requires_grad=True)  # the gradients are NaN and zero
+    picture = draw(lambda x: (x * 2).sqrt().sum(), x, backward=True, overlay="gradient")
+    assert not any("zero" in remark for remark in picture.graph.remarks)
+    [remark] = [remark for remark in picture.graph.remarks if remark.startswith("NaN in the gradient: ")]
+    assert "x" in remark.partition(": ")[2].split(", ")
+    assert remark in picture.expanded().remarks
 
 
 def test_what_is_no_number_is_marked_where_it_begins() -> None:
@@ -459,7 +492,9 @@ def test_gradients_are_shown_at_the_values_they_belong_to() -> None:
     [
         (lambda: draw(ad.record(ad.exp, ad.ones(2)), overlay="seconds"), "'seconds' was not measured; draw what"),
         (lambda: draw(ad.record(ad.exp, ad.ones(2)), overlay="roofline"), "'roofline' was not measured; draw what"),
-        (lambda: draw(ad.exp, ad.ones(2), overlay="gradient"), "'gradient' was not measured; let a backward pass run"),
+        (lambda: draw(ad.exp, ad.ones(2), overlay="gradient"), "'gradient' was not measured; draw a function"),
+        (lambda: draw(ad.ones(2, requires_grad=True).exp(), backward=True, overlay="gradient"),
+         "what has led to a tensor has run already"),
         (lambda: draw(ad.exp, ad.ones(2), overlay="heat"), "there is no such overlay; expected seconds, flops"),
     ],
 )

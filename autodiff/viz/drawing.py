@@ -140,8 +140,10 @@ def draw(
     if not len(program):
         remarks.append("no operation has run")
     graph.remarks[:0] = remarks
+    known = len(graph.remarks)
     if overlay is not None:
         show(graph, overlay)
+    found = graph.remarks[known:]
 
     from autodiff.viz.picture import STILL_BOXES, Picture
 
@@ -154,7 +156,8 @@ def draw(
         return written(still)
 
     return Picture(written(graph), graph=graph, program=program, title=title,
-                   expanded=partial(_whole, expanded, roll, remarks), folded=folded, overlay=overlay or "", depth=depth)
+                   expanded=partial(_whole, expanded, roll, [*remarks, *found]), folded=folded,
+                   overlay=overlay or "", depth=depth)
 
 
 def _readable(

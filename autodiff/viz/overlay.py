@@ -20,6 +20,7 @@ _TITLES = {
     "gradient": "norm of the gradient", "values": "norm of the numbers",
 }  # fmt: skip
 FAR = 1e3  # times larger or smaller than usual: a gradient that explodes or vanishes
+_NEAR = 3  # nodes next to the loss, whose gradients the others are compared with
 _NAMED = 3  # nodes that a remark names
 _EMPHASIS = {"penwidth": "3", "color": "#000000"}
 
@@ -38,7 +39,8 @@ def overlay(graph: Graph, name: str) -> None:
         raise ValueRangeError("draw", "there is no such overlay", expected=", ".join(OVERLAYS), got=repr(name))
     numbers = {node: x for node in graph.nodes if (x := _number(node, name)) is not None}
     if not numbers:
-        fix = {"gradient": "let a backward pass run: draw(..., backward=True), or draw a whole training step"}
+        fix = {"gradient": "draw a function or module with its inputs and backward=True, or a whole training step: "
+                           "what has led to a tensor has run already"}
         raise ValueRangeError("draw", f"'{name}' was not measured",
                               fix=fix.get(name, "draw what autodiff.measure(...) returns"))
     for node in graph.nodes:
@@ -54,12 +56,14 @@ def overlay(graph: Graph, name: str) -> None:
 
 
 def _number(node: Node, name: str) -> float | None:
-    """Return what a node shows of a measurement: that of its outputs which is largest."""
+    """Return what a node shows of a measurement: that of its outputs which is largest, NaN above all."""
     if name in MEASURES:
         return node.measures.get(name) if node.kind in (OPERATION, MODULE) else None
     entries = node.gradients if name == "gradient" else node.values
-    norms = [entry["norm"] for entry in entries if entry and "norm" in entry]
-    return max(norms) if norms else None
+    # The norm is that of the finite numbers: where there are NaNs, it says little.
+    found = [math.nan if entry.get("nans") else entry.get("norm") for entry in entries if entry]
+    norms = [x for x in found if x is not None]
+    return max(norms, key=lambda x: (math.isnan(x), x)) if norms else None
 
 
 def _show_size(graph: Graph, numbers: dict[Node, float], name: str) -> None:
@@ -89,18 +93,28 @@ def _show_spread(graph: Graph, numbers: dict[Node, float], name: str) -> None:
     usual = median(positive) if positive else 1.0
     decades = math.log10(FAR)
     for node, x in numbers.items():
-        far = decades if x == math.inf else math.log10(x / usual) if x > 0 else -decades
+        far = math.log10(x / usual) if 0 < x < math.inf else -decades if x == 0 else decades
         _paint(node, color(DIVERGING, 0.5 + far / (2 * decades)))
         node.details.append(("‖gradient‖ " if name == "gradient" else "‖x‖ ") + text_of(name, x))
     steps = [i / (_STEPS - 1) for i in range(_STEPS)]
     texts = [text_of(name, usual * 10 ** ((2 * i - 1) * decades)) for i in steps]
     texts[0], texts[-1] = f"≤ {texts[0]}", f"≥ {texts[-1]}"
     graph.scale = [(color(DIVERGING, i), text) for i, text in zip(steps, texts)]
-    graph.remarks.append(f"{_TITLES[name]}: {text_of(name, usual)} in the middle")
+    graph.remarks.append(_TITLES[name])
     if name == "gradient":
-        _name(graph, numbers, lambda x: x == 0, "the gradient is zero", lambda x: x)
-        _name(graph, numbers, lambda x: 0 < x < usual / FAR, "the gradient vanishes", lambda x: x)
-        _name(graph, numbers, lambda x: x > usual * FAR, "the gradient explodes", lambda x: -x)
+        _name_gradients(graph, numbers)
+
+
+def _name_gradients(graph: Graph, numbers: dict[Node, float]) -> None:
+    """Say where gradients are zero, vanish or explode on their way back, counted from those next to the loss."""
+    _name(graph, numbers, math.isnan, "NaN in the gradient", lambda x: 0.0)
+    _name(graph, numbers, lambda x: x == 0, "the gradient is zero", lambda x: x)
+    ends = sorted((node for node, x in numbers.items() if node.kind in (OPERATION, MODULE) and 0 < x < math.inf),
+                  key=lambda node: -node.order)  # fmt: skip
+    if ends:
+        start = median(numbers[node] for node in ends[:_NEAR])
+        _name(graph, numbers, lambda x: 0 < x < start / FAR, "the gradient vanishes", lambda x: x)
+        _name(graph, numbers, lambda x: x > start * FAR, "the gradient explodes", lambda x: -x)
 
 
 def _name(
@@ -109,8 +123,9 @@ def _name(
     """Add a remark that names some nodes, those first that lead the ranking."""
     found = sorted((node for node, x in numbers.items() if chosen(x)), key=lambda node: rank(numbers[node]))
     if found:
-        more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
-        graph.remarks.append(f"{what}: {', '.join(map(_called, found[:_NAMED]))}{more}")
+        names = list(dict.fromkeys(map(_called, found)))  # a parameter stands in each phase that reads it
+        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+        graph.remarks.append(f"{what}: {', '.join(names[:_NAMED])}{more}")
         for node in found:
             node.look |= _EMPHASIS
 
