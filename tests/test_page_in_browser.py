@@ -13,7 +13,7 @@ import browser
 import numpy as np
 import pytest
 from test_page import INJECTIONS, contrast, data_of, flat_graph, measured, net_graph, step_graph, text_of
-from test_viz import NASTY, Net
+from test_viz import NASTY, Net, restless_steps
 
 import autodiff as ad
 from autodiff import nn
@@ -21,7 +21,7 @@ from autodiff.recording import record
 from autodiff.thread_mode import MODE
 from autodiff.viz import draw
 from autodiff.viz.building import graph_of
-from autodiff.viz.dot import lines_of
+from autodiff.viz.dot import PHASES, lines_of
 from autodiff.viz.graph import MODULE, OPERATION, Graph
 from autodiff.viz.page import page_of
 from autodiff.viz.rendering import layout_with_pygraphviz
@@ -102,6 +102,17 @@ def test_all_open_it_shows_the_graph(opened: Opened) -> None:
                          ".textContent))].map(id => document.querySelector(`[data-id=${id}]`).getBBox().x)")
     assert lanes == sorted(lanes)
     assert len(lanes) == 3
+
+
+@pytest.mark.parametrize(("name", "depth"), [("tower", 1), ("tower", 2), ("lstm", None)])
+def test_phases_stand_in_the_order_they_ran(opened: Opened, name: str, depth: int | None) -> None:
+    picture = draw(restless_steps()[name], depth=depth)
+    opened.chromium.open(Path(picture.write_page(opened.folder / "step.html")))
+    opened.chromium.wait(f"{BUSY} === 'false'")
+    lanes = [[f"[data-id={lane.id}]", lane.title] for lane in picture.expanded().root.members]
+    places = [opened.chromium.run(f"document.querySelector('{lane}').getBBox().x") for lane, _ in lanes]
+    assert [title for _, title in lanes] == list(PHASES)
+    assert places == sorted(places)
 
 
 def test_fold_and_open(opened: Opened) -> None:
@@ -326,6 +337,24 @@ def test_gradients_appear_while_the_backward_pass_runs(opened: Opened) -> None:
         seen.append(chromium.run(gradients))
     assert seen == sorted(seen)
     assert seen[-1] == sum(bool(node.gradients and node.gradients[0]) for node in graph.nodes)
+
+
+def test_what_is_not_finite_is_the_greatest(opened: Opened) -> None:
+    graph = net_graph()
+    nan, infinite, *_ = [node for node in graph.nodes if node.kind == OPERATION]
+    nan.values[0] |= {"norm": 0.0, "nans": 1.0}
+    infinite.values[0] |= {"norm": float("inf")}
+    chromium = opened.show(graph)
+    choose(chromium, "values")
+    levels = "['" + "', '".join([nan.id, infinite.id]) + "'].map(id => document.querySelector(`[data-id=${id}]`)"
+    assert chromium.run(levels + ".classList.contains('level6'))") == [True, True]
+    ranked = "[...document.querySelectorAll('#panel h3:last-of-type + table td')].map(cell => cell.textContent)"
+    assert chromium.run(ranked)[:2] == ["NaN", "∞"]
+    for _ in range(3):
+        chromium.click("#fewer")
+        settle(chromium)
+    folded = "[...document.querySelectorAll('#canvas .node[data-id^=cluster].level6')].length"
+    assert chromium.run(folded) > 0
 
 
 def test_colors_by_a_measure(opened: Opened) -> None:

@@ -7,8 +7,8 @@ const MEASURES = [
   {key: "bytes", name: "Bytes moved", unit: "B", adds: true},
   {key: "saved_bytes", name: "Kept for backward", unit: "B", adds: true},
   {key: "roofline", name: "Share of the roofline", unit: "%", top: 1},
-  {key: "gradient", name: "Norm of the gradient", unit: "", logarithmic: true, of: (node) => node.gradients[0]?.norm},
-  {key: "values", name: "Norm of the numbers", unit: "", logarithmic: true, of: (node) => node.values[0]?.norm},
+  {key: "gradient", name: "Norm of the gradient", unit: "", logarithmic: true, of: (node) => normOf(node.gradients[0])},
+  {key: "values", name: "Norm of the numbers", unit: "", logarithmic: true, of: (node) => normOf(node.values[0])},
   {key: "zeros", name: "Share of zeros", unit: "%", top: 1, of: (node) => node.values[0]?.zeros},
 ];
 const STATISTICS = [
@@ -16,12 +16,22 @@ const STATISTICS = [
   ["zeros", "zeros", "%"], ["dead", "dead units", "%"], ["nans", "NaN", "%"],
 ];
 
-/** Return what was measured of a node or group; undefined where nothing was. */
+/** Return the norm of some numbers. That was taken of the finite ones: where there are NaNs, it says little. */
+function normOf(found) {
+  return Number(found?.nans) > 0 ? NaN : found?.norm;
+}
+
+/** Return what was measured of a node or group; undefined where nothing was. JSON has words for what is not finite. */
 function measureOf(member, measure) {
   if (!measure.of) return member.measures[measure.key];
-  if (!member.isGroup) return measure.of(member);
-  const inner = member.operations.map(measure.of).filter((value) => Number.isFinite(value));
-  return inner.length ? inner.reduce((one, other) => Math.max(one, other)) : undefined;
+  const inner = (member.isGroup ? member.operations : [member]).map(measure.of).filter((value) => value !== undefined);
+  return inner.length ? inner.map(Number).sort(greatestFirst)[0] : undefined;
+}
+
+/** Compare numbers: what is no number is as remarkable as the greatest, and comes before it. */
+function greatestFirst(one, other) {
+  if (Number.isNaN(one) || Number.isNaN(other)) return Number.isNaN(other) - Number.isNaN(one);
+  return one === other ? 0 : other - one;
 }
 
 function measuresIn(model) {
@@ -48,7 +58,6 @@ function scaleOf(values, measure) {
   const level = (value) => {
     if (value === undefined) return null;
     const share = (place(Number(value)) - place(least)) / width;
-    // What is no number is as remarkable as the greatest.
     return Number.isNaN(share) ? LEVELS - 1 : Math.min(LEVELS - 1, Math.max(0, Math.floor(share * LEVELS)));
   };
   return {level, least, greatest};

@@ -146,9 +146,9 @@ function makePanel(panel, model, {onGo, onToggle}) {
   }
 
   function ranking(measure) {
-    const known = model.operations.filter((node) => Number.isFinite(measureOf(node, measure)))
-      .sort((one, other) => measureOf(other, measure) - measureOf(one, measure)).slice(0, RANKS_SHOWN);
-    const rows = known.map((node) => [link(node), textWithUnit(measureOf(node, measure), measure.unit)]);
+    const known = model.operations.map((node) => [node, measureOf(node, measure)]).filter(([, value]) => value !== undefined)
+      .sort(([, one], [, other]) => greatestFirst(Number(one), Number(other))).slice(0, RANKS_SHOWN);
+    const rows = known.map(([node, value]) => [link(node), textWithUnit(value, measure.unit)]);
     return section(`Greatest: ${measure.name.toLowerCase()}`, table(rows));
   }
 
