@@ -235,6 +235,22 @@ def test_svg() -> None:
     assert set(COLOURS) == set(KINDS)
 
 
+def test_names_that_no_file_can_hold(tmp_path: Path) -> None:
+    model = nn.Sequential()
+    for name in ("bell\x07", "half\ud800", "two\nlines"):
+        model.add_module(name, nn.Linear(64, 64))
+    memory = timeline(ad.record(lambda: model(ad.ones(64, 64)).sum().backward()))
+    picture = Path(memory.render(tmp_path / "memory.svg")).read_text(encoding="utf-8")
+    text = "".join(ElementTree.fromstring(picture).itertext())
+    page = Path(memory.render(tmp_path / "memory.html")).read_text(encoding="utf-8")
+    data = json.loads(re.search(r'id="data">(.*?)</script>', page, re.DOTALL)[1])  # type: ignore[index]
+    modules = {band["module"] for band in data["bands"]}
+    for spelt in ("bell\\x07", "half\\ud800", "two\\nlines"):
+        assert f"Sequential.{spelt}" in text
+        assert f"Sequential.{spelt}" in modules
+    assert memory.html("\ud800").encode()
+
+
 def test_html_stands_alone_and_escapes() -> None:
     memory = timeline(hostile())
     page = memory.html("<Title> & $summary")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from html import escape
 from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -12,6 +11,7 @@ import numpy as np
 
 from autodiff.program_memory import KINDS
 from autodiff.spec import Array
+from autodiff.viz.dot import escape
 
 if TYPE_CHECKING:
     from autodiff.viz.memory import Band, Timeline
@@ -93,7 +93,7 @@ def svg_of(timeline: Timeline, width: int, height: int) -> str:
     for number, shape in enumerate(shapes):
         outline = _outline(shape, scale)
         parts.append(f'<path class="band" data-band="{number}" fill="{COLOURS[shape.band.kind]}" d="{outline}">'
-                     f"<title>{escape(_description(shape.band))}</title></path>")
+                     f"<title>{_description(shape.band)}</title></path>")
     for shape in shapes:
         parts += _label(shape, scale)
     parts += _phases(timeline, scale)
@@ -127,10 +127,10 @@ def _steps(sizes: Array) -> tuple[list[tuple[int, float]], int]:
 
 
 def _description(band: Band) -> str:
-    """Return what is shown when the pointer rests on a band."""
+    """Return what is shown when the pointer rests on a band, escaped."""
     low, high = int(band.sizes.min()), int(band.sizes.max())
     size = text_of_size(high) if low == high else f"{text_of_size(low)} to {text_of_size(high)}"
-    return "\n".join(filter(None, [f"{band.title}: {size}", band.kind, band.module, band.line]))
+    return "\n".join(map(escape, filter(None, [f"{band.title}: {size}", band.kind, band.module, band.line])))
 
 
 def _label(shape: Shape, scale: Scale) -> Iterator[str]:
