@@ -272,9 +272,12 @@ class _Drawn:
 
     def _with_gradients(self, function: Callable[..., Any], *inputs: Any) -> Program:
         """Return the program of a call and of the gradients of its results."""
-        for name, tensor in argument_names(function, inputs, {}):
+        arguments = argument_names(function, inputs, {})
+        for name, tensor in arguments:
             self.names.setdefault(id(tensor), name)
-        return self.run(self._propagating(lambda: function(*inputs)))
+        program = self.run(self._propagating(lambda: function(*inputs)))
+        program.inputs = tuple(arguments)
+        return program
 
     def _propagating(self, compute: Callable[[], Any], retain_graph: bool = False) -> Callable[[], None]:
         """Return a function that computes and propagates back from the results; results and gradients get names."""
