@@ -197,14 +197,15 @@ def _ticks(peak: int) -> Iterator[tuple[float, str]]:
 
 
 def text_of_size(size: float) -> str:
-    """Return a number of bytes as people write it.
+    """Return a number of bytes as people write it; a half is rounded up, as the page's script does.
 
-    >>> text_of_size(0), text_of_size(2048), text_of_size(350 * 2**20)
-    ('0 B', '2.00 KiB', '350 MiB')
+    >>> text_of_size(0), text_of_size(2048), text_of_size(3200), text_of_size(350 * 2**20)
+    ('0 B', '2.00 KiB', '3.13 KiB', '350 MiB')
     """
     unit = "B"
     for larger in ("KiB", "MiB", "GiB"):
         if abs(size) < 1024:
             break
         size, unit = size / 1024, larger
-    return f"{size:.0f} {unit}" if unit == "B" or abs(size) >= 100 else f"{size:.2f} {unit}"
+    digits = 0 if unit == "B" or abs(size) >= 100 else 2
+    return f"{math.floor(size * 10**digits + 0.5) / 10**digits:.{digits}f} {unit}"
