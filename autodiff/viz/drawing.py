@@ -26,7 +26,7 @@ from autodiff.viz.overlay import overlay as show
 from autodiff.viz.programs import program_of
 from autodiff.viz.rendering import without_collection
 from autodiff.viz.rolling import roll as roll_up
-from autodiff.viz.summary import summary
+from autodiff.viz.summary import fewest, summary
 
 if TYPE_CHECKING:
     from autodiff.viz.picture import Picture
@@ -60,8 +60,9 @@ def draw(
         backward: propagate back from the result of the function, or from the tensor (from its sum, when it has several
             elements), to the parameters and inputs that require a gradient, and draw that too. No `.grad` is touched.
         depth: modules nested deeper are shown as one node each: 0 shows the outermost module as a node, 1 its
-            children; None shows every operation, up to 2000. Of a larger program it shows as much as is readable, of
-            a comparison the modules in which nothing has changed as one node each.
+            children; None shows every operation, up to 2000. Of a larger program it shows as much as is readable (0 does,
+            too, where more than 2000 operations stand outside of modules), of a comparison the modules in which
+            nothing has changed as one node each.
         roll: show equal blocks in a row once, with their number: modules, and steps of a loop.
         unfold: show the parts of fused operations.
         overlay: colour by a measurement, with a scale: ``"seconds"`` (and the slowest path), ``"flops"``, ``"bytes"``,
@@ -124,6 +125,8 @@ def draw(
         remarks.append(_what_changed(both) or ("other results of the same operations" if other.diff(program)
                                                else "no difference"))  # fmt: skip
         program, drawn.results, drawn.gradients = both, None, []
+    if depth == 0 and len(program) > MOST_RECORDS and fewest(program) > MOST_RECORDS:
+        depth = None  # hardly any modules to fold: who asks for one node does not want them all
     for name, tensor in program.inputs:
         drawn.names.setdefault(id(tensor), tensor.name or name)
     if overlay == "saved_bytes":
