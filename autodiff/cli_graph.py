@@ -125,8 +125,8 @@ def run(options: argparse.Namespace) -> None:
     if options.diff and overlay:
         raise UsageError("a comparison shows no measurements: leave --profile and --overlay away")
     if options.diff and options.memory is not None:
-        raise UsageError("a comparison is of two runs, and each has a memory of its own: leave --memory away, or --diff "
-                         f"and write {options.diff[-1]} alone")
+        raise UsageError("a comparison is of two runs, and each has a memory of its own: "
+                         f"leave --memory away, or --diff and write {options.diff[-1]} alone")
     names = options.diff or [options.target]
     against = None
     if options.diff:
