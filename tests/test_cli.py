@@ -295,7 +295,7 @@ def test_graph_files(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[
         (["graph", "{model}:total", "--memory", "memory.png"], "expected a file that ends in .svg or .html, got"),
         (["graph", "{model}:net", "--diff", "{model}:net", "{model}:net"], "expected module.py:function, or --diff"),
         (["graph", "--diff", "{model}:total", "{model}:total", "--profile"], "a comparison shows no measurements"),
-        (["graph", "--diff", "{model}:total", "{model}:total", "--memory", "memory.svg"], "leave --memory away, or --diff"),
+        (["graph", "--diff", "{model}:total", "{model}:total", "--memory", "memory.svg"], "leave --memory away"),
         (["graph", "{model}:product", "--input", "3", "--input", "3", "--optimizer", "sgd"], "there are no parameters"),
         (["graph", "{model}:net", "--input", "3x4", "--input", "2", "--optimizer", "adm"], "no optimizer 'adm'"),
         (["graph", "{model}:net", "--input", "3x4", "--input", "2", "--loss", "mse"], "there is no loss 'mse'"),

@@ -326,6 +326,8 @@ def test_render(tmp_path: Path) -> None:
         timeline(Program([]))
     with pytest.raises(DTypeError, match=r"Linear was not given the inputs .* input; .*timeline\(Linear, input\)"):
         timeline(nn.Linear(2, 2))
+    with pytest.raises(DTypeError, match=r"Program alone; got 2 more; .*pass the function: timeline\(function, "):
+        timeline(memory.program, 1, 2)
     with pytest.raises(DTypeError, match=r"\[timeline\] nothing here has records; expected a tensor, a Program, or"):
         timeline(3)
 

@@ -23,7 +23,7 @@ from autodiff.viz.dot import lines_of
 from autodiff.viz.graph import MODULE, OPERATION, Graph, text_of_changes
 from autodiff.viz.overlay import OVERLAYS
 from autodiff.viz.overlay import overlay as show
-from autodiff.viz.programs import program_of
+from autodiff.viz.programs import check_inputs, program_of
 from autodiff.viz.rendering import without_collection
 from autodiff.viz.rolling import roll as roll_up
 from autodiff.viz.summary import fewest, summary
@@ -60,9 +60,9 @@ def draw(
         backward: propagate back from the result of the function, or from the tensor (from its sum, when it has several
             elements), to the parameters and inputs that require a gradient, and draw that too. No `.grad` is touched.
         depth: modules nested deeper are shown as one node each: 0 shows the outermost module as a node, 1 its
-            children; None shows every operation, up to 2000. Of a larger program it shows as much as is readable (0 does,
-            too, where more than 2000 operations stand outside of modules), of a comparison the modules in which
-            nothing has changed as one node each.
+            children; None shows every operation, up to 2000. Of a larger program it shows as much as is readable, of
+            a comparison the modules in which nothing has changed as one node each. 0 is as None where more than 2000
+            operations and modules would be left.
         roll: show equal blocks in a row once, with their number: modules, and steps of a loop.
         unfold: show the parts of fused operations.
         overlay: colour by a measurement, with a scale: ``"seconds"`` (and the slowest path), ``"flops"``, ``"bytes"``,
@@ -89,8 +89,8 @@ def draw(
     Raises:
         GradientError: if a tensor has no history, or `backward` starts from something without gradient, or is wanted of
             a program that has none.
-        DTypeError: if `x` or `against` has no records, `x` was not given the inputs that it takes, `depth` is no whole
-            number, or an option that is on or off something else.
+        DTypeError: if `x` or `against` has no records, `x` was not given the inputs that it takes, or is a program or
+            tensor and given some, `depth` is no whole number, or an option that is on or off something else.
         ValueRangeError: if `depth` is negative, `direction` or `overlay` unknown, or what `overlay` shows was not
             measured.
 
@@ -114,6 +114,7 @@ def draw(
         raise ValueRangeError("draw", "the direction is unknown", expected="'TB' or 'LR'", got=repr(direction))
     if overlay is not None and overlay not in OVERLAYS:
         raise ValueRangeError("draw", "there is no such overlay", expected=", ".join(OVERLAYS), got=repr(overlay))
+    check_inputs("draw", inputs, x, against)
     drawn = _Drawn(names or {}, backward, overlay, _variables(x) | _variables(against))
     program = drawn.program_of(x, inputs)
     remarks: list[str] = []
