@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import itemgetter
+from typing import Any
 
 from autodiff.compiler.surroundings import unchanged
 from autodiff.compiler.tracer import Tracer
@@ -49,6 +51,7 @@ class Conditions:
         self._containers = list(tracer.containers.values())
         self._groups = [(x.source, dict.__getitem__(x.source, "params")) for x in settings
                         if isinstance(x.source, Settings)]
+        self._together = [(itemgetter(*x.names), x.states) for x in tracer.repeated if len(x.states) > 1]
         self._frozen = list(tracer.frozen.values())
         self._read = read
         self._settings = settings
@@ -68,6 +71,9 @@ class Conditions:
                 return False
         for group, params in self._groups:
             if dict.get(group, "params") is not params:
+                return False
+        for numbers, states in self._together:
+            if _differ(list(map(numbers, states))):
                 return False
         for source, name, value, _ in self._frozen:
             if source.get(name) is not value and not unchanged(source.get(name), value):
@@ -99,6 +105,8 @@ class Conditions:
                 return f"an optimizer has {len(container)} groups, parameters or states instead of {number}"
         if any(dict.get(group, "params") is not params for group, params in self._groups):
             return "an optimizer has another list of parameters"
+        if any(_differ(list(map(numbers, states))) for numbers, states in self._together):
+            return "parameters that an optimizer updates together have made different numbers of steps"
         for source, name, value, line in self._frozen:
             now = source.get(name)
             if not unchanged(now, value):
@@ -109,3 +117,7 @@ class Conditions:
             if name:
                 return f"'{name}' of an optimizer changed"
         return "a `.grad` that is read came or went, or a number of an optimizer became 0 or ceased to be"
+
+
+def _differ(numbers: list[Any]) -> bool:
+    return numbers.count(numbers[0]) != len(numbers)

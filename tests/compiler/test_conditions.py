@@ -303,3 +303,72 @@ def test_a_list_of_parameters_that_is_replaced() -> None:
         step()
     assert (w.tolist(), v.tolist()) == ([-2, -2], [-2, -2])
     assert recordings(step) == ["the first recording", "an optimizer has another list of parameters"]
+
+
+# ---- States of optimizers --------------------------------------------------------------------------------------------
+
+
+class _Heads(ad.nn.Module):
+    """The second head works in training only."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        ad.manual_seed(5)
+        self.one, self.two = ad.nn.Linear(3, 2), ad.nn.Linear(3, 2)
+
+    def forward(self, x: ad.Tensor) -> Any:
+        return self.one(x) + self.two(x) if self.training else self.one(x)
+
+
+def _freeze(model: Any, optimizer: Any, number: int) -> None:
+    model.one.weight.requires_grad_(not 3 <= number < 6)
+
+
+def _evaluate(model: Any, optimizer: Any, number: int) -> None:
+    model.train(not 3 <= number < 6)
+
+
+def _step_outside(model: Any, optimizer: Any, number: int) -> None:
+    if number == 3:
+        optimizer.zero_grad()
+        model.one.bias.grad = ad.ones(2)
+        optimizer.step()
+
+
+def _begin_again(model: Any, optimizer: Any, number: int) -> None:
+    if number == 3:
+        optimizer.state[model.one.bias]["step"] = 0
+
+
+def runs(
+    kind: Any, act: Callable[[Any, Any, int], None], compiled: bool, calls: int = 9
+) -> tuple[list[list[bytes]], list[str]]:  # fmt: skip
+    """Return the bits of the weights after each call, and why the step was recorded."""
+    model = _Heads()
+    optimizer = kind(model.parameters(), lr=0.1)
+
+    def step(x: ad.Tensor) -> Any:
+        optimizer.zero_grad()
+        loss = (model(x) ** 2).sum()
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    run = ad.compile(step) if compiled else step
+    found = []
+    for number in range(calls):
+        act(model, optimizer, number)
+        run(ad.ones(4, 3))
+        found.append(bits(model))
+    return found, recordings(run) if compiled else []
+
+
+@pytest.mark.parametrize("kind", [ad.optim.Adam, ad.optim.AdamW, ad.optim.NAdam])
+@pytest.mark.parametrize("act", [_freeze, _evaluate, _step_outside, _begin_again])
+def test_parameters_that_have_made_different_numbers_of_steps(kind: Any, act: Callable[..., None]) -> None:
+    expected, _ = runs(kind, act, compiled=False)
+    found, reasons = runs(kind, act, compiled=True)
+    assert found == expected
+    assert len(reasons) == (3 if act in (_freeze, _evaluate) else 2)
+    if len(reasons) == 2:
+        assert reasons[1] == "parameters that an optimizer updates together have made different numbers of steps"
