@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from operator import is_
+from threading import Lock
 from typing import Any
 
 from autodiff.thread_mode import MODE
+
+_PLAIN = (int, float, str)
 
 
 class Reading:
@@ -13,7 +17,7 @@ class Reading:
 
     Args:
         source: the dictionary: a parameter group, or the state of a parameter.
-        get: returns the entries of the dictionary, as a tuple or another dictionary.
+        get: returns the entries of the dictionary, as a tuple.
 
     Attributes:
         fixed: those that are no numbers, and must stay what they are.
@@ -21,48 +25,39 @@ class Reading:
             program holds for its number.
     """
 
-    __slots__ = ("_get", "_values", "_zeros", "fixed", "source", "written")
+    __slots__ = ("_get", "_values", "fixed", "source", "written")
 
-    def __init__(self, source: dict[str, Any], get: Callable[[dict[str, Any]], Any]) -> None:
+    def __init__(self, source: dict[str, Any], get: Callable[[dict[str, Any]], tuple[Any, ...]]) -> None:
         self.source = source
         self.fixed: dict[str, Any] = {}
         self.written: list[Callable[[], bool]] = []
         self._get = get
-        self._values: Any = ()
-        self._zeros: list[Any] = []  # where something equal may be another number: 0.0 and -0.0
-        self._keep(get(source))
+        self._values = get(source)
 
     def renew(self) -> bool:
-        """Look at the entries again; return whether the program holds for what they are now."""
+        """Look at the entries again; return whether the program holds for what they are now.
+
+        What is equal may be something else, such as 0.0 and -0.0, and arrays compare by elements.
+        """
         now = self._get(self.source)
-        if now == self._values:
-            for place in self._zeros:
-                if now[place] is not self._values[place]:
-                    break
-            else:
-                return True
+        if len(now) == len(self._values) and all(map(is_, now, self._values)):
+            return True
         self._values = ()  # until all is written down
         if self.other():
             return False
         for write in self.written:
             if not write():
                 return False
-        self._keep(now)
+        self._values = now
         return True
 
     def other(self) -> str:
         """Return which entry that must stay what it is has changed: its name, or nothing."""
         for name, value in self.fixed.items():
             now = self.source.get(name)
-            if now is not value and now != value:
+            if now is not value and not (isinstance(now, _PLAIN) and isinstance(value, _PLAIN) and now == value):
                 return name
         return ""
-
-    def _keep(self, values: Any) -> None:
-        """Remember what was there."""
-        self._values = values
-        self._zeros = [place for place, x in (values.items() if isinstance(values, dict) else enumerate(values))
-                       if (type(x) is float and not x) or (type(x) is tuple and 0.0 in x)]
 
 
 class Slot:
@@ -158,6 +153,7 @@ class Changes:
     def __init__(self) -> None:
         self.count = 0
         self.known: dict[tuple[int, str], tuple[int, str]] = {}
+        self._lock = Lock()
 
     def note(self, owner: object, text: str) -> None:
         """Count a change of `owner`."""
@@ -172,8 +168,9 @@ class Changes:
             MODE.recorder.switched(owner, name, text)
 
     def _count(self, owner: object, name: str, text: str) -> None:
-        self.count += 1
-        self.known[id(owner), name] = self.count, text
+        with self._lock:
+            self.known[id(owner), name] = self.count + 1, text
+            self.count += 1  # last: who sees it, in another thread, finds what has changed
 
     def of(self, owner: object, since: int = 0, switch: str = "") -> str:
         """Return what changed last of `owner`, if that was after the first `since` changes; otherwise nothing."""

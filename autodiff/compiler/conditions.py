@@ -58,10 +58,11 @@ class Conditions:
 
     def hold(self, tensors: Sequence[Tensor]) -> bool:
         """Return whether they hold for a call with these arguments."""
-        if self._seen != CHANGES.count:
+        count = CHANGES.count
+        if self._seen != count:
             if self.outdated() or self._switched():
                 return False
-            self._seen = CHANGES.count
+            self._seen = count
         for leaf, spec in self._read:
             grad = leaf.now(tensors)._grad
             if grad is not None if spec is None else grad is None or grad.spec is not spec:

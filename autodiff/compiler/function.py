@@ -254,7 +254,7 @@ class Compiled:
             return result
         for group, before in numbers:
             for name, value in before.items():
-                if name != "params" and group.get(name) != value:
+                if name != "params" and not unchanged(group.get(name), value):
                     raise RecordingError("compile", f"the function changes '{name}' of an optimizer: no replay would",
                                          fix="change it outside, between the calls: it is read anew each time")
         for read, before in zip(readers, around, strict=True):

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 
 import autodiff as ad
 from autodiff.compiler.calls import RecordingError
+from autodiff.slots import Changes
 from tests.compiler.steps import Net, batch, bits, classifying, falling
 
 
@@ -372,3 +374,36 @@ def test_parameters_that_have_made_different_numbers_of_steps(kind: Any, act: Ca
     assert len(reasons) == (3 if act in (_freeze, _evaluate) else 2)
     if len(reasons) == 2:
         assert reasons[1] == "parameters that an optimizer updates together have made different numbers of steps"
+
+
+def _tag(make: Callable[[], Any]) -> Callable[..., None]:
+    def act(model: Any, optimizer: Any, number: int) -> None:
+        if number in (0, 4):
+            optimizer.param_groups[0]["tag"] = make()
+        optimizer.param_groups[0]["lr"] = 0.1 / (1 + number)
+
+    return act
+
+
+@pytest.mark.parametrize("make", [lambda: ad.ones(3), lambda: ad.ones(1), lambda: np.ones(3), lambda: [None]])
+def test_what_else_stands_among_the_settings(make: Callable[[], Any]) -> None:
+    expected, _ = runs(ad.optim.Adam, _tag(make), compiled=False)
+    found, reasons = runs(ad.optim.Adam, _tag(make), compiled=True)
+    assert found == expected
+    assert reasons == ["the first recording", "'tag' of an optimizer changed"]
+
+
+def test_a_change_is_known_before_it_is_counted() -> None:
+    changes = Changes()
+    counts = []
+
+    class Known(dict[Any, Any]):
+        def __setitem__(self, key: Any, value: Any) -> None:
+            counts.append((changes.count, value))
+            super().__setitem__(key, value)
+
+    changes.known = Known()
+    changes.note(changes, "a")
+    changes.switch(changes, "b", "b")
+    assert counts == [(0, (1, "a")), (1, (2, "b"))]
+    assert (changes.of(changes), changes.of(changes, switch="b")) == ("a", "b")
