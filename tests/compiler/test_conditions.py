@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
 
@@ -304,7 +305,7 @@ def test_a_list_of_parameters_that_is_replaced() -> None:
     for _ in range(3):
         step()
     assert (w.tolist(), v.tolist()) == ([-2, -2], [-2, -2])
-    assert recordings(step) == ["the first recording", "an optimizer has another list of parameters"]
+    assert recordings(step) == ["the first recording", "an optimizer has other groups, or another list of parameters"]
 
 
 # ---- States of optimizers --------------------------------------------------------------------------------------------
@@ -407,3 +408,80 @@ def test_a_change_is_known_before_it_is_counted() -> None:
     changes.switch(changes, "b", "b")
     assert counts == [(0, (1, "a")), (1, (2, "b"))]
     assert (changes.of(changes), changes.of(changes, switch="b")) == ("a", "b")
+
+
+# ---- What is replaced in a list or a dictionary ----------------------------------------------------------------------
+
+
+def _replace_a_group(model: Any, optimizer: Any, number: int) -> None:
+    if number == 4:
+        optimizer.param_groups[0] = {**optimizer.param_groups[0], "lr": 0.01}
+
+
+def _replace_the_groups(model: Any, optimizer: Any, number: int) -> None:
+    if number == 4:
+        optimizer.param_groups = [{**group, "lr": 0.01} for group in optimizer.param_groups]
+    if number > 5:
+        optimizer.param_groups[0]["lr"] = 0.1 / number
+
+
+def _replace_the_state(model: Any, optimizer: Any, number: int) -> None:
+    if number == 4:
+        optimizer.state = defaultdict(dict, {p: {**state, "step": 1} for p, state in optimizer.state.items()})
+
+
+@pytest.mark.parametrize("act", [_replace_a_group, _replace_the_groups, _replace_the_state])
+def test_groups_and_states_that_are_replaced(act: Callable[..., None]) -> None:
+    expected, _ = runs(ad.optim.Adam, act, compiled=False)
+    found, reasons = runs(ad.optim.Adam, act, compiled=True)
+    assert found == expected
+    assert len(reasons) == 2
+    assert reasons[1].startswith("an optimizer has other groups")
+
+
+def _adam(model: Any) -> Any:
+    return ad.optim.Adam(model.parameters(), lr=0.1)
+
+
+@pytest.mark.parametrize(("holder", "read"), [
+    (lambda x: [x], lambda holder: holder[0]),
+    (lambda x: {"a": x, "n": 0}, lambda holder: next(iter(holder.values()))),
+    (lambda x: {"a": [x], "n": 0}, lambda holder: next(iter(holder.values()))[0]),
+    (lambda x: [(x, 1)], lambda holder: holder[0][0]),
+])  # fmt: skip
+@pytest.mark.parametrize("replaced", ["model", "optimizer"])
+def test_modules_and_optimizers_that_are_replaced(
+    holder: Callable[[Any], Any], read: Callable[[Any], Any], replaced: str
+) -> None:  # fmt: skip
+    def run(compiled: bool) -> tuple[list[list[bytes]], int]:
+        model = _Heads()
+        models, optimizers = holder(model), holder(_adam(model))
+
+        def step(x: ad.Tensor) -> Any:
+            read(optimizers).zero_grad()
+            loss = (read(models)(x) ** 2).sum()
+            loss.backward()
+            read(optimizers).step()
+            return loss
+
+        call, found = ad.compile(step) if compiled else step, []
+        for number in range(8):
+            if isinstance(models, dict):
+                models["n"] = optimizers["n"] = number
+            if number == 4:
+                if replaced == "model":
+                    model = _Heads()
+                    _put(models, holder(model))
+                _put(optimizers, holder(_adam(model)))
+            call(ad.ones(4, 3))
+            found.append(bits(model))
+        return found, len(recordings(call)) if compiled else 2
+
+    assert run(True) == run(False)
+
+
+def _put(container: Any, other: Any) -> None:
+    if isinstance(container, dict):
+        container["a"] = other["a"]
+    else:
+        container[:] = other
