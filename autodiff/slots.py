@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, ItemsView, Iterator, KeysView, ValuesView
 from operator import is_
 from threading import Lock
 from typing import Any
@@ -113,9 +113,15 @@ def held(x: Any) -> Any:
 
 
 class Settings(dict[str, Any]):
-    """A parameter group. A recorder hears who reads it: the function's own arithmetic would freeze its numbers."""
+    """A parameter group. A recorder hears who reads it: the function's own arithmetic would freeze its numbers.
+
+    It also hears who writes into it, which no replay would do. `dict` asks an `__iter__` that is not its own, and then
+    `__getitem__`, wherever it takes over a dictionary: ``dict(group)``, ``{**group}``, ``f(**group)``.
+    """
 
     __slots__ = ()
+
+    # ---- Reading -----------------------------------------------------------------------------------------------------
 
     def __getitem__(self, name: str) -> Any:
         value = dict.__getitem__(self, name)
@@ -123,20 +129,100 @@ class Settings(dict[str, Any]):
             MODE.recorder.setting_read(self, name, value)
         return value
 
+    def __iter__(self) -> Iterator[str]:
+        self._look_for()
+        return dict.__iter__(self)
+
+    def __contains__(self, name: object) -> bool:
+        self._look_for()
+        return dict.__contains__(self, name)
+
     def get(self, name: str, default: Any = None) -> Any:
         """Return an entry, or `default` where there is none."""
         try:
             return self[name]
         except KeyError:
+            self._look_for()
             return default
+
+    def keys(self) -> Any:
+        """Return the names."""
+        return KeysView(self)
 
     def values(self) -> Any:
         """Return what the entries hold."""
-        return [self[name] for name in self]
+        return ValuesView(self)
 
     def items(self) -> Any:
         """Return names and entries."""
-        return [(name, self[name]) for name in self]
+        return ItemsView(self)
+
+    def copy(self) -> dict[str, Any]:
+        """Return an ordinary dictionary with the same entries."""
+        return dict(self)
+
+    def __reduce__(self) -> Any:
+        return Settings, (dict(self),)
+
+    def __or__(self, other: Any) -> Any:
+        return dict(self) | other
+
+    def __ror__(self, other: Any) -> Any:
+        return other | dict(self)
+
+    def _look_for(self) -> None:
+        """Tell that somebody depends on which entries there are."""
+        if MODE.recorder is not None and MODE.phase != "update":
+            MODE.recorder.members(self)
+
+    # ---- Writing -----------------------------------------------------------------------------------------------------
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        self._tell_of_writing(name)
+        dict.__setitem__(self, name, value)
+
+    def __delitem__(self, name: str) -> None:
+        self._tell_of_writing(name)
+        dict.__delitem__(self, name)
+
+    def __ior__(self, other: Any) -> Any:
+        self.update(other)
+        return self
+
+    def update(self, *args: Any, **kwargs: Any) -> None:
+        """Take over entries."""
+        new = dict(*args, **kwargs)
+        for name in new:
+            self._tell_of_writing(name)
+        dict.update(self, new)
+
+    def setdefault(self, name: str, default: Any = None) -> Any:
+        """Return an entry; make it where there is none."""
+        if name not in self:
+            self[name] = default
+        return self[name]
+
+    def pop(self, name: str, *default: Any) -> Any:
+        """Remove an entry and return it, or the default where there is none."""
+        if name in self:
+            self._tell_of_writing(name)
+        return dict.pop(self, name, *default)
+
+    def popitem(self) -> tuple[str, Any]:
+        """Remove the last entry and return it."""
+        self._tell_of_writing("")
+        return dict.popitem(self)
+
+    def clear(self) -> None:
+        """Remove all entries."""
+        self._tell_of_writing("")
+        dict.clear(self)
+
+    def _tell_of_writing(self, name: str) -> None:
+        if MODE.recorder is not None:
+            what = f"'{name}'" if name else "settings"
+            MODE.recorder.opaque(f"the function changes {what} of an optimizer",
+                                 "change it outside, between the calls: it is read anew each time")
 
 
 class Changes:

@@ -73,13 +73,15 @@ class Conditions:
         self, tracer: Tracer, slots: Sequence[Tensor], read: Sequence[tuple[Leaf, Spec | None]],
         settings: Sequence[Reading],
     ) -> None:  # fmt: skip
-        for tensor in slots:
-            tensor.watched = True
         watched = list(tracer.watched.values())
+        parameters = [p for x in watched for p in getattr(x, "_parameters", {}).values() if p is not None]
+        tensors = list({id(x): x for x in (*slots, *parameters)}.values())  # the function may ask each what it requires
+        for tensor in tensors:
+            tensor.watched = True
         self._recorded = self._seen = CHANGES.count
         self._owners = [*watched, *slots]
         self._switches = [(x, "training", x.training) for x in watched if hasattr(x, "training")]
-        self._switches += [(x, "needs_grad", x.needs_grad) for x in slots]
+        self._switches += [(x, "needs_grad", x.needs_grad) for x in tensors]
         self._containers = list(tracer.containers.values())
         self._optimizers = [(x, x.state, x.param_groups, [(y, dict.get(y, "params")) for y in x.param_groups])
                             for x in watched if hasattr(x, "param_groups")]

@@ -386,7 +386,7 @@ class _Outside(NamedTuple):
 def _outside(values: list[Any]) -> _Outside:
     """Look through values: lists, tuples, dictionaries, closures and attributes of objects, two deep."""
     found = _Outside([], [], [], [], set())
-    containers = []
+    containers: list[Any] = []
     queue = deque((value, 2) for value in values)  # what is found in two ways is seen where it lies less deep
     seen: set[int] = set()
     while queue:

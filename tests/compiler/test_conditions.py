@@ -485,3 +485,22 @@ def _put(container: Any, other: Any) -> None:
         container["a"] = other["a"]
     else:
         container[:] = other
+
+
+def test_a_parameter_that_the_function_only_asks_about() -> None:
+    def act(model: Any, number: int) -> None:
+        model.two.requires_grad_(3 <= number < 5)
+
+    def run(compiled: bool) -> list[float]:
+        model = _Heads().eval()
+
+        def penalty(x: ad.Tensor) -> Any:
+            return model(x).sum() + sum((p * p).sum() for p in model.parameters() if p.requires_grad)
+
+        call, found = ad.compile(penalty) if compiled else penalty, []
+        for number in range(7):
+            act(model, number)
+            found.append(call(ad.ones(4, 3)).item())
+        return found
+
+    assert run(True) == run(False)
