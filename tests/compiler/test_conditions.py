@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, NamedTuple
 
+import numpy as np
 import pytest
 
 import autodiff as ad
 from autodiff.compiler.calls import RecordingError
 from autodiff.compiler.surroundings import _paths
+from autodiff.slots import Changes
 from tests.compiler.steps import Net, batch, bits, classifying, falling
 
 
@@ -403,4 +406,202 @@ def test_a_list_of_parameters_that_is_replaced() -> None:
     for _ in range(3):
         step()
     assert (w.tolist(), v.tolist()) == ([-2, -2], [-2, -2])
-    assert recordings(step) == ["the first recording", "an optimizer has another list of parameters"]
+    assert recordings(step) == ["the first recording", "an optimizer has other groups, or another list of parameters"]
+
+
+# ---- States of optimizers --------------------------------------------------------------------------------------------
+
+
+class _Heads(ad.nn.Module):
+    """The second head works in training only."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        ad.manual_seed(5)
+        self.one, self.two = ad.nn.Linear(3, 2), ad.nn.Linear(3, 2)
+
+    def forward(self, x: ad.Tensor) -> Any:
+        return self.one(x) + self.two(x) if self.training else self.one(x)
+
+
+def _freeze(model: Any, optimizer: Any, number: int) -> None:
+    model.one.weight.requires_grad_(not 3 <= number < 6)
+
+
+def _evaluate(model: Any, optimizer: Any, number: int) -> None:
+    model.train(not 3 <= number < 6)
+
+
+def _step_outside(model: Any, optimizer: Any, number: int) -> None:
+    if number == 3:
+        optimizer.zero_grad()
+        model.one.bias.grad = ad.ones(2)
+        optimizer.step()
+
+
+def _begin_again(model: Any, optimizer: Any, number: int) -> None:
+    if number == 3:
+        optimizer.state[model.one.bias]["step"] = 0
+
+
+def runs(
+    kind: Any, act: Callable[[Any, Any, int], None], compiled: bool, calls: int = 9
+) -> tuple[list[list[bytes]], list[str]]:  # fmt: skip
+    """Return the bits of the weights after each call, and why the step was recorded."""
+    model = _Heads()
+    optimizer = kind(model.parameters(), lr=0.1)
+
+    def step(x: ad.Tensor) -> Any:
+        optimizer.zero_grad()
+        loss = (model(x) ** 2).sum()
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    run = ad.compile(step) if compiled else step
+    found = []
+    for number in range(calls):
+        act(model, optimizer, number)
+        run(ad.ones(4, 3))
+        found.append(bits(model))
+    return found, recordings(run) if compiled else []
+
+
+@pytest.mark.parametrize("kind", [ad.optim.Adam, ad.optim.AdamW, ad.optim.NAdam])
+@pytest.mark.parametrize("act", [_freeze, _evaluate, _step_outside, _begin_again])
+def test_parameters_that_have_made_different_numbers_of_steps(kind: Any, act: Callable[..., None]) -> None:
+    expected, _ = runs(kind, act, compiled=False)
+    found, reasons = runs(kind, act, compiled=True)
+    assert found == expected
+    assert len(reasons) == (3 if act in (_freeze, _evaluate) else 2)
+    if len(reasons) == 2:
+        assert reasons[1] == "parameters that an optimizer updates together have made different numbers of steps"
+
+
+def _tag(make: Callable[[], Any]) -> Callable[..., None]:
+    def act(model: Any, optimizer: Any, number: int) -> None:
+        if number in (0, 4):
+            optimizer.param_groups[0]["tag"] = make()
+        optimizer.param_groups[0]["lr"] = 0.1 / (1 + number)
+
+    return act
+
+
+@pytest.mark.parametrize("make", [lambda: ad.ones(3), lambda: ad.ones(1), lambda: np.ones(3), lambda: [None]])
+def test_what_else_stands_among_the_settings(make: Callable[[], Any]) -> None:
+    expected, _ = runs(ad.optim.Adam, _tag(make), compiled=False)
+    found, reasons = runs(ad.optim.Adam, _tag(make), compiled=True)
+    assert found == expected
+    assert reasons == ["the first recording", "'tag' of an optimizer changed"]
+
+
+def test_a_change_is_known_before_it_is_counted() -> None:
+    changes = Changes()
+    counts = []
+
+    class Known(dict[Any, Any]):
+        def __setitem__(self, key: Any, value: Any) -> None:
+            counts.append((changes.count, value))
+            super().__setitem__(key, value)
+
+    changes.known = Known()
+    changes.note(changes, "a")
+    changes.switch(changes, "b", "b")
+    assert counts == [(0, (1, "a")), (1, (2, "b"))]
+    assert (changes.of(changes), changes.of(changes, switch="b")) == ("a", "b")
+
+
+# ---- What is replaced in a list or a dictionary ----------------------------------------------------------------------
+
+
+def _replace_a_group(model: Any, optimizer: Any, number: int) -> None:
+    if number == 4:
+        optimizer.param_groups[0] = {**optimizer.param_groups[0], "lr": 0.01}
+
+
+def _replace_the_groups(model: Any, optimizer: Any, number: int) -> None:
+    if number == 4:
+        optimizer.param_groups = [{**group, "lr": 0.01} for group in optimizer.param_groups]
+    if number > 5:
+        optimizer.param_groups[0]["lr"] = 0.1 / number
+
+
+def _replace_the_state(model: Any, optimizer: Any, number: int) -> None:
+    if number == 4:
+        optimizer.state = defaultdict(dict, {p: {**state, "step": 1} for p, state in optimizer.state.items()})
+
+
+@pytest.mark.parametrize("act", [_replace_a_group, _replace_the_groups, _replace_the_state])
+def test_groups_and_states_that_are_replaced(act: Callable[..., None]) -> None:
+    expected, _ = runs(ad.optim.Adam, act, compiled=False)
+    found, reasons = runs(ad.optim.Adam, act, compiled=True)
+    assert found == expected
+    assert len(reasons) == 2
+    assert reasons[1].startswith("an optimizer has other groups")
+
+
+def _adam(model: Any) -> Any:
+    return ad.optim.Adam(model.parameters(), lr=0.1)
+
+
+@pytest.mark.parametrize(("holder", "read"), [
+    (lambda x: [x], lambda holder: holder[0]),
+    (lambda x: {"a": x, "n": 0}, lambda holder: next(iter(holder.values()))),
+    (lambda x: {"a": [x], "n": 0}, lambda holder: next(iter(holder.values()))[0]),
+    (lambda x: [(x, 1)], lambda holder: holder[0][0]),
+])  # fmt: skip
+@pytest.mark.parametrize("replaced", ["model", "optimizer"])
+def test_modules_and_optimizers_that_are_replaced(
+    holder: Callable[[Any], Any], read: Callable[[Any], Any], replaced: str
+) -> None:  # fmt: skip
+    def run(compiled: bool) -> tuple[list[list[bytes]], int]:
+        model = _Heads()
+        models, optimizers = holder(model), holder(_adam(model))
+
+        def step(x: ad.Tensor) -> Any:
+            read(optimizers).zero_grad()
+            loss = (read(models)(x) ** 2).sum()
+            loss.backward()
+            read(optimizers).step()
+            return loss
+
+        call, found = ad.compile(step) if compiled else step, []
+        for number in range(8):
+            if isinstance(models, dict):
+                models["n"] = optimizers["n"] = number
+            if number == 4:
+                if replaced == "model":
+                    model = _Heads()
+                    _put(models, holder(model))
+                _put(optimizers, holder(_adam(model)))
+            call(ad.ones(4, 3))
+            found.append(bits(model))
+        return found, len(recordings(call)) if compiled else 2
+
+    assert run(True) == run(False)
+
+
+def _put(container: Any, other: Any) -> None:
+    if isinstance(container, dict):
+        container["a"] = other["a"]
+    else:
+        container[:] = other
+
+
+def test_a_parameter_that_the_function_only_asks_about() -> None:
+    def act(model: Any, number: int) -> None:
+        model.two.requires_grad_(3 <= number < 5)
+
+    def run(compiled: bool) -> list[float]:
+        model = _Heads().eval()
+
+        def penalty(x: ad.Tensor) -> Any:
+            return model(x).sum() + sum((p * p).sum() for p in model.parameters() if p.requires_grad)
+
+        call, found = ad.compile(penalty) if compiled else penalty, []
+        for number in range(7):
+            act(model, number)
+            found.append(call(ad.ones(4, 3)).item())
+        return found
+
+    assert run(True) == run(False)
