@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, ItemsView, Iterator, KeysView, ValuesView
+from operator import is_
+from threading import Lock
 from typing import Any
 
 from autodiff.thread_mode import MODE
+
+_PLAIN = (int, float, str)
 
 
 class Reading:
@@ -13,7 +17,7 @@ class Reading:
 
     Args:
         source: the dictionary: a parameter group, or the state of a parameter.
-        get: returns the entries of the dictionary, as a tuple or another dictionary.
+        get: returns the entries of the dictionary, as a tuple.
 
     Attributes:
         fixed: those that are no numbers, and must stay what they are.
@@ -21,48 +25,39 @@ class Reading:
             program holds for its number.
     """
 
-    __slots__ = ("_get", "_values", "_zeros", "fixed", "source", "written")
+    __slots__ = ("_get", "_values", "fixed", "source", "written")
 
-    def __init__(self, source: dict[str, Any], get: Callable[[dict[str, Any]], Any]) -> None:
+    def __init__(self, source: dict[str, Any], get: Callable[[dict[str, Any]], tuple[Any, ...]]) -> None:
         self.source = source
         self.fixed: dict[str, Any] = {}
         self.written: list[Callable[[], bool]] = []
         self._get = get
-        self._values: Any = ()
-        self._zeros: list[Any] = []  # where something equal may be another number: 0.0 and -0.0
-        self._keep(get(source))
+        self._values = get(source)
 
     def renew(self) -> bool:
-        """Look at the entries again; return whether the program holds for what they are now."""
+        """Look at the entries again; return whether the program holds for what they are now.
+
+        What is equal may be something else, such as 0.0 and -0.0, and arrays compare by elements.
+        """
         now = self._get(self.source)
-        if now == self._values:
-            for place in self._zeros:
-                if now[place] is not self._values[place]:
-                    break
-            else:
-                return True
+        if len(now) == len(self._values) and all(map(is_, now, self._values)):
+            return True
         self._values = ()  # until all is written down
         if self.other():
             return False
         for write in self.written:
             if not write():
                 return False
-        self._keep(now)
+        self._values = now
         return True
 
     def other(self) -> str:
         """Return which entry that must stay what it is has changed: its name, or nothing."""
         for name, value in self.fixed.items():
             now = self.source.get(name)
-            if now is not value and now != value:
+            if now is not value and not (isinstance(now, _PLAIN) and isinstance(value, _PLAIN) and now == value):
                 return name
         return ""
-
-    def _keep(self, values: Any) -> None:
-        """Remember what was there."""
-        self._values = values
-        self._zeros = [place for place, x in (values.items() if isinstance(values, dict) else enumerate(values))
-                       if (type(x) is float and not x) or (type(x) is tuple and 0.0 in x)]
 
 
 class Slot:
@@ -118,9 +113,15 @@ def held(x: Any) -> Any:
 
 
 class Settings(dict[str, Any]):
-    """A parameter group. A recorder hears who reads it: the function's own arithmetic would freeze its numbers."""
+    """A parameter group. A recorder hears who reads it: the function's own arithmetic would freeze its numbers.
+
+    It also hears who writes into it, which no replay would do. `dict` asks an `__iter__` that is not its own, and then
+    `__getitem__`, wherever it takes over a dictionary: ``dict(group)``, ``{**group}``, ``f(**group)``.
+    """
 
     __slots__ = ()
+
+    # ---- Reading -----------------------------------------------------------------------------------------------------
 
     def __getitem__(self, name: str) -> Any:
         value = dict.__getitem__(self, name)
@@ -128,20 +129,100 @@ class Settings(dict[str, Any]):
             MODE.recorder.setting_read(self, name, value)
         return value
 
+    def __iter__(self) -> Iterator[str]:
+        self._look_for()
+        return dict.__iter__(self)
+
+    def __contains__(self, name: object) -> bool:
+        self._look_for()
+        return dict.__contains__(self, name)
+
     def get(self, name: str, default: Any = None) -> Any:
         """Return an entry, or `default` where there is none."""
         try:
             return self[name]
         except KeyError:
+            self._look_for()
             return default
+
+    def keys(self) -> Any:
+        """Return the names."""
+        return KeysView(self)
 
     def values(self) -> Any:
         """Return what the entries hold."""
-        return [self[name] for name in self]
+        return ValuesView(self)
 
     def items(self) -> Any:
         """Return names and entries."""
-        return [(name, self[name]) for name in self]
+        return ItemsView(self)
+
+    def copy(self) -> dict[str, Any]:
+        """Return an ordinary dictionary with the same entries."""
+        return dict(self)
+
+    def __reduce__(self) -> Any:
+        return Settings, (dict(self),)
+
+    def __or__(self, other: Any) -> Any:
+        return dict(self) | other
+
+    def __ror__(self, other: Any) -> Any:
+        return other | dict(self)
+
+    def _look_for(self) -> None:
+        """Tell that somebody depends on which entries there are."""
+        if MODE.recorder is not None and MODE.phase != "update":
+            MODE.recorder.members(self)
+
+    # ---- Writing -----------------------------------------------------------------------------------------------------
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        self._tell_of_writing(name)
+        dict.__setitem__(self, name, value)
+
+    def __delitem__(self, name: str) -> None:
+        self._tell_of_writing(name)
+        dict.__delitem__(self, name)
+
+    def __ior__(self, other: Any) -> Any:
+        self.update(other)
+        return self
+
+    def update(self, *args: Any, **kwargs: Any) -> None:
+        """Take over entries."""
+        new = dict(*args, **kwargs)
+        for name in new:
+            self._tell_of_writing(name)
+        dict.update(self, new)
+
+    def setdefault(self, name: str, default: Any = None) -> Any:
+        """Return an entry; make it where there is none."""
+        if name not in self:
+            self[name] = default
+        return self[name]
+
+    def pop(self, name: str, *default: Any) -> Any:
+        """Remove an entry and return it, or the default where there is none."""
+        if name in self:
+            self._tell_of_writing(name)
+        return dict.pop(self, name, *default)
+
+    def popitem(self) -> tuple[str, Any]:
+        """Remove the last entry and return it."""
+        self._tell_of_writing("")
+        return dict.popitem(self)
+
+    def clear(self) -> None:
+        """Remove all entries."""
+        self._tell_of_writing("")
+        dict.clear(self)
+
+    def _tell_of_writing(self, name: str) -> None:
+        if MODE.recorder is not None:
+            what = f"'{name}'" if name else "settings"
+            MODE.recorder.opaque(f"the function changes {what} of an optimizer",
+                                 "change it outside, between the calls: it is read anew each time")
 
 
 class Changes:
@@ -158,6 +239,7 @@ class Changes:
     def __init__(self) -> None:
         self.count = 0
         self.known: dict[tuple[int, str], tuple[int, str]] = {}
+        self._lock = Lock()
 
     def note(self, owner: object, text: str) -> None:
         """Count a change of `owner`."""
@@ -172,8 +254,9 @@ class Changes:
             MODE.recorder.switched(owner, name, text)
 
     def _count(self, owner: object, name: str, text: str) -> None:
-        self.count += 1
-        self.known[id(owner), name] = self.count, text
+        with self._lock:
+            self.known[id(owner), name] = self.count + 1, text
+            self.count += 1  # last: who sees it, in another thread, finds what has changed
 
     def of(self, owner: object, since: int = 0, switch: str = "") -> str:
         """Return what changed last of `owner`, if that was after the first `since` changes; otherwise nothing."""

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
+from operator import is_, itemgetter
+from typing import Any
 
 from autodiff.compiler.surroundings import unchanged
 from autodiff.compiler.tracer import Tracer
 from autodiff.eager import Tensor
-from autodiff.slots import CHANGES, Reading, Settings
+from autodiff.slots import CHANGES, Reading
 from autodiff.spec import Spec
+
+ZERO = "a number of an optimizer became 0 or ceased to be"
 
 
 class Leaf:
@@ -25,6 +29,31 @@ class Leaf:
         return self.tensor if self.number is None else tensors[self.number]
 
 
+class Members:
+    """The modules and optimizers in a list or a dictionary, and the lists and dictionaries in it that hold some.
+
+    Args:
+        container: the list or dictionary.
+        inner: ids of those in it.
+    """
+
+    __slots__ = ("_container", "_inner", "known")
+
+    def __init__(self, container: Any, inner: Set[int]) -> None:
+        self._container = container
+        self._inner = inner
+        self.known = self._now()
+
+    def changed(self) -> bool:
+        """Return whether there are others now."""
+        now = self._now()
+        return len(now) != len(self.known) or not all(map(is_, now, self.known))
+
+    def _now(self) -> list[Any]:
+        values = list(self._container.values() if isinstance(self._container, dict) else self._container)
+        return [x for x in values if hasattr(x, "_watched") or id(x) in self._inner]
+
+
 class Conditions:
     """Holds as long as nothing has changed that a program depends on.
 
@@ -33,46 +62,76 @@ class Conditions:
         slots: tensors from outside that the program reads or writes.
         read: leaves whose `.grad` is read before it is set, with the spec of that, or None where there was none.
         settings: numbers of optimizers, and what stands beside them.
+
+    Attributes:
+        members: modules and optimizers in lists and dictionaries around the function.
     """
+
+    members: Sequence[Members] = ()
 
     def __init__(
         self, tracer: Tracer, slots: Sequence[Tensor], read: Sequence[tuple[Leaf, Spec | None]],
         settings: Sequence[Reading],
     ) -> None:  # fmt: skip
-        for tensor in slots:
-            tensor.watched = True
         watched = list(tracer.watched.values())
+        parameters = [p for x in watched for p in getattr(x, "_parameters", {}).values() if p is not None]
+        tensors = list({id(x): x for x in (*slots, *parameters)}.values())  # the function may ask each what it requires
+        for tensor in tensors:
+            tensor.watched = True
         self._recorded = self._seen = CHANGES.count
         self._owners = [*watched, *slots]
         self._switches = [(x, "training", x.training) for x in watched if hasattr(x, "training")]
-        self._switches += [(x, "needs_grad", x.needs_grad) for x in slots]
+        self._switches += [(x, "needs_grad", x.needs_grad) for x in tensors]
         self._containers = list(tracer.containers.values())
-        self._groups = [(x.source, dict.__getitem__(x.source, "params")) for x in settings
-                        if isinstance(x.source, Settings)]
+        self._optimizers = [(x, x.state, x.param_groups, [(y, dict.get(y, "params")) for y in x.param_groups])
+                            for x in watched if hasattr(x, "param_groups")]
+        self._together = [(itemgetter(*x.names), x.states) for x in tracer.repeated if len(x.states) > 1]
         self._frozen = list(tracer.frozen.values())
         self._read = read
         self._settings = settings
 
     def hold(self, tensors: Sequence[Tensor]) -> bool:
         """Return whether they hold for a call with these arguments."""
-        if self._seen != CHANGES.count:
-            if self.outdated() or self._switched():
-                return False
-            self._seen = CHANGES.count
+        return not self.broken(tensors)
+
+    def broken(self, tensors: Sequence[Tensor]) -> str:
+        """Return which of them does not hold for a call with these arguments; nothing if all do."""
+        count = CHANGES.count
+        if self._seen != count:
+            found = self.outdated() or self._switched()
+            if found:
+                return found
+            self._seen = count
         for leaf, spec in self._read:
             grad = leaf.now(tensors)._grad
             if grad is not None if spec is None else grad is None or grad.spec is not spec:
-                return False
+                return "a `.grad` that is read came or went"
         for container, number in self._containers:
             if len(container) != number:
-                return False
-        for group, params in self._groups:
-            if dict.get(group, "params") is not params:
-                return False
-        for source, name, value, _ in self._frozen:
-            if source.get(name) is not value and not unchanged(source.get(name), value):
-                return False
-        return all(map(Reading.renew, self._settings))
+                return f"an optimizer has {len(container)} groups, parameters, settings or states instead of {number}"
+        for optimizer, state, groups, known in self._optimizers:
+            if optimizer.state is not state or optimizer.param_groups is not groups or len(groups) != len(known):
+                return "an optimizer has other groups or another state"
+            for group, (before, params) in zip(groups, known, strict=True):
+                if group is not before or dict.get(group, "params") is not params:
+                    return "an optimizer has other groups, or another list of parameters"
+        for members in self.members:
+            if members.changed():
+                return "a list or a dictionary has another module or optimizer"
+        for numbers, states in self._together:
+            first, *others = map(numbers, states)
+            if others.count(first) != len(others):
+                return "parameters that an optimizer updates together have made different numbers of steps"
+        for source, name, value, line in self._frozen:
+            now = dict.get(source, name)
+            if now is not value and not unchanged(now, value):
+                return f"'{name}' of an optimizer is {now!r} instead of {value!r}, and the function itself reads it" + (
+                    f" at {line}" if line else "")
+        for reading in self._settings:
+            if not reading.renew():
+                name = reading.other()
+                return f"'{name}' of an optimizer changed" if name else ZERO
+        return ""
 
     def outdated(self) -> str:
         """Return what has changed for good since the recording; nothing if nothing has."""
@@ -88,24 +147,3 @@ class Conditions:
             if getattr(owner, name) is not value:
                 return CHANGES.of(owner, switch=name)
         return ""
-
-    def broken(self) -> str:
-        """Return which of them does not hold, when one does not."""
-        found = self.outdated() or self._switched()
-        if found:
-            return found
-        for container, number in self._containers:
-            if len(container) != number:
-                return f"an optimizer has {len(container)} groups, parameters or states instead of {number}"
-        if any(dict.get(group, "params") is not params for group, params in self._groups):
-            return "an optimizer has another list of parameters"
-        for source, name, value, line in self._frozen:
-            now = source.get(name)
-            if not unchanged(now, value):
-                return f"'{name}' of an optimizer is {now!r} instead of {value!r}, and the function itself reads it" + (
-                    f" at {line}" if line else "")
-        for reading in self._settings:
-            name = reading.other()
-            if name:
-                return f"'{name}' of an optimizer changed"
-        return "a `.grad` that is read came or went, or a number of an optimizer became 0 or ceased to be"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import warnings
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial, update_wrapper
 from io import IOBase
@@ -13,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from autodiff.compiler.calls import RecordingError
+from autodiff.compiler.conditions import Members
 from autodiff.compiler.explaining import explanation
 from autodiff.compiler.generators import KINDS
 from autodiff.compiler.measuring import measured
@@ -254,7 +256,7 @@ class Compiled:
             return result
         for group, before in numbers:
             for name, value in before.items():
-                if name != "params" and group.get(name) != value:
+                if name != "params" and not unchanged(group.get(name), value):
                     raise RecordingError("compile", f"the function changes '{name}' of an optimizer: no replay would",
                                          fix="change it outside, between the calls: it is read anew each time")
         for read, before in zip(readers, around, strict=True):
@@ -263,6 +265,7 @@ class Compiled:
                                      fix="return the new value, or keep it in a tensor that changes in place",
                                      line=assignment(self._fn, read.name))
         recorded.signature, recorded.around = signature, around
+        recorded.conditions.members = found.members
         recorded.pinned = {i: x for i, x in enumerate(tensors) if id(x) in outside}
         apart = len({x.memory for x in tensors}) == len(tensors)
         if not kwargs and apart and all(isinstance(x, Tensor) for x in args):
@@ -372,6 +375,8 @@ class _Same:
 class _Outside(NamedTuple):
     """What a function finds around itself; of tensors the ids, parameters included."""
 
+    members: list[Members]
+
     modules: list[Any]
     optimizers: list[Any]
     generators: list[Any]
@@ -380,11 +385,12 @@ class _Outside(NamedTuple):
 
 def _outside(values: list[Any]) -> _Outside:
     """Look through values: lists, tuples, dictionaries, closures and attributes of objects, two deep."""
-    found = _Outside([], [], [], set())
-    stack = [(value, 2) for value in values]
+    found = _Outside([], [], [], [], set())
+    containers: list[Any] = []
+    queue = deque((value, 2) for value in values)  # what is found in two ways is seen where it lies less deep
     seen: set[int] = set()
-    while stack:
-        value, depth = stack.pop()
+    while queue:
+        value, depth = queue.popleft()
         if id(value) in seen or isinstance(value, ModuleType | type | np.ndarray | str | bytes):
             continue
         seen.add(id(value))
@@ -392,7 +398,7 @@ def _outside(values: list[Any]) -> _Outside:
         if isinstance(value, Tensor):
             found.tensors.add(id(value))
         elif isinstance(value, Compiled):
-            stack.append((value._fn, depth))
+            queue.append((value._fn, depth))
         elif hasattr(value, "param_groups"):
             found.optimizers.append(value)
         elif isinstance(attributes, dict) and "_watched" in attributes:
@@ -401,11 +407,20 @@ def _outside(values: list[Any]) -> _Outside:
         elif type(value) in KINDS:
             found.generators.append(value)
         elif depth and isinstance(value, list | tuple | set | frozenset):
-            stack += [(x, depth - 1) for x in value]
+            containers.append(value)
+            queue += [(x, depth - 1) for x in value]
         elif depth and isinstance(value, Mapping):
-            stack += [(x, depth - 1) for x in value.values()]
+            containers.append(value)
+            queue += [(x, depth - 1) for x in value.values()]
         elif depth and isinstance(value, FunctionType):
-            stack += [(Content(cell, "")(), depth - 1) for cell in value.__closure__ or ()]
+            queue += [(Content(cell, "")(), depth - 1) for cell in value.__closure__ or ()]
         elif depth and isinstance(attributes, dict):
-            stack += [(x, depth - 1) for x in attributes.values()]
+            queue += [(x, depth - 1) for x in attributes.values()]
+    holders: set[int] = set()
+    for container in reversed(containers):  # those inside before those around them
+        if isinstance(container, list | tuple | dict):
+            members = Members(container, holders)
+            if members.known:
+                holders.add(id(container))
+                found.members.append(members)
     return found

@@ -20,7 +20,7 @@ from autodiff.bind import Cut, next_number
 from autodiff.compiler import arena, passes
 from autodiff.compiler.backward import has_history, record_backward
 from autodiff.compiler.calls import RecordingError
-from autodiff.compiler.conditions import Conditions, Leaf
+from autodiff.compiler.conditions import ZERO, Conditions, Leaf
 from autodiff.compiler.instructions import Instruction, Kind, Region, Step, Value
 from autodiff.compiler.lowering import Lowered, now
 from autodiff.compiler.reading import program_of
@@ -340,7 +340,7 @@ class Recorded:
             return "an argument has other hooks: register the same function on each, not a new one, or none"
         if not self.accepts(tensors):
             return "an argument shares memory with what the function finds outside, or no longer does"
-        return self.conditions.broken()
+        return self.conditions.broken(tensors) or ZERO
 
     def accepts(self, tensors: Sequence[Tensor]) -> bool:
         """Return whether the arguments lie apart from what the program finds outside, or are those that it knows."""

@@ -174,7 +174,7 @@ class Tracer(PythonTracer):
         if not names:
             return given
         get = itemgetter(*names) if len(names) > 1 else partial(_alone, names[0])
-        reading = Reading(source, dict.copy if isinstance(source, Settings) else get)
+        reading = Reading(source, _all if isinstance(source, Settings) else get)
         self.readings.append(reading)
         for name, value in given.items():
             old = renamed.get(name, name)
@@ -235,6 +235,10 @@ class _Item:
 
     def __call__(self) -> Any:
         return self.read()[self.number]
+
+
+def _all(source: dict[str, Any]) -> tuple[Any, ...]:
+    return tuple(dict.values(source))
 
 
 def _alone(name: str, source: dict[str, Any]) -> tuple[Any, ...]:

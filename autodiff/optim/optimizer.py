@@ -216,10 +216,13 @@ class Optimizer:
             raise NotImplementedError
         used = self.used(group)
         columns = [[state[slot] for state in states] if slot in used else [] for slot in self.slots]
-        given = {**group, **{name: states[0][name] for name in self.numbers}, "step_count": states[0]["step"]}
+        given = {name: states[0][name] for name in self.numbers}
+        given["step_count"] = states[0]["step"]
         if MODE.recorder is not None:
-            given |= MODE.recorder.settings(group) | MODE.recorder.settings(states[0], self.numbers, step_count="step")
-        self.take(params, *columns, grads, **{name: given[name] for name in self.take.__kwdefaults__ or ()})
+            given = MODE.recorder.settings(group) | MODE.recorder.settings(states[0], self.numbers, step_count="step")
+        settings = {name: given[name] if name in given else dict.__getitem__(group, name)
+                    for name in self.take.__kwdefaults__ or ()}
+        self.take(params, *columns, grads, **settings)
 
     # ---- State -------------------------------------------------------------------------------------------------------
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 import random
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -49,6 +52,48 @@ def test_draws_outside_and_draws_that_are_ours() -> None:
     for _ in range(4):
         compiled(ad.ones(2), ad.tensor(random.random() + NUMPY.rand()))
     assert len(compiled.programs) == 1
+
+
+@pytest.mark.parametrize("fallback", [False, True])
+def test_draws_of_another_thread_are_not_the_function_s(fallback: bool) -> None:
+    stop, drawn = threading.Event(), threading.Event()
+
+    def load() -> None:
+        while not stop.is_set():
+            random.random()
+            NUMPY.rand()
+            drawn.set()
+
+    def step(x: ad.Tensor) -> ad.Tensor:
+        for _ in range(5):
+            drawn.clear()
+            drawn.wait(10)
+            x = x.sin()
+        return x
+
+    compiled, thread = ad.compile(step, fallback=fallback), threading.Thread(target=load)
+    thread.start()
+    try:
+        for number in range(4):
+            x = ad.full((2,), float(number))
+            assert compiled(x).numpy().tobytes() == step(x).numpy().tobytes()
+    finally:
+        stop.set()
+        thread.join()
+    assert len(compiled.programs) == 1
+
+
+def test_a_generator_around_the_function_is_watched_beside_another_thread() -> None:
+    compiled, stop = ad.compile(lambda x: x * RNG.random()), threading.Event()
+    thread = threading.Thread(target=stop.wait)
+    thread.start()
+    try:
+        compiled(ad.ones(2))
+        with pytest.raises(RecordingError, match="draws from a generator Generator"):
+            compiled(ad.ones(2))
+    finally:
+        stop.set()
+        thread.join()
 
 
 class Noisy(ad.autograd.Function):
@@ -145,3 +190,97 @@ def test_a_setting_that_a_hook_prints() -> None:
         step()
     assert seen == [1.0, 2.0, 3.0, 4.0, 5.0]
     assert recordings(step) == ["the first recording"]
+
+
+@pytest.mark.parametrize("read", [
+    lambda group: group.copy()["lr"], lambda group: (group | {})["lr"], lambda group: ({} | group)["lr"],
+    lambda group: group.setdefault("lr", 1.0), lambda group: {**group}["lr"], lambda group: dict(group)["lr"],
+    lambda group: (lambda lr, **others: lr)(**group), lambda group: copy.copy(group)["lr"],
+    lambda group: copy.deepcopy(dict(group, params=()))["lr"], lambda group: dict(zip(group, group.values()))["lr"],
+    lambda group: dict(group.items())["lr"], lambda group: "{lr}".format_map(group),
+])  # fmt: skip
+def test_ways_to_read_a_setting(read: Callable[[Any], Any]) -> None:
+    x = ad.ones(1)
+
+    def losses(compiled: bool) -> list[float]:
+        w = ad.ones(1, requires_grad=True)
+        optimizer = ad.optim.SGD([w], lr=0.5)
+
+        def step() -> Any:
+            optimizer.zero_grad()
+            loss = (w * x).sum() * float(read(optimizer.param_groups[0]))
+            loss.backward()
+            optimizer.step()
+            return loss
+
+        run, found = ad.compile(step) if compiled else step, []
+        for number in range(6):
+            optimizer.param_groups[0]["lr"] = 0.5 ** (1 + number // 3)
+            found.append(run().item())
+        return found
+
+    assert losses(True) == losses(False)
+
+
+def test_a_setting_that_is_read_in_the_state() -> None:
+    w = ad.ones(1, requires_grad=True)
+    optimizer = ad.optim.SGD([w], lr=0.5)
+    step = ad.compile(lambda x: x * optimizer.state_dict()["param_groups"][0]["lr"])
+    for number in range(6):
+        optimizer.param_groups[0]["lr"] = float(number // 3)
+        assert step(ad.ones(1)).item() == number // 3
+
+
+@pytest.mark.parametrize("read", [
+    lambda group: group.get("decay", 0.0), lambda group: 2.0 if "decay" in group else 0.0,
+    lambda group: {**group}.get("decay", 0.0), lambda group: sum(group[name] for name in group if name == "decay"),
+])  # fmt: skip
+def test_a_setting_that_comes_and_goes(read: Callable[[Any], float]) -> None:
+    w = ad.ones(1, requires_grad=True)
+    optimizer = ad.optim.SGD([w], lr=0.5)
+    step = ad.compile(lambda x: x * read(optimizer.param_groups[0]))
+    for number in range(9):
+        if number == 3:
+            optimizer.param_groups[0]["decay"] = 2.0
+        if number == 6:
+            del optimizer.param_groups[0]["decay"]
+        assert step(ad.ones(1)).item() == (2 if 3 <= number < 6 else 0)
+
+
+@pytest.mark.parametrize("write", [
+    lambda group: group.update(lr=0.03), lambda group: group.update({"lr": 0.03}), lambda group: group.pop("tag"),
+    lambda group: group.setdefault("other", 1), lambda group: group.clear(), lambda group: group.popitem(),
+    lambda group: group.__setitem__("lr", 0.03), lambda group: group.__delitem__("tag"),
+    lambda group: group.__ior__({"lr": 0.03}),
+])  # fmt: skip
+def test_a_setting_that_the_function_writes(write: Callable[[Any], Any]) -> None:
+    w = ad.ones(1, requires_grad=True)
+    optimizer = ad.optim.SGD([{"params": [w], "tag": 1}], lr=0.5)
+
+    def group() -> Any:
+        return optimizer.param_groups[0]
+
+    @ad.compile
+    def step() -> Any:
+        write(group())
+        return w * 2
+
+    write(group())
+    optimizer.param_groups[0] = type(group())({"params": [w], "lr": 0.5, "tag": 1})
+    step()
+    optimizer.param_groups[0] = type(group())({"params": [w], "lr": 0.5, "tag": 1})
+    with pytest.raises(RecordingError, match=r"the function changes .* of an optimizer"):
+        step()
+
+
+def test_copies_of_settings() -> None:
+    optimizer = ad.optim.SGD([ad.ones(1, requires_grad=True)], lr=0.5)
+    group = optimizer.param_groups[0]
+    for other in (copy.deepcopy(group), pickle.loads(pickle.dumps(group)), copy.copy(group)):
+        assert type(other) is type(group)
+        assert {**other, "params": 0} == {**group, "params": 0}
+        assert other["params"][0].item() == 1
+    assert list(group.items()) == list(zip(group.keys(), group.values(), strict=True))
+    assert type(group.copy()) is type(group | {}) is dict
+    assert ("lr", 0.5) in group.items()
+    assert 0.5 in group.values()
