@@ -124,6 +124,9 @@ def run(options: argparse.Namespace) -> None:
         raise UsageError("expected module.py:function, or --diff and two of them")
     if options.diff and overlay:
         raise UsageError("a comparison shows no measurements: leave --profile and --overlay away")
+    if options.diff and options.memory is not None:
+        raise UsageError("a comparison is of two runs, and each has a memory of its own: "
+                         f"leave --memory away, or --diff and write {options.diff[-1]} alone")
     names = options.diff or [options.target]
     against = None
     if options.diff:
@@ -177,7 +180,7 @@ class Drawing:
         check_inputs(model, options.inputs, name)
         self.backward = bool(options.backward or options.loss) and not options.optimizer
         # A model has parameters to differentiate with respect to; a function has only its arguments.
-        wanted = self.backward and model is target
+        wanted = self.backward and not any(parameter.requires_grad for parameter in parameters_of(model))
         self.inputs = [make_input(given, number, wanted) for number, given in enumerate(options.inputs)]
         loss = find_loss(options.loss, name) if options.loss else None
         if options.optimizer:
@@ -186,6 +189,13 @@ class Drawing:
             self.function = like(model, lambda *inputs: loss(model(*inputs)))
         else:
             self.function = model
+
+
+def parameters_of(model: Callable[..., Any]) -> Iterator[Any]:
+    """Return the parameters of a module; of a function it has none."""
+    from autodiff.nn.module import Module
+
+    return model.parameters() if isinstance(model, Module) else iter(())
 
 
 def like(model: Callable[..., Any], function: Callable[..., Any]) -> Callable[..., Any]:

@@ -427,12 +427,22 @@ def _rebuild(cls: type[Tensor], array: Array, needs_grad: bool, name: str | None
 
 
 class HookHandle:
-    """Returned when a hook is registered; `remove()` takes the hook away. Also a context manager."""
+    """Returned when a hook is registered; `remove()` takes the hook away. Also a context manager.
+
+    Copies of a tensor have no hooks, so a copy of its handle takes nothing away. The handle of a module's hook is
+    copied with the module, and then belongs to the copy.
+    """
+
+    _hooks: Any = ()
+    _hook: Any = None
 
     def __init__(self, hooks: list[Any], hook: Any, tensor: Tensor) -> None:
         self._hooks = hooks
         self._hook = hook
         self._tensor = ref(tensor)
+
+    def __getstate__(self) -> Any:
+        return None
 
     def remove(self) -> None:
         """Take the hook away; nothing happens the second time."""

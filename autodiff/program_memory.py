@@ -139,10 +139,11 @@ def memory_of(program: Program) -> MemoryUse:
 
     model = next((record.scope.split(".")[0] for record in program if record.scope), "")
     states = _states(program)
+    inputs = {id(tensor.memory) for _, tensor in program.inputs}
     holdings = []
     for key, block in blocks.items():
         leaf = leaves.get(key)
-        kind = _kind(block) if leaf is None else _leaf_kind(leaf, block)
+        kind = _kind(block) if leaf is None else INPUT if key in inputs else _leaf_kind(leaf, block)
         last = end if leaf is not None or kind == GRADIENT else block.last
         name = block.name
         if kind == STATE and key in states:

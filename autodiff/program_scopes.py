@@ -39,19 +39,26 @@ def beside(scopes: Iterable[str], others: Iterable[tuple[str, str]]) -> dict[str
         others: its scope, and that in the other program, of each record that both have.
 
     Returns:
-        For each path of a module the one in the other program, as most of the records in it say. A module that the
-        other program does not have keeps its label; where that belongs to another one now, it has "before" behind it.
+        For each path of a module the one in the other program that more than half of its records are in; never the
+        same for two. A module that the other program does not have keeps its label; where that belongs to another one
+        now, it has "before" behind it.
 
     >>> beside(["net.0", "net.1", "net.2"], [("net.0", "net.0"), ("net.2", "net.1")])["net.1"]
     'net.1 before'
     """
-    votes: dict[str, Counter[str]] = {}
+    scopes = list(scopes)
+    records = Counter(path for scope in scopes for path in around(scope))
+    votes: Counter[tuple[str, str]] = Counter()
     for (own, other), count in Counter(others).items():
         if own.count(".") == other.count("."):
-            for path, name in zip(around(own), around(other), strict=True):
-                votes.setdefault(path, Counter())[name] += count
-    names = {path: counts.most_common(1)[0][0] for path, counts in votes.items()}
-    taken = set(names.values())
+            for pair in zip(around(own), around(other), strict=True):
+                votes[pair] += count
+    names: dict[str, str] = {}
+    taken: set[str] = set()
+    for (path, name), count in sorted(votes.items(), key=lambda vote: (-vote[1], vote[0][0] != vote[0][1])):
+        if 2 * count > records[path] and path not in names and name not in taken:
+            names[path] = name
+            taken.add(name)
     for path in [path for scope in dict.fromkeys(scopes) for path in around(scope)]:
         if path not in names:
             outer, _, label = path.rpartition(".")

@@ -56,6 +56,10 @@ def looped(x):
     for _ in range(10): x = x.exp().tanh()
     return x
 net = Net()
+def build_net(): return net
+class Bare(Module):
+    def forward(self, x): return x.exp()
+bare = Bare()
 number = 3
 '''
 
@@ -178,6 +182,18 @@ def test_graph_of_a_difference(model: Path, capsys: pytest.CaptureFixture[str]) 
     assert "<B>exp</B>" in source
 
 
+def test_a_module_is_drawn_like_the_function_that_builds_it(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    inputs = ["--input", "3x4", "--input", "2", "--backward"]
+    succeed("graph", f"{model}:net", *inputs)
+    alone = capsys.readouterr().out
+    assert "gradient of layer.weight" in alone
+    assert "gradient of x" not in alone
+    succeed("graph", "--diff", f"{model}:net", f"{model}:build_net", *inputs)
+    assert "no difference" in capsys.readouterr().out
+    succeed("graph", f"{model}:bare", "--input", "3", "--backward")  # without parameters the input is all there is
+    assert "gradient of x" in capsys.readouterr().out
+
+
 def test_a_difference_in_a_file_is_summed_up(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "difference.dot"
     for second, said in (("curved", "1 added, 1 changed"), ("plain", "no difference")):
@@ -279,6 +295,7 @@ def test_graph_files(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[
         (["graph", "{model}:total", "--memory", "memory.png"], "expected a file that ends in .svg or .html, got"),
         (["graph", "{model}:net", "--diff", "{model}:net", "{model}:net"], "expected module.py:function, or --diff"),
         (["graph", "--diff", "{model}:total", "{model}:total", "--profile"], "a comparison shows no measurements"),
+        (["graph", "--diff", "{model}:total", "{model}:total", "--memory", "memory.svg"], "leave --memory away"),
         (["graph", "{model}:product", "--input", "3", "--input", "3", "--optimizer", "sgd"], "there are no parameters"),
         (["graph", "{model}:net", "--input", "3x4", "--input", "2", "--optimizer", "adm"], "no optimizer 'adm'"),
         (["graph", "{model}:net", "--input", "3x4", "--input", "2", "--loss", "mse"], "there is no loss 'mse'"),

@@ -23,8 +23,8 @@ from autodiff.program import Program
 from autodiff.program_checkpoint import checkpointed
 from autodiff.program_memory import KINDS
 from autodiff.utils.checkpoint import checkpoint
-from autodiff.viz import Timeline, timeline
-from autodiff.viz.memory_svg import COLOURS, shapes_of
+from autodiff.viz import Timeline, draw, timeline
+from autodiff.viz.memory_svg import COLOURS, shapes_of, text_of_size
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
@@ -150,6 +150,17 @@ def test_kinds() -> None:
         2 * [(f"state of {name}", f"Sequential.{name[0]}", tuple(p.shape)) for name, p in model.named_parameters()])
 
 
+def test_an_argument_is_an_input_with_a_gradient_too() -> None:
+    x, w = ad.ones(4, requires_grad=True), nn.Parameter(ad.ones(4))
+
+    def run(x: Any) -> Any:
+        return (x * w).exp()
+
+    for program in (ad.record(run, x), draw(run, x).program, draw(run, x, backward=True).program):
+        found = [(holding.kind, holding.module) for holding in program.memory().holdings if holding.record is None]
+        assert found == [("input", ""), ("parameter", "")]
+
+
 def test_gradients_live_on_without_an_update() -> None:
     w = ad.ones(4, requires_grad=True)
     use = ad.record(lambda: (w.exp() * 2).exp().sum().backward()).memory()
@@ -235,6 +246,22 @@ def test_svg() -> None:
     assert set(COLOURS) == set(KINDS)
 
 
+def test_names_that_no_file_can_hold(tmp_path: Path) -> None:
+    model = nn.Sequential()
+    for name in ("bell\x07", "half\ud800", "two\nlines"):
+        model.add_module(name, nn.Linear(64, 64))
+    memory = timeline(ad.record(lambda: model(ad.ones(64, 64)).sum().backward()))
+    picture = Path(memory.render(tmp_path / "memory.svg")).read_text(encoding="utf-8")
+    text = "".join(ElementTree.fromstring(picture).itertext())
+    page = Path(memory.render(tmp_path / "memory.html")).read_text(encoding="utf-8")
+    data = json.loads(re.search(r'id="data">(.*?)</script>', page, re.DOTALL)[1])  # type: ignore[index]
+    modules = {band["module"] for band in data["bands"]}
+    for spelt in ("bell\\x07", "half\\ud800", "two\\nlines"):
+        assert f"Sequential.{spelt}" in text
+        assert f"Sequential.{spelt}" in modules
+    assert memory.html("\ud800").encode()
+
+
 def test_html_stands_alone_and_escapes() -> None:
     memory = timeline(hostile())
     page = memory.html("<Title> & $summary")
@@ -255,13 +282,14 @@ def test_html_stands_alone_and_escapes() -> None:
 def test_the_page_in_a_browser(tmp_path: Path) -> None:
     """Keys and clicks are made by a script behind the page's own, which then writes down what is shown."""
     memory = timeline(ad.record(training(Net(8, 2), ad.ones(8, 8))[0]))
-    script = """<script>
+    halves = [2**10 + 128 * k for k in range(24)] + [100 * 2**10 + 512 * k for k in range(4)] + [2**20 - 1, 2**30]
+    script = f"<script>const halves = {halves}.map(bytes);" + """
       const seen = [place.textContent];
       const press = (key) => picture.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true }));
       for (const key of ["Home", "ArrowRight", "End", "p", "ArrowDown"]) { press(key); seen.push(place.textContent); }
       seen.push(document.querySelectorAll("#alive tr.chosen").length, document.querySelectorAll(".band.chosen").length);
       paths[0].dispatchEvent(new MouseEvent("click", { bubbles: true, clientX: 300, clientY: 200 }));
-      seen.push(chosen);
+      seen.push(chosen, halves);
       const answer = document.createElement("pre");
       answer.id = "answer";
       answer.textContent = JSON.stringify(seen);
@@ -274,7 +302,7 @@ def test_the_page_in_a_browser(tmp_path: Path) -> None:
          f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom", (tmp_path / "page.html").as_uri()],
         check=True, capture_output=True, text=True, timeout=120,
     ).stdout
-    first, home, right, end, peak, down, rows, bands, chosen = json.loads(
+    first, home, right, end, peak, down, rows, bands, chosen, texts = json.loads(
         re.search(r'id="answer">(.*?)</pre>', shown)[1])  # type: ignore[index]
     assert first == peak == down
     assert first.startswith(f"Record {memory.peak}, ")
@@ -282,6 +310,7 @@ def test_the_page_in_a_browser(tmp_path: Path) -> None:
     assert right.startswith("Record 1, ")
     assert end.startswith(f"Record {len(memory.program) - 1}, ")
     assert (rows, bands, chosen) == (1, 1, 0)
+    assert texts == list(map(text_of_size, halves))
 
 
 def test_render(tmp_path: Path) -> None:
@@ -297,6 +326,8 @@ def test_render(tmp_path: Path) -> None:
         timeline(Program([]))
     with pytest.raises(DTypeError, match=r"Linear was not given the inputs .* input; .*timeline\(Linear, input\)"):
         timeline(nn.Linear(2, 2))
+    with pytest.raises(DTypeError, match=r"Program alone; got 2 more; .*pass the function: timeline\(function, "):
+        timeline(memory.program, 1, 2)
     with pytest.raises(DTypeError, match=r"\[timeline\] nothing here has records; expected a tensor, a Program, or"):
         timeline(3)
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import gc
 import pickle
+import weakref
 from collections import OrderedDict
 from typing import Any
 
@@ -190,6 +192,58 @@ def test_backward_hooks() -> None:
     assert len(seen) == 2
     with ad.no_grad():
         layer(x)
+
+
+def _negate(g: Any) -> Any:
+    return -g
+
+
+def _double(module: Any, args: Any, result: Any) -> Any:
+    return result * 2
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))], ids=["copy", "pickle"])
+def test_handles_are_copied_with_their_module(copied: Any) -> None:
+    model, x = nn.Sequential(nn.Linear(3, 1)), ad.ones(1, 3)
+    model.handles = [model[0].weight.register_hook(_negate), model[0].register_forward_hook(_double),
+                     model.register_forward_hook(_double)]
+    other = copied(model)
+    before = model(x).item()
+    assert other(x).item() == before
+    for handle in other.handles:
+        handle.remove()
+    assert other(x).item() == before / 4
+    assert model(x).item() == before
+    model(x).backward()
+    assert model[0].weight.grad.tolist() == [[-4, -4, -4]]
+    for handle in model.handles:
+        handle.remove()
+        handle.remove()
+    assert model(x).item() == before / 4
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))])
+def test_a_handle_that_is_copied_alone(copied: Any) -> None:
+    layer = nn.Linear(3, 1)
+    handle = layer.register_forward_hook(_double)
+    copied(layer.weight.register_hook(_negate)).remove()
+    assert layer.weight.hooks == [_negate]
+    copied(handle).remove()
+    del layer
+    handle.remove()
+    copied(handle).remove()
+
+
+def test_a_module_that_keeps_its_handle_is_freed_at_once() -> None:
+    layer = nn.Linear(3, 1)
+    layer.handles = [layer.register_forward_hook(_double), layer.weight.register_hook(_negate)]
+    gone = weakref.ref(layer)
+    gc.disable()
+    try:
+        del layer
+        assert gone() is None
+    finally:
+        gc.enable()
 
 
 def test_module_without_forward() -> None:

@@ -537,7 +537,9 @@ def test_local_jacobian_of_an_operation_with_a_twin_only() -> None:
     ("make", "arguments", "error", "text"),
     [
         (lambda x: x.exp(), (1,), ValueRangeError, "no such input or output; expected exp has 1 inputs"),
-        (lambda x: x > 0, (0,), GradientError, "no gradient flows through gt"),
+        (lambda x: x > 0, (0,), GradientError, "no gradient flows through gt.*; ask for an output of floating-point"),
+        (lambda x: ad.ones(2) * x, (0,), GradientError, r"let the input require a gradient, or ask jacobian\(1\)"),
+        (lambda x: ad.ones(2).exp(), (0,), GradientError, "let the input require a gradient\n"),
         (lambda x: x.expand(2000, 2), (0,), None, ""),
         (lambda x: x.expand(300_000, 2), (0,), ValueRangeError, "it would be too large"),
     ],
@@ -579,6 +581,9 @@ def test_a_program_of_many_operations_is_summarised() -> None:
     assert picture.graph.remarks == [f"{remark}; `roll=True` shows equal blocks once, with their number"]
     assert picture.source.count(picture.graph.remarks[0]) == 1
     assert len(picture.source) < 500_000
+    as_one_node = draw(program, depth=0)
+    assert as_one_node.source == picture.source
+    assert as_one_node.depth is None
 
 
 def test_a_deep_program_is_shown_to_a_depth_that_can_be_read() -> None:
@@ -590,6 +595,7 @@ def test_a_deep_program_is_shown_to_a_depth_that_can_be_read() -> None:
     boxes = [node for node in picture.graph.nodes if node.kind in ("operation", "module")]
     assert len(boxes) <= MOST_BOXES
     assert len(draw(program, depth=9).graph.nodes) > 3000  # who asks gets more
+    assert [node.kind for node in draw(program, depth=0).graph.nodes].count("module") == 1
 
 
 def test_names_are_escaped() -> None:

@@ -61,6 +61,12 @@ def test_a_value_used_many_times_sums_its_gradients() -> None:
     assert x.grad.item() == 4 * 8 + 2 * 2 + 1
 
 
+def test_what_nobody_wants_is_not_computed() -> None:
+    x = ad.tensor([1.0, 2.0], requires_grad=True)
+    backward = [record.name for record in ad.record(lambda: (x + 1).backward(ad.ones(2))) if record.phase == "backward"]
+    assert backward == ["copy"]  # no sum for the gradient of the 1
+
+
 def test_slices_of_one_tensor_add_up_in_one_place() -> None:
     x = ad.tensor(np.arange(12.0, dtype=np.float32).reshape(4, 3), requires_grad=True)
     y = x * 2

@@ -3,34 +3,41 @@
 from __future__ import annotations
 
 import random
+import threading
 from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
 KINDS = (random.Random, np.random.Generator, np.random.RandomState)
+_GLOBAL = [(random, "random"), (np.random, "numpy.random")]
 
 
 class Generators:
     """Python's and NumPy's own generators, and others.
+
+    Python's and NumPy's own belong to all threads, and do not tell who has drawn. So they are watched only while there
+    is one thread: what a loader draws in the background must not be laid at the function's door.
 
     Args:
         others: of the classes in `KINDS`.
     """
 
     def __init__(self, others: Iterable[Any] = ()) -> None:
-        self._sources = [(random, "random"), (np.random, "numpy.random")]
-        self._sources += [(other, f"a generator {type(other).__name__}") for other in others]
+        self._sources = [*_GLOBAL, *[(other, f"a generator {type(other).__name__}") for other in others]]
         self._states = self._read()
 
     def moved(self) -> str:
         """Return the name of one that somebody has drawn from since the last call; nothing if there is none."""
         before, self._states = self._states, self._read()
-        names = [name for (_, name), x, y in zip(self._sources, before, self._states, strict=True) if x != y]
+        names = [name for (_, name), x, y in zip(self._sources, before, self._states, strict=True)
+                 if x is not None and y is not None and x != y]
         return names[0] if names else ""
 
     def _read(self) -> list[Any]:
-        return [_state_of(source) for source, _ in self._sources]
+        """Return their states; None of those that other threads may draw from."""
+        hidden = len(_GLOBAL) if threading.active_count() > 1 else 0
+        return [None] * hidden + [_state_of(source) for source, _ in self._sources[hidden:]]
 
 
 def _state_of(source: Any) -> Any:

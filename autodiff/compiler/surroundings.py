@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import dis
-from collections.abc import Iterator, Mapping, Sequence
-from types import CodeType, FunctionType, ModuleType
+import re
+from collections.abc import Container, Iterable, Iterator, Sequence
+from types import CodeType, FunctionType, MemberDescriptorType, ModuleType
 from typing import Any
 
 import numpy as np
 
+from autodiff.eager import Tensor
 from autodiff.slots import Settings
 from autodiff.source import Line
+
+_Root = tuple[str, str]  # a kind of variable and its name
+_Path = tuple[_Root, tuple[tuple[bool, Any], ...]]  # from there to attributes, or (True) to items
 
 _BY_VALUE = {int, float, bool, str, bytes, complex, type(None), np.dtype}
 
@@ -37,12 +42,13 @@ class Surroundings:
     """A function's closure, the globals that it and functions inside it name, and what it names of those.
 
     Of a module they are those of its `forward`. What is named of something stands behind a dot, or as a constant in
-    brackets: `config.rate`, `config["rate"]`. Modules, optimizers and tensors tell when they change, and are left out.
+    brackets: `config.rate`, `config["rate"]`; also by way of a local variable, `c = config`. What tells when it changes
+    is left out: modules, groups and states of optimizers, and what every tensor has.
     """
 
     def __init__(self, fn: Any) -> None:
         self._roots: list[Content | Global] = []
-        self._paths: list[tuple[Any, tuple[tuple[bool, Any], ...]]] = []
+        self._paths: list[tuple[Any, tuple[tuple[bool, Any], ...]]] = []  # what reads the variable, and the steps
         function = _function_of(fn)
         if function is None:
             return
@@ -56,9 +62,9 @@ class Surroundings:
         self._roots = list(known.values())
         owner = getattr(fn, "__self__", None if isinstance(fn, FunctionType) else fn)
         if owner is not None and function.__code__.co_varnames:
-            known["FAST", function.__code__.co_varnames[0]] = lambda: owner
-        paths = dict.fromkeys(path for code in _codes(function) for path in _paths(code))
-        self._paths = [(known[root], steps) for root, steps in paths if root in known]
+            for scope in ("FAST", "DEREF"):  # functions inside it see a cell
+                known[scope, function.__code__.co_varnames[0]] = lambda: owner
+        self._paths = [(known[root], steps) for root, steps in dict.fromkeys(_paths(_codes(function), known))]
 
     def readers(self) -> list[Content | Global]:
         """Return what reads all of them, as they lie now."""
@@ -74,24 +80,43 @@ class Surroundings:
         return [*self._roots, *members.values()]
 
 
-def _paths(code: CodeType) -> Iterator[tuple[tuple[str, str], tuple[tuple[bool, Any], ...]]]:
-    """Yield what code names of variables: the variable, and steps to an attribute, or (True) to an item."""
-    root: tuple[str, str] | None = None
-    steps: tuple[tuple[bool, Any], ...] = ()
-    constant = None
+def _paths(codes: Iterable[CodeType], known: Container[_Root]) -> Iterator[_Path]:
+    """Yield what code names of known variables, and of variables that it sets to what it names of those."""
+    names: dict[_Root, dict[_Path, None]] = {}
+    for code in codes:
+        names = {variable: paths for variable, paths in names.items() if variable[0] != "FAST"}
+        top: dict[_Path, None] = {}  # what may lie on top of the stack
+        before = ""
+        key: Any = None
+        for operation, argument in _instructions(code):
+            kind, _, scope = operation.partition("_")
+            constant = before in ("LOAD_CONST", "LOAD_SMALL_INT")
+            if scope in ("GLOBAL", "DEREF", "FAST"):
+                variable = (scope, argument)
+                if kind == "LOAD":
+                    top = ({(variable, ()): None} if variable in known else {}) | names.get(variable, {})
+                else:
+                    names.setdefault(variable, {}).update({} if constant else top)
+                    top = top if before == "COPY" else {}
+            elif operation in ("LOAD_ATTR", "LOAD_METHOD", "BINARY_SUBSCR"):
+                step = (True, key) if operation == "BINARY_SUBSCR" else (False, argument)
+                top = {(root, (*steps, step)): None for root, steps in top if constant or not step[0]}
+                yield from top
+            elif operation not in ("LOAD_CONST", "LOAD_SMALL_INT", "COPY", "EXTENDED_ARG"):
+                top = {}
+            before, key = operation, argument
+
+
+def _instructions(code: CodeType) -> Iterator[tuple[str, Any]]:
+    """Yield operations and their arguments, as Python 3.11 has them: later ones do two in one, under other names."""
     for instruction in dis.get_instructions(code):
-        kind, _, scope = instruction.opname.partition("_")
-        if kind == "LOAD" and scope in ("GLOBAL", "DEREF", "FAST"):
-            root, steps = (scope, instruction.argval), ()
-        elif root is not None and instruction.opname in ("LOAD_ATTR", "LOAD_METHOD"):
-            steps = (*steps, (False, instruction.argval))
-            yield root, steps
-        elif root is not None and instruction.opname == "BINARY_SUBSCR" and constant is not None:
-            steps = (*steps, (True, constant.argval))
-            yield root, steps
-        elif instruction.opname not in ("LOAD_CONST", "COPY", "EXTENDED_ARG"):
-            root = None
-        constant = instruction if instruction.opname == "LOAD_CONST" else None
+        variables = re.findall("(?:LOAD|STORE)_(?:FAST|DEREF|GLOBAL)", instruction.opname)
+        if len(variables) > 1:
+            yield from zip(variables, instruction.argval, strict=True)
+        elif instruction.opname == "BINARY_OP" and instruction.argrepr == "[]":
+            yield "BINARY_SUBSCR", None
+        else:
+            yield (variables or [instruction.opname])[0], instruction.argval
 
 
 def _members(owner: Any, by_item: bool, key: Any) -> list[Member]:
@@ -99,18 +124,30 @@ def _members(owner: Any, by_item: bool, key: Any) -> list[Member]:
     if by_item:
         plain = isinstance(owner, dict) and not isinstance(owner, Settings)  # those tell who reads them
         return [Member(owner, key, owner)] if plain and key in owner else []
-    own, classes = getattr(owner, "__dict__", None), type(owner).__mro__
+    own, classes = getattr(owner, "__dict__", {}), type(owner).__mro__
     if isinstance(owner, type):
         own, classes = {}, owner.__mro__
-    if own is None or isinstance(owner, ModuleType):
+    if isinstance(owner, ModuleType) and owner.__name__.partition(".")[0] in ("autodiff", "numpy"):
         return []
-    read = (_Told if hasattr(owner, "_watched") or hasattr(owner, "array") else Member)(own, key, owner)
+    read = (_Told if _tells(owner, key) else Member)(own, key, owner)
     if key in own:
         return [read]
     for cls in classes:
         if key in vars(cls):
-            return [] if hasattr(type(vars(cls)[key]), "__get__") else [read, Member(vars(cls), key, owner)]
+            value = vars(cls)[key]
+            if isinstance(value, MemberDescriptorType) and not isinstance(owner, type):
+                return [Member(_Slots(owner), key, owner)]
+            return [] if hasattr(type(value), "__get__") else [read, Member(vars(cls), key, owner)]
     return []
+
+
+def _tells(owner: Any, key: str) -> bool:
+    """Return whether an object tells when an attribute changes."""
+    if isinstance(owner, Tensor):
+        return key in Tensor.__annotations__
+    if not hasattr(type(owner), "_watch"):
+        return False
+    return key in ("param_groups", "state", "_watched") if hasattr(owner, "param_groups") else True
 
 
 def _function_of(fn: Any) -> FunctionType | None:
@@ -165,8 +202,8 @@ class Global:
 
     __slots__ = ("name", "names")
 
-    def __init__(self, names: Mapping[Any, Any], name: Any) -> None:
-        self.names = names
+    def __init__(self, names: Any, name: Any) -> None:
+        self.names = names  # has `get`
         self.name = name
 
     def __str__(self) -> str:
@@ -182,7 +219,7 @@ class Member(Global):
 
     __slots__ = ("kind",)
 
-    def __init__(self, names: Mapping[Any, Any], name: Any, owner: Any) -> None:
+    def __init__(self, names: Any, name: Any, owner: Any) -> None:
         super().__init__(names, name)
         self.kind = type(owner).__name__
 
@@ -194,3 +231,16 @@ class _Told(Member):
     """Reads an attribute of something that tells when it changes."""
 
     __slots__ = ()
+
+
+class _Slots:
+    """Attributes of an object that has no dictionary of them."""
+
+    __slots__ = ("owner",)
+
+    def __init__(self, owner: Any) -> None:
+        self.owner = owner
+
+    def get(self, name: str) -> Any:
+        """Return what an attribute holds now."""
+        return getattr(self.owner, name, None)

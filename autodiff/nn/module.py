@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple, TypeVar
+from weakref import ref
 
 import numpy as np
 
@@ -515,19 +516,27 @@ class Module:
 
 
 class _Registered(HookHandle):
-    """Handle of a hook in one of a module's tables."""
+    """Handle of a hook in one of a module's tables. It does not keep the module, which may keep the handle."""
 
     def __init__(self, module: Module, hook: Any) -> None:
-        self._module = module
+        self._module = ref(module)
         self._key = max(module._hooks, default=-1) + 1
         module._note_change(" was given a hook")
         module._hooks[self._key] = hook
 
+    def __getstate__(self) -> Any:
+        return self._module(), self._key
+
+    def __setstate__(self, state: tuple[Module | None, int]) -> None:
+        module, self._key = state
+        self._module = ref(Module() if module is None else module)  # one that is gone has no hooks
+
     def remove(self) -> None:
         """Take the hook away; nothing happens the second time."""
-        if self._key in self._module._hooks:
-            self._module._note_change(" lost a hook")
-            del self._module._hooks[self._key]
+        module = self._module()
+        if module is not None and self._key in module._hooks:
+            module._note_change(" lost a hook")
+            del module._hooks[self._key]
 
 
 def _same(before: Any, now: Any) -> bool:

@@ -87,9 +87,9 @@ _INSTEAD = {"neg": "use ~x or logical_not(x)", "sub": "use x ^ y or logical_xor(
 
 
 def fit(record: Any, *gradients: Any) -> tuple[Any, ...]:
-    """Sum each gradient to the shape of its input."""
-    pairs = zip(gradients, record.inputs, strict=True)
-    return tuple([None if g is None else sum_to(g, spec.shape) for g, spec in pairs])
+    """Sum each gradient that is wanted to the shape of its input."""
+    each = zip(gradients, record.inputs, record.mask, strict=True)
+    return tuple([sum_to(g, spec.shape) if wanted and g is not None else None for g, spec, wanted in each])
 
 
 def no_slope(record: Any, g: Any) -> tuple[Any, ...]:

@@ -23,10 +23,10 @@ from autodiff.viz.dot import lines_of
 from autodiff.viz.graph import MODULE, OPERATION, Graph, text_of_changes
 from autodiff.viz.overlay import OVERLAYS
 from autodiff.viz.overlay import overlay as show
-from autodiff.viz.programs import program_of
+from autodiff.viz.programs import check_inputs, program_of
 from autodiff.viz.rendering import without_collection
 from autodiff.viz.rolling import roll as roll_up
-from autodiff.viz.summary import summary
+from autodiff.viz.summary import fewest, summary
 
 if TYPE_CHECKING:
     from autodiff.viz.picture import Picture
@@ -61,7 +61,8 @@ def draw(
             elements), to the parameters and inputs that require a gradient, and draw that too. No `.grad` is touched.
         depth: modules nested deeper are shown as one node each: 0 shows the outermost module as a node, 1 its
             children; None shows every operation, up to 2000. Of a larger program it shows as much as is readable, of
-            a comparison the modules in which nothing has changed as one node each.
+            a comparison the modules in which nothing has changed as one node each. 0 is as None where more than 2000
+            operations and modules would be left.
         roll: show equal blocks in a row once, with their number: modules, and steps of a loop.
         unfold: show the parts of fused operations.
         overlay: colour by a measurement, with a scale: ``"seconds"`` (and the slowest path), ``"flops"``, ``"bytes"``,
@@ -88,8 +89,8 @@ def draw(
     Raises:
         GradientError: if a tensor has no history, or `backward` starts from something without gradient, or is wanted of
             a program that has none.
-        DTypeError: if `x` or `against` has no records, `x` was not given the inputs that it takes, `depth` is no whole
-            number, or an option that is on or off something else.
+        DTypeError: if `x` or `against` has no records, `x` was not given the inputs that it takes, or is a program or
+            tensor and given some, `depth` is no whole number, or an option that is on or off something else.
         ValueRangeError: if `depth` is negative, `direction` or `overlay` unknown, or what `overlay` shows was not
             measured.
 
@@ -113,6 +114,7 @@ def draw(
         raise ValueRangeError("draw", "the direction is unknown", expected="'TB' or 'LR'", got=repr(direction))
     if overlay is not None and overlay not in OVERLAYS:
         raise ValueRangeError("draw", "there is no such overlay", expected=", ".join(OVERLAYS), got=repr(overlay))
+    check_inputs("draw", inputs, x, against)
     drawn = _Drawn(names or {}, backward, overlay, _variables(x) | _variables(against))
     program = drawn.program_of(x, inputs)
     remarks: list[str] = []
@@ -124,6 +126,8 @@ def draw(
         remarks.append(_what_changed(both) or ("other results of the same operations" if other.diff(program)
                                                else "no difference"))  # fmt: skip
         program, drawn.results, drawn.gradients = both, None, []
+    if depth == 0 and len(program) > MOST_RECORDS and fewest(program) > MOST_RECORDS:
+        depth = None  # hardly any modules to fold: who asks for one node does not want them all
     for name, tensor in program.inputs:
         drawn.names.setdefault(id(tensor), tensor.name or name)
     if overlay == "saved_bytes":
@@ -272,9 +276,12 @@ class _Drawn:
 
     def _with_gradients(self, function: Callable[..., Any], *inputs: Any) -> Program:
         """Return the program of a call and of the gradients of its results."""
-        for name, tensor in argument_names(function, inputs, {}):
+        arguments = argument_names(function, inputs, {})
+        for name, tensor in arguments:
             self.names.setdefault(id(tensor), name)
-        return self.run(self._propagating(lambda: function(*inputs)))
+        program = self.run(self._propagating(lambda: function(*inputs)))
+        program.inputs = tuple(arguments)
+        return program
 
     def _propagating(self, compute: Callable[[], Any], retain_graph: bool = False) -> Callable[[], None]:
         """Return a function that computes and propagates back from the results; results and gradients get names."""

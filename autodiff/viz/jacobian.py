@@ -27,7 +27,7 @@ def jacobian(record: Record | None, input: int = 0, output: int = 0) -> Array:
                               got=f"input {input}, output {output}", line=line)  # fmt: skip
     if not record.mask[input] or not record.outputs[output].floating:
         raise GradientError("jacobian", f"no gradient flows through {record.name} from output {output} to input "
-                            f"{input}", fix="let the input require a gradient", line=line)  # fmt: skip
+                            f"{input}", fix=_other_ways(record, output), line=line)  # fmt: skip
     if record.saved is None:
         raise GradientError("jacobian", f"what {record.name} has saved was freed by a backward pass", line=line,
                             fix="draw the forward pass alone, or call backward(retain_graph=True)")  # fmt: skip
@@ -51,3 +51,12 @@ def jacobian(record: Record | None, input: int = 0, output: int = 0) -> Array:
     finally:
         MODE.grad = grad
     return rows.reshape(*made.shape, *read.shape)
+
+
+def _other_ways(record: Record, output: int) -> str:
+    """Return what to ask instead of a derivative that there is not."""
+    if not record.outputs[output].floating:
+        return "ask for an output of floating-point numbers"
+    behind = f", {output}" if output else ""
+    others = [f"jacobian({place}{behind})" for place, wanted in enumerate(record.mask) if wanted]
+    return ", or ask ".join(["let the input require a gradient", *([" or ".join(others)] if others else [])])

@@ -20,7 +20,7 @@ from autodiff.spec import Array
 from autodiff.viz.graph import text_of_spec
 from autodiff.viz.memory_page import page_of
 from autodiff.viz.memory_svg import svg_of, text_of_size
-from autodiff.viz.programs import program_of
+from autodiff.viz.programs import check_inputs, program_of
 from autodiff.viz.rendering import write_atomically
 
 _COLUMNS = 1000  # more would be narrower than a pixel
@@ -75,7 +75,7 @@ def timeline(x: Any, *inputs: Any) -> Timeline:
         A picture: ``render("memory.svg")`` or ``render("memory.html")`` writes it, Jupyter shows it.
 
     Raises:
-        DTypeError: if `x` has no records, or was not given the inputs that it takes.
+        DTypeError: if `x` has no records, was not given the inputs that it takes, or takes none: a program has run.
         GradientError: if a compiled function has not been recorded.
         ValueRangeError: if the program has no records.
 
@@ -89,6 +89,7 @@ def timeline(x: Any, *inputs: Any) -> Timeline:
 
     ![](../../docs/pictures/memory.svg)
     """
+    check_inputs("timeline", inputs, x)
     return Timeline(program_of("timeline", x, inputs))
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from html import escape
 from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from autodiff.viz.dot import escape, printable
 from autodiff.viz.memory_svg import BOTTOM, COLOURS, LEFT, RIGHT, TOP, svg_of, text_of_size
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def _data(timeline: Timeline) -> str:
         "left": LEFT, "across": (_WIDTH - LEFT - RIGHT) / len(timeline.columns), "top": TOP, "bottom": _HEIGHT - BOTTOM,
         "peak": int(np.searchsorted(timeline.columns, timeline.peak)),
         "colours": COLOURS,
-        "records": [{"number": place, "text": _text(records[place])} for place in timeline.columns.tolist()],
+        "records": [{"number": place, "text": printable(_text(records[place]))} for place in timeline.columns.tolist()],
         "bands": [_band(band) for band in timeline.bands],
     }
     return json.dumps(known, separators=(",", ":")).replace("<", "\\u003c")
@@ -54,8 +54,8 @@ def _text(record: Any) -> str:
 
 def _band(band: Band) -> dict[str, Any]:
     constant = band.sizes.min() == band.sizes.max()
-    return {"kind": band.kind, "title": band.title, "module": band.module, "line": band.line,
-            "first": band.first, "length": len(band.sizes),
+    return {"kind": band.kind, "title": printable(band.title), "module": printable(band.module),
+            "line": printable(band.line), "first": band.first, "length": len(band.sizes),
             "sizes": int(band.sizes[0]) if constant else band.sizes.tolist()}
 
 

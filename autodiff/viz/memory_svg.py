@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from html import escape
 from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -12,6 +11,7 @@ import numpy as np
 
 from autodiff.program_memory import KINDS
 from autodiff.spec import Array
+from autodiff.viz.dot import escape
 
 if TYPE_CHECKING:
     from autodiff.viz.memory import Band, Timeline
@@ -93,7 +93,7 @@ def svg_of(timeline: Timeline, width: int, height: int) -> str:
     for number, shape in enumerate(shapes):
         outline = _outline(shape, scale)
         parts.append(f'<path class="band" data-band="{number}" fill="{COLOURS[shape.band.kind]}" d="{outline}">'
-                     f"<title>{escape(_description(shape.band))}</title></path>")
+                     f"<title>{_description(shape.band)}</title></path>")
     for shape in shapes:
         parts += _label(shape, scale)
     parts += _phases(timeline, scale)
@@ -127,10 +127,10 @@ def _steps(sizes: Array) -> tuple[list[tuple[int, float]], int]:
 
 
 def _description(band: Band) -> str:
-    """Return what is shown when the pointer rests on a band."""
+    """Return what is shown when the pointer rests on a band, escaped."""
     low, high = int(band.sizes.min()), int(band.sizes.max())
     size = text_of_size(high) if low == high else f"{text_of_size(low)} to {text_of_size(high)}"
-    return "\n".join(filter(None, [f"{band.title}: {size}", band.kind, band.module, band.line]))
+    return "\n".join(map(escape, filter(None, [f"{band.title}: {size}", band.kind, band.module, band.line])))
 
 
 def _label(shape: Shape, scale: Scale) -> Iterator[str]:
@@ -197,14 +197,15 @@ def _ticks(peak: int) -> Iterator[tuple[float, str]]:
 
 
 def text_of_size(size: float) -> str:
-    """Return a number of bytes as people write it.
+    """Return a number of bytes as people write it; a half is rounded up, as the page's script does.
 
-    >>> text_of_size(0), text_of_size(2048), text_of_size(350 * 2**20)
-    ('0 B', '2.00 KiB', '350 MiB')
+    >>> text_of_size(0), text_of_size(2048), text_of_size(3200), text_of_size(350 * 2**20)
+    ('0 B', '2.00 KiB', '3.13 KiB', '350 MiB')
     """
     unit = "B"
     for larger in ("KiB", "MiB", "GiB"):
         if abs(size) < 1024:
             break
         size, unit = size / 1024, larger
-    return f"{size:.0f} {unit}" if unit == "B" or abs(size) >= 100 else f"{size:.2f} {unit}"
+    digits = 0 if unit == "B" or abs(size) >= 100 else 2
+    return f"{math.floor(size * 10**digits + 0.5) / 10**digits:.{digits}f} {unit}"

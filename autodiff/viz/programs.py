@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import NoneType
 from typing import Any
 
 from autodiff.eager import Tensor, tape_of
@@ -10,6 +11,23 @@ from autodiff.errors import DTypeError, GradientError
 from autodiff.measuring import measure
 from autodiff.program import Program
 from autodiff.recording import check_call, record, tensors_in
+
+
+def check_inputs(operation: str, inputs: tuple[Any, ...], *things: Any) -> None:
+    """Raise if inputs are given where nothing is called with them.
+
+    Args:
+        operation: whose arguments these are, for errors.
+        inputs: that are given.
+        things: what has records, or is called to get them.
+
+    Raises:
+        DTypeError: if all of these have run already.
+    """
+    if inputs and all(isinstance(x, Program | Tensor | tuple | list | NoneType) for x in things):
+        raise DTypeError(operation, "nothing here is called with inputs, for it has run already",
+                         expected=f"{type(things[0]).__name__} alone", got=f"{len(inputs)} more",
+                         fix=f"leave the inputs away, or pass the function: {operation}(function, *inputs)")
 
 
 def program_of(

@@ -33,6 +33,11 @@ def summary(program: Program, boxes: int) -> tuple[int, int, str]:
     return 0, length, f"{total}: shown in blocks of {length:,}"
 
 
+def fewest(program: Program) -> int:
+    """Return how many operations and modules a picture shows whose outermost modules are one node each."""
+    return _boxes(paths_of(program), 0)
+
+
 def _boxes(paths: list[list[str]], depth: int) -> int:
     """Return how many nodes a picture to this depth has."""
     count = 0

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 
 import autodiff as ad
 from autodiff.compiler.calls import RecordingError
+from autodiff.compiler.surroundings import _paths
 from autodiff.slots import Changes
 from tests.compiler.steps import Net, batch, bits, classifying, falling
 
@@ -235,6 +238,21 @@ class Scaled:
     def __call__(self, x: ad.Tensor) -> ad.Tensor:
         return x * self.rate
 
+    def inside(self, x: ad.Tensor) -> ad.Tensor:
+        return (lambda y: y * self.rate)(x)
+
+    def looped(self, x: ad.Tensor) -> ad.Tensor:
+        return sum([x * self.rate for _ in range(2)])
+
+    def local(self, x: ad.Tensor) -> ad.Tensor:
+        first = second = self.config
+        other = first
+        return x * other.rate + second.rate
+
+    def local_inside(self, x: ad.Tensor) -> ad.Tensor:
+        config = self.config
+        return (lambda y: y * config.rate)(x)
+
     def count(self, x: ad.Tensor) -> ad.Tensor:
         self.rate += 1  # the line to name
         return x * self.rate
@@ -251,11 +269,29 @@ class ScaledModule(ad.nn.Module):
         return x * self.rate * self.config.rate
 
 
+@dataclass(slots=True)
+class Slotted:
+    rate: float = 2.0
+    inner: Any = None
+
+
+class WithArray:
+    def __init__(self) -> None:
+        self.array = None
+        self.rate = 2.0
+
+
+def _attribute_of_the_optimizer(x: ad.Tensor) -> ad.Tensor:
+    return x * OPTIMIZER.factor * OPTIMIZER.param_groups[0].get("other", 1.0)
+
+
 def _set(owner: Any, value: float) -> None:
     owner.rate = value
 
 
-OBJECT, MODULE = Scaled(), ScaledModule()
+OBJECT, MODULE, SLOTTED, WITH_ARRAY = Scaled(), ScaledModule(), Slotted(inner=Slotted()), WithArray()
+TENSOR, PYTHON_MODULE = ad.ones(2), ModuleType("settings")
+OPTIMIZER: Any = ad.optim.SGD([ad.ones(1, requires_grad=True)], lr=0.1)
 NAMED: dict[str, tuple[Callable[..., Any], Callable[[float], Any]]] = {
     "item": (lambda x: x * CONFIG["rate"], lambda value: CONFIG.update(rate=value)),
     "item of an item": (lambda x: x * CONFIG["inner"]["rate"], lambda value: CONFIG["inner"].update(rate=value)),
@@ -266,6 +302,16 @@ NAMED: dict[str, tuple[Callable[..., Any], Callable[[float], Any]]] = {
     "method": (OBJECT.method, lambda value: _set(OBJECT.config, value)),
     "callable": (OBJECT, lambda value: _set(OBJECT, value)),
     "module": (MODULE, lambda value: _set(MODULE.config, value)),
+    "function inside a method": (Scaled.inside.__get__(OBJECT), lambda value: _set(OBJECT, value)),
+    "loop in a method": (OBJECT.looped, lambda value: _set(OBJECT, value)),
+    "local name": (OBJECT.local, lambda value: _set(OBJECT.config, value)),
+    "local name in a function inside": (OBJECT.local_inside, lambda value: _set(OBJECT.config, value)),
+    "slots": (lambda x: x * SLOTTED.rate, lambda value: _set(SLOTTED, value)),
+    "slots in slots": (lambda x: x * SLOTTED.inner.rate, lambda value: _set(SLOTTED.inner, value)),
+    "object with an array": (lambda x: x * WITH_ARRAY.rate, lambda value: _set(WITH_ARRAY, value)),
+    "attribute of a tensor": (lambda x: x * TENSOR.rate, lambda value: _set(TENSOR, value)),  # type: ignore[attr-defined]
+    "attribute of an optimizer": (_attribute_of_the_optimizer, lambda value: setattr(OPTIMIZER, "factor", value)),
+    "Python module": (lambda x: x * PYTHON_MODULE.rate, lambda value: _set(PYTHON_MODULE, value)),
     "class of a module": (MODULE, lambda value: _set(ScaledModule, value)),
 }
 
@@ -278,8 +324,63 @@ def test_what_a_function_names_of_what_lies_around_it(name: str) -> None:
         if number % 3 == 0:
             change(number + 1.0)
         x = ad.full((2,), float(number))
-        assert compiled(x).tolist() == function(x).tolist()
+        assert compiled(x).numpy().tobytes() == function(x).numpy().tobytes()
     assert len(recordings(compiled)) == 3
+
+
+class Instruction(NamedTuple):
+    opname: str
+    argval: Any
+    argrepr: str = ""
+
+
+@pytest.mark.parametrize("instructions", [
+    [("LOAD_FAST_LOAD_FAST", ("x", "self")), ("LOAD_ATTR", "rate")],
+    [("LOAD_FAST_BORROW_LOAD_FAST_BORROW", ("x", "self")), ("LOAD_ATTR", "rate")],
+    [("LOAD_FAST_BORROW", "self"), ("LOAD_ATTR", "rate")],
+    [("LOAD_FAST_CHECK", "self"), ("LOAD_ATTR", "rate")],
+    [("STORE_FAST_LOAD_FAST", ("x", "self")), ("LOAD_ATTR", "rate")],
+    [("LOAD_FAST", "self"), ("STORE_FAST_LOAD_FAST", ("c", "c")), ("LOAD_ATTR", "rate")],
+    [("LOAD_FAST", "self"), ("COPY", 1), ("STORE_FAST_STORE_FAST", ("b", "c")), ("LOAD_FAST", "b"),
+     ("LOAD_ATTR", "rate")],
+])  # fmt: skip
+def test_attributes_in_the_code_of_later_pythons(instructions: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dis.get_instructions", lambda code: [Instruction(*x) for x in instructions])
+    code = test_attributes_in_the_code_of_later_pythons.__code__
+    assert list(_paths([code], {("FAST", "self")})) == [(("FAST", "self"), ((False, "rate"),))]
+
+
+@pytest.mark.parametrize("instructions", [
+    [("LOAD_CONST", 1), ("BINARY_SUBSCR", None)],
+    [("LOAD_SMALL_INT", 1), ("BINARY_OP", 26, "[]")],
+])  # fmt: skip
+def test_items_in_the_code_of_later_pythons(instructions: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    instructions = [("LOAD_GLOBAL", "c"), *instructions]
+    monkeypatch.setattr("dis.get_instructions", lambda code: [Instruction(*x) for x in instructions])
+    code = test_items_in_the_code_of_later_pythons.__code__
+    assert list(_paths([code], {("GLOBAL", "c")})) == [(("GLOBAL", "c"), ((True, 1),))]
+
+
+def test_a_constant_and_the_result_of_a_call_are_no_names() -> None:
+    def function(x: Any) -> Any:
+        a = CONFIG
+        b = 1
+        c = x(CONFIG)
+        return a.one, b.two, c.three  # type: ignore[attr-defined]
+
+    assert list(_paths([function.__code__], {("GLOBAL", "CONFIG")})) == [(("GLOBAL", "CONFIG"), ((False, "one"),))]
+
+
+def test_an_optimizer_s_method_compiled() -> None:
+    found = []
+    for compiling in (lambda f: f, ad.compile):
+        w = ad.ones(2, requires_grad=True)
+        w.grad = ad.ones(2)
+        step = compiling(ad.optim.Adam([w], lr=0.5).step)
+        for _ in range(4):
+            step()
+        found.append(w.tolist())
+    assert found[0] == found[1]
 
 
 def test_an_object_that_the_function_changes_is_named_with_its_line() -> None:

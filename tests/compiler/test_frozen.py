@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import pickle
 import random
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -51,6 +52,48 @@ def test_draws_outside_and_draws_that_are_ours() -> None:
     for _ in range(4):
         compiled(ad.ones(2), ad.tensor(random.random() + NUMPY.rand()))
     assert len(compiled.programs) == 1
+
+
+@pytest.mark.parametrize("fallback", [False, True])
+def test_draws_of_another_thread_are_not_the_function_s(fallback: bool) -> None:
+    stop, drawn = threading.Event(), threading.Event()
+
+    def load() -> None:
+        while not stop.is_set():
+            random.random()
+            NUMPY.rand()
+            drawn.set()
+
+    def step(x: ad.Tensor) -> ad.Tensor:
+        for _ in range(5):
+            drawn.clear()
+            drawn.wait(10)
+            x = x.sin()
+        return x
+
+    compiled, thread = ad.compile(step, fallback=fallback), threading.Thread(target=load)
+    thread.start()
+    try:
+        for number in range(4):
+            x = ad.full((2,), float(number))
+            assert compiled(x).numpy().tobytes() == step(x).numpy().tobytes()
+    finally:
+        stop.set()
+        thread.join()
+    assert len(compiled.programs) == 1
+
+
+def test_a_generator_around_the_function_is_watched_beside_another_thread() -> None:
+    compiled, stop = ad.compile(lambda x: x * RNG.random()), threading.Event()
+    thread = threading.Thread(target=stop.wait)
+    thread.start()
+    try:
+        compiled(ad.ones(2))
+        with pytest.raises(RecordingError, match="draws from a generator Generator"):
+            compiled(ad.ones(2))
+    finally:
+        stop.set()
+        thread.join()
 
 
 class Noisy(ad.autograd.Function):
