@@ -31,6 +31,8 @@ class Reading:
         self.fixed: dict[str, Any] = {}
         self.written: list[Callable[[], bool]] = []
         self._get = get
+        self._values: tuple[Any, ...] = ()
+        self._exact: list[int] = []  # where something equal may be something else: 0.0 and -0.0, or an array
         self._keep(get(source))
 
     def renew(self) -> bool:
@@ -58,7 +60,6 @@ class Reading:
     def _keep(self, values: tuple[Any, ...]) -> None:
         """Remember what was there."""
         self._values = values
-        # Something equal may be something else: 0.0 and -0.0, or an array.
         self._exact = [place for place, x in enumerate(values) if not isinstance(x, _PLAIN) or not x]
 
     def other(self) -> str:
