@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, ItemsView, Iterator, KeysView, ValuesView
-from operator import is_
 from threading import Lock
 from typing import Any
 
@@ -25,31 +24,43 @@ class Reading:
             program holds for its number.
     """
 
-    __slots__ = ("_get", "_values", "fixed", "source", "written")
+    __slots__ = ("_exact", "_get", "_values", "fixed", "source", "written")
 
     def __init__(self, source: dict[str, Any], get: Callable[[dict[str, Any]], tuple[Any, ...]]) -> None:
         self.source = source
         self.fixed: dict[str, Any] = {}
         self.written: list[Callable[[], bool]] = []
         self._get = get
-        self._values = get(source)
+        self._values: tuple[Any, ...] = ()
+        self._exact: list[int] = []  # where something equal may be something else: 0.0 and -0.0, or an array
+        self._keep(get(source))
 
     def renew(self) -> bool:
-        """Look at the entries again; return whether the program holds for what they are now.
-
-        What is equal may be something else, such as 0.0 and -0.0, and arrays compare by elements.
-        """
+        """Look at the entries again; return whether the program holds for what they are now."""
         now = self._get(self.source)
-        if len(now) == len(self._values) and all(map(is_, now, self._values)):
-            return True
+        if len(now) == len(self._values):
+            for place in self._exact:
+                if now[place] is not self._values[place]:
+                    break
+            else:
+                try:
+                    if now == self._values:
+                        return True
+                except (ValueError, TypeError, RuntimeError):  # an array, whose elements are compared
+                    pass
         self._values = ()  # until all is written down
         if self.other():
             return False
         for write in self.written:
             if not write():
                 return False
-        self._values = now
+        self._keep(now)
         return True
+
+    def _keep(self, values: tuple[Any, ...]) -> None:
+        """Remember what was there."""
+        self._values = values
+        self._exact = [place for place, x in enumerate(values) if not isinstance(x, _PLAIN) or not x]
 
     def other(self) -> str:
         """Return which entry that must stay what it is has changed: its name, or nothing."""

@@ -83,8 +83,10 @@ class Conditions:
         self._switches = [(x, "training", x.training) for x in watched if hasattr(x, "training")]
         self._switches += [(x, "needs_grad", x.needs_grad) for x in tensors]
         self._containers = list(tracer.containers.values())
-        self._optimizers = [(x, x.state, x.param_groups, [(y, dict.get(y, "params")) for y in x.param_groups])
-                            for x in watched if hasattr(x, "param_groups")]
+        used = [x for x in watched if id(getattr(x, "param_groups", None)) in tracer.containers]
+        self._optimizers = [(x, x.state, x.param_groups) for x in used]
+        self._groups = [(x.param_groups, number, group, dict.get(group, "params"))
+                        for x in used for number, group in enumerate(x.param_groups)]
         self._together = [(itemgetter(*x.names), x.states) for x in tracer.repeated if len(x.states) > 1]
         self._frozen = list(tracer.frozen.values())
         self._read = read
@@ -98,9 +100,9 @@ class Conditions:
         """Return which of them does not hold for a call with these arguments; nothing if all do."""
         count = CHANGES.count
         if self._seen != count:
-            found = self.outdated() or self._switched()
-            if found:
-                return found
+            text = self.outdated() or self._switched()
+            if text:
+                return text
             self._seen = count
         for leaf, spec in self._read:
             grad = leaf.now(tensors)._grad
@@ -109,18 +111,18 @@ class Conditions:
         for container, number in self._containers:
             if len(container) != number:
                 return f"an optimizer has {len(container)} groups, parameters, settings or states instead of {number}"
-        for optimizer, state, groups, known in self._optimizers:
-            if optimizer.state is not state or optimizer.param_groups is not groups or len(groups) != len(known):
+        for optimizer, state, groups in self._optimizers:
+            if optimizer.param_groups is not groups or optimizer.state is not state:
                 return "an optimizer has other groups or another state"
-            for group, (before, params) in zip(groups, known, strict=True):
-                if group is not before or dict.get(group, "params") is not params:
-                    return "an optimizer has other groups, or another list of parameters"
+        for groups, number, group, params in self._groups:
+            if groups[number] is not group or dict.get(group, "params") is not params:
+                return "an optimizer has other groups, or another list of parameters"
         for members in self.members:
             if members.changed():
                 return "a list or a dictionary has another module or optimizer"
         for numbers, states in self._together:
-            first, *others = map(numbers, states)
-            if others.count(first) != len(others):
+            found = list(map(numbers, states))
+            if found.count(found[0]) != len(found):
                 return "parameters that an optimizer updates together have made different numbers of steps"
         for source, name, value, line in self._frozen:
             now = dict.get(source, name)
