@@ -361,15 +361,16 @@ def test_clipping_belongs_to_the_update() -> None:
     assert MODE.phase == "forward"
 
 
+class Twice(Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = Linear(3, 3)
+
+    def forward(self, x: Any) -> Any:
+        return self.layer(ad.tanh(self.layer(x)))
+
+
 def test_calls_of_a_module_are_drawn_alike() -> None:
-    class Twice(Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.layer = Linear(3, 3)
-
-        def forward(self, x: Any) -> Any:
-            return self.layer(ad.tanh(self.layer(x)))
-
     def step(model: Module, x: Any) -> Any:
         loss = (model(x) * ad.ones(1, 3)).sum()
         loss.backward()
@@ -410,14 +411,6 @@ def assert_acyclic(graph: Graph) -> None:
 
 
 def test_a_module_called_twice_is_two_nodes() -> None:
-    class Twice(Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.layer = Linear(3, 3)
-
-        def forward(self, x: Any) -> Any:
-            return self.layer(ad.tanh(self.layer(x)))
-
     graph = graph_of(record(Twice(), ad.ones(1, 3)), depth=1)
     assert [node.title for node in graph.nodes if node.kind in ("module", "operation")] == ["layer", "tanh", "layer"]
     assert_acyclic(graph)

@@ -376,7 +376,6 @@ class _Outside(NamedTuple):
     """What a function finds around itself; of tensors the ids, parameters included."""
 
     members: list[Members]
-
     modules: list[Any]
     optimizers: list[Any]
     generators: list[Any]

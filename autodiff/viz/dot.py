@@ -342,6 +342,11 @@ def group_statements(group: Group) -> list[str]:
     ]
 
 
+def look_of(edge: Edge) -> str:
+    """Return which of `EDGE_LOOKS` an edge has for what it is; empty for an ordinary one."""
+    return "again" if edge.again else edge.change or ("saved" if edge.saved else "")
+
+
 def _with_class(label: str, module: str) -> str:
     """Return the name of a module with its class, unless that is in it: of the outermost, of those rolled up."""
     return label if module in label else f"{label} ({module})"
@@ -377,7 +382,7 @@ def _edge_line(edge: Edge, main: bool) -> str:
     attributes = [f"tooltip={_tooltip(edge.tooltip.splitlines())}"]
     if edge.values > 1:
         attributes.append(f'xlabel="{edge.values:,}×"')
-    look = "again" if edge.again else edge.change or ("saved" if edge.saved else "")
+    look = look_of(edge)
     attributes += [EDGE_LOOKS[look]] if look else []
     if look in ("again", "before"):
         pass  # they do not pull

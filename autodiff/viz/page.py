@@ -31,9 +31,11 @@ from autodiff.viz.dot import (
     POINT,
     anchor,
     default_statements,
+    escape,
     group_statements,
     guides,
     legend_of,
+    look_of,
     main_edges,
     node_statement,
     printable,
@@ -44,7 +46,6 @@ from autodiff.viz.graph import (
     OUTPUT,
     PARAMETER,
     SIGNS,
-    Edge,
     Graph,
     Group,
     Node,
@@ -89,7 +90,7 @@ def page_of(graph: Graph, source: str, title: str, overlay: str = "", depth: int
     script = "(() => {\n\"use strict\";\n" + "\n".join(_text(f"{name}.js") for name in SCRIPTS) + "})();\n"
     layout = (GRAPHVIZ / "graphviz.js").read_bytes() + b"\n" + _text("worker.js").encode()
     return Template(_text("page.html")).substitute(
-        title=html.escape(printable(title or "Graph")), policy=_policy(script), style=style, script=script,
+        title=escape(title or "Graph"), policy=_policy(script), style=style, script=script,
         picture=_still(source),
         licences=html.escape((GRAPHVIZ / "LICENSES.txt").read_text(encoding="utf-8")),
         data=_packed(data.encode()), layout=_packed(layout))
@@ -152,7 +153,7 @@ def _data(graph: Graph, title: str, overlay: str, depth: int | None) -> dict[str
         "overhead": graph.overhead,
         "nodes": [_node_data(node, groups.home[node].id, sources) for node in graph.nodes],
         "sources": [{"file": file, "line": line, "source": source} for file, line, source in sources],
-        "edges": [[edge.tail.id, edge.head.id, edge.values, _kind(edge), _lines(edge.tooltip), edge.output,
+        "edges": [[edge.tail.id, edge.head.id, edge.values, look_of(edge), _lines(edge.tooltip), edge.output,
                    edge.carries and sorted(edge.carries)] for edge in graph.edges],
         "guides": [[first.id, second.id] for first, second in guides(graph, main_edges(graph))],
     }
@@ -162,11 +163,6 @@ def _data(graph: Graph, title: str, overlay: str, depth: int | None) -> dict[str
 def _lines(text: str) -> str:
     """Return lines of text in which everything can be seen."""
     return "\n".join(map(printable, text.split("\n")))
-
-
-def _kind(edge: Edge) -> str:
-    """Return which of `EDGE_LOOKS` an edge has for what it is; empty for an ordinary one."""
-    return "again" if edge.again else edge.change or ("saved" if edge.saved else "")
 
 
 def _runs(node: Node) -> bool:
