@@ -37,6 +37,7 @@ from autodiff.ops.joining import *
 from autodiff.ops.lookup import *
 from autodiff.ops.loss import *
 from autodiff.ops.loss_classes import *
+from autodiff.ops.loss_cross_entropy import *
 from autodiff.ops.loss_elementwise import *
 from autodiff.ops.loss_labels import *
 from autodiff.ops.matrices import *

@@ -1,15 +1,16 @@
 """Softmax, log-softmax and log-sum-exp along any dimensions.
 
-The kernels work on rows that lie side by side in memory. A primitive here takes the last dimension of a tensor in C
-order; the public function moves the chosen dimension there: for the channels of an image kept channels-last, a view.
+In memory, a dense tensor is (A, K, B) around the chosen dimension. Where B is 1, the K numbers of one softmax are a
+row: also the channels of an image kept channels-last. Otherwise they are planes, with kernels of their own; of planes of
+a few positions the public functions make rows.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from functools import partial
-from typing import Any
+from functools import lru_cache, partial
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -23,38 +24,88 @@ from autodiff.ops.functions import exp
 from autodiff.ops.promotion import real
 from autodiff.ops.samples import spread
 from autodiff.ops.shaping import unsqueeze
-from autodiff.ops.structural import axes, axis_index, cast_to, contiguous, permute, require_tensor, reshape
-from autodiff.primitive import ErrorSample, Keep, Primitive, Sample, define
-from autodiff.spec import Array, Cost, Spec, moved
+from autodiff.ops.structural import axes, axis_index, cast_to, contiguous, ordered, permute, require_tensor, reshape
+from autodiff.primitive import EachPart, ErrorSample, Keep, Primitive, Sample, define
+from autodiff.spec import Array, Cost, DType, Shape, Spec, moved
 
 __all__ = ["log_softmax", "logsumexp", "softmax", "softmin"]
 
 
-def rows_of(spec: Spec) -> tuple[int, int]:
-    """Return the shape (R, K) of a tensor read as rows of its last dimension; a number is one row of one."""
-    return (math.prod(spec.shape[:-1]), spec.shape[-1]) if spec.ndim else (1, 1)
+PLANE = 16  # positions from which on the numbers of a plane are worked on side by side
 
 
-def last(x: Any, axis: int) -> Any:
-    """Return `x` in C order with the dimension `axis` moved to the end."""
-    ndim = x.spec.ndim
-    if axis < ndim - 1:
-        x = permute(x, (*range(axis), *range(axis + 1, ndim), axis))
-    return contiguous(x)
+class Along(NamedTuple):
+    """How the memory of a dense tensor is read around a dimension.
+
+    Attributes:
+        order: dimensions as they lie in memory; None for C order.
+        shape: (A, K, B), or (A, K) where B is 1.
+    """
+
+    order: tuple[int, ...] | None
+    shape: Shape
+
+    @property
+    def planes(self) -> bool:
+        """Whether the numbers along the dimension are planes, not rows."""
+        return len(self.shape) == 3
+
+    @property
+    def places(self) -> Shape:
+        """(A, B), or (A,)."""
+        return (self.shape[0], *self.shape[2:])
+
+    def read(self, array: Array) -> Array:
+        """Return an array of the tensor's layout in this shape."""
+        return (array if self.order is None else array.transpose(self.order)).reshape(self.shape)
+
+    def tile(self, dtype: DType, tiles: int = 1) -> tuple[EachPart, ...]:
+        """Return the spec of what the kernels of planes copy their columns into; nothing for rows."""
+        if not self.planes:
+            return ()
+        rows = tiles * self.shape[1]
+        return (EachPart(Spec.of((1, rows, kernels.softmax_planes.tile_columns(rows)), dtype)),)
 
 
-def unlast(x: Any, axis: int) -> Any:
-    """Undo the move of `last`."""
-    ndim = x.spec.ndim
-    return x if axis >= ndim - 1 else permute(x, (*range(axis), ndim - 1, *range(axis, ndim - 1)))
+@lru_cache(maxsize=4096)
+def along(spec: Spec, dim: int) -> Along:
+    """Return how a dense tensor is read around a dimension; a number is one row of one."""
+    if not spec.size or not spec.ndim:
+        length = spec.shape[dim] if spec.ndim else 1
+        return Along(None, (math.prod(n for axis, n in enumerate(spec.shape) if axis != dim), length))
+    assert spec.order is not None
+    at = spec.order.index(dim)
+    before, length, after = (
+        math.prod(spec.shape[axis] for axis in some) for some in (spec.order[:at], (dim,), spec.order[at + 1 :])
+    )
+    return Along(None if spec.contiguous else spec.order, (before, length, after) if after > 1 else (before, length))
 
 
-def _rowwise(kernel: str, outs: list[Array], ins: list[Array], rows: tuple[int, int]) -> None:
-    getattr(kernels.softmax, kernel)(*[array.reshape(rows) for array in (*outs, *ins)], 0, 1)
+def laid_out(x: Any, dim: int) -> Any:
+    """Return `x` dense, its dimension `dim` innermost in memory unless planes of some size lie within it."""
+    order = x.spec.order
+    if order is None:
+        x = contiguous(x)
+        order = x.spec.order
+    shape = along(x.spec, dim).shape
+    if len(shape) == 3 and shape[2] < PLANE:
+        x = ordered(x, (*[axis for axis in order if axis != dim], dim))
+    return x
 
 
-def _prepare(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...]) -> dict[str, Any]:
-    return {"rows": rows_of(inputs[-1])}
+def _run(kernel: str, outs: list[Array], ins: list[Array], along: Along) -> None:
+    family = kernels.softmax_planes if along.planes else kernels.softmax
+    out, *scratch = outs
+    getattr(family, kernel)(along.read(out), *scratch, *[along.read(array) for array in ins], 0, 1)
+
+
+def _prepare(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], dim: int) -> dict[str, Any]:
+    return {"along": along(inputs[-1], dim)}
+
+
+def _tiles(number: int) -> Any:
+    """Return the function that says the scratch of a kernel that copies so many tiles of planes."""
+    return lambda inputs, outputs, dim: along(inputs[-1], dim).tile(inputs[-1].dtype, number)
 
 
 def _cost(flops: int) -> Any:
@@ -69,6 +120,8 @@ def _samples() -> list[Sample]:
         Sample(x, 1),
         Sample(x[:, ::-2].T, 0),
         Sample(image, 1),
+        Sample(spread(-3, 3, 2, 5, 3, 7), 1),
+        Sample(spread(-3, 3, 6, 2, 17).transpose(1, 0, 2), 1),
         Sample(spread(-3, 3, 1).reshape(()), 0),
         Sample(x[:0], 2),
         Sample(x[:, :0], 1),
@@ -90,20 +143,27 @@ def _errors() -> list[ErrorSample]:
 
 def _gradient_samples() -> list[Sample]:
     return [
-        Sample(spread(-1, 1, 3, 5), spread(0.1, 0.4, 3, 5)[::-1].copy()),
-        Sample(spread(-1, 1, 4), spread(0.1, 0.4, 4)),
-        Sample(spread(-1, 1, 2, 2, 3, dtype=np.float64), spread(0.1, 0.4, 2, 2, 3, dtype=np.float64)),
+        Sample(spread(-1, 1, 3, 5), spread(0.1, 0.4, 3, 5)[::-1].copy(), dim=1),
+        Sample(spread(-1, 1, 4), spread(0.1, 0.4, 4), dim=0),
+        Sample(spread(-1, 1, 2, 2, 3, dtype=np.float64), spread(0.1, 0.4, 2, 2, 3, dtype=np.float64), dim=2),
+        Sample(spread(-1, 1, 2, 5, 19), spread(0.1, 0.4, 2, 5, 19), dim=1),
     ]
+
+
+def _through(primitive: Primitive, g: Any, y: Any, dim: int) -> Any:
+    """Bind the gradient of an operation whose result is y, the cotangent laid out as y."""
+    return bind(primitive, ordered(g, y.spec.order), y, dim=dim)
 
 
 # ---- softmax ---------------------------------------------------------------------------------------------------------
 
 softmax_p = define(
     "softmax",
-    infer=lambda x: Spec.of(x.shape, x.dtype),
-    run=partial(_rowwise, "softmax"),
+    infer=lambda x, dim: Spec.of(x.shape, x.dtype, x.order),
+    run=partial(_run, "softmax"),
     prepare=_prepare,
-    vjp=lambda record, g: (bind(softmax_grad_p, contiguous(g), record.output(0)),),
+    scratch=_tiles(1),
+    vjp=lambda record, g: (_through(softmax_grad_p, g, record.output(0), record.params["dim"]),),
     saves=Keep(outputs=(0,)),
     cost=_cost(12),
     samples=_samples,
@@ -113,11 +173,12 @@ softmax_p = define(
 
 softmax_grad_p: Primitive = define(
     "softmax_grad",
-    infer=lambda g, y: Spec.of(y.shape, y.dtype),
-    run=partial(_rowwise, "softmax_grad"),
+    infer=lambda g, y, dim: Spec.of(y.shape, y.dtype, y.order),
+    run=partial(_run, "softmax_grad"),
     prepare=_prepare,
+    scratch=_tiles(2),
     vjp=None,
-    twin=lambda g, y: mul(y, sub(g, total(mul(g, y), -1, keepdim=True))),
+    twin=lambda g, y, dim: mul(y, sub(g, total(mul(g, y), dim, keepdim=True))),
     cost=_cost(4),
     samples=_gradient_samples,
     errors=lambda: [],
@@ -142,7 +203,7 @@ def softmax(input: TensorT, dim: int | None = None, dtype: Any = None) -> Tensor
             [0.7311, 0.2689]])
     """
     x, axis = _arguments("softmax", input, dim, dtype)
-    return unlast(bind(softmax_p, last(x, axis)), axis)  # type: ignore[no-any-return]
+    return bind(softmax_p, laid_out(x, axis), dim=axis)  # type: ignore[no-any-return]
 
 
 def softmin(input: TensorT, dim: int | None = None, dtype: Any = None) -> TensorT:
@@ -184,10 +245,11 @@ def _arguments(operation: str, x: Any, dim: int | None, dtype: Any) -> tuple[Any
 
 log_softmax_p = define(
     "log_softmax",
-    infer=lambda x: Spec.of(x.shape, x.dtype),
-    run=partial(_rowwise, "log_softmax"),
+    infer=lambda x, dim: Spec.of(x.shape, x.dtype, x.order),
+    run=partial(_run, "log_softmax"),
     prepare=_prepare,
-    vjp=lambda record, g: (bind(log_softmax_grad_p, contiguous(g), record.output(0)),),
+    scratch=_tiles(1),
+    vjp=lambda record, g: (_through(log_softmax_grad_p, g, record.output(0), record.params["dim"]),),
     saves=Keep(outputs=(0,)),
     cost=_cost(12),
     samples=_samples,
@@ -197,11 +259,12 @@ log_softmax_p = define(
 
 log_softmax_grad_p: Primitive = define(
     "log_softmax_grad",
-    infer=lambda g, y: Spec.of(y.shape, y.dtype),
-    run=partial(_rowwise, "log_softmax_grad"),
+    infer=lambda g, y, dim: Spec.of(y.shape, y.dtype, y.order),
+    run=partial(_run, "log_softmax_grad"),
     prepare=_prepare,
+    scratch=_tiles(1),
     vjp=None,
-    twin=lambda g, y: sub(g, mul(exp(y), total(g, -1, keepdim=True))),
+    twin=lambda g, y, dim: sub(g, mul(exp(y), total(g, dim, keepdim=True))),
     cost=_cost(12),
     samples=_gradient_samples,
     errors=lambda: [],
@@ -226,19 +289,23 @@ def log_softmax(input: TensorT, dim: int | None = None, dtype: Any = None) -> Te
             [ 0.0000e+00, -1.0000e+03]])
     """
     x, axis = _arguments("log_softmax", input, dim, dtype)
-    return unlast(bind(log_softmax_p, last(x, axis)), axis)  # type: ignore[no-any-return]
+    return bind(log_softmax_p, laid_out(x, axis), dim=axis)  # type: ignore[no-any-return]
 
 
 # ---- logsumexp -------------------------------------------------------------------------------------------------------
 
 
-def _logsumexp_run(outs: list[Array], ins: list[Array], rows: tuple[int, int]) -> None:
-    kernels.softmax.logsumexp(outs[0].reshape(-1), ins[0].reshape(rows), 0, 1)
+def _logsumexp_run(outs: list[Array], ins: list[Array], along: Along) -> None:
+    out, *scratch = outs
+    family = kernels.softmax_planes if along.planes else kernels.softmax
+    family.logsumexp(out.reshape(along.places), *scratch, along.read(ins[0]), 0, 1)
 
 
-def _logsumexp_grad_run(outs: list[Array], ins: list[Array], rows: tuple[int, int]) -> None:
+def _logsumexp_grad_run(outs: list[Array], ins: list[Array], along: Along) -> None:
     g, x, y = ins
-    kernels.softmax.logsumexp_grad(outs[0].reshape(rows), g.reshape(-1), x.reshape(rows), y.reshape(-1), 0, 1)
+    family = kernels.softmax_planes if along.planes else kernels.softmax
+    places = along.places
+    family.logsumexp_grad(along.read(outs[0]), g.reshape(places), along.read(x), y.reshape(places), 0, 1)
 
 
 def _logsumexp_samples() -> list[Sample]:
@@ -252,7 +319,10 @@ def _logsumexp_samples() -> list[Sample]:
         Sample(spread(-3, 3, 2, 2, 3, 4).transpose(0, 3, 1, 2), 1),
         Sample(x[:0], 1),
         Sample(x[:0], 0, gradient=False),
+        Sample(spread(-3, 3, 2, 5, 3, 7), 1),
+        Sample(spread(-3, 3, 2, 3, 2, 17), (1, 2), keepdim=True),
         Sample(infinite, 1, gradient=False),
+        Sample(np.repeat(infinite, 9, 0).reshape(3, 9, 2).swapaxes(0, 2).copy(), 0, gradient=False),
         Sample(1000 * x, 2, gradient=False),
         Sample(np.arange(3), 0),
         Sample(spread(-3, 3, 5, 3, dtype=np.float64), 0),
@@ -269,10 +339,13 @@ def _logsumexp_errors() -> list[ErrorSample]:
 
 logsumexp_p = define(
     "logsumexp",
-    infer=lambda x: Spec.of(x.shape[:-1], x.dtype),
+    infer=lambda x, dim: Spec.of((*x.shape[:dim], *x.shape[dim + 1 :]), x.dtype),
     run=_logsumexp_run,
     prepare=_prepare,
-    vjp=lambda record, g: (bind(logsumexp_grad_p, contiguous(g), record.input(0), record.output(0)),),
+    scratch=_tiles(1),
+    vjp=lambda record, g: (
+        bind(logsumexp_grad_p, contiguous(g), record.input(0), record.output(0), dim=record.params["dim"]),
+    ),
     saves=Keep(inputs=(0,), outputs=(0,)),
     cost=_cost(12),
     samples=_logsumexp_samples,
@@ -282,15 +355,16 @@ logsumexp_p = define(
 
 logsumexp_grad_p: Primitive = define(
     "logsumexp_grad",
-    infer=lambda g, x, y: Spec.of(x.shape, x.dtype),
+    infer=lambda g, x, y, dim: Spec.of(x.shape, x.dtype),
     run=_logsumexp_grad_run,
-    prepare=lambda inputs, outputs: _prepare(inputs[1:2], outputs),
+    prepare=lambda inputs, outputs, dim: _prepare(inputs[1:2], outputs, dim),
     vjp=None,
-    twin=lambda g, x, y: mul(unsqueeze(g, -1), exp(sub(x, unsqueeze(y, -1)))),
-    cost=lambda inputs, outputs: Cost(12 * inputs[1].size, moved(*inputs, *outputs)),
+    twin=lambda g, x, y, dim: mul(unsqueeze(g, dim), exp(sub(x, unsqueeze(y, dim)))),
+    cost=lambda inputs, outputs, dim: Cost(12 * inputs[1].size, moved(*inputs, *outputs)),
     samples=lambda: [
-        Sample(spread(-1, 1, 3), spread(-1, 1, 3, 5), spread(1, 2, 3)),
-        Sample(spread(-1, 1, 1).reshape(()), spread(-1, 1, 4), spread(1, 2, 1).reshape(())),
+        Sample(spread(-1, 1, 3), spread(-1, 1, 3, 5), spread(1, 2, 3), dim=1),
+        Sample(spread(-1, 1, 1).reshape(()), spread(-1, 1, 4), spread(1, 2, 1).reshape(()), dim=0),
+        Sample(spread(-1, 1, 2, 19), spread(-1, 1, 2, 5, 19), spread(1, 2, 2, 19), dim=1),
     ],
     errors=lambda: [],
 )
@@ -315,8 +389,13 @@ def logsumexp(input: TensorT, dim: int | Sequence[int], keepdim: bool = False) -
     shape = x.spec.shape
     dims = axes("logsumexp", dim, len(shape))
     kept = tuple(axis for axis in range(len(shape)) if axis not in dims)
-    if kept != tuple(range(len(kept))):
-        x = permute(x, (*kept, *dims))
-    rows = reshape(contiguous(x), (*[shape[axis] for axis in kept], math.prod(shape[axis] for axis in dims)))
-    result: Any = bind(logsumexp_p, rows)
+    first = dims[0] if dims else 0
+    neighbours = dims == tuple(range(first, first + len(dims)))
+    if not neighbours or not x.spec.contiguous or math.prod(shape[first + len(dims) :]) < PLANE:
+        first = len(kept)
+        if kept != tuple(range(first)):
+            x = permute(x, (*kept, *dims))
+    sizes = [shape[axis] for axis in kept]
+    length = math.prod(shape[axis] for axis in dims)
+    result: Any = bind(logsumexp_p, reshape(contiguous(x), (*sizes[:first], length, *sizes[first:])), dim=first)
     return reshape(result, reduced_shape(shape, dims, True)) if keepdim else result  # type: ignore[no-any-return]

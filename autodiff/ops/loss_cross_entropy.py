@@ -1,0 +1,286 @@
+"""Cross-entropy of logits, with classes or with class probabilities.
+
+Next to the loss the primitive returns what its backward pass needs: the probabilities, and the weight that a mean
+divided by.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from autodiff.bind import TensorT, bind
+from autodiff.errors import ValueRangeError
+from autodiff.ops.broadcast import expand
+from autodiff.ops.broadcast import sum as total
+from autodiff.ops.elementwise import add, div, mul, neg, sub
+from autodiff.ops.loss import check_reduction, reduced
+from autodiff.ops.loss_classes import (
+    bad_target,
+    by_class,
+    class_arguments,
+    class_axis,
+    class_errors,
+    class_weights,
+    family_of,
+    grad_prepare,
+    grad_samples,
+    grad_scratch,
+    hits,
+    losses_prepare,
+    losses_scratch,
+    plane_inputs,
+    plane_samples,
+    reduce_losses,
+    require_logits,
+)
+from autodiff.ops.probability import Along, along, log_softmax, softmax_grad_p
+from autodiff.ops.promotion import is_tensor
+from autodiff.ops.reduce import Run
+from autodiff.ops.samples import spread
+from autodiff.ops.shaping import unsqueeze
+from autodiff.ops.structural import ordered, reshape
+from autodiff.primitive import EachPart, ErrorSample, Keep, Sample, define
+from autodiff.spec import Array, Cost, Spec, moved
+
+__all__ = ["cross_entropy"]
+
+
+def _cross_entropy_infer(x: Spec, target: Spec, weight: Spec, reduction: str, **_: Any) -> tuple[Spec, ...]:
+    return (
+        Spec.of(target.shape if reduction == "none" else (), x.dtype),
+        Spec.of(x.shape, x.dtype, x.order),
+        Spec.of((), x.dtype),
+    )
+
+
+def _cross_entropy_scratch(
+    inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], **_: Any
+) -> tuple[Spec | EachPart, ...]:
+    x, target, _weight = inputs
+    return *losses_scratch(inputs, outputs), *along(x, class_axis(target)).tile(x.dtype)
+
+
+def _cross_entropy_run(
+    outs: list[Array],
+    ins: list[Array],
+    along: Along,
+    divide: Run,
+    reduction: str,
+    ignore_index: int,
+    label_smoothing: float,
+) -> None:
+    loss, probabilities, divisor, losses, weights, partial, *tile, status = outs
+    x, target, weight = ins
+    if reduction == "none":
+        losses = loss.reshape(-1)
+    family, places = family_of(along), along.places
+    family.cross_entropy(
+        losses.reshape(places),
+        weights.reshape(places),
+        along.read(probabilities),
+        *tile,
+        status,
+        along.read(x),
+        target.reshape(places),
+        weight,
+        ignore_index,
+        label_smoothing,
+        0,
+        1,
+    )
+    reduce_losses(reduction, [loss, divisor], losses, weights, partial, divide)
+
+
+def _cross_entropy_vjp(record: Any, g: Any, g_probabilities: Any, _: Any) -> tuple[Any, None, None]:
+    params = record.params
+    probabilities = record.output(1)
+    gradient = None
+    if g is not None:
+        gradient = bind(
+            cross_entropy_grad_p,
+            g,
+            probabilities,
+            record.input(1),
+            record.input(2),
+            record.output(2),
+            ignore_index=params["ignore_index"],
+            label_smoothing=params["label_smoothing"],
+        )
+    # The probabilities have a cotangent of their own when this gradient itself is differentiated.
+    if g_probabilities is not None:
+        laid = ordered(g_probabilities, probabilities.spec.order)
+        through = bind(softmax_grad_p, laid, probabilities, dim=class_axis(record.inputs[1]))
+        gradient = through if gradient is None else add(gradient, through)
+    return gradient, None, None
+
+
+def _cross_entropy_samples() -> list[Sample]:
+    x, target = spread(-3, 3, 4, 3), np.array([2, 0, 1, 1])
+    image, labels = spread(-3, 3, 2, 2, 3, 4).transpose(0, 3, 1, 2), np.arange(12).reshape(2, 2, 3) % 4
+    weight = np.array([1, 3, 2])
+    soft = spread(0, 1, 4, 3)
+    return [
+        Sample(x, target),
+        Sample(x, target, reduction="sum"),
+        Sample(x, target, reduction="none"),
+        Sample(x, target, weight),
+        Sample(x, target, weight, label_smoothing=0.1),
+        Sample(x, target, (weight / 2).astype(np.float32), 1, "sum", gradient=False),
+        Sample(x, target.astype(np.int32), ignore_index=1),
+        Sample(x, np.array([-100, 2, 1, -100]), label_smoothing=0.3),
+        Sample(x, target, weight, ignore_index=0, reduction="none", label_smoothing=0.2),
+        Sample(spread(-3, 3, 5), np.array(4)),
+        Sample(image, labels),
+        Sample(image, labels, reduction="none"),
+        Sample(spread(-3, 3, 2, 4, 3), labels[:, 0], label_smoothing=0.1),
+        *plane_samples(-3, 3),
+        Sample(*plane_inputs(-3, 3), np.arange(1, 6), label_smoothing=0.2, ignore_index=2),
+        Sample(x[:, ::-1].astype(np.float64), target),
+        Sample(100 * x + 50, target, gradient=False),
+        Sample(x, np.full(4, -100), gradient=False),
+        Sample(x[:0], target[:0], reduction="sum"),
+        Sample(np.array([[0, -np.inf, 1]], np.float32), np.array([0]), gradient=False),
+        Sample(x, soft),
+        Sample(x, soft, weight, label_smoothing=0.1),
+        Sample(x, soft, reduction="sum"),
+        Sample(x, soft, reduction="none"),
+        Sample(spread(-3, 3, 5), spread(0, 1, 5)),
+        Sample(image, spread(0, 1, *image.shape), np.arange(1, 5)),
+    ]
+
+
+cross_entropy_p = define(
+    "cross_entropy",
+    infer=_cross_entropy_infer,
+    run=_cross_entropy_run,
+    prepare=losses_prepare,
+    scratch=_cross_entropy_scratch,
+    status=lambda position, ins, ignore_index, **_: bad_target("cross_entropy", position, ins, ignore_index),
+    vjp=_cross_entropy_vjp,
+    saves=Keep(inputs=(1, 2), outputs=(1, 2)),
+    cost=lambda inputs, outputs, **_: Cost(14 * inputs[0].size, moved(*inputs, *outputs)),
+    samples=_cross_entropy_samples,
+    errors=lambda: [
+        *class_errors(),
+        ErrorSample(
+            Sample(np.ones((4, 3), np.float32), np.zeros(4, np.int64), label_smoothing=1.5),
+            ValueRangeError,
+            "label_smoothing.*from 0 to 1.*1.5",
+        ),
+    ],
+    call=lambda *arguments, **keywords: cross_entropy(*arguments, **keywords),
+)
+
+
+def cross_entropy(
+    input: TensorT,
+    target: TensorT,
+    weight: TensorT | None = None,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+    label_smoothing: float = 0.0,
+) -> TensorT:
+    """Return the cross-entropy of logits with their classes: ``-log softmax(input)[target]``, reduced.
+
+    Args:
+        input: logits; (N, C), (C,) or (N, C, d1, ...).
+        target: classes, integers from 0 to C - 1; (N,), () or (N, d1, ...). Or class probabilities, floats of the
+            input's shape: the loss is then ``-(target * log softmax(input)).sum(1)``.
+        weight: (C,); weight of each class. A mean divides by the sum of the weights of the targets.
+        ignore_index: targets of this value have no loss and do not count. Not for probabilities.
+        reduction: ``"mean"``, ``"sum"``, or ``"none"`` for the loss of each target.
+        label_smoothing: s from 0 to 1; the target becomes ``(1 - s) * target + s / C`` (Szegedy et al., Rethinking the
+            Inception Architecture for Computer Vision, 2016, section 7).
+
+    Raises:
+        PositionError: if a target is no class; names its position.
+        ShapeError: if the shapes do not fit.
+        DTypeError: if the logits are no floats, or targets of another shape than the input no integers.
+        ValueRangeError: for another reduction or label smoothing.
+
+    >>> import autodiff as ad
+    >>> logits = ad.tensor([[2.0, 0.0, 0.0], [0.0, 0.0, 0.0]])
+    >>> ad.nn.functional.cross_entropy(logits, ad.tensor([0, 2]))
+    tensor(0.6691)
+    """
+    x: Any = input
+    y: Any = target
+    require_logits("cross_entropy", x)
+    if not 0 <= label_smoothing <= 1:
+        raise ValueRangeError(
+            "cross_entropy", "label_smoothing is no share", expected="a number from 0 to 1", got=str(label_smoothing)
+        )
+    if is_tensor(y) and y.spec.floating and y.spec.shape == x.spec.shape and y.spec.shape:
+        return _soft_cross_entropy(x, y, weight, reduction, label_smoothing)  # type: ignore[no-any-return]
+    x, y, weights = class_arguments("cross_entropy", x, y, weight, reduction)
+    params = {"ignore_index": int(ignore_index), "label_smoothing": float(label_smoothing), "reduction": reduction}
+    return bind(cross_entropy_p, x, y, weights, **params)[0]  # type: ignore[no-any-return]
+
+
+def _soft_cross_entropy(x: Any, target: Any, weight: Any, reduction: str, label_smoothing: float) -> Any:
+    """Return the cross-entropy with class probabilities."""
+    check_reduction("cross_entropy", reduction)
+    axis = 1 if x.spec.ndim > 1 else 0
+    classes = x.spec.shape[axis]
+    if label_smoothing:
+        target = add(mul(target, 1 - label_smoothing), label_smoothing / classes)
+    if weight is not None:
+        weights = class_weights("cross_entropy", weight, classes, x.spec.dtype)
+        target = mul(target, reshape(weights, (classes,) + (1,) * (x.spec.ndim - axis - 1)))
+    losses = neg(total(mul(target, log_softmax(x, axis)), axis))
+    return reduced(losses, reduction)
+
+
+def _cross_entropy_grad_run(
+    outs: list[Array],
+    ins: list[Array],
+    along: Along,
+    divide: Run,
+    ignore_index: int,
+    label_smoothing: float,
+) -> None:
+    out, scaled = outs
+    g, probabilities, target, weight, divisor = ins
+    divide((scaled,), (g, divisor))
+    places = along.places
+    family_of(along).cross_entropy_grad(
+        along.read(out),
+        scaled.reshape(places),
+        along.read(probabilities),
+        target.reshape(places),
+        weight.reshape(-1),
+        ignore_index,
+        label_smoothing,
+        0,
+        1,
+    )
+
+
+def _cross_entropy_grad_twin(
+    g: Any, probabilities: Any, target: Any, weight: Any, divisor: Any, ignore_index: int, label_smoothing: float
+) -> Any:
+    hit, live = hits(target, weight, ignore_index)
+    axis, weights = class_axis(target.spec), by_class(weight, target.spec)
+    hit = mul(mul(hit, weights), 1 - label_smoothing)
+    even = mul(mul(weights, live), label_smoothing / weight.spec.size)
+    wanted = add(hit, even)
+    gradient = sub(mul(total(wanted, axis, keepdim=True), probabilities), wanted)
+    return mul(unsqueeze(expand(div(g, divisor), target.spec.shape), axis), gradient)
+
+
+cross_entropy_grad_p = define(
+    "cross_entropy_grad",
+    infer=lambda g, probabilities, *_, **__: Spec.of(probabilities.shape, probabilities.dtype, probabilities.order),
+    run=_cross_entropy_grad_run,
+    prepare=lambda inputs, outputs, **params: grad_prepare(inputs[0], inputs[2], inputs[3], *outputs, **params),
+    scratch=lambda inputs, outputs, **_: grad_scratch(inputs[2], inputs[3]),
+    vjp=None,
+    twin=_cross_entropy_grad_twin,
+    cost=lambda inputs, outputs, **_: Cost(3 * inputs[1].size, moved(*inputs, *outputs)),
+    samples=grad_samples,
+    errors=lambda: [],
+)
+
+
