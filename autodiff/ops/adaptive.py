@@ -24,7 +24,7 @@ from autodiff.ops.images import (
     separable,
     spatial,
 )
-from autodiff.ops.pooling import max_vjp
+from autodiff.ops.pooling import gradient_tiles, in_planes, input_spec, input_tiles, laid_out, max_vjp
 from autodiff.ops.products import require_floats
 from autodiff.ops.reduce import mean
 from autodiff.primitive import ErrorSample, Keep, Primitive, Sample, composed, define, no_errors
@@ -107,17 +107,23 @@ def _avg_infer(x: Spec, size: Pair, rank: int) -> Spec:
 
 
 def _avg_run(outs: list[Array], ins: list[Array], size: Pair, rank: int) -> None:
-    kernels.pool.adaptive_avg_pool2d(in_memory(outs[0]), in_memory(ins[0]), 0, 1)
+    out, *tiles = outs
+    if tiles:
+        kernels.pool_planes.adaptive_avg_pool2d(in_memory(out), *tiles, ins[0], 0, 1)
+    else:
+        kernels.pool.adaptive_avg_pool2d(in_memory(out), in_memory(ins[0]), 0, 1)
 
 
 def _avg_vjp(record: Any, g: Any) -> tuple[Any]:
-    return (bind(adaptive_avg_pool2d_grad_p, channels_last(g), size=record.inputs[0].shape[2:]),)
+    x = record.inputs[0]
+    return (bind(adaptive_avg_pool2d_grad_p, channels_last(g), size=x.shape[2:], planes=in_planes(x)),)
 
 
 adaptive_avg_pool2d_p = define(
     "adaptive_avg_pool2d",
     infer=_avg_infer,
     run=_avg_run,
+    scratch=input_tiles,
     vjp=_avg_vjp,
     cost=_cost,
     samples=lambda: _samples(2),
@@ -126,8 +132,12 @@ adaptive_avg_pool2d_p = define(
 )
 
 
-def _avg_grad_run(outs: list[Array], ins: list[Array], size: Pair) -> None:
-    kernels.pool.adaptive_avg_pool2d_grad(in_memory(outs[0]), in_memory(ins[0]), 0, 1)
+def _avg_grad_run(outs: list[Array], ins: list[Array], size: Pair, planes: bool) -> None:
+    out, *tiles = outs
+    if planes:
+        kernels.pool_planes.adaptive_avg_pool2d_grad(out, *tiles, in_memory(ins[0]), 0, 1)
+    else:
+        kernels.pool.adaptive_avg_pool2d_grad(in_memory(out), in_memory(ins[0]), 0, 1)
 
 
 def _shares(size: int, count: int) -> Array:
@@ -139,30 +149,31 @@ def _shares(size: int, count: int) -> Array:
     return result
 
 
-def _avg_grad_twin(g: Any, *, size: Pair) -> Any:
+def _avg_grad_twin(g: Any, *, size: Pair, planes: bool) -> Any:
     return separable(g, *[_shares(size[i], g.spec.shape[2 + i]) for i in range(2)])
 
 
 def _avg_grad_samples() -> list[Sample]:
     g = spread(-1, 1, 2, 3, 2, 3).transpose(0, 3, 1, 2)
-    return [Sample(g, size=(5, 4)), Sample(g, size=(2, 7)), Sample(g, size=(3, 2)),
-            Sample(g.astype(np.float64), size=(6, 4)), Sample(g[:0], size=(3, 2))]
+    return [*[Sample(g, size=size, planes=planes) for size in ((5, 4), (2, 7), (3, 2)) for planes in (False, True)],
+            Sample(g.astype(np.float64), size=(6, 4), planes=False), Sample(g[:0], size=(3, 2), planes=True)]
 
 
-def _grad_cost(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], size: Pair) -> Cost:
+def _grad_cost(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], size: Pair, planes: bool) -> Cost:
     return _cost(outputs, inputs, size)
 
 
 adaptive_avg_pool2d_grad_p: Primitive = define(
     "adaptive_avg_pool2d_grad",
-    infer=lambda g, size: image_spec((*g.shape[:2], *size), g.dtype),
+    infer=lambda g, size, planes: input_spec((*g.shape[:2], *size), g.dtype, planes),
     run=_avg_grad_run,
-    vjp=lambda record, h: (bind(adaptive_avg_pool2d_p, channels_last(h), size=record.inputs[0].shape[2:], rank=2),),
+    scratch=gradient_tiles,
+    vjp=lambda record, h: (bind(adaptive_avg_pool2d_p, laid_out(h), size=record.inputs[0].shape[2:], rank=2),),
     twin=_avg_grad_twin,
     cost=_grad_cost,
     samples=_avg_grad_samples,
     errors=no_errors,
-    call=lambda g, size: bind(adaptive_avg_pool2d_grad_p, channels_last(g), size=size),
+    call=lambda g, **params: bind(adaptive_avg_pool2d_grad_p, channels_last(g), **params),
 )
 
 
@@ -172,7 +183,7 @@ def _avg_pool(rank: int, input: Any, output_size: Any) -> Any:
     size = output_sizes(operation, output_size, x, rank)
     if size == (1, 1) and x.spec.floating and 0 not in x.spec.shape[2:]:
         return from_image(mean(x, (2, 3), True), input, rank)  # a sum over everything, accumulated in float64
-    return from_image(bind(adaptive_avg_pool2d_p, channels_last(x), size=size, rank=rank), input, rank)
+    return from_image(bind(adaptive_avg_pool2d_p, laid_out(x), size=size, rank=rank), input, rank)
 
 
 def adaptive_avg_pool2d(input: TensorT, output_size: int | tuple[int | None, int | None] | None) -> TensorT:
@@ -228,13 +239,18 @@ def _max_infer(x: Spec, size: Pair, rank: int) -> tuple[Spec, Spec]:
 
 
 def _max_run(outs: list[Array], ins: list[Array], size: Pair, rank: int) -> None:
-    kernels.pool.adaptive_max_pool2d(*(in_memory(array) for array in (*outs, *ins)), 0, 1)
+    out, indices, *tiles = outs
+    if tiles:
+        kernels.pool_planes.adaptive_max_pool2d(in_memory(out), in_memory(indices), *tiles, ins[0], 0, 1)
+    else:
+        kernels.pool.adaptive_max_pool2d(*(in_memory(array) for array in (*outs, *ins)), 0, 1)
 
 
 adaptive_max_pool2d_p = define(
     "adaptive_max_pool2d",
     infer=_max_infer,
     run=_max_run,
+    scratch=input_tiles,
     vjp=max_vjp,
     saves=Keep(outputs=(1,)),
     cost=_cost,
@@ -246,7 +262,7 @@ adaptive_max_pool2d_p = define(
 
 def _max_pool(rank: int, input: Any, output_size: Any, return_indices: bool) -> Any:
     operation = f"adaptive_max_pool{rank}d"
-    x = channels_last(as_image(operation, input, rank))
+    x = laid_out(as_image(operation, input, rank))
     out, indices = bind(adaptive_max_pool2d_p, x, size=output_sizes(operation, output_size, x, rank), rank=rank)
     out = from_image(out, input, rank)
     return (out, from_image(indices, input, rank)) if return_indices else out

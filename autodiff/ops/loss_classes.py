@@ -1,7 +1,7 @@
 """Losses of classes: the negative log-likelihood of log-probabilities, and what cross-entropy shares with it.
 
-Classes are dimension 1, or 0 where it is the only one; how they lie in memory is as for softmax (`probability.py`). Next
-to the loss the primitives return what their backward passes need, among it the weight that a mean divided by.
+Classes are dimension 1, or 0 where it is the only one; how they lie in memory is as for softmax (`probability.py`).
+Next to the loss the primitives return what their backward passes need, among it the weight that a mean divided by.
 """
 
 from __future__ import annotations

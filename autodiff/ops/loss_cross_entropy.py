@@ -282,5 +282,3 @@ cross_entropy_grad_p = define(
     samples=grad_samples,
     errors=lambda: [],
 )
-
-

@@ -2,6 +2,9 @@
 
 Max pooling also gives the places of the largest elements. Its gradient adds to these places, `max_pool2d_gather` reads
 from them, and the two are each other's vjp. Mean pooling is linear: it and its gradient are each other's vjp.
+
+Results are channels-last in memory. An input whose channels are planes, in C order, is turned by the kernels, some
+planes at a time; then its gradient is in C order, too.
 """
 
 from __future__ import annotations
@@ -31,11 +34,49 @@ from autodiff.ops.images import (
 from autodiff.ops.products import matmul, require_floats
 from autodiff.ops.structural import reshape
 from autodiff.primitive import EachPart, ErrorSample, Keep, Primitive, Sample, composed, define, no_errors
-from autodiff.spec import Array, Cost, Spec, moved
+from autodiff.spec import Array, Cost, Shape, Spec, moved
 
 __all__ = ["avg_pool1d", "avg_pool2d", "max_pool1d", "max_pool2d"]
 
 Sizes = tuple[int, ...]  # one number a dimension
+
+# ---- Layouts ---------------------------------------------------------------------------------------------------------
+
+
+def in_planes(x: Spec) -> bool:
+    """Whether an image lies in memory as planes, one for each of several channels."""
+    return x.contiguous and min(x.shape[1], math.prod(x.shape[2:])) > 1
+
+
+def laid_out(x: Any) -> Any:
+    """Return an image in planes or channels-last."""
+    return x if in_planes(x.spec) else channels_last(x)
+
+
+def input_spec(shape: Shape, dtype: Any, planes: bool) -> Spec:
+    """Return the spec of an input, whose gradient is asked for."""
+    return Spec.of(shape, dtype) if planes else image_spec(shape, dtype)
+
+
+def tiles(image: Spec, *pooled: Spec) -> tuple[EachPart, ...]:
+    """Return the specs of tiles for some channels of an image in planes, and of what belongs to its windows."""
+    channels = kernels.pool_planes.tile_channels(math.prod(image.shape[2:]), image.dtype.itemsize)
+    return tuple(
+        EachPart(Spec.of((1, channels, math.prod(spec.shape[2:])), spec.dtype)) for spec in (image, *pooled)
+    )
+
+
+def input_tiles(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], **_: Any) -> tuple[EachPart, ...]:
+    """Return the scratch of a pooling."""
+    return tiles(inputs[0], *outputs) if in_planes(inputs[0]) else ()
+
+
+def gradient_tiles(
+    inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], planes: bool, **_: Any
+) -> tuple[EachPart, ...]:
+    """Return the scratch of the gradient of a pooling."""
+    return tiles(outputs[0], *inputs) if planes else ()
+
 
 # ---- Windows ---------------------------------------------------------------------------------------------------------
 
@@ -98,14 +139,19 @@ def _max_infer(x: Spec, kernel: Pair, stride: Pair, padding: Pair, dilation: Pai
 
 def _max_run(outs: list[Array], ins: list[Array], kernel: Pair, stride: Pair, padding: Pair, dilation: Pair,
              ceil_mode: bool, rank: int) -> None:
-    out, indices = (in_memory(array) for array in outs)
-    kernels.pool.max_pool2d(out, indices, in_memory(ins[0]), *kernel, *stride, *padding, *dilation, 0, 1)
+    out, indices, *tiles = outs
+    images, numbers = (in_memory(out), in_memory(indices)), (*kernel, *stride, *padding, *dilation)
+    if tiles:
+        kernels.pool_planes.max_pool2d(*images, *tiles, ins[0], *numbers, 0, 1)
+    else:
+        kernels.pool.max_pool2d(*images, in_memory(ins[0]), *numbers, 0, 1)
 
 
 def max_vjp(record: Any, g: Any, _: Any) -> tuple[Any]:
     """Return the gradient of a max pooling, whose second output is the places."""
-    size = record.inputs[0].shape[2:]
-    return (bind(max_pool2d_grad_p, channels_last(g), record.output(1), size=size),)
+    x = record.inputs[0]
+    planes = in_planes(x)
+    return (bind(max_pool2d_grad_p, channels_last(g), record.output(1), size=x.shape[2:], planes=planes),)
 
 
 def _max_samples(rank: int) -> list[Sample]:
@@ -140,6 +186,7 @@ max_pool2d_p = define(
     "max_pool2d",
     infer=_max_infer,
     run=_max_run,
+    scratch=input_tiles,
     vjp=max_vjp,
     saves=Keep(outputs=(1,)),
     cost=_cost(0),
@@ -154,7 +201,7 @@ def largest(rank: int, input: Any, kernel_size: Any, stride: Any, padding: Any, 
     """Return the largest elements of windows of an image or a line, and their places if asked for."""
     operation = f"max_pool{rank}d"
     given = windows(operation, rank, kernel_size, stride, padding)
-    x = channels_last(as_image(operation, input, rank))
+    x = laid_out(as_image(operation, input, rank))
     out, indices = bind(max_pool2d_p, x, **given, dilation=per_axis(operation, "dilation", dilation, rank),
                         ceil_mode=bool(ceil_mode), rank=rank)
     out = from_image(out, input, rank)
@@ -220,8 +267,13 @@ def max_pool1d(input: TensorT, kernel_size: int | tuple[int], stride: int | tupl
     return largest(1, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
 
 
-def _max_grad_run(outs: list[Array], ins: list[Array], size: Pair) -> None:
-    kernels.pool.max_pool2d_grad(*(in_memory(array) for array in (outs[0], *ins)), 0, 1)
+def _max_grad_run(outs: list[Array], ins: list[Array], size: Pair, planes: bool) -> None:
+    out, *tiles = outs
+    g, indices = map(in_memory, ins)
+    if planes:
+        kernels.pool_planes.max_pool2d_grad(out, *tiles, g, indices, 0, 1)
+    else:
+        kernels.pool.max_pool2d_grad(in_memory(out), g, indices, 0, 1)
 
 
 def _gather_run(outs: list[Array], ins: list[Array]) -> None:
@@ -239,7 +291,7 @@ def _choice(indices: Any, dtype: Any, places: int) -> Any:
     return from_array((columns == np.arange(places)).astype(dtype))
 
 
-def _max_grad_twin(g: Any, indices: Any, *, size: Pair) -> Any:
+def _max_grad_twin(g: Any, indices: Any, *, size: Pair, planes: bool) -> Any:
     n, channels, rows, columns = g.spec.shape
     chosen = _choice(indices, g.spec.dtype, size[0] * size[1])
     return reshape(matmul(reshape(g, (n, channels, 1, rows * columns)), chosen), (n, channels, *size))
@@ -257,8 +309,9 @@ def _places(*shape: int) -> Array:
 
 def _max_grad_samples() -> list[Sample]:
     g, places = spread(-1, 1, 2, 2, 2, 3).transpose(0, 3, 1, 2), _places(2, 2, 2, 3).transpose(0, 3, 1, 2)
-    return [Sample(g, places, size=(3, 4)), Sample(g[:0], places[:0], size=(3, 4)),
-            Sample(spread(-1, 1, 1, 20, 1, 2, dtype=np.float64), _places(1, 20, 1, 2), size=(4, 3))]
+    return [Sample(g, places, size=(3, 4), planes=False), Sample(g[:0], places[:0], size=(3, 4), planes=True),
+            *[Sample(spread(-1, 1, 1, 20, 1, 2, dtype=np.float64), _places(1, 20, 1, 2), size=(4, 3), planes=planes)
+              for planes in (False, True)]]
 
 
 def _gather_samples() -> list[Sample]:
@@ -269,15 +322,16 @@ def _gather_samples() -> list[Sample]:
 
 max_pool2d_grad_p: Primitive = define(
     "max_pool2d_grad",
-    infer=lambda g, indices, size: image_spec((*g.shape[:2], *size), g.dtype),
+    infer=lambda g, indices, size, planes: input_spec((*g.shape[:2], *size), g.dtype, planes),
     run=_max_grad_run,
+    scratch=gradient_tiles,
     vjp=lambda record, h: (bind(max_pool2d_gather_p, channels_last(h), record.input(1)), None),
     twin=_max_grad_twin,
     saves=Keep(inputs=(1,)),
-    cost=lambda inputs, outputs, size: Cost(inputs[0].size, moved(*inputs, *outputs)),
+    cost=lambda inputs, outputs, **_: Cost(inputs[0].size, moved(*inputs, *outputs)),
     samples=_max_grad_samples,
     errors=no_errors,
-    call=lambda g, indices, size: bind(max_pool2d_grad_p, channels_last(g), channels_last(indices), size=size),
+    call=lambda g, indices, **params: bind(max_pool2d_grad_p, channels_last(g), channels_last(indices), **params),
 )
 
 max_pool2d_gather_p: Primitive = define(
@@ -286,7 +340,7 @@ max_pool2d_gather_p: Primitive = define(
     run=_gather_run,
     scratch=lambda inputs, outputs: (EachPart(Spec.of((1,), np.int64)),),
     vjp=lambda record, g: (
-        bind(max_pool2d_grad_p, channels_last(g), record.input(1), size=record.inputs[0].shape[2:]), None
+        bind(max_pool2d_grad_p, channels_last(g), record.input(1), size=record.inputs[0].shape[2:], planes=False), None
     ),
     twin=_gather_twin,
     saves=Keep(inputs=(1,)),
@@ -308,12 +362,17 @@ def _avg_infer(x: Spec, kernel: Pair, stride: Pair, padding: Pair, ceil_mode: bo
 
 def _avg_run(outs: list[Array], ins: list[Array], kernel: Pair, stride: Pair, padding: Pair, ceil_mode: bool,
              count_include_pad: bool, divisor: int, rank: int) -> None:
-    kernels.pool.avg_pool2d(in_memory(outs[0]), in_memory(ins[0]), *kernel, *stride, *padding, int(count_include_pad),
-                            divisor, 0, 1)
+    out, *tiles = outs
+    numbers = (*kernel, *stride, *padding, int(count_include_pad), divisor)
+    if tiles:
+        kernels.pool_planes.avg_pool2d(in_memory(out), *tiles, ins[0], *numbers, 0, 1)
+    else:
+        kernels.pool.avg_pool2d(in_memory(out), in_memory(ins[0]), *numbers, 0, 1)
 
 
 def _avg_vjp(record: Any, g: Any) -> tuple[Any]:
-    return (bind(avg_pool2d_grad_p, channels_last(g), size=record.inputs[0].shape[2:], **record.params),)
+    x = record.inputs[0]
+    return (bind(avg_pool2d_grad_p, channels_last(g), size=x.shape[2:], planes=in_planes(x), **record.params),)
 
 
 def _avg_samples(rank: int) -> list[Sample]:
@@ -344,6 +403,7 @@ avg_pool2d_p = define(
     "avg_pool2d",
     infer=_avg_infer,
     run=_avg_run,
+    scratch=input_tiles,
     vjp=_avg_vjp,
     cost=_cost(1),
     samples=lambda: _avg_samples(2),
@@ -352,15 +412,19 @@ avg_pool2d_p = define(
 )
 
 
-def _avg_grad_run(outs: list[Array], ins: list[Array], size: Pair, kernel: Pair, stride: Pair, padding: Pair,
-                  ceil_mode: bool, count_include_pad: bool, divisor: int, rank: int) -> None:
-    kernels.pool.avg_pool2d_grad(in_memory(outs[0]), in_memory(ins[0]), *kernel, *stride, *padding,
-                                 int(count_include_pad), divisor, 0, 1)
+def _avg_grad_run(outs: list[Array], ins: list[Array], size: Pair, planes: bool, kernel: Pair, stride: Pair,
+                  padding: Pair, ceil_mode: bool, count_include_pad: bool, divisor: int, rank: int) -> None:
+    out, *tiles = outs
+    g, numbers = in_memory(ins[0]), (*kernel, *stride, *padding, int(count_include_pad), divisor)
+    if planes:
+        kernels.pool_planes.avg_pool2d_grad(out, *tiles, g, *numbers, 0, 1)
+    else:
+        kernels.pool.avg_pool2d_grad(in_memory(out), g, *numbers, 0, 1)
 
 
 def _avg_grad_vjp(record: Any, h: Any) -> tuple[Any]:
-    params = {key: value for key, value in record.params.items() if key != "size"}
-    return (bind(avg_pool2d_p, channels_last(h), **params),)
+    params = {key: value for key, value in record.params.items() if key not in ("size", "planes")}
+    return (bind(avg_pool2d_p, laid_out(h), **params),)
 
 
 def _coverage(size: int, count: int, kernel: int, stride: int, padding: int) -> tuple[Array, Array, Array]:
@@ -371,7 +435,7 @@ def _coverage(size: int, count: int, kernel: int, stride: int, padding: int) -> 
     return covered, (stop - start)[:, 0], covered.sum(1)
 
 
-def _avg_grad_twin(g: Any, *, size: Pair, kernel: Pair, stride: Pair, padding: Pair, ceil_mode: bool,
+def _avg_grad_twin(g: Any, *, size: Pair, planes: bool, kernel: Pair, stride: Pair, padding: Pair, ceil_mode: bool,
                    count_include_pad: bool, divisor: int, rank: int) -> Any:
     rows, columns = (_coverage(size[i], g.spec.shape[2 + i], kernel[i], stride[i], padding[i]) for i in range(2))
     which = 1 if count_include_pad else 2
@@ -383,16 +447,18 @@ def _avg_grad_twin(g: Any, *, size: Pair, kernel: Pair, stride: Pair, padding: P
 def _avg_grad_samples() -> list[Sample]:
     g = spread(-1, 1, 2, 3, 2, 3).transpose(0, 3, 1, 2)
     plain: dict[str, Any] = {"kernel": (2, 3), "stride": (1, 2), "padding": (0, 1), "ceil_mode": False,
-                             "count_include_pad": True, "divisor": 0, "rank": 2}
+                             "count_include_pad": True, "divisor": 0, "rank": 2, "planes": False}
     return [Sample(g, size=(4, 3), **plain), Sample(g, size=(4, 4), **{**plain, "count_include_pad": False}),
             Sample(g, size=(4, 3), **{**plain, "divisor": 4}), Sample(g[:0], size=(4, 3), **plain),
-            Sample(g.astype(np.float64), size=(5, 4), **{**plain, "stride": (2, 3), "ceil_mode": True})]
+            Sample(g.astype(np.float64), size=(5, 4), **{**plain, "stride": (2, 3), "ceil_mode": True}),
+            Sample(g, size=(4, 3), **{**plain, "planes": True})]
 
 
 avg_pool2d_grad_p: Primitive = define(
     "avg_pool2d_grad",
-    infer=lambda g, size, **_: image_spec((*g.shape[:2], *size), g.dtype),
+    infer=lambda g, size, planes, **_: input_spec((*g.shape[:2], *size), g.dtype, planes),
     run=_avg_grad_run,
+    scratch=gradient_tiles,
     vjp=_avg_grad_vjp,
     twin=_avg_grad_twin,
     cost=_cost(1),
@@ -407,7 +473,7 @@ def average(rank: int, input: Any, kernel_size: Any, stride: Any, padding: Any, 
     """Return the means of windows of an image or a line; `divisor` takes the place of their size unless it is 0."""
     operation = f"avg_pool{rank}d"
     given = windows(operation, rank, kernel_size, stride, padding)
-    x = channels_last(as_image(operation, input, rank))
+    x = laid_out(as_image(operation, input, rank))
     out = bind(avg_pool2d_p, x, **given, ceil_mode=bool(ceil_mode), count_include_pad=bool(count_include_pad),
                divisor=divisor, rank=rank)
     return from_image(out, input, rank)

@@ -1,8 +1,8 @@
 """Softmax, log-softmax and log-sum-exp along any dimensions.
 
 In memory, a dense tensor is (A, K, B) around the chosen dimension. Where B is 1, the K numbers of one softmax are a
-row: also the channels of an image kept channels-last. Otherwise they are planes, with kernels of their own; of planes of
-a few positions the public functions make rows.
+row, such as the channels of an image kept channels-last. Otherwise they are planes, with kernels of their own; planes
+of a few positions are made rows first.
 """
 
 from __future__ import annotations
@@ -29,7 +29,6 @@ from autodiff.primitive import EachPart, ErrorSample, Keep, Primitive, Sample, d
 from autodiff.spec import Array, Cost, DType, Shape, Spec, moved
 
 __all__ = ["log_softmax", "logsumexp", "softmax", "softmin"]
-
 
 PLANE = 16  # positions from which on the numbers of a plane are worked on side by side
 

@@ -32,7 +32,7 @@ def tile_columns(K: int) -> int:
     return min(max(TILE // max(K, 1) // LEAST * LEAST, LEAST), MOST)
 
 
-# ---- One tile: K rows of n numbers, W apart. What lies behind the n in the last vector is computed and not used --------
+# ---- One tile: K rows of n numbers, W apart. What lies behind the n in a last vector is computed, but not used -------
 
 
 @njit(error_model="numpy", forceinline=True)
@@ -83,7 +83,7 @@ def fetch_largest(largest: Any, tile: Any, x: Any, K: int, n: int, W: int, B: in
 
 @njit(error_model="numpy", forceinline=True)
 def exp_sums(totals: Any, tile: Any, shifts: Any, K: int, n: int, W: int, kept: bool) -> None:
-    """Write the sum of exp(tile - shift) over each column, in float64 of sums of four; `kept` turns the tile into it."""
+    """Write the sum of exp(tile - shift) over each column, in float64 of sums of four; `kept` puts it into the tile."""
     wide = zeros(tile, 4, 4)
     lanes = width(wide)
     for c in range(0, n, lanes):

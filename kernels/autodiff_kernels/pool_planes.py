@@ -1,0 +1,259 @@
+"""Pooling of images whose channels are planes, x (N, C, H, W) in C order; its results have the channels side by side.
+
+Some planes of an image are turned at a time, so that their channels lie side by side, and the kernels of `pool.py` do
+the rest: what they read and write stays in the second-level cache. A copy of the whole tensor would go through memory.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import carray, njit
+
+from autodiff_kernels import pool
+from autodiff_kernels.layout import transpose
+from autodiff_kernels.memory import address_of, pointer, pointer_at
+from autodiff_kernels.parts import share
+from autodiff_kernels.vectors import read, width, write, zeros
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+TILE = 1 << 18  # bytes: half of a second-level cache
+LEAST, MOST = 32, 64  # planes that are turned together: fewer would leave vectors of channels half empty
+
+
+def tile_channels(places: int, itemsize: int) -> int:
+    """Return how many planes of so many numbers are turned together."""
+    return min(max(TILE // max(places * itemsize, 1) // LEAST * LEAST, LEAST), MOST)
+
+
+@njit(error_model="numpy", forceinline=True)
+def planes_at(unit: int, channels: int, C: int) -> tuple[int, int, int]:
+    """Return the image, the first channel and the number of channels of a unit of work."""
+    chunks = (C + channels - 1) // channels
+    c = unit % chunks * channels
+    return unit // chunks, c, min(channels, C - c)
+
+
+@njit(error_model="numpy", forceinline=True)
+def turn(tile: Any, planes: Any, count: int, places: int) -> None:
+    """Write `count` planes of so many places with their channels side by side."""
+    transpose(carray(tile, (1, places, count)), carray(planes, (1, count, places)), 0, 1)
+
+
+@njit(error_model="numpy", forceinline=True)
+def turn_back(planes: Any, tile: Any, count: int, places: int) -> None:
+    """Undo `turn`."""
+    transpose(carray(planes, (1, count, places)), carray(tile, (1, places, count)), 0, 1)
+
+
+@njit(error_model="numpy", forceinline=True)
+def copy_pixels(out: Any, pitch: int, x: Any, step: int, pixels: int, count: int) -> None:
+    """Copy `count` channels of pixels, which lie `pitch` numbers apart in `out`, and `step` in x."""
+    like = zeros(x, 2, 4)
+    for i in range(pixels):
+        for c in range(0, count, width(like)):
+            write(out, i * pitch + c, read(x, i * step + c, like, count - c, 0), count - c)
+
+
+@njit(error_model="numpy", forceinline=True)
+def as_floats(places: Any) -> Any:
+    """Return a pointer to int64 as one to float64: what is copied is bits."""
+    return pointer_at(address_of(places), np.float64)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def max_pool2d(
+    out: Array, indices: Array, image: Array, maxima: Array, places: Array, x: Array, kernel_h: int, kernel_w: int,
+    stride_h: int, stride_w: int, padding_h: int, padding_w: int, dilation_h: int, dilation_w: int, part: int,
+    parts: int,
+) -> None:
+    """Write the maximum of each window and its place, as `pool.max_pool2d` does.
+
+    Args:
+        out: (N, P, Q, C), out; float32 or float64. Some channels of an image are the unit of work.
+        indices: (N, P, Q, C), out; int64.
+        image: (parts, `tile_channels`, H W), scratch; like out.
+        maxima: (parts, `tile_channels`, P Q), scratch; like out.
+        places: like maxima, scratch; int64.
+        x: (N, C, H, W), in; like out.
+        kernel_h, kernel_w, stride_h, stride_w, padding_h, padding_w, dilation_h, dilation_w: as for the module.
+    """
+    N, C, H, W = x.shape
+    P, Q, channels = out.shape[1], out.shape[2], image.shape[1]
+    turned, tile = pointer(image, part * H * W * channels), part * P * Q * channels
+    largest, found = pointer(maxima, tile), pointer(places, tile)
+    low, high = share(N * ((C + channels - 1) // channels), part, parts)
+    for unit in range(low, high):
+        n, c, count = planes_at(unit, channels, C)
+        turn(turned, pointer(x, (n * C + c) * H * W), count, H * W)
+        pool.max_pool2d(
+            carray(largest, (1, P, Q, count)), carray(found, (1, P, Q, count)), carray(turned, (1, H, W, count)),
+            kernel_h, kernel_w, stride_h, stride_w, padding_h, padding_w, dilation_h, dilation_w, 0, 1,
+        )
+        target = n * P * Q * C + c
+        copy_pixels(pointer(out, target), C, largest, count, P * Q, count)
+        copy_pixels(as_floats(pointer(indices, target)), C, as_floats(found), count, P * Q, count)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def max_pool2d_grad(
+    out: Array, image: Array, cotangents: Array, places: Array, g: Array, indices: Array, part: int, parts: int
+) -> None:
+    """Write the gradient of `max_pool2d`: each g is added to the place its maximum came from.
+
+    Args:
+        out: (N, C, H, W), out; float32 or float64. Some channels of an image are the unit of work.
+        image: (parts, `tile_channels`, H W), scratch; like out.
+        cotangents: (parts, `tile_channels`, P Q), scratch; like out.
+        places: like cotangents, scratch; int64.
+        g: (N, P, Q, C), in; the gradient with respect to the maxima; like out.
+        indices: (N, P, Q, C), in; int64, places h * W + w.
+    """
+    N, C, H, W = out.shape
+    P, Q, channels = g.shape[1], g.shape[2], image.shape[1]
+    turned, tile = pointer(image, part * H * W * channels), part * P * Q * channels
+    taken, found = pointer(cotangents, tile), pointer(places, tile)
+    low, high = share(N * ((C + channels - 1) // channels), part, parts)
+    for unit in range(low, high):
+        n, c, count = planes_at(unit, channels, C)
+        source = n * P * Q * C + c
+        copy_pixels(taken, count, pointer(g, source), C, P * Q, count)
+        copy_pixels(as_floats(found), count, as_floats(pointer(indices, source)), C, P * Q, count)
+        pool.max_pool2d_grad(
+            carray(turned, (1, H, W, count)), carray(taken, (1, P, Q, count)), carray(found, (1, P, Q, count)), 0, 1
+        )
+        turn_back(pointer(out, (n * C + c) * H * W), turned, count, H * W)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def avg_pool2d(
+    out: Array, image: Array, means: Array, x: Array, kernel_h: int, kernel_w: int, stride_h: int, stride_w: int,
+    padding_h: int, padding_w: int, count_include_pad: int, divisor_override: int, part: int, parts: int,
+) -> None:
+    """Write the mean of each window, as `pool.avg_pool2d` does.
+
+    Args:
+        out: (N, P, Q, C), out; float32 or float64. Some channels of an image are the unit of work.
+        image: (parts, `tile_channels`, H W), scratch; like out.
+        means: (parts, `tile_channels`, P Q), scratch; like out.
+        x: (N, C, H, W), in; like out.
+        kernel_h, kernel_w, stride_h, stride_w, padding_h, padding_w: as for the module.
+        count_include_pad, divisor_override: as for `pool.avg_pool2d`.
+    """
+    N, C, H, W = x.shape
+    P, Q, channels = out.shape[1], out.shape[2], image.shape[1]
+    turned, pooled = pointer(image, part * H * W * channels), pointer(means, part * P * Q * channels)
+    low, high = share(N * ((C + channels - 1) // channels), part, parts)
+    for unit in range(low, high):
+        n, c, count = planes_at(unit, channels, C)
+        turn(turned, pointer(x, (n * C + c) * H * W), count, H * W)
+        pool.avg_pool2d(
+            carray(pooled, (1, P, Q, count)), carray(turned, (1, H, W, count)), kernel_h, kernel_w, stride_h, stride_w,
+            padding_h, padding_w, count_include_pad, divisor_override, 0, 1,
+        )
+        copy_pixels(pointer(out, n * P * Q * C + c), C, pooled, count, P * Q, count)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def avg_pool2d_grad(
+    out: Array, image: Array, cotangents: Array, g: Array, kernel_h: int, kernel_w: int, stride_h: int, stride_w: int,
+    padding_h: int, padding_w: int, count_include_pad: int, divisor_override: int, part: int, parts: int,
+) -> None:
+    """Write the gradient of `avg_pool2d`, as `pool.avg_pool2d_grad` does.
+
+    Args:
+        out: (N, C, H, W), out; float32 or float64. Some channels of an image are the unit of work.
+        image: (parts, `tile_channels`, H W), scratch; like out.
+        cotangents: (parts, `tile_channels`, P Q), scratch; like out.
+        g: (N, P, Q, C), in; the gradient with respect to the means; like out.
+        kernel_h, kernel_w, stride_h, stride_w, padding_h, padding_w: as for the module.
+        count_include_pad, divisor_override: as for `pool.avg_pool2d`.
+    """
+    N, C, H, W = out.shape
+    P, Q, channels = g.shape[1], g.shape[2], image.shape[1]
+    turned, taken = pointer(image, part * H * W * channels), pointer(cotangents, part * P * Q * channels)
+    low, high = share(N * ((C + channels - 1) // channels), part, parts)
+    for unit in range(low, high):
+        n, c, count = planes_at(unit, channels, C)
+        copy_pixels(taken, count, pointer(g, n * P * Q * C + c), C, P * Q, count)
+        pool.avg_pool2d_grad(
+            carray(turned, (1, H, W, count)), carray(taken, (1, P, Q, count)), kernel_h, kernel_w, stride_h, stride_w,
+            padding_h, padding_w, count_include_pad, divisor_override, 0, 1,
+        )
+        turn_back(pointer(out, (n * C + c) * H * W), turned, count, H * W)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def adaptive_avg_pool2d(out: Array, image: Array, means: Array, x: Array, part: int, parts: int) -> None:
+    """Write the mean of each adaptive window, as `pool.adaptive_avg_pool2d` does.
+
+    Args:
+        out: (N, P, Q, C), out; float32 or float64. Some channels of an image are the unit of work.
+        image: (parts, `tile_channels`, H W), scratch; like out.
+        means: (parts, `tile_channels`, P Q), scratch; like out.
+        x: (N, C, H, W) with H, W >= 1, in; like out.
+    """
+    N, C, H, W = x.shape
+    P, Q, channels = out.shape[1], out.shape[2], image.shape[1]
+    turned, pooled = pointer(image, part * H * W * channels), pointer(means, part * P * Q * channels)
+    low, high = share(N * ((C + channels - 1) // channels), part, parts)
+    for unit in range(low, high):
+        n, c, count = planes_at(unit, channels, C)
+        turn(turned, pointer(x, (n * C + c) * H * W), count, H * W)
+        pool.adaptive_avg_pool2d(carray(pooled, (1, P, Q, count)), carray(turned, (1, H, W, count)), 0, 1)
+        copy_pixels(pointer(out, n * P * Q * C + c), C, pooled, count, P * Q, count)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def adaptive_avg_pool2d_grad(
+    out: Array, image: Array, cotangents: Array, g: Array, part: int, parts: int
+) -> None:
+    """Write the gradient of `adaptive_avg_pool2d`, as `pool.adaptive_avg_pool2d_grad` does.
+
+    Args:
+        out: (N, C, H, W), out; float32 or float64. Some channels of an image are the unit of work.
+        image: (parts, `tile_channels`, H W), scratch; like out.
+        cotangents: (parts, `tile_channels`, P Q), scratch; like out.
+        g: (N, P, Q, C), in; the gradient with respect to the means; like out.
+    """
+    N, C, H, W = out.shape
+    P, Q, channels = g.shape[1], g.shape[2], image.shape[1]
+    turned, taken = pointer(image, part * H * W * channels), pointer(cotangents, part * P * Q * channels)
+    low, high = share(N * ((C + channels - 1) // channels), part, parts)
+    for unit in range(low, high):
+        n, c, count = planes_at(unit, channels, C)
+        copy_pixels(taken, count, pointer(g, n * P * Q * C + c), C, P * Q, count)
+        pool.adaptive_avg_pool2d_grad(carray(turned, (1, H, W, count)), carray(taken, (1, P, Q, count)), 0, 1)
+        turn_back(pointer(out, (n * C + c) * H * W), turned, count, H * W)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def adaptive_max_pool2d(
+    out: Array, indices: Array, image: Array, maxima: Array, places: Array, x: Array, part: int, parts: int
+) -> None:
+    """Write the maximum of each adaptive window and its place, as `pool.adaptive_max_pool2d` does.
+
+    Args:
+        out: (N, P, Q, C), out; float32 or float64. Some channels of an image are the unit of work.
+        indices: (N, P, Q, C), out; int64.
+        image: (parts, `tile_channels`, H W), scratch; like out.
+        maxima: (parts, `tile_channels`, P Q), scratch; like out.
+        places: like maxima, scratch; int64.
+        x: (N, C, H, W) with H, W >= 1, in; like out.
+    """
+    N, C, H, W = x.shape
+    P, Q, channels = out.shape[1], out.shape[2], image.shape[1]
+    turned, tile = pointer(image, part * H * W * channels), part * P * Q * channels
+    largest, found = pointer(maxima, tile), pointer(places, tile)
+    low, high = share(N * ((C + channels - 1) // channels), part, parts)
+    for unit in range(low, high):
+        n, c, count = planes_at(unit, channels, C)
+        turn(turned, pointer(x, (n * C + c) * H * W), count, H * W)
+        pool.adaptive_max_pool2d(
+            carray(largest, (1, P, Q, count)), carray(found, (1, P, Q, count)), carray(turned, (1, H, W, count)), 0, 1
+        )
+        target = n * P * Q * C + c
+        copy_pixels(pointer(out, target), C, largest, count, P * Q, count)
+        copy_pixels(as_floats(pointer(indices, target)), C, as_floats(found), count, P * Q, count)
