@@ -44,7 +44,10 @@ run("strides", lambda x, w: F.conv2d(x, w, stride=2, padding=1, groups=21), (3, 
 run("tiles", lambda x, w: F.conv2d(x, w, padding=1), (5, 35, 9, 10), (33, 35, 3, 3))
 run("norms", lambda x, w, b: F.batch_norm(F.layer_norm(x, (19,)), None, None, w, b, True),
     (21, 19), (19,), (19,))
-run("softmax", lambda x: F.softmax(x, 1) + F.log_softmax(x, 0), (11, 35))
+run("softmax", lambda x: F.softmax(x, 1) + F.log_softmax(x, 1), (11, 35))
+run("planes", lambda x: F.softmax(x, 0) + F.log_softmax(x, 0) + x.logsumexp(0), (11, 35))
+run("classes", lambda x: F.cross_entropy(x, ad.arange(105).reshape(3, 35) % 11, reduction="none"), (3, 11, 35))
+run("pooling", lambda x: F.max_pool2d(x, 3, 1, 1) + F.avg_pool2d(x, 3, 1, 1), (2, 35, 9, 7))
 run("functions", lambda x: ad.tanh(x) + ad.exp(x) * ad.sin(x) + ad.sigmoid(x) + F.gelu(x), (1003,))
 run("sums", lambda x: x.sum() + x.mean(0).amax() + x.cumsum(1).square().sum(), (77, 131))
 run("attention", lambda q, k, v: F.scaled_dot_product_attention(q, k, v, is_causal=True),

@@ -89,6 +89,11 @@ def class_arguments(operation: str, x: Any, target: Any, weight: Any, reduction:
 
 
 def require_logits(operation: str, x: Any) -> None:
+    """Raise unless `x` is a tensor of floats.
+
+    Raises:
+        DTypeError: says what it is.
+    """
     if not is_tensor(x) or not x.spec.floating:
         raise DTypeError(
             operation,
@@ -100,6 +105,12 @@ def require_logits(operation: str, x: Any) -> None:
 
 
 def class_weights(operation: str, weight: Any, classes: int, dtype: DType) -> Any:
+    """Return the weights of the classes in the dtype of the input; ones where they are missing.
+
+    Raises:
+        ShapeError: if there is not one for each class.
+        GradientError: if they require a gradient.
+    """
     if weight is None:
         return _even_weights(classes, dtype)
     if weight.spec.shape != (classes,):
@@ -152,6 +163,7 @@ def losses_scratch(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], **_: Any
 
 
 def losses_prepare(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], **params: Any) -> dict[str, Any]:
+    """Return what a loss's `run` needs: the layout of its input, and how to divide by the weights."""
     x, target, _ = inputs
     return {**params, "along": along(x, class_axis(target)), "divide": division(outputs[-1])}
 
@@ -196,6 +208,7 @@ def plane_inputs(low: float, high: float) -> tuple[Array, Array]:
 
 
 def plane_samples(low: float, high: float) -> list[Sample]:
+    """Return samples whose positions lie innermost in memory."""
     x, labels = plane_inputs(low, high)
     return [
         Sample(x, labels),
@@ -207,6 +220,7 @@ def plane_samples(low: float, high: float) -> list[Sample]:
 
 
 def class_errors() -> list[ErrorSample]:
+    """Return the calls that both losses refuse."""
     x, target = np.ones((4, 3), np.float32), np.array([2, 0, 1, 1])
     return [
         ErrorSample(
