@@ -3,8 +3,8 @@
 Max pooling also gives the places of the largest elements. Its gradient adds to these places, `max_pool2d_gather` reads
 from them, and the two are each other's vjp. Mean pooling is linear: it and its gradient are each other's vjp.
 
-Results are channels-last in memory. An input whose channels are planes, in C order, is turned by the kernels, some
-planes at a time; then its gradient is in C order, too.
+Results are channels-last in memory. An input whose channels are small planes, in C order, is turned by the kernels,
+some at a time; then its gradient is in C order, too.
 """
 
 from __future__ import annotations
@@ -43,9 +43,12 @@ Sizes = tuple[int, ...]  # one number a dimension
 # ---- Layouts ---------------------------------------------------------------------------------------------------------
 
 
+PLACES = 1024  # in the largest planes that are turned by the kernels: of larger ones a copy takes less time
+
+
 def in_planes(x: Spec) -> bool:
-    """Whether an image lies in memory as planes, one for each of several channels."""
-    return x.contiguous and min(x.shape[1], math.prod(x.shape[2:])) > 1
+    """Whether an image lies in memory as planes, one for each of several channels, which the kernels turn."""
+    return x.contiguous and x.shape[1] > 1 and 1 < math.prod(x.shape[2:]) <= PLACES
 
 
 def laid_out(x: Any) -> Any:
