@@ -407,12 +407,19 @@ def make_record(
         record.code = mode.origin.code
         record.offset = mode.origin.offset
         record.scope = mode.scope or mode.origin.scope
+        record.called = None
+        record.step = 0
         return record
     frame: FrameType | None = sys._getframe(2)
-    while frame is not None and LIBRARY[frame.f_code.co_filename]:
+    called: FrameType | None = None
+    while frame is not None and (whose := LIBRARY[frame.f_code.co_filename]):
+        if whose == 2:
+            called = frame
         frame = frame.f_back
     record.code = None if frame is None else frame.f_code
     record.offset = 0 if frame is None else frame.f_lasti
+    record.called = None if called is None else called.f_code
+    record.step = 0 if called is None else called.f_lasti
     return record
 
 

@@ -50,6 +50,8 @@ class Record:
         keep: which inputs and outputs are saved.
         saved: their ``(array, memory, version)``, inputs first; None once a backward pass has freed them.
         code, offset: where in the user's program.
+        called, step: code of the public function that the user's program has called there, and how far in it; None and
+            0 where that is not known, and in a backward pass.
         scope: path of the module that ran it, such as ``"ResNet.layer1.0.conv1"``.
         phase: ``"forward"``, ``"backward"`` or ``"update"``.
         hooks: gradient hooks by output index, or None.
@@ -60,6 +62,7 @@ class Record:
 
     __slots__ = (
         "__weakref__",
+        "called",
         "code",
         "edges",
         "hooks",
@@ -75,6 +78,7 @@ class Record:
         "primitive",
         "saved",
         "scope",
+        "step",
     )
 
     number: int
@@ -89,6 +93,8 @@ class Record:
     saved: tuple[tuple[Array, Memory, int], ...] | None
     code: CodeType | None
     offset: int
+    called: CodeType | None
+    step: int
     scope: str
     phase: str
     hooks: dict[int, list[Any]] | None

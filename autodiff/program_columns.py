@@ -11,6 +11,8 @@ column                    entry
                           ``(record, output index)``, or a leaf
 ``"origin"``              the record that it propagates back through; None outside of backward passes
 ``"classes"``             class names of the modules in `Record.scope`, outermost first; empty where one is not known
+``"call"``                the call of a public function that it is of (`autodiff.program_calls`), where the records
+                          themselves do not say it: of a replay, and in a comparison
 ``"parts"``               the records that this one does the work of, in order: of a fused operation
 ``"recomputed"``          for each of its parts, or for itself, the phase in which the same was computed before; empty
                           where it was not (`compile` with a `memory_budget`)

@@ -15,18 +15,25 @@ _PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 # Models and programs that live inside the package are written as a user would write them: their lines count as such.
 _STANDARD_LIBRARY = os.path.dirname(os.path.abspath(os.__file__)) + os.sep
 _PROGRAMS = (_PACKAGE + "demo.py", _PACKAGE + "models" + os.sep)
+# Where the functions and methods stand that users call as operations; not those that only hand on to another name.
+_OPERATIONS = tuple([_PACKAGE + part.replace("/", os.sep) for part in (
+    "ops/", "eager.py", "conversion.py", "creation.py", "distributions/", "nn/utils/", "nn/init.py")])
 
 
-class _Library(dict[str, bool]):
-    """File name -> whether it belongs to this library or to Python's own; filled as names are met."""
+class _Library(dict[str, int]):
+    """File name -> whose it is; filled as names are met.
 
-    def __missing__(self, filename: str) -> bool:
+    0: the user's. 1: this library's, or Python's own. 2: this library's, and its functions are operations.
+    """
+
+    def __missing__(self, filename: str) -> int:
         inside = filename.startswith(_PACKAGE) and not filename.startswith(_PROGRAMS)
         # `copy.deepcopy(x)` is the user's doing, not that of copy.py; installed packages are users.
         inside |= filename.startswith(_STANDARD_LIBRARY) and "-packages" + os.sep not in filename
         inside |= filename.startswith("<frozen ")  # what Python starts programs and imports with
-        self[filename] = inside
-        return inside
+        whose = 2 if filename.startswith(_OPERATIONS) else int(inside)
+        self[filename] = whose
+        return whose
 
 
 LIBRARY = _Library()

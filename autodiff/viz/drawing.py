@@ -44,6 +44,9 @@ def draw(
 ) -> Picture:
     """Return the picture of a computation: one node an operation, one edge a value that it reads.
 
+    An operation has the name by which the user's program calls it. Where several come from one call of a function, they
+    are a group with its name, which `depth` folds as it folds modules.
+
     Nothing that an operation reads is left out. Numbers stand on it (`constants=True` draws them). Where it alone reads
     more than eight leaves, as an optimizer's step does, those of a kind are one box, and its edge says how many. A
     module that is shown as one node holds the leaves that it alone reads.

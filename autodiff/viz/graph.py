@@ -23,9 +23,10 @@ class Node:
 
     Attributes:
         id: unique within the graph and the same on every run.
-        kind: ``"operation"``, ``"module"``, ``"parameter"``, ``"leaf"`` (another tensor with `requires_grad`),
-            ``"optimizer state"``, ``"buffer"``, ``"input"``, ``"constant"`` or ``"output"``.
-        title: name of the operation, module or tensor.
+        kind: ``"operation"``, ``"module"`` (also a function of several operations that is shown as one node),
+            ``"parameter"``, ``"leaf"`` (another tensor with `requires_grad`), ``"optimizer state"``, ``"buffer"``,
+            ``"input"``, ``"constant"`` or ``"output"``.
+        title: name of the operation, as the user's program calls it, of the module or tensor.
         phase: ``"forward"``, ``"backward"`` or ``"update"``.
         parent: group it stands in.
         details: further lines of text.
@@ -107,16 +108,17 @@ class Node:
 
 @dataclass(eq=False, slots=True)
 class Group:
-    """Nodes and smaller groups that belong together: a phase of the program, or a call of a module.
+    """Nodes and smaller groups that belong together: a phase of the program, or a call of a module or function.
 
     Attributes:
         id: unique within the graph and the same on every run.
-        title: label of the module, or the phase.
+        title: label of the module, name of the function, or the phase.
         phase: ``"forward"``, ``"backward"`` or ``"update"``; empty for the whole picture.
         parent: the group around it; None for the whole picture.
         depth: number of groups around it.
         members: in the order in which they depend on each other.
         module: class name of the module, where it is known.
+        is_call: whether it is a call of a function that is made of several operations.
         copies: how many equal ones it stands for.
         changes: in a comparison how many of its operations are ``"added"``, ``"removed"`` or ``"changed"``.
     """
@@ -128,6 +130,7 @@ class Group:
     depth: int
     members: list[Node | Group] = field(default_factory=list)
     module: str = ""
+    is_call: bool = False
     copies: int = 1
     changes: Counter[str] = field(default_factory=Counter)
 
@@ -242,7 +245,7 @@ def labels_of(group: Group) -> list[str]:
     """Return the labels of the modules around a node in this group, outermost first."""
     labels = []
     while group.parent is not None and group.depth > 1:
-        labels.append(group.title)
+        labels += [] if group.is_call else [group.title]
         group = group.parent
     return labels[::-1]
 

@@ -295,7 +295,7 @@ class _Groups:
             {
                 "id": group.id, "title": group.title, "kind": MODULE, "module": group.module,
                 "phase": group.phase, "depth": group.depth, "copies": self.copies[group],
-                "isRolled": group.copies > 1,
+                "isRolled": group.copies > 1, "isCall": group.is_call,
                 "parent": self.around[group].id if group in self.around else None,
                 "members": [member.id for member in members], "bundle": group in self.bundles,
                 "statement": self._box(group, sums[group], leaving.get(group, [])),

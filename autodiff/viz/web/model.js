@@ -83,7 +83,7 @@ function openAtFirst(model) {
 }
 
 function isMadeOfModules(group) {
-  return !group.bundle && group.members.some((member) => member.isGroup);
+  return !group.bundle && group.members.some((member) => member.isGroup && !member.isCall);
 }
 
 /** Note for each group the folded group that it is hidden in. Groups come after those around them. */
