@@ -20,7 +20,7 @@ from autodiff.errors import DTypeError, InPlaceError, ShapeError
 from autodiff.primitive import NOTHING, Plan, Primitive
 from autodiff.program import Memory, Record, tensor_class
 from autodiff.slots import held
-from autodiff.source import LIBRARY, Line, here
+from autodiff.source import OPERATION, WHOSE, Line, here, learn
 from autodiff.spec import Array, Spec, address_of, spec_of
 from autodiff.thread_mode import MODE
 from autodiff.threads import Threads
@@ -31,6 +31,7 @@ _PLAN_LIMIT = 4096
 next_number = count().__next__  # of a record; every number is above those given out before
 # The path of every operation: attributes of all inputs are read by loops in C, objects are made without `__init__`.
 _new = object.__new__
+_frame_above = sys._getframe
 _spec, _array, _memory, _needs_grad = map(attrgetter, ("spec", "array", "memory", "needs_grad"))
 
 
@@ -410,16 +411,24 @@ def make_record(
         record.called = None
         record.step = 0
         return record
-    frame: FrameType | None = sys._getframe(2)
+    frame: FrameType | None = _frame_above(2)
     called: FrameType | None = None
-    while frame is not None and (whose := LIBRARY[frame.f_code.co_filename]):
-        if whose == 2:
-            called = frame
-        frame = frame.f_back
+    try:
+        while frame is not None and (whose := WHOSE[frame.f_code.co_filename]):
+            if whose == OPERATION:
+                called = frame
+            frame = frame.f_back
+    except KeyError as error:
+        learn(error.args[0])
+        return make_record(primitive, inputs, params, specs, specs_out, mask, results)
     record.code = None if frame is None else frame.f_code
     record.offset = 0 if frame is None else frame.f_lasti
-    record.called = None if called is None else called.f_code
-    record.step = 0 if called is None else called.f_lasti
+    if called is None:
+        record.called = None
+        record.step = 0
+    else:
+        record.called = called.f_code
+        record.step = called.f_lasti
     return record
 
 

@@ -557,8 +557,8 @@ def _text_of_number(x: Any) -> str:
 def _inline(root: Group) -> None:
     """Replace every module that consists of one operation by that operation, with the module's name on it.
 
-    Calls of one module are drawn alike: if one of them holds more, all stay modules. A module that calls one function
-    of its name, such as a `Dropout`, is one group.
+    Calls of one module are drawn alike: if one of them holds more, all stay modules. A module that calls a function
+    of its name once, such as a `Dropout`, is one group.
     """
     order = [root]
     for group in order:
@@ -568,18 +568,17 @@ def _inline(root: Group) -> None:
         for place, member in enumerate(group.members):
             if not isinstance(member, Group):
                 continue
-            inside = [inner for inner in member.members if isinstance(inner, Group) or inner.kind in (OPERATION, MODULE)]
-            only = inside[0] if len(inside) == 1 else None
-            if isinstance(only, Group):
-                if only.is_call and only.title.replace("_", "") in member.module.lower():
-                    at = member.members.index(only)
-                    member.members[at : at + 1] = only.members
-                    for inner in only.members:
-                        inner.parent = member
-                        if isinstance(inner, Group):
-                            inner.depth -= 1
-            elif only is not None and member.members == [only] and member.title not in large and (
-                    member.depth > 2 or member.is_call):
+            own = [inner for inner in member.members if isinstance(inner, Group) and inner.is_call
+                   and inner.title.replace("_", "") in member.module.lower()]  # fmt: skip
+            if len(own) == 1:
+                at = member.members.index(own[0])
+                member.members[at : at + 1] = own[0].members
+                for inner in own[0].members:
+                    inner.parent = member
+                    if isinstance(inner, Group):
+                        inner.depth -= 1
+            only = member.members[0] if len(member.members) == 1 else None
+            if isinstance(only, Node) and member.title not in large and (member.depth > 2 or member.is_call):
                 only.parent = group
                 only.place = f"{member.title}.{only.place}" if only.place else member.title
                 only.module = only.module or member.module
