@@ -564,22 +564,21 @@ def _inline(root: Group) -> None:
     for group in order:
         order += [member for member in group.members if isinstance(member, Group)]
     for group in reversed(order):
+        own = [member for member in group.members if isinstance(member, Group) and member.is_call
+               and member.title.replace("_", "") in group.module.lower()]  # fmt: skip
+        if len(own) == 1:
+            at = group.members.index(own[0])
+            group.members[at : at + 1] = own[0].members
+            for inner in own[0].members:
+                inner.parent = group
+                if isinstance(inner, Group):
+                    inner.depth -= 1
         large = {member.title for member in group.members if isinstance(member, Group) and len(member.members) > 1}
         for place, member in enumerate(group.members):
-            if not isinstance(member, Group):
-                continue
-            own = [inner for inner in member.members if isinstance(inner, Group) and inner.is_call
-                   and inner.title.replace("_", "") in member.module.lower()]  # fmt: skip
-            if len(own) == 1:
-                at = member.members.index(own[0])
-                member.members[at : at + 1] = own[0].members
-                for inner in own[0].members:
-                    inner.parent = member
-                    if isinstance(inner, Group):
-                        inner.depth -= 1
-            only = member.members[0] if len(member.members) == 1 else None
-            if isinstance(only, Node) and member.title not in large and (member.depth > 2 or member.is_call):
-                only.parent = group
-                only.place = f"{member.title}.{only.place}" if only.place else member.title
-                only.module = only.module or member.module
-                group.members[place] = only
+            if isinstance(member, Group) and (member.depth > 2 or member.is_call) and len(member.members) == 1:
+                only = member.members[0]
+                if isinstance(only, Node) and member.title not in large:
+                    only.parent = group
+                    only.place = f"{member.title}.{only.place}" if only.place else member.title
+                    only.module = only.module or member.module
+                    group.members[place] = only
