@@ -569,12 +569,13 @@ def _linear_grad_scratch(
 
 def _linear_grad_twin(*operands: Any, wanted: tuple[bool, ...]) -> tuple[Any, ...]:
     g, (x, weight) = operands[0], _factors(operands, wanted)
-    rows = reshape(g, -1, g.spec.shape[-1])
+    count = math.prod(g.spec.shape[:-1])
+    rows = reshape(g, count, g.spec.shape[-1])
     results = []
     if weight is not None:
         results.append(matmul(g, weight))
     if x is not None:
-        results.append(matmul(transpose(rows, 0, 1), reshape(x, -1, x.spec.shape[-1])))
+        results.append(matmul(transpose(rows, 0, 1), reshape(x, count, x.spec.shape[-1])))
     if len(wanted) == 3 and wanted[2]:
         results.append(total(rows, 0))
     return tuple(results)
