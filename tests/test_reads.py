@@ -170,3 +170,19 @@ def test_reprs_are_short() -> None:
         assert len(repr(thing)) < 100, repr(thing)
         assert "\n" not in repr(thing)
     assert repr(graph.nodes[0]).startswith("<operation r0 '")
+
+
+@pytest.mark.parametrize("model", [lambda x: x, nn.Identity(), nn.Sequential(nn.Identity(), nn.Identity())])
+def test_an_input_that_is_returned_is_shown_as_the_output(model: Any) -> None:
+    picture = draw(model, ad.ones(2, 3))
+    (edge,) = picture.graph.edges
+    assert (edge.tail.kind, edge.head.kind, edge.head.title) == ("input", "output", "output")
+    assert "2×3 float32" in edge.head.details
+    assert picture.graph.remarks == ["no operation has run"]
+
+
+def test_an_input_beside_other_results_and_in_a_backward_pass() -> None:
+    x = ad.ones(2, requires_grad=True)
+    graph = draw(lambda x: (x.exp(), x), x, backward=True).graph
+    assert {(edge.tail.title, edge.head.title) for edge in graph.edges if edge.head.kind == "output"} >= {
+        ("exp", "output 0"), ("x", "output 1")}
