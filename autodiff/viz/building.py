@@ -267,7 +267,7 @@ class _Builder:
         elif any(again):
             repeated = [part.name for part, first in zip(parts, again, strict=True) if first]
             node.details.append(f"recomputes {_listed(repeated)}")
-        read, made = (", ".join(map(_full, specs)) for specs in (record.inputs, record.outputs))
+        read, made = (_all_of(specs) for specs in (record.inputs, record.outputs))
         node.tooltip = [f"{record.name}({read}) → {made}"]
         settings = settings_of(record)
         if settings:
@@ -520,6 +520,12 @@ def _listed(names: Sequence[str]) -> str:
     """Return the names of the parts of an operation, as many as fit on a line."""
     shown = " · ".join(names[:_PARTS_SHOWN])
     return shown + (f" · {len(names) - _PARTS_SHOWN} more" if len(names) > _PARTS_SHOWN else "")
+
+
+def _all_of(specs: Sequence[Spec]) -> str:
+    """Return specs as text; of the many that an optimizer's step reads the first."""
+    more = len(specs) - _TOOLTIPS_SHOWN
+    return ", ".join(map(_full, specs[:_TOOLTIPS_SHOWN])) + (f", and {more:,} more" if more > 0 else "")
 
 
 def _count(number: int, noun: str) -> str:

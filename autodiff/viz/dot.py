@@ -70,6 +70,7 @@ EDGE_LOOKS = {
     "again": f'style=dotted color="{_AROUND}" constraint=false',
 }
 POINT = 'shape=point style=invis width=0 height=0 label=""'  # nothing to be seen, to hold on to
+_LONGEST_TOOLTIP = 4000  # letters; Graphviz reads no text of more than 16,384
 _SHARES = {"zeros": "zeros", "nans": "NaN"}
 PHASES = {"forward": 0, "backward": 1, "update": 2}
 _LEGEND = {
@@ -117,7 +118,8 @@ def _in_label(text: str) -> str:
 
 def _tooltip(lines: Iterable[str]) -> str:
     """Return lines as a quoted DOT string for a tooltip, in which Graphviz replaces sequences twice."""
-    return quote("\n".join(printable(line).replace("\\", "\\\\") for line in lines))
+    text = "\n".join(printable(line).replace("\\", "\\\\") for line in lines)
+    return quote(text if len(text) <= _LONGEST_TOOLTIP else text[:_LONGEST_TOOLTIP].rstrip("\\") + "…")
 
 
 def printable(text: str) -> str:
@@ -395,7 +397,8 @@ def _edge_line(edge: Edge, main: bool) -> str:
     """Return an edge statement. The backward pass is drawn upwards, beside the operations it differentiates."""
     attributes = [f"tooltip={_tooltip([*edge.tooltip.splitlines(), *_numbers_on(edge)])}"]
     if edge.values > 1:
-        attributes.append(f'xlabel="{edge.values:,}×"')
+        # Of an arrow around one box Graphviz places the label itself.
+        attributes.append(f'{"label" if edge.tail is edge.head else "xlabel"}="{edge.values:,}×"')
     look = look_of(edge)
     attributes += [EDGE_LOOKS[look]] if look else []
     if look in ("again", "before"):

@@ -91,7 +91,7 @@ OVERLAYS = {overlay.key: overlay for overlay in (
     Overlay("largest", "largest number", "", "values", "largest", "max |x| {}", logarithmic=True),
     Overlay("zeros", "zeros among the numbers", "%", "values", "zeros", "{} zeros", top=1.0),
     Overlay("nans", "NaN among the numbers", "%", "values", "nans", ""),
-    Overlay("dead", "ReLU units that are 0 in the whole batch", "%", "values", "dead", "", top=1.0,
+    Overlay("dead", "dead units of ReLUs", "%", "values", "dead", "", top=1.0,
             missing="draw something with a ReLU: only those have units that can be dead"),
 )}  # fmt: skip
 _STEPS = 5
@@ -247,7 +247,6 @@ def _show_trouble(graph: Graph) -> None:
         dead = OVERLAYS["dead"].number(node) or 0.0
         if dead >= 0.005:
             node.numbers.append(f"{dead:.0%} of the units are dead")
-            node.look |= {"penwidth": "3"}
 
 
 def _paint(node: Node, fill: str) -> None:
