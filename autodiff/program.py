@@ -200,6 +200,8 @@ class Program:
     Attributes:
         title: name of the function or module that ran; empty where it is not known.
         overhead: seconds of a call that belong to no record; None where that was not measured (see `autodiff.measure`).
+        returned: what the function returned: `outputs`, and between them the leaves that it passed on; empty where
+            that is not known.
 
     Raises:
         ValueError: if a column has more or fewer entries than there are records.
@@ -221,6 +223,7 @@ class Program:
 
     title = ""
     overhead: float | None = None
+    returned: tuple[Any, ...] = ()
 
     def __init__(
         self,

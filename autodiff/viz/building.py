@@ -76,7 +76,8 @@ def graph_of(
         names: names of leaf tensors by ``id``: those named here are inputs.
         variables: names by ``id`` of leaf tensors that have no name of their own.
         operands: leaves that records have read at a position, where they do not know it themselves.
-        results: edges ``(record, output index)`` with the names to show for them; by default the program's outputs.
+        results: edges ``(record, output index)`` and leaves with the names to show for them; by default the program's
+            outputs, and the arguments that the function has returned as they are.
         gradients: further results, which a module that is shown as one node only counts.
     """
     paths = blocks_of(program, block) if block else paths_of(program)
@@ -91,17 +92,21 @@ def graph_of(
         for operand in before:
             builder.disconnect(record, operand)
     if results is None:
-        plural = len(program.outputs) > 1
-        results = [(edge, f"output {i}" if plural else "output") for i, edge in enumerate(program.outputs)]
-    for edge, name in results:
-        builder.finish(edge, name)
+        arguments = {id(tensor) for _, tensor in program.inputs}
+        values = [x for x in program.returned if type(x) is tuple or id(x) in arguments] or program.outputs
+        results = [(value, f"output {i}" if len(values) > 1 else "output") for i, value in enumerate(values)]
+    for value, name in results:
+        if type(value) is tuple:
+            builder.finish(value, name)
+        else:
+            builder.pass_on(value, name)
     for edge, name in gradients:
         builder.finish(edge, name, gradient=True)
     graph = builder.graph()
     for node in graph.nodes if block else ():
         if node.records > 1:
             node.details.insert(1, text_of_operations(node.operations))
-    Measurements(program).fill(graph, builder.owner, builder.leaving, builder.drawn)
+    Measurements(program).fill(graph, builder.owner, builder.drawn)
     graph.overhead = program.overhead
     return graph
 
@@ -271,7 +276,7 @@ class _Builder:
         elif any(again):
             repeated = [part.name for part, first in zip(parts, again, strict=True) if first]
             node.details.append(f"recomputes {_listed(repeated)}")
-        read, made = (", ".join(map(_full, specs)) for specs in (record.inputs, record.outputs))
+        read, made = (_all_of(specs) for specs in (record.inputs, record.outputs))
         node.tooltip = [f"{record.name}({read}) → {made}"]
         settings = settings_of(record)
         if settings:
@@ -382,6 +387,16 @@ class _Builder:
         node = self._new_node(f"o{len(self.nodes)}", OUTPUT, name, group, tail.phase)
         node.specs, node.order = [spec], tail.order
         self.edges.append(Edge(tail, node, 1, False, _full(spec)))
+
+    def pass_on(self, leaf: Any, name: str) -> None:
+        """Draw a result that no operation has made: a leaf that is returned as it came."""
+        lane = self.lanes.get("forward") or self._lane("forward")
+        node = self._new_node(f"o{len(self.nodes)}", OUTPUT, name, lane)
+        node.specs = [leaf.spec]
+        key = id(leaf), node.phase
+        if key not in self.leaves:
+            self.leaves[key] = _Leaf(leaf, f"l{len(self.leaves)}")
+        self.leaves[key].reads.append((node, leaf.spec))
 
     # ---- Leaves ------------------------------------------------------------------------------------------------------
 
@@ -544,6 +559,12 @@ def _listed(names: Sequence[str]) -> str:
     """Return the names of the parts of an operation, as many as fit on a line."""
     shown = " · ".join(names[:_PARTS_SHOWN])
     return shown + (f" · {len(names) - _PARTS_SHOWN} more" if len(names) > _PARTS_SHOWN else "")
+
+
+def _all_of(specs: Sequence[Spec]) -> str:
+    """Return specs as text; of the many that an optimizer's step reads the first."""
+    more = len(specs) - _TOOLTIPS_SHOWN
+    return ", ".join(map(_full, specs[:_TOOLTIPS_SHOWN])) + (f", and {more:,} more" if more > 0 else "")
 
 
 def _count(number: int, noun: str) -> str:
