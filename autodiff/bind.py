@@ -20,7 +20,7 @@ from autodiff.errors import DTypeError, InPlaceError, ShapeError
 from autodiff.primitive import NOTHING, Plan, Primitive
 from autodiff.program import Memory, Record, tensor_class
 from autodiff.slots import held
-from autodiff.source import LIBRARY, Line, here
+from autodiff.source import OPERATION, WHOSE, Line, here, learn
 from autodiff.spec import Array, Spec, address_of, spec_of
 from autodiff.thread_mode import MODE
 from autodiff.threads import Threads
@@ -31,6 +31,7 @@ _PLAN_LIMIT = 4096
 next_number = count().__next__  # of a record; every number is above those given out before
 # The path of every operation: attributes of all inputs are read by loops in C, objects are made without `__init__`.
 _new = object.__new__
+_frame_above = sys._getframe
 _spec, _array, _memory, _needs_grad = map(attrgetter, ("spec", "array", "memory", "needs_grad"))
 
 
@@ -40,9 +41,12 @@ def bind(primitive: Primitive, *inputs: Any, **params: Any) -> Any:
     The result requires a gradient, and a record is made, when gradients are recorded, an input requires one and the
     operation has a derivative.
     """
-    specs = tuple(map(_spec, inputs))
+    if len(inputs) == 2:  # written out: a loop over two would take a tenth of an addition's time
+        x, y = inputs
+        specs, ins = (x.spec, y.spec), [x.array, y.array]
+    else:
+        specs, ins = tuple(map(_spec, inputs)), list(map(_array, inputs))
     plan = primitive.plans.get((specs, *params.values()) if params else specs) or make_plan(primitive, specs, params)
-    ins = list(map(_array, inputs))
     mode = MODE
     if plan.take_first is not None:
         # By far the most operations have one output and cannot fail.
@@ -75,11 +79,14 @@ def bind(primitive: Primitive, *inputs: Any, **params: Any) -> Any:
             results.append(tensor)
 
     if plan.differentiable and mode.grad:
+        needed = False
         for x in inputs:
             if x.base is not None and x.seen != x.memory.version:
                 refresh(x)
-        mask = tuple(map(_needs_grad, inputs))
-        if True in mask:
+            if x.needs_grad:
+                needed = True
+        if needed:
+            mask = tuple(map(_needs_grad, inputs))
             record = make_record(primitive, inputs, params, specs, specs_out, mask, results)
             for index, tensor in enumerate(results):
                 if tensor.spec.floating:
@@ -407,12 +414,27 @@ def make_record(
         record.code = mode.origin.code
         record.offset = mode.origin.offset
         record.scope = mode.scope or mode.origin.scope
+        record.called = None
+        record.step = 0
         return record
-    frame: FrameType | None = sys._getframe(2)
-    while frame is not None and LIBRARY[frame.f_code.co_filename]:
-        frame = frame.f_back
+    frame: FrameType | None = _frame_above(2)
+    called: FrameType | None = None
+    try:
+        while frame is not None and (whose := WHOSE[frame.f_code.co_filename]):
+            if whose == OPERATION:
+                called = frame
+            frame = frame.f_back
+    except KeyError as error:
+        learn(error.args[0])
+        return make_record(primitive, inputs, params, specs, specs_out, mask, results)
     record.code = None if frame is None else frame.f_code
     record.offset = 0 if frame is None else frame.f_lasti
+    if called is None:
+        record.called = None
+        record.step = 0
+    else:
+        record.called = called.f_code
+        record.step = called.f_lasti
     return record
 
 

@@ -100,7 +100,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--profile", action="store_true",
                         help="run it some times and colour by the seconds of each operation")
     parser.add_argument("--overlay", metavar="NAME",
-                        help="colour by seconds, flops, bytes, saved_bytes, roofline, gradient or values")
+                        help="colour by seconds, flops, bytes, saved_bytes, roofline, gradient, gradient_largest, "
+                             "gradient_zeros, gradient_nans, values, largest, zeros, nans or dead")
     parser.add_argument("--depth", type=natural, metavar="N", help="show modules nested deeper than N as one node each")
     parser.add_argument("--roll", action="store_true", help="show equal blocks in a row once")
     for format in PICTURES:
@@ -140,10 +141,10 @@ def run(options: argparse.Namespace) -> None:
                           against=against, overlay=overlay, depth=options.depth, roll=options.roll,
                           title=" → ".join(names) if options.diff else None)  # fmt: skip
     except ValueRangeError as error:
-        if overlay == "gradient" and "was not measured" in str(error):
+        if (overlay or "").startswith("gradient") and "was not measured" in str(error):
             raise UsageError("no gradient was computed: add --backward, --loss NAME or --optimizer NAME") from error
         raise
-    if not len(picture.program):
+    if not picture.graph.nodes:
         raise UsageError(f"{names[-1]} runs no operation, so there is nothing to draw: "
                          "expected a function that returns a module, or computes with tensors")
     files = [(format, getattr(options, format)) for format in PICTURES]

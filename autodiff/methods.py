@@ -25,7 +25,6 @@ class Methods:
     __add__ = ops.add
     __iadd__ = ops.add_
     __sub__ = ops.sub
-    __rsub__ = ops.rsub
     __isub__ = ops.sub_
     __mul__ = ops.mul
     __imul__ = ops.mul_
@@ -57,6 +56,9 @@ class Methods:
 
     def __radd__(self, other: Any) -> Any:
         return ops.add(other, self)
+
+    def __rsub__(self, other: Any) -> Any:
+        return ops.sub(other, self)
 
     def __rmul__(self, other: Any) -> Any:
         return ops.mul(other, self)

@@ -50,6 +50,8 @@ class Record:
         keep: which inputs and outputs are saved.
         saved: their ``(array, memory, version)``, inputs first; None once a backward pass has freed them.
         code, offset: where in the user's program.
+        called, step: code of the public function that the user's program has called there, and how far in it; None and
+            0 where that is not known, and in a backward pass.
         scope: path of the module that ran it, such as ``"ResNet.layer1.0.conv1"``.
         phase: ``"forward"``, ``"backward"`` or ``"update"``.
         hooks: gradient hooks by output index, or None.
@@ -60,6 +62,7 @@ class Record:
 
     __slots__ = (
         "__weakref__",
+        "called",
         "code",
         "edges",
         "hooks",
@@ -75,6 +78,7 @@ class Record:
         "primitive",
         "saved",
         "scope",
+        "step",
     )
 
     number: int
@@ -89,6 +93,8 @@ class Record:
     saved: tuple[tuple[Array, Memory, int], ...] | None
     code: CodeType | None
     offset: int
+    called: CodeType | None
+    step: int
     scope: str
     phase: str
     hooks: dict[int, list[Any]] | None
@@ -194,6 +200,8 @@ class Program:
     Attributes:
         title: name of the function or module that ran; empty where it is not known.
         overhead: seconds of a call that belong to no record; None where that was not measured (see `autodiff.measure`).
+        returned: what the function returned: `outputs`, and between them the leaves that it passed on; empty where
+            that is not known.
 
     Raises:
         ValueError: if a column has more or fewer entries than there are records.
@@ -215,6 +223,7 @@ class Program:
 
     title = ""
     overhead: float | None = None
+    returned: tuple[Any, ...] = ()
 
     def __init__(
         self,

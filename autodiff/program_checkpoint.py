@@ -76,7 +76,7 @@ def checkpointed(program: Program, modules: Collection[str]) -> Program:
         if second or operands != record.operands:
             new = Record()
             for name in ("number", "primitive", "params", "mask", "inputs", "outputs", "keep", "code", "offset",
-                         "scope", "phase"):
+                         "called", "step", "scope", "phase"):
                 setattr(new, name, getattr(record, name))
             new.operands = new.edges = operands
             new.saved = new.hooks = None

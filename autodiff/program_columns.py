@@ -11,6 +11,8 @@ column                    entry
                           ``(record, output index)``, or a leaf
 ``"origin"``              the record that it propagates back through; None outside of backward passes
 ``"classes"``             class names of the modules in `Record.scope`, outermost first; empty where one is not known
+``"call"``                the call of a public function that it is of (`autodiff.program_calls`), where the records
+                          themselves do not say it: of a replay, and in a comparison
 ``"parts"``               the records that this one does the work of, in order: of a fused operation
 ``"recomputed"``          for each of its parts, or for itself, the phase in which the same was computed before; empty
                           where it was not (`compile` with a `memory_budget`)
@@ -162,15 +164,11 @@ def work_of(record: Record) -> dict[str, int] | None:
 
 
 def text_of(name: str, number: float) -> str:
-    """Return a measurement with its unit.
+    """Return the entry of a column that is a number with a unit, as text.
 
-    >>> text_of("seconds", 0.00123), text_of("bytes", 2048), text_of("flops", 3.4e9), text_of("roofline", 0.5)
-    ('1.23 ms', '2.05 kB', '3.4 GFLOP', '50%')
+    >>> text_of("seconds", 0.00123), text_of("bytes", 2048), text_of("flops", 3.4e9)
+    ('1.23 ms', '2.05 kB', '3.4 GFLOP')
     """
-    if name == "roofline":
-        return f"{number:.0%}"
-    if name in ("gradient", "values"):
-        return f"{number:.2g}"
     unit = {"seconds": "s", "flops": "FLOP"}.get(name, "B")
     if not number:
         return f"0 {unit}"

@@ -1,7 +1,8 @@
 """In what two programs differ, told in lines of their printed form.
 
-Records are aligned by what they do on their own (operation, parameters, types, numbers), as many as possible. Then it
-is checked that aligned records read aligned values.
+Records are aligned by what they do on their own (operation, parameters, types, numbers), as many as possible. Where
+that leaves a choice, as many as possible stay in their module and at their line. Then it is checked that aligned
+records read aligned values.
 """
 
 from __future__ import annotations
@@ -9,13 +10,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Hashable, Iterator, Sequence
 from copy import copy
-from typing import Any
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from autodiff.program import Program, Record
+from autodiff.program_calls import Call, calls_of
 from autodiff.program_scopes import beside, scopes_of
 from autodiff.program_text import Printer, key_of, settings_of, text_of_operation, text_of_type
 
 _Aligned = list[tuple[int, int]]
+_FEW = 2_000_000  # pairs of records that are all looked at
 
 
 def diff(first: Program, second: Program) -> str:
@@ -42,8 +47,8 @@ def merged(first: Program, second: Program) -> Program:
         The records of the second program and those that only the first one has, with these columns: ``"change"`` says
         ``"same"``, ``"added"``, ``"removed"`` or ``"changed"`` (a record that does the same with other values, or
         with other parameters), ``"before"`` what a changed record has read in the first program and reads no longer;
-        ``"parts"``, ``"classes"`` and ``"recomputed"`` are those of the two programs.
-        What was removed stands in the module of the second program that its own one has become.
+        ``"parts"``, ``"classes"``, ``"recomputed"`` and ``"call"`` are those of the two programs.
+        What was removed stands in the module, and the call, of the second program that its own one has become.
 
     >>> import autodiff as ad
     >>> x = ad.ones(2)
@@ -64,6 +69,9 @@ def merged(first: Program, second: Program) -> Program:
             return shown[operand[0]], operand[1]
         return operand if operand is None else both.leaf(operand)
 
+    own, theirs = (dict(zip(program, calls_of(program), strict=True)) for program in (first, second))
+    become = {own[old]: theirs[new] for old, new in rows if old and new and own[old]}
+    calls: list[Call | None] = []
     records: list[Record] = []
     changes: list[str] = []
     before: list[tuple[Any, ...]] = []
@@ -77,8 +85,10 @@ def merged(first: Program, second: Program) -> Program:
             record.operands = tuple(map(here, old.operands))
             if old in first.written:
                 written[record] = tuple(map(here, first.written[old]))
+            calls.append(become.get(own[old], own[old]))
         else:
             record = new
+            calls.append(theirs[new])
             if old is not None:
                 left = Counter(map(key_of, new.operands))
                 for operand in old.operands:
@@ -94,7 +104,7 @@ def merged(first: Program, second: Program) -> Program:
         if old is not None and new is not None and change == "same" and both.changed(old, new):
             change = "changed"
         changes.append(change)
-    columns: dict[str, list[Any]] = {"change": changes, "before": before}
+    columns: dict[str, list[Any]] = {"change": changes, "before": before, "call": calls}
     for name in ("parts", "classes", "recomputed"):
         known = {record: entry for program in (first, second)
                  for record, entry in zip(program, program.columns.get(name, ()))}  # fmt: skip
@@ -108,7 +118,8 @@ class _Comparison:
     def __init__(self, first: Program, second: Program) -> None:
         self.first, self.second = first, second
         self.old, self.new = Printer(first), Printer(second)
-        self.same = _align(*_keys(self.old, self.new))
+        self.places = _Places.of(first), _Places.of(second)
+        self.same = _align(*_keys(self.old, self.new, self.places), *self.places)
         self.wiring = _Wiring(self.old, self.new, [(first.records[i], second.records[j]) for i, j in self.same])
         self.leaves = {id(leaf): leaf for leaf in second.leaves()}
         self.aligned = {first.records[i]: second.records[j] for i, j in self.same}
@@ -119,7 +130,8 @@ class _Comparison:
             # Records between the aligned ones: those of one operation stand in for each other.
             olds, news = self.first.records[old_gap], self.second.records[new_gap]
             names = [r.name for r in olds], [r.name for r in news]
-            for removed, added, both in _gaps(_align(*names), len(olds), len(news)):
+            places = self.places[0].cut(old_gap), self.places[1].cut(new_gap)
+            for removed, added, both in _gaps(_align(*names, *places), len(olds), len(news)):
                 yield from ((record, None) for record in olds[removed])
                 yield from ((None, record) for record in news[added])
                 if both is not None:
@@ -137,7 +149,32 @@ class _Comparison:
         return self.leaves.get(self.wiring.leaves.get(key, key), leaf)
 
 
-def _keys(old: Printer, new: Printer) -> tuple[list[Hashable], list[Hashable]]:
+class _Places(NamedTuple):
+    """Where records stand: the path of the module, and the text of the user's line, or its number without one."""
+
+    modules: list[str]
+    lines: list[Hashable]
+
+    @staticmethod
+    def of(program: Program) -> _Places:
+        """Return the places of a program's records."""
+        known: dict[Any, Hashable] = {}  # those of a loop come from one line
+        for record in program:
+            key, line = (id(record.code), record.offset), record.line
+            if key not in known:
+                known[key] = line and (line.text or line.number)
+        return _Places(scopes_of(program), [known[id(record.code), record.offset] for record in program])
+
+    def cut(self, part: slice) -> _Places:
+        """Return some of them."""
+        return _Places(self.modules[part], self.lines[part])
+
+    def at(self, numbers: Sequence[int]) -> _Places:
+        """Return those with these numbers."""
+        return _Places([self.modules[i] for i in numbers], [self.lines[i] for i in numbers])
+
+
+def _keys(old: Printer, new: Printer, places: tuple[_Places, _Places]) -> tuple[list[Hashable], list[Hashable]]:
     """Return by what the records of two programs are aligned: what each does on its own.
 
     Of equal layers in a row, one more or less would leave open which is which, and the backward pass meets them in
@@ -147,10 +184,11 @@ def _keys(old: Printer, new: Printer) -> tuple[list[Hashable], list[Hashable]]:
     keys = [[_key(printer, record) for record in printer.program] for printer in (old, new)]
     origins = [program.columns.get("origin") or [None] * len(program) for program in programs]
     ahead = [[i for i, origin in enumerate(column) if origin is None] for column in origins]
-    pairs = _align(*[[own[i] for i in places] for own, places in zip(keys, ahead, strict=True)])
+    (first, second), (a, b) = keys, ahead
+    pairs = _align([first[i] for i in a], [second[i] for i in b], places[0].at(a), places[1].at(b))
     found: list[list[Hashable]] = []
-    for side, (program, own, column, places) in enumerate(zip(programs, keys, origins, ahead, strict=True)):
-        number = {program.records[places[pair[side]]]: i for i, pair in enumerate(pairs)}
+    for side, (program, own, column, numbers) in enumerate(zip(programs, keys, origins, ahead, strict=True)):
+        number = {program.records[numbers[pair[side]]]: i for i, pair in enumerate(pairs)}
         found.append([(key, number.get(record if origin is None else origin), origin is None)
                       for record, key, origin in zip(program, own, column, strict=True)])
     return found[0], found[1]
@@ -167,8 +205,61 @@ def _key(printer: Printer, record: Record) -> Hashable:
     return text_of_operation(record.primitive), *settings_of(record, progress=False), *operands, in_place, *results
 
 
-def _align(first: Sequence[Hashable], second: Sequence[Hashable]) -> _Aligned:
+def _align(
+    first: Sequence[Hashable], second: Sequence[Hashable], old: _Places, new: _Places
+) -> _Aligned:
     """Return pairs of positions, both rising, at which two sequences hold the same: as many as there can be.
+
+    Of the ways to choose so many it is the one that keeps most in their places, unless there are too many to look at.
+    """
+    both = min(len(first), len(second))
+    ends = list(zip(first, *old)), list(zip(second, *new))
+    start = next((i for i in range(both) if ends[0][i] != ends[1][i]), both)
+    behind = next((i for i in range(both - start) if ends[0][-1 - i] != ends[1][-1 - i]), both - start)
+    left, right = slice(start, len(first) - behind), slice(start, len(second) - behind)
+    if (left.stop - start) * (right.stop - start) <= _FEW:
+        middle = _best(first[left], second[right], old.cut(left), new.cut(right))
+    else:
+        middle = _shortest(first[left], second[right])
+    return [
+        *((i, i) for i in range(start)),
+        *((start + i, start + j) for i, j in middle),
+        *((left.stop + i, right.stop + i) for i in range(behind)),
+    ]
+
+
+def _best(first: Sequence[Hashable], second: Sequence[Hashable], old: _Places, new: _Places) -> _Aligned:
+    """Return the pairs for `_align`, from the table of how good the alignment of each two beginnings can be.
+
+    Wagner and Fischer, "The String-to-String Correction Problem" (J. ACM 21, 1974). A pair counts more than all modules
+    together, and a module more than all lines.
+    """
+    unit = min(len(first), len(second)) + 1
+    weights = (unit * unit, unit, 1)
+    codes: dict[Hashable, int] = {}
+    rows, columns = (
+        [np.array([codes.setdefault(x, len(codes)) for x in texts], np.int64) for texts in (keys, *places)]
+        for keys, places in ((first, old), (second, new)))
+    table = np.zeros((len(first) + 1, len(second) + 1), np.int64)
+    for i in range(len(first)):
+        gain = sum(weight * (column == row[i]) for weight, row, column in zip(weights, rows, columns, strict=True))
+        gain = np.where(columns[0] == rows[0][i], gain, 0)
+        np.maximum.accumulate(np.maximum(table[i, 1:], table[i, :-1] + gain), out=table[i + 1, 1:])
+    pairs = []
+    i, j = len(first), len(second)
+    while i and j:
+        if table[i, j] == table[i - 1, j]:
+            i -= 1
+        elif table[i, j] == table[i, j - 1]:
+            j -= 1
+        else:
+            i, j = i - 1, j - 1
+            pairs.append((i, j))
+    return pairs[::-1]
+
+
+def _shortest(first: Sequence[Hashable], second: Sequence[Hashable]) -> _Aligned:
+    """Return the pairs for `_align` of long sequences, wherever they stand.
 
     The shortest path of steps to the right (an item of `first` alone) and down (of `second` alone) through the grid of
     all pairs, where a diagonal step over an equal pair is free. After d such steps `reached` holds, for each diagonal

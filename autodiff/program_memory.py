@@ -7,13 +7,15 @@ from itertools import accumulate, groupby
 from typing import Any, NamedTuple
 
 from autodiff.primitive import EachPart
-from autodiff.program import Program, Record, common_scope
+from autodiff.program import Program, Record, common_scope, tensor_class
+from autodiff.program_reading import Leaf
 from autodiff.program_text import Printer
 from autodiff.spec import Spec
 from autodiff.threads import get_num_threads
 
-PARAMETER, STATE, BUFFER, INPUT, GRADIENT, SAVED, TEMPORARY, WORK = KINDS = (
-    "parameter", "optimizer state", "buffer", "input", "gradient", "saved for backward", "temporary", "work array")
+PARAMETER, LEAF, STATE, BUFFER, INPUT, GRADIENT, SAVED, TEMPORARY, WORK = KINDS = (
+    "parameter", "leaf", "optimizer state", "buffer", "input", "gradient", "saved for backward", "temporary",
+    "work array")
 
 
 class Holding(NamedTuple):
@@ -21,7 +23,8 @@ class Holding(NamedTuple):
 
     Attributes:
         name: of the value that it was made for, as in the program's text: ``"%3"``, or the name of a leaf.
-        kind: one of `KINDS`. A gradient is that of a leaf; those on their way back are temporary.
+        kind: one of `KINDS`. A leaf is a tensor with `requires_grad` that is no parameter of a module. A gradient is
+            that of a leaf or parameter; those on their way back are temporary.
         size: bytes.
         first, last: places of the records in the program from whose start to whose end it is needed.
         record: that made it; None for a leaf.
@@ -204,13 +207,25 @@ def _kind(block: _Block) -> str:
 def _leaf_kind(leaf: Any, block: _Block) -> str:
     if type(leaf) is tuple:
         return INPUT
-    if leaf.needs_grad:
+    if is_parameter(leaf):
         return PARAMETER
+    if leaf.needs_grad:
+        return LEAF
     if "update" in block.writers:
         return STATE
     if "backward" in block.writers:
         return GRADIENT
     return BUFFER if leaf.name else INPUT
+
+
+def is_parameter(leaf: Any) -> bool:
+    """Tell whether a leaf is a parameter of a module; one that was read from text, if it requires a gradient.
+
+    >>> import autodiff as ad
+    >>> is_parameter(ad.nn.Parameter(ad.ones(2))), is_parameter(ad.ones(2, requires_grad=True))
+    (True, False)
+    """
+    return bool(leaf.needs_grad) if type(leaf) is Leaf else type(leaf) is not tensor_class[0]
 
 
 def _module_of(leaf: Any, model: str) -> str:

@@ -15,6 +15,7 @@ import numpy as np
 from autodiff.errors import ParseError
 from autodiff.primitive import NOTHING, OPERATIONS, Primitive
 from autodiff.program import Memory, Program, Record
+from autodiff.program_calls import Call
 from autodiff.program_text import LITERALS, NUMBER, Shown, type_of_number
 from autodiff.spec import Cost, Spec, channels_last_order, moved
 
@@ -25,7 +26,9 @@ _TOKEN = re.compile(
     rf"(?P<string>{_QUOTED})|(?P<shown><[^<>]*>)|(?P<value>%\d+)|(?P<number>{NUMBER})|(?P<word>[\w.]+)"
     r"|(?P<mark>[:=(),\[\]@])|(?P<comment>#.*)"
 )
-_PLACE = re.compile(rf'#\s*(?:(?P<scope>{_QUOTED}|[\w.]+)(?!\S))?\s*(?:(?P<file>{_QUOTED}|[^\s"]+):(?P<line>\d+))?\s*')
+_PLACE = re.compile(
+    rf'#\s*(?:(?P<scope>{_QUOTED}|[\w.]+)(?!\S))?\s*(?:(?P<call>[^\W\d]\w*)\(\)(?: (?P<part>\d+) of \d+)?(?!\S))?'
+    rf'\s*(?:(?P<file>{_QUOTED}|[^\s"]+):(?P<line>\d+))?\s*')
 
 
 class Leaf:
@@ -118,6 +121,8 @@ class _Parser:
         self.records: list[Record] = []
         self.written: dict[Record, tuple[Any, ...]] = {}
         self.outputs: list[tuple[Record, int]] = []
+        self.calls: list[Call | None] = []
+        self.latest: dict[str, Call] = {}  # the last call of each function
 
     def line(self, line: _Line) -> None:
         """Read one line."""
@@ -177,11 +182,22 @@ class _Parser:
         record.operands = record.edges = tuple(operand for operand, _ in operands)
         record.inputs, record.outputs = tuple(spec for _, spec in operands), tuple(outputs)
         record.mask, record.keep, record.saved, record.hooks = (False,) * len(operands), NOTHING, None, None
-        record.scope, record.code, record.offset = _place_in(line)
+        place = _place_in(line)
+        record.scope, record.code, record.offset = _module_and_line(line, place)
+        record.called, record.step = None, 0
         self.records.append(record)
+        self.calls.append(self.call(place["call"], int(place["part"] or 1)))
         if any(before is not None for before in written):
             self.written[record] = tuple(written)
         self.values |= {name: (record, index) for index, name in enumerate(results)}
+
+    def call(self, name: str | None, part: int) -> Call | None:
+        """Return the call of a function that has made a record, as its so many-th."""
+        if name is None:
+            return None
+        if part == 1 or name not in self.latest:
+            self.latest[name] = Call(name)
+        return self.latest[name]
 
     def list(self, line: _Line, item: Callable[[], Any]) -> list[Any]:
         """Read one or more items with commas between them."""
@@ -313,7 +329,8 @@ def parse(text: str) -> Program:
         line = _Line(number, content)
         if line.tokens:
             parser.line(line)
-    return Program(parser.records, parser.outputs, parser.written)
+    columns = {"call": parser.calls} if any(parser.calls) else {}
+    return Program(parser.records, parser.outputs, parser.written, columns)
 
 
 def _number(text: str) -> Any:
@@ -327,11 +344,16 @@ def _unquoted(line: _Line, text: str, column: int) -> str:
         line.fail("this string cannot be read", column, expected="a string as in JSON", got=text)
 
 
-def _place_in(line: _Line) -> tuple[str, CodeType | None, int]:
-    """Return module path, and the user's line as code and offset, from the comment behind a record."""
+def _place_in(line: _Line) -> re.Match[str]:
+    """Return what the comment behind a record says of its place."""
     found = _PLACE.fullmatch(line.place or "#")
     if found is None:
         line.fail("this is no place", line.end, expected="'# module.path  file.py:12'", got=repr(line.place))
+    return found
+
+
+def _module_and_line(line: _Line, found: re.Match[str]) -> tuple[str, CodeType | None, int]:
+    """Return module path, and the user's line as code and offset."""
     words = found["scope"] or "", found["file"] or ""
     scope, file = (_unquoted(line, word, line.end) if word[:1] == '"' else word for word in words)
     return sys.intern(scope), _code_in(file, int(found["line"])) if found["line"] else None, -1

@@ -6,7 +6,7 @@ One line a record, under the heading of its phase; before them a line for each l
     fc.weight: float32[8,2] requires_grad
     forward:
       %0: float32[4,8] = linear(x, fc.weight, 0.5)  # Net.fc  train.py:12
-      %1: float32[4,8] in %0 = relu(%0)  # Net  train.py:13
+      %1: float32[4,8] in %0 = relu(%0)  # Net  relu_()  train.py:13
     return %1
 
 ``in`` says whose memory a result was written into. A leaf without a name is ``leaf0``, ``leaf1``, ...; the second leaf
@@ -14,6 +14,9 @@ of one name is ``name@2``. An unnamed leaf without dimensions that nobody change
 number: it stands where it is read. Values of records outside of the program are leaves, too. An operand shows its type
 where that is not the one it was made with, or that its number stands for. What is no plain word (a name with spaces, an
 operation that is not in the table) stands in quotes.
+
+Behind ``#`` stand the module, the function that the user's program has called, where that has another name than the
+operation, and the line. Of a call that has made several records each says which it is: ``l1_loss() 2 of 3``.
 """
 
 from __future__ import annotations
@@ -21,12 +24,14 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from autodiff.primitive import OPERATIONS, Primitive
 from autodiff.program import Program, Record
+from autodiff.program_calls import Call, named
 from autodiff.slots import Slot
 from autodiff.spec import Spec
 
@@ -175,13 +180,29 @@ class Printer:
         return f"{', '.join(results)} = {text_of_operation(record.primitive)}({operands}){settings}"
 
     def place(self, record: Record) -> str:
-        """Return the module and the user's line of a record, as a comment; without folders, which differ."""
+        """Return module, call and the user's line of a record, as a comment; without folders, which differ."""
         text = f"  {_word(record.scope)}" if record.scope else ""
+        text += f"  {self._calls[record]}" if record in self._calls else ""
         line = record.line
         if line is not None:
             file = line.filename.replace("\\", "/").rpartition("/")[2]
             text += f"  {json.dumps(file) if _NO_FILE_NAME.search(file) else file}:{line.number}"
         return f"  #{text[1:]}" if text else ""
+
+    @cached_property
+    def _calls(self) -> dict[Record, str]:
+        """What is to be said of the call that has made a record."""
+        forward = [(record, made) for record, made in zip(self.program, named(self.program), strict=True)
+                   if made is not None and record.phase == "forward"]  # fmt: skip
+        total, met = Counter(made.call for _, made in forward), Counter[Call]()
+        texts = {}
+        for record, (call, alone) in forward:
+            met[call] += 1
+            if not alone:
+                texts[record] = f"{call.name}() {met[call]} of {total[call]}"
+            elif call.name != record.name:
+                texts[record] = f"{call.name}()"
+        return texts
 
     def results(self) -> str:
         """Return the line of the outputs; empty without any."""

@@ -83,11 +83,11 @@ def record_with(recorder: Recorder, fn: Callable[..., Any], *args: Any, **kwargs
         result = fn(*args, **kwargs)
     finally:
         MODE.recorder = outer
-    operands = [recorder.operand(tensor) for tensor in tensors_in(result)]
-    outputs = [operand for operand in operands if type(operand) is tuple]
+    returned = [recorder.operand(tensor) for tensor in tensors_in(result)]
+    outputs = [operand for operand in returned if type(operand) is tuple]
     inputs = argument_names(fn, args, kwargs)
     program = Program(recorder.records, outputs, recorder.written, recorder.columns(), inputs)
-    program.title = title_of(fn)
+    program.title, program.returned = title_of(fn), tuple(returned)
     return program
 
 

@@ -15,21 +15,24 @@ _PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 # Models and programs that live inside the package are written as a user would write them: their lines count as such.
 _STANDARD_LIBRARY = os.path.dirname(os.path.abspath(os.__file__)) + os.sep
 _PROGRAMS = (_PACKAGE + "demo.py", _PACKAGE + "models" + os.sep)
+# Where the functions and methods stand that users call as operations; not those that only hand on to another name.
+_OPERATIONS = tuple([_PACKAGE + part.replace("/", os.sep) for part in (
+    "ops/", "eager.py", "conversion.py", "creation.py", "distributions/", "nn/utils/", "nn/init.py")])
 
 
-class _Library(dict[str, bool]):
-    """File name -> whether it belongs to this library or to Python's own; filled as names are met."""
-
-    def __missing__(self, filename: str) -> bool:
-        inside = filename.startswith(_PACKAGE) and not filename.startswith(_PROGRAMS)
-        # `copy.deepcopy(x)` is the user's doing, not that of copy.py; installed packages are users.
-        inside |= filename.startswith(_STANDARD_LIBRARY) and "-packages" + os.sep not in filename
-        inside |= filename.startswith("<frozen ")  # what Python starts programs and imports with
-        self[filename] = inside
-        return inside
+# File name -> whose it is; `learn` fills it as names are met. A plain dictionary, for every operation looks into it.
+WHOSE: dict[str, int] = {}
+USERS, INSIDE, OPERATION = 0, 1, 2  # the user's; this library's, or Python's own; one with operations of this library
 
 
-LIBRARY = _Library()
+def learn(filename: str) -> int:
+    """Find out whose a file is."""
+    inside = filename.startswith(_PACKAGE) and not filename.startswith(_PROGRAMS)
+    # `copy.deepcopy(x)` is the user's doing, not that of copy.py; installed packages are users.
+    inside |= filename.startswith(_STANDARD_LIBRARY) and "-packages" + os.sep not in filename
+    inside |= filename.startswith("<frozen ")  # what Python starts programs and imports with
+    WHOSE[filename] = whose = OPERATION if filename.startswith(_OPERATIONS) else INSIDE if inside else USERS
+    return whose
 
 
 class Line:
@@ -71,7 +74,7 @@ class Line:
 def user_frame() -> FrameType | None:
     """Return the innermost frame outside the library, or None."""
     frame: FrameType | None = sys._getframe(1)
-    while frame is not None and LIBRARY[frame.f_code.co_filename]:
+    while frame is not None and (WHOSE.get(frame.f_code.co_filename) or learn(frame.f_code.co_filename)):
         frame = frame.f_back
     return frame
 

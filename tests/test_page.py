@@ -269,17 +269,3 @@ def test_a_picture_writes_its_page(tmp_path: Path) -> None:
     data = data_of(file.read_text(encoding="utf-8"))
     assert data["title"] == "Net"
     assert sum(node["kind"] == "operation" for node in data["nodes"]) == 9
-
-
-def test_the_still_picture_of_a_large_graph_is_folded(tmp_path: Path) -> None:
-    def compute(x: Any) -> Any:
-        for _ in range(400):
-            x = x * x
-        return x
-
-    picture = draw(compute, ad.ones(1))
-    assert "".join(picture.folded()).count("<B>operations 0") == 1
-    picture.write_page(tmp_path / "graph.html")
-    text = (tmp_path / "graph.html").read_text(encoding="utf-8")
-    assert text.count('class="node"') < 150
-    assert sum(node["kind"] == "operation" for node in data_of(text)["nodes"]) == 400

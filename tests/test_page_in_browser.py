@@ -5,15 +5,12 @@ from __future__ import annotations
 import html
 import re
 from collections import Counter
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-import browser
-import numpy as np
 import pytest
+from opened import NODES, TITLE, Opened, choose, select, settle
 from test_page import INJECTIONS, contrast, data_of, flat_graph, measured, net_graph, step_graph, text_of
-from test_viz import NASTY, Net, restless_steps
+from test_viz import NASTY, restless_steps
 
 import autodiff as ad
 from autodiff import nn
@@ -22,62 +19,8 @@ from autodiff.thread_mode import MODE
 from autodiff.viz import draw
 from autodiff.viz.building import graph_of
 from autodiff.viz.dot import PHASES, lines_of
-from autodiff.viz.graph import MODULE, OPERATION, Graph
-from autodiff.viz.page import page_of
+from autodiff.viz.graph import MODULE, OPERATION
 from autodiff.viz.rendering import layout_with_pygraphviz
-
-BUSY = "document.getElementById('stage').getAttribute('aria-busy')"
-TITLE = "document.querySelector('#panel h2').textContent"
-NODES = "[...document.querySelectorAll('#canvas .node')].map(node => node.dataset.id)"
-
-
-class Opened:
-    """A page in the browser."""
-
-    def __init__(self, chromium: browser.Browser, folder: Path) -> None:
-        self.chromium = chromium
-        self.folder = folder
-
-    def show(self, graph: Graph, title: str = "A graph", still: str = "digraph {a}") -> browser.Browser:
-        """Open the page of a graph and wait for its first layout."""
-        file = self.folder / "graph.html"
-        file.write_text(text_of(graph, title, still), encoding="utf-8")
-        self.chromium.open(file)
-        self.chromium.wait(f"{BUSY} === 'false'")
-        return self.chromium
-
-
-@pytest.fixture(scope="module")
-def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[browser.Browser]:
-    if browser.program() is None:
-        pytest.skip("there is no Chromium")
-    chromium = browser.Browser(tmp_path_factory.mktemp("profile"))
-    yield chromium
-    chromium.close()
-
-
-@pytest.fixture
-def opened(chromium: browser.Browser, tmp_path: Path) -> Opened:
-    return Opened(chromium, tmp_path)
-
-
-def settle(chromium: browser.Browser) -> None:
-    chromium.wait(f"{BUSY} === 'false'")
-
-
-def choose(chromium: browser.Browser, overlay: str) -> None:
-    """Colour by a measure."""
-    chromium.run(f"document.getElementById('overlay').value = '{overlay}';"
-                 "document.getElementById('overlay').dispatchEvent(new Event('change'))")
-
-
-def select(chromium: browser.Browser, text: str) -> None:
-    """Go to what a search finds first."""
-    chromium.press("/")
-    chromium.call("Input.insertText", text=text)
-    chromium.press("Enter")
-    settle(chromium)
-    chromium.run("document.getElementById('search').value = ''")
 
 
 def test_opens_without_network_and_without_complaint(opened: Opened) -> None:
@@ -107,8 +50,7 @@ def test_all_open_it_shows_the_graph(opened: Opened) -> None:
 @pytest.mark.parametrize(("name", "depth"), [("tower", 1), ("tower", 2), ("lstm", None)])
 def test_phases_stand_in_the_order_they_ran(opened: Opened, name: str, depth: int | None) -> None:
     picture = draw(restless_steps()[name], depth=depth)
-    opened.chromium.open(Path(picture.write_page(opened.folder / "step.html")))
-    opened.chromium.wait(f"{BUSY} === 'false'")
+    opened.show_page_of(picture)
     lanes = [[f"[data-id={lane.id}]", lane.title] for lane in picture.expanded().root.members]
     places = [opened.chromium.run(f"document.querySelector('{lane}').getBBox().x") for lane, _ in lanes]
     assert [title for _, title in lanes] == list(PHASES)
@@ -176,9 +118,10 @@ def test_arrows_carry_as_many_values_as_in_the_still_picture(opened: Opened, dep
     picture = draw(model, ad.randn(3, 4), backward=True, depth=depth, roll=roll)
     still = Counter[tuple[frozenset[tuple[str, str]], int]]()
     for edge in picture.graph.edges:
-        ends = frozenset((end.phase, end.title) for end in (edge.tail, edge.head) if end.kind in (OPERATION, MODULE))
-        if len(ends) == 2 and any(end.kind == MODULE and end.records > 1 for end in (edge.tail, edge.head)):
-            still[ends, edge.values] += 1
+        pair = (edge.tail, edge.head)
+        is_folded = any(end.kind == MODULE and end.records > 1 for end in pair)
+        if is_folded and all(end.kind in (OPERATION, MODULE) for end in pair):
+            still[frozenset((end.phase, end.title) for end in pair), edge.values] += 1
     file = opened.folder / "arrows.html"
     picture.write_page(file)
     opened.chromium.open(file)
@@ -233,146 +176,6 @@ def test_a_click_shows_what_a_node_is(opened: Opened) -> None:
     assert chromium.run(TITLE) == "A graph"
 
 
-def test_play_forwards_and_in_reverse(opened: Opened) -> None:
-    graph = net_graph()
-    count = sum(node.kind == OPERATION for node in graph.nodes)
-    chromium = opened.show(graph)
-    waiting = "document.querySelectorAll('#canvas .node.waiting').length"
-    values = "document.querySelectorAll('#canvas .statistic:not(.gradient)').length"
-    gradients = "document.querySelectorAll('#canvas .statistic.gradient').length"
-    assert chromium.run(waiting) == 0
-    chromium.press(".")
-    assert chromium.run(waiting) > 0
-    assert [chromium.run(values), chromium.run(gradients)] == [1, 0]
-    assert chromium.run("document.getElementById('played').textContent") == f"1 of {2 * count} · linear · norm 1"
-    chromium.press(".", ".", ",")
-    assert chromium.run(values) == 2
-    for _ in range(count - 1):
-        chromium.click("#next")
-    assert [chromium.run(waiting), chromium.run(values), chromium.run(gradients)] == [0, count, 1]
-    assert "gradient 1.00e-8" in chromium.run("document.getElementById('played').textContent")
-    chromium.press("End")
-    assert chromium.run(gradients) == count
-    chromium.press("Escape")
-    assert [chromium.run(waiting), chromium.run(values)] == [0, 0]
-    chromium.press("Home", " ")
-    chromium.wait(f"{values} > 1")
-    chromium.press(" ")
-    assert chromium.run("document.getElementById('play').textContent") == "Play"
-    assert chromium.complaints() == []
-
-
-def test_what_is_played_is_what_was_computed(opened: Opened) -> None:
-    """Both ways through a small perceptron; the numbers come from formulas."""
-    ad.manual_seed(0)
-    model = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2)).to(ad.float64)
-    x = ad.randn(5, 3, dtype=ad.float64)
-    w1, b1, w2, b2 = (parameter.detach().numpy() for parameter in model.parameters())
-    inputs = x.numpy()
-    hidden = inputs @ w1.T + b1
-    active = np.tanh(hidden)
-    outputs = active @ w2.T + b2
-    d_outputs = np.ones_like(outputs)
-    d_active = d_outputs @ w2
-    d_hidden = d_active * (1 - active**2)
-    picture = draw(model, x, backward=True, overlay="values")
-    file = opened.folder / "played.html"
-    picture.write_page(file)
-    opened.chromium.open(file)
-    chromium = opened.chromium
-    settle(chromium)
-
-    def norm_of(numbers: Any) -> str:
-        return f"{float(f'{np.linalg.norm(numbers):.3g}'):g}"
-
-    shown = """[...document.querySelectorAll('#canvas .node')].map(node => [node.dataset.id,
-      ...[...node.querySelectorAll('.statistic')].map(text => text.textContent)]).filter(texts => texts.length > 1)"""
-    played = "document.getElementById('played').textContent"
-    chromium.press("Home")
-    seen = [(chromium.run(played), chromium.run(shown))]
-    last = int(chromium.run("document.getElementById('step').max"))
-    for _ in range(last - 1):
-        chromium.press(".")
-        seen.append((chromium.run(played), chromium.run(shown)))
-    forward = [("linear", hidden), ("tanh", active), ("linear", outputs), ("sum", outputs.sum())]
-    for number, (name, values) in enumerate(forward, 1):
-        assert seen[number - 1][0] == f"{number} of {last} · {name} · norm {norm_of(values)}"
-    nodes = {node.id: node for node in picture.expanded().nodes}
-    final = {(node.place or node.parent.title, node.title): texts
-             for id, *texts in seen[-1][1] if (node := nodes[id]).phase == "forward"}
-    for name, values, gradient in (
-        (("0", "linear"), hidden, d_hidden), (("1", "tanh"), active, d_active), (("2", "linear"), outputs, d_outputs),
-        (("2", "weight"), w2, d_outputs.T @ active), (("2", "bias"), b2, d_outputs.sum(0)),
-    ):
-        assert final[name] == [norm_of(values), f"∇ {norm_of(gradient)}"], name
-    # The way back shows the same, step by step.
-    for expected in reversed(seen[:-1]):
-        chromium.press(",")
-        assert (chromium.run(played), chromium.run(shown)) == expected
-    # And each number in the panel.
-    node = next(node for node in nodes.values() if node.title == "tanh")
-    chromium.press("Escape")
-    chromium.click(f"[data-id={node.id}]")
-    rows = dict(chromium.run("[...document.querySelectorAll('#panel .scroll tr')].slice(1).map(row => "
-                             "[row.cells[0].textContent, [...row.cells].slice(1).map(cell => cell.textContent)])"))
-    for name, measure in (("norm", np.linalg.norm), ("largest", lambda a: np.abs(a).max()), ("mean", np.mean),
-                          ("deviation", np.std)):
-        for cell, numbers in zip(rows[name], (active, d_active)):
-            assert float(cell) == pytest.approx(measure(numbers), rel=6e-3), name
-
-
-def test_gradients_appear_while_the_backward_pass_runs(opened: Opened) -> None:
-    graph = draw(Net(), ad.ones(2, 3), backward=True, overlay="values").expanded()
-    forward = [node for node in graph.nodes if node.kind == OPERATION and node.phase == "forward"]
-    last = max(node.order for node in forward)
-    assert all(node.gradient_order > last for node in forward if any(node.gradients))
-    chromium = opened.show(graph)
-    gradients = "document.querySelectorAll('#canvas .statistic.gradient').length"
-    chromium.press(*["."] * (last + 1))
-    assert chromium.run(gradients) == 0
-    chromium.press(".")
-    seen = [chromium.run(gradients)]
-    while chromium.run("document.getElementById('step').value < document.getElementById('step').max * 1"):
-        chromium.press(".")
-        seen.append(chromium.run(gradients))
-    assert seen == sorted(seen)
-    assert seen[-1] == sum(bool(node.gradients and node.gradients[0]) for node in graph.nodes)
-
-
-def test_what_is_not_finite_is_the_greatest(opened: Opened) -> None:
-    graph = net_graph()
-    nan, infinite, *_ = [node for node in graph.nodes if node.kind == OPERATION]
-    nan.values[0] |= {"norm": 0.0, "nans": 1.0}
-    infinite.values[0] |= {"norm": float("inf")}
-    chromium = opened.show(graph)
-    choose(chromium, "values")
-    levels = "['" + "', '".join([nan.id, infinite.id]) + "'].map(id => document.querySelector(`[data-id=${id}]`)"
-    assert chromium.run(levels + ".classList.contains('level6'))") == [True, True]
-    ranked = "[...document.querySelectorAll('#panel h3:last-of-type + table td')].map(cell => cell.textContent)"
-    assert chromium.run(ranked)[:2] == ["NaN", "∞"]
-    for _ in range(3):
-        chromium.click("#fewer")
-        settle(chromium)
-    folded = "[...document.querySelectorAll('#canvas .node[data-id^=cluster].level6')].length"
-    assert chromium.run(folded) > 0
-
-
-def test_colors_by_a_measure(opened: Opened) -> None:
-    graph = net_graph()
-    chromium = opened.show(graph)
-    names = "[...document.querySelectorAll('#overlay option')].map(option => option.value)"
-    assert chromium.run(names) == ["", "seconds", "flops", "bytes", "roofline", "gradient", "values", "zeros"]
-    choose(chromium, "seconds")
-    last = [node.id for node in graph.nodes if node.kind == OPERATION][-1]
-    assert chromium.run(f"document.querySelector('[data-id={last}]').classList.contains('level6')")
-    assert chromium.run("document.getElementById('legend').innerText").split("\n") == ["Time", "0 s", "9 µs"]
-    assert "Greatest: time" in chromium.run("document.getElementById('panel').textContent")
-    choose(chromium, "gradient")
-    assert chromium.run("document.getElementById('legend').innerText").split("\n")[1:] == ["1.00e-8", "1"]
-    choose(chromium, "")
-    assert chromium.run("document.querySelectorAll('#canvas [class*=level], #legend [class*=level]').length") == 0
-
-
 def test_the_legend_says_what_colours_mean_and_covers_nothing(opened: Opened) -> None:
     chromium = opened.show(step_graph())
     keys = "[...document.querySelectorAll('#legend .key')].map(key => key.textContent)"
@@ -405,17 +208,6 @@ def test_equal_blocks_are_rolled_up(opened: Opened) -> None:
     select(opened.chromium, "relu")
     assert "Stands for 5 equal ones." in opened.chromium.run("document.getElementById('panel').textContent")
     assert opened.chromium.complaints() == []
-
-
-def test_the_overhead_of_a_call_is_shown(opened: Opened) -> None:
-    graph = net_graph()
-    graph.overhead = 15e-6
-    chromium = opened.show(graph)
-    measured_rows = "[...document.querySelectorAll('#panel tr')].map(row => row.innerText.replace(/\\s+/g, ' '))"
-    assert chromium.run(measured_rows)[:3] == ["Time 45 µs", "Call overhead 15 µs", "Time of a call 60 µs"]
-    choose(chromium, "seconds")
-    shown = chromium.run("document.getElementById('legend').innerText").split("\n")
-    assert shown == ["Time", "0 s", "9 µs", "call overhead 15 µs"]
 
 
 @pytest.mark.parametrize("operations", [5, 60])
@@ -464,15 +256,6 @@ def test_a_page_without_a_comparison_has_no_differences(opened: Opened) -> None:
     assert chromium.run("document.getElementById('differences').hidden")
     chromium.press("n")
     assert chromium.run(TITLE) == "A graph"
-
-
-def test_a_page_opens_coloured(opened: Opened) -> None:
-    file = opened.folder / "coloured.html"
-    file.write_text(page_of(net_graph(), "digraph {a}", "", "seconds"), encoding="utf-8")
-    opened.chromium.open(file)
-    settle(opened.chromium)
-    assert opened.chromium.run("document.getElementById('overlay').value") == "seconds"
-    assert opened.chromium.run("document.querySelectorAll('#canvas [class*=level]').length") > 5
 
 
 def test_keys_alone(opened: Opened) -> None:

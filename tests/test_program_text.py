@@ -55,7 +55,9 @@ def test_the_text_is_the_one_that_is_kept(name: str) -> None:
         (record.line.number, f"{name}.py") for record in program if record.line
     ]
     drawn, again = (draw(p, title="").source for p in (program, read))
-    assert drawn.count("->") == again.count("->")
+    # What was read does not know which calls a backward pass goes back through: unseen edges hold these together.
+    arrows = [sum("->" in line and "invis" not in line for line in source.splitlines()) for source in (drawn, again)]
+    assert arrows[0] == arrows[1]
     # What was read does not know which leaves are inputs: these stand outside of all modules.
     assert Counter(re.findall("<B>[^<]*</B>", drawn)) == Counter(re.findall("<B>[^<]*</B>", again))
 

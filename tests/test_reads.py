@@ -170,3 +170,34 @@ def test_reprs_are_short() -> None:
         assert len(repr(thing)) < 100, repr(thing)
         assert "\n" not in repr(thing)
     assert repr(graph.nodes[0]).startswith("<operation r0 '")
+
+
+@pytest.mark.parametrize("model", [lambda x: x, nn.Identity(), nn.Sequential(nn.Identity(), nn.Identity())])
+def test_an_input_that_is_returned_is_shown_as_the_output(model: Any) -> None:
+    picture = draw(model, ad.ones(2, 3))
+    (edge,) = picture.graph.edges
+    assert (edge.tail.kind, edge.head.kind, edge.head.title) == ("input", "output", "output")
+    assert "2×3 float32" in edge.head.details
+    assert picture.graph.remarks == ["no operation has run"]
+
+
+def test_an_input_beside_other_results_and_in_a_backward_pass() -> None:
+    x = ad.ones(2, requires_grad=True)
+    graph = draw(lambda x: (x.exp(), x), x, backward=True).graph
+    assert {(edge.tail.title, edge.head.title) for edge in graph.edges if edge.head.kind == "output"} >= {
+        ("exp", "output 0"), ("x", "output 1")}
+
+
+def test_an_update_of_very_many_parameters_can_be_laid_out() -> None:
+    """Graphviz reads no text of more than 16,384 letters, so a tooltip does not list them all."""
+    parameters = [nn.Parameter(ad.ones(16, 16, 3, 3)) for _ in range(300)]
+    optimizer = ad.optim.Adam(parameters)
+
+    def step() -> None:
+        ad.stack(parameters).sum().backward()
+        optimizer.step()
+
+    picture = draw(step)
+    assert max(len(line) for line in picture.source.splitlines()) < 10_000
+    assert "and 1,188 more" in picture.source  # each with its gradient and two states, but for the twelve listed
+    assert picture.pipe("svg").startswith(b"<?xml")

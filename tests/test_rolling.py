@@ -130,3 +130,44 @@ def test_a_long_loop_is_small() -> None:
     picture = draw(compute, ad.ones(1), roll=True)
     assert times(picture.graph) == ["mul … add × 5,000"]
     assert len(picture.graph.nodes) == 4
+
+
+class Towers(nn.Module):
+    """Four equal towers of three equal floors, joined twice: each floor goes on with two values of the one below."""
+
+    class Floor(nn.Module):
+        def forward(self, x: Any, y: Any) -> Any:
+            return (x + y).tanh(), (x * y).exp()
+
+    class Tower(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.floors = nn.ModuleList([Towers.Floor() for _ in range(3)])
+
+        def forward(self, x: Any, y: Any) -> Any:
+            for floor in self.floors:
+                x, y = floor(x, y)
+            return x, y
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.towers = nn.ModuleList([Towers.Tower() for _ in range(4)])
+
+    def forward(self, x: Any, y: Any) -> Any:
+        for tower in self.towers:
+            x, y = tower(x, y)
+        return x + y
+
+
+@pytest.mark.parametrize("depth", [None, 4])
+def test_arrows_to_the_next_are_counted_for_each_run_alone(depth: int | None) -> None:
+    """Within a tower two steps lead from floor to floor, and three from tower to tower; not five of both kinds."""
+    graph = draw(Towers(), ad.ones(3), ad.ones(3), roll=True, depth=depth).graph
+    around = [edge for edge in graph.edges if edge.again]
+    per_step = 2 if depth else 1  # a floor that is one box carries both values on one arrow
+    counts = {edge.again: edge.values for edge in around}
+    assert counts == {1: 3 * per_step, 2: 2 * per_step}
+    for edge in around:
+        title = "Tower × 4" if edge.again == 1 else "Floor × 3"
+        assert edge.tooltip.endswith(f"from one to the next: {title}")
+        assert f"{edge.values}×" in draw(Towers(), ad.ones(3), ad.ones(3), roll=True, depth=depth).source

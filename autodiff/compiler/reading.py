@@ -9,6 +9,7 @@ from typing import Any
 from autodiff.compiler.instructions import Instruction, Kind, Step, Value
 from autodiff.primitive import NOTHING, Primitive
 from autodiff.program import Program, Record, common_scope
+from autodiff.program_calls import Call, calls_of
 from autodiff.slots import held
 
 
@@ -17,7 +18,7 @@ def program_of(step: Step, instructions: Sequence[Instruction]) -> Program:
 
     Views run nothing in a replay. They are records all the same, just before the first that reads them, so that it is
     seen where values come from. The columns are ``"parts"`` of fused instructions, ``"recomputed"``, ``"gradient_of"``,
-    ``"classes"`` and ``"instruction"``: which instruction a record is, None for a view.
+    ``"classes"``, ``"call"`` and ``"instruction"``: which instruction a record is, None for a view.
     """
     return _Reader(step, instructions).program()
 
@@ -151,11 +152,19 @@ class _Reader:
         for record, names in zip(known, known.columns.get("classes", ())):
             labels = record.scope.split(".")
             classes |= {".".join(labels[: i + 1]): names[: i + 1] for i in range(len(names))}
+        calls = dict(zip(known, calls_of(known), strict=True))
         return {
             "gradient_of": [tuple(gradients.get(record, ())) for record in self.records],
             "origin": [origin and origin[0] for origin in map(origins.get, self.likes)],
             "classes": [classes.get(record.scope, ()) for record in self.records],
+            "call": [_common([calls.get(part) for part in parts or (like,)])
+                     for like, parts in zip(self.likes, self.parts, strict=True)],
         }
+
+
+def _common(calls: Sequence[Call | None]) -> Call | None:
+    """Return the call that all of these are."""
+    return calls[0] if len(set(calls)) == 1 else None
 
 
 def _key(operand: Any) -> Any:

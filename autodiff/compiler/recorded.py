@@ -490,6 +490,7 @@ class Recorded:
         record.scope, record.phase = MODE.scope, "forward"
         line = here()
         record.code, record.offset = (None, 0) if line is None else (line.code, line.offset)
+        record.called, record.step = None, 0
         return record
 
     def sweep(self, record: Record, cotangents: Sequence[Tensor | None]) -> list[Tensor | None]:

@@ -88,8 +88,14 @@ def require_same_kind(name: str, dtype: DType, wanted: DType) -> None:
                          fix="use the out-of-place form, or convert the tensor first")
 
 
+def called(function: Callable[..., TensorT], name: str) -> Callable[..., TensorT]:
+    """Give a function a name, by which tracebacks and the records of its calls know it, too; return it."""
+    function.__name__ = function.__qualname__ = name
+    function.__code__ = function.__code__.replace(co_name=name, co_qualname=name)
+    return function
+
+
 def _documented(function: Callable[..., TensorT], name: str) -> Callable[..., TensorT]:
-    function.__name__ = function.__qualname__ = name + "_"
     function.__doc__ = f"""Change `input` in place into ``{name}(input)``, and return it.
 
     Raises:
@@ -101,7 +107,7 @@ def _documented(function: Callable[..., TensorT], name: str) -> Callable[..., Te
     >>> ad.{name}_(x) is x
     True
     """
-    return function
+    return called(function, name + "_")
 
 
 def unary(operation: Primitive | Callable[..., Any]) -> Callable[[TensorT], TensorT]:

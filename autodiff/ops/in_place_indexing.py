@@ -8,7 +8,7 @@ from typing import Any
 from autodiff.bind import TensorT
 from autodiff.ops.diagonals import tril, triu
 from autodiff.ops.error_functions import erfinv
-from autodiff.ops.in_place import through
+from autodiff.ops.in_place import called, through
 from autodiff.ops.indexing import index_put, masked_scatter
 from autodiff.ops.picking import index_add, index_copy, index_fill
 from autodiff.ops.scan import cumsum
@@ -27,7 +27,6 @@ def form(function: Callable[..., TensorT], example: str) -> Callable[..., Tensor
 
     name = function.__name__
     call, result = example.split("\n")
-    change.__name__ = change.__qualname__ = name + "_"
     change.__doc__ = f"""Write ``{name}(input, ...)`` into `input`, and return it; the arguments are those of `{name}`.
 
     Raises:
@@ -37,7 +36,7 @@ def form(function: Callable[..., TensorT], example: str) -> Callable[..., Tensor
     >>> {call}
     {result}
     """
-    return change
+    return called(change, name + "_")
 
 
 scatter_ = form(scatter, "ad.zeros(3).scatter_(0, ad.tensor([2]), 1.0)\ntensor([0., 0., 1.])")

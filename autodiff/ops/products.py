@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -37,13 +38,9 @@ def require_floats(operation: str, *specs: Spec) -> None:
         DTypeError: names the dtypes.
     """
     if not specs[0].floating or any(spec.dtype != specs[0].dtype for spec in specs):
-        raise DTypeError(
-            operation,
-            "the operands must have one float dtype",
-            expected="float32 or float64 throughout",
-            got=" and ".join(spec.dtype.name for spec in specs),
-            fix="convert with x.float() or x.double()",
-        )
+        raise DTypeError(operation, "the operands must have one float dtype", expected="float32 or float64 throughout",
+                         got=" and ".join(spec.dtype.name for spec in specs),
+                         fix="convert with x.float() or x.double()")
 
 
 def require_matrices(operation: str, x: Spec, square: bool = True, floats: bool = True) -> None:
@@ -154,9 +151,8 @@ def _merge_batch(a: Spec, b: Spec) -> _Batch | None:
         size = batch[axis]
         if size == 1:
             continue
-        step_a, step_b = (
-            spec.strides[axis - 2] if spec.ndim - 2 >= -axis and spec.shape[axis - 2] != 1 else 0 for spec in (a, b)
-        )
+        step_a, step_b = (spec.strides[axis - 2] if spec.ndim - 2 >= -axis and spec.shape[axis - 2] != 1 else 0
+                          for spec in (a, b))
         if merged and merged[-1][1] == step_a * size and merged[-1][2] == step_b * size:
             merged[-1] = (merged[-1][0] * size, step_a, step_b)
         else:
@@ -168,13 +164,8 @@ def _merge_batch(a: Spec, b: Spec) -> _Batch | None:
 
 def _product_infer(a: Spec, b: Spec) -> Spec:
     if a.shape[-1] != b.shape[-2]:
-        raise ShapeError(
-            "matmul",
-            "the inner sizes differ",
-            expected=f"(..., {a.shape[-1]}) @ ({a.shape[-1]}, ...)",
-            got=f"{a.shape} @ {b.shape}",
-            fix="transpose one of them, or check the layer's sizes",
-        )
+        raise ShapeError("matmul", "the inner sizes differ", expected=f"(..., {a.shape[-1]}) @ ({a.shape[-1]}, ...)",
+                         got=f"{a.shape} @ {b.shape}", fix="transpose one of them, or check the layer's sizes")
     batch = strided.broadcast("matmul", Spec.of(a.shape[:-2]), Spec.of(b.shape[:-2]))
     return Spec.of((*batch, a.shape[-2], b.shape[-1]), a.dtype)
 
@@ -253,9 +244,8 @@ def _matmul_errors() -> list[ErrorSample]:
         ErrorSample(Sample(x, x), ShapeError, r"\[matmul\] the inner sizes differ.*\(2, 3\) @ \(2, 3\)"),
         ErrorSample(Sample(x > 0, x.T > 0), DTypeError, "one float dtype.*got bool"),
         ErrorSample(Sample(np.float32(1), x), ShapeError, "at least one dimension"),
-        ErrorSample(
-            Sample(np.ones((2, 2, 3), np.float32), np.ones((3, 3, 2), np.float32)), ShapeError, "do not broadcast"
-        ),
+        ErrorSample(Sample(np.ones((2, 2, 3), np.float32), np.ones((3, 3, 2), np.float32)), ShapeError,
+                    "do not broadcast"),
     ]
 
 
@@ -317,16 +307,12 @@ def matmul(input: TensorT, other: TensorT) -> TensorT:
     shape_a: Shape = a.spec.shape
     shape_b: Shape = b.spec.shape
     if not shape_a or not shape_b:
-        raise ShapeError(
-            "matmul",
-            "operands need at least one dimension",
-            got=f"{shape_a} @ {shape_b}",
-            fix="multiply by a number with *",
-        )
+        raise ShapeError("matmul", "operands need at least one dimension", got=f"{shape_a} @ {shape_b}",
+                         fix="multiply by a number with *")
     if len(shape_a) == len(shape_b) == 1 and shape_a == shape_b and a.spec.floating:
         return dot(a, b)  # type: ignore[no-any-return]
     if len(shape_a) == 2 and len(shape_b) == 1 and shape_a[1] == shape_b[0] and a.spec.floating:
-        return linear(b, a)  # type: ignore[no-any-return]
+        return bind(matvec_p, a, contiguous(b))  # type: ignore[no-any-return]
     if len(shape_a) == 1 or len(shape_b) == 1:
         left = reshape(a, 1, -1) if len(shape_a) == 1 else a
         right = reshape(b, -1, 1) if len(shape_b) == 1 else b
@@ -363,26 +349,24 @@ def _row_stride(spec: Spec) -> tuple[int, int]:
 def _linear_infer(x: Spec, weight: Spec, bias: Spec | None = None) -> Spec:
     require_floats("linear", x, weight, *(() if bias is None else (bias,)))
     if weight.ndim != 2:
-        raise ShapeError(
-            "linear", "the weight is no matrix", expected="(out features, in features)", got=str(weight.shape)
-        )
+        raise ShapeError("linear", "the weight is no matrix", expected="(out features, in features)",
+                         got=str(weight.shape))
     if not x.ndim or x.shape[-1] != weight.shape[1]:
-        raise ShapeError(
-            "linear",
-            "the last size of the input is not the layer's number of input features",
-            expected=f"(..., {weight.shape[1]})",
-            got=str(x.shape),
-            fix="check the layer's in_features, or flatten or transpose the input",
-        )
+        raise ShapeError("linear", "the last size of the input is not the layer's number of input features",
+                         expected=f"(..., {weight.shape[1]})", got=str(x.shape),
+                         fix="check the layer's in_features, or flatten or transpose the input")
     if bias is not None and bias.shape != weight.shape[:1]:
-        raise ShapeError(
-            "linear", "the bias does not fit the weight", expected=str(weight.shape[:1]), got=str(bias.shape)
-        )
+        raise ShapeError("linear", "the bias does not fit the weight", expected=str(weight.shape[:1]),
+                         got=str(bias.shape))
     return Spec.of((*x.shape[:-1], weight.shape[0]), x.dtype)
 
 
-def _linear_prepare(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...]) -> Callable[..., None]:
-    x, weight = inputs[:2]
+def _linear_prepare(
+    inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], at: tuple[int, int] = (0, 1)
+) -> Callable[..., None]:
+    """Return what runs a linear layer; `at` says where the input and the weight stand among the operands."""
+    x_at, weight_at = at
+    x, weight = inputs[x_at], inputs[weight_at]
     rows, (columns, features) = _rows(x), weight.shape
     if not rows * columns * features:
         return _linear_empty
@@ -391,7 +375,7 @@ def _linear_prepare(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...]) -> Call
 
     def run(outs: Sequence[Array], ins: Sequence[Array]) -> None:
         bias = ins[2].ravel() if len(ins) == 3 else missing
-        product(outs[0].ravel(), outs[1], strided.first(ins[0]), strided.first(ins[1]), bias, *sizes, 0, 1)
+        product(outs[0].ravel(), outs[1], strided.first(ins[x_at]), strided.first(ins[weight_at]), bias, *sizes, 0, 1)
 
     return run
 
@@ -428,23 +412,17 @@ def _linear_samples() -> list[Sample]:
         Sample(spread(-1, 1, 3), spread(-1, 1, 2, 3), spread(-1, 1, 2)),
         Sample(spread(-1, 1, 3, 5).T, spread(-1, 1, 3, 2).T, spread(-1, 1, 2)),
         Sample(np.zeros((0, 3), np.float32), spread(-1, 1, 2, 3), spread(-1, 1, 2)),
-        Sample(
-            spread(-1, 1, 3, 2, dtype=np.float64),
-            spread(-1, 1, 4, 2, dtype=np.float64),
-            spread(-1, 1, 4, dtype=np.float64),
-        ),
+        Sample(*[spread(-1, 1, *shape, dtype=np.float64) for shape in ((3, 2), (4, 2), (4,))]),
     ]
 
 
 def _linear_errors() -> list[ErrorSample]:
     weight = np.ones((4, 3), np.float32)
     return [
-        ErrorSample(
-            Sample(np.ones((2, 5), np.float32), weight), ShapeError, r"\[linear\].*expected \(\.\.\., 3\); got \(2, 5\)"
-        ),
-        ErrorSample(
-            Sample(np.ones((2, 3), np.float32), weight, np.ones(3, np.float32)), ShapeError, "bias does not fit"
-        ),
+        ErrorSample(Sample(np.ones((2, 5), np.float32), weight), ShapeError,
+                    r"\[linear\].*expected \(\.\.\., 3\); got \(2, 5\)"),
+        ErrorSample(Sample(np.ones((2, 3), np.float32), weight, np.ones(3, np.float32)), ShapeError,
+                    "bias does not fit"),
         ErrorSample(Sample(np.ones((2, 3), np.int64), weight), DTypeError, "one float dtype"),
         ErrorSample(Sample(np.ones((2, 3), np.float32), np.ones(3, np.float32)), ShapeError, "no matrix"),
     ]
@@ -458,9 +436,8 @@ linear_p = define(
     scratch=_linear_scratch,
     vjp=_linear_vjp,
     saves=(Keep(inputs=(1,)), Keep(inputs=(0,)), Keep()),
-    cost=lambda inputs, outputs: Cost(
-        outputs[0].size * (2 * inputs[1].shape[1] + len(inputs) - 2), moved(*inputs, *outputs)
-    ),
+    cost=lambda inputs, outputs: Cost(outputs[0].size * (2 * inputs[1].shape[1] + len(inputs) - 2),
+                                      moved(*inputs, *outputs)),
     samples=_linear_samples,
     errors=_linear_errors,
     call=lambda x, weight, bias=None: linear(x, weight, bias),
@@ -491,6 +468,33 @@ def linear(input: TensorT, weight: TensorT, bias: TensorT | None = None) -> Tens
     if x.spec.ndim != 2:
         x = contiguous(x)
     return bind(linear_p, x, weight) if bias is None else bind(linear_p, x, weight, bias)  # type: ignore[no-any-return]
+
+
+def _matvec_vjp(record: Any, g: Any) -> tuple[Any, ...]:
+    wanted = record.mask[::-1]
+    read = [record.input(position) for position in (1, 0) if record.mask[1 - position]]
+    gradients = iter(bind(linear_grad_p, contiguous(g), *read, wanted=wanted))
+    return tuple([next(gradients) if needed else None for needed in wanted])[::-1]
+
+
+# A matrix times a vector is a linear layer without bias, with the operands as they are written.
+matvec_p = define(
+    "matvec",
+    infer=lambda matrix, vector: _linear_infer(vector, matrix),
+    run=_linear_empty,
+    prepare=partial(_linear_prepare, at=(1, 0)),
+    scratch=lambda inputs, outputs: _linear_scratch(inputs[::-1], outputs),
+    vjp=_matvec_vjp,
+    saves=(Keep(inputs=(1,)), Keep(inputs=(0,))),
+    twin=lambda matrix, vector: linear(vector, matrix),
+    cost=_product_cost,
+    samples=lambda: [
+        Sample(spread(-1, 1, 3, 4), spread(-1, 1, 4)),
+        Sample(spread(-1, 1, 4, 3, dtype=np.float64).T, spread(-1, 1, 4, dtype=np.float64)),
+        Sample(np.zeros((2, 0), np.float32), np.zeros(0, np.float32)),
+    ],
+    errors=no_errors,
+)
 
 
 # The gradients of a linear layer in one operation: outputs are those of (input, weight, bias) that `wanted` marks. It
@@ -565,12 +569,13 @@ def _linear_grad_scratch(
 
 def _linear_grad_twin(*operands: Any, wanted: tuple[bool, ...]) -> tuple[Any, ...]:
     g, (x, weight) = operands[0], _factors(operands, wanted)
-    rows = reshape(g, -1, g.spec.shape[-1])
+    count = math.prod(g.spec.shape[:-1])
+    rows = reshape(g, count, g.spec.shape[-1])
     results = []
     if weight is not None:
         results.append(matmul(g, weight))
     if x is not None:
-        results.append(matmul(transpose(rows, 0, 1), reshape(x, -1, x.spec.shape[-1])))
+        results.append(matmul(transpose(rows, 0, 1), reshape(x, count, x.spec.shape[-1])))
     if len(wanted) == 3 and wanted[2]:
         results.append(total(rows, 0))
     return tuple(results)
@@ -593,9 +598,8 @@ linear_grad_p = define(
     scratch=_linear_grad_scratch,
     vjp=None,
     twin=_linear_grad_twin,
-    cost=lambda inputs, outputs, wanted: Cost(
-        2 * inputs[0].size * sum(factor.shape[-1] for factor in inputs[1:]), moved(*inputs, *outputs)
-    ),
+    cost=lambda inputs, outputs, wanted: Cost(2 * inputs[0].size * sum(factor.shape[-1] for factor in inputs[1:]),
+                                              moved(*inputs, *outputs)),
     samples=_linear_grad_samples,
     errors=lambda: [],
 )

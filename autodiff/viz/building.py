@@ -2,7 +2,8 @@
 
 Every record is one node, every operand one edge, so ``x * x`` has two; only numbers stand on the operation that reads
 them. Where an operation alone reads many leaves, as an optimizer's step does, those of a kind are one box, and its edge
-stands for all of them. A call of a module is a group; shown as one node, it holds what it alone reads. Records that
+stands for all of them. A call of a module is a group, and so is that of a function that has made several records; shown
+as one node, it holds what it alone reads. Records that
 stand apart in the program (statistics that are written late, values that are computed again) join the group of their
 module where nothing that they are made from stands behind it: so a group may be shown as a single node, and the picture
 stays free of cycles, however often a module is called.
@@ -15,8 +16,9 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache, reduce
 from typing import Any
 
-from autodiff.program import Program, Record, tensor_class
-from autodiff.program_reading import Leaf
+from autodiff.program import Program, Record
+from autodiff.program_calls import Named, named
+from autodiff.program_memory import is_parameter
 from autodiff.program_text import settings_of
 from autodiff.spec import Spec
 from autodiff.viz.graph import (
@@ -43,7 +45,7 @@ from autodiff.viz.graph import (
     text_of_spec,
 )
 from autodiff.viz.measurements import Measurements
-from autodiff.viz.places import Folding, Lines, blocks_of, classes_of, paths_of
+from autodiff.viz.places import Folding, Lines, blocks_of, classes_of, function_of, paths_of
 from autodiff.viz.seats import Seats
 
 _SPECS_SHOWN = 4
@@ -74,7 +76,8 @@ def graph_of(
         names: names of leaf tensors by ``id``: those named here are inputs.
         variables: names by ``id`` of leaf tensors that have no name of their own.
         operands: leaves that records have read at a position, where they do not know it themselves.
-        results: edges ``(record, output index)`` with the names to show for them; by default the program's outputs.
+        results: edges ``(record, output index)`` and leaves with the names to show for them; by default the program's
+            outputs, and the arguments that the function has returned as they are.
         gradients: further results, which a module that is shown as one node only counts.
     """
     paths = blocks_of(program, block) if block else paths_of(program)
@@ -89,17 +92,21 @@ def graph_of(
         for operand in before:
             builder.disconnect(record, operand)
     if results is None:
-        plural = len(program.outputs) > 1
-        results = [(edge, f"output {i}" if plural else "output") for i, edge in enumerate(program.outputs)]
-    for edge, name in results:
-        builder.finish(edge, name)
+        arguments = {id(tensor) for _, tensor in program.inputs}
+        values = [x for x in program.returned if type(x) is tuple or id(x) in arguments] or program.outputs
+        results = [(value, f"output {i}" if len(values) > 1 else "output") for i, value in enumerate(values)]
+    for value, name in results:
+        if type(value) is tuple:
+            builder.finish(value, name)
+        else:
+            builder.pass_on(value, name)
     for edge, name in gradients:
         builder.finish(edge, name, gradient=True)
     graph = builder.graph()
     for node in graph.nodes if block else ():
         if node.records > 1:
             node.details.insert(1, text_of_operations(node.operations))
-    Measurements(program).fill(graph, builder.owner, builder.leaving, builder.drawn)
+    Measurements(program).fill(graph, builder.owner, builder.drawn)
     graph.overhead = program.overhead
     return graph
 
@@ -149,19 +156,19 @@ class _Builder:
         changes = program.columns.get("change", ("",) * len(program))
         self.removed = {record for record, change in zip(program, changes, strict=True) if change == "removed"}
         classes = classes_of(program)
+        made = named(program)
         seats = Seats()
         for index, (record, path) in enumerate(zip(program, paths, strict=True)):
             lane = self._lane(path[0])
             shown, folded = self.folding.shown(path)
-            # Each call of a module has a text of its own for its path.
-            call = id(record.scope) if len(shown) == len(path) and not (parts[index] or changes[index]) else None
-            seen = seats.found(record, lane, shown[1:], call)
+            calls = _calls_around(record, path, made[index], bool(parts[index] or changes[index]))
+            seen = seats.found(record, lane, shown[1:], calls)
             member: Node | Group = seen[-1] if seen else lane
             for level in range(len(seen) + 1, len(shown)):
                 assert isinstance(member, Group)
                 closed = folded and level == len(shown) - 1
                 member = self._module(f"m{index}", shown[1 : level + 1], member, classes, closed)
-                seats.add(member, shown[level], call if level == len(shown) - 1 else None)
+                seats.add(member, shown[level], calls[level - 1])
             again = recomputed[index]
             if again and all(again):
                 self.recomputed.add(record)
@@ -171,7 +178,9 @@ class _Builder:
                 if self.unfold and parts[index]:
                     member = self._unfold(index, record, parts[index], member, again)
                 else:
-                    member = self.owner[record] = self._operation(f"r{index}", record, member, parts[index], again)
+                    name = _name_for_user(record, made[index])
+                    member = self.owner[record] = self._operation(f"r{index}", name, record, member, parts[index],
+                                                                  again)
                 seats.add(member)
             seats.take(record, lane, member)
             self._note_change(self.owner[record], changes[index])
@@ -188,15 +197,17 @@ class _Builder:
     def _module(
         self, id: str, labels: Sequence[str], parent: Group, classes: Mapping[str, str], closed: bool
     ) -> Node | Group:
-        """Return a new group for a call of a module, or a node where it is shown as one."""
-        path = ".".join(labels)
+        """Return a new group for a call of a module or function, or a node where it is shown as one."""
+        function = function_of(labels[-1])
+        path = ".".join(labels[:-1] if function else labels)
+        module = "" if function else classes.get(path, "")
         if not closed:
-            group = self._new_group(labels[-1], parent, parent.phase)
-            group.module = classes.get(path, "")
+            group = self._new_group(function or labels[-1], parent, parent.phase)
+            group.module, group.is_call = module, bool(function)
             return group
-        node = self._new_node(id, MODULE, labels[-1], parent)
-        node.module = classes.get(path, "")
-        node.tooltip = [f"module {path} {node.module}".rstrip()]
+        node = self._new_node(id, MODULE, function or labels[-1], parent)
+        node.module = module
+        node.tooltip = [f"call of {function}"] * bool(function) + [f"module {path} {module}".rstrip()] * bool(path)
         node.order = int(id[1:])
         return node
 
@@ -228,7 +239,8 @@ class _Builder:
     ) -> Group:
         """Show the parts of a fused operation, in a group of their own."""
         inside = self._new_group("fused", group, group.phase)
-        nodes = [self._operation(f"r{index}_{k}", part, inside, (), again[k : k + 1]) for k, part in enumerate(parts)]
+        nodes = [self._operation(f"r{index}_{k}", part.name, part, inside, (), again[k : k + 1])
+                 for k, part in enumerate(parts)]  # fmt: skip
         for node in nodes:
             node.order, node.records = index, 0
         self.owner[record] = nodes[0]
@@ -246,9 +258,9 @@ class _Builder:
         return inside
 
     def _operation(
-        self, id: str, record: Record, group: Group, parts: Sequence[Record], again: Sequence[str]
-    ) -> Node:
-        node = self._new_node(id, OPERATION, record.name, group)
+        self, id: str, name: str, record: Record, group: Group, parts: Sequence[Record], again: Sequence[str]
+    ) -> Node:  # fmt: skip
+        node = self._new_node(id, OPERATION, name, group)
         node.records = 1
         node.operations = [record.name]
         node.specs = list(record.outputs)
@@ -256,13 +268,15 @@ class _Builder:
         node.order = int(id[1:].partition("_")[0])
         if parts:
             node.details.append(_listed([part.name for part in parts]))
+        elif name.rstrip("_") != record.name:
+            node.details.append(record.name)
         if again and all(again):
             node.recomputed = True
             node.details.append("recomputed")
         elif any(again):
             repeated = [part.name for part, first in zip(parts, again, strict=True) if first]
             node.details.append(f"recomputes {_listed(repeated)}")
-        read, made = (", ".join(map(_full, specs)) for specs in (record.inputs, record.outputs))
+        read, made = (_all_of(specs) for specs in (record.inputs, record.outputs))
         node.tooltip = [f"{record.name}({read}) → {made}"]
         settings = settings_of(record)
         if settings:
@@ -331,7 +345,7 @@ class _Builder:
         if head.kind == MODULE:
             return
         title = _text_of_number(leaf.array.item()) if leaf is not None else ""
-        node = self._new_node(f"c{len(self.nodes)}", CONSTANT, title or text_of_spec(spec), head.parent)
+        node = self._new_node(f"c{len(self.nodes)}", CONSTANT, title or text_of_spec(spec), _beside(head.parent))
         node.order = head.order
         self.edges.append(Edge(node, head, 1, False, _full(spec)))
 
@@ -368,11 +382,21 @@ class _Builder:
             self.gradients[tail] += 1
             return
         self.leaving.add(value)
-        group = tail.parent if gradient else _outside(tail.parent)
+        group = _beside(tail.parent) if gradient else _outside(tail.parent)
         spec = record.outputs[index]
         node = self._new_node(f"o{len(self.nodes)}", OUTPUT, name, group, tail.phase)
         node.specs, node.order = [spec], tail.order
         self.edges.append(Edge(tail, node, 1, False, _full(spec)))
+
+    def pass_on(self, leaf: Any, name: str) -> None:
+        """Draw a result that no operation has made: a leaf that is returned as it came."""
+        lane = self.lanes.get("forward") or self._lane("forward")
+        node = self._new_node(f"o{len(self.nodes)}", OUTPUT, name, lane)
+        node.specs = [leaf.spec]
+        key = id(leaf), node.phase
+        if key not in self.leaves:
+            self.leaves[key] = _Leaf(leaf, f"l{len(self.leaves)}")
+        self.leaves[key].reads.append((node, leaf.spec))
 
     # ---- Leaves ------------------------------------------------------------------------------------------------------
 
@@ -419,7 +443,7 @@ class _Builder:
     def _kind_of(self, tensor: Any) -> str:
         if id(tensor) in self.names:
             return INPUT
-        if type(tensor) not in (tensor_class[0], Leaf) or (type(tensor) is Leaf and tensor.needs_grad):
+        if is_parameter(tensor):
             return PARAMETER
         if tensor.needs_grad:
             return LEAF
@@ -446,7 +470,7 @@ class _Builder:
         if len(leaves) == 1:
             self._draw_leaf(leaves[0], kind, [head])
             return
-        parent = _outside(head.parent) if kind == INPUT else head.parent
+        parent = _outside(head.parent) if kind == INPUT else _beside(head.parent)
         node = self._new_node(leaves[0].id, kind, _count(len(leaves), kind), parent, head.phase)
         node.held = {(kind, id(leaf.tensor)): leaf.tensor.spec.size for leaf in leaves}
         node.details.append(f"{sum(node.held.values()):,} elements")
@@ -460,10 +484,10 @@ class _Builder:
         first = heads[0]
         if len(heads) <= _READERS_SHOWN:
             parent = reduce(common_group, [head.parent for head in heads])
-            parent = _outside(parent) if kind == INPUT else parent
+            parent = _outside(parent) if kind == INPUT else _beside(parent)
             nodes = dict.fromkeys(heads, self._leaf_node(leaf.id, kind, name, tensor, first, parent))
         else:  # edges from one place to many far ones would be all that there is to see
-            nodes = {head: self._leaf_node(f"{leaf.id}_{k}", kind, name, tensor, head, head.parent)
+            nodes = {head: self._leaf_node(f"{leaf.id}_{k}", kind, name, tensor, head, _beside(head.parent))
                      for k, head in enumerate(heads)}  # fmt: skip
         drawn: set[Node] = set()
         for head, spec in leaf.reads:
@@ -501,10 +525,46 @@ def _outside(group: Group) -> Group:
     return group
 
 
+def _beside(group: Group) -> Group:
+    """Return the innermost group around one that is a module: what the call of a function reads stands beside it."""
+    around: Group | None = group
+    while around is not None:
+        if around.is_call and around.parent is not None:
+            group = around.parent
+        around = around.parent
+    return group
+
+
+def _calls_around(record: Record, path: Sequence[str], made: Named | None, mixed: bool) -> list[int | None]:
+    """Return for each label of a path, but for the phase, a number for the call that it stands for, if it is known.
+
+    `mixed`: the record is one of a comparison, or fused of several: it may have another text for its module's path.
+    """
+    calls: list[int | None] = [None] * (len(path) - 1)
+    inner = len(calls) - 1
+    if made is not None and path and function_of(path[-1]):
+        calls[inner] = id(made.call)
+        inner -= 1
+    if inner >= 0 and not mixed:
+        calls[inner] = id(record.scope)  # each call of a module has a text of its own for its path
+    return calls
+
+
+def _name_for_user(record: Record, made: Named | None) -> str:
+    """Return the name of an operation: that of the function that the user has called, where it is that alone."""
+    return made.call.name if made is not None and made.alone and record.phase == "forward" else record.name
+
+
 def _listed(names: Sequence[str]) -> str:
     """Return the names of the parts of an operation, as many as fit on a line."""
     shown = " · ".join(names[:_PARTS_SHOWN])
     return shown + (f" · {len(names) - _PARTS_SHOWN} more" if len(names) > _PARTS_SHOWN else "")
+
+
+def _all_of(specs: Sequence[Spec]) -> str:
+    """Return specs as text; of the many that an optimizer's step reads the first."""
+    more = len(specs) - _TOOLTIPS_SHOWN
+    return ", ".join(map(_full, specs[:_TOOLTIPS_SHOWN])) + (f", and {more:,} more" if more > 0 else "")
 
 
 def _count(number: int, noun: str) -> str:
@@ -518,15 +578,25 @@ def _text_of_number(x: Any) -> str:
 def _inline(root: Group) -> None:
     """Replace every module that consists of one operation by that operation, with the module's name on it.
 
-    Calls of one module are drawn alike: if one of them holds more, all stay modules.
+    Calls of one module are drawn alike: if one of them holds more, all stay modules. A module that calls a function
+    of its name once, such as a `Dropout`, is one group.
     """
     order = [root]
     for group in order:
         order += [member for member in group.members if isinstance(member, Group)]
     for group in reversed(order):
+        own = [member for member in group.members if isinstance(member, Group) and member.is_call
+               and member.title.replace("_", "") in group.module.lower()]  # fmt: skip
+        if len(own) == 1:
+            at = group.members.index(own[0])
+            group.members[at : at + 1] = own[0].members
+            for inner in own[0].members:
+                inner.parent = group
+                if isinstance(inner, Group):
+                    inner.depth -= 1
         large = {member.title for member in group.members if isinstance(member, Group) and len(member.members) > 1}
         for place, member in enumerate(group.members):
-            if isinstance(member, Group) and member.depth > 2 and len(member.members) == 1:
+            if isinstance(member, Group) and (member.depth > 2 or member.is_call) and len(member.members) == 1:
                 only = member.members[0]
                 if isinstance(only, Node) and member.title not in large:
                     only.parent = group

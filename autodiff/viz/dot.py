@@ -70,6 +70,8 @@ EDGE_LOOKS = {
     "again": f'style=dotted color="{_AROUND}" constraint=false',
 }
 POINT = 'shape=point style=invis width=0 height=0 label=""'  # nothing to be seen, to hold on to
+_LONGEST_TOOLTIP = 4000  # letters; Graphviz reads no text of more than 16,384
+_SHARES = {"zeros": "zeros", "nans": "NaN"}
 PHASES = {"forward": 0, "backward": 1, "update": 2}
 _LEGEND = {
     INPUT: "input, output", PARAMETER: "parameter", LEAF: "requires_grad", STATE: "optimizer state", BUFFER: "buffer",
@@ -116,7 +118,8 @@ def _in_label(text: str) -> str:
 
 def _tooltip(lines: Iterable[str]) -> str:
     """Return lines as a quoted DOT string for a tooltip, in which Graphviz replaces sequences twice."""
-    return quote("\n".join(printable(line).replace("\\", "\\\\") for line in lines))
+    text = "\n".join(printable(line).replace("\\", "\\\\") for line in lines)
+    return quote(text if len(text) <= _LONGEST_TOOLTIP else text[:_LONGEST_TOOLTIP].rstrip("\\") + "…")
 
 
 def printable(text: str) -> str:
@@ -239,13 +242,14 @@ def order_statements(points: Sequence[str]) -> list[str]:
     ]
 
 
-def legend_of(graph: Graph) -> list[Swatch]:
-    """Return what the boxes that occur in a graph look like."""
+def legend_of(graph: Graph, plain: bool = False) -> list[Swatch]:
+    """Return what the boxes that occur in a graph look like; `plain`, without the colours of an overlay."""
     found = []
+    is_white = bool(graph.scale) and not plain
     boxes = [node for node in graph.nodes if node.kind in (OPERATION, MODULE)]
     for phase in dict.fromkeys(node.phase for node in boxes if not node.change):
         fill, line, _ = _PHASE_COLORS.get(phase, _OTHER_PHASE)
-        found.append(Swatch(phase, "#ffffff" if graph.scale else fill, line, True, False))
+        found.append(Swatch(phase, "#ffffff" if is_white else fill, line, True, False))
     changes = {node.change for node in boxes}
     for change, style in _CHANGE_STYLES.items():
         if change in changes:
@@ -256,7 +260,7 @@ def legend_of(graph: Graph) -> list[Swatch]:
     kinds = {INPUT if node.kind == OUTPUT else node.kind for node in graph.nodes}
     for kind, text in _LEGEND.items():
         if kind in kinds:
-            fill = "#ffffff" if graph.scale else _LEAF_STYLES[kind]["fillcolor"]
+            fill = "#ffffff" if is_white else _LEAF_STYLES[kind]["fillcolor"]
             found.append(Swatch(text, fill, _LEAF_STYLES[kind]["color"], kind == LEAF, kind in (STATE, BUFFER)))
     return found
 
@@ -271,8 +275,8 @@ def _header(graph: Graph, title: str, legend: bool) -> str:
             rows.append(f"<TR>{''.join(cells)}</TR>")
         if graph.scale:
             rows.append(f'<TR><TD COLSPAN="12">{_scale(graph)}</TD></TR>')
-    if graph.remarks:
-        remarks = "<BR/>".join(map(_in_label, graph.remarks))
+    if graph.caption or graph.remarks:
+        remarks = "<BR/>".join(map(_in_label, [*graph.caption, *graph.remarks]))
         rows.append(f'<TR><TD COLSPAN="12"><FONT POINT-SIZE="10" COLOR="#333333">{remarks}</FONT></TD></TR>')
     return f'<TABLE BORDER="0" CELLSPACING="6" CELLPADDING="4">{"".join(rows)}</TABLE>' if rows else ""
 
@@ -352,8 +356,8 @@ def _with_class(label: str, module: str) -> str:
     return label if module in label else f"{label} ({module})"
 
 
-def node_statement(node: Node) -> str:
-    """Return the statement of a box."""
+def node_statement(node: Node, plain: bool = False) -> str:
+    """Return the statement of a box; `plain`, without what an overlay shows on it."""
     style = _LEAF_STYLES.get(node.kind)
     if style is None:
         fill, line, _ = _PHASE_COLORS.get(node.phase, _OTHER_PHASE)
@@ -362,26 +366,39 @@ def node_statement(node: Node) -> str:
             style |= {"penwidth": "2"}
         if node.recomputed:
             style |= {"style": _DASHED}
-    style = style | _CHANGE_STYLES.get(node.change, {}) | node.look
+    look, numbers = ({}, []) if plain else (node.look, node.numbers)
+    style = style | _CHANGE_STYLES.get(node.change, {}) | look
     attributes = "".join(f' {key}="{value}"' for key, value in style.items())
     details, head = node.details, f"{SIGNS[node.change]} {node.title}" if node.change in SIGNS else node.title
     if node.place and node.kind == MODULE:
         head = f"{node.place}.{head}"
     elif node.place:
         details = [_with_class(node.place, node.module), *details]
-    ink = node.look.get("fontcolor", "#333333")
+    ink, lines = look.get("fontcolor", "#333333"), [*details, *numbers]
     # Blanks as large as the title: Graphviz gives lines no leading where sizes differ.
-    small = "".join(f'<BR/> <FONT POINT-SIZE="8" COLOR="{ink}">{_in_label(text)}</FONT> ' for text in details)
+    small = "".join(f'<BR/> <FONT POINT-SIZE="8" COLOR="{ink}">{_in_label(text)}</FONT> ' for text in lines)
     tooltip = _tooltip([text for text in node.tooltip if text] or " ")
     label = _in_label(head) if node.kind == CONSTANT else f"<B>{_in_label(head)}</B>"
     return f"{node.id} [label=<{label}{small}>{attributes} tooltip={tooltip}]"
 
 
+def _numbers_on(edge: Edge) -> Iterator[str]:
+    """Yield what was measured of the one tensor that an edge carries, and of its gradient."""
+    if edge.tail.kind == MODULE or edge.values > 1:
+        return
+    for name, entries in (("numbers", edge.tail.values), ("gradient", edge.tail.gradients)):
+        for entry in filter(None, entries[edge.output : edge.output + 1]):
+            texts = [f"{key} {entry[key]:.3g}" for key in ("norm", "largest") if key in entry]
+            texts += [f"{100 * entry[key]:.3g}% {word}" for key, word in _SHARES.items() if key in entry]
+            yield f"{name}: {', '.join(texts)}"
+
+
 def _edge_line(edge: Edge, main: bool) -> str:
     """Return an edge statement. The backward pass is drawn upwards, beside the operations it differentiates."""
-    attributes = [f"tooltip={_tooltip(edge.tooltip.splitlines())}"]
+    attributes = [f"tooltip={_tooltip([*edge.tooltip.splitlines(), *_numbers_on(edge)])}"]
     if edge.values > 1:
-        attributes.append(f'xlabel="{edge.values:,}×"')
+        # Of an arrow around one box Graphviz places the label itself.
+        attributes.append(f'{"label" if edge.tail is edge.head else "xlabel"}="{edge.values:,}×"')
     look = look_of(edge)
     attributes += [EDGE_LOOKS[look]] if look else []
     if look in ("again", "before"):

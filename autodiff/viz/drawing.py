@@ -20,13 +20,13 @@ from autodiff.source import user_frame
 from autodiff.thread_mode import MODE
 from autodiff.viz.building import graph_of
 from autodiff.viz.dot import lines_of
-from autodiff.viz.graph import MODULE, OPERATION, Graph, text_of_changes
+from autodiff.viz.graph import Graph, text_of_changes
 from autodiff.viz.overlay import OVERLAYS
 from autodiff.viz.overlay import overlay as show
 from autodiff.viz.programs import check_inputs, program_of
 from autodiff.viz.rendering import without_collection
 from autodiff.viz.rolling import roll as roll_up
-from autodiff.viz.summary import fewest, summary
+from autodiff.viz.summary import boxes_in, fewest, summary
 
 if TYPE_CHECKING:
     from autodiff.viz.picture import Picture
@@ -44,6 +44,9 @@ def draw(
 ) -> Picture:
     """Return the picture of a computation: one node an operation, one edge a value that it reads.
 
+    An operation has the name by which the user's program calls it. Where several come from one call of a function, they
+    are a group with its name, which `depth` folds as it folds modules.
+
     Nothing that an operation reads is left out. Numbers stand on it (`constants=True` draws them). Where it alone reads
     more than eight leaves, as an optimizer's step does, those of a kind are one box, and its edge says how many. A
     module that is shown as one node holds the leaves that it alone reads.
@@ -60,15 +63,17 @@ def draw(
         backward: propagate back from the result of the function, or from the tensor (from its sum, when it has several
             elements), to the parameters and inputs that require a gradient, and draw that too. No `.grad` is touched.
         depth: modules nested deeper are shown as one node each: 0 shows the outermost module as a node, 1 its
-            children; None shows every operation, up to 2000. Of a larger program it shows as much as is readable, of
-            a comparison the modules in which nothing has changed as one node each. 0 is as None where more than 2000
-            operations and modules would be left.
+            children; None shows every operation, up to 2000. Of a larger program it shows as much as is readable, with
+            equal blocks in a row once, of a comparison the modules in which nothing has changed as one node each. 0 is
+            as None where more than 2000 operations and modules would be left.
         roll: show equal blocks in a row once, with their number: modules, and steps of a loop.
         unfold: show the parts of fused operations.
         overlay: colour by a measurement, with a scale: ``"seconds"`` (and the slowest path), ``"flops"``, ``"bytes"``,
-            ``"saved_bytes"``, ``"roofline"``, ``"gradient"`` (the norm, and where it vanishes or explodes) or
-            ``"values"``. A function is then called several times, see `autodiff.measure`; of a program the columns
-            are shown.
+            ``"saved_bytes"``, ``"roofline"``; of the gradients ``"gradient"`` (the norm, and where it vanishes or
+            explodes), ``"gradient_largest"``, ``"gradient_zeros"`` and ``"gradient_nans"`` (shares); of the numbers
+            ``"values"`` (the norm), ``"largest"``, ``"zeros"``, ``"nans"`` and ``"dead"`` (the share of the units of
+            a ReLU that are 0 in the whole batch). A function is then called several times, see `autodiff.measure`; of
+            a program the columns are shown.
         limits: of the machine, for the roofline; by default `autodiff.machine.limits_here()`, which measures them for
             two seconds, once.
         against: another program, tensor or function (called with the same `inputs`) to compare with: what `x` has and
@@ -140,12 +145,12 @@ def draw(
                        variables=drawn.variables, operands=drawn.operands, results=drawn.results,
                        gradients=drawn.gradients)  # fmt: skip
     with without_collection():
-        graph = _readable(program, expanded, depth, roll, against is not None)
+        graph, is_whole = _readable(program, expanded, depth, roll, against is not None)
     if not len(program):
         remarks.append("no operation has run")
     graph.remarks[:0] = remarks
     known = len(graph.remarks)
-    if overlay is not None:
+    if overlay is not None and len(program):
         show(graph, overlay)
     found = graph.remarks[known:]
 
@@ -153,46 +158,42 @@ def draw(
 
     written = partial(lines_of, title=title, direction=direction, legend=legend)
 
+    def whole() -> Graph:
+        """Return the graph in which nothing is folded, for the page: that folds by itself."""
+        if is_whole:
+            return graph
+        built = expanded()
+        if roll:
+            roll_up(built)
+        built.remarks += [*remarks, *found]
+        return built
+
     def folded() -> list[str]:
-        depth, block, remark = summary(program, STILL_BOXES // 2)  # leaves come on top
-        still = expanded(depth=depth, block=block)
-        still.remarks += [*remarks, remark]
+        still = summary(program, expanded, STILL_BOXES // 2)  # leaves come on top
+        still.remarks[:0] = remarks
+        if overlay is not None:
+            show(still, overlay)
         return written(still)
 
-    return Picture(written(graph), graph=graph, program=program, title=title,
-                   expanded=partial(_whole, expanded, roll, [*remarks, *found]), folded=folded,
+    return Picture(written(graph), graph=graph, program=program, title=title, expanded=whole, folded=folded,
                    overlay=overlay or "", depth=depth)
 
 
 def _readable(
     program: Program, expanded: Callable[..., Graph], depth: int | None, roll: bool, compared: bool
-) -> Graph:
-    """Return as much of a graph as is asked for, or, where nobody says how much, as can be read."""
-    if depth is None and (roll or compared):
-        # Much may be the same: what is left of a large program is perhaps small enough.
-        graph = expanded(changes=compared)
+) -> tuple[Graph, bool]:
+    """Return as much of a graph as is asked for, or, where nobody says how much, as can be read; and whether it is all.
+
+    Of a comparison the modules in which nothing has changed are folded.
+    """
+    if depth is not None or len(program) <= MOST_RECORDS or roll or compared:
+        graph = expanded(depth=depth, changes=compared and depth is None)
         if roll:
             roll_up(graph)
-        if len(program) <= MOST_RECORDS or sum(node.kind in (OPERATION, MODULE) for node in graph.nodes) <= MOST_BOXES:
-            return graph
-    block, remark = 0, ""
-    if depth is None and len(program) > MOST_RECORDS:
-        depth, block, remark = summary(program, MOST_BOXES)
-    graph = expanded(depth=depth, block=block)
-    if roll:
-        roll_up(graph)
-    if remark:
-        graph.remarks.append(remark + ("" if roll else "; `roll=True` shows equal blocks once, with their number"))
-    return graph
-
-
-def _whole(expanded: Callable[[], Graph], roll: bool, remarks: Sequence[str]) -> Graph:
-    """Return the graph in which nothing is folded, for the page: that folds by itself."""
-    graph = expanded()
-    if roll:
-        roll_up(graph)
-    graph.remarks += remarks
-    return graph
+        # Much may be the same: what is left of a large program is perhaps small enough.
+        if depth is not None or len(program) <= MOST_RECORDS or boxes_in(graph) <= MOST_BOXES:
+            return graph, depth is None and not compared
+    return summary(program, expanded, MOST_BOXES), False
 
 
 def _variables(x: Any) -> dict[int, tuple[str, Tensor]]:
@@ -245,7 +246,7 @@ class _Drawn:
         self.results: list[tuple[Any, str]] | None = None
         self.gradients: list[tuple[Any, str]] = []
         self.backward = backward
-        self.run = measure if overlay in ("seconds", "roofline", "gradient", "values") else record
+        self.run = measure if overlay is not None and OVERLAYS[overlay].timed else record
         known = (*(tensor for _, tensor in variables.values()), *names.values())
         self._arrays = {id(tensor.array): tensor for tensor in known}
 
@@ -292,7 +293,7 @@ class _Drawn:
 
         def note(tensor: Tensor | None, name: str, into: list[tuple[Any, str]]) -> None:
             operand = None if tensor is None or MODE.recorder is None else MODE.recorder.operand(tensor)
-            if type(operand) is tuple:
+            if type(operand) is tuple or id(operand) in self.names:
                 into.append((operand, name))
 
         def run() -> None:
@@ -312,7 +313,8 @@ class _Drawn:
         return run
 
     def _result_name(self, tensor: Tensor, label: str) -> str:
-        return tensor.name or self.variables.get(id(tensor), label)
+        is_argument = id(tensor) in self.names  # and has its name there
+        return label if is_argument else tensor.name or self.variables.get(id(tensor), label)
 
 
 class _Continued(Recorder):

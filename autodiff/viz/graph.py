@@ -23,9 +23,10 @@ class Node:
 
     Attributes:
         id: unique within the graph and the same on every run.
-        kind: ``"operation"``, ``"module"``, ``"parameter"``, ``"leaf"`` (another tensor with `requires_grad`),
-            ``"optimizer state"``, ``"buffer"``, ``"input"``, ``"constant"`` or ``"output"``.
-        title: name of the operation, module or tensor.
+        kind: ``"operation"``, ``"module"`` (also a function of several operations that is shown as one node),
+            ``"parameter"``, ``"leaf"`` (another tensor with `requires_grad`), ``"optimizer state"``, ``"buffer"``,
+            ``"input"``, ``"constant"`` or ``"output"``.
+        title: name of the operation, as the user's program calls it, of the module or tensor.
         phase: ``"forward"``, ``"backward"`` or ``"update"``.
         parent: group it stands in.
         details: further lines of text.
@@ -42,12 +43,15 @@ class Node:
         file, line, source: the user's line that ran it: file without folder, number, and the lines around it.
         measures: of all its records together: ``"seconds"``, ``"flops"``, ``"bytes"``, ``"saved_bytes"`` and
             ``"roofline"`` (a share), as far as they are known.
-        values: for each of `specs` the statistics of its numbers; see `autodiff.program_columns`.
-        gradients: for each of `specs` the statistics of the gradient with respect to it; None where it is not known.
+        values: for each of `specs` the statistics of its numbers; see `autodiff.program_columns`. Of a module that is
+            shown as one node those of everything that its operations make.
+        gradients: for each of `values` the statistics of the gradient with respect to it; None where it is not known.
         gradient_order: number of the record after which `gradients` are complete, where the program has one; or -1.
         change: in a comparison ``"same"``, ``"added"``, ``"removed"`` or ``"changed"``; otherwise empty.
         recomputed: whether it computes again what was computed before.
         look: DOT attributes that an overlay has given it.
+        numbers: lines that an overlay has written on it.
+        others: equal nodes that it stands for, where equal blocks are shown once.
     """
 
     id: str
@@ -75,6 +79,8 @@ class Node:
     change: str = ""
     recomputed: bool = False
     look: dict[str, str] = field(default_factory=dict)
+    numbers: list[str] = field(default_factory=list)
+    others: list[Node] = field(default_factory=list)
 
     def jacobian(self, input: int = 0, output: int = 0) -> Array:
         """Return the derivative of this operation's output with respect to its input, at the values that it ran with.
@@ -107,16 +113,17 @@ class Node:
 
 @dataclass(eq=False, slots=True)
 class Group:
-    """Nodes and smaller groups that belong together: a phase of the program, or a call of a module.
+    """Nodes and smaller groups that belong together: a phase of the program, or a call of a module or function.
 
     Attributes:
         id: unique within the graph and the same on every run.
-        title: label of the module, or the phase.
+        title: label of the module, name of the function, or the phase.
         phase: ``"forward"``, ``"backward"`` or ``"update"``; empty for the whole picture.
         parent: the group around it; None for the whole picture.
         depth: number of groups around it.
         members: in the order in which they depend on each other.
         module: class name of the module, where it is known.
+        is_call: whether it is a call of a function that is made of several operations.
         copies: how many equal ones it stands for.
         changes: in a comparison how many of its operations are ``"added"``, ``"removed"`` or ``"changed"``.
     """
@@ -128,6 +135,7 @@ class Group:
     depth: int
     members: list[Node | Group] = field(default_factory=list)
     module: str = ""
+    is_call: bool = False
     copies: int = 1
     changes: Counter[str] = field(default_factory=Counter)
 
@@ -146,7 +154,8 @@ class Edge:
         tooltip: what is carried.
         change: in a comparison ``"removed"`` for what a removed operation has read, ``"before"`` for what another one
             has read and reads no longer; otherwise empty.
-        again: whether it leads from one of several equal blocks to the next.
+        again: where it leads from one of several equal blocks to the next: in how many runs of them, one in another,
+            these stand, their own counted in; otherwise 0.
         slow: whether it lies on the slowest path.
         output: which of the tail's outputs it carries.
         carries: of a rolled-up edge what its values are: the id of the node that makes each, which of its outputs it
@@ -159,7 +168,7 @@ class Edge:
     saved: bool
     tooltip: str
     change: str = ""
-    again: bool = False
+    again: int = 0
     slow: bool = False
     output: int = 0
     carries: set[tuple[str, int, tuple[int, ...]]] | None = None
@@ -177,6 +186,7 @@ class Graph:
         nodes: operations in the order in which they depend on each other, then leaves and results.
         edges: in program order.
         remarks: what a reader should know, a line each.
+        caption: what the colours and bold lines of an overlay show, a line each.
         scale: what the colours of an overlay mean: colour and text, from low to high.
         overhead: seconds of a call that belong to no operation; None where that was not measured.
     """
@@ -185,6 +195,7 @@ class Graph:
     nodes: list[Node]
     edges: list[Edge]
     remarks: list[str] = field(default_factory=list)
+    caption: list[str] = field(default_factory=list)
     scale: list[tuple[str, str]] = field(default_factory=list)
     overhead: float | None = None
 
@@ -242,7 +253,7 @@ def labels_of(group: Group) -> list[str]:
     """Return the labels of the modules around a node in this group, outermost first."""
     labels = []
     while group.parent is not None and group.depth > 1:
-        labels.append(group.title)
+        labels += [] if group.is_call else [group.title]
         group = group.parent
     return labels[::-1]
 

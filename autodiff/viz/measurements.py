@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from autodiff.program import Program, Record
 from autodiff.program_columns import statistics
-
-if TYPE_CHECKING:
-    from autodiff.viz.graph import Graph, Node
+from autodiff.viz.graph import MODULE, Graph, Node
 
 
 class Measurements:
@@ -34,15 +32,13 @@ class Measurements:
                 self.gradients[key], self.orders[key] = values[number][index], number
 
     def fill(
-        self, graph: Graph, owner: Mapping[Record, Node], leaving: set[tuple[Record, int]],
-        leaves: Mapping[int, list[tuple[Node, Any]]],
-    ) -> None:  # fmt: skip
+        self, graph: Graph, owner: Mapping[Record, Node], leaves: Mapping[int, list[tuple[Node, Any]]]
+    ) -> None:
         """Put measures and statistics on nodes.
 
         Args:
             graph: the graph of the program.
             owner: the node of each record.
-            leaving: values that leave the module they are made in.
             leaves: nodes of each leaf, by its id, with the leaf.
         """
         inside: dict[Node, list[Record]] = defaultdict(list)
@@ -51,9 +47,7 @@ class Measurements:
         for node, records in inside.items():
             node.measures = self._measures(records)
             outputs = [(record, i) for record in records for i in range(len(record.outputs))]
-            if node.record is None:
-                outputs = [value for value in outputs if value in leaving]
-            if self.values is not None and len(outputs) == len(node.specs):
+            if self.values is not None and (node.kind == MODULE or len(outputs) == len(node.specs)):
                 node.values = [self.values[self.records[record]][i] for record, i in outputs]
                 node.gradients = [self.gradients.get(value) for value in outputs]
                 node.gradient_order = max((self.orders.get(value, -1) for value in outputs), default=-1)

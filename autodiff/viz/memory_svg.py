@@ -22,8 +22,9 @@ _LETTER = 6.0  # width of a letter of the small font, about
 # From Okabe and Ito's palette (https://jfly.uni-koeln.de/color/). What stays is grey and yellow, gradients are
 # orange, what the forward pass leaves is blue.
 COLOURS = {
-    "parameter": "#e6b800", "optimizer state": "#c9a66b", "buffer": "#b5b5b5", "input": "#8c8c8c",
-    "gradient": "#d55e00", "saved for backward": "#0072b2", "temporary": "#56b4e9", "work array": "#cc79a7",
+    "parameter": "#e6b800", "leaf": "#f0e442", "optimizer state": "#c9a66b", "buffer": "#b5b5b5",
+    "input": "#8c8c8c", "gradient": "#d55e00", "saved for backward": "#0072b2", "temporary": "#56b4e9",
+    "work array": "#cc79a7",
 }
 STYLE = """
 .autodiff-memory { font: 11px system-ui, sans-serif; --ink: #222; --faint: #888; --paper: #fff; }

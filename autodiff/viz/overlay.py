@@ -3,91 +3,158 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from statistics import median
 
 from autodiff.errors import ValueRangeError
 from autodiff.program_columns import text_of
 from autodiff.viz.colors import DIVERGING, SEQUENTIAL, color, is_dark
-from autodiff.viz.graph import CONSTANT, MODULE, OPERATION, Graph, Node
+from autodiff.viz.graph import CONSTANT, MODULE, OPERATION, Edge, Graph, Node
 
-MEASURES = ("seconds", "flops", "bytes", "saved_bytes", "roofline")
-OVERLAYS = (*MEASURES, "gradient", "values")
+_BACKWARD = ("draw a function or module with its inputs and backward=True, or a whole training step: "
+             "what has led to a tensor has run already")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Overlay:
+    """A measurement that boxes are coloured by, in the still picture and on the page.
+
+    Attributes:
+        key: what `draw` calls it.
+        title: what the numbers are.
+        unit: ``"s"``, ``"FLOP"``, ``"B"``, ``"%"`` of shares from 0 to 1, or none.
+        of: where a node has them: among its ``"measures"``, or the statistics of its ``"values"`` or ``"gradients"``.
+        entry: which of those.
+        label: what a box says; empty where it says so in any overlay.
+        logarithmic: whether colours show factors, not differences.
+        top: the end of the scale, where that is always the same; otherwise the largest number.
+        timed: whether a function has to run with a watch for it; the others are known of any program.
+        missing: what to do where there is none of it.
+    """
+
+    key: str
+    title: str
+    unit: str
+    of: str
+    entry: str
+    label: str = "{}"
+    logarithmic: bool = False
+    top: float | None = None
+    timed: bool = True
+    missing: str = "draw what autodiff.measure(...) returns"
+
+    @property
+    def adds(self) -> bool:
+        """Whether a module has the sum of what its operations have; otherwise it has the largest."""
+        return self.of == "measures" and self.unit != "%"
+
+    def number(self, node: Node) -> float | None:
+        """Return what a node shows: of all tensors that it stands for the largest, NaN above all; None without any."""
+        if self.of == "measures":
+            return node.measures.get(self.entry) if node.kind in (OPERATION, MODULE) else None
+        found: list[float] = []
+        waiting = [node]
+        while waiting:
+            one = waiting.pop()
+            entries = one.values if self.of == "values" else one.gradients
+            found += [x for entry in entries if entry and (x := self._number_in(entry)) is not None]
+            waiting += one.others
+        return max(found, key=lambda x: (math.isnan(x), x)) if found else None
+
+    def _number_in(self, entry: Mapping[str, float]) -> float | None:
+        # These are of the numbers that are no NaN: where there are some, they say little.
+        spoilt = self.entry in ("norm", "largest") and entry.get("nans")
+        return math.nan if spoilt else entry.get(self.entry)
+
+    def text(self, number: float) -> str:
+        """Return a number with its unit."""
+        if self.unit == "%":
+            return f"{100 * number:.3g}%"
+        return text_of(self.key, number) if self.unit else f"{number:.2g}"
+
+
+OVERLAYS = {overlay.key: overlay for overlay in (
+    Overlay("seconds", "time", "s", "measures", "seconds"),
+    Overlay("flops", "floating-point operations", "FLOP", "measures", "flops", timed=False),
+    Overlay("bytes", "bytes moved", "B", "measures", "bytes", timed=False),
+    Overlay("saved_bytes", "kept for the backward pass", "B", "measures", "saved_bytes", timed=False),
+    Overlay("roofline", "share of the roofline", "%", "measures", "roofline", top=1.0),
+    Overlay("gradient", "norm of the gradient", "", "gradients", "norm", "‖gradient‖ {}", logarithmic=True,
+            missing=_BACKWARD),
+    Overlay("gradient_largest", "largest number of the gradient", "", "gradients", "largest", "max |gradient| {}",
+            logarithmic=True, missing=_BACKWARD),
+    Overlay("gradient_zeros", "zeros in the gradient", "%", "gradients", "zeros", "{} of the gradient is 0", top=1.0,
+            missing=_BACKWARD),
+    Overlay("gradient_nans", "NaN in the gradient", "%", "gradients", "nans", "", missing=_BACKWARD),
+    Overlay("values", "norm of the numbers", "", "values", "norm", "‖x‖ {}", logarithmic=True),
+    Overlay("largest", "largest number", "", "values", "largest", "max |x| {}", logarithmic=True),
+    Overlay("zeros", "zeros among the numbers", "%", "values", "zeros", "{} zeros", top=1.0),
+    Overlay("nans", "NaN among the numbers", "%", "values", "nans", ""),
+    Overlay("dead", "dead units of ReLUs", "%", "values", "dead", "", top=1.0,
+            missing="draw something with a ReLU: only those have units that can be dead"),
+)}  # fmt: skip
 _STEPS = 5
-_TITLES = {
-    "seconds": "time", "flops": "floating-point operations", "bytes": "bytes moved",
-    "saved_bytes": "kept for the backward pass", "roofline": "share of the roofline",
-    "gradient": "norm of the gradient", "values": "norm of the numbers",
-}  # fmt: skip
 FAR = 1e3  # times larger or smaller than usual: a gradient that explodes or vanishes
 _NEAR = 3  # nodes next to the loss, whose gradients the others are compared with
 _NAMED = 3  # nodes that a remark names
 _EMPHASIS = {"penwidth": "3", "color": "#000000"}
+_SPOILT = _EMPHASIS | {"style": "rounded,filled,dashed"}
 
 
 def overlay(graph: Graph, name: str) -> None:
     """Colour the nodes of a graph by a measurement, and say what stands out.
 
+    What the colours show becomes the caption of the graph, what was found its remarks.
+
     Args:
         graph: with measurements.
-        name: one of ``OVERLAYS``.
+        name: a key of ``OVERLAYS``.
 
     Raises:
         ValueRangeError: if there is no such overlay, or nothing was measured.
     """
     if name not in OVERLAYS:
         raise ValueRangeError("draw", "there is no such overlay", expected=", ".join(OVERLAYS), got=repr(name))
-    numbers = {node: x for node in graph.nodes if (x := _number(node, name)) is not None}
+    chosen = OVERLAYS[name]
+    numbers = {node: x for node in graph.nodes if (x := chosen.number(node)) is not None}
     if not numbers:
-        fix = {"gradient": "draw a function or module with its inputs and backward=True, or a whole training step: "
-                           "what has led to a tensor has run already"}
-        raise ValueRangeError("draw", f"'{name}' was not measured",
-                              fix=fix.get(name, "draw what autodiff.measure(...) returns"))
+        raise ValueRangeError("draw", f"'{name}' was not measured", fix=chosen.missing)
     for node in graph.nodes:
         if node.kind != CONSTANT and node not in numbers:
             _paint(node, "#ffffff")
-    if name in ("gradient", "values"):
-        _show_spread(graph, numbers, name)
+    if chosen.logarithmic:
+        _show_factors(graph, numbers, chosen)
     else:
-        _show_size(graph, numbers, name)
+        _show_size(graph, numbers, chosen)
     if name == "seconds":
-        _show_slowest(graph, numbers)
+        _show_slowest(graph)
+    if name == "gradient":
+        _name_gradients(graph, numbers)
     _show_trouble(graph)
 
 
-def _number(node: Node, name: str) -> float | None:
-    """Return what a node shows of a measurement: that of its outputs which is largest, NaN above all."""
-    if name in MEASURES:
-        return node.measures.get(name) if node.kind in (OPERATION, MODULE) else None
-    entries = node.gradients if name == "gradient" else node.values
-    # The norm is that of the finite numbers: where there are NaNs, it says little.
-    found = [math.nan if entry.get("nans") else entry.get("norm") for entry in entries if entry]
-    norms = [x for x in found if x is not None]
-    return max(norms, key=lambda x: (math.isnan(x), x)) if norms else None
-
-
-def _show_size(graph: Graph, numbers: dict[Node, float], name: str) -> None:
+def _show_size(graph: Graph, numbers: dict[Node, float], chosen: Overlay) -> None:
     """Colour by size: the more, the darker."""
-    most = 1.0 if name == "roofline" else max(numbers.values())
-    overhead = graph.overhead if name == "seconds" else None
-    operations = sum(numbers.values())
-    total = operations + (overhead or 0.0)
+    most = chosen.top or max(numbers.values())
+    overhead = graph.overhead if chosen.key == "seconds" else None
+    together = sum(numbers.values())
+    total = together + (overhead or 0.0)
     for node, x in numbers.items():
         _paint(node, color(SEQUENTIAL, x / most) if x else "#ffffff")
-        share = f" · {x / total:.0%}" if name != "roofline" and total and x / total >= 0.005 else ""
-        if x:
-            node.details.append(text_of(name, x) + share)
-    graph.scale = [(color(SEQUENTIAL, i / (_STEPS - 1)), text_of(name, most * i / (_STEPS - 1)) if most else "")
+        share = f" · {x / total:.0%}" if chosen.adds and total and x / total >= 0.005 else ""
+        if x and chosen.label:
+            node.numbers.append(chosen.label.format(chosen.text(x)) + share)
+    graph.scale = [(color(SEQUENTIAL, i / (_STEPS - 1)), chosen.text(most * i / (_STEPS - 1)) if most else "")
                    for i in range(_STEPS)]  # fmt: skip
     if overhead is not None and total:
-        graph.remarks.append(f"time of a call: {text_of(name, total)} = {text_of(name, operations)} of operations + "
-                             f"{text_of(name, overhead)} of call overhead ({overhead / total:.0%})")
+        graph.caption.append(f"time of a call: {chosen.text(total)} = {chosen.text(together)} of operations + "
+                             f"{chosen.text(overhead)} of call overhead ({overhead / total:.0%})")
     else:
-        what = _TITLES[name]
-        graph.remarks.append(what if name == "roofline" else f"{what}: {text_of(name, total)} together")
+        graph.caption.append(f"{chosen.title}: {chosen.text(total)} together" if chosen.adds else chosen.title)
 
 
-def _show_spread(graph: Graph, numbers: dict[Node, float], name: str) -> None:
+def _show_factors(graph: Graph, numbers: dict[Node, float], chosen: Overlay) -> None:
     """Colour by size on a logarithmic scale, with the usual one in the middle. Its ends stand for all beyond them."""
     positive = [x for x in numbers.values() if 0 < x < math.inf]
     usual = median(positive) if positive else 1.0
@@ -95,19 +162,16 @@ def _show_spread(graph: Graph, numbers: dict[Node, float], name: str) -> None:
     for node, x in numbers.items():
         far = math.log10(x / usual) if 0 < x < math.inf else -decades if x == 0 else decades
         _paint(node, color(DIVERGING, 0.5 + far / (2 * decades)))
-        node.details.append(("‖gradient‖ " if name == "gradient" else "‖x‖ ") + text_of(name, x))
+        node.numbers.append(chosen.label.format(chosen.text(x)))
     steps = [i / (_STEPS - 1) for i in range(_STEPS)]
-    texts = [text_of(name, usual * 10 ** ((2 * i - 1) * decades)) for i in steps]
+    texts = [chosen.text(usual * 10 ** ((2 * i - 1) * decades)) for i in steps]
     texts[0], texts[-1] = f"≤ {texts[0]}", f"≥ {texts[-1]}"
     graph.scale = [(color(DIVERGING, i), text) for i, text in zip(steps, texts)]
-    graph.remarks.append(_TITLES[name])
-    if name == "gradient":
-        _name_gradients(graph, numbers)
+    graph.caption.append(chosen.title)
 
 
 def _name_gradients(graph: Graph, numbers: dict[Node, float]) -> None:
     """Say where gradients are zero, vanish or explode on their way back, counted from those next to the loss."""
-    _name(graph, numbers, math.isnan, "NaN in the gradient", lambda x: 0.0)
     _name(graph, numbers, lambda x: x == 0, "the gradient is zero", lambda x: x)
     ends = sorted((node for node, x in numbers.items() if node.kind in (OPERATION, MODULE) and 0 < x < math.inf),
                   key=lambda node: -node.order)  # fmt: skip
@@ -130,50 +194,59 @@ def _name(
             node.look |= _EMPHASIS
 
 
-def _show_slowest(graph: Graph, seconds: dict[Node, float]) -> None:
-    """Emphasise the path of edges whose nodes take longest together, in one pass over the edges."""
-    incoming: dict[Node, list[int]] = {}
-    for number, edge in enumerate(graph.edges):
+def slowest_path(graph: Graph) -> tuple[float, list[Node], list[Edge]]:
+    """Return the path of edges whose nodes take longest together: its seconds, nodes and edges.
+
+    It is found in one pass over the edges. Where no seconds were measured, it is empty.
+    """
+    seconds = {node: node.measures["seconds"] for node in graph.nodes if "seconds" in node.measures}
+    incoming: dict[Node, list[Edge]] = {}
+    for edge in graph.edges:
         if edge.tail is not edge.head and not edge.again and not edge.change:
-            incoming.setdefault(edge.head, []).append(number)
+            incoming.setdefault(edge.head, []).append(edge)
     longest: dict[Node, float] = {}
-    behind: dict[Node, int] = {}
+    behind: dict[Node, Edge] = {}
     for node in sorted(graph.nodes, key=lambda node: node.kind in (OPERATION, MODULE)):  # leaves first
-        before = [i for i in incoming.get(node, ()) if graph.edges[i].tail in longest]
-        best = max(before, key=lambda i: longest[graph.edges[i].tail], default=None)
+        before = [edge for edge in incoming.get(node, ()) if edge.tail in longest]
+        best = max(before, key=lambda edge: longest[edge.tail], default=None)
         longest[node] = seconds.get(node, 0.0)
         if best is not None:
-            longest[node] += longest[graph.edges[best].tail]
+            longest[node] += longest[best.tail]
             behind[node] = best
+    if not seconds:
+        return 0.0, [], []
     last = max(seconds, key=lambda node: longest[node])
-    graph.remarks.append(f"bold: the slowest path, {text_of('seconds', longest[last])}")
-    last.look["penwidth"] = "3"
-    while last in behind:
-        edge = graph.edges[behind[last]]
+    nodes, edges = [last], []
+    while nodes[-1] in behind:
+        edges.append(behind[nodes[-1]])
+        nodes.append(edges[-1].tail)
+    return longest[last], [node for node in nodes if node in seconds], edges
+
+
+def _show_slowest(graph: Graph) -> None:
+    seconds, nodes, edges = slowest_path(graph)
+    for node in nodes:
+        node.look["penwidth"] = "3"
+    for edge in edges:
         edge.slow = True
-        last = edge.tail
-        if last in seconds:
-            last.look["penwidth"] = "3"
+    graph.caption.append(f"bold: the slowest path, {text_of('seconds', seconds)}")
 
 
 def _show_trouble(graph: Graph) -> None:
     """Mark numbers that are no numbers, and units that never fire."""
-    bad = [node for node in graph.nodes if any(entry.get("nans") for entry in node.values)]
+    bad = {node: share for node in graph.nodes if (share := OVERLAYS["nans"].number(node))}
     if bad:
-        first = min(bad, key=lambda node: node.order)
-        graph.remarks.append(f"NaN, first in {_called(first)}")
-    for node in bad:
-        node.look |= _EMPHASIS | {"style": "rounded,filled,dashed"}
-        node.details.append(f"NaN: {max(entry.get('nans', 0.0) for entry in node.values):.2%}")
+        graph.remarks.append(f"NaN, first in {_called(min(bad, key=lambda node: node.order))}")
+    bad_gradients = {node: share for node in graph.nodes if (share := OVERLAYS["gradient_nans"].number(node))}
+    _name(graph, bad_gradients, bool, "NaN in the gradient", lambda x: -x)
+    for what, found in (("NaN", bad), ("NaN in the gradient", bad_gradients)):
+        for node, share in found.items():
+            node.look |= _SPOILT
+            node.numbers.append(f"{what}: {share:.2%}")
     for node in graph.nodes:
-        bad_gradients = max((entry.get("nans", 0.0) for entry in node.gradients if entry), default=0.0)
-        if bad_gradients:
-            node.look |= _EMPHASIS | {"style": "rounded,filled,dashed"}
-            node.details.append(f"NaN in the gradient: {bad_gradients:.2%}")
-        dead = max((entry.get("dead", 0.0) for entry in node.values), default=0.0)
+        dead = OVERLAYS["dead"].number(node) or 0.0
         if dead >= 0.005:
-            node.details.append(f"{dead:.0%} of the units are dead")
-            node.look |= {"penwidth": "3"}
+            node.numbers.append(f"{dead:.0%} of the units are dead")
 
 
 def _paint(node: Node, fill: str) -> None:

@@ -16,7 +16,7 @@ import re
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from string import Template
@@ -55,6 +55,7 @@ from autodiff.viz.graph import (
     text_of_operations,
     text_of_spec,
 )
+from autodiff.viz.overlay import OVERLAYS, slowest_path
 from autodiff.viz.rendering import layout_with_pygraphviz, scalable
 
 WEB = Path(__file__).with_name("web")
@@ -139,11 +140,15 @@ def _data(graph: Graph, title: str, overlay: str, depth: int | None) -> dict[str
     """Return all that the page knows of a graph, as JSON will have it."""
     groups = _Groups(graph)
     sources: dict[Any, int] = {}  # many operations come from one line
+    slowest, slow_nodes, slow_edges = slowest_path(graph)
+    is_slow = {*slow_nodes, *slow_edges}
     return {
         "title": title,
         "overlay": overlay,
+        "overlays": [asdict(one) | {"adds": one.adds} for one in OVERLAYS.values()],
+        "slowest": slowest,
         "depth": depth,
-        "legend": legend_of(graph),
+        "legend": legend_of(graph, plain=True),
         # Compiled for the browser, Graphviz knows how wide letters are only by the name of a single font.
         "head": default_statements(font="Helvetica"),
         "looks": EDGE_LOOKS,
@@ -151,10 +156,10 @@ def _data(graph: Graph, title: str, overlay: str, depth: int | None) -> dict[str
         "groups": groups.data(),
         "remarks": graph.remarks,
         "overhead": graph.overhead,
-        "nodes": [_node_data(node, groups.home[node].id, sources) for node in graph.nodes],
+        "nodes": [_node_data(node, groups.home[node].id, sources, node in is_slow) for node in graph.nodes],
         "sources": [{"file": file, "line": line, "source": source} for file, line, source in sources],
         "edges": [[edge.tail.id, edge.head.id, edge.values, look_of(edge), _lines(edge.tooltip), edge.output,
-                   edge.carries and sorted(edge.carries)] for edge in graph.edges],
+                   edge.carries and sorted(edge.carries), edge.again, edge in is_slow] for edge in graph.edges],
         "guides": [[first.id, second.id] for first, second in guides(graph, main_edges(graph))],
     }
 
@@ -174,12 +179,13 @@ def _counts(member: Node | Group) -> bool:
     return isinstance(member, Group) or _runs(member)
 
 
-def _node_data(node: Node, home: str, sources: dict[Any, int]) -> dict[str, Any]:
+def _node_data(node: Node, home: str, sources: dict[Any, int], is_slow: bool) -> dict[str, Any]:
     where = (node.file, node.line, tuple(node.source))
     return {
         "id": node.id, "kind": node.kind, "title": node.title, "phase": node.phase, "parent": home,
         "order": node.order if _runs(node) else -1, "gradientOrder": node.gradient_order,
-        "statement": node_statement(node), "place": node.place, "shapes": [text_of_spec(spec) for spec in node.specs],
+        "statement": node_statement(node, plain=True), "isSlow": is_slow,
+        "place": node.place, "shapes": [text_of_spec(spec) for spec in node.specs],
         "notes": _notes(node), "measures": _numbers(node.measures),
         "values": [_numbers(found) for found in node.values],
         "gradients": [None if found is None else _numbers(found) for found in node.gradients],
@@ -295,7 +301,7 @@ class _Groups:
             {
                 "id": group.id, "title": group.title, "kind": MODULE, "module": group.module,
                 "phase": group.phase, "depth": group.depth, "copies": self.copies[group],
-                "isRolled": group.copies > 1,
+                "isRolled": group.copies > 1, "isCall": group.is_call,
                 "parent": self.around[group].id if group in self.around else None,
                 "members": [member.id for member in members], "bundle": group in self.bundles,
                 "statement": self._box(group, sums[group], leaving.get(group, [])),
@@ -348,7 +354,8 @@ class _Groups:
             inner, outer = self.home[edge.tail], self.home[edge.head]
             if inner is outer:
                 continue
-            text = next((text_of_spec(spec) for spec in edge.tail.specs if repr(spec) == edge.tooltip), None)
+            carried = edge.tooltip.partition("\n")[0]
+            text = next((text_of_spec(spec) for spec in edge.tail.specs if repr(spec) == carried), None)
             while inner is not outer:
                 if depth[inner] < depth[outer]:
                     outer = self.around[outer]

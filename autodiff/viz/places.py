@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from autodiff.program import Program, Record
+from autodiff.program_calls import Call, named
 from autodiff.program_scopes import scopes_of
 from autodiff.source import Line
 
@@ -14,13 +15,34 @@ AROUND = 2  # lines shown before and after the one that ran an operation
 
 
 def paths_of(program: Program) -> list[list[str]]:
-    """Return where each record stands: its phase, then the labels of the modules around it, outermost first.
+    """Return where each record stands: its phase, then the labels of what is around it, outermost first.
 
-    What is computed again stands in the phase in which it was computed first.
+    That are modules, and the call of a function that has made several records (`label_of_call`). What is computed again
+    stands in the phase in which it was computed first.
     """
     first = program.columns.get("recomputed") or [()] * len(program)
-    return [[phases[0] if phases and all(phases) else record.phase, *(scope.split(".") if scope else ())]
-            for record, scope, phases in zip(program, scopes_of(program), first, strict=True)]  # fmt: skip
+    return [[phases[0] if phases and all(phases) else record.phase, *(scope.split(".") if scope else ()),
+             *([label_of_call(made.call)] if made is not None and not made.alone else ())]
+            for record, scope, phases, made in zip(program, scopes_of(program), first, named(program), strict=True)]
+
+
+def label_of_call(call: Call) -> str:
+    """Return the label of a call in a path, which no module has.
+
+    >>> from autodiff.program_calls import Call
+    >>> label_of_call(Call("l1_loss"))
+    'l1_loss()'
+    """
+    return f"{call.name}()"
+
+
+def function_of(label: str) -> str:
+    """Return the name of the function whose call has this label in a path; empty where it is that of a module.
+
+    >>> function_of("l1_loss()"), function_of("fc")
+    ('l1_loss', '')
+    """
+    return label[:-2] if label.endswith("()") else ""
 
 
 def blocks_of(program: Program, length: int) -> list[list[str]]:

@@ -30,14 +30,17 @@ _Member = Node | Group
 _Wire = tuple[int, int, int, int, bool]  # how many members back it begins, at which node of it; where it ends
 
 
-def roll(graph: Graph) -> None:
+def roll(graph: Graph) -> int:
     """Show each run of equal blocks as its first one, with their number; in time linear in nodes and edges.
 
     Blocks are equal that hold the same operations with the same shapes, connected in the same way. A block is a module,
     or some neighbours that come again: a step of a loop that calls modules or goes on with what the one before has
     made, or many operations side by side. What is measured of all of them is added up. An edge inside of a block stands
     for that edge of each. All others are led to the first block and counted; those from a block to the next become
-    edges that go around.
+    edges that go around, one for each run where runs stand in runs.
+
+    Returns:
+        How many runs were found.
     """
     _gather_inputs(graph)
     _seat_leaves(graph)
@@ -48,13 +51,14 @@ def roll(graph: Graph) -> None:
         for blocks in known.runs(_joined(parent)):
             kept += rolled.merge(parent, blocks) if len(blocks) > 1 else blocks[0]
         parent.members[:] = [*kept, *(member for member in parent.members if _is_constant(member))]
-    if rolled.runs:
+    if rolled.titles:
         read = {edge.tail for edge in graph.edges if edge.head not in rolled.first}
         gone = {node for node in graph.nodes if node in rolled.first or (_is_constant(node) and node not in read)}
         for group in _groups(graph.root):
             group.members[:] = [member for member in group.members if member not in gone]
         graph.edges[:] = rolled.lead([edge for edge in graph.edges if not _is_constant(edge.tail) or edge.tail in read])
         graph.nodes[:] = [node for node in graph.nodes if node not in gone]
+    return len(rolled.titles)
 
 
 def _gather_inputs(graph: Graph) -> None:
@@ -181,20 +185,21 @@ class _Known:
 
     def runs(self, members: Sequence[_Member]) -> Iterator[list[list[_Member]]]:
         """Yield the members of a group in order: runs of equal blocks, and single members as runs of one."""
+        shapes = [self.shapes[member] for member in members]
         start = 0
         while start < len(members):
-            length, count = next(self._repeats(members, start), (1, 1))
+            length, count = next(self._repeats(members, shapes, start), (1, 1))
             end = start + length * count
             yield [list(members[i : i + length]) for i in range(start, end, length)]
             start = end
 
-    def _repeats(self, members: Sequence[_Member], start: int) -> Iterator[tuple[int, int]]:
+    def _repeats(self, members: Sequence[_Member], shapes: list[int], start: int) -> Iterator[tuple[int, int]]:
         """Yield the length and number of equal blocks that begin at a member, short ones first."""
-        shapes = self.shapes
         for length in range(1, min(_LONGEST, (len(members) - start) // 2) + 1):
-            if shapes[members[start]] != shapes[members[start + length]]:
+            middle = start + length
+            if shapes[start] != shapes[middle] or shapes[start:middle] != shapes[middle : middle + length]:
                 continue
-            block = members[start : start + length]
+            block = members[start:middle]
             is_block = any(map(_is_block, block))
             if not (is_block or any(map(_runs, block))):
                 continue
@@ -238,22 +243,24 @@ class _Rolled:
     def __init__(self) -> None:
         self.first: dict[Node, Node] = {}
         self.levels: dict[Node, list[tuple[int, int]]] = {}  # run and copy; outer ones first
-        self.runs = 0
+        self.titles: list[str] = []  # of the runs
 
     def merge(self, parent: Group, blocks: Sequence[list[_Member]]) -> list[_Member]:
         """Let the first of equal blocks stand for all of them; return what is shown of them."""
         nodes = [[node for member in block for node in nodes_in(member) if not _is_constant(node)] for block in blocks]
+        run = len(self.titles)
         for copy, others in enumerate(nodes):
             for own, other in zip(nodes[0], others, strict=True):
-                self.levels.setdefault(other, []).append((self.runs, copy))
+                self.levels.setdefault(other, []).append((run, copy))
                 if copy:
                     self.first[other] = own
+                    own.others.append(other)
                     _add_measures(own, other)
-        self.runs += 1
         shown, count = blocks[0], len(blocks)
         title = f"{_name_of(blocks)} × {count:,}"
+        self.titles.append(title)
         if len(shown) > 1 or not _is_block(shown[0]):
-            return [_wrapped(parent, shown, f"cluster_x{self.runs}", title, count)]
+            return [_wrapped(parent, shown, f"cluster_x{run}", title, count)]
         (block,) = shown
         block.title = title
         if isinstance(block, Group):
@@ -279,21 +286,25 @@ class _Rolled:
     def lead(self, edges: list[Edge]) -> list[Edge]:
         """Return the edges between the nodes that are shown."""
         led: list[Edge] = []
-        merged: dict[tuple[Node, Node, bool, str, bool], Edge] = {}
+        merged: dict[tuple[Node, Node, bool, str, int | None], Edge] = {}
         for edge in edges:
             tail, head = self.places(edge.tail), self.places(edge.head)
             common = list(takewhile(lambda pair: pair[0][0] == pair[1][0], zip(tail, head)))
             inside = list(takewhile(lambda pair: pair[0] == pair[1], common))
             if any(place[1] for place, _ in inside):
                 continue  # the first block has the same edge
-            again = len(inside) < len(common)
-            if not again and len(tail) == len(head) == len(inside):
+            # The number of the run where the edge leads from a block to the next.
+            run = common[len(inside)][0][0] if len(inside) < len(common) else None
+            if run is None and len(tail) == len(head) == len(inside):
                 led.append(edge)
                 continue
-            key = (self.shown(edge.tail), self.shown(edge.head), edge.saved, edge.change, again)
+            key = (self.shown(edge.tail), self.shown(edge.head), edge.saved, edge.change, run)
             known = merged.get(key)
             if known is None:
-                known = Edge(*key[:2], 0, edge.saved, edge.tooltip, edge.change, again, carries=set())
+                known = Edge(*key[:2], 0, edge.saved, edge.tooltip, edge.change, carries=set())
+                if run is not None:
+                    known.again = len(inside) + 1
+                    known.tooltip += f"\nfrom one to the next: {self.titles[run]}"
                 merged[key] = known
                 led.append(known)
             assert known.carries is not None

@@ -19,20 +19,22 @@ class Seats:
     def __init__(self) -> None:
         self._latest: dict[tuple[Group, str], Node | Group] = {}
         self._calls: dict[Node | Group, int] = {}
-        self._outer: set[Group | None] = set()  # groups that hold others
+        self._outer: set[Group | None] = set()  # modules that hold others
         self._index: dict[Node | Group, int] = {}
         self._lanes: dict[Record, Group] = {}
         self._reach: dict[Record, dict[Group, Place]] = {}  # in each lane the last place of what it is made from
 
-    def found(self, record: Record, lane: Group, labels: Sequence[str], call: int | None = None) -> list[Node | Group]:
+    def found(
+        self, record: Record, lane: Group, labels: Sequence[str], calls: Sequence[int | None]
+    ) -> list[Node | Group]:
         """Return what stands for the modules of a record, outermost first, up to the first that has to be made.
 
         Args:
             record: each once, after those that it is made from.
             lane: its phase.
-            labels: of the modules that are shown around it.
-            call: a number for the call of the innermost of them, where it is known. Another call of a module that
-                calls no others is shown apart.
+            labels: of the modules that are shown around it, and of the function that has made it.
+            calls: for each of them a number for the call of it, where it is known. Another call of a module that calls
+                no others is shown apart.
         """
         floor = self._reached(record, lane).get(lane, ())
         found: list[Node | Group] = []
@@ -41,8 +43,8 @@ class Seats:
             member = self._latest.get((around, label))
             if member is None:
                 break
-            innermost = level == len(labels) - 1 and member not in self._outer
-            if call is not None and innermost and self._calls.setdefault(member, call) != call:
+            call = calls[level]
+            if call is not None and member not in self._outer and self._calls.setdefault(member, call) != call:
                 break
             if level < len(floor):
                 if self._index[member] < floor[level]:
@@ -68,7 +70,7 @@ class Seats:
             self._latest[member.parent, label] = member
             if call is not None:
                 self._calls[member] = call
-            if isinstance(member, Group):
+            if isinstance(member, Group) and not member.is_call:
                 self._outer.add(member.parent)
 
     def take(self, record: Record, lane: Group, member: Node | Group) -> None:

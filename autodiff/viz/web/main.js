@@ -215,7 +215,7 @@ function makePage(data) {
     control("stage").focus();
     goTo(member);
   });
-  for (const {key, name} of measures) control("overlay").append(element("option", {value: key}, name));
+  for (const {key, title} of measures) control("overlay").append(element("option", {value: key}, capitalized(title)));
   control("overlay").prepend(element("option", {value: "", selected: ""}, "nothing"));
   control("overlay").value = measures.some(({key}) => key === model.overlay) ? model.overlay : "";
   control("overlay").parentElement.hidden = measures.length === 0;

@@ -1,31 +1,34 @@
 // What can be measured of an operation, and the colours for it.
 
 const LEVELS = 7;
-const MEASURES = [
-  {key: "seconds", name: "Time", unit: "s", adds: true},
-  {key: "flops", name: "Floating-point operations", unit: "FLOP", adds: true},
-  {key: "bytes", name: "Bytes moved", unit: "B", adds: true},
-  {key: "saved_bytes", name: "Kept for backward", unit: "B", adds: true},
-  {key: "roofline", name: "Share of the roofline", unit: "%", top: 1},
-  {key: "gradient", name: "Norm of the gradient", unit: "", logarithmic: true, of: (node) => normOf(node.gradients[0])},
-  {key: "values", name: "Norm of the numbers", unit: "", logarithmic: true, of: (node) => normOf(node.values[0])},
-  {key: "zeros", name: "Share of zeros", unit: "%", top: 1, of: (node) => node.values[0]?.zeros},
+const ARROWS = [  // that are no plain ones: kinds, meaning, colour and dashes
+  [["saved"], "saved for backward", "#888888", "5 3"], [["removed", "before"], "read no longer", "#d55e00", "2 3"],
+  [["again"], "to the next of equal ones", "#444444", "2 3"],
 ];
-const STATISTICS = [
-  ["norm", "norm", ""], ["largest", "largest", ""], ["mean", "mean", ""], ["std", "deviation", ""],
-  ["zeros", "zeros", "%"], ["dead", "dead units", "%"], ["nans", "NaN", "%"],
+const STATISTICS = [  // of a tensor: key, name, unit, and whether its arrow says so
+  ["norm", "norm", "", true], ["largest", "largest", "", true], ["mean", "mean", ""], ["std", "deviation", ""],
+  ["zeros", "zeros", "%", true], ["dead", "dead units", "%"], ["nans", "NaN", "%", true],
 ];
-
-/** Return the norm of some numbers. That was taken of the finite ones: where there are NaNs, it says little. */
-function normOf(found) {
-  return Number(found?.nans) > 0 ? NaN : found?.norm;
-}
 
 /** Return what was measured of a node or group; undefined where nothing was. JSON has words for what is not finite. */
-function measureOf(member, measure) {
-  if (!measure.of) return member.measures[measure.key];
-  const inner = (member.isGroup ? member.operations : [member]).map(measure.of).filter((value) => value !== undefined);
-  return inner.length ? inner.map(Number).sort(greatestFirst)[0] : undefined;
+function measureOf(member, {of, entry}) {
+  if (of === "measures") return member.measures[entry];
+  const found = (member.isGroup ? member.operations : [member]).flatMap((node) => node[of])
+    .map((numbers) => numberIn(numbers, entry)).filter((value) => value !== undefined);
+  return found.length ? found.map(Number).sort(greatestFirst)[0] : undefined;
+}
+
+/** Return a statistic of some numbers. Norm and largest are those of the finite ones: among NaNs they say little. */
+function numberIn(numbers, entry) {
+  return (entry === "norm" || entry === "largest") && Number(numbers?.nans) > 0 ? NaN : numbers?.[entry];
+}
+
+/** Return lines about a tensor and its gradient, as far as they were measured. */
+function textsOfNumbers(node, output) {
+  const text = (found) => STATISTICS.filter(([key, , , isShort]) => isShort && key in found).map(([key, name, unit]) =>
+    (unit ? `${textWithUnit(found[key], unit)} ${name}` : `${name} ${textOfNumber(found[key])}`)).join(", ");
+  return [["numbers", node.values[output]], ["gradient", node.gradients[output]]].filter(([, found]) => found)
+    .map(([what, found]) => `${what}: ${text(found)}`);
 }
 
 /** Compare numbers: what is no number is as remarkable as the greatest, and comes before it. */
@@ -35,7 +38,7 @@ function greatestFirst(one, other) {
 }
 
 function measuresIn(model) {
-  return MEASURES.filter((measure) => model.operations.some((node) => measureOf(node, measure) !== undefined));
+  return model.overlays.filter((measure) => model.operations.some((node) => measureOf(node, measure) !== undefined));
 }
 
 /** Return what all operations have of a measure together; of time also what of a call belongs to none of them. */
@@ -43,9 +46,11 @@ function wholeOf(model, {key}) {
   return model.root.measures[key] + (key === "seconds" ? model.overhead ?? 0 : 0);
 }
 
-/** Return a line of the legend for what of a call belongs to no operation; none where that was not measured. */
-function overheadOf(model, {key, unit}) {
-  return key === "seconds" && model.overhead !== null ? [`call overhead ${textWithUnit(model.overhead, unit)}`] : [];
+/** Return lines of the legend for time: what of a call belongs to no operation, and what is drawn bold. */
+function notesOn(model, {key, unit}) {
+  if (key !== "seconds") return [];
+  return [...(model.overhead === null ? [] : [`call overhead ${textWithUnit(model.overhead, unit)}`]),
+          `bold: the slowest path, ${textWithUnit(model.slowest, unit)}`];
 }
 
 /** Return a function from values to levels of colour, and the values at the ends of the scale. */
@@ -77,15 +82,24 @@ function keysOf(model) {
   const keys = model.legend.map(([text, fill, stroke, isRounded, isDashed]) => keyOf("rect", {
     x: 1, y: 1, width: 24, height: 12, rx: isRounded ? 4 : 0, fill, stroke, "stroke-dasharray": isDashed ? "4 2" : "none",
   }, text));
-  if (model.edges.some(({kind}) => kind === "saved")) {
-    keys.push(keyOf("line", {x1: 0, y1: 7, x2: 26, y2: 7, stroke: "#888888", "stroke-dasharray": "5 3"}, "saved for backward"));
+  for (const [kinds, text, stroke, dashes] of ARROWS) {
+    if (!model.edges.some(({kind}) => kinds.includes(kind))) continue;
+    keys.push(keyOf("line", {x1: 0, y1: 7, x2: 26, y2: 7, stroke, "stroke-width": 1.5, "stroke-dasharray": dashes}, text));
   }
   return keys;
 }
 
+/** Return whether the path whose operations take longest together leads through a box. */
+function isOnSlowestPath(member) {
+  return member.isGroup ? member.operations.some((node) => node.isSlow) : member.isSlow && member.order >= 0;
+}
+
 /** Colour the boxes in sight by a measure, and show the scale; without a measure, show what their own colours mean. */
 function paint(stage, model, measure, legend) {
-  for (const element of stage.boxes.values()) {
+  const isTimed = measure?.key === "seconds";
+  for (const {element} of stage.edges) element.classList.toggle("bold", isTimed && element.classList.contains("slow"));
+  for (const [id, element] of stage.boxes) {
+    element.classList.toggle("bold", isTimed && isOnSlowestPath(model.byId.get(id)));
     element.classList.remove("unmeasured", ...Array.from({length: LEVELS}, (_, i) => `level${i}`));
   }
   if (!measure) {
@@ -101,6 +115,6 @@ function paint(stage, model, measure, legend) {
   const steps = Array.from({length: LEVELS}, (_, i) => element("i", {class: `level${i}`}));
   const [low, high] = [least, greatest].map((value) => element("span", {}, textWithUnit(value, measure.unit)));
   const scale = element("div", {class: "scale"}, low, element("div", {class: "steps"}, ...steps), high);
-  legend.replaceChildren(element("span", {}, measure.name + (measure.logarithmic ? ", logarithmic" : "")), scale,
-                         ...overheadOf(model, measure).map((text) => element("span", {}, text)));
+  legend.replaceChildren(element("span", {}, capitalized(measure.title) + (measure.logarithmic ? ", logarithmic" : "")), scale,
+                         ...notesOn(model, measure).map((text) => element("span", {}, text)));
 }

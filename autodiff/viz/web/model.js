@@ -17,8 +17,8 @@ function makeModel(data) {
                   {isGroup: false, position, makers: [], readers: [], first: node.order, last: node.order});
     node.parent = byId.get(node.parent);
   });
-  const edges = data.edges.map(([tail, head, values, kind, text, output, carried]) => {
-    const edge = {tail: byId.get(tail), head: byId.get(head), values, kind, text, output, carried};
+  const edges = data.edges.map(([tail, head, values, kind, text, output, carried, again, isSlow]) => {
+    const edge = {tail: byId.get(tail), head: byId.get(head), values, kind, text, output, carried, again, isSlow};
     edge.tail.readers.push(edge);
     edge.head.makers.push(edge);
     return edge;
@@ -83,7 +83,7 @@ function openAtFirst(model) {
 }
 
 function isMadeOfModules(group) {
-  return !group.bundle && group.members.some((member) => member.isGroup);
+  return !group.bundle && group.members.some((member) => member.isGroup && !member.isCall);
 }
 
 /** Note for each group the folded group that it is hidden in. Groups come after those around them. */
@@ -152,23 +152,25 @@ function pathOf(model, member) {
 }
 
 /** Return the edges between boxes in sight, led to the boxes. Those that a folded group merges say how many values they
- *  carry: one that several operations in the group read counts once, in each of several equal blocks. */
+ *  carry: one that several operations in the group read counts once, in each of several equal blocks. An edge to the next
+ *  of these stays, around the box that they are folded into. */
 function ledEdges(model) {
   const merged = new Map();
   const led = [];
-  for (const {tail, head, values, kind, text, output, carried} of model.edges) {
+  for (const {tail, head, values, kind, text, output, carried, again, isSlow} of model.edges) {
     const from = boxOf(tail), to = boxOf(head);
-    if (from === to) continue;
+    if (from === to && !(again && again <= rolledAround(to))) continue;
     const isExact = from === tail && to === head;
-    const key = isExact ? null : `${from.id} ${to.id} ${kind}`;
+    const key = isExact ? null : `${from.id} ${to.id} ${kind} ${again}`;
     let edge = key && merged.get(key);
     if (!edge) {
-      edge = {tail: from, head: to, kind, values: isExact ? values : 0, texts: [], carried: new Set()};
+      edge = {tail: from, head: to, kind, values: isExact ? values : 0, texts: [], carried: new Set(), isSlow: false};
       led.push(edge);
       if (key) merged.set(key, edge);
     }
+    edge.isSlow ||= isSlow;
     if (isExact) {
-      edge.texts.push(text);
+      edge.texts.push(text, ...(values === 1 ? textsOfNumbers(tail, output) : []));
       continue;
     }
     const around = carried && rolledAround(to);

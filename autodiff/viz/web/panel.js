@@ -25,13 +25,13 @@ function makePanel(panel, model, {onGo, onToggle}) {
   }
 
   function measures(member) {
-    const rows = MEASURES.filter((measure) => !measure.of && member.measures[measure.key] !== undefined).map((measure) => {
+    const rows = model.overlays.filter(({of, key}) => of === "measures" && member.measures[key] !== undefined).map((measure) => {
       const value = member.measures[measure.key];
       const whole = measure.adds ? wholeOf(model, measure) : 0;
       const share = member === model.root ? [] : [whole ? textOfShare(value / whole) : ""];
-      return [measure.name, textWithUnit(value, measure.unit), ...share];
+      return [capitalized(measure.title), textWithUnit(value, measure.unit), ...share];
     });
-    const [time] = MEASURES;
+    const time = model.overlays.find(({key}) => key === "seconds");
     if (member === model.root && model.overhead !== null) {
       rows.splice(1, 0, ["Call overhead", textWithUnit(model.overhead, time.unit)],
                   ["Time of a call", textWithUnit(wholeOf(model, time), time.unit)]);
@@ -149,7 +149,7 @@ function makePanel(panel, model, {onGo, onToggle}) {
     const known = model.operations.map((node) => [node, measureOf(node, measure)]).filter(([, value]) => value !== undefined)
       .sort(([, one], [, other]) => greatestFirst(Number(one), Number(other))).slice(0, RANKS_SHOWN);
     const rows = known.map(([node, value]) => [link(node), textWithUnit(value, measure.unit)]);
-    return section(`Greatest: ${measure.name.toLowerCase()}`, table(rows));
+    return section(`Greatest: ${measure.title}`, table(rows));
   }
 
   function show(member, {reached, measure}) {

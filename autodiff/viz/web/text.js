@@ -24,7 +24,7 @@ function textOfNumber(value) {
 
 function textWithUnit(value, unit) {
   const number = Number(value);
-  if (unit === "%") return `${(100 * number).toPrecision(3).replace(/\.?0+$/, "")}%`;
+  if (unit === "%") return `${Number((100 * number).toPrecision(3))}%`;
   if (unit === "" || !Number.isFinite(number) || number === 0) return `${textOfNumber(value)} ${unit}`.trim();
   const [factor, prefix] = PREFIXES.find(([size]) => Math.abs(number) >= size) ?? PREFIXES.at(-1);
   return `${Number((number / factor).toPrecision(3))} ${prefix}${unit}`;
@@ -33,6 +33,10 @@ function textWithUnit(value, unit) {
 /** Return a part of a whole. */
 function textOfShare(share) {
   return share > 0 && share < 0.001 ? "< 0.1%" : `${(100 * share).toFixed(1)}%`;
+}
+
+function capitalized(text) {
+  return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
 function textOfCount(number, noun) {

@@ -52,6 +52,7 @@ EXCLUDED = {
         cdist_grad pdist_square multilabel_margin_grad""",
     "part of scaled_dot_product_attention, lstm, gru, rnn_tanh and rnn_relu": """
         attention lstm_layer gru_layer rnn_tanh_layer rnn_relu_layer""",
+    "all that mv runs": "matvec",
     "part of embedding_bag": "bag_owners",
     "part of grid_sample": "image_sample",
     "part of multilabel_margin_loss": "multilabel_margin",
