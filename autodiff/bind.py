@@ -40,9 +40,12 @@ def bind(primitive: Primitive, *inputs: Any, **params: Any) -> Any:
     The result requires a gradient, and a record is made, when gradients are recorded, an input requires one and the
     operation has a derivative.
     """
-    specs = tuple(map(_spec, inputs))
+    if len(inputs) == 2:  # written out: a loop over two would take a tenth of an addition's time
+        x, y = inputs
+        specs, ins = (x.spec, y.spec), [x.array, y.array]
+    else:
+        specs, ins = tuple(map(_spec, inputs)), list(map(_array, inputs))
     plan = primitive.plans.get((specs, *params.values()) if params else specs) or make_plan(primitive, specs, params)
-    ins = list(map(_array, inputs))
     mode = MODE
     if plan.take_first is not None:
         # By far the most operations have one output and cannot fail.
@@ -75,11 +78,14 @@ def bind(primitive: Primitive, *inputs: Any, **params: Any) -> Any:
             results.append(tensor)
 
     if plan.differentiable and mode.grad:
+        needed = False
         for x in inputs:
             if x.base is not None and x.seen != x.memory.version:
                 refresh(x)
-        mask = tuple(map(_needs_grad, inputs))
-        if True in mask:
+            if x.needs_grad:
+                needed = True
+        if needed:
+            mask = tuple(map(_needs_grad, inputs))
             record = make_record(primitive, inputs, params, specs, specs_out, mask, results)
             for index, tensor in enumerate(results):
                 if tensor.spec.floating:

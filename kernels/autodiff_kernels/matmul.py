@@ -282,7 +282,8 @@ def matmul(out: Array, scratch: Array, a: Array, b: Array, bias: Array, outer: i
     Each element is the sum over k, in order, of stretches of `stretch_of(k)` products, each summed in order by FMA
     from 0; the bias is added to the finished sum. Where one factor is a single row or column, and along k the other's
     numbers are neighbours, a stretch has 64 bytes of lanes with `STRETCH` products each (`lanes.dot_rows`). So the bits
-    depend on neither parts, tile nor vector width. k = 0 gives 0. Shares are runs of register tiles.
+    depend on neither parts, tile nor vector width. k = 0 gives 0. Shares are runs of register tiles, row by
+    row or column by column.
 
     Args:
         out: out, (outer * inner * m * n,), matrices of m rows and n columns in C order; float32 or float64.
@@ -328,30 +329,41 @@ def matmul(out: Array, scratch: Array, a: Array, b: Array, bias: Array, outer: i
     panels = (n + width - 1) // width
     chunks, blocks = _chunks(m)
     tiles = panels * blocks
+    # Each part packs what it multiplies. With shares of the columns a panel is packed once, not once by each part, but
+    # a left factor that is packed, too, by each.
+    by_columns = (parts > 1 and outer * inner == 1 and chunks > 1 and panels >= 4 * parts and panel_size > 0
+                  and (block_size == 0 or n > m))
+    chunk_step, panel_step = (blocks, chunks * blocks) if by_columns else (tiles, blocks)
     lo, hi = share(outer * inner * chunks * tiles, part, parts)
     if lo == hi:
         return
     for matrix in range(lo // (chunks * tiles), (hi + chunks * tiles - 1) // (chunks * tiles)):
         left = a_at + matrix // inner * a_outer + matrix % inner * a_inner
         right = b_at + matrix // inner * b_outer + matrix % inner * b_inner
-        low, high = lo - matrix * chunks * tiles, hi - matrix * chunks * tiles
-        first_chunk, last_chunk = max(low // tiles, 0), min((high + tiles - 1) // tiles, chunks)
-        keep = panel_size > 0 and last_chunk - first_chunk > 1
+        low, high = max(lo - matrix * chunks * tiles, 0), min(hi - matrix * chunks * tiles, chunks * tiles)
+        chunk_begin, chunk_end, panel_begin, panel_end = 0, chunks, 0, panels
+        if by_columns:
+            panel_begin, panel_end = low // panel_step, (high + panel_step - 1) // panel_step
+        else:
+            chunk_begin, chunk_end = low // chunk_step, (high + chunk_step - 1) // chunk_step
+        keep = panel_size > 0 and chunk_end - chunk_begin > 1
         strip, group = kept if keep else panels, min(kept, GROUP)
-        for strip_begin in range(0, panels, strip):
-            strip_end = min(strip_begin + strip, panels)
+        for strip_begin in range(panel_begin, panel_end, strip):
+            strip_end = min(strip_begin + strip, panel_end)
             for start in range(0, max(k, 1), stretch):
                 depth = min(stretch, k - start)
                 right_now = right + start * b_row
                 if keep:
                     j = strip_begin * width
                     pack_panels(out, packed_panel, right_now + j * b_column, b_row, b_column, depth,
-                                min(strip * width, n - j))
-                for chunk in range(first_chunk, last_chunk):
+                                min((strip_end - strip_begin) * width, n - j))
+                for chunk in range(chunk_begin, chunk_end):
                     begin, end = share(m, chunk, chunks)
-                    first, last = max(low - chunk * tiles, 0), min(high - chunk * tiles, tiles)
-                    first_panel, last_panel = max(first // blocks, strip_begin), min(
-                        (last + blocks - 1) // blocks, strip_end)
+                    first, last = low - chunk * chunk_step, high - chunk * chunk_step
+                    first_panel, last_panel = strip_begin, strip_end
+                    if not by_columns:
+                        first_panel = max(first // panel_step, strip_begin)
+                        last_panel = min((last + panel_step - 1) // panel_step, strip_end)
                     if first_panel >= last_panel:
                         continue
                     a_now, a_row_now, a_column_now, a_tile = left + begin * a_row + start * a_column, a_row, a_column, 0
@@ -374,5 +386,5 @@ def matmul(out: Array, scratch: Array, a: Array, b: Array, bias: Array, outer: i
                         add = shift + j * size if shift != 0 and start + stretch >= k else 0
                         multiply(out, out_at + ((matrix * m + begin) * n + j) * size, a_now, b_now, add, depth, out_row,
                                  a_row_now, a_column_now, a_tile, b_row_now, end - begin, blocks,
-                                 max(first - panel * blocks, 0), min(last - panel * blocks, blocks), min(width, n - j),
-                                 start)
+                                 max(first - panel * panel_step, 0), min(last - panel * panel_step, blocks),
+                                 min(width, n - j), start)

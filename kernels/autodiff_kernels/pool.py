@@ -74,9 +74,12 @@ def write_places(typing_context: Any, address: Any, offset: Any, vector: Any, fi
 @njit(error_model="numpy", forceinline=True)
 def largest_in(
     out: Any, indices: Any, x: Any, top: int, bottom: int, down: int, left: int, right: int, across: int, W: int,
-    C: int, start: int, stop: int, like: Any,
+    C: int, start: int, stop: int, room: int, like: Any,
 ) -> None:
-    """Write the largest of each channel from start to stop, and its place; the window has at least one pixel."""
+    """Write the largest of each channel from start to stop, and its place; the window has at least one pixel.
+
+    Whole vectors are written where `room` has room for them: what is too much is overwritten by the next windows.
+    """
     first = top * W + left
     for c in range(start, stop, width(like)):
         best, distance = read(x, first * C + c, like, stop - c, 0), distances(like, 0)
@@ -87,20 +90,24 @@ def largest_in(
                 larger = (value > best) | (value != value)
                 best = select(larger, value, best)
                 distance = select(larger, distances(like, place - first), distance)
-        write(out, c, best, stop - c)
-        write_places(indices, c, distance, first, stop - c)
+        write(out, c, best, room - c)
+        write_places(indices, c, distance, first, room - c)
 
 
 @njit(error_model="numpy", forceinline=True)
 def window_largest(
-    out: Any, indices: Any, x: Any, top: int, bottom: int, down: int, left: int, right: int, across: int, W: int, C: int
+    out: Any, indices: Any, x: Any, top: int, bottom: int, down: int, left: int, right: int, across: int, W: int,
+    C: int, room: int,
 ) -> None:
-    """Write the largest of each channel in a window of the image x, and its place; -inf and 0 if it has no pixel."""
+    """Write the largest of each channel in a window of the image x, and its place; -inf and 0 if it has no pixel.
+
+    The calling part writes `room` numbers from `out` on, window by window in order.
+    """
     wide, narrow = zeros(x, 2, 2), zeros(x, 1, 1)
     end = whole(C, wide)
     if top < bottom and left < right:
-        largest_in(out, indices, x, top, bottom, down, left, right, across, W, C, 0, end, wide)
-        largest_in(out, indices, x, top, bottom, down, left, right, across, W, C, end, C, narrow)
+        largest_in(out, indices, x, top, bottom, down, left, right, across, W, C, 0, end, room, wide)
+        largest_in(out, indices, x, top, bottom, down, left, right, across, W, C, end, C, room, narrow)
         return
     for c in range(0, C, width(narrow)):
         write(out, c, filled(narrow, -math.inf), C - c)
@@ -112,27 +119,27 @@ def window_largest(
 
 @njit(error_model="numpy", forceinline=True)
 def mean_in(
-    out: Any, x: Any, top: int, bottom: int, left: int, right: int, W: int, C: int, start: int, stop: int, divisor: Any,
-    like: Any,
+    out: Any, x: Any, top: int, bottom: int, left: int, right: int, W: int, C: int, start: int, stop: int, room: int,
+    divisor: Any, like: Any,
 ) -> None:
-    """Write the sum over a window, divided, of each channel from start to stop."""
+    """Write the sum over a window, divided, of each channel from start to stop; `room` as in `largest_in`."""
     for c in range(start, stop, width(like)):
         total = like
         for h in range(top, bottom):
             for w in range(left, right):
                 total = total + read(x, (h * W + w) * C + c, like, stop - c, 0)
-        write(out, c, total / divisor, stop - c)
+        write(out, c, total / divisor, room - c)
 
 
 @njit(error_model="numpy", forceinline=True)
 def window_mean(
-    out: Any, x: Any, top: int, bottom: int, left: int, right: int, W: int, C: int, divisor: Any
+    out: Any, x: Any, top: int, bottom: int, left: int, right: int, W: int, C: int, room: int, divisor: Any
 ) -> None:
-    """Write the sum over a window of the image x, divided, of each channel."""
+    """Write the sum over a window of the image x, divided, of each channel; `room` as in `window_largest`."""
     wide, narrow = zeros(x, 4, 4), zeros(x, 1, 1)
     end = whole(C, wide)
-    mean_in(out, x, top, bottom, left, right, W, C, 0, end, divisor, wide)
-    mean_in(out, x, top, bottom, left, right, W, C, end, C, divisor, narrow)
+    mean_in(out, x, top, bottom, left, right, W, C, 0, end, room, divisor, wide)
+    mean_in(out, x, top, bottom, left, right, W, C, end, C, room, divisor, narrow)
 
 
 @njit(error_model="numpy", forceinline=True)
@@ -207,7 +214,7 @@ def max_pool2d(
             left, right = inside(q * stride_w - padding_w, kernel_w, dilation_w, W)
             place = (unit * Q + q) * C
             window_largest(pointer(out, place), pointer(indices, place), image, top, bottom, dilation_h, left, right,
-                           dilation_w, W, C)
+                           dilation_w, W, C, high * Q * C - place)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -229,7 +236,8 @@ def adaptive_max_pool2d(out: Array, indices: Array, x: Array, part: int, parts: 
         for q in range(Q):
             left, right = adaptive_window(q, W, Q)
             place = (unit * Q + q) * C
-            window_largest(pointer(out, place), pointer(indices, place), image, top, bottom, 1, left, right, 1, W, C)
+            window_largest(pointer(out, place), pointer(indices, place), image, top, bottom, 1, left, right, 1, W, C,
+                           high * Q * C - place)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -249,8 +257,11 @@ def max_pool2d_grad(out: Array, g: Array, indices: Array, part: int, parts: int)
         start = max(low - n * chunks, 0) * CHANNELS
         stop = min(min(high - n * chunks, chunks) * CHANNELS, C)
         image = pointer(out, n * H * W * C)
-        for place in range(H * W):
-            clear(forward(image, place * C + start), stop - start)
+        if stop - start == C:
+            clear(image, H * W * C)
+        else:
+            for place in range(H * W):
+                clear(forward(image, place * C + start), stop - start)
         for window in range(n * P * Q, (n + 1) * P * Q):
             cotangents, places = pointer(g, window * C), pointer(indices, window * C)
             for c in range(start, stop):
@@ -292,10 +303,12 @@ def avg_pool2d(
         for q in range(Q):
             left = q * stride_w - padding_w
             columns = window_size(q, kernel_w, stride_w, padding_w, W, count_include_pad)
-            target = pointer(out, (unit * Q + q) * C)
+            place = (unit * Q + q) * C
+            target = pointer(out, place)
             if first < last and max(left, 0) < min(left + kernel_w, W):
                 divisor = x.dtype.type(divisor_override if divisor_override else rows * columns)
-                window_mean(target, image, first, last, max(left, 0), min(left + kernel_w, W), W, C, divisor)
+                window_mean(target, image, first, last, max(left, 0), min(left + kernel_w, W), W, C,
+                            high * Q * C - place, divisor)
             else:
                 clear(target, C)
 
@@ -356,7 +369,8 @@ def adaptive_avg_pool2d(out: Array, x: Array, part: int, parts: int) -> None:
         for q in range(Q):
             left, right = adaptive_window(q, W, Q)
             divisor = x.dtype.type((bottom - top) * (right - left))
-            window_mean(pointer(out, (unit * Q + q) * C), image, top, bottom, left, right, W, C, divisor)
+            place = (unit * Q + q) * C
+            window_mean(pointer(out, place), image, top, bottom, left, right, W, C, high * Q * C - place, divisor)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

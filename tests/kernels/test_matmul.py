@@ -108,7 +108,8 @@ def test_stretches_are_summed_apart_and_the_bias_last():
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize(("m", "n", "k"), [(200, 70, 300), (400, 130, 70), (7, 600, 33), (1, 700, 600), (900, 1, 40),
-                                           (1, 5, 9000), (1, 1, 5000), (3, 200, 64), (300, 40, 17), (200, 2200, 256)])
+                                           (1, 5, 9000), (1, 1, 5000), (3, 200, 64), (300, 40, 17), (200, 2200, 256),
+                                           (150, 216, 800)])
 def test_packed_blocks_and_single_rows(dtype, m, n, k):
     rng = np.random.default_rng(5)
     a, b = rng.standard_normal((m, k)).astype(dtype), rng.standard_normal((k, n)).astype(dtype)
