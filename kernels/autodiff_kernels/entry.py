@@ -23,9 +23,9 @@ import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, lowering, typed_passes, types
 from numba.core.callwrapper import PyCallWrapper
-from numba.core.compiler import CompilerBase, DefaultPassBuilder
 from numba.core.compiler_machinery import register_pass
-from numba.core.dispatcher import Dispatcher
+
+from autodiff_kernels import inner
 
 LINE = 8  # words in a cache line: what several threads write stands apart
 OWNER, LAUNCH = 0, 1  # the thread whose calls the team runs, or 0; address of launch(control, entry, block, form)
@@ -91,8 +91,8 @@ def _handover(context: Any, module: Any, kernel: Any, described: Any, block: Any
     *values, _, parts = context.call_conv.decode_arguments(builder, described.argtypes, handover)
     with builder.if_then(builder.icmp_signed("==", parts, _WORD(1))):
         fields = cgutils.alloca_once(builder, block)
-        for i, (kind, value) in enumerate(zip(described.argtypes, values, strict=False)):
-            builder.store(_uncounted(context, builder, kind, value), cgutils.gep_inbounds(builder, fields, 0, i))
+        for i, value in enumerate(values):
+            builder.store(value, cgutils.gep_inbounds(builder, fields, 0, i))
         launch = builder.inttoptr(builder.load(_word(builder, LAUNCH)), _LAUNCH.as_pointer())
         form = _form(context, module, block, described.argtypes[:-2])
         builder.call(launch, [builder.ptrtoint(p, _WORD) for p in (_word(builder, 0), entry, fields, form)])
@@ -125,19 +125,6 @@ def _arrays(data: Any, kind: Any, value: Any, start: int) -> list[int]:
     return places
 
 
-def _uncounted(context: Any, builder: Any, kind: Any, value: Any) -> Any:
-    """Take an array's reference count away: Python holds the array meanwhile.
-
-    A kernel counts a reference for every row that it cuts out of a matrix. With several threads at it, the cache line
-    of the count goes from core to core all the time: softmax over 8192 rows of 128 was as slow as on one thread.
-    """
-    if not isinstance(kind, types.Array):
-        return value
-    array = context.make_array(kind)(context, builder, value=value)
-    array.meminfo = cgutils.get_null_value(array.meminfo.type)
-    return array._getvalue()
-
-
 def _word(builder: Any, word: int) -> Any:
     """Return the address of a word of `CONTROL`."""
     kind = ir.ArrayType(_WORD, WORDS)
@@ -154,14 +141,14 @@ class _Lowering(typed_passes.BaseNativeLowering):  # type: ignore[misc, unused-i
         return _Lower
 
 
-class _Compiler(CompilerBase):  # type: ignore[misc, unused-ignore]
-    def define_pipelines(self) -> list[Any]:
-        passes = DefaultPassBuilder.define_nopython_pipeline(self.state)
-        at = [step for step, _ in passes.passes].index(typed_passes.NativeLowering)
-        passes.passes[at] = (_Lowering, "kernel lowering")
-        passes._finalized = False
-        passes.finalize()
-        return [passes]
+class _Compiler(inner.Compiler):
+    """Compiles a kernel."""
+
+    lowering = _Lowering
+
+    def choose(self, flags: Any) -> None:
+        """Make no wrapper for C: the entry is one."""
+        flags.no_cfunc_wrapper = True
 
 
 _open: set[str] = set()  # modules that have been seen to
@@ -174,13 +161,12 @@ def open_doors() -> None:
         ImportError: if one has been compiled already: its module was imported past `cache.importing`.
     """
     for name in [name for name in sys.modules if name.startswith("autodiff_kernels.") and name not in _open]:
-        for value in list(vars(sys.modules[name]).values()):
-            if isinstance(value, Dispatcher) and value.targetoptions.get("nogil"):
-                code = value.py_func.__code__
-                if code.co_varnames[: code.co_argcount][-2:] == ("part", "parts"):
-                    compiler: Any = value._compiler  # type: ignore[attr-defined, unused-ignore]
-                    if value.signatures and compiler.pipeline_class is not _Compiler:
-                        raise ImportError(f"a kernel of {name} was compiled without a door: the module was imported by "
-                                          f"its own name; use 'from autodiff_kernels import {name.partition('.')[2]}'")
-                    compiler.pipeline_class = _Compiler
+        for kernel in inner.kernels_of(name):
+            code = kernel.py_func.__code__
+            if code.co_varnames[: code.co_argcount][-2:] == ("part", "parts"):
+                compiler = kernel._compiler
+                if kernel.signatures and compiler.pipeline_class is not _Compiler:
+                    raise ImportError(f"a kernel of {name} was compiled without a door: the module was imported by "
+                                      f"its own name; use 'from autodiff_kernels import {name.partition('.')[2]}'")
+                compiler.pipeline_class = _Compiler
         _open.add(name)

@@ -23,6 +23,7 @@ import numpy as np
 from numba import njit
 from numba.extending import register_jitable
 
+from autodiff_kernels import inner
 from autodiff_kernels.cpu import VECTOR_BYTES
 from autodiff_kernels.lanes import TILE_VECTORS, address
 from autodiff_kernels.matmul import multiply_panels
@@ -38,14 +39,14 @@ PRODUCTS = 2**15  # numbers that the products of a band may have, unless most of
 BEYOND = 32  # numbers behind weights and products that are read, too: of whole vectors and register tiles
 
 
-@register_jitable
+@register_jitable(pipeline_class=inner.Compiler)
 def _columns(each: int, itemsize: int) -> int:
     """Return for how many columns products are computed: for whole register tiles; those too many are not used."""
     lanes = TILE_VECTORS * VECTOR_BYTES // itemsize
     return (each + lanes - 1) // lanes * lanes
 
 
-@register_jitable
+@register_jitable(pipeline_class=inner.Compiler)
 def _bands(rows: int, row: int, kernel: int, stride: int, dilation: int) -> Pair:
     """Return the rows of a band, of an image of `rows` rows, and of the cotangent that it reads, of `row` products."""
     reach = (kernel - 1) * dilation
@@ -53,7 +54,7 @@ def _bands(rows: int, row: int, kernel: int, stride: int, dilation: int) -> Pair
     return band, (band - 1 + reach) // stride + 1
 
 
-@register_jitable
+@register_jitable(pipeline_class=inner.Compiler)
 def products_scratch(image: tuple[int, int, int, int], columns: int, kernel: Pair, stride: Pair, dilation: Pair,
                      itemsize: int) -> int:
     """Return how many numbers of scratch `data_gradient` needs for each part.

@@ -15,6 +15,7 @@ import numpy as np
 from numba import njit
 from numba.extending import register_jitable
 
+from autodiff_kernels import inner
 from autodiff_kernels.cpu import VECTOR_BYTES
 from autodiff_kernels.lanes import (
     COMBINED_ROWS,
@@ -55,7 +56,7 @@ COLUMNS = 2048  # of a product of one row that are summed together, at most
 COLUMNS_OF_ROWS = COLUMNS * COMBINED_ROWS
 
 
-@register_jitable
+@register_jitable(pipeline_class=inner.Compiler)
 def stretch_of(k: int) -> int:
     """Return how many of k products are summed before the sum is added to the total; part of the result's definition.
 
@@ -65,13 +66,13 @@ def stretch_of(k: int) -> int:
     return max((k + pieces - 1) // pieces, 1)
 
 
-@register_jitable
+@register_jitable(pipeline_class=inner.Compiler)
 def packs_right(m: int, n: int, k: int, column: int, itemsize: int) -> bool:
     """Tell whether panels of the right factor, whose columns lie `column` elements apart, are packed."""
     return m > 1 and n > 1 and (column != 1 or (m >= 4 * TILE_ROWS and n * k * itemsize > SMALL))
 
 
-@register_jitable
+@register_jitable(pipeline_class=inner.Compiler)
 def packs_left(m: int, n: int, k: int, row: int, itemsize: int) -> bool:
     """Tell whether the left factor, whose rows lie `row` elements apart, is packed: bad strides, several panels."""
     panels = n * itemsize // (TILE_VECTORS * VECTOR_BYTES)
@@ -79,20 +80,20 @@ def packs_left(m: int, n: int, k: int, row: int, itemsize: int) -> bool:
     return m > 1 and panels >= 4 and m * k * itemsize > SMALL and bad
 
 
-@register_jitable
+@register_jitable(pipeline_class=inner.Compiler)
 def _chunks(m: int) -> tuple[int, int]:
     """Return how many blocks of the left factor's rows there are, and of how many tiles the largest one is."""
     chunks = (m + BLOCK_ROWS - 1) // BLOCK_ROWS
     return chunks, ((m + max(chunks, 1) - 1) // max(chunks, 1) + TILE_ROWS - 1) // TILE_ROWS
 
 
-@register_jitable
+@register_jitable(pipeline_class=inner.Compiler)
 def tile_size(depth: int, itemsize: int) -> int:
     """Return how many elements a packed tile's rows take, with the vector that `interleave` writes beyond them."""
     return TILE_ROWS * depth + 64 // itemsize
 
 
-@register_jitable
+@register_jitable(pipeline_class=inner.Compiler)
 def _packed_sizes(m: int, n: int, k: int, a_row: int, b_column: int, itemsize: int) -> tuple[int, int, int, int]:
     """Return the elements of a packed panel, how many panels stay packed, and the elements of a block and its row."""
     lanes = VECTOR_BYTES // itemsize

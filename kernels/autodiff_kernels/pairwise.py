@@ -147,7 +147,8 @@ def square_of_pairs(out: Array, pairs: Array, part: int, parts: int) -> None:
     for i in range(low, high):
         out[i, i] = 0
         start = i * n - i * (i + 1) // 2
-        out[i, i + 1 :] = pairs[start : start + n - i - 1]
+        for j in range(i + 1, n):
+            out[i, j] = pairs[start + j - i - 1]
     for j in range(high):
         start = j * n - j * (j + 1) // 2 - j - 1
         for i in range(max(low, j + 1), high):

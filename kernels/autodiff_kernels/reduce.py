@@ -257,7 +257,8 @@ def extreme_positions(indices: Array, values: Array, x: Array, largest: bool, pa
         a, b = unit // tiles, unit % tiles * TILE
         width = min(TILE, B - b)
         target, places = values[a, b : b + width], indices[a, b : b + width]
-        target[:] = x[a, 0, b : b + width]
+        for i in range(width):
+            target[i] = x[a, 0, b + i]
         places[:] = 0
         for k in range(1, K):
             row = x[a, k, b : b + width]

@@ -26,6 +26,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 from numba.types import int8, int32, int64
 
+from autodiff_kernels import inner
 from autodiff_kernels.memory import INT64, forward, load, pointer_at, store
 from autodiff_kernels.parts import share_of_elements
 
@@ -172,6 +173,9 @@ def _copy_bytes(
         for byte in range(item):
             here, there = pointer_at(source + byte, int8), pointer_at(target + byte, int8)
             _copy(here, there, rows, width, item * row_step, item * step, item * to_row, item * to)
+
+
+inner.kernels_of(__name__)  # before what comes next is compiled
 
 
 @cfunc(types.intp(types.intp), cache=True, error_model="numpy")

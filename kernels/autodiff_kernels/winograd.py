@@ -37,6 +37,7 @@ import numpy as np
 from numba import njit
 from numba.extending import register_jitable
 
+from autodiff_kernels import inner
 from autodiff_kernels.cpu import VECTOR_BYTES
 from autodiff_kernels.lanes import TILE_ROWS, TILE_VECTORS, address, full_tile
 from autodiff_kernels.matmul import multiply, panel_size, stretch_of
@@ -89,24 +90,24 @@ def gradient_scratch(channels: int, outputs: int, itemsize: int) -> int:
     return 4 * (block * (channels + GAP + (outputs + lanes - 1) // lanes * lanes) + 2 * GAP)
 
 
-@register_jitable
+@register_jitable(pipeline_class=inner.Compiler)
 def gradient_block(channels: int, outputs: int) -> int:
     """Return how many tiles are summed before the sum is added to the total; part of the result's definition."""
     return 64 if channels + outputs <= 128 else 128
 
 
-@register_jitable
+@register_jitable(pipeline_class=inner.Compiler)
 def gradient_chunks(tiles: int, channels: int, outputs: int) -> int:
     """Return in how many shares the tiles are summed; part of the result's definition."""
     return 1 if channels * outputs > LARGE else max(1, min(MOST_CHUNKS, tiles // FEWEST))
 
 
-@register_jitable
+@register_jitable(pipeline_class=inner.Compiler)
 def _tiles(size: int) -> int:
     return (size + 1) // 2
 
 
-@register_jitable
+@register_jitable(pipeline_class=inner.Compiler)
 def _kernel_plane(channels: int, outputs: int, itemsize: int) -> int:
     """Return the elements of one of the 16 matrices of transformed kernels: panels of a register tile's columns."""
     lanes = VECTOR_BYTES // itemsize
