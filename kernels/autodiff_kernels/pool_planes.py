@@ -9,13 +9,19 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import carray, njit
+from numba import njit, types
+from numba.core import cgutils
+from numba.extending import intrinsic as _intrinsic
+from numba.np.arrayobj import populate_array
 
 from autodiff_kernels import pool
 from autodiff_kernels.layout import transpose
 from autodiff_kernels.memory import address_of, pointer, pointer_at
 from autodiff_kernels.parts import share
 from autodiff_kernels.vectors import read, width, write, zeros
+
+# Numba's extension points are partly annotated.
+intrinsic: Any = _intrinsic
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -26,6 +32,24 @@ LEAST, MOST = 32, 64  # planes that are turned together: fewer would leave vecto
 def tile_channels(places: int, itemsize: int) -> int:
     """Return how many planes of so many numbers are turned together."""
     return min(max(TILE // max(places * itemsize, 1) // LEAST * LEAST, LEAST), MOST)
+
+
+@intrinsic
+def array(typing_context: Any, pointer: Any, shape: Any) -> Any:
+    """array(pointer, shape): what lies there as an array in C order. Numba's `carray` counts references."""
+    kind = types.Array(pointer.dtype, len(shape), "C")
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        view = context.make_array(kind)(context, builder)
+        sizes = cgutils.unpack_tuple(builder, arguments[1])
+        item = sizes[0].type(context.get_abi_sizeof(context.get_data_type(kind.dtype)))
+        strides = [item]
+        for size in reversed(sizes[1:]):
+            strides.insert(0, builder.mul(strides[0], size))
+        populate_array(view, data=arguments[0], shape=sizes, strides=strides, itemsize=item, meminfo=None)
+        return view._getvalue()
+
+    return kind(pointer, shape), generate
 
 
 @njit(error_model="numpy", forceinline=True)
@@ -39,13 +63,13 @@ def planes_at(unit: int, channels: int, C: int) -> tuple[int, int, int]:
 @njit(error_model="numpy", forceinline=True)
 def turn(tile: Any, planes: Any, count: int, places: int) -> None:
     """Write `count` planes of so many places with their channels side by side."""
-    transpose(carray(tile, (1, places, count)), carray(planes, (1, count, places)), 0, 1)
+    transpose(array(tile, (1, places, count)), array(planes, (1, count, places)), 0, 1)
 
 
 @njit(error_model="numpy", forceinline=True)
 def turn_back(planes: Any, tile: Any, count: int, places: int) -> None:
     """Undo `turn`."""
-    transpose(carray(planes, (1, count, places)), carray(tile, (1, places, count)), 0, 1)
+    transpose(array(planes, (1, count, places)), array(tile, (1, places, count)), 0, 1)
 
 
 @njit(error_model="numpy", forceinline=True)
@@ -89,7 +113,7 @@ def max_pool2d(
         n, c, count = planes_at(unit, channels, C)
         turn(turned, pointer(x, (n * C + c) * H * W), count, H * W)
         pool.max_pool2d(
-            carray(largest, (1, P, Q, count)), carray(found, (1, P, Q, count)), carray(turned, (1, H, W, count)),
+            array(largest, (1, P, Q, count)), array(found, (1, P, Q, count)), array(turned, (1, H, W, count)),
             kernel_h, kernel_w, stride_h, stride_w, padding_h, padding_w, dilation_h, dilation_w, 0, 1,
         )
         target = n * P * Q * C + c
@@ -122,7 +146,7 @@ def max_pool2d_grad(
         copy_pixels(taken, count, pointer(g, source), C, P * Q, count)
         copy_pixels(as_floats(found), count, as_floats(pointer(indices, source)), C, P * Q, count)
         pool.max_pool2d_grad(
-            carray(turned, (1, H, W, count)), carray(taken, (1, P, Q, count)), carray(found, (1, P, Q, count)), 0, 1
+            array(turned, (1, H, W, count)), array(taken, (1, P, Q, count)), array(found, (1, P, Q, count)), 0, 1
         )
         turn_back(pointer(out, (n * C + c) * H * W), turned, count, H * W)
 
@@ -150,7 +174,7 @@ def avg_pool2d(
         n, c, count = planes_at(unit, channels, C)
         turn(turned, pointer(x, (n * C + c) * H * W), count, H * W)
         pool.avg_pool2d(
-            carray(pooled, (1, P, Q, count)), carray(turned, (1, H, W, count)), kernel_h, kernel_w, stride_h, stride_w,
+            array(pooled, (1, P, Q, count)), array(turned, (1, H, W, count)), kernel_h, kernel_w, stride_h, stride_w,
             padding_h, padding_w, count_include_pad, divisor_override, 0, 1,
         )
         copy_pixels(pointer(out, n * P * Q * C + c), C, pooled, count, P * Q, count)
@@ -179,7 +203,7 @@ def avg_pool2d_grad(
         n, c, count = planes_at(unit, channels, C)
         copy_pixels(taken, count, pointer(g, n * P * Q * C + c), C, P * Q, count)
         pool.avg_pool2d_grad(
-            carray(turned, (1, H, W, count)), carray(taken, (1, P, Q, count)), kernel_h, kernel_w, stride_h, stride_w,
+            array(turned, (1, H, W, count)), array(taken, (1, P, Q, count)), kernel_h, kernel_w, stride_h, stride_w,
             padding_h, padding_w, count_include_pad, divisor_override, 0, 1,
         )
         turn_back(pointer(out, (n * C + c) * H * W), turned, count, H * W)
@@ -202,7 +226,7 @@ def adaptive_avg_pool2d(out: Array, image: Array, means: Array, x: Array, part: 
     for unit in range(low, high):
         n, c, count = planes_at(unit, channels, C)
         turn(turned, pointer(x, (n * C + c) * H * W), count, H * W)
-        pool.adaptive_avg_pool2d(carray(pooled, (1, P, Q, count)), carray(turned, (1, H, W, count)), 0, 1)
+        pool.adaptive_avg_pool2d(array(pooled, (1, P, Q, count)), array(turned, (1, H, W, count)), 0, 1)
         copy_pixels(pointer(out, n * P * Q * C + c), C, pooled, count, P * Q, count)
 
 
@@ -225,7 +249,7 @@ def adaptive_avg_pool2d_grad(
     for unit in range(low, high):
         n, c, count = planes_at(unit, channels, C)
         copy_pixels(taken, count, pointer(g, n * P * Q * C + c), C, P * Q, count)
-        pool.adaptive_avg_pool2d_grad(carray(turned, (1, H, W, count)), carray(taken, (1, P, Q, count)), 0, 1)
+        pool.adaptive_avg_pool2d_grad(array(turned, (1, H, W, count)), array(taken, (1, P, Q, count)), 0, 1)
         turn_back(pointer(out, (n * C + c) * H * W), turned, count, H * W)
 
 
@@ -252,7 +276,7 @@ def adaptive_max_pool2d(
         n, c, count = planes_at(unit, channels, C)
         turn(turned, pointer(x, (n * C + c) * H * W), count, H * W)
         pool.adaptive_max_pool2d(
-            carray(largest, (1, P, Q, count)), carray(found, (1, P, Q, count)), carray(turned, (1, H, W, count)), 0, 1
+            array(largest, (1, P, Q, count)), array(found, (1, P, Q, count)), array(turned, (1, H, W, count)), 0, 1
         )
         target = n * P * Q * C + c
         copy_pixels(pointer(out, target), C, largest, count, P * Q, count)
