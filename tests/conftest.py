@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 from hypothesis import settings
 
@@ -18,6 +19,14 @@ if TYPE_CHECKING:
 settings.register_profile("repeat", derandomize=True, deadline=None, max_examples=60, database=None)
 settings.register_profile("search", deadline=None, max_examples=2000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeat"))
+
+
+@pytest.fixture(autouse=True)
+def _same_numbers(request: pytest.FixtureRequest) -> None:
+    """A module's generator begins anew with each test: its numbers do not depend on the tests that ran before it."""
+    for name, value in list(vars(request.module).items()):
+        if isinstance(value, np.random.Generator):
+            setattr(request.module, name, np.random.default_rng(0))
 
 
 @pytest.fixture(scope="module")

@@ -39,7 +39,10 @@ from autodiff_kernels.lanes import (
     TILE_VECTORS,
     address,
     gathered_edge_tile,
+    gathered_full_narrow_tile,
     gathered_full_tile,
+    gathered_low_narrow_tile,
+    gathered_low_tile,
     gathered_narrow_tile,
 )
 from autodiff_kernels.matmul import STRETCH, stretch_of
@@ -350,17 +353,19 @@ def _fill_positions(offsets: Array, at: int, first: int, count: int, grid: Tripl
                     origin: int) -> None:
     """Write the places of `count` positions from the `first` on, of a grid in each image."""
     depth, rows, columns = grid
-    line = first // columns
-    n, k, i, j = line // rows // depth, line // rows % depth, line % rows, first % columns
-    for p in range(count):
-        offsets[at + p] = origin + n * image + k * moves[0] + i * moves[1] + j * moves[2]
-        j += 1
-        if j == columns:
-            i, j = i + 1, 0
-            if i == rows:
-                k, i = k + 1, 0
-                if k == depth:
-                    n, k = n + 1, 0
+    line, j = first // columns, first % columns
+    n, k, i = line // rows // depth, line // rows % depth, line % rows
+    done = 0
+    while done < count:
+        place, run = origin + n * image + k * moves[0] + i * moves[1] + j * moves[2], min(columns - j, count - done)
+        for p in range(run):
+            offsets[at + done + p] = place + p * moves[2]
+        done += run
+        i, j = i + 1, 0
+        if i == rows:
+            k, i = k + 1, 0
+            if k == depth:
+                n, k = n + 1, 0
 
 
 @njit(error_model="numpy")
@@ -426,6 +431,12 @@ def _tiles(like: Array, out: int, out_rows: int, a: int, a_rows: int, count: int
         c, r = out_rows + 8 * i, a_rows + 8 * i
         if high == TILE_ROWS and wide == TILE_VECTORS * lanes:
             gathered_full_tile(like, out, a, b, bias, depth, c, r, a_columns, b_row, high, wide, again)
+        elif high == TILE_ROWS and wide == lanes:
+            gathered_full_narrow_tile(like, out, a, b, bias, depth, c, r, a_columns, b_row, high, wide, again)
+        elif high <= TILE_ROWS // 2 and wide <= lanes:
+            gathered_low_narrow_tile(like, out, a, b, bias, depth, c, r, a_columns, b_row, high, wide, again)
+        elif high <= TILE_ROWS // 2:
+            gathered_low_tile(like, out, a, b, bias, depth, c, r, a_columns, b_row, high, wide, again)
         elif wide > lanes:
             gathered_edge_tile(like, out, a, b, bias, depth, c, r, a_columns, b_row, high, wide, again)
         else:

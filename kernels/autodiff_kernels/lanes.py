@@ -326,6 +326,9 @@ low_tile = _tile(TILE_ROWS // 2, TILE_VECTORS, masked=True)
 gathered_full_tile = _tile(TILE_ROWS, TILE_VECTORS, masked=False, gathered=True)
 gathered_edge_tile = _tile(TILE_ROWS, TILE_VECTORS, masked=True, gathered=True)
 gathered_narrow_tile = _tile(TILE_ROWS, 1, masked=True, gathered=True)
+gathered_low_tile = _tile(TILE_ROWS // 2, TILE_VECTORS, masked=True, gathered=True)
+gathered_low_narrow_tile = _tile(TILE_ROWS // 2, 1, masked=True, gathered=True)
+gathered_full_narrow_tile = _tile(TILE_ROWS, 1, masked=False, gathered=True)
 
 
 # ---- One row times a matrix: bound by memory, so each number of the matrix is read once, along its rows --------------
