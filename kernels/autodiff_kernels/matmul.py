@@ -273,6 +273,25 @@ def _row(like: Array, out: int, a: int, b: int, bias: int, a_column: int, b_row:
         combine_row(like, out, one, bias, 0, 0, columns, 1)
 
 
+@njit(error_model="numpy")
+def _outer(like: Array, out: int, a: int, b: int, bias: int, inner: int, a_outer: int, a_inner: int, a_row: int,
+           b_outer: int, b_inner: int, m: int, n: int, first: int, last: int) -> None:
+    """Write the rows from `first` to `last` of products of a column and a row: a tile's beginning and end would be all.
+
+    Addresses and strides in bytes; those of b's elements are neighbours. The bias is added unless its address is 0.
+    """
+    size = like.itemsize
+    unit = stack(like, 1)
+    store(unit, like.dtype.type(1))
+    for row in range(first, last):
+        matrix, i = row // m, row % m
+        target = out + row * n * size
+        combine_row(like, target, a + matrix // inner * a_outer + matrix % inner * a_inner + i * a_row,
+                    b + matrix // inner * b_outer + matrix % inner * b_inner, 0, 0, n, 0)
+        if bias != 0:
+            combine_row(like, target, address_at(unit), bias, 0, 0, n, 1)
+
+
 @njit(cache=True, nogil=True, error_model="numpy")
 def matmul(out: Array, scratch: Array, a: Array, b: Array, bias: Array, outer: int, inner: int, m: int, n: int, k: int,
            a_outer: int, a_inner: int, a_row: int, a_column: int,
@@ -323,6 +342,11 @@ def matmul(out: Array, scratch: Array, a: Array, b: Array, bias: Array, outer: i
             if shift != 0 and columns == 1:
                 for i in range(matrix * n + j, matrix * n + j + count):
                     out[i] += bias[0]
+        return
+
+    if k == 1 and b_column == size and n >= TILE_VECTORS * lanes:
+        _outer(out, out_at, a_at, b_at, shift, inner, a_outer, a_inner, a_row, b_outer, b_inner, m, n,
+               *share(outer * inner * m, part, parts))
         return
 
     width, out_row, stretch = TILE_VECTORS * lanes, n * size, stretch_of(k)
