@@ -68,7 +68,7 @@ def test_sizes_and_transpositions(dtype, transpose_a, transpose_b):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize(("batch_a", "batch_b"), [((3,), (3,)), ((2, 3), (2, 3)), ((2, 1), (1, 3)), ((), (2, 2)),
                                                   ((5,), ()), ((0,), (0,)), ((2, 0), (1, 1))])
-@pytest.mark.parametrize(("m", "n", "k"), [(9, 33, 20), (1, 40, 7), (40, 1, 7), (1, 1, 300), (4, 5, 0)])
+@pytest.mark.parametrize(("m", "n", "k"), [(9, 33, 20), (1, 40, 7), (40, 1, 7), (1, 1, 300), (6, 35, 1), (4, 5, 0)])
 def test_batches_broadcast(dtype, batch_a, batch_b, m, n, k):
     rng = np.random.default_rng(1)
     a, b = rng.standard_normal((*batch_a, m, k)).astype(dtype), rng.standard_normal((*batch_b, k, n)).astype(dtype)
