@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from ctypes import c_int64
 from functools import partial
 from typing import Any, NamedTuple
+from weakref import ref
 
 import numpy as np
 
@@ -15,7 +16,8 @@ DType = np.dtype[Any]
 Shape = tuple[int, ...]
 
 _HEAD = object.__basicsize__  # bytes that every Python object begins with
-_TABLE_LIMIT = 8192
+_LEAST_LIMIT = 8192
+_limit = _LEAST_LIMIT  # entries of `_table` after which those that nobody uses are dropped
 _table: dict[tuple[Shape, tuple[int, ...], DType], Spec] = {}
 _by_array: dict[tuple[Shape, tuple[int, ...], DType], Spec] = {}
 
@@ -45,7 +47,7 @@ class Spec:
     """Shape, dtype and element strides of an array.
 
     Specs are interned: `Spec.of` and `spec_of` return the same object for the same fields, so operations look their
-    plans up by identity. (When the table has grown too large it is cleared; a duplicate then costs one cache miss.)
+    plans up by identity. Those that nobody holds any more are forgotten now and then.
 
     Attributes:
         shape: sizes.
@@ -59,7 +61,19 @@ class Spec:
         empty: takes an uninitialised array of this spec (dense specs; others are taken in C order).
     """
 
-    __slots__ = ("contiguous", "dtype", "empty", "floating", "nbytes", "ndim", "order", "shape", "size", "strides")
+    __slots__ = (
+        "__weakref__",
+        "contiguous",
+        "dtype",
+        "empty",
+        "floating",
+        "nbytes",
+        "ndim",
+        "order",
+        "shape",
+        "size",
+        "strides",
+    )
 
     empty: Callable[[], Array]
 
@@ -98,9 +112,8 @@ class Spec:
                 dense = contiguous_strides(shape)
                 same = all(s == d for s, d, size in zip(strides, dense, shape, strict=True) if size > 1)
                 strides = dense if same or 0 in shape else contiguous_strides(shape, order)
-            if len(_table) >= _TABLE_LIMIT:
-                _table.clear()
-                _by_array.clear()
+            if len(_table) >= _limit:
+                _forget_unused()
             spec = _table.get((shape, strides, dtype)) or Spec(shape, dtype, strides)
             _table[(shape, strides, dtype)] = _table[key] = spec
         return spec
@@ -135,6 +148,18 @@ class Spec:
     def __repr__(self) -> str:
         suffix = "" if self.contiguous else f" {self.layout}"
         return f"{self.dtype.name}[{','.join(map(str, self.shape))}]{suffix}"
+
+
+def _forget_unused() -> None:
+    """Drop the specs that only the tables hold. Others stay: two equal ones would have plans of their own."""
+    global _limit
+    tables = (_table, _by_array)
+    entries = [[(key, ref(spec)) for key, spec in table.items()] for table in tables]
+    for table in tables:
+        table.clear()
+    for table, weak in zip(tables, entries, strict=True):
+        table.update((key, spec) for key, found in weak if (spec := found()) is not None)
+    _limit = max(_LEAST_LIMIT, 2 * len(_table))
 
 
 def _memory_order(shape: Shape, strides: tuple[int, ...]) -> tuple[int, ...] | None:
