@@ -15,7 +15,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 DType = np.dtype[Any]
 Shape = tuple[int, ...]
 
-_HEAD = object.__basicsize__  # bytes that every Python object begins with
+HEAD = object.__basicsize__  # bytes that every Python object begins with
 _LEAST_LIMIT = 8192
 _limit = _LEAST_LIMIT  # entries of `_table` after which those that nobody uses are dropped
 _table: dict[tuple[Shape, tuple[int, ...], DType], Spec] = {}
@@ -204,7 +204,7 @@ def address_of(array: Array) -> int:
     It is the word behind the object's head (`PyArrayObject_fields` in NumPy's C API). `__array_interface__` makes a
     dictionary, strings and tuples around it, which takes eight times as long.
     """
-    return c_int64.from_address(id(array) + _HEAD).value
+    return c_int64.from_address(id(array) + HEAD).value
 
 
 class Cost(NamedTuple):

@@ -158,7 +158,7 @@ class Optimizer:
             state = self.state[p]
             if not needed.issubset(state):  # at first, and when a setting that needs a slot is switched on later
                 self.initialise(p, state, group)
-            key = (p.spec.dtype, state["step"], *map(state.__getitem__, self.numbers))
+            key = (p.spec.dtype.char, state["step"], *map(state.__getitem__, self.numbers))
             batches.setdefault(key, []).append((p, grad, state))
         recorder = MODE.recorder
         for batch in batches.values():

@@ -23,8 +23,8 @@ import numpy as np
 from numba import njit
 
 from autodiff_kernels.maths import root
-from autodiff_kernels.memory import apply, pointers_at
-from autodiff_kernels.parts import share_of_elements
+from autodiff_kernels.memory import apply, load, pointer_at, pointers_at
+from autodiff_kernels.parts import share, share_of_elements
 from autodiff_kernels.scalar import clamp, maximum, sign
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -35,6 +35,18 @@ def _share(row: Array, part: int, parts: int) -> tuple[int, int]:
     """This part's first element of a parameter, and how many it updates."""
     begin, end = share_of_elements(row[len(row) - 1], part, parts)
     return begin, end - begin
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def follow(table: Array, part: int, parts: int) -> None:
+    """Replace addresses by the words that lie there: table[i] = the int64 at table[i].
+
+    Args:
+        table: (n,), in/out; int64. Elements are shared among the parts.
+    """
+    low, high = share(table.shape[0], part, parts)
+    for i in range(low, high):
+        table[i] = load(pointer_at(table[i], np.int64))
 
 
 # ---- SGD -------------------------------------------------------------------------------------------------------------
