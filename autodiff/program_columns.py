@@ -9,20 +9,21 @@ column                    entry
                           units that are ``"dead"`` (`dead_units`)
 ``"gradient_of"``         pairs of an output index and what that output is the gradient of: a record's output
                           ``(record, output index)``, or a leaf
-``"origin"``              the record that it propagates back through; None outside of backward passes
+``"origin"``              the record that it propagates back through, or that it computes again; else None
 ``"classes"``             class names of the modules in `Record.scope`, outermost first; empty where one is not known
+``"call_number"``         a number for the call of a public function that has made it; None where that is not known
 ``"call"``                the call of a public function that it is of (`autodiff.program_calls`), where the records
                           themselves do not say it: of a replay, and in a comparison
 ``"parts"``               the records that this one does the work of, in order: of a fused operation
 ``"recomputed"``          for each of its parts, or for itself, the phase in which the same was computed before; empty
-                          where it was not (`compile` with a `memory_budget`)
+                          where it was not (`utils.checkpoint`, `compile` with a `memory_budget`)
 ``"saved_bytes"``         bytes that it makes and that are kept for the backward pass (`saved_bytes`)
 ``"roofline"``            share of the least time that the machine needs in the time it took (`shares_of_roofline`)
 ``"change"``              in a comparison of two programs: ``"same"``, ``"added"``, ``"removed"`` or ``"changed"``
 ``"before"``              what a changed record has read before and reads no longer
 ========================  ============================================================================================
 
-`autodiff.record` fills ``gradient_of``, ``origin`` and ``classes``, `autodiff.measure` ``seconds``, ``values`` and
+`autodiff.record` fills ``gradient_of``, ``origin``, ``classes``, ``call_number`` and ``recomputed``, `autodiff.measure` ``seconds``, ``values`` and
 ``saved_bytes``, too. Columns are no part of what a program does: they are not printed, and programs are equal without
 them.
 """
