@@ -186,7 +186,8 @@ class _Again:
             first, recorded = [reference() for reference in self.first], records  # it has not heard of the first run
         recorder.ran_again({new: old for new, old in zip(recorded, first, strict=True) if old is not None})
         for record in records:
-            record.saved = None  # the recorder keeps the record, but nobody goes back through it
+            # The recorder keeps the record, but nobody goes back through it, to arguments that are to be freed.
+            record.saved, record.edges = None, record.operands
 
 
 class _Saved:
