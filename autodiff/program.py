@@ -112,6 +112,11 @@ class Record:
         return None if self.code is None else Line(self.code, self.offset)
 
     @property
+    def dropped(self) -> bool:
+        """Whether what it has saved was dropped, to be computed again for the backward pass (`utils.checkpoint`)."""
+        return self.saved is not None and type(self.saved) is not tuple
+
+    @property
     def cost(self) -> Cost:
         """Floating-point operations and bytes."""
         return self.primitive.cost(self.inputs, self.outputs, **self.params)

@@ -60,8 +60,10 @@ def calls_of(program: Program) -> list[Call | None]:
     if known is not None:
         return known
     origins = program.columns.get("origin") or [None] * len(program)
-    numbers = program.columns.get("call_number") or _numbers(program, origins)
-    calls: dict[int | None, Call] = {}
+    guessed = _guessed(program, origins)
+    numbers = [-guess if number is None else number for number, guess in
+               zip(program.columns.get("call_number") or [None] * len(program), guessed, strict=True)]
+    calls: dict[int, Call] = {}
     found: dict[Record, Call | None] = {}
     for record, origin, number in zip(program, origins, numbers, strict=True):
         if origin is not None or record.phase == "backward":
@@ -90,8 +92,8 @@ def name_of(record: Record) -> str:
     return name if name.isidentifier() and not name.startswith("_") else ""
 
 
-def _numbers(program: Program, origins: Sequence[Any]) -> list[int]:
-    """Return a number for the call that each record seems to be of."""
+def _guessed(program: Program, origins: Sequence[Any]) -> list[int]:
+    """Return a number from 0 for the call that each record seems to be of."""
     numbers: list[int] = []
     for _, run in groupby(zip(program, origins, strict=True), key=_place):
         does = [(record.primitive, record.step) for record, _ in run]

@@ -100,7 +100,7 @@ def saved_bytes(program: Program) -> list[int]:
     """Return, for each record, how many bytes it makes that are kept until the backward pass.
 
     That is what a backward pass in the program reads of the forward pass; in a program without one, what the records
-    have saved for it. Each value counts once, at the record that made its memory; leaves are there anyway.
+    have saved for it, or `utils.checkpoint` has kept. Each value counts once, at the record that made its memory; leaves are there anyway.
 
     >>> import autodiff as ad
     >>> x = ad.ones(4, requires_grad=True)
@@ -114,8 +114,8 @@ def saved_bytes(program: Program) -> list[int]:
             needed.update(x for x in record.operands if type(x) is tuple and x[0].phase == "forward")
     if not needed and not any(record.phase == "backward" for record in program):
         for record in program:
-            needed.update(x for x in (record.operands[i] for i in record.keep.inputs) if type(x) is tuple)
-            needed.update((record, i) for i in record.keep.outputs)
+            kept = [*[record.operands[i] for i in record.keep.inputs], *[(record, i) for i in record.keep.outputs]]
+            needed.update(x for x in (record.saved.kept if record.dropped else kept) if type(x) is tuple)
     sizes: dict[tuple[Record, int], int] = {}
     for value in needed:
         maker = makers.get(value)

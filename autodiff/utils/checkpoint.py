@@ -206,6 +206,13 @@ class _Saved:
         self.versions: list[int] = saved.versions if isinstance(saved, _Saved) else [version for _, _, version in saved]
         self.entries: Any = None
 
+    @property
+    def kept(self) -> list[Any]:
+        """What is kept to compute the arrays again: the operands that the function was given."""
+        found: list[_Argument] = []
+        _mapped(self.again.arguments, _Argument, found.append)
+        return [argument.operand for argument in found]
+
     def __len__(self) -> int:
         return len(self.versions)
 
@@ -225,7 +232,7 @@ class _Argument:
         self.array, self.spec, self.memory, self.version = x.array, x.spec, x.memory, x.memory.version
         self.needs_grad, self.copied_view = x.needs_grad, x.copied_view
         self.memory.shared = True
-        self.operand = None if MODE.recorder is None else MODE.recorder.operand(x)
+        self.operand = x.edge if MODE.recorder is None else MODE.recorder.operand(x)
 
     def tensor(self) -> Tensor:
         """Return a leaf on the same memory.
