@@ -79,7 +79,10 @@ def named(program: Program) -> list[Named | None]:
     """Return for each record of a program what the user's program calls it; None where that is not known."""
     calls = calls_of(program)
     made = Counter(call for record, call in zip(program, calls, strict=True) if record.phase != "backward")
-    return [None if call is None else Named(call, made[call] <= 1) for call in calls]
+    found = [None if call is None else Named(call, made[call] <= 1) for call in calls]
+    # An optimizer's step is one operation, which no user calls by that name.
+    return [None if call is not None and call.alone and record.phase == "update" else call
+            for record, call in zip(program, found, strict=True)]
 
 
 def name_of(record: Record) -> str:
