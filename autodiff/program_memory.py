@@ -151,8 +151,8 @@ def memory_of(program: Program) -> MemoryUse:
         last = end if leaf is not None or kind == GRADIENT else block.last
         name = block.name
         if kind == STATE and key in states:
+            name = leaf.name or name
             leaf = states[key]
-            name = f"state of {leaf.name}" if leaf.name else name
         module = block.made.scope if block.made is not None else _module_of(leaf, model)
         holdings.append(Holding(name, kind, block.size, block.first, min(last, end - 1), block.made, block.spec,
                                 module, block.around))

@@ -22,7 +22,7 @@ def scopes_of(program: Program) -> list[str]:
         scope = record.scope
         if not scope:
             owners = [f"{model}.{leaf.name}".rpartition(".")[0] for leaf in record.operands
-                      if leaf is not None and type(leaf) is not tuple and leaf.name]
+                      if leaf is not None and type(leaf) is not tuple and leaf.needs_grad and leaf.name]
             if record.phase != "update":
                 following = ""
             elif owners and model:
