@@ -112,9 +112,9 @@ class Record:
         return None if self.code is None else Line(self.code, self.offset)
 
     @property
-    def dropped(self) -> bool:
-        """Whether what it has saved was dropped, to be computed again for the backward pass (`utils.checkpoint`)."""
-        return self.saved is not None and type(self.saved) is not tuple
+    def dropped(self) -> Any:
+        """What stands for arrays that were saved, and dropped by `utils.checkpoint`; None where they are there."""
+        return self.saved if type(self.saved) is not tuple else None
 
     @property
     def cost(self) -> Cost:
@@ -461,7 +461,7 @@ class Recorder:
         """Hear that `record` was made in the call of a public function that runs in `frame`.
 
         The call's number is put among its local variables: a frame may come to lie where another has lain, and to hold
-        it would keep tensors alive.
+        it would keep its tensors alive.
         """
         variables = frame.f_locals
         number = variables.get(_CALL)

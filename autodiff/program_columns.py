@@ -23,8 +23,8 @@ column                    entry
 ``"before"``              what a changed record has read before and reads no longer
 ========================  ============================================================================================
 
-`autodiff.record` fills ``gradient_of``, ``origin``, ``classes``, ``call_number`` and ``recomputed``, `autodiff.measure` ``seconds``, ``values`` and
-``saved_bytes``, too. Columns are no part of what a program does: they are not printed, and programs are equal without
+`autodiff.record` fills ``gradient_of``, ``origin``, ``classes``, ``call_number`` and ``recomputed``, `autodiff.measure`
+``seconds``, ``values`` and ``saved_bytes``, too. Columns are no part of what a program does: they are not printed, and programs are equal without
 them.
 """
 
@@ -100,7 +100,8 @@ def saved_bytes(program: Program) -> list[int]:
     """Return, for each record, how many bytes it makes that are kept until the backward pass.
 
     That is what a backward pass in the program reads of the forward pass; in a program without one, what the records
-    have saved for it, or `utils.checkpoint` has kept. Each value counts once, at the record that made its memory; leaves are there anyway.
+    have saved for it, or `utils.checkpoint` has kept. Each value counts once, at the record that made its memory;
+    leaves are there anyway.
 
     >>> import autodiff as ad
     >>> x = ad.ones(4, requires_grad=True)
@@ -115,7 +116,7 @@ def saved_bytes(program: Program) -> list[int]:
     if not needed and not any(record.phase == "backward" for record in program):
         for record in program:
             kept = [*[record.operands[i] for i in record.keep.inputs], *[(record, i) for i in record.keep.outputs]]
-            needed.update(x for x in (record.saved.kept if record.dropped else kept) if type(x) is tuple)
+            needed.update(x for x in (record.dropped.kept if record.dropped else kept) if type(x) is tuple)
     sizes: dict[tuple[Record, int], int] = {}
     for value in needed:
         maker = makers.get(value)

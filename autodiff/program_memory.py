@@ -150,7 +150,7 @@ def memory_of(program: Program) -> MemoryUse:
         kind = _kind(block, again) if leaf is None else INPUT if key in inputs else _leaf_kind(leaf, block)
         last = end if leaf is not None or kind == GRADIENT else block.last
         name = block.name
-        if kind == STATE and key in states:
+        if leaf is not None and kind == STATE and key in states:
             name = leaf.name or name
             leaf = states[key]
         module = block.made.scope if block.made is not None else _module_of(leaf, model)

@@ -18,8 +18,8 @@ def program_of(step: Step, instructions: Sequence[Instruction]) -> Program:
     """Return the program of some of a step's instructions, in their order.
 
     Views run nothing in a replay. They are records all the same, just before the first call that reads them, so that it
-    is seen where values come from. The columns are ``"parts"`` of fused instructions, ``"recomputed"``, ``"gradient_of"``,
-    ``"classes"``, ``"call"`` and ``"instruction"``: which instruction a record is, None for a view.
+    is seen where values come from. The columns are ``"parts"`` of fused instructions, ``"recomputed"``,
+    ``"gradient_of"``, ``"classes"``, ``"call"`` and ``"instruction"``: which instruction a record is, None for a view.
     """
     return _Reader(step, instructions).program()
 
@@ -133,8 +133,8 @@ class _Reader:
 
         Between its instructions they would tear it apart: what is made from them could not stand before them.
         """
-        for value in [value for instruction in instructions for value in instruction.inputs if value.source is not None]:
-            if value.record is None or self.calls.get(value.record[0]) is call:
+        for value in [value for instruction in instructions for value in instruction.inputs]:
+            if value.source is None or value.record is None or self.calls.get(value.record[0]) is call:
                 continue
             root = value
             while root.source is not None:
