@@ -24,8 +24,8 @@ column                    entry
 ========================  ============================================================================================
 
 `autodiff.record` fills ``gradient_of``, ``origin``, ``classes``, ``call_number`` and ``recomputed``, `autodiff.measure`
-``seconds``, ``values`` and ``saved_bytes``, too. Columns are no part of what a program does: they are not printed, and programs are equal without
-them.
+``seconds``, ``values`` and ``saved_bytes``, too. Columns are no part of what a program does: they are not printed, and
+programs are equal without them.
 """
 
 from __future__ import annotations

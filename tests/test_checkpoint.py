@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import tracemalloc
 import weakref
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -14,11 +15,13 @@ import pytest
 import autodiff as ad
 from autodiff import nn
 from autodiff.errors import GradientError, InPlaceError
+from autodiff.nn import functional as F
 from autodiff.program import Program
 from autodiff.program_checkpoint import checkpointed
 from autodiff.program_columns import saved_bytes
 from autodiff.utils.checkpoint import checkpoint, checkpoint_sequential
 from autodiff.viz import draw
+from autodiff.viz.graph import Group
 
 
 def same(first: Any, second: Any) -> None:
@@ -324,6 +327,19 @@ def test_a_picture_shows_what_is_computed_again() -> None:
         assert {node.phase for node in again} == {"forward"}
         saved = [edge.tail for edge in picture.graph.edges if edge.saved]
         assert {node.record.scope for node in saved} <= {"Blocks.0.3", "Blocks.1.3", "Blocks.2", ""}
+
+
+def test_what_is_computed_again_is_called_as_before() -> None:
+    x = ad.ones(2, 3, requires_grad=True)
+    graph = draw(lambda x: checkpoint(lambda x: x.exp().max(dim=1).values.exp() * F.l1_loss(x, x.T.T), x), x,
+                 backward=True).graph
+    groups = [graph.root]
+    for group in groups:
+        groups += [member for member in group.members if isinstance(member, Group)]
+    assert [group.title for group in groups if group.is_call and group.phase == "forward"].count("l1_loss") == 2
+    names = Counter(node.title for node in graph.nodes if node.phase == "forward" and node.kind == "operation")
+    assert names["T"] == 4
+    assert {name for name, number in names.items() if number == 1} == {"sum"}  # what is drawn starts from it
 
 
 def test_drawing_a_tape_runs_nothing() -> None:

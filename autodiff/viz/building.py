@@ -182,7 +182,7 @@ class _Builder:
                 if self.unfold and parts[index]:
                     member = self._unfold(index, record, parts[index], member, again)
                 else:
-                    name = _name_for_user(record, made[index])
+                    name = _name_for_user(record, made[index], again)
                     member = self.owner[record] = self._operation(f"r{index}", name, record, member, parts[index],
                                                                   again)
                 seats.add(member)
@@ -565,9 +565,10 @@ def _calls_around(record: Record, path: Sequence[str], made: Named | None, mixed
     return calls
 
 
-def _name_for_user(record: Record, made: Named | None) -> str:
+def _name_for_user(record: Record, made: Named | None, again: Sequence[str]) -> str:
     """Return the name of an operation: that of the function that the user has called, where it is that alone."""
-    return made.call.name if made is not None and made.alone and record.phase == "forward" else record.name
+    calls = record.phase == "forward" or (again and all(again))
+    return made.call.name if made is not None and made.alone and calls else record.name
 
 
 def _listed(names: Sequence[str]) -> str:
