@@ -435,6 +435,8 @@ def make_record(
     else:
         record.called = called.f_code
         record.step = called.f_lasti
+        if mode.recorder is not None:
+            mode.recorder.made_in(called, record)
     return record
 
 

@@ -198,6 +198,9 @@ class Stopwatch(Recorder):
     def entered(self, module: Any) -> None:
         """Forget it, for it would take time."""
 
+    def made_in(self, frame: Any, record: Any) -> None:
+        """Forget it, for it would take time."""
+
     def operand(self, tensor: Any) -> Any:
         """Return None: no values are known here."""
 

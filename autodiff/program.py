@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
-from itertools import takewhile
-from types import CodeType
+from itertools import count, takewhile
+from types import CodeType, FrameType
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from autodiff.program_memory import MemoryUse
 
 _new = object.__new__
+_next_call = count(1).__next__
+_CALL = "<call>"  # which no variable of a function is called
 
 
 class Memory:
@@ -110,6 +112,11 @@ class Record:
         return None if self.code is None else Line(self.code, self.offset)
 
     @property
+    def dropped(self) -> Any:
+        """What stands for arrays that were saved, and dropped by `utils.checkpoint`; None where they are there."""
+        return self.saved if type(self.saved) is not tuple else None
+
+    @property
     def cost(self) -> Cost:
         """Floating-point operations and bytes."""
         return self.primitive.cost(self.inputs, self.outputs, **self.params)
@@ -122,7 +129,7 @@ class Record:
             tensor.edge = self.edges[position]
             tensor.needs_grad = True
         if MODE.recorder is not None:
-            MODE.recorder.alias(tensor, self.operands[position])
+            MODE.recorder.alias(tensor, MODE.recorder.latest(self).operands[position])
         return tensor
 
     def output(self, position: int) -> Any:
@@ -133,7 +140,7 @@ class Record:
             tensor.edge = (self, position)
             tensor.needs_grad = True
         if MODE.recorder is not None:
-            MODE.recorder.alias(tensor, (self, position))
+            MODE.recorder.alias(tensor, (MODE.recorder.latest(self), position))
         return tensor
 
     def _restore(self, place: int, spec: Spec, position: int | None) -> Any:
@@ -377,7 +384,10 @@ class Recorder:
             that only says what a change through a view has made of its base, that base.
         inside: whether the operations inside a user's own `Function` are recorded, instead of the function.
         gradients: for each record whose outputs are gradients: output index, and what it is the gradient of.
-        origins: for each record of a backward pass the record that it propagates back through.
+        origins: for each record of a backward pass the record that it propagates back through, or computes again.
+        again: for each record whose results were computed again the one that did so last.
+        recomputed: for each record that computes something again the phase in which it was computed before.
+        calls: for each record that a public function has made the number of the call.
         classes: class names of the modules that were called, by their paths.
     """
 
@@ -388,6 +398,9 @@ class Recorder:
         self.written: dict[Record, tuple[Any, ...]] = {}
         self.gradients: dict[Record, list[tuple[int, Any]]] = {}
         self.origins: dict[Record, Any] = {}
+        self.again: dict[Record, Record] = {}
+        self.recomputed: dict[Record, str] = {}
+        self.calls: dict[Record, int] = {}
         self.classes: dict[str, str] = {}
         self._values: dict[int, tuple[Callable[[], Any], Any]] = {}
 
@@ -397,7 +410,10 @@ class Recorder:
         known = {scope: self._classes_of(scope) for scope in {record.scope for record in self.records}}
         classes = [known[record.scope] for record in self.records]
         origins = [self.origins.get(record) for record in self.records]
-        columns: dict[str, list[Any]] = {"gradient_of": gradients, "origin": origins, "classes": classes}
+        calls = [self.calls.get(record) for record in self.records]
+        again = [(self.recomputed[record],) if record in self.recomputed else () for record in self.records]
+        columns: dict[str, list[Any]] = {
+            "gradient_of": gradients, "origin": origins, "classes": classes, "call_number": calls, "recomputed": again}
         return {name: column for name, column in columns.items() if any(column)}
 
     def _classes_of(self, scope: str) -> tuple[str, ...]:
@@ -434,6 +450,31 @@ class Recorder:
     def target(self, tensor: Any) -> Any:
         """Return what `tensor` is, just before it changes in place."""
         return self.operand(tensor)
+
+    def latest(self, record: Record) -> Record:
+        """Return the record whose results those of `record` are by now: itself, or one that computed them again."""
+        while record in self.again:
+            record = self.again[record]
+        return record
+
+    def made_in(self, frame: FrameType, record: Record) -> None:
+        """Hear that `record` was made in the call of a public function that runs in `frame`.
+
+        The call's number is put among its local variables: a frame may come to lie where another has lain, and to hold
+        it would keep its tensors alive.
+        """
+        variables = frame.f_locals
+        number = variables.get(_CALL)
+        if number is None:
+            number = variables[_CALL] = _next_call()
+        self.calls[record] = number
+
+    def ran_again(self, first: Mapping[Record, Record]) -> None:
+        """Hear that records have computed again what others, the values of this mapping, had computed before."""
+        for record, before in first.items():
+            self.again[before], self.origins[record] = record, before
+            self.recomputed[record] = self.recomputed.get(before, before.phase)
+            record.scope = before.scope  # one call of a module has one text
 
     def arrived(self, edge: Any, cotangent: Any) -> None:
         """Hear that `cotangent` is the whole gradient of a record's output ``(record, output index)``, or of a leaf."""

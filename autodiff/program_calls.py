@@ -6,7 +6,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import NamedTuple
+from collections.abc import Sequence
+from itertools import groupby
+from typing import Any, NamedTuple
 
 from autodiff.program import Program, Record
 
@@ -32,7 +34,7 @@ class Named(NamedTuple):
 
     Attributes:
         call: that has made it, or that it propagates back through.
-        alone: whether that call has made one record in the forward pass.
+        alone: whether that call has made one record, leaving out what propagates back through it.
     """
 
     call: Call
@@ -42,9 +44,10 @@ class Named(NamedTuple):
 def calls_of(program: Program) -> list[Call | None]:
     """Return the call that has made each record, or that it propagates back through; None where that is not known.
 
-    Records are of one call that follow each other, come from the same place in the user's program and in the same call
-    of a module, and go on in the function that was called there. Where they begin in it anew, as in a loop, another
-    call begins. So a function that is itself a loop over one operation seems to be called once for each.
+    A recorder knows. Without one, records are of one call that follow each other and come from the same place in the
+    user's program, the same call of a module and the same function. Where they do the same several times over, as in a
+    loop, these are so many calls. So a function that does nothing but one operation several times seems to be called
+    once for each.
 
     >>> import autodiff as ad
     >>> x = ad.tensor([3.0, 1.0])
@@ -56,27 +59,30 @@ def calls_of(program: Program) -> list[Call | None]:
     known = program.columns.get("call")
     if known is not None:
         return known
+    origins = program.columns.get("origin") or [None] * len(program)
+    guessed = _guessed(program, origins)
+    numbers = [-guess if number is None else number for number, guess in
+               zip(program.columns.get("call_number") or [None] * len(program), guessed, strict=True)]
+    calls: dict[int, Call] = {}
     found: dict[Record, Call | None] = {}
-    latest: Call | None = None
-    first: Record | None = None
-    for record, origin in zip(program, program.columns.get("origin") or [None] * len(program), strict=True):
-        if record.phase != "forward":
+    for record, origin, number in zip(program, origins, numbers, strict=True):
+        if origin is not None or record.phase == "backward":
             found[record] = found.get(origin)
-            continue
-        name = name_of(record)
-        if not name:
-            latest = None
-        elif latest is None or first is None or not _goes_on(first, record):
-            latest, first = Call(name), record
-        found[record] = latest
+        elif name := name_of(record):
+            found[record] = calls.setdefault(number, Call(name))
+        else:
+            found[record] = None
     return list(found.values())
 
 
 def named(program: Program) -> list[Named | None]:
     """Return for each record of a program what the user's program calls it; None where that is not known."""
     calls = calls_of(program)
-    made = Counter(call for record, call in zip(program, calls, strict=True) if record.phase == "forward")
-    return [None if call is None else Named(call, made[call] <= 1) for call in calls]
+    made = Counter(call for record, call in zip(program, calls, strict=True) if record.phase != "backward")
+    found = [None if call is None else Named(call, made[call] <= 1) for call in calls]
+    # An optimizer's step is one operation, which no user calls by that name.
+    return [None if call is not None and call.alone and record.phase == "update" else call
+            for record, call in zip(program, found, strict=True)]
 
 
 def name_of(record: Record) -> str:
@@ -89,8 +95,35 @@ def name_of(record: Record) -> str:
     return name if name.isidentifier() and not name.startswith("_") else ""
 
 
-def _goes_on(first: Record, record: Record) -> bool:
-    """Tell whether a record may be of the call that began with another one."""
-    same = (record.called is first.called and record.code is first.code and record.offset == first.offset
-            and record.scope is first.scope)  # fmt: skip
-    return same and record.step >= first.step and (record.step > first.step or record.primitive is not first.primitive)
+def _guessed(program: Program, origins: Sequence[Any]) -> list[int]:
+    """Return a number from 0 for the call that each record seems to be of."""
+    numbers: list[int] = []
+    for _, run in groupby(zip(program, origins, strict=True), key=_place):
+        does = [(record.primitive, record.step) for record, _ in run]
+        length = _period(does)
+        numbers += [len(numbers) + i // length * length for i in range(len(does))]
+    return numbers
+
+
+def _place(entry: tuple[Record, Any]) -> tuple[Any, ...]:
+    """Return where a record comes from: what records that follow each other have in common if they are of one call."""
+    record, origin = entry
+    return id(record.called), id(record.code), record.offset, id(record.scope), record.phase, id(origin)
+
+
+def _period(items: Sequence[Any]) -> int:
+    """Return the length of the shortest piece that a sequence repeats from its begin to its end.
+
+    By the prefix function of Knuth, Morris and Pratt, "Fast pattern matching in strings", 1977.
+
+    >>> _period("abcabc"), _period("aabaab"), _period("aaa"), _period("abcab")
+    (3, 3, 1, 5)
+    """
+    borders = [0] * len(items)  # of each beginning the longest end that it begins with, too
+    for i in range(1, len(items)):
+        length = borders[i - 1]
+        while length and items[i] != items[length]:
+            length = borders[length - 1]
+        borders[i] = length + (items[i] == items[length])
+    shortest = len(items) - borders[-1]
+    return shortest if len(items) % shortest == 0 else len(items)

@@ -9,22 +9,23 @@ column                    entry
                           units that are ``"dead"`` (`dead_units`)
 ``"gradient_of"``         pairs of an output index and what that output is the gradient of: a record's output
                           ``(record, output index)``, or a leaf
-``"origin"``              the record that it propagates back through; None outside of backward passes
+``"origin"``              the record that it propagates back through, or that it computes again; else None
 ``"classes"``             class names of the modules in `Record.scope`, outermost first; empty where one is not known
+``"call_number"``         a number for the call of a public function that has made it; None where that is not known
 ``"call"``                the call of a public function that it is of (`autodiff.program_calls`), where the records
                           themselves do not say it: of a replay, and in a comparison
 ``"parts"``               the records that this one does the work of, in order: of a fused operation
 ``"recomputed"``          for each of its parts, or for itself, the phase in which the same was computed before; empty
-                          where it was not (`compile` with a `memory_budget`)
+                          where it was not (`utils.checkpoint`, `compile` with a `memory_budget`)
 ``"saved_bytes"``         bytes that it makes and that are kept for the backward pass (`saved_bytes`)
 ``"roofline"``            share of the least time that the machine needs in the time it took (`shares_of_roofline`)
 ``"change"``              in a comparison of two programs: ``"same"``, ``"added"``, ``"removed"`` or ``"changed"``
 ``"before"``              what a changed record has read before and reads no longer
 ========================  ============================================================================================
 
-`autodiff.record` fills ``gradient_of``, ``origin`` and ``classes``, `autodiff.measure` ``seconds``, ``values`` and
-``saved_bytes``, too. Columns are no part of what a program does: they are not printed, and programs are equal without
-them.
+`autodiff.record` fills ``gradient_of``, ``origin``, ``classes``, ``call_number`` and ``recomputed``, `autodiff.measure`
+``seconds``, ``values`` and ``saved_bytes``, too. Columns are no part of what a program does: they are not printed, and
+programs are equal without them.
 """
 
 from __future__ import annotations
@@ -99,7 +100,8 @@ def saved_bytes(program: Program) -> list[int]:
     """Return, for each record, how many bytes it makes that are kept until the backward pass.
 
     That is what a backward pass in the program reads of the forward pass; in a program without one, what the records
-    have saved for it. Each value counts once, at the record that made its memory; leaves are there anyway.
+    have saved for it, or `utils.checkpoint` has kept. Each value counts once, at the record that made its memory;
+    leaves are there anyway.
 
     >>> import autodiff as ad
     >>> x = ad.ones(4, requires_grad=True)
@@ -113,8 +115,8 @@ def saved_bytes(program: Program) -> list[int]:
             needed.update(x for x in record.operands if type(x) is tuple and x[0].phase == "forward")
     if not needed and not any(record.phase == "backward" for record in program):
         for record in program:
-            needed.update(x for x in (record.operands[i] for i in record.keep.inputs) if type(x) is tuple)
-            needed.update((record, i) for i in record.keep.outputs)
+            kept = [*[record.operands[i] for i in record.keep.inputs], *[(record, i) for i in record.keep.outputs]]
+            needed.update(x for x in (record.dropped.kept if record.dropped else kept) if type(x) is tuple)
     sizes: dict[tuple[Record, int], int] = {}
     for value in needed:
         maker = makers.get(value)

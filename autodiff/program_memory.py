@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Set
 from itertools import accumulate, groupby
 from typing import Any, NamedTuple
 
@@ -141,17 +141,18 @@ def memory_of(program: Program) -> MemoryUse:
             blocks[owner[output]].last = end
 
     model = next((record.scope.split(".")[0] for record in program if record.scope), "")
+    again = {record for record, phases in zip(program, program.columns.get("recomputed", ())) if phases and all(phases)}
     states = _states(program)
     inputs = {id(tensor.memory) for _, tensor in program.inputs}
     holdings = []
     for key, block in blocks.items():
         leaf = leaves.get(key)
-        kind = _kind(block) if leaf is None else INPUT if key in inputs else _leaf_kind(leaf, block)
+        kind = _kind(block, again) if leaf is None else INPUT if key in inputs else _leaf_kind(leaf, block)
         last = end if leaf is not None or kind == GRADIENT else block.last
         name = block.name
-        if kind == STATE and key in states:
+        if leaf is not None and kind == STATE and key in states:
+            name = leaf.name or name
             leaf = states[key]
-            name = f"state of {leaf.name}" if leaf.name else name
         module = block.made.scope if block.made is not None else _module_of(leaf, model)
         holdings.append(Holding(name, kind, block.size, block.first, min(last, end - 1), block.made, block.spec,
                                 module, block.around))
@@ -185,18 +186,25 @@ def _states(program: Program) -> dict[Hashable, Any]:
 
 
 def _done(program: Program) -> list[tuple[int, int]]:
-    """Return, for each record, the places of the first and last one that propagate back through the same record."""
-    origins = program.columns.get("origin") or [None] * len(program)
-    spans: list[tuple[int, int]] = []
-    for _, run in groupby(enumerate(origins), key=lambda entry: (entry[0],) if entry[1] is None else id(entry[1])):
+    """Return, for each record, the places of the first and last one that propagate back through the same record.
+
+    What is computed again in between is for itself.
+    """
+    spans = [(place, place) for place in range(len(program))]
+    known = zip(program.columns.get("origin", ()), program.columns.get("recomputed") or [()] * len(program))
+    backward = [(place, origin) for place, (origin, again) in enumerate(known) if origin is not None and not again]
+    for _, run in groupby(backward, key=lambda entry: id(entry[1])):
         places = [place for place, _ in run]
-        spans += [(places[0], places[-1])] * len(places)
+        for place in places:
+            spans[place] = places[0], places[-1]
     return spans
 
 
-def _kind(block: _Block) -> str:
-    """Return what kind of value a record has made."""
+def _kind(block: _Block, again: Set[Record]) -> str:
+    """Return what kind of value a record has made; `again` are those that compute again what was computed before."""
     assert block.made is not None
+    if block.made in again:
+        return TEMPORARY
     if block.made.phase == "backward":
         # What a backward pass makes is read by it, or it was handed out: as the gradient of a leaf.
         handed_out = block.readers <= {"update"}

@@ -6,27 +6,28 @@ from collections import Counter
 from collections.abc import Iterable
 
 from autodiff.program import Program, common_scope
+from autodiff.program_calls import named
 
 
 def scopes_of(program: Program) -> list[str]:
     """Return the path of the module that each record belongs to; empty where it belongs to none.
 
     An update runs outside every module. It belongs to the module whose parameters it changes; where it only prepares a
-    change, to that of the next one.
+    change, to that of the next one, unless it is of a call of several operations, such as `clip_grad_norm_`.
     """
     model = next((record.scope.split(".")[0] for record in program if record.scope), "")
     scopes = []
     following = ""
-    for record in reversed(program.records):
+    for record, made in zip(reversed(program.records), reversed(named(program)), strict=True):
         scope = record.scope
         if not scope:
             owners = [f"{model}.{leaf.name}".rpartition(".")[0] for leaf in record.operands
-                      if leaf is not None and type(leaf) is not tuple and leaf.name]
+                      if leaf is not None and type(leaf) is not tuple and leaf.needs_grad and leaf.name]
             if record.phase != "update":
                 following = ""
             elif owners and model:
                 following = common_scope(owners)
-            scope = following
+            scope = following if owners or made is None or made.alone else ""
         scopes.append(scope)
     return scopes[::-1]
 

@@ -192,11 +192,11 @@ class Printer:
     @cached_property
     def _calls(self) -> dict[Record, str]:
         """What is to be said of the call that has made a record."""
-        forward = [(record, made) for record, made in zip(self.program, named(self.program), strict=True)
-                   if made is not None and record.phase == "forward"]  # fmt: skip
-        total, met = Counter(made.call for _, made in forward), Counter[Call]()
+        called = [(record, made) for record, made in zip(self.program, named(self.program), strict=True)
+                  if made is not None and record.phase != "backward"]  # fmt: skip
+        total, met = Counter(made.call for _, made in called), Counter[Call]()
         texts = {}
-        for record, (call, alone) in forward:
+        for record, (call, alone) in called:
             met[call] += 1
             if not alone:
                 texts[record] = f"{call.name}() {met[call]} of {total[call]}"

@@ -45,6 +45,7 @@ def test_every_function_is_called_by_its_name(name: str) -> None:
         arguments, keywords = converted(sample, lambda x: ad.tensor(strided_copy(x)))
         program = ad.record(function, *arguments, **keywords)
         assert {name_of(record) for record in program} <= {function.__name__}
+        assert len(set(calls_of(program))) <= 1
         assert not len(program) or f" {function.__name__}(" in str(program)
 
 
@@ -109,6 +110,88 @@ def test_two_calls_are_two_groups() -> None:
     assert all(parts == ["sub", "abs", "mean"] for name, parts in found if name == "l1_loss")
     names = [call.name for call in dict.fromkeys(calls_of(program)) if call]
     assert Counter(names) == {"l1_loss": 4, "add": 1, "reshape": 3, "repeat": 3, "std": 3}
+
+
+@pytest.mark.parametrize("function", [
+    lambda a, b: ad.einsum("i,j->ij", a, b),
+    lambda a, b: ad.outer(a, b),
+    lambda a, b: ad.kron(a, b),
+    lambda a, b: ad.tensordot(a, b, 0),
+    lambda a, b: ad.hstack([a, b]),
+    lambda a, b: ad.linalg.matrix_power(ad.outer(a, b), 5),
+])  # fmt: skip
+def test_equal_operations_of_one_call_are_one_group(function: Any) -> None:
+    a, b = ad.randn(3, requires_grad=True), ad.randn(3, requires_grad=True)
+
+    def several(a: Any, b: Any) -> Any:
+        return [function(a, b) for _ in range(3)]
+
+    once, thrice = (ad.record(call, a, b) for call in (function, several))
+    named = Counter(call.name for call in set(calls_of(once)) if call)
+    assert set(named.values()) == {1}
+    assert Counter(call.name for call in set(calls_of(thrice)) if call) == dict.fromkeys(named, 3)
+    assert len({name for name, _ in calls_in(draw(once).graph)}) == len(calls_in(draw(once).graph))
+
+
+def test_calls_of_a_tape_are_what_is_repeated() -> None:
+    a, b = ad.randn(3, requires_grad=True), ad.randn(3, requires_grad=True)
+    products = [ad.einsum("i,j->ij", a, b) for _ in range(3)]
+    assert calls_in(draw(products[0]).graph) == [("einsum", ["reshape", "reshape", "mul"])]
+    assert calls_in(draw(products).graph) == 3 * [("einsum", ["reshape", "reshape", "mul"])]
+    x = a
+    for _ in range(3):
+        x = x.exp()
+    assert calls_in(draw(x).graph) == []
+
+
+@pytest.mark.parametrize("loss", [
+    lambda y: y.std(), lambda y: y.std(dim=0).sum(), lambda y: y.tanh().var(dim=1).mean(),
+    lambda y: F.normalize(y).sum(), lambda y: F.l1_loss(y, ad.zeros(32, 64)),
+])  # fmt: skip
+def test_a_call_is_one_group_in_each_lane_of_a_replay(loss: Any) -> None:
+    model, x = nn.Linear(8, 64), ad.randn(32, 8)
+
+    def step(x: Any) -> Any:
+        model.zero_grad()
+        result = loss(model(x))
+        result.backward()
+        return result
+
+    compiled = ad.compile(step)
+    for _ in range(2):
+        compiled(x)
+    for picture in (draw(step, x), draw(compiled)):
+        groups = [(group.title, group.phase) for group in groups_in(picture.graph) if group.is_call]
+        assert [phase for _, phase in groups] == ["forward", "backward"]
+        assert len({title for title, _ in groups}) == 1
+        assert_acyclic(picture.graph)
+
+
+@pytest.mark.parametrize("clip", [nn.utils.clip_grad_norm_, nn.utils.clip_grad_value_])
+def test_what_prepares_an_update_stands_outside_of_modules(clip: Any) -> None:
+    model, x = nn.Sequential(nn.Linear(2, 3), nn.Tanh(), nn.Linear(3, 1)), ad.randn(4, 2)
+    optimizer = ad.optim.SGD(model.parameters(), lr=0.1)
+
+    def step(x: Any) -> Any:
+        optimizer.zero_grad()
+        model(x).mean().backward()
+        clip(model.parameters(), 1.0)
+        optimizer.step()
+
+    compiled = ad.compile(step)
+    for _ in range(2):
+        compiled(x)
+    program = ad.record(step, x)
+    for picture in (draw(program), draw(compiled), draw(Program.parse(str(program)))):
+        (lane,) = [group for group in groups_in(picture.graph) if group.title == "update"]
+        assert [member.title for member in lane.members] == [clip.__name__, "Sequential"]
+        inside, model_inside = lane.members
+        assert isinstance(inside, Group)
+        assert isinstance(model_inside, Group)
+        assert inside.is_call
+        assert {node.kind for node in inside.members if isinstance(node, Node)} == {"operation"}
+        assert [node.title for node in model_inside.members if isinstance(node, Node) and node.record] == ["sgd"]
+        assert_acyclic(picture.graph)
 
 
 class Net(nn.Module):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gc
+import tracemalloc
 import weakref
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -13,7 +15,13 @@ import pytest
 import autodiff as ad
 from autodiff import nn
 from autodiff.errors import GradientError, InPlaceError
+from autodiff.nn import functional as F
+from autodiff.program import Program
+from autodiff.program_checkpoint import checkpointed
+from autodiff.program_columns import saved_bytes
 from autodiff.utils.checkpoint import checkpoint, checkpoint_sequential
+from autodiff.viz import draw
+from autodiff.viz.graph import Group
 
 
 def same(first: Any, second: Any) -> None:
@@ -201,14 +209,153 @@ def test_errors() -> None:
         loss.backward()
 
 
-def test_a_recorded_step_holds_no_recomputation() -> None:
-    """What is recorded is the computation; where it forgets and computes again is for the reader of it to decide."""
-    from autodiff.recording import record
+def narrow(width: int, many: int) -> nn.Module:
+    """Return blocks that keep much in the forward pass, and a narrow end."""
+    parts = [nn.Sequential(nn.Linear(width, width), nn.Tanh(), nn.Linear(width, width), nn.GELU()) for _ in range(many)]
+    return nn.Sequential(*parts, nn.Linear(width, 1))
 
-    def step(call: Callable[..., Any]) -> Any:
-        x, w = values()
-        return ad.autograd.grad(call(lambda a: ad.tanh(a @ w).sum(), x), (x, w))
 
-    programs = [record(step, call) for call in (plain, checkpoint)]
-    programs[1].verify()
-    assert [r.name for r in programs[0]] == [r.name for r in programs[1]]
+class Blocks(nn.Module):
+    """A net that calls each of its blocks through a function."""
+
+    def __init__(self, width: int = 4, many: int = 2) -> None:
+        super().__init__()
+        self.layers = narrow(width, many)
+        self.call: Callable[..., Any] = checkpoint
+
+    def forward(self, x: Any) -> Any:
+        *blocks, head = self.layers
+        for block in blocks:
+            x = self.call(block, x)
+        return head(x)
+
+    def step(self, x: Any) -> Any:
+        self.zero_grad()
+        loss = self(x).square().mean()
+        loss.backward()
+        return loss
+
+
+def recorded(net: Blocks, call: Callable[..., Any], x: Any) -> Program:
+    net.call = call
+    return ad.record(net.step, x)
+
+
+def test_what_is_recorded_is_what_runs() -> None:
+    net, x = Blocks(), ad.randn(8, 4)
+    program, kept = recorded(net, checkpoint, x), recorded(net, plain, x)
+    program.verify()
+    block = ["linear", "tanh", "linear", "gelu"]
+    again = [record for record, phases in zip(program, program.columns["recomputed"], strict=True) if phases]
+    assert [record.name for record in again] == 2 * block
+    assert {phases for phases in program.columns["recomputed"] if phases} == {("forward",)}
+    assert [record.name for record in program if record not in again] == [record.name for record in kept]
+    forward = [record for record in program if record.phase == "forward"]
+    assert {record.scope for record in again} == {record.scope for record in forward[:8]}
+    # Of the forward pass that is read which a checkpoint was given, or which came behind the last one.
+    last = forward.index(next(record for record in forward if record.scope == "Blocks.2"))
+    read = {x[0] for record in program if record.phase == "backward" for x in record.operands if type(x) is tuple}
+    assert {forward.index(record) for record in read if record in forward} == {3, 7, last}
+    assert "recomputed" not in kept.columns
+
+
+def test_memory_and_flops_of_a_recorded_step() -> None:
+    net, x = Blocks(256, 3), ad.randn(512, 256)
+    programs = [recorded(net, call, x) for call in (plain, checkpoint)]
+    expected = checkpointed(programs[0], [f"Blocks.{i}" for i in range(3)])
+    assert programs[1].cost() == expected.cost()
+    assert programs[1].memory().peak == expected.memory().peak
+    for call, program in zip((plain, checkpoint), programs, strict=True):
+        net.call = call
+        net.step(x)
+        net.zero_grad()
+        tracemalloc.start()
+        try:
+            net.step(x)
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+        use = program.memory()
+        there = sum(holding.size for holding in use.holdings if holding.record is None)
+        assert use.peak - there == pytest.approx(peak, rel=0.05)
+
+
+def test_a_recording_holds_no_more_than_a_step() -> None:
+    net, x = Blocks(), ad.randn(8, 4)
+    arrays: list[weakref.ref[Any]] = []
+
+    def noted(block: Any, x: Any) -> Any:
+        arrays.append(weakref.ref(x.array))
+        return checkpoint(block, x)
+
+    gc.collect()
+    gc.disable()
+    try:
+        program = recorded(net, noted, x)
+        assert [reference() is None for reference in arrays] == [False, True]
+        assert all(record.saved in ((), None) for record in program)
+    finally:
+        gc.enable()
+
+
+def test_a_part_that_was_recorded_in_another_one() -> None:
+    net, x = Blocks(), ad.randn(8, 4)
+    program = recorded(net, lambda block, x: checkpoint(lambda x: checkpoint(block, x) * 1.0, x), x)
+    program.verify()
+    names = [record.name for record, phases in zip(program, program.columns["recomputed"], strict=True) if phases]
+    block = ["linear", "tanh", "linear", "gelu"]
+    assert names == 2 * [*block, "mul", *block]
+    assert {phases for phases in program.columns["recomputed"] if phases} == {("forward",)}
+
+
+def test_a_backward_pass_that_is_recorded_alone() -> None:
+    net, x = Blocks(), ad.randn(8, 4)
+    for given in (x, x * ad.ones(8, 4, requires_grad=True)):
+        loss = net(given).sum()
+        program = ad.record(loss.backward)
+        assert sum(map(bool, program.columns["recomputed"])) == 8
+        again = {record for record, phases in zip(program, program.columns["recomputed"], strict=True) if phases}
+        read = {x[0] for record in program for x in record.operands if type(x) is tuple}
+        assert len(again & read) >= 6
+
+
+def test_a_picture_shows_what_is_computed_again() -> None:
+    net, x = Blocks(), ad.randn(8, 4)
+    for picture in (draw(net, x, backward=True), draw(net.step, x), draw(net(x), backward=True)):
+        again = [node for node in picture.graph.nodes if node.recomputed]
+        assert len(again) == 8
+        assert {node.phase for node in again} == {"forward"}
+        saved = [edge.tail for edge in picture.graph.edges if edge.saved]
+        assert {node.record.scope for node in saved} <= {"Blocks.0.3", "Blocks.1.3", "Blocks.2", ""}
+
+
+def test_what_is_computed_again_is_called_as_before() -> None:
+    x = ad.ones(2, 3, requires_grad=True)
+    graph = draw(lambda x: checkpoint(lambda x: x.exp().max(dim=1).values.exp() * F.l1_loss(x, x.T.T), x), x,
+                 backward=True).graph
+    groups = [graph.root]
+    for group in groups:
+        groups += [member for member in group.members if isinstance(member, Group)]
+    assert [group.title for group in groups if group.is_call and group.phase == "forward"].count("l1_loss") == 2
+    names = Counter(node.title for node in graph.nodes if node.phase == "forward" and node.kind == "operation")
+    assert names["T"] == 4
+    assert {name for name, number in names.items() if number == 1} == {"sum"}  # what is drawn starts from it
+
+
+def test_drawing_a_tape_runs_nothing() -> None:
+    calls = []
+
+    def block(x: Any) -> Any:
+        calls.append(1)
+        return ad.tanh(x).exp()
+
+    loss = checkpoint(block, ad.ones(3, requires_grad=True)).sum()
+    draw(loss)
+    assert len(calls) == 1
+
+
+def test_what_is_kept_without_a_backward_pass() -> None:
+    net, x = Blocks(), ad.randn(8, 4)
+    program = ad.record(lambda x: net(x * 1.0), x)
+    kept = [record for record, size in zip(program, saved_bytes(program), strict=True) if size]
+    assert [(record.name, record.scope[-3:]) for record in kept] == [("mul", ""), ("gelu", "0.3"), ("gelu", "1.3")]

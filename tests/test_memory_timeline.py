@@ -147,7 +147,8 @@ def test_kinds() -> None:
     assert all(holding.first == holding.last for holding in kinds["work array"])
     assert {holding.module for holding in kinds["parameter"]} == {"Sequential.0", "Sequential.1"}
     assert sorted((holding.name, holding.module, holding.spec.shape) for holding in kinds["optimizer state"]) == sorted(
-        2 * [(f"state of {name}", f"Sequential.{name[0]}", tuple(p.shape)) for name, p in model.named_parameters()])
+        [(f"{slot} of {name}", f"Sequential.{name[0]}", tuple(p.shape))
+         for name, p in model.named_parameters() for slot in ("exp_avg", "exp_avg_sq")])
 
 
 def test_an_argument_is_an_input_with_a_gradient_too() -> None:

@@ -122,6 +122,7 @@ def test_an_optimizers_step_reads_parameters_and_states() -> None:
               if edge.head is adam and edge.tail.phase == "update"}
     assert leaves == {"6 parameters": ("parameter", 6), "12 optimizer states": ("optimizer state", 12)}
     states = next(node for node in graph.nodes if node.kind == "optimizer state")
+    assert states.tooltip[0].startswith("exp_avg of 0.weight ")
     assert states.details == [f"{2 * (8 * 16 + 16 + 16 * 16 + 16 + 16 * 3 + 3):,} elements"]
     folded = next(node for node in draw(program_of("perceptron", False), depth=0).graph.nodes if node.phase == "update")
     assert "12 optimizer states, 934 elements" in folded.details
@@ -201,3 +202,42 @@ def test_an_update_of_very_many_parameters_can_be_laid_out() -> None:
     assert max(len(line) for line in picture.source.splitlines()) < 10_000
     assert "and 1,188 more" in picture.source  # each with its gradient and two states, but for the twelve listed
     assert picture.pipe("svg").startswith(b"<?xml")
+
+
+def test_optimizer_states_have_names() -> None:
+    model, x = nn.Linear(2, 3), ad.randn(4, 2)
+    optimizer = ad.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+
+    def step(x: Any) -> None:
+        optimizer.zero_grad()
+        model(x).square().mean().backward()
+        optimizer.step()
+
+    compiled = ad.compile(step)
+    for _ in range(2):
+        compiled(x)
+    for picture in (draw(step, x), draw(compiled)):
+        titles = {node.title for node in picture.graph.nodes if node.kind == "optimizer state"}
+        assert titles == {"momentum_buffer of weight", "momentum_buffer of bias"}
+        (update,) = [node for node in picture.graph.nodes if node.title == "sgd"]
+        assert update.parent.title == "Linear"
+
+
+def test_a_part_that_is_overwritten_leads_to_what_overwrites_it() -> None:
+    def changed(x: Any) -> Any:
+        x = x.clone()
+        x[0] = 1
+        return x * 2
+
+    graph = draw(changed, ad.ones(3, 4)).graph
+    assert {edge.tail.title for edge in graph.edges} >= {node.title for node in graph.nodes if node.kind == OPERATION}
+    assert ("slice", "copy") in {(edge.tail.title, edge.head.title) for edge in graph.edges}
+
+
+def test_a_conversion_of_the_layout_says_that_it_is_one() -> None:
+    net = nn.Sequential(nn.Conv2d(2, 3, 3), nn.ReLU(), nn.Conv2d(3, 2, 1), nn.Flatten())
+    found = [node for node in draw(net, ad.randn(1, 2, 5, 5)).graph.nodes if node.operations == ["copy"]]
+    assert [node.details[0] for node in found] == ["to channels-last", "to C order"]
+    assert "another order in memory: channels-last" in found[0].tooltip[1]
+    (clone,) = [node for node in draw(lambda x: x.T.clone(), ad.ones(2, 3)).graph.nodes if node.title == "clone"]
+    assert not any(text.startswith("to ") for text in clone.details)

@@ -24,7 +24,8 @@ class Unrolled(nn.Module):
     def forward(self, x: Any) -> Any:
         h = c = ad.zeros(2, 5)
         outputs = []
-        for step in x.unbind(0) if self.how == "list" else x:
+        steps = x.unbind(0) if self.how == "list" else x if self.how == "heads" else (x[t] for t in range(len(x)))
+        for step in steps:
             h, c = self.cell(step, (h, c))
             if self.how == "heads":
                 outputs.append(self.head(h))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from copy import copy
+from itertools import groupby
 from typing import Any
 
 from autodiff.compiler.instructions import Instruction, Kind, Step, Value
@@ -16,9 +17,9 @@ from autodiff.slots import held
 def program_of(step: Step, instructions: Sequence[Instruction]) -> Program:
     """Return the program of some of a step's instructions, in their order.
 
-    Views run nothing in a replay. They are records all the same, just before the first that reads them, so that it is
-    seen where values come from. The columns are ``"parts"`` of fused instructions, ``"recomputed"``, ``"gradient_of"``,
-    ``"classes"``, ``"call"`` and ``"instruction"``: which instruction a record is, None for a view.
+    Views run nothing in a replay. They are records all the same, just before the first call that reads them, so that it
+    is seen where values come from. The columns are ``"parts"`` of fused instructions, ``"recomputed"``,
+    ``"gradient_of"``, ``"classes"``, ``"call"`` and ``"instruction"``: which instruction a record is, None for a view.
     """
     return _Reader(step, instructions).program()
 
@@ -38,12 +39,17 @@ class _Reader:
         self.written: dict[Record, tuple[Any, ...]] = {}
         self.now: dict[Value, Any] = {}  # what a value is by now
         self.seen: dict[Value, Any] = {}  # what the source of a view was when the view was taken
+        self.calls = dict(zip(step.program, calls_of(step.program), strict=True))
         self.came: dict[tuple[Record, int], tuple[Record, int]] = {}  # what a value of the recorded program is here
 
     def program(self) -> Program:
         """Read all instructions."""
-        for number, instruction in enumerate(self.instructions):
-            self._add(number, instruction)
+        for call, run in groupby(enumerate(self.instructions), key=lambda entry: self.calls.get(entry[1].record)):
+            instructions = list(run)
+            if call is not None:
+                self._take_views_before(call, [instruction for _, instruction in instructions])
+            for number, instruction in instructions:
+                self._add(number, instruction)
         outputs = [self._operand(value) for value in self.step.results]
         outputs = [operand for operand in outputs if type(operand) is tuple]
         columns: dict[str, list[Any]] = {
@@ -122,6 +128,20 @@ class _Reader:
         else:  # a view of what is computed again is taken again
             record.phase, self.first[-1], self.again[record] = source[0].phase, (again,), again
 
+    def _take_views_before(self, call: Call, instructions: Sequence[Instruction]) -> None:
+        """Append the views that a call reads but has not made, as far as their sources are there.
+
+        Between its instructions they would tear it apart: what is made from them could not stand before them.
+        """
+        for value in [value for instruction in instructions for value in instruction.inputs]:
+            if value.source is None or value.record is None or self.calls.get(value.record[0]) is call:
+                continue
+            root = value
+            while root.source is not None:
+                root = root.source
+            if self.now.get(root, root.leaf) is not None:
+                self._operand(value)
+
     def _place(self, value: Value) -> None:
         """Append the record that says what writing into a view has made of its base."""
         root = value
@@ -152,12 +172,11 @@ class _Reader:
         for record, names in zip(known, known.columns.get("classes", ())):
             labels = record.scope.split(".")
             classes |= {".".join(labels[: i + 1]): names[: i + 1] for i in range(len(names))}
-        calls = dict(zip(known, calls_of(known), strict=True))
         return {
             "gradient_of": [tuple(gradients.get(record, ())) for record in self.records],
             "origin": [origin and origin[0] for origin in map(origins.get, self.likes)],
             "classes": [classes.get(record.scope, ()) for record in self.records],
-            "call": [_common([calls.get(part) for part in parts or (like,)])
+            "call": [_common([self.calls.get(part) for part in parts or (like,)])
                      for like, parts in zip(self.likes, self.parts, strict=True)],
         }
 

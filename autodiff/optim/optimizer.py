@@ -164,11 +164,18 @@ class Optimizer:
         for batch in batches.values():
             params, grads, states = map(list, zip(*batch, strict=True))
             if recorder is not None:
+                self._name_slots(params, states, group)
                 recorder.repeat(partial(self.advance, states, group), partial(self.conclude, states, group), states,
                                 ("step", *self.numbers))  # fmt: skip
             self.advance(states, group)
             self.update(params, grads, states, group)
             self.conclude(states, group)
+
+    def _name_slots(self, params: list[Tensor], states: list[dict[str, Any]], group: dict[str, Any]) -> None:
+        """Let the tensors of the states carry names, for graphs and errors."""
+        for p, state in zip(params, states, strict=True):
+            for slot in self.used(group):
+                state[slot].name = f"{slot} of {p.name}" if p.name else slot
 
     def advance(self, states: list[dict[str, Any]], group: dict[str, Any]) -> None:
         """Bring the step counts, and the `numbers`, of parameters that are updated together to the step to be taken."""

@@ -16,7 +16,7 @@ from typing import Any, cast
 from autodiff import bind
 from autodiff.eager import Tensor, wrap
 from autodiff.errors import GradientError, InPlaceError
-from autodiff.program import Memory, Record
+from autodiff.program import Memory, Record, Recorder
 from autodiff.random import default_generator
 from autodiff.recording import tensors_in
 from autodiff.spec import Array
@@ -60,6 +60,8 @@ def checkpoint(
         _ = x.grad_fn  # a view whose base has changed takes up its new history now, outside the part
         versions.append(x.memory.version)
     again = _Again(function, args, kwargs, default_generator.state() if preserve_rng_state else None)
+    recorder = MODE.recorder
+    recorded = 0 if recorder is None else len(recorder.records)
     start = bind.next_number()
     result = function(*args, **kwargs)
     for x, version in zip(given, versions, strict=True):
@@ -67,7 +69,7 @@ def checkpoint(
             raise InPlaceError("checkpoint", "the function changed one of its arguments in place, so it cannot run "
                                "again", got=f"{x.spec!r}, changed at {x.memory.changed}",
                                fix="change a clone() of it instead")
-    again.follow(_records_since(start, result))
+    again.follow(_records_since(start, result), () if recorder is None else recorder.records[recorded:])
     return result
 
 
@@ -113,11 +115,20 @@ class _Again:
         self.function = function
         self.arguments = _without_history((args, kwargs))
         self.state = state
+        self.scope = MODE.scope
         self.signatures: list[tuple[Any, ...]] = []
         self.dropped: list[weakref.ref[_Saved]] = []
+        self.first: list[weakref.ref[Record]] = []
+        self.recorded: list[weakref.ref[Record]] = []
 
-    def follow(self, records: list[Record]) -> None:
-        """Drop what these records saved, and remember which they are."""
+    def follow(self, records: list[Record], recorded: Sequence[Record]) -> None:
+        """Drop what these records saved, and remember which they are.
+
+        Args:
+            records: those that lead to the result.
+            recorded: all that the function has made, if a recorder collects them.
+        """
+        self.first, self.recorded = (list(map(weakref.ref, some)) for some in (records, recorded))
         for record in records:
             self.signatures.append(_signature(record))
             saved = _Saved(self, record.saved)
@@ -132,14 +143,15 @@ class _Again:
             GradientError: if the operations are not the same as the first time.
         """
         mode = MODE
-        before = mode.grad, mode.recorder, mode.origin
+        before = mode.grad, mode.recorder, mode.origin, mode.scope
+        recorder = mode.recorder
+        recorded = 0 if recorder is None else len(recorder.records)
         now = default_generator.state()
-        mode.grad, mode.recorder, mode.origin = True, None, None
+        mode.grad, mode.recorder, mode.origin, mode.scope = True, None, None, self.scope
         try:
             if self.state is not None:
                 default_generator.restore(self.state)
-            if before[1] is not None and before[1].inside:
-                mode.recorder = before[1]  # what the function changes besides, a replay must change again
+            mode.recorder = recorder
             args, kwargs = _as_tensors(self.arguments)
             start = bind.next_number()
             records = _records_since(start, self.function(*args, **kwargs))
@@ -147,7 +159,7 @@ class _Again:
             mode.recorder = None
             if self.state is not None:
                 default_generator.restore(now)
-            mode.grad, mode.recorder, mode.origin = before
+            mode.grad, mode.recorder, mode.origin, mode.scope = before
         if [_signature(record) for record in records] != self.signatures:
             raise GradientError(
                 "checkpoint", "the function did other operations in the backward pass than in the forward pass",
@@ -157,6 +169,25 @@ class _Again:
             saved = reference()
             if saved is not None:
                 saved.entries = record.saved
+        # A recording that is to be replayed keeps what was computed first: of this run it needs the effects alone.
+        if recorder is not None and not recorder.inside:
+            self._tell(recorder, records, recorder.records[recorded:])
+
+    def _tell(self, recorder: Recorder, records: list[Record], recorded: list[Record]) -> None:
+        """Tell a recorder which records of the first run these have computed again.
+
+        Args:
+            recorder: that has heard of this run.
+            records: those that lead to the result.
+            recorded: all.
+        """
+        first = [reference() for reference in self.recorded]
+        if [record and record.primitive for record in first] != [record.primitive for record in recorded]:
+            first, recorded = [reference() for reference in self.first], records  # it has not heard of the first run
+        recorder.ran_again({new: old for new, old in zip(recorded, first, strict=True) if old is not None})
+        for record in records:
+            # The recorder keeps the record, but nobody goes back through it, to arguments that are to be freed.
+            record.saved, record.edges = None, record.operands
 
 
 class _Saved:
@@ -174,6 +205,13 @@ class _Saved:
         self.again = again
         self.versions: list[int] = saved.versions if isinstance(saved, _Saved) else [version for _, _, version in saved]
         self.entries: Any = None
+
+    @property
+    def kept(self) -> list[Any]:
+        """What is kept to compute the arrays again: the operands that the function was given."""
+        found: list[_Argument] = []
+        _mapped(self.again.arguments, _Argument, found.append)
+        return [argument.operand for argument in found]
 
     def __len__(self) -> int:
         return len(self.versions)
@@ -194,7 +232,7 @@ class _Argument:
         self.array, self.spec, self.memory, self.version = x.array, x.spec, x.memory, x.memory.version
         self.needs_grad, self.copied_view = x.needs_grad, x.copied_view
         self.memory.shared = True
-        self.operand = None if MODE.recorder is None else MODE.recorder.operand(x)
+        self.operand = x.edge if MODE.recorder is None else MODE.recorder.operand(x)
 
     def tensor(self) -> Tensor:
         """Return a leaf on the same memory.

@@ -41,6 +41,7 @@ from autodiff.viz.graph import (
     labels_of,
     nodes_in,
     text_of_changes,
+    text_of_layout,
     text_of_operations,
     text_of_spec,
 )
@@ -91,6 +92,9 @@ def graph_of(
             builder.connect(record, position, known.get((record, position)) if operand is None else operand)
         for operand in before:
             builder.disconnect(record, operand)
+        for value, spec in zip(program.written.get(record, ()), record.outputs):
+            if type(value) is tuple and value not in record.operands:
+                builder.overwrite(record, value, spec)
     if results is None:
         arguments = {id(tensor) for _, tensor in program.inputs}
         values = [x for x in program.returned if type(x) is tuple or id(x) in arguments] or program.outputs
@@ -178,7 +182,7 @@ class _Builder:
                 if self.unfold and parts[index]:
                     member = self._unfold(index, record, parts[index], member, again)
                 else:
-                    name = _name_for_user(record, made[index])
+                    name = _name_for_user(record, made[index], again)
                     member = self.owner[record] = self._operation(f"r{index}", name, record, member, parts[index],
                                                                   again)
                 seats.add(member)
@@ -270,6 +274,9 @@ class _Builder:
             node.details.append(_listed([part.name for part in parts]))
         elif name.rstrip("_") != record.name:
             node.details.append(record.name)
+        layout = text_of_layout(record)
+        if layout:
+            node.details.append(f"to {layout}")
         if again and all(again):
             node.recomputed = True
             node.details.append("recomputed")
@@ -278,6 +285,8 @@ class _Builder:
             node.details.append(f"recomputes {_listed(repeated)}")
         read, made = (_all_of(specs) for specs in (record.inputs, record.outputs))
         node.tooltip = [f"{record.name}({read}) → {made}"]
+        if layout:
+            node.tooltip.append(f"the same numbers in another order in memory: {layout}, as what reads them wants")
         settings = settings_of(record)
         if settings:
             node.tooltip.append(", ".join(settings))
@@ -306,6 +315,12 @@ class _Builder:
         """Draw what a record reads at one position."""
         for head in self.readers.get((record, position), (self.owner[record],)):
             self._connect(record, head, record.inputs[position], operand)
+
+    def overwrite(self, record: Record, value: tuple[Record, int], spec: Spec) -> None:
+        """Draw that a record overwrites what another one has made, without reading it."""
+        head, tail = self.owner[record], self._maker(value)
+        if tail is not None:
+            self._edge(tail, record, head, value, spec)
 
     def disconnect(self, record: Record, operand: Any) -> None:
         """Draw what a record has read before the change that is shown, and reads no longer."""
@@ -550,9 +565,10 @@ def _calls_around(record: Record, path: Sequence[str], made: Named | None, mixed
     return calls
 
 
-def _name_for_user(record: Record, made: Named | None) -> str:
+def _name_for_user(record: Record, made: Named | None, again: Sequence[str]) -> str:
     """Return the name of an operation: that of the function that the user has called, where it is that alone."""
-    return made.call.name if made is not None and made.alone and record.phase == "forward" else record.name
+    calls = record.phase == "forward" or (again and all(again))
+    return made.call.name if made is not None and made.alone and calls else record.name
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -268,7 +268,7 @@ class _Drawn:
     def _tape(self, tape: Program, tensors: Sequence[Tensor]) -> Program:
         """Return the program of a tape; tensors without gradient, which it does not hold, are known by their arrays."""
         for made in tape:
-            for position, (array, _, _) in zip(made.keep.inputs, made.saved or ()):
+            for position, (array, _, _) in zip(made.keep.inputs, () if made.dropped else made.saved or ()):
                 if made.operands[position] is None and id(array) in self._arrays:
                     self.operands[made, position] = self._arrays[id(array)]
         if self.backward:

@@ -214,6 +214,19 @@ def text_of_spec(spec: Spec) -> str:
     return ("×".join(map(str, spec.shape)) or "scalar") + f" {spec.dtype.name}"
 
 
+def text_of_layout(record: Record) -> str:
+    """Return how an operation that does nothing else lays out its input in memory; empty for any other.
+
+    >>> import autodiff as ad
+    >>> [text_of_layout(record) for record in ad.record(ad.conv2d, ad.ones(1, 2, 3, 3), ad.ones(1, 2, 3, 3))]
+    ['channels-last', '']
+    """
+    if record.name != "copy" or record.params["order"] is None or record.inputs[0].dtype != record.outputs[0].dtype:
+        return ""
+    before, after = record.inputs[0], record.outputs[0]
+    return "" if before.strides == after.strides else "channels-last" if after.channels_last else "C order"
+
+
 def text_of_changes(changes: Mapping[str, int]) -> str:
     """Return how many operations a change has added, removed and altered; empty without any.
 
