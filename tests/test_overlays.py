@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from drawn import drawn_nodes
 from test_page import data_of
 from test_pictures import random_program
-from test_viz import drawn_nodes
 
 import autodiff as ad
 from autodiff import cli_graph, machine, nn

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_viz import NASTY, Net, training_step
+from drawn import NASTY, Net, training_step
 
 import autodiff as ad
 from autodiff.nn.module import Parameter

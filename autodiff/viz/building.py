@@ -124,6 +124,8 @@ class _Builder:
         self.variables = variables
         self.lines = Lines()
         self.lanes: dict[str, Group] = {}
+        self.step = 0
+        self.steps: dict[Group, int] = {}  # the training step of each lane
         self.readers: dict[tuple[Record, int], list[Node]] = {}
         self.makers: dict[tuple[Record, int], Node] = {}
         self.drawn: dict[int, list[tuple[Node, Any]]] = {}
@@ -135,7 +137,7 @@ class _Builder:
         self.recomputed: set[Record] = set()
         self.removed: set[Record] = set()
         self.changes: dict[Node, Counter[str]] = {}
-        self.leaves: dict[tuple[int, str], _Leaf] = {}
+        self.leaves: dict[tuple[int, Group], _Leaf] = {}  # by id and lane
         self.states: set[int] = set()
         self.crowds: dict[tuple[Node, str], list[_Leaf]] = {}
         self.reads: Counter[Node] = Counter()
@@ -188,10 +190,12 @@ class _Builder:
 
     def _lane(self, phase: str) -> Group:
         """Return the group of a phase. Phases take turns within a step (in a replay, to write buffers late)."""
-        if "update" in self.lanes and phase != "update":
+        if "update" in self.lanes and phase == "forward":
             self.lanes.clear()  # another step begins
+            self.step += 1
         if phase not in self.lanes:
             self.lanes[phase] = self._new_group(phase, self.root, phase)
+            self.steps[self.lanes[phase]] = self.step
         return self.lanes[phase]
 
     def _module(
@@ -325,9 +329,10 @@ class _Builder:
             return
         leaf = None if operand is None or type(operand) is tuple else operand
         if leaf is not None and not self._is_number(leaf):
-            found = self.leaves.get((id(leaf), head.phase))
+            key = id(leaf), _outside(head.parent)
+            found = self.leaves.get(key)
             if found is None:
-                found = self.leaves[id(leaf), head.phase] = _Leaf(leaf, f"l{len(self.leaves)}")
+                found = self.leaves[key] = _Leaf(leaf, f"l{len(self.leaves)}")
             self.reads[head] += 1
             found.reads.append((head, spec))
             return
@@ -393,7 +398,7 @@ class _Builder:
         lane = self.lanes.get("forward") or self._lane("forward")
         node = self._new_node(f"o{len(self.nodes)}", OUTPUT, name, lane)
         node.specs = [leaf.spec]
-        key = id(leaf), node.phase
+        key = id(leaf), lane
         if key not in self.leaves:
             self.leaves[key] = _Leaf(leaf, f"l{len(self.leaves)}")
         self.leaves[key].reads.append((node, leaf.spec))
@@ -413,6 +418,8 @@ class _Builder:
         for edge in self.edges:
             if edge.head.change == "removed":
                 edge.change = "removed"
+            if self.step:
+                edge.later = self.steps[_outside(edge.tail.parent)] != self.steps[_outside(edge.head.parent)]
         for node in self.nodes:
             if node.kind == MODULE:
                 self._describe(node, inside[node])
@@ -510,7 +517,7 @@ class _Builder:
 
 
 class _Leaf:
-    """A leaf tensor in one phase, the name of its node, and who reads it there."""
+    """A leaf tensor in one lane, the name of its node, and who reads it there."""
 
     def __init__(self, tensor: Any, id: str) -> None:
         self.tensor = tensor

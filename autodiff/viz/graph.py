@@ -156,6 +156,7 @@ class Edge:
             has read and reads no longer; otherwise empty.
         again: where it leads from one of several equal blocks to the next: in how many runs of them, one in another,
             these stand, their own counted in; otherwise 0.
+        later: whether it leads from one training step to a later one.
         slow: whether it lies on the slowest path.
         output: which of the tail's outputs it carries.
         carries: of a rolled-up edge what its values are: the id of the node that makes each, which of its outputs it
@@ -169,6 +170,7 @@ class Edge:
     tooltip: str
     change: str = ""
     again: int = 0
+    later: bool = False
     slow: bool = False
     output: int = 0
     carries: set[tuple[str, int, tuple[int, ...]]] | None = None
