@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from drawn import Net, assert_acyclic, drawn_edges, drawn_nodes, titles, training_step
+from drawn import Linear, Net, assert_acyclic, drawn_edges, drawn_nodes, titles, training_step
 
 import autodiff as ad
 from autodiff import reverse
