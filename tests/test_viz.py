@@ -14,13 +14,14 @@ from drawn import Linear, Net, assert_acyclic, drawn_edges, drawn_nodes, titles,
 
 import autodiff as ad
 from autodiff import reverse
+from autodiff.autograd.modes import no_grad
 from autodiff.eager import cotangent_of
 from autodiff.errors import DTypeError, GradientError, ValueRangeError
 from autodiff.nn.module import Module
 from autodiff.program import Program
 from autodiff.recording import record
 from autodiff.thread_mode import MODE
-from autodiff.viz import draw
+from autodiff.viz import draw, timeline
 from autodiff.viz.building import graph_of
 from autodiff.viz.dot import lines_of
 from autodiff.viz.graph import Edge, Graph, Group, Node
@@ -160,6 +161,33 @@ def test_numbers_stand_on_the_operation_unless_constants_are_wanted() -> None:
     assert "c0" not in drawn_nodes(source)
     source = draw(lambda x: x * 2.5, ad.ones(2), constants=True).source
     assert any(name.startswith("c") and label == "2.5" for name, (label, _) in drawn_nodes(source).items())
+
+
+class Masked(Module):
+    def forward(self, x: Any, mask: Any = None, *, scale: float = 1.0) -> Any:
+        return x * scale if mask is None else x * scale * mask
+
+
+def test_keyword_arguments_go_to_what_is_called() -> None:
+    x, mask = ad.ones(2, requires_grad=True), ad.ones(2)
+    once = draw(Masked(), x, mask=mask, scale=2.0)
+    assert [node.title for node in once.graph.nodes if node.kind == "input"] == ["x", "mask"]
+    back = draw(Masked(), x, mask=mask, backward=True)
+    assert "mask" in [node.title for node in back.graph.nodes if node.phase == "backward"]
+    assert "no difference" in draw(Masked(), x, mask=mask, against=Masked()).graph.remarks
+    assert draw(Masked(), x, mask=mask, overlay="zeros").program.columns["values"]
+    assert len(timeline(Masked(), x, mask=mask).program) == len(once.program) == 2
+
+
+def test_a_tape_shows_the_numbers_that_it_has_saved() -> None:
+    x = ad.ones(2, requires_grad=True)
+    nodes = draw((x * 2 + 1) / 3).graph.nodes
+    assert [node.details[0] for node in nodes[:3]] == ["with 2", "2 float32", "with 3"]  # a sum saves nothing
+
+
+def test_tensors_may_be_in_a_dictionary() -> None:
+    x = ad.ones(2, requires_grad=True)
+    assert draw({"one": x.exp(), "other": [x.tanh()]}).source == draw([x.exp(), x.tanh()]).source
 
 
 def test_numbers_are_written_as_they_are() -> None:
@@ -335,7 +363,17 @@ def test_building_is_linear_in_the_edges() -> None:
     ("call", "error", "text"),
     [
         (lambda: draw(3), DTypeError, "nothing here has records; expected a tensor, a Program"),
-        (lambda: draw(ad.ones(2)), GradientError, "no recorded operation leads to this tensor"),
+        (lambda: draw(ad.ones(2)), GradientError, r"to this tensor: what it is made from requires no gradient; "
+         r"expected .*; got 2 float32, requires_grad=False; pass the function .* draw\(function, \*inputs\)"),
+        (lambda: draw(ad.ones(2, requires_grad=True)), GradientError, "it was made by no operation; expected"),
+        (lambda: draw(no_grad()(Net())(ad.ones(2, 3))), GradientError, r"it ran under no_grad\(\) at .*drawn.py:"),
+        (lambda: draw([1, 2]), DTypeError, "no tensor in this list; expected a tensor, .*; got list of int; pass"),
+        (lambda: draw(()), DTypeError, "no tensor in this tuple; expected .*; got an empty tuple; pass"),
+        (lambda: draw(Net(), ad.ones(2, 3), dept=1), DTypeError, r"\[draw\] Net takes no argument 'dept'; expected x; "
+         "got dept; .*; draw itself takes backward, depth, .*, legend"),
+        (lambda: draw(record(ad.tanh, ad.ones(2)), dept=1), DTypeError, "no option 'dept'; expected backward, depth"),
+        (lambda: timeline(record(ad.tanh, ad.ones(2)), depth=1), DTypeError, r"\[timeline\] there is no option"),
+        (lambda: ad.record(Net(), ad.ones(2, 3), y=1), DTypeError, r"\[record\] Net takes no argument 'y'; expected x"),
         (lambda: draw(Net(), ad.ones(2, 3), depth=-1), ValueRangeError, "depth cannot be negative"),
         (lambda: draw(Net(), ad.ones(2, 3), roll=3), DTypeError, r"\[draw\] roll is on or off; .* True or False; got"),
         (lambda: draw(Net(), ad.ones(2, 3), depth="a"), DTypeError, "no whole number; expected 0, 1, 2, .* got 'a'"),

@@ -251,6 +251,23 @@ def common_group(first: Group, second: Group) -> Group:
     return first
 
 
+def outside_of(group: Group) -> Group:
+    """Return the group of the phase that a group stands in: what comes from outside of all modules stands there."""
+    while group.depth > 1 and group.parent is not None:
+        group = group.parent
+    return group
+
+
+def beside(group: Group) -> Group:
+    """Return the innermost group around one that is a module: what the call of a function reads stands beside it."""
+    around: Group | None = group
+    while around is not None:
+        if around.is_call and around.parent is not None:
+            group = around.parent
+        around = around.parent
+    return group
+
+
 def labels_of(group: Group) -> list[str]:
     """Return the labels of the modules around a node in this group, outermost first."""
     labels = []

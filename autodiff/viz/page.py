@@ -52,7 +52,7 @@ from autodiff.viz.graph import (
     text_of_operations,
     text_of_spec,
 )
-from autodiff.viz.overlay import OVERLAYS, slowest_path
+from autodiff.viz.overlay import OVERLAYS, slowest_path, trouble_in
 from autodiff.viz.picture import laid_out
 from autodiff.viz.rendering import scalable
 
@@ -149,7 +149,7 @@ def _data(graph: Graph, title: str, overlay: str, depth: int | None) -> dict[str
         "looks": EDGE_LOOKS,
         "point": POINT,
         "groups": groups.data(),
-        "remarks": graph.remarks,
+        "remarks": list(dict.fromkeys([*graph.remarks, *trouble_in(graph)])),
         "overhead": graph.overhead,
         "nodes": [_node_data(node, groups.home[node].id, sources, node in is_slow) for node in graph.nodes],
         "sources": [{"file": file, "line": line, "source": source} for file, line, source in sources],
