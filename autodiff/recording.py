@@ -7,7 +7,7 @@ order: forward, backward, optimizer updates, and what needs no gradient.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from autodiff.eager import Tensor
@@ -47,13 +47,16 @@ def record(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Program:
     return record_with(Recorder(), fn, *args, **kwargs)
 
 
-def check_call(operation: str, fn: Any, args: Any, kwargs: Mapping[str, Any]) -> None:
+def check_call(
+    operation: str, fn: Any, args: Any, kwargs: Mapping[str, Any], options: Sequence[str] = ()
+) -> None:
     """Raise if a function or module cannot be called with these arguments.
 
     Args:
         operation: that wants to call it.
         fn: the function or module.
         args, kwargs: its arguments.
+        options: keyword arguments that the operation does not hand on.
 
     Raises:
         DTypeError: says what it takes.
@@ -68,10 +71,16 @@ def check_call(operation: str, fn: Any, args: Any, kwargs: Mapping[str, Any]) ->
     try:
         signature.bind(*args, **kwargs)
     except TypeError:
-        name, count = title_of(fn), len(args) + len(kwargs)
+        name, given = title_of(fn), f"{len(args)} input{'s' * (len(args) != 1)}"
+        unknown = [key for key in kwargs if key not in signature.parameters]
+        if unknown and not any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values()):
+            own = f"; {operation} itself takes {', '.join(options)}" if options else ""
+            raise DTypeError(operation, f"{name} takes no argument {unknown[0]!r}", got=", ".join(unknown),
+                             expected=", ".join(signature.parameters) or "none",
+                             fix=f"give it those arguments, by their names{own}") from None
         wanted = [p.name for p in signature.parameters.values() if p.default is p.empty]
         raise DTypeError(operation, f"{name} was not given the inputs that it takes",
-                         expected=", ".join(wanted) or "none", got=f"{count} input{'s' * (count != 1)}",
+                         expected=", ".join(wanted) or "none", got=" and ".join([given, *kwargs]),
                          fix=f"{operation}({', '.join([name, *wanted])}) calls it with them") from None
 
 

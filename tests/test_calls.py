@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from drawn import assert_acyclic
 from test_operations import converted, strided_copy
-from test_viz import assert_acyclic
 
 import autodiff as ad
 from autodiff import nn, ops

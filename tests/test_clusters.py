@@ -6,8 +6,8 @@ from collections import Counter
 from typing import Any
 
 import pytest
+from drawn import assert_acyclic
 from steps import classifier_step
-from test_viz import assert_acyclic
 
 import autodiff as ad
 from autodiff import nn

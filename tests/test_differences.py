@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from drawn import training_step
 from steps import classifier_step
 from test_page import data_of, text_of
-from test_viz import training_step
 
 import autodiff as ad
 from autodiff import nn

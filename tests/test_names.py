@@ -6,7 +6,7 @@ import xml.etree.ElementTree as ElementTree
 from typing import Any
 
 import pytest
-from test_viz import NASTY, needs_layout
+from drawn import NASTY, needs_layout
 
 import autodiff as ad
 from autodiff import nn

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from drawn import drawn_nodes
 from test_page import data_of
 from test_pictures import random_program
-from test_viz import drawn_nodes
 
 import autodiff as ad
 from autodiff import cli_graph, machine, nn
@@ -146,6 +146,19 @@ def test_what_is_no_number_is_marked_where_it_begins() -> None:
     assert "50% of the units are dead" in relu.numbers
 
 
+def test_infinities_are_named_where_they_come_to_something() -> None:
+    x, mask = ad.tensor([0.0, 1.0]), ad.tensor([-math.inf, 0.0])
+
+    def remarks(function: Any, *inputs: Any) -> list[str]:
+        return draw(function, *inputs, overlay="nans").graph.remarks
+
+    assert remarks(lambda x: (x.log() * x).sum(), x) == ["NaN, first in mul", "infinity before it, first in log"]
+    assert remarks(lambda x: -x.log(), x) == ["infinity, first in log"]
+    assert remarks(lambda x, mask: ad.softmax(x + mask, -1), x, mask) == []
+    assert remarks(lambda x, mask: ad.softmax(x + mask * 2 - math.inf, -1), x, mask)[1] == (
+        "infinity before it, first in mask")
+
+
 def test_gradients_are_shown_at_the_values_they_belong_to() -> None:
     x = ad.tensor([3.0, 4.0], requires_grad=True)
     graph = draw(lambda x: (x.square() * 2).sum(), x, backward=True, overlay="gradient").graph
@@ -159,11 +172,13 @@ def test_gradients_are_shown_at_the_values_they_belong_to() -> None:
 @pytest.mark.parametrize(
     ("call", "text"),
     [
-        (lambda: draw(ad.record(ad.exp, ad.ones(2)), overlay="seconds"), "'seconds' was not measured; draw what"),
-        (lambda: draw(ad.record(ad.exp, ad.ones(2)), overlay="roofline"), "'roofline' was not measured; draw what"),
-        (lambda: draw(ad.exp, ad.ones(2), overlay="gradient"), "'gradient' was not measured; draw a function"),
+        (lambda: draw(ad.record(ad.exp, ad.ones(2)), overlay="seconds"), r"'seconds' was not measured; expected .*"
+         r"got a program without these measurements; draw\(autodiff.measure\(function, \*inputs\), overlay='seco"),
+        (lambda: draw(ad.record(ad.exp, ad.ones(2)), overlay="roofline"), "'roofline' was not measured; expected"),
+        (lambda: draw(ad.exp, ad.ones(2), overlay="gradient"), "'gradient' was not measured; expected a "
+         "backward pass; got a forward pass alone; add backward=True"),
         (lambda: draw(ad.ones(2, requires_grad=True).exp(), backward=True, overlay="gradient"),
-         "what has led to a tensor has run already"),
+         r"got tensors, whose .* run already; .*: draw\(function, \*inputs, backward=True, overlay='gradient'\)"),
         (lambda: draw(ad.exp, ad.ones(2), overlay="heat"), "there is no such overlay; expected seconds, flops"),
     ],
 )

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_viz import NASTY, Net, training_step
+from drawn import NASTY, Net, training_step
 
 import autodiff as ad
 from autodiff.nn.module import Parameter
@@ -76,6 +76,12 @@ def data_of(text: str) -> dict[str, Any]:
 
 
 # ---- The file --------------------------------------------------------------------------------------------------------
+
+
+def test_the_page_says_where_numbers_go_bad() -> None:
+    program = ad.measure(lambda x: (x.log() * x).sum(), ad.tensor([0.0, 1.0]))
+    assert draw(program).graph.remarks == []  # without an overlay the still picture shows no numbers
+    assert data_of(text_of(draw(program).graph))["remarks"] == ["NaN, first in mul", "infinity before it, first in log"]
 
 
 def test_the_page_has_every_node_and_edge() -> None:

@@ -8,9 +8,10 @@ from collections import Counter
 from typing import Any
 
 import pytest
+from drawn import NASTY
 from opened import NODES, TITLE, Opened, choose, select, settle
+from test_lanes import restless_steps
 from test_page import INJECTIONS, contrast, data_of, flat_graph, measured, net_graph, step_graph, text_of
-from test_viz import NASTY, restless_steps
 
 import autodiff as ad
 from autodiff import nn

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from drawn import Net
 from opened import LEGEND, Opened, choose, settle
 from test_page import net_graph
-from test_viz import Net
 
 import autodiff as ad
 from autodiff import nn

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from test_viz import drawn_edges, drawn_nodes, titles
+from drawn import drawn_edges, drawn_nodes, titles
 
 import autodiff as ad
 from autodiff import nn

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from drawn import EDGE, drawn_nodes
 from steps import classifier_step
-from test_viz import EDGE, drawn_nodes
 
 import autodiff as ad
 from autodiff import nn

@@ -1,116 +1,33 @@
-"""Graphs of computations: what is in them, that it is escaped, and how they become pictures."""
+"""Graphs of computations: what is in them."""
 
 from __future__ import annotations
 
-import os
 import random
 import re
-import stat
-import subprocess
 import sys
-import xml.etree.ElementTree as ElementTree
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
+from drawn import Linear, Net, assert_acyclic, drawn_edges, drawn_nodes, titles, training_step
 
 import autodiff as ad
-from autodiff import nn, reverse
+from autodiff import reverse
 from autodiff.autograd.modes import no_grad
 from autodiff.eager import cotangent_of
-from autodiff.errors import DTypeError, GradientError, MissingExtraError, ValueRangeError
-from autodiff.nn.module import Module, Parameter
+from autodiff.errors import DTypeError, GradientError, ValueRangeError
+from autodiff.nn.module import Module
 from autodiff.program import Program
 from autodiff.recording import record
 from autodiff.thread_mode import MODE
-from autodiff.viz import draw
+from autodiff.viz import draw, timeline
 from autodiff.viz.building import graph_of
-from autodiff.viz.dot import PHASES, escape, lines_of, quote
+from autodiff.viz.dot import lines_of
 from autodiff.viz.graph import Edge, Graph, Group, Node
-from autodiff.viz.rendering import scalable, write_atomically
-from benchmarks.workloads import language
 
 ROOT = Path(__file__).resolve().parent.parent
-EDGE = re.compile(r"^\t(\w+) -> (\w+) \[(.*)\]$")
-NODE = re.compile(r"^\t+([rmloc]\d+(?:_\d+)?) \[label=<(.*)> ?.* tooltip=(\".*\")\]$")
 
-
-class Linear(Module):
-    def __init__(self, features_in: int, features_out: int) -> None:
-        super().__init__()
-        self.weight = Parameter(ad.ones(features_out, features_in) * 0.5)
-        self.bias = Parameter(ad.zeros(features_out))
-
-    def forward(self, x: Any) -> Any:
-        return ad.linear(x, self.weight, self.bias)
-
-
-class Block(Module):
-    def __init__(self, features: int) -> None:
-        super().__init__()
-        self.first = Linear(features, features)
-        self.second = Linear(features, features)
-
-    def forward(self, x: Any) -> Any:
-        return x + self.second(ad.tanh(self.first(x)))
-
-
-class Net(Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.block1 = Block(3)
-        self.block2 = Block(3)
-        self.head = Linear(3, 2)
-
-    def forward(self, x: Any) -> Any:
-        return self.head(self.block2(self.block1(x)))
-
-
-def training_step(net: Module, x: Any) -> Any:
-    """Forward, backward and a plain gradient step, in their phases."""
-    loss = net(x).sum()
-    loss.backward()
-    MODE.phase = "update"
-    try:
-        with no_grad():
-            for parameter in net.parameters():
-                parameter.add_(parameter.grad * -0.1)
-    finally:
-        MODE.phase = "forward"
-    return loss
-
-
-def drawn_edges(source: str) -> Counter[tuple[str, str]]:
-    """Return the visible edges of DOT text, from what is made to what reads it."""
-    edges: Counter[tuple[str, str]] = Counter()
-    for line in source.splitlines():
-        found = EDGE.match(line)
-        if found and "style=invis" not in found[3]:
-            tail, head = (found[2], found[1]) if "dir=back" in found[3] else (found[1], found[2])
-            edges[tail, head] += 1
-    return edges
-
-
-def drawn_nodes(source: str) -> dict[str, tuple[str, str]]:
-    """Return id -> (label, tooltip) of the nodes of DOT text."""
-    return {found[1]: (found[2], found[3]) for found in map(NODE.match, source.splitlines()) if found}
-
-
-def titles(source: str) -> list[str]:
-    """Return the first line of every node."""
-    return [re.sub(r"<BR/>.*|</?B>", "", label) for label, _ in drawn_nodes(source).values()]
-
-
-def layout_is_possible() -> bool:
-    try:
-        import pygraphviz  # noqa: F401
-    except ImportError:
-        return False
-    return True
-
-
-needs_layout = pytest.mark.skipif(not layout_is_possible(), reason="pygraphviz is not installed")
 
 # ---- What is drawn ---------------------------------------------------------------------------------------------------
 
@@ -181,7 +98,7 @@ def test_a_module_with_an_input_shows_names_shapes_and_lines() -> None:
     shapes = {"x": "2×3 float32", "weight": "2×3 float32", "bias": "3 float32", "linear": "2×2 float32"}
     for title, text in shapes.items():
         assert any(label.startswith(f"<B>{title}</B>") and text in label for label, _ in nodes), title
-    assert any("test_viz.py:" in tip and "in forward: `return x + self.second" in tip for _, tip in nodes)
+    assert any("drawn.py:" in tip and "in forward: `return x + self.second" in tip for _, tip in nodes)
     assert any("parameter head.weight" in tip for _, tip in nodes)
     assert str(ROOT) not in source
     clusters = re.findall(r'label="([\w() ]+)"', source)
@@ -246,6 +163,33 @@ def test_numbers_stand_on_the_operation_unless_constants_are_wanted() -> None:
     assert any(name.startswith("c") and label == "2.5" for name, (label, _) in drawn_nodes(source).items())
 
 
+class Masked(Module):
+    def forward(self, x: Any, mask: Any = None, *, scale: float = 1.0) -> Any:
+        return x * scale if mask is None else x * scale * mask
+
+
+def test_keyword_arguments_go_to_what_is_called() -> None:
+    x, mask = ad.ones(2, requires_grad=True), ad.ones(2)
+    once = draw(Masked(), x, mask=mask, scale=2.0)
+    assert [node.title for node in once.graph.nodes if node.kind == "input"] == ["x", "mask"]
+    back = draw(Masked(), x, mask=mask, backward=True)
+    assert "mask" in [node.title for node in back.graph.nodes if node.phase == "backward"]
+    assert "no difference" in draw(Masked(), x, mask=mask, against=Masked()).graph.remarks
+    assert draw(Masked(), x, mask=mask, overlay="zeros").program.columns["values"]
+    assert len(timeline(Masked(), x, mask=mask).program) == len(once.program) == 2
+
+
+def test_a_tape_shows_the_numbers_that_it_has_saved() -> None:
+    x = ad.ones(2, requires_grad=True)
+    nodes = draw((x * 2 + 1) / 3).graph.nodes
+    assert [node.details[0] for node in nodes[:3]] == ["with 2", "2 float32", "with 3"]  # a sum saves nothing
+
+
+def test_tensors_may_be_in_a_dictionary() -> None:
+    x = ad.ones(2, requires_grad=True)
+    assert draw({"one": x.exp(), "other": [x.tanh()]}).source == draw([x.exp(), x.tanh()]).source
+
+
 def test_numbers_are_written_as_they_are() -> None:
     source = draw(lambda x, n: (x * 0.1 + 1e-6, n * 12345678), ad.ones(2), ad.tensor([1, 2])).source
     assert re.findall("with ([^<]*)<", source) == ["0.1", "1e-06", "12345678"]
@@ -260,69 +204,6 @@ def test_backward_touches_no_gradient_and_names_the_results() -> None:
     assert 'label="forward"' in source
     assert 'label="backward"' in source
     assert "saved for backward" in source
-
-
-def test_phases_of_a_training_step_are_lanes() -> None:
-    graph = graph_of(record(training_step, Net(), ad.ones(2, 3)))
-    assert [lane.title for lane in graph.root.members] == ["forward", "backward", "update"]
-    assert any(edge.saved for edge in graph.edges)
-    assert all((edge.tail.phase, edge.head.phase) == ("forward", "backward") for edge in graph.edges if edge.saved)
-    updates = [node for node in graph.nodes if node.phase == "update" and node.kind == "operation"]
-    assert len(updates) == 2 * len(list(Net().parameters()))
-    assert all(node.parent.title in ("first", "second", "head") for node in updates)
-
-
-class Residual(nn.Module):
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(width, width, 3, padding=1)
-        self.bn1 = nn.BatchNorm2d(width)
-        self.conv2 = nn.Conv2d(width, width, 3, padding=1)
-        self.bn2 = nn.BatchNorm2d(width)
-
-    def forward(self, x: Any) -> Any:
-        h = self.bn1(self.conv1(x)).relu()
-        return (self.bn2(self.conv2(h)) + x).relu()
-
-
-def step_of(model: Any, *inputs: Any) -> Any:
-    """Return the records of a training step with Adam."""
-    optimizer = ad.optim.Adam(model.parameters())
-
-    def step() -> None:
-        optimizer.zero_grad()
-        results = model(*inputs)
-        (results[0] if isinstance(results, tuple) else results).sum().backward()
-        optimizer.step()
-
-    return record(step)
-
-
-class Tower(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.stem = nn.Conv2d(3, 8, 3, padding=1)
-        self.blocks = nn.Sequential(*(Residual(8) for _ in range(3)))
-        self.head = nn.Linear(8, 10)
-
-    def forward(self, x: Any) -> Any:
-        return self.head(self.blocks(self.stem(x)).mean((2, 3)))
-
-
-def restless_steps() -> dict[str, Any]:
-    """Return steps whose many lines between the phases let Graphviz like another order of them as much."""
-    lstm = language.torch_like(ad, "LSTM", batch=2, length=5)
-    return {"tower": step_of(Tower(), ad.ones(1, 3, 8, 8)), "lstm": step_of(lstm.model, ad.tensor(lstm.batch[0]))}
-
-
-@pytest.mark.parametrize("depth", [1, 2, None])
-@pytest.mark.parametrize("name", ["tower", "lstm"])
-def test_phases_stand_side_by_side_in_the_order_they_ran(name: str, depth: int | None) -> None:
-    picture = draw(restless_steps()[name], depth=depth).pipe("svg").decode()
-    area = r'class="cluster">\s*<title>cluster_\d+</title>.*?<text[^>]* x="([-0-9.]+)"[^>]*>(\w+)'
-    areas = re.findall(area, picture, re.DOTALL)
-    places = {title: float(x) for x, title in areas if title in PHASES}
-    assert sorted(places, key=places.__getitem__) == list(PHASES)
 
 
 def test_an_update_shows_no_addresses() -> None:
@@ -394,20 +275,6 @@ def test_depth_shows_deeper_modules_as_one_node(depth: int | None, modules: int)
     assert sum(node.kind == "module" for node in graph.nodes) == modules
     assert operations(graph) == len(program)
     assert_acyclic(graph)
-
-
-def assert_acyclic(graph: Graph) -> None:
-    waiting = Counter(edge.head for edge in graph.edges)
-    following: dict[Node, list[Node]] = {}
-    for edge in graph.edges:
-        following.setdefault(edge.tail, []).append(edge.head)
-    ready = [node for node in graph.nodes if not waiting[node]]
-    for node in ready:
-        for head in following.get(node, ()):
-            waiting[head] -= 1
-            if not waiting[head]:
-                ready.append(head)
-    assert len(ready) == len(graph.nodes)
 
 
 def test_a_module_called_twice_is_two_nodes() -> None:
@@ -489,147 +356,6 @@ def test_building_is_linear_in_the_edges() -> None:
     assert large < 2.1 * small
 
 
-# ---- Escaping --------------------------------------------------------------------------------------------------------
-
-NASTY = [
-    'a"b', "back\\slash\\N", "two\nlines", "tab\tbell\a", "ünï→💡", "<script>alert(1)</script>", "a&amp;b", "\ud800",
-    "}]>",
-]
-
-
-@needs_layout
-@pytest.mark.parametrize("name", NASTY)
-def test_any_name_can_be_drawn(name: str) -> None:
-    net = Block(2)
-    net.second.__dict__["_label"] = name
-    x = ad.ones(1, 2)
-    picture = draw(net, x, names={name: x}, title=name)
-    svg = picture.pipe("svg")
-    texts = "".join(ElementTree.fromstring(svg).itertext())
-    assert b"<script" not in svg
-    shown = name.replace("\n", "\\n").replace("\t", "\\t").replace("\a", "\\x07").replace("\ud800", "\\ud800")
-    assert shown in texts.replace("\xa0", " ")
-
-
-def test_quoting() -> None:
-    assert quote('a"\\N\nb&\r') == r'"a\"\\N\nb&amp;\\r"'
-    assert escape("<a href='x'>&\n") == "&lt;a href=&#x27;x&#x27;&gt;&amp;\\n"
-
-
-# ---- Pictures --------------------------------------------------------------------------------------------------------
-
-
-@needs_layout
-def test_svg_scales() -> None:
-    svg = draw(Net(), ad.ones(2, 3)).pipe(format="svg", encoding="utf-8")
-    root = ElementTree.fromstring(svg.encode())
-    assert root.get("width") == "100%"
-    assert root.get("height") is None
-    assert root.get("viewBox")
-    assert scalable(b"<svg/>") == b"<svg/>"
-
-
-@needs_layout
-@pytest.mark.parametrize(
-    ("ending", "start"), [("svg", b"<?xml"), ("png", b"\x89PNG"), ("pdf", b"%PDF"), ("dot", b"digraph {")]
-)
-def test_files(ending: str, start: bytes, tmp_path: Path) -> None:
-    file = tmp_path / "new" / f"graph.{ending}"
-    assert draw(Net(), ad.ones(2, 3), backward=True, depth=1).render(outfile=file) == str(file)
-    assert file.read_bytes().startswith(start)
-    assert os.listdir(file.parent) == [file.name]
-
-
-@needs_layout
-def test_render_as_graphviz_does(tmp_path: Path) -> None:
-    picture = draw(lambda x: x * x, ad.ones(2))
-    assert picture.render("graph", directory=tmp_path, format="svg") == str(tmp_path / "graph.svg")
-    assert sorted(os.listdir(tmp_path)) == ["graph", "graph.svg"]
-    picture.render("other", directory=tmp_path, format="png", cleanup=True)
-    assert sorted(os.listdir(tmp_path)) == ["graph", "graph.svg", "other.png"]
-    with pytest.raises(FileExistsError):
-        picture.render("graph", directory=tmp_path, format="svg", raise_if_result_exists=True)
-
-
-@needs_layout
-def test_jupyter_shows_svg() -> None:
-    (kind, text), = draw(lambda x: x * x, ad.ones(2))._repr_mimebundle_().items()
-    assert kind == "image/svg+xml"
-    assert 'width="100%"' in text
-
-
-def test_it_is_a_digraph() -> None:
-    graphviz = pytest.importorskip("graphviz")
-    picture = draw(lambda x: x * x, ad.ones(2))
-    assert isinstance(picture, graphviz.Digraph)
-    picture.node("mine")
-    assert "mine" in picture.source
-    assert picture.copy().source == picture.source
-
-
-def test_a_failing_renderer_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    file = tmp_path / "graph.svg"
-    write_atomically(file, b"old")
-    monkeypatch.setattr(os, "replace", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
-    with pytest.raises(OSError, match="disk full"):
-        write_atomically(file, b"new")
-    assert file.read_bytes() == b"old"
-    assert os.listdir(tmp_path) == ["graph.svg"]
-    assert stat.S_IMODE(file.stat().st_mode) & 0o077 == 0o077 & 0o666 & ~_umask()
-
-
-def _umask() -> int:
-    umask = os.umask(0)
-    os.umask(umask)
-    return umask
-
-
-def test_the_program_dot_is_used_where_there_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    dot = tmp_path / "dot"
-    dot.write_text('#!/bin/sh\ncat > /dev/null\nprintf \'<svg width="8pt" height="9pt">by dot %s\' "$*"\n')
-    dot.chmod(0o755)
-    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
-    monkeypatch.setitem(sys.modules, "pygraphviz", None)
-    svg = draw(lambda x: x * x, ad.ones(2)).pipe("svg", encoding="utf-8")
-    assert svg == '<svg width="100%" style="max-width:8pt">by dot -Kdot -Tsvg'
-
-
-@needs_layout
-@pytest.mark.parametrize("format", ["bmp", "sgv"])
-def test_a_format_that_cannot_be_drawn(format: str, tmp_path: Path) -> None:
-    with pytest.raises(ValueRangeError, match=f"does not draw this format.*expected 'svg', .*got '{format}'"):
-        draw(lambda x: x * x, ad.ones(2)).render(outfile=tmp_path / f"graph.{format}")
-    assert not list(tmp_path.iterdir())
-
-
-@needs_layout
-def test_graphviz_says_nothing_of_its_own(capfd: pytest.CaptureFixture[str]) -> None:
-    from autodiff.viz.rendering import layout_with_pygraphviz
-
-    assert layout_with_pygraphviz('digraph { a [shape=nothing_like_it] }', "svg")
-    assert capfd.readouterr() == ("", "")
-
-
-def test_without_any_renderer_the_error_names_both_ways(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", "")
-    monkeypatch.setitem(sys.modules, "pygraphviz", None)
-    picture = draw(lambda x: x * x, ad.ones(2))
-    assert picture.source
-    with pytest.raises(MissingExtraError, match=r"program `dot`.*install Graphviz .*autodiff-tape\[draw\]"):
-        picture.pipe("svg")
-    shown = picture._repr_mimebundle_()
-    assert list(shown) == ["text/plain"]
-    assert shown["text/plain"].startswith("<picture of 3 nodes and 3 edges>\n[draw] nothing is installed")
-    assert "test_viz.py" not in shown["text/plain"]
-
-
-def test_import_loads_no_graphviz() -> None:
-    code = "import sys, autodiff.viz; print({'graphviz', 'pygraphviz', 'numba'} & set(sys.modules))"
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "kernels")])}
-    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
-    assert answer.stdout.strip() == "set()"
-
-
 # ---- Errors ----------------------------------------------------------------------------------------------------------
 
 
@@ -637,7 +363,17 @@ def test_import_loads_no_graphviz() -> None:
     ("call", "error", "text"),
     [
         (lambda: draw(3), DTypeError, "nothing here has records; expected a tensor, a Program"),
-        (lambda: draw(ad.ones(2)), GradientError, "no recorded operation leads to this tensor"),
+        (lambda: draw(ad.ones(2)), GradientError, r"to this tensor: what it is made from requires no gradient; "
+         r"expected .*; got 2 float32, requires_grad=False; pass the function .* draw\(function, \*inputs\)"),
+        (lambda: draw(ad.ones(2, requires_grad=True)), GradientError, "it was made by no operation; expected"),
+        (lambda: draw(no_grad()(Net())(ad.ones(2, 3))), GradientError, r"it ran under no_grad\(\) at .*drawn.py:"),
+        (lambda: draw([1, 2]), DTypeError, "no tensor in this list; expected a tensor, .*; got list of int; pass"),
+        (lambda: draw(()), DTypeError, "no tensor in this tuple; expected .*; got an empty tuple; pass"),
+        (lambda: draw(Net(), ad.ones(2, 3), dept=1), DTypeError, r"\[draw\] Net takes no argument 'dept'; expected x; "
+         "got dept; .*; draw itself takes backward, depth, .*, legend"),
+        (lambda: draw(record(ad.tanh, ad.ones(2)), dept=1), DTypeError, "no option 'dept'; expected backward, depth"),
+        (lambda: timeline(record(ad.tanh, ad.ones(2)), depth=1), DTypeError, r"\[timeline\] there is no option"),
+        (lambda: ad.record(Net(), ad.ones(2, 3), y=1), DTypeError, r"\[record\] Net takes no argument 'y'; expected x"),
         (lambda: draw(Net(), ad.ones(2, 3), depth=-1), ValueRangeError, "depth cannot be negative"),
         (lambda: draw(Net(), ad.ones(2, 3), roll=3), DTypeError, r"\[draw\] roll is on or off; .* True or False; got"),
         (lambda: draw(Net(), ad.ones(2, 3), depth="a"), DTypeError, "no whole number; expected 0, 1, 2, .* got 'a'"),

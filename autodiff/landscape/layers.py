@@ -36,7 +36,7 @@ def gradients(model: Module) -> Layers:
     return {name: x.grad.array.flatten() for name, x in model.named_parameters() if x.grad is not None}
 
 
-def activations(model: Module, *inputs: Any) -> Layers:
+def activations(model: Module, *inputs: Any, **keywords: Any) -> Layers:
     """Return what the layers of a model put out for some inputs, as vectors, by the layers' names.
 
     Layers are modules without modules in them. One that is called several times gets a number behind its name. The
@@ -44,7 +44,7 @@ def activations(model: Module, *inputs: Any) -> Layers:
 
     Args:
         model: called once, without gradients.
-        inputs: its arguments.
+        inputs, keywords: its arguments.
 
     >>> import autodiff as ad
     >>> from autodiff.landscape import activations
@@ -69,7 +69,7 @@ def activations(model: Module, *inputs: Any) -> Layers:
                 label = name or type(module).__name__
                 handles.append(module.register_forward_hook(lambda _, __, output, label=label: note(label, output)))
         with kept(model):
-            model(*inputs)
+            model(*inputs, **keywords)
     finally:
         for handle in handles:
             handle.remove()

@@ -36,15 +36,18 @@ from autodiff.viz.graph import (
     Graph,
     Group,
     Node,
+    beside,
     combined,
     common_group,
     labels_of,
     nodes_in,
+    outside_of,
     text_of_changes,
     text_of_layout,
     text_of_operations,
     text_of_spec,
 )
+from autodiff.viz.inlining import inline
 from autodiff.viz.measurements import Measurements
 from autodiff.viz.places import Folding, Lines, blocks_of, classes_of, function_of, paths_of
 from autodiff.viz.seats import Seats
@@ -128,6 +131,8 @@ class _Builder:
         self.variables = variables
         self.lines = Lines()
         self.lanes: dict[str, Group] = {}
+        self.step = 0
+        self.steps: dict[Group, int] = {}  # the training step of each lane
         self.readers: dict[tuple[Record, int], list[Node]] = {}
         self.makers: dict[tuple[Record, int], Node] = {}
         self.drawn: dict[int, list[tuple[Node, Any]]] = {}
@@ -139,7 +144,7 @@ class _Builder:
         self.recomputed: set[Record] = set()
         self.removed: set[Record] = set()
         self.changes: dict[Node, Counter[str]] = {}
-        self.leaves: dict[tuple[int, str], _Leaf] = {}
+        self.leaves: dict[tuple[int, Group], _Leaf] = {}  # by id and lane
         self.states: set[int] = set()
         self.crowds: dict[tuple[Node, str], list[_Leaf]] = {}
         self.reads: Counter[Node] = Counter()
@@ -192,10 +197,12 @@ class _Builder:
 
     def _lane(self, phase: str) -> Group:
         """Return the group of a phase. Phases take turns within a step (in a replay, to write buffers late)."""
-        if "update" in self.lanes and phase != "update":
+        if "update" in self.lanes and phase == "forward":
             self.lanes.clear()  # another step begins
+            self.step += 1
         if phase not in self.lanes:
             self.lanes[phase] = self._new_group(phase, self.root, phase)
+            self.steps[self.lanes[phase]] = self.step
         return self.lanes[phase]
 
     def _module(
@@ -340,9 +347,10 @@ class _Builder:
             return
         leaf = None if operand is None or type(operand) is tuple else operand
         if leaf is not None and not self._is_number(leaf):
-            found = self.leaves.get((id(leaf), head.phase))
+            key = id(leaf), outside_of(head.parent)
+            found = self.leaves.get(key)
             if found is None:
-                found = self.leaves[id(leaf), head.phase] = _Leaf(leaf, f"l{len(self.leaves)}")
+                found = self.leaves[key] = _Leaf(leaf, f"l{len(self.leaves)}")
             self.reads[head] += 1
             found.reads.append((head, spec))
             return
@@ -360,7 +368,7 @@ class _Builder:
         if head.kind == MODULE:
             return
         title = _text_of_number(leaf.array.item()) if leaf is not None else ""
-        node = self._new_node(f"c{len(self.nodes)}", CONSTANT, title or text_of_spec(spec), _beside(head.parent))
+        node = self._new_node(f"c{len(self.nodes)}", CONSTANT, title or text_of_spec(spec), beside(head.parent))
         node.order = head.order
         self.edges.append(Edge(node, head, 1, False, _full(spec)))
 
@@ -397,7 +405,7 @@ class _Builder:
             self.gradients[tail] += 1
             return
         self.leaving.add(value)
-        group = _beside(tail.parent) if gradient else _outside(tail.parent)
+        group = beside(tail.parent) if gradient else outside_of(tail.parent)
         spec = record.outputs[index]
         node = self._new_node(f"o{len(self.nodes)}", OUTPUT, name, group, tail.phase)
         node.specs, node.order = [spec], tail.order
@@ -408,7 +416,7 @@ class _Builder:
         lane = self.lanes.get("forward") or self._lane("forward")
         node = self._new_node(f"o{len(self.nodes)}", OUTPUT, name, lane)
         node.specs = [leaf.spec]
-        key = id(leaf), node.phase
+        key = id(leaf), lane
         if key not in self.leaves:
             self.leaves[key] = _Leaf(leaf, f"l{len(self.leaves)}")
         self.leaves[key].reads.append((node, leaf.spec))
@@ -428,6 +436,8 @@ class _Builder:
         for edge in self.edges:
             if edge.head.change == "removed":
                 edge.change = "removed"
+            if self.step:
+                edge.later = self.steps[outside_of(edge.tail.parent)] != self.steps[outside_of(edge.head.parent)]
         for node in self.nodes:
             if node.kind == MODULE:
                 self._describe(node, inside[node])
@@ -442,7 +452,7 @@ class _Builder:
                 node.details.append(_count(len(node.specs), "output"))
             else:
                 node.details += [text_of_spec(spec) for spec in node.specs]
-        _inline(self.root)
+        inline(self.root)
         return Graph(self.root, self.nodes, self.edges)
 
     def _describe(self, node: Node, recomputed: int) -> None:
@@ -485,7 +495,7 @@ class _Builder:
         if len(leaves) == 1:
             self._draw_leaf(leaves[0], kind, [head])
             return
-        parent = _outside(head.parent) if kind == INPUT else _beside(head.parent)
+        parent = outside_of(head.parent) if kind == INPUT else beside(head.parent)
         node = self._new_node(leaves[0].id, kind, _count(len(leaves), kind), parent, head.phase)
         node.held = {(kind, id(leaf.tensor)): leaf.tensor.spec.size for leaf in leaves}
         node.details.append(f"{sum(node.held.values()):,} elements")
@@ -499,10 +509,10 @@ class _Builder:
         first = heads[0]
         if len(heads) <= _READERS_SHOWN:
             parent = reduce(common_group, [head.parent for head in heads])
-            parent = _outside(parent) if kind == INPUT else _beside(parent)
+            parent = outside_of(parent) if kind == INPUT else beside(parent)
             nodes = dict.fromkeys(heads, self._leaf_node(leaf.id, kind, name, tensor, first, parent))
         else:  # edges from one place to many far ones would be all that there is to see
-            nodes = {head: self._leaf_node(f"{leaf.id}_{k}", kind, name, tensor, head, _beside(head.parent))
+            nodes = {head: self._leaf_node(f"{leaf.id}_{k}", kind, name, tensor, head, beside(head.parent))
                      for k, head in enumerate(heads)}  # fmt: skip
         drawn: set[Node] = set()
         for head, spec in leaf.reads:
@@ -525,29 +535,12 @@ class _Builder:
 
 
 class _Leaf:
-    """A leaf tensor in one phase, the name of its node, and who reads it there."""
+    """A leaf tensor in one lane, the name of its node, and who reads it there."""
 
     def __init__(self, tensor: Any, id: str) -> None:
         self.tensor = tensor
         self.id = id
         self.reads: list[tuple[Node, Spec]] = []
-
-
-def _outside(group: Group) -> Group:
-    """Return the group of the phase that a group stands in: what comes from outside of all modules stands there."""
-    while group.depth > 1 and group.parent is not None:
-        group = group.parent
-    return group
-
-
-def _beside(group: Group) -> Group:
-    """Return the innermost group around one that is a module: what the call of a function reads stands beside it."""
-    around: Group | None = group
-    while around is not None:
-        if around.is_call and around.parent is not None:
-            group = around.parent
-        around = around.parent
-    return group
 
 
 def _calls_around(record: Record, path: Sequence[str], made: Named | None, mixed: bool) -> list[int | None]:
@@ -589,33 +582,3 @@ def _count(number: int, noun: str) -> str:
 
 def _text_of_number(x: Any) -> str:
     return f"{x:.6g}" if isinstance(x, float) else str(x)
-
-
-def _inline(root: Group) -> None:
-    """Replace every module that consists of one operation by that operation, with the module's name on it.
-
-    Calls of one module are drawn alike: if one of them holds more, all stay modules. A module that calls a function
-    of its name once, such as a `Dropout`, is one group.
-    """
-    order = [root]
-    for group in order:
-        order += [member for member in group.members if isinstance(member, Group)]
-    for group in reversed(order):
-        own = [member for member in group.members if isinstance(member, Group) and member.is_call
-               and member.title.replace("_", "") in group.module.lower()]  # fmt: skip
-        if len(own) == 1:
-            at = group.members.index(own[0])
-            group.members[at : at + 1] = own[0].members
-            for inner in own[0].members:
-                inner.parent = group
-                if isinstance(inner, Group):
-                    inner.depth -= 1
-        large = {member.title for member in group.members if isinstance(member, Group) and len(member.members) > 1}
-        for place, member in enumerate(group.members):
-            if isinstance(member, Group) and (member.depth > 2 or member.is_call) and len(member.members) == 1:
-                only = member.members[0]
-                if isinstance(only, Node) and member.title not in large:
-                    only.parent = group
-                    only.place = f"{member.title}.{only.place}" if only.place else member.title
-                    only.module = only.module or member.module
-                    group.members[place] = only

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -23,6 +23,7 @@ from autodiff.viz.graph import (
     Graph,
     Group,
     Node,
+    nodes_in,
     text_of_changes,
 )
 
@@ -68,6 +69,7 @@ EDGE_LOOKS = {
     "removed": f'style=dotted penwidth=2 color="{_REMOVED}"',
     "before": f'style=dotted penwidth=2 color="{_REMOVED}" constraint=false',
     "again": f'style=dotted color="{_AROUND}" constraint=false',
+    "later": "constraint=false",
 }
 POINT = 'shape=point style=invis width=0 height=0 label=""'  # nothing to be seen, to hold on to
 _LONGEST_TOOLTIP = 4000  # letters; Graphviz reads no text of more than 16,384
@@ -145,9 +147,9 @@ def lines_of(graph: Graph, *, title: str = "", direction: str = "TB", legend: bo
         lines.append(f"\tgraph [label=<{header}> labelloc=t]\n")
     lines += _group_lines(graph.root, len(lanes) > 1)
     if len(lanes) > 1:
-        lines += [f"\t{statement}\n" for statement in order_statements([anchor(lane) for lane in lanes])]
+        lines += [f"\t{statement}\n" for statement in order_statements({anchor(lane): _top(lane) for lane in lanes})]
     main = main_edges(graph)
-    beside = _latest(graph, [edge for edge in graph.edges if edge.saved])
+    beside = _latest(graph, [edge for edge in graph.edges if edge.saved and not edge.later])
     lines += [_edge_line(edge, edge in (main.get(edge.head), beside.get(edge.head))) for edge in graph.edges]
     lines += [f"\t{first.id} -> {second.id} [{EDGE_LOOKS['guide']}]\n" for first, second in guides(graph, main)]
     return lines
@@ -170,7 +172,7 @@ def main_edges(graph: Graph) -> dict[Node, Edge]:
     """
     return _latest(graph, [edge for edge in graph.edges
                            if edge.tail.phase == edge.head.phase and edge.tail.kind in (OPERATION, MODULE)
-                           and not edge.again and edge.change != "before"])
+                           and not edge.again and not edge.later and edge.change != "before"])
 
 
 def _latest(graph: Graph, edges: Iterable[Edge]) -> dict[Node, Edge]:
@@ -190,12 +192,15 @@ def guides(graph: Graph, main: Mapping[Node, Edge]) -> Iterator[tuple[Node, Node
     Without them leaves stand beside earlier operations and side branches (running statistics) beside later ones, so
     that modules overlap in height, and a chain of modules that could stand below each other becomes a staircase.
     """
-    guided: set[Node] = set()
+    position = {node: i for i, node in enumerate(graph.nodes)}
+    reader: dict[Node, Node] = {}  # that comes first: behind what a later one waits for, a leaf would be too low for it
     for edge in graph.edges:
-        before, leaf = main.get(edge.head), edge.tail
-        if before is not None and leaf.kind in _LEAF_STYLES and leaf not in guided:
-            guided.add(leaf)
-            yield _guide(before.tail, leaf)
+        known = reader.get(edge.tail, edge.head)
+        if edge.tail.kind in _LEAF_STYLES and not edge.again and position[edge.head] <= position[known]:
+            reader[edge.tail] = edge.head
+    for leaf, head in reader.items():
+        if head in main:
+            yield _guide(main[head].tail, leaf)
     read = {edge.tail for edge in graph.edges if edge.tail.phase == edge.head.phase and edge.head.kind != OUTPUT}
     # Groups are unbroken runs: what comes after the last node of a group comes after the group.
     after: dict[Group, Node | None] = {}
@@ -228,17 +233,34 @@ def anchor(lane: Group) -> str:
     return f"a{lane.id.rpartition('_')[2]}"
 
 
-def order_statements(points: Sequence[str]) -> list[str]:
+def _top(lane: Group) -> str:
+    """Return the name of the box at the top of a phase."""
+    nodes = nodes_in(lane)
+    boxes = [node.id for node in nodes if node.kind in (OPERATION, MODULE)] or [nodes[0].id]
+    return boxes[-1] if lane.phase == "backward" else boxes[0]
+
+
+def order_statements(tops: Mapping[str, str]) -> list[str]:
     """Return what keeps the phases in order, from left to right: a row of invisible points above those inside them.
 
     Graphviz puts whole clusters in order before it looks at edges along a rank between them. Points that are in no
-    cluster bind it, and lines from them down to the phases would cross in any other order.
+    cluster bind it, and lines from them down to the phases would cross in any other order. Each such line joins a group
+    (an attribute of its ends): where it crosses another that does, Graphviz counts a million crossings, and not one.
+    It begins with the order in which it finds things from the top of the picture, and so that has to be these points.
+    They are put in order as what one more point above them leads to: Graphviz 2.43 does not find places for all boxes
+    where `rank=same` and lines along the rank say the same.
+
+    Args:
+        tops: the point in each phase, with the box that is to be the first one below it.
     """
-    row = [f"above_{point}" for point in points]
+    row = [f"above_{point}" for point in tops]
     return [
-        *(f"{above} [{POINT}]" for above in row),
-        f"{{rank=same {' -> '.join(row)} [{EDGE_LOOKS['guide']}]}}",
-        *(f"{above} -> {point} [{EDGE_LOOKS['guide']}]" for above, point in zip(row, points)),
+        f"above [{POINT} ordering=out]",
+        *(f"{above} [{POINT} group={above}]" for above in row),
+        *(f"{point} [group={above}]" for above, point in zip(row, tops)),
+        *(f"above -> {above} [{EDGE_LOOKS['guide']}]" for above in row),
+        *(f"{above} -> {point} [{EDGE_LOOKS['guide']}]" for above, point in zip(row, tops)),
+        *(f"{point} -> {top} [{EDGE_LOOKS['guide']} minlen=2 weight=0]" for point, top in tops.items()),
     ]
 
 
@@ -348,7 +370,7 @@ def group_statements(group: Group) -> list[str]:
 
 def look_of(edge: Edge) -> str:
     """Return which of `EDGE_LOOKS` an edge has for what it is; empty for an ordinary one."""
-    return "again" if edge.again else edge.change or ("saved" if edge.saved else "")
+    return "again" if edge.again else edge.change or ("saved" if edge.saved else "later" if edge.later else "")
 
 
 def _with_class(label: str, module: str) -> str:
@@ -401,7 +423,7 @@ def _edge_line(edge: Edge, main: bool) -> str:
         attributes.append(f'{"label" if edge.tail is edge.head else "xlabel"}="{edge.values:,}×"')
     look = look_of(edge)
     attributes += [EDGE_LOOKS[look]] if look else []
-    if look in ("again", "before"):
+    if look in ("again", "before", "later"):
         pass  # they do not pull
     elif edge.saved:
         attributes.append(EDGE_LOOKS["beside" if main else "loose"])

@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from autodiff import ops, reverse
-from autodiff.eager import Tensor, cotangent_of, tape_of
+from autodiff.eager import Tensor, cotangent_of, tape_of, wrap
 from autodiff.errors import DTypeError, GradientError, ValueRangeError
 from autodiff.measuring import measure
 from autodiff.program import Program, Record, Recorder
@@ -23,7 +23,7 @@ from autodiff.viz.dot import lines_of
 from autodiff.viz.graph import Graph, text_of_changes
 from autodiff.viz.overlay import OVERLAYS
 from autodiff.viz.overlay import overlay as show
-from autodiff.viz.programs import check_inputs, program_of
+from autodiff.viz.programs import TENSORS, check_inputs, program_of
 from autodiff.viz.rendering import without_collection
 from autodiff.viz.rolling import roll as roll_up
 from autodiff.viz.summary import boxes_in, fewest, summary
@@ -40,7 +40,7 @@ def draw(
     x: Any, *inputs: Any, backward: bool = False, depth: int | None = None, roll: bool = False, unfold: bool = False,
     overlay: str | None = None, limits: Mapping[str, Any] | None = None, against: Any = None,
     constants: bool = False, title: str | None = None, names: Mapping[str, Tensor] | None = None,
-    direction: str = "TB", legend: bool = True,
+    direction: str = "TB", legend: bool = True, **keywords: Any,
 ) -> Picture:
     """Return the picture of a computation: one node an operation, one edge a value that it reads.
 
@@ -54,7 +54,8 @@ def draw(
     Args:
         x: what to draw:
 
-            - a tensor, or several in a tuple or list: the tape that leads to them (operations that carry a gradient);
+            - a tensor, or several in a tuple, list or dictionary: the tape that leads to them (operations that carry a
+              gradient);
             - a `Program`, such as `autodiff.record` and `autodiff.measure` return;
             - a compiled function: what is replayed, where a fused operation is one node that lists its parts;
             - a module or any function, with its `inputs`: it is called once and everything that runs is drawn. A
@@ -82,9 +83,11 @@ def draw(
         title: text above; by default the name of the module or function.
         names: tensors to show as inputs under a name, besides the arguments. Tensors without a name get that of a
             variable, where the function or the caller of `draw` has one. A tape does not hold inputs that need no
-            gradient: those have a name where an operation has saved them.
+            gradient, nor numbers: those have a name or are shown where an operation has saved them.
         direction: where the computation runs to: ``"TB"`` down, ``"LR"`` to the right.
         legend: explain the colours that occur.
+        keywords: all others are arguments of the module or function, such as ``mask=mask``. Where it has one of the
+            names above, pass a function that gives it: ``draw(lambda x: model(x, depth=3), x)``.
 
     Returns:
         A `graphviz.Digraph` (of the class `autodiff.viz.picture.Picture`): ``picture.source`` is the DOT text,
@@ -119,14 +122,15 @@ def draw(
         raise ValueRangeError("draw", "the direction is unknown", expected="'TB' or 'LR'", got=repr(direction))
     if overlay is not None and overlay not in OVERLAYS:
         raise ValueRangeError("draw", "there is no such overlay", expected=", ".join(OVERLAYS), got=repr(overlay))
-    check_inputs("draw", inputs, x, against)
+    check_inputs("draw", inputs, keywords, x, against, options=_options())
+    given = "tensors" if isinstance(x, TENSORS) else "program" if isinstance(x, Program) else "function"
     drawn = _Drawn(names or {}, backward, overlay, _variables(x) | _variables(against))
-    program = drawn.program_of(x, inputs)
+    program = drawn.program_of(x, inputs, keywords)
     remarks: list[str] = []
     if title is None:
         title = x.title if isinstance(x, Program) else title_of(x) if callable(x) else ""
     if against is not None:
-        other = drawn.program_of(against, inputs, "in `against`")
+        other = drawn.program_of(against, inputs, keywords, "in `against`")
         both = merged(other, program)
         remarks.append(_what_changed(both) or ("other results of the same operations" if other.diff(program)
                                                else "no difference"))  # fmt: skip
@@ -151,7 +155,7 @@ def draw(
     graph.remarks[:0] = remarks
     known = len(graph.remarks)
     if overlay is not None and len(program):
-        show(graph, overlay)
+        show(graph, overlay, given)
     found = graph.remarks[known:]
 
     from autodiff.viz.picture import STILL_BOXES, Picture
@@ -172,11 +176,16 @@ def draw(
         still = summary(program, expanded, STILL_BOXES // 2)  # leaves come on top
         still.remarks[:0] = remarks
         if overlay is not None:
-            show(still, overlay)
+            show(still, overlay, given)
         return written(still)
 
     return Picture(written(graph), graph=graph, program=program, title=title, expanded=whole, folded=folded,
                    overlay=overlay or "", depth=depth)
+
+
+def _options() -> list[str]:
+    """Return the keyword arguments that `draw` does not hand on."""
+    return [p.name for p in inspect.signature(draw).parameters.values() if p.kind is p.KEYWORD_ONLY]
 
 
 def _readable(
@@ -250,14 +259,17 @@ class _Drawn:
         known = (*(tensor for _, tensor in variables.values()), *names.values())
         self._arrays = {id(tensor.array): tensor for tensor in known}
 
-    def program_of(self, x: Any, inputs: tuple[Any, ...], where: str = "here") -> Program:
+    def program_of(
+        self, x: Any, inputs: tuple[Any, ...], keywords: Mapping[str, Any], where: str = "here"
+    ) -> Program:
         """Return the program of anything that can be drawn; see `autodiff.viz.programs.program_of`.
 
         Raises:
             GradientError: if a backward pass is wanted and there is none.
         """
-        program = program_of("draw", x, inputs, self._with_gradients if self.backward else self.run, where)
-        if isinstance(x, Tensor | tuple | list):
+        program = program_of("draw", x, inputs, keywords, self._with_gradients if self.backward else self.run, where,
+                             _options())
+        if isinstance(x, TENSORS):
             program = self._tape(program, list(tensors_in(x)))
         if self.backward and not any(record.phase == "backward" for record in program):
             raise GradientError("draw", "nothing is propagated back here", expected="something with a result that has "
@@ -269,8 +281,9 @@ class _Drawn:
         """Return the program of a tape; tensors without gradient, which it does not hold, are known by their arrays."""
         for made in tape:
             for position, (array, _, _) in zip(made.keep.inputs, () if made.dropped else made.saved or ()):
-                if made.operands[position] is None and id(array) in self._arrays:
-                    self.operands[made, position] = self._arrays[id(array)]
+                known = self._arrays.get(id(array), None if array.shape else wrap(array))
+                if made.operands[position] is None and known is not None:
+                    self.operands[made, position] = known
         if self.backward:
             recorder = _Continued(tape, tensors, self._arrays)
             return record_with(recorder, self._propagating(lambda: tensors, retain_graph=True))
@@ -278,12 +291,12 @@ class _Drawn:
                         for tensor, label in zip(tensors, _result_names(len(tensors))) if type(tensor.edge) is tuple]
         return tape
 
-    def _with_gradients(self, function: Callable[..., Any], *inputs: Any) -> Program:
+    def _with_gradients(self, function: Callable[..., Any], *inputs: Any, **keywords: Any) -> Program:
         """Return the program of a call and of the gradients of its results."""
-        arguments = argument_names(function, inputs, {})
+        arguments = argument_names(function, inputs, keywords)
         for name, tensor in arguments:
             self.names.setdefault(id(tensor), name)
-        program = self.run(self._propagating(lambda: function(*inputs)))
+        program = self.run(self._propagating(lambda: function(*inputs, **keywords)))
         program.inputs = tuple(arguments)
         return program
 

@@ -156,6 +156,7 @@ class Edge:
             has read and reads no longer; otherwise empty.
         again: where it leads from one of several equal blocks to the next: in how many runs of them, one in another,
             these stand, their own counted in; otherwise 0.
+        later: whether it leads from one training step to a later one.
         slow: whether it lies on the slowest path.
         output: which of the tail's outputs it carries.
         carries: of a rolled-up edge what its values are: the id of the node that makes each, which of its outputs it
@@ -169,6 +170,7 @@ class Edge:
     tooltip: str
     change: str = ""
     again: int = 0
+    later: bool = False
     slow: bool = False
     output: int = 0
     carries: set[tuple[str, int, tuple[int, ...]]] | None = None
@@ -260,6 +262,23 @@ def common_group(first: Group, second: Group) -> Group:
         assert first.parent is not None
         first = first.parent
     return first
+
+
+def outside_of(group: Group) -> Group:
+    """Return the group of the phase that a group stands in: what comes from outside of all modules stands there."""
+    while group.depth > 1 and group.parent is not None:
+        group = group.parent
+    return group
+
+
+def beside(group: Group) -> Group:
+    """Return the innermost group around one that is a module: what the call of a function reads stands beside it."""
+    around: Group | None = group
+    while around is not None:
+        if around.is_call and around.parent is not None:
+            group = around.parent
+        around = around.parent
+    return group
 
 
 def labels_of(group: Group) -> list[str]:

@@ -63,13 +63,13 @@ class Holder(NamedTuple):
     values: int
 
 
-def timeline(x: Any, *inputs: Any) -> Timeline:
+def timeline(x: Any, *inputs: Any, **keywords: Any) -> Timeline:
     """Return what is alive along a program: parameters, saved values, gradients, temporary ones.
 
     Args:
         x: a program, of `ad.record` or read from text; a compiled function; or a function or module, a whole training
             step for example, that is called once with its `inputs`.
-        inputs: arguments of the function or module.
+        inputs, keywords: arguments of the function or module.
 
     Returns:
         A picture: ``render("memory.svg")`` or ``render("memory.html")`` writes it, Jupyter shows it.
@@ -89,8 +89,8 @@ def timeline(x: Any, *inputs: Any) -> Timeline:
 
     ![](../../docs/pictures/memory.svg)
     """
-    check_inputs("timeline", inputs, x)
-    return Timeline(program_of("timeline", x, inputs))
+    check_inputs("timeline", inputs, keywords, x)
+    return Timeline(program_of("timeline", x, inputs, keywords))
 
 
 class Timeline:

@@ -10,10 +10,7 @@ from statistics import median
 from autodiff.errors import ValueRangeError
 from autodiff.program_columns import text_of
 from autodiff.viz.colors import DIVERGING, SEQUENTIAL, color, is_dark
-from autodiff.viz.graph import CONSTANT, MODULE, OPERATION, Edge, Graph, Node
-
-_BACKWARD = ("draw a function or module with its inputs and backward=True, or a whole training step: "
-             "what has led to a tensor has run already")  # fmt: skip
+from autodiff.viz.graph import CONSTANT, MODULE, OPERATION, OUTPUT, Edge, Graph, Node
 
 
 @dataclass(frozen=True)
@@ -30,7 +27,6 @@ class Overlay:
         logarithmic: whether colours show factors, not differences.
         top: the end of the scale, where that is always the same; otherwise the largest number.
         timed: whether a function has to run with a watch for it; the others are known of any program.
-        missing: what to do where there is none of it.
     """
 
     key: str
@@ -42,7 +38,6 @@ class Overlay:
     logarithmic: bool = False
     top: float | None = None
     timed: bool = True
-    missing: str = "draw what autodiff.measure(...) returns"
 
     @property
     def adds(self) -> bool:
@@ -80,19 +75,16 @@ OVERLAYS = {overlay.key: overlay for overlay in (
     Overlay("bytes", "bytes moved", "B", "measures", "bytes", timed=False),
     Overlay("saved_bytes", "kept for the backward pass", "B", "measures", "saved_bytes", timed=False),
     Overlay("roofline", "share of the roofline", "%", "measures", "roofline", top=1.0),
-    Overlay("gradient", "norm of the gradient", "", "gradients", "norm", "‖gradient‖ {}", logarithmic=True,
-            missing=_BACKWARD),
+    Overlay("gradient", "norm of the gradient", "", "gradients", "norm", "‖gradient‖ {}", logarithmic=True),
     Overlay("gradient_largest", "largest number of the gradient", "", "gradients", "largest", "max |gradient| {}",
-            logarithmic=True, missing=_BACKWARD),
-    Overlay("gradient_zeros", "zeros in the gradient", "%", "gradients", "zeros", "{} of the gradient is 0", top=1.0,
-            missing=_BACKWARD),
-    Overlay("gradient_nans", "NaN in the gradient", "%", "gradients", "nans", "", missing=_BACKWARD),
+            logarithmic=True),
+    Overlay("gradient_zeros", "zeros in the gradient", "%", "gradients", "zeros", "{} of the gradient is 0", top=1.0),
+    Overlay("gradient_nans", "NaN in the gradient", "%", "gradients", "nans", ""),
     Overlay("values", "norm of the numbers", "", "values", "norm", "‖x‖ {}", logarithmic=True),
     Overlay("largest", "largest number", "", "values", "largest", "max |x| {}", logarithmic=True),
     Overlay("zeros", "zeros among the numbers", "%", "values", "zeros", "{} zeros", top=1.0),
     Overlay("nans", "NaN among the numbers", "%", "values", "nans", ""),
-    Overlay("dead", "dead units of ReLUs", "%", "values", "dead", "", top=1.0,
-            missing="draw something with a ReLU: only those have units that can be dead"),
+    Overlay("dead", "dead units of ReLUs", "%", "values", "dead", "", top=1.0),
 )}  # fmt: skip
 _STEPS = 5
 FAR = 1e3  # times larger or smaller than usual: a gradient that explodes or vanishes
@@ -102,7 +94,7 @@ _EMPHASIS = {"penwidth": "3", "color": "#000000"}
 _SPOILT = _EMPHASIS | {"style": "rounded,filled,dashed"}
 
 
-def overlay(graph: Graph, name: str) -> None:
+def overlay(graph: Graph, name: str, given: str = "program") -> None:
     """Colour the nodes of a graph by a measurement, and say what stands out.
 
     What the colours show becomes the caption of the graph, what was found its remarks.
@@ -110,6 +102,7 @@ def overlay(graph: Graph, name: str) -> None:
     Args:
         graph: with measurements.
         name: a key of ``OVERLAYS``.
+        given: what `draw` was given, for errors: a ``"function"``, a ``"program"`` or ``"tensors"``.
 
     Raises:
         ValueRangeError: if there is no such overlay, or nothing was measured.
@@ -119,7 +112,7 @@ def overlay(graph: Graph, name: str) -> None:
     chosen = OVERLAYS[name]
     numbers = {node: x for node in graph.nodes if (x := chosen.number(node)) is not None}
     if not numbers:
-        raise ValueRangeError("draw", f"'{name}' was not measured", fix=chosen.missing)
+        raise _not_measured(chosen, given)
     for node in graph.nodes:
         if node.kind != CONSTANT and node not in numbers:
             _paint(node, "#ffffff")
@@ -132,6 +125,28 @@ def overlay(graph: Graph, name: str) -> None:
     if name == "gradient":
         _name_gradients(graph, numbers)
     _show_trouble(graph)
+
+
+def _not_measured(chosen: Overlay, given: str) -> ValueRangeError:
+    """Return the error to raise where there is nothing to show, with what to do about it."""
+    gradients = chosen.of == "gradients"
+    if chosen.key == "dead":
+        expected, got, fix = "a ReLU that was measured", "none", "only ReLUs have units that can be dead"
+    elif given == "tensors":
+        options = "backward=True, " if gradients else ""
+        expected, got = "something that is called and measured", "tensors, whose operations have run already"
+        fix = f"pass the function that computes them: draw(function, *inputs, {options}overlay='{chosen.key}')"
+    elif given == "program":
+        calls = ", of a function that calls backward()" if gradients else ""
+        expected, got = f"the program of a measured call{calls}", "a program without these measurements"
+        fix = f"draw(autodiff.measure(function, *inputs), overlay='{chosen.key}')"
+    elif gradients:
+        expected, got = "a backward pass", "a forward pass alone"
+        fix = "add backward=True, or draw a whole training step"
+    else:
+        expected, got = "a call with inputs", "a function that was not called"
+        fix = f"draw(function, *inputs, overlay='{chosen.key}')"
+    return ValueRangeError("draw", f"'{chosen.key}' was not measured", expected=expected, got=got, fix=fix)
 
 
 def _show_size(graph: Graph, numbers: dict[Node, float], chosen: Overlay) -> None:
@@ -232,11 +247,42 @@ def _show_slowest(graph: Graph) -> None:
     graph.caption.append(f"bold: the slowest path, {text_of('seconds', seconds)}")
 
 
+def trouble_in(graph: Graph) -> list[str]:
+    """Say where numbers begin that are no numbers, and where the infinities begin that they may come from.
+
+    Infinities that lead neither to NaN nor to a result are no trouble: masks of attention are made of them.
+    """
+    def when(node: Node) -> tuple[int, bool]:
+        return node.order, node.kind in (OPERATION, MODULE)  # leaves before what reads them
+
+    makers: dict[Node, list[Node]] = {}
+    for edge in graph.edges:
+        if not edge.again and not edge.change:
+            makers.setdefault(edge.head, []).append(edge.tail)
+    first = min(filter(OVERLAYS["nans"].number, graph.nodes), key=when, default=None)
+    ends = [node for node in graph.nodes if node.kind == OUTPUT] if first is None else [first]
+    before = dict.fromkeys(ends)
+    waiting = list(ends)
+    while waiting:
+        new = [node for node in makers.get(waiting.pop(), ()) if node not in before]
+        before |= dict.fromkeys(new)
+        waiting += new
+    makers_of_results = [node for end in ends for node in makers.get(end, ())]
+    infinite = min(filter(_has_infinity, before), key=when, default=None)
+    found = [] if first is None else [f"NaN, first in {_called(first)}"]
+    if infinite is not None and (first is not None or any(map(_has_infinity, makers_of_results))):
+        found.append(f"infinity{' before it' if found else ''}, first in {_called(infinite)}")
+    return found
+
+
+def _has_infinity(node: Node) -> bool:
+    return any(math.isinf(entry.get("largest", 0.0)) for one in (node, *node.others) for entry in one.values)
+
+
 def _show_trouble(graph: Graph) -> None:
     """Mark numbers that are no numbers, and units that never fire."""
+    graph.remarks += trouble_in(graph)
     bad = {node: share for node in graph.nodes if (share := OVERLAYS["nans"].number(node))}
-    if bad:
-        graph.remarks.append(f"NaN, first in {_called(min(bad, key=lambda node: node.order))}")
     bad_gradients = {node: share for node in graph.nodes if (share := OVERLAYS["gradient_nans"].number(node))}
     _name(graph, bad_gradients, bool, "NaN in the gradient", lambda x: -x)
     for what, found in (("NaN", bad), ("NaN in the gradient", bad_gradients)):

@@ -13,7 +13,6 @@ import hashlib
 import html
 import json
 import re
-import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -21,8 +20,6 @@ from functools import lru_cache
 from pathlib import Path
 from string import Template
 from typing import Any
-
-import graphviz
 
 from autodiff.errors import MissingExtraError
 from autodiff.viz.colors import dark_rules
@@ -55,8 +52,9 @@ from autodiff.viz.graph import (
     text_of_operations,
     text_of_spec,
 )
-from autodiff.viz.overlay import OVERLAYS, slowest_path
-from autodiff.viz.rendering import layout_with_pygraphviz, scalable
+from autodiff.viz.overlay import OVERLAYS, slowest_path, trouble_in
+from autodiff.viz.picture import laid_out
+from autodiff.viz.rendering import scalable
 
 WEB = Path(__file__).with_name("web")
 GRAPHVIZ = WEB / "graphviz"
@@ -123,10 +121,7 @@ def _still(source: str) -> str:
     if boxes > _STILL_BOXES:
         return f"<p>There is no still picture of this graph: it would have {boxes:,} boxes.</p>"
     try:
-        if shutil.which(graphviz.DOT_BINARY):
-            svg = graphviz.pipe_string("dot", "svg", source, encoding="utf-8", quiet=True).encode()
-        else:
-            svg = layout_with_pygraphviz(source, "svg")
+        svg = laid_out(source, "svg")
     except MissingExtraError as error:
         error.move_to(None)  # the reader of the page has not written the line
         return f"<p>There is no still picture: {html.escape(str(error))}</p>"
@@ -154,7 +149,7 @@ def _data(graph: Graph, title: str, overlay: str, depth: int | None) -> dict[str
         "looks": EDGE_LOOKS,
         "point": POINT,
         "groups": groups.data(),
-        "remarks": graph.remarks,
+        "remarks": list(dict.fromkeys([*graph.remarks, *trouble_in(graph)])),
         "overhead": graph.overhead,
         "nodes": [_node_data(node, groups.home[node].id, sources, node in is_slow) for node in graph.nodes],
         "sources": [{"file": file, "line": line, "source": source} for file, line, source in sources],

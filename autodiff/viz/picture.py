@@ -10,10 +10,17 @@ from typing import Any
 
 import graphviz
 
-from autodiff.errors import MissingExtraError
+from autodiff.errors import MissingExtraError, ValueRangeError
 from autodiff.program import Program
 from autodiff.viz.graph import Graph, Group
-from autodiff.viz.rendering import layout_with_pygraphviz, not_drawn, scalable, without_collection, write_atomically
+from autodiff.viz.rendering import (
+    layout_with_pygraphviz,
+    not_drawn,
+    plainer,
+    scalable,
+    without_collection,
+    write_atomically,
+)
 
 STILL_BOXES = 250  # drawn in about a second
 
@@ -103,14 +110,7 @@ class Picture(graphviz.Digraph):  # type: ignore[misc]
         format, engine = format or self.format, engine or self.engine
         if format not in graphviz.FORMATS:
             raise not_drawn(format, "")
-        if shutil.which(graphviz.DOT_BINARY):
-            try:
-                data = super().pipe(format, renderer, formatter, neato_no_op, quiet, engine=engine)
-            except graphviz.CalledProcessError as error:
-                raise not_drawn(format, (error.stderr or b"").decode(errors="replace")) from None
-        else:
-            wanted = ":".join(part for part in (format, renderer, formatter) if part)
-            data = layout_with_pygraphviz(self.source, wanted, engine)
+        data = laid_out(self.source, format, engine, renderer, formatter, neato_no_op, quiet)
         if format == "svg":
             data = scalable(data)
         return data if encoding is None else data.decode(encoding)
@@ -161,3 +161,34 @@ class Picture(graphviz.Digraph):  # type: ignore[misc]
         if view or quiet_view:
             self._view(os.fspath(picture), format=format, quiet=quiet_view)
         return os.fspath(picture)
+
+
+def laid_out(
+    source: str, format: str, engine: str = "dot", renderer: str | None = None, formatter: str | None = None,
+    neato_no_op: bool | int | None = None, quiet: bool = True,
+) -> bytes:
+    """Return DOT text laid out and rendered, by the program `dot` where there is one, otherwise through pygraphviz.
+
+    Where Graphviz fails, it tries again with straight arrows.
+
+    Args:
+        source: DOT text.
+        format, engine, renderer, formatter, neato_no_op, quiet: as in `Picture.pipe`.
+
+    Raises:
+        MissingExtraError: if neither is installed.
+        ValueRangeError: if they do not draw this format.
+    """
+    def once(text: str) -> bytes:
+        if shutil.which(graphviz.DOT_BINARY):
+            try:
+                return bytes(graphviz.pipe(engine, format, text.encode(), renderer=renderer, formatter=formatter,
+                                           neato_no_op=neato_no_op, quiet=quiet))
+            except graphviz.CalledProcessError as error:
+                raise not_drawn(format, (error.stderr or b"").decode(errors="replace")) from None
+        return layout_with_pygraphviz(text, ":".join(filter(None, (format, renderer, formatter))), engine)
+
+    try:
+        return once(source)
+    except ValueRangeError:
+        return once(plainer(source))

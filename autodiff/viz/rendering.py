@@ -50,6 +50,11 @@ def layout_with_pygraphviz(source: str, format: str, engine: str = "dot") -> byt
     return picture
 
 
+def plainer(source: str) -> str:
+    """Return DOT text with straight arrows: Graphviz 2.43 does not always find a way for a curve, and then gives up."""
+    return source.replace("newrank=true", "newrank=true splines=line", 1)
+
+
 def not_drawn(format: str, remarks: str) -> ValueRangeError:
     """Return the error to raise where Graphviz draws nothing, with the first of its remarks."""
     first = "".join(remarks.splitlines()[:1])

@@ -301,7 +301,8 @@ class _Rolled:
             key = (self.shown(edge.tail), self.shown(edge.head), edge.saved, edge.change, run)
             known = merged.get(key)
             if known is None:
-                known = Edge(*key[:2], 0, edge.saved, edge.tooltip, edge.change, carries=set())
+                known = Edge(*key[:2], 0, edge.saved, edge.tooltip, edge.change, later=edge.later,
+                             carries=set())
                 if run is not None:
                     known.again = len(inside) + 1
                     known.tooltip += f"\nfrom one to the next: {self.titles[run]}"

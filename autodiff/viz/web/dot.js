@@ -42,13 +42,22 @@ function memberStatements(model) {
   return lines;
 }
 
-/** Return what keeps the phases side by side in the order they ran: a row of invisible points above them. */
+/** Return what keeps the phases side by side in the order they ran: as `order_statements` in viz/dot.py. */
 function phasesInOrder(model) {
   if (model.lane) return [];
   const points = model.lanes.map((lane) => (isOpen(lane) ? lane.anchor : lane.id));
   const row = points.map((point) => `above_${point}`);
-  return [...row.map((above) => `${above} [${model.point}]`), `{rank=same ${row.join(" -> ")} [${model.looks.guide}]}`,
-          ...points.map((point, i) => `${row[i]} -> ${point} [${model.looks.guide}]`)];
+  const {point: nothing, looks: {guide}} = model;
+  return [`above [${nothing} ordering=out]`, ...row.map((above) => `${above} [${nothing} group=${above}]`),
+          ...points.map((point, i) => `${point} [group=${row[i]}]`), ...row.map((above) => `above -> ${above} [${guide}]`),
+          ...points.map((point, i) => `${row[i]} -> ${point} [${guide}]`),
+          ...model.lanes.filter(isOpen).map((lane) => `${lane.anchor} -> ${topOf(model, lane).id} [${guide} minlen=2 weight=0]`)];
+}
+
+/** Return the box at the top of a phase. */
+function topOf(model, lane) {
+  const boxes = boxesOf(model).filter((box) => (box.isGroup || box.order >= 0) && isInside(box, lane));
+  return boxes.at(lane.phase === "backward" ? -1 : 0) ?? {id: lane.anchor};
 }
 
 /** Return the edges from what ran last before a box: the road that is kept straight; of saved values, those that pull. */
