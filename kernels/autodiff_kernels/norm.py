@@ -54,7 +54,7 @@ from autodiff_kernels.vectors import width as lanes
 Array = np.ndarray[Any, np.dtype[Any]]
 
 ROWS = 128  # rows to a partial sum
-CHANNELS, UNITS = 64, 8  # of group normalisation: least channels of a chunk; chunks that all samples have at least
+CHANNELS, UNITS = 64, 4  # of group normalisation: least channels of a chunk; chunks that all samples have at least
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

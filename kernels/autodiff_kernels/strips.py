@@ -1,5 +1,8 @@
 """Work on the columns of a matrix, in strips of a few registers: what batch and group normalisation are made of.
 
+Rows longer than a strip are worked on one after another, and their sums and factors are fetched again each time:
+processors fetch ahead what is read in the order of memory, but not pieces of rows one below the other.
+
 The functions work on `rows` rows, `stride` numbers apart, of which the strip at column c is as wide as the vectors they
 are given; `left` columns exist from there on. `room` is the end of what may be written, counted from the first row: the
 last strip may spill into the next row (`rows.py`), so strips are written from the last to the first.
@@ -25,12 +28,8 @@ COLUMNS = 1024  # columns whose sums and factors are kept at hand
 
 @njit(error_model="numpy", forceinline=True)
 def tile_rows(C: int, wide: Any) -> int:
-    """Return how many rows are worked on side by side: one where they are longer than a strip.
-
-    Processors fetch ahead what is read in the order of memory. Pieces of rows, one below the other, are not: from
-    memory they take up to three times as long.
-    """
-    return TILE_ROWS if C <= width(wide) else 1
+    """Return how many rows of C numbers are worked on side by side: one where they are longer than a strip."""
+    return TILE_ROWS if width(wide) >= C else 1
 
 
 @njit(error_model="numpy", forceinline=True)
@@ -54,23 +53,18 @@ def strip_centre(x: Any, stride: int, rows: int, c: int, left: int, like: Any) -
 
 @njit(error_model="numpy", forceinline=True)
 def strip_differences(
-    totals: Any, squares: Any, x: Any, stride: int, start: int, stop: int, c: int, left: int, centre: Any
+    totals: Any, squares: Any, x: Any, stride: int, start: int, stop: int, c: int, left: int, centre: Any, like: Any
 ) -> None:
-    """Add the sums of x - centre and of its square over the rows from start to stop."""
-    total, square = read(totals, c, centre, left, 0), read(squares, c, centre, left, 0)
-    fours = start + (stop - start & -4)
-    for r in range(start, fours, 4):
-        place = r * stride + c
-        d0 = read(x, place, centre, left, 0) - centre
-        d1 = read(x, place + stride, centre, left, 0) - centre
-        d2 = read(x, place + 2 * stride, centre, left, 0) - centre
-        d3 = read(x, place + 3 * stride, centre, left, 0) - centre
-        total = total + widen((d0 + d1) + (d2 + d3))
-        square = square + widen(fma(d0, d0, d1 * d1) + fma(d2, d2, d3 * d3))
-    for r in range(fours, stop):
-        d0 = read(x, r * stride + c, centre, left, 0) - centre
-        total = total + widen(d0)
-        square = square + widen(d0 * d0)
+    """Add the sums of x - centre and of its square over the rows from start to stop; `like` holds zeros."""
+    total, square = read(totals, c, like, left, 0), read(squares, c, like, left, 0)
+    for first in range(start, stop, GROUP):
+        some, some_squares = like, like
+        for r in range(first, min(first + GROUP, stop)):
+            difference = read(x, r * stride + c, like, left, 0) - centre
+            some = some + difference
+            some_squares = fma(difference, difference, some_squares)
+        total = total + widen(some)
+        square = square + widen(some_squares)
     write(totals, c, total, left)
     write(squares, c, square, left)
 
@@ -106,7 +100,7 @@ def column_moments(means: Any, deviations: Any, x: Any, stride: int, rows: int, 
     for c in range(0, C, width(narrow)):
         write(means, c, widen(narrow), C - c)
         write(deviations, c, widen(narrow), C - c)
-    if C > width(wide):
+    if width(wide) < C:
         for c in range(0, C, COLUMNS):
             row_differences(forward(means, c), forward(deviations, c), forward(x, c), stride, rows, min(COLUMNS, C - c),
                             narrow)
@@ -115,10 +109,10 @@ def column_moments(means: Any, deviations: Any, x: Any, stride: int, rows: int, 
             stop = min(start + SUM_ROWS, rows)
             for c in range(0, end, width(wide)):
                 centre = strip_centre(x, stride, rows, c, C - c, wide)
-                strip_differences(means, deviations, x, stride, start, stop, c, C - c, centre)
+                strip_differences(means, deviations, x, stride, start, stop, c, C - c, centre, wide)
             for c in range(end, C, width(narrow)):
                 centre = strip_centre(x, stride, rows, c, C - c, narrow)
-                strip_differences(means, deviations, x, stride, start, stop, c, C - c, centre)
+                strip_differences(means, deviations, x, stride, start, stop, c, C - c, centre, narrow)
     for c in range(0, C, width(narrow)):
         left = C - c
         total, square = read(means, c, narrow, left, 0), read(deviations, c, narrow, left, 0)
@@ -140,25 +134,19 @@ def strip_affine(
 
 @njit(error_model="numpy", forceinline=True)
 def strip_products(
-    products: Any, sums: Any, g: Any, x: Any, stride: int, start: int, stop: int, c: int, left: int, centre: Any
+    products: Any, sums: Any, g: Any, x: Any, stride: int, start: int, stop: int, c: int, left: int, centre: Any,
+    like: Any,
 ) -> None:
-    """Add the sums of g (x - centre) and of g over the rows from start to stop."""
-    like = centre
+    """Add the sums of g (x - centre) and of g over the rows from start to stop; `like` holds zeros."""
     product, total = read(products, c, like, left, 0), read(sums, c, like, left, 0)
-    fours = start + (stop - start & -4)
-    for r in range(start, fours, 4):
-        place = r * stride + c
-        g0, g1 = read(g, place, like, left, 0), read(g, place + stride, like, left, 0)
-        g2, g3 = read(g, place + 2 * stride, like, left, 0), read(g, place + 3 * stride, like, left, 0)
-        total = total + widen((g0 + g1) + (g2 + g3))
-        one = fma(g0, read(x, place, like, left, 0) - centre, g1 * (read(x, place + stride, like, left, 0) - centre))
-        g3 = g3 * (read(x, place + 3 * stride, like, left, 0) - centre)
-        product = product + widen(one + fma(g2, read(x, place + 2 * stride, like, left, 0) - centre, g3))
-    for r in range(fours, stop):
-        place = r * stride + c
-        g0 = read(g, place, like, left, 0)
-        total = total + widen(g0)
-        product = product + widen(g0 * (read(x, place, like, left, 0) - centre))
+    for first in range(start, stop, GROUP):
+        some_products, some = like, like
+        for r in range(first, min(first + GROUP, stop)):
+            cotangent = read(g, r * stride + c, like, left, 0)
+            some_products = fma(cotangent, read(x, r * stride + c, like, left, 0) - centre, some_products)
+            some = some + cotangent
+        product = product + widen(some_products)
+        total = total + widen(some)
     write(products, c, product, left)
     write(sums, c, total, left)
 
@@ -198,7 +186,7 @@ def column_products(
     for c in range(0, C, width(narrow)):
         write(products, c, widen(narrow), C - c)
         write(sums, c, widen(narrow), C - c)
-    if C > width(wide):
+    if width(wide) < C:
         for c in range(0, C, COLUMNS):
             row_products(forward(products, c), forward(sums, c), forward(g, c), forward(x, c), stride, rows,
                          min(COLUMNS, C - c), forward(centres, c), narrow)
@@ -207,10 +195,10 @@ def column_products(
             stop = min(start + SUM_ROWS, rows)
             for c in range(0, end, width(wide)):
                 centre = rounded(read(centres, c, wide, C - c, 0), wide)
-                strip_products(products, sums, g, x, stride, start, stop, c, C - c, centre)
+                strip_products(products, sums, g, x, stride, start, stop, c, C - c, centre, wide)
             for c in range(end, C, width(narrow)):
                 centre = rounded(read(centres, c, narrow, C - c, 0), narrow)
-                strip_products(products, sums, g, x, stride, start, stop, c, C - c, centre)
+                strip_products(products, sums, g, x, stride, start, stop, c, C - c, centre, narrow)
     for c in range(0, C, width(narrow)):
         scale = widen(read(scales, c, narrow, C - c, 0))
         write(products, c, read(products, c, narrow, C - c, 0) * scale, C - c)
