@@ -21,7 +21,6 @@ from autodiff_kernels.vectors import read, rounded, select, whole, widen, width,
 
 STRIP = 4 if VECTOR_BYTES == 64 else 2  # registers to a strip with several sums: AVX2 has few of them
 TILE_ROWS = 32  # rows whose strips are worked on side by side, where a strip is a whole row
-SUM_ROWS = 64  # the same where each strip has sums to fetch and to put back
 GROUP = 16  # numbers of a column that are added up in their own dtype before they are accumulated
 COLUMNS = 1024  # columns whose sums and factors are kept at hand
 
@@ -57,16 +56,13 @@ def strip_differences(
 ) -> None:
     """Add the sums of x - centre and of its square over the rows from start to stop; `like` holds zeros."""
     total, square = read(totals, c, like, left, 0), read(squares, c, like, left, 0)
-    for first in range(start, stop, GROUP):
-        some, some_squares = like, like
-        for r in range(first, min(first + GROUP, stop)):
-            difference = read(x, r * stride + c, like, left, 0) - centre
-            some = some + difference
-            some_squares = fma(difference, difference, some_squares)
-        total = total + widen(some)
-        square = square + widen(some_squares)
-    write(totals, c, total, left)
-    write(squares, c, square, left)
+    some, some_squares = like, like
+    for r in range(start, stop):
+        difference = read(x, r * stride + c, like, left, 0) - centre
+        some = some + difference
+        some_squares = fma(difference, difference, some_squares)
+    write(totals, c, total + widen(some), left)
+    write(squares, c, square + widen(some_squares), left)
 
 
 @njit(error_model="numpy", forceinline=True)
@@ -105,8 +101,8 @@ def column_moments(means: Any, deviations: Any, x: Any, stride: int, rows: int, 
             row_differences(forward(means, c), forward(deviations, c), forward(x, c), stride, rows, min(COLUMNS, C - c),
                             narrow)
     else:
-        for start in range(0, rows, SUM_ROWS):
-            stop = min(start + SUM_ROWS, rows)
+        for start in range(0, rows, GROUP):
+            stop = min(start + GROUP, rows)
             for c in range(0, end, width(wide)):
                 centre = strip_centre(x, stride, rows, c, C - c, wide)
                 strip_differences(means, deviations, x, stride, start, stop, c, C - c, centre, wide)
@@ -139,16 +135,13 @@ def strip_products(
 ) -> None:
     """Add the sums of g (x - centre) and of g over the rows from start to stop; `like` holds zeros."""
     product, total = read(products, c, like, left, 0), read(sums, c, like, left, 0)
-    for first in range(start, stop, GROUP):
-        some_products, some = like, like
-        for r in range(first, min(first + GROUP, stop)):
-            cotangent = read(g, r * stride + c, like, left, 0)
-            some_products = fma(cotangent, read(x, r * stride + c, like, left, 0) - centre, some_products)
-            some = some + cotangent
-        product = product + widen(some_products)
-        total = total + widen(some)
-    write(products, c, product, left)
-    write(sums, c, total, left)
+    some_products, some = like, like
+    for r in range(start, stop):
+        cotangent = read(g, r * stride + c, like, left, 0)
+        some_products = fma(cotangent, read(x, r * stride + c, like, left, 0) - centre, some_products)
+        some = some + cotangent
+    write(products, c, product + widen(some_products), left)
+    write(sums, c, total + widen(some), left)
 
 
 @njit(error_model="numpy", forceinline=True)
@@ -191,8 +184,8 @@ def column_products(
             row_products(forward(products, c), forward(sums, c), forward(g, c), forward(x, c), stride, rows,
                          min(COLUMNS, C - c), forward(centres, c), narrow)
     else:
-        for start in range(0, rows, SUM_ROWS):
-            stop = min(start + SUM_ROWS, rows)
+        for start in range(0, rows, GROUP):
+            stop = min(start + GROUP, rows)
             for c in range(0, end, width(wide)):
                 centre = rounded(read(centres, c, wide, C - c, 0), wide)
                 strip_products(products, sums, g, x, stride, start, stop, c, C - c, centre, wide)
