@@ -1,11 +1,11 @@
 """Normalisations with an affine map: batch, layer, group (and instance: one channel a group) and RMS normalisation.
 
 All compute xhat = (x - mean) * rstd, rstd = 1 / sqrt(variance + eps), out = xhat * gamma + beta, where the variance is
-biased. Sums are accumulated in float64, after a few numbers (four, or the `GROUP` rows of a gradient) have been added
-up in their own dtype. Variances are sums of squared differences from a number near the mean, corrected by the sum of
-the differences (Chan, Golub, LeVeque, Algorithms for Computing the Sample Variance, 1983, equation 1.7): they do not
-cancel far from zero. Without an affine map pass ones and zeros. Rows are pixels or tokens, channels side by side; for
-images whose channels are planes see `planes.py`.
+biased. Sums are accumulated in float64, after a few numbers (four of a row, or `GROUP` of a column) have been added up
+in their own dtype. Variances are sums of squared differences from a number near the mean, corrected by the sum of the
+differences (Chan, Golub, LeVeque, Algorithms for Computing the Sample Variance, 1983, equation 1.7): they do not cancel
+far from zero. Without an affine map pass ones and zeros. Rows are pixels or tokens, channels side by side; for images
+whose channels are planes see `planes.py`.
 
 Sums over rows are partial sums of `ROWS` rows each, which the parts share, and a combine: `sum_blocks` for the
 gradients of gamma and beta, `batch_norm_combine` for statistics. Columns are worked on in strips of a few registers;
