@@ -25,6 +25,7 @@ from autodiff_kernels.vectors import (
     exact_sum_of,
     filled,
     largest_of,
+    product_of,
     read,
     select,
     sum_of,
@@ -118,6 +119,45 @@ def _row_sum(x: Any, n: int, zero: Any) -> Any:
     if x.dtype.bitwidth == 32:
         return lambda x, n, zero: single_sum(x, n, zero)
     return lambda x, n, zero: double_sum(x, n, zero)
+
+
+# ---- Products of rows ------------------------------------------------------------------------------------------------
+
+
+@njit(error_model="numpy", forceinline=True)
+def product_in(x: Any, start: int, stop: int, product: Any) -> Any:
+    """Return the product of the lanes of `product` and of x."""
+    for i in range(start, stop, width(product)):
+        product = product * read(x, i, product, stop - i, 1)
+    return product_of(product)
+
+
+@njit(error_model="numpy", forceinline=True)
+def float_product(x: Any, n: int, one: Any) -> Any:
+    """Return the product of n floats, in their own dtype."""
+    wide, narrow = filled(zeros(x, 4, 4), one), filled(zeros(x, 1, 1), one)
+    end = whole(n, wide)
+    return product_in(x, 0, end, wide) * product_in(x, end, n, narrow)
+
+
+@njit(error_model="numpy", forceinline=True)
+def plain_product(x: Any, n: int, one: Any) -> Any:
+    """Return the product of n integers or booleans, in the type of `one`."""
+    product = one
+    for i in range(n):
+        product *= load(forward(x, i))
+    return product
+
+
+def row_product(x: Any, n: int, one: Any) -> Any:
+    """Return the product of n numbers at the pointer x; that of integers in the type of `one`."""
+
+
+@overload(row_product, jit_options=COMPILED, strict=False)
+def _row_product(x: Any, n: int, one: Any) -> Any:
+    if isinstance(x.dtype, types.Float):
+        return lambda x, n, one: float_product(x, n, one)
+    return lambda x, n, one: plain_product(x, n, one)
 
 
 # ---- Columns ---------------------------------------------------------------------------------------------------------

@@ -1,11 +1,11 @@
 """Normalisations with an affine map: batch, layer, group (and instance: one channel a group) and RMS normalisation.
 
 All compute xhat = (x - mean) * rstd, rstd = 1 / sqrt(variance + eps), out = xhat * gamma + beta, where the variance is
-biased. Sums are accumulated in float64, after a few numbers (four, or the `GROUP` rows of a gradient) have been added
-up in their own dtype. Variances are sums of squared differences from a number near the mean, corrected by the sum of
-the differences (Chan, Golub, LeVeque, Algorithms for Computing the Sample Variance, 1983, equation 1.7): they do not
-cancel far from zero. Without an affine map pass ones and zeros. Rows are pixels or tokens, channels side by side; for
-images whose channels are planes see `planes.py`.
+biased. Sums are accumulated in float64, after a few numbers (four of a row, or `GROUP` of a column) have been added up
+in their own dtype. Variances are sums of squared differences from a number near the mean, corrected by the sum of the
+differences (Chan, Golub, LeVeque, Algorithms for Computing the Sample Variance, 1983, equation 1.7): they do not cancel
+far from zero. Without an affine map pass ones and zeros. Rows are pixels or tokens, channels side by side; for images
+whose channels are planes see `planes.py`.
 
 Sums over rows are partial sums of `ROWS` rows each, which the parts share, and a combine: `sum_blocks` for the
 gradients of gamma and beta, `batch_norm_combine` for statistics. Columns are worked on in strips of a few registers;
@@ -37,14 +37,16 @@ from autodiff_kernels.rows import (
     scaled_in,
 )
 from autodiff_kernels.strips import (
+    COLUMNS,
+    GROUP,
     STRIP,
-    TILE_ROWS,
     batch_norm_grad_strip,
     column_moments,
     column_products,
-    group_norm_grad_strip,
-    group_norm_strip,
+    group_norm_grad_rows,
+    group_norm_rows,
     strip_affine,
+    tile_rows,
 )
 from autodiff_kernels.vectors import read, rounded, whole, write, zeros
 from autodiff_kernels.vectors import width as lanes
@@ -52,8 +54,7 @@ from autodiff_kernels.vectors import width as lanes
 Array = np.ndarray[Any, np.dtype[Any]]
 
 ROWS = 128  # rows to a partial sum
-GROUP = 16  # rows whose share in the gradient of gamma and beta is added up before it is accumulated
-CHANNELS, UNITS = 64, 8  # of group normalisation: least channels of a chunk; chunks that all samples have at least
+CHANNELS, UNITS = 64, 4  # of group normalisation: least channels of a chunk; chunks that all samples have at least
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -168,8 +169,9 @@ def batch_norm(
     end = whole(C, wide)
     centres, rstds, gammas, betas = pointer(mean, 0), pointer(rstd, 0), pointer(gamma, 0), pointer(beta, 0)
     low, high = share(R, part, parts)
-    for start in range(low, high, TILE_ROWS):
-        rows, room = min(TILE_ROWS, high - start), (high - start) * C
+    tile = tile_rows(C, wide)
+    for start in range(low, high, tile):
+        rows, room = min(tile, high - start), (high - start) * C
         row, target = pointer(x, start * C), pointer(out, start * C)
         for c in range(end + (C - end - 1) // lanes(narrow) * lanes(narrow), end - 1, -lanes(narrow)):
             scale = read(rstds, c, narrow, C - c, 0) * read(gammas, c, narrow, C - c, 0)
@@ -231,8 +233,9 @@ def batch_norm_grad(
     end = whole(C, wide)
     statistics = pointer(mean, 0), pointer(rstd, 0), pointer(gamma, 0), pointer(dgamma, 0), pointer(dbeta, 0)
     low, high = share(R, part, parts)
-    for start in range(low, high, TILE_ROWS):
-        rows, room = min(TILE_ROWS, high - start), (high - start) * C
+    tile = tile_rows(C, wide)
+    for start in range(low, high, tile):
+        rows, room = min(tile, high - start), (high - start) * C
         row, cotangent, target = pointer(x, start * C), pointer(g, start * C), pointer(out, start * C)
         for c in range(end + (C - end - 1) // lanes(narrow) * lanes(narrow), end - 1, -lanes(narrow)):
             batch_norm_grad_strip(target, cotangent, row, C, rows, c, room, *statistics, part_of_one, narrow)
@@ -440,14 +443,9 @@ def group_norm(
             for c in range(i * width, (i + 1) * width):
                 scratch[n, 0, c], scratch[n, 1, c] = mean[n, i], rstd[n, i] * gamma[c]
         count = stop - start
-        end = whole(count, wide)
-        shifts = pointer(beta, start)
-        for s in range(0, S, TILE_ROWS):
-            until = min(s + TILE_ROWS, S)
-            for c in range(0, end, lanes(wide)):
-                group_norm_strip(target, row, C, s, until, c, count, centres, scales, shifts, wide)
-            for c in range(end, count, lanes(narrow)):
-                group_norm_strip(target, row, C, s, until, c, count, centres, scales, shifts, narrow)
+        for c in range(0, count, COLUMNS):
+            group_norm_rows(forward(target, c), forward(row, c), C, S, min(COLUMNS, count - c), forward(centres, c),
+                            forward(scales, c), pointer(beta, start + c), wide, narrow)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -497,10 +495,6 @@ def group_norm_grad(
             for c in range(i * width, (i + 1) * width):
                 scratch[n, 0, c], scratch[n, 1, c] = scale * gamma[c], scale * (total / (S * width))
                 scratch[n, 2, c], scratch[n, 3, c] = scale * scale * (slope_total / (S * width)), mean[n, i]
-        end = whole(count, wide)
-        for s in range(0, S, TILE_ROWS):
-            until = min(s + TILE_ROWS, S)
-            for c in range(0, end, lanes(wide)):
-                group_norm_grad_strip(target, cotangent, row, C, s, until, c, count, factors, C, wide)
-            for c in range(end, count, lanes(narrow)):
-                group_norm_grad_strip(target, cotangent, row, C, s, until, c, count, factors, C, narrow)
+        for c in range(0, count, COLUMNS):
+            group_norm_grad_rows(forward(target, c), forward(cotangent, c), forward(row, c), C, S,
+                                 min(COLUMNS, count - c), forward(factors, c), C, wide, narrow)

@@ -23,6 +23,7 @@ from autodiff_kernels.accumulate import (
     extreme_rows,
     replaces,
     row_extreme,
+    row_product,
     row_sum,
     two_sum,
 )
@@ -159,22 +160,12 @@ def prod_axes(out: Array, x: Array, part: int, parts: int) -> None:
     A, K1, B, K2 = x.shape
     one = out.dtype.type(1)
     if K2 != 1:
-        rows = x.reshape((A * K1 * B, K2))
         low, high = share(A * B, part, parts)
         for unit in range(low, high):
-            a, b = unit // B, unit % B
-            p0, p1, p2, p3 = one, one, one, one
+            row, product = pointer(x, first_row(unit, K1, B) * K2), one
             for k in range(K1):
-                row = rows[(a * K1 + k) * B + b]
-                for four in range(K2 // 4):
-                    i = 4 * four
-                    p0 *= row[i]
-                    p1 *= row[i + 1]
-                    p2 *= row[i + 2]
-                    p3 *= row[i + 3]
-                for i in range(K2 // 4 * 4, K2):
-                    p0 *= row[i]
-            out[a, b] = (p0 * p1) * (p2 * p3)
+                product *= row_product(forward(row, k * B * K2), K2, one)
+            store(pointer(out, unit), product)
         return
     rows = x.reshape((A * K1, B))
     tiles = (B + TILE - 1) // TILE

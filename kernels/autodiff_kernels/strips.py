@@ -1,5 +1,8 @@
 """Work on the columns of a matrix, in strips of a few registers: what batch and group normalisation are made of.
 
+Rows longer than a strip are worked on one after another, and their sums and factors are fetched again each time:
+processors fetch ahead what is read in the order of memory, but not pieces of rows one below the other.
+
 The functions work on `rows` rows, `stride` numbers apart, of which the strip at column c is as wide as the vectors they
 are given; `left` columns exist from there on. `room` is the end of what may be written, counted from the first row: the
 last strip may spill into the next row (`rows.py`), so strips are written from the last to the first.
@@ -13,11 +16,26 @@ from numba import njit
 
 from autodiff_kernels.cpu import VECTOR_BYTES
 from autodiff_kernels.maths import constant, fma
+from autodiff_kernels.memory import forward, stack
 from autodiff_kernels.vectors import read, rounded, select, whole, widen, width, write, zeros
 
 STRIP = 4 if VECTOR_BYTES == 64 else 2  # registers to a strip with several sums: AVX2 has few of them
-TILE_ROWS = 32  # rows whose strips are worked on side by side: the processor fetches memory in the order of rows
-SUM_ROWS = 64  # the same where each strip has sums to fetch and to put back
+TILE_ROWS = 32  # rows whose strips are worked on side by side, where a strip is a whole row
+GROUP = 16  # numbers of a column that are added up in their own dtype before they are accumulated
+COLUMNS = 1024  # columns whose sums and factors are kept at hand
+
+
+@njit(error_model="numpy", forceinline=True)
+def tile_rows(C: int, wide: Any) -> int:
+    """Return how many rows of C numbers are worked on side by side: one where they are longer than a strip."""
+    return TILE_ROWS if width(wide) >= C else 1
+
+
+@njit(error_model="numpy", forceinline=True)
+def round_factors(out: Any, factors: Any, n: int, like: Any) -> None:
+    """Write n numbers, `COLUMNS` at most, in the dtype of `like`; `out` has places for whole vectors."""
+    for c in range(0, n, width(like)):
+        write(out, c, rounded(read(factors, c, like, n - c, 0), like), width(like))
 
 
 @njit(error_model="numpy", forceinline=True)
@@ -34,25 +52,40 @@ def strip_centre(x: Any, stride: int, rows: int, c: int, left: int, like: Any) -
 
 @njit(error_model="numpy", forceinline=True)
 def strip_differences(
-    totals: Any, squares: Any, x: Any, stride: int, start: int, stop: int, c: int, left: int, centre: Any
+    totals: Any, squares: Any, x: Any, stride: int, start: int, stop: int, c: int, left: int, centre: Any, like: Any
 ) -> None:
-    """Add the sums of x - centre and of its square over the rows from start to stop."""
-    total, square = read(totals, c, centre, left, 0), read(squares, c, centre, left, 0)
-    fours = start + (stop - start & -4)
-    for r in range(start, fours, 4):
-        place = r * stride + c
-        d0 = read(x, place, centre, left, 0) - centre
-        d1 = read(x, place + stride, centre, left, 0) - centre
-        d2 = read(x, place + 2 * stride, centre, left, 0) - centre
-        d3 = read(x, place + 3 * stride, centre, left, 0) - centre
-        total = total + widen((d0 + d1) + (d2 + d3))
-        square = square + widen(fma(d0, d0, d1 * d1) + fma(d2, d2, d3 * d3))
-    for r in range(fours, stop):
-        d0 = read(x, r * stride + c, centre, left, 0) - centre
-        total = total + widen(d0)
-        square = square + widen(d0 * d0)
-    write(totals, c, total, left)
-    write(squares, c, square, left)
+    """Add the sums of x - centre and of its square over the rows from start to stop; `like` holds zeros."""
+    total, square = read(totals, c, like, left, 0), read(squares, c, like, left, 0)
+    some, some_squares = like, like
+    for r in range(start, stop):
+        difference = read(x, r * stride + c, like, left, 0) - centre
+        some = some + difference
+        some_squares = fma(difference, difference, some_squares)
+    write(totals, c, total + widen(some), left)
+    write(squares, c, square + widen(some_squares), left)
+
+
+@njit(error_model="numpy", forceinline=True)
+def row_differences(totals: Any, squares: Any, x: Any, stride: int, rows: int, n: int, like: Any) -> None:
+    """Add the sums of x - centre and of its square over n columns, `COLUMNS` at most, row after row."""
+    step = width(like)
+    centres, total, square = stack(x, COLUMNS), stack(x, COLUMNS), stack(x, COLUMNS)
+    for c in range(0, n, step):
+        write(centres, c, strip_centre(x, stride, rows, c, n - c, like), step)
+    for start in range(0, rows, GROUP):
+        for c in range(0, n, step):
+            write(total, c, like, step)
+            write(square, c, like, step)
+        for r in range(start, min(start + GROUP, rows)):
+            row = forward(x, r * stride)
+            for c in range(0, n, step):
+                difference = read(row, c, like, n - c, 0) - read(centres, c, like, step, 0)
+                write(total, c, read(total, c, like, step, 0) + difference, step)
+                write(square, c, fma(difference, difference, read(square, c, like, step, 0)), step)
+        for c in range(0, n, step):
+            left = n - c
+            write(totals, c, read(totals, c, like, left, 0) + widen(read(total, c, like, step, 0)), left)
+            write(squares, c, read(squares, c, like, left, 0) + widen(read(square, c, like, step, 0)), left)
 
 
 @njit(error_model="numpy", forceinline=True)
@@ -63,14 +96,19 @@ def column_moments(means: Any, deviations: Any, x: Any, stride: int, rows: int, 
     for c in range(0, C, width(narrow)):
         write(means, c, widen(narrow), C - c)
         write(deviations, c, widen(narrow), C - c)
-    for start in range(0, rows, SUM_ROWS):
-        stop = min(start + SUM_ROWS, rows)
-        for c in range(0, end, width(wide)):
-            centre = strip_centre(x, stride, rows, c, C - c, wide)
-            strip_differences(means, deviations, x, stride, start, stop, c, C - c, centre)
-        for c in range(end, C, width(narrow)):
-            centre = strip_centre(x, stride, rows, c, C - c, narrow)
-            strip_differences(means, deviations, x, stride, start, stop, c, C - c, centre)
+    if width(wide) < C:
+        for c in range(0, C, COLUMNS):
+            row_differences(forward(means, c), forward(deviations, c), forward(x, c), stride, rows, min(COLUMNS, C - c),
+                            narrow)
+    else:
+        for start in range(0, rows, GROUP):
+            stop = min(start + GROUP, rows)
+            for c in range(0, end, width(wide)):
+                centre = strip_centre(x, stride, rows, c, C - c, wide)
+                strip_differences(means, deviations, x, stride, start, stop, c, C - c, centre, wide)
+            for c in range(end, C, width(narrow)):
+                centre = strip_centre(x, stride, rows, c, C - c, narrow)
+                strip_differences(means, deviations, x, stride, start, stop, c, C - c, centre, narrow)
     for c in range(0, C, width(narrow)):
         left = C - c
         total, square = read(means, c, narrow, left, 0), read(deviations, c, narrow, left, 0)
@@ -92,27 +130,43 @@ def strip_affine(
 
 @njit(error_model="numpy", forceinline=True)
 def strip_products(
-    products: Any, sums: Any, g: Any, x: Any, stride: int, start: int, stop: int, c: int, left: int, centre: Any
+    products: Any, sums: Any, g: Any, x: Any, stride: int, start: int, stop: int, c: int, left: int, centre: Any,
+    like: Any,
 ) -> None:
-    """Add the sums of g (x - centre) and of g over the rows from start to stop."""
-    like = centre
+    """Add the sums of g (x - centre) and of g over the rows from start to stop; `like` holds zeros."""
     product, total = read(products, c, like, left, 0), read(sums, c, like, left, 0)
-    fours = start + (stop - start & -4)
-    for r in range(start, fours, 4):
-        place = r * stride + c
-        g0, g1 = read(g, place, like, left, 0), read(g, place + stride, like, left, 0)
-        g2, g3 = read(g, place + 2 * stride, like, left, 0), read(g, place + 3 * stride, like, left, 0)
-        total = total + widen((g0 + g1) + (g2 + g3))
-        one = fma(g0, read(x, place, like, left, 0) - centre, g1 * (read(x, place + stride, like, left, 0) - centre))
-        g3 = g3 * (read(x, place + 3 * stride, like, left, 0) - centre)
-        product = product + widen(one + fma(g2, read(x, place + 2 * stride, like, left, 0) - centre, g3))
-    for r in range(fours, stop):
-        place = r * stride + c
-        g0 = read(g, place, like, left, 0)
-        total = total + widen(g0)
-        product = product + widen(g0 * (read(x, place, like, left, 0) - centre))
-    write(products, c, product, left)
-    write(sums, c, total, left)
+    some_products, some = like, like
+    for r in range(start, stop):
+        cotangent = read(g, r * stride + c, like, left, 0)
+        some_products = fma(cotangent, read(x, r * stride + c, like, left, 0) - centre, some_products)
+        some = some + cotangent
+    write(products, c, product + widen(some_products), left)
+    write(sums, c, total + widen(some), left)
+
+
+@njit(error_model="numpy", forceinline=True)
+def row_products(
+    products: Any, sums: Any, g: Any, x: Any, stride: int, rows: int, n: int, centres: Any, like: Any
+) -> None:
+    """Add the sums of g (x - centre) and of g over n columns, `COLUMNS` at most, row after row."""
+    step = width(like)
+    near, product, total = stack(x, COLUMNS), stack(x, COLUMNS), stack(x, COLUMNS)
+    round_factors(near, centres, n, like)
+    for start in range(0, rows, GROUP):
+        for c in range(0, n, step):
+            write(product, c, like, step)
+            write(total, c, like, step)
+        for r in range(start, min(start + GROUP, rows)):
+            row, cotangents = forward(x, r * stride), forward(g, r * stride)
+            for c in range(0, n, step):
+                cotangent = read(cotangents, c, like, n - c, 0)
+                difference = read(row, c, like, n - c, 0) - read(near, c, like, step, 0)
+                write(product, c, fma(cotangent, difference, read(product, c, like, step, 0)), step)
+                write(total, c, read(total, c, like, step, 0) + cotangent, step)
+        for c in range(0, n, step):
+            left = n - c
+            write(products, c, read(products, c, like, left, 0) + widen(read(product, c, like, step, 0)), left)
+            write(sums, c, read(sums, c, like, left, 0) + widen(read(total, c, like, step, 0)), left)
 
 
 @njit(error_model="numpy", forceinline=True)
@@ -125,14 +179,19 @@ def column_products(
     for c in range(0, C, width(narrow)):
         write(products, c, widen(narrow), C - c)
         write(sums, c, widen(narrow), C - c)
-    for start in range(0, rows, SUM_ROWS):
-        stop = min(start + SUM_ROWS, rows)
-        for c in range(0, end, width(wide)):
-            centre = rounded(read(centres, c, wide, C - c, 0), wide)
-            strip_products(products, sums, g, x, stride, start, stop, c, C - c, centre)
-        for c in range(end, C, width(narrow)):
-            centre = rounded(read(centres, c, narrow, C - c, 0), narrow)
-            strip_products(products, sums, g, x, stride, start, stop, c, C - c, centre)
+    if width(wide) < C:
+        for c in range(0, C, COLUMNS):
+            row_products(forward(products, c), forward(sums, c), forward(g, c), forward(x, c), stride, rows,
+                         min(COLUMNS, C - c), forward(centres, c), narrow)
+    else:
+        for start in range(0, rows, GROUP):
+            stop = min(start + GROUP, rows)
+            for c in range(0, end, width(wide)):
+                centre = rounded(read(centres, c, wide, C - c, 0), wide)
+                strip_products(products, sums, g, x, stride, start, stop, c, C - c, centre, wide)
+            for c in range(end, C, width(narrow)):
+                centre = rounded(read(centres, c, narrow, C - c, 0), narrow)
+                strip_products(products, sums, g, x, stride, start, stop, c, C - c, centre, narrow)
     for c in range(0, C, width(narrow)):
         scale = widen(read(scales, c, narrow, C - c, 0))
         write(products, c, read(products, c, narrow, C - c, 0) * scale, C - c)
@@ -151,33 +210,69 @@ def strip_grad(
 
 
 @njit(error_model="numpy", forceinline=True)
-def group_norm_strip(
-    out: Any, x: Any, stride: int, start: int, stop: int, c: int, count: int, centres: Any, scales: Any, beta: Any,
-    like: Any,
+def group_norm_rows(
+    out: Any, x: Any, stride: int, rows: int, n: int, centres: Any, scales: Any, shifts: Any, wide: Any, narrow: Any
 ) -> None:
-    """Write a strip of `group_norm` from the float64 factors of its channels."""
-    left = count - c
-    none = widen(like)
-    centre = rounded(read(centres, c, none, left, 0), like)
-    scale, shift = rounded(read(scales, c, none, left, 0), like), read(beta, c, like, left, 0)
-    for s in range(start, stop):
-        place = s * stride + c
+    """Write out = (x - centre) scale + shift in n columns, `COLUMNS` at most, from factors in float64 and shifts."""
+    centre, scale = stack(x, COLUMNS), stack(x, COLUMNS)
+    round_factors(centre, centres, n, narrow)
+    round_factors(scale, scales, n, narrow)
+    end, tile = whole(n, wide), tile_rows(n, wide)
+    for start in range(0, rows, tile):
+        row, target, count = forward(x, start * stride), forward(out, start * stride), min(tile, rows - start)
+        for c in range(0, end, width(wide)):
+            group_norm_strip(target, row, stride, count, c, n, centre, scale, shifts, wide)
+        for c in range(end, n, width(narrow)):
+            group_norm_strip(target, row, stride, count, c, n, centre, scale, shifts, narrow)
+
+
+@njit(error_model="numpy", forceinline=True)
+def group_norm_strip(
+    out: Any, x: Any, stride: int, rows: int, c: int, n: int, centres: Any, scales: Any, shifts: Any, like: Any
+) -> None:
+    """Write a strip of `group_norm_rows`; what lies beside its n columns is not written."""
+    left, all_there = n - c, width(like)
+    centre, scale = read(centres, c, like, all_there, 0), read(scales, c, like, all_there, 0)
+    shift = read(shifts, c, like, left, 0)
+    for r in range(rows):
+        place = r * stride + c
         write(out, place, fma(read(x, place, like, left, 0) - centre, scale, shift), left)
 
 
 @njit(error_model="numpy", forceinline=True)
-def group_norm_grad_strip(
-    out: Any, g: Any, x: Any, stride: int, start: int, stop: int, c: int, count: int, factors: Any, C: int, like: Any
+def group_norm_grad_rows(
+    out: Any, g: Any, x: Any, stride: int, rows: int, n: int, factors: Any, C: int, wide: Any, narrow: Any
 ) -> None:
-    """Write a strip of `group_norm_grad` from the four rows of float64 factors of its channels."""
-    left = count - c
-    none = widen(like)
-    factor = rounded(read(factors, c, none, left, 0), like)
-    shift = rounded(read(factors, C + c, none, left, 0), like)
-    slope = rounded(read(factors, 2 * C + c, none, left, 0), like)
-    centre = rounded(read(factors, 3 * C + c, none, left, 0), like)
-    for s in range(start, stop):
-        place = s * stride + c
+    """Write out = factor g - (slope (x - centre) + shift) in n columns, `COLUMNS` at most.
+
+    `factors` are four rows of C float64: factor, shift, slope, centre.
+    """
+    factor, shift, slope, centre = stack(x, COLUMNS), stack(x, COLUMNS), stack(x, COLUMNS), stack(x, COLUMNS)
+    round_factors(factor, factors, n, narrow)
+    round_factors(shift, forward(factors, C), n, narrow)
+    round_factors(slope, forward(factors, 2 * C), n, narrow)
+    round_factors(centre, forward(factors, 3 * C), n, narrow)
+    end, tile = whole(n, wide), tile_rows(n, wide)
+    for start in range(0, rows, tile):
+        row, cotangent, target = forward(x, start * stride), forward(g, start * stride), forward(out, start * stride)
+        count = min(tile, rows - start)
+        for c in range(0, end, width(wide)):
+            group_norm_grad_strip(target, cotangent, row, stride, count, c, n, factor, shift, slope, centre, wide)
+        for c in range(end, n, width(narrow)):
+            group_norm_grad_strip(target, cotangent, row, stride, count, c, n, factor, shift, slope, centre, narrow)
+
+
+@njit(error_model="numpy", forceinline=True)
+def group_norm_grad_strip(
+    out: Any, g: Any, x: Any, stride: int, rows: int, c: int, n: int, factors: Any, shifts: Any, slopes: Any,
+    centres: Any, like: Any,
+) -> None:
+    """Write a strip of `group_norm_grad_rows`; what lies beside its n columns is not written."""
+    left, all_there = n - c, width(like)
+    factor, shift = read(factors, c, like, all_there, 0), read(shifts, c, like, all_there, 0)
+    slope, centre = read(slopes, c, like, all_there, 0), read(centres, c, like, all_there, 0)
+    for r in range(rows):
+        place = r * stride + c
         through = fma(read(x, place, like, left, 0) - centre, slope, shift)
         write(out, place, read(g, place, like, left, 0) * factor - through, left)
 

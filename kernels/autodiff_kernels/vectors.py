@@ -361,6 +361,16 @@ def sum_of(typing_context: Any, vector: Any) -> Any:
 
 
 @intrinsic
+def product_of(typing_context: Any, vector: Any) -> Any:
+    """product_of(vector): the product of all lanes, halves by halves."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.extract_element(_halves(builder, arguments[0], builder.fmul, 1), _I32(0))
+
+    return vector.dtype(vector), generate
+
+
+@intrinsic
 def largest_of(typing_context: Any, vector: Any) -> Any:
     """largest_of(vector): the largest lane; NaN does not count."""
 

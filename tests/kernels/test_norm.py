@@ -48,7 +48,7 @@ def batch_statistics(x: Any) -> Any:
 
 
 @pytest.mark.parametrize("dtype", FLOATS)
-@pytest.mark.parametrize(("R", "C"), [(300, 5), (2, 20), (1, 3), (129, 1), (4, 0)])
+@pytest.mark.parametrize(("R", "C"), [(300, 5), (2, 20), (1, 3), (129, 1), (4, 0), (35, 150), (3, 1100)])
 def test_batch_norm(dtype: Any, R: int, C: int) -> None:
     x, g, gamma, beta = numbers((R, C), dtype, 3), numbers((R, C), dtype), numbers(C, dtype), numbers(C, dtype)
     mean, variance, rstd = batch_statistics(x)
@@ -71,6 +71,21 @@ def test_batch_norm(dtype: Any, R: int, C: int) -> None:
         run_parts(norm.batch_norm_grad, *arguments, 1), gradient(g * gamma, true_rstd, xhat, 0), **close(dtype, rstd)
     )
     np.testing.assert_allclose(run_parts(norm.batch_norm_grad, *arguments, 0), g * gamma * true_rstd, **close(dtype))
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_sums_of_a_channel_do_not_depend_on_its_neighbours(dtype: Any) -> None:
+    """Rows that fill one strip of registers and longer ones are gone through differently."""
+    R, few, C = 150, 5, 300
+    x, g, mean, rstd = numbers((R, C), dtype, 3), numbers((R, C), dtype), numbers(C, dtype, 3), numbers(C, dtype)
+    for kernel, arguments in ((norm.batch_norm_partial, (x,)), (norm.batch_norm_grad_partial, (g, x, mean, rstd))):
+        cut = [np.ascontiguousarray(array[..., :few]) for array in arguments]
+        alone, beside = (
+            run_parts(kernel, (junk((2, columns), np.float64),) * 2, *operands)
+            for columns, operands in ((few, cut), (C, arguments))
+        )
+        for one, other in zip(alone, beside, strict=True):
+            np.testing.assert_array_equal(one, other[:, :few])
 
 
 def test_statistics_far_from_zero() -> None:
@@ -119,7 +134,8 @@ def test_rms_norm(dtype: Any, R: int, K: int) -> None:
 
 @pytest.mark.parametrize("dtype", FLOATS)
 @pytest.mark.parametrize(
-    ("N", "S", "C", "G"), [(2, 9, 6, 2), (1, 5, 150, 150), (3, 4, 6, 1), (2, 1, 4, 4), (0, 3, 4, 2)]
+    ("N", "S", "C", "G"),
+    [(2, 9, 6, 2), (1, 5, 150, 150), (3, 4, 6, 1), (2, 1, 4, 4), (0, 3, 4, 2), (5, 35, 150, 3), (1, 3, 1100, 1)],
 )
 def test_group_norm(dtype: Any, N: int, S: int, C: int, G: int) -> None:
     x, g, gamma, beta = numbers((N, S, C), dtype, 3), numbers((N, S, C), dtype), numbers(C, dtype), numbers(C, dtype)
