@@ -21,32 +21,46 @@ Images are C-contiguous (N, D, H, W, C), float32 or float64. The weights are rea
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import numpy as np
-from numba import njit
+from llvmlite import ir
+from numba import njit, types
+from numba.core import cgutils as _cgutils
+from numba.extending import intrinsic as _intrinsic
 
+from autodiff_kernels.cpu import VECTOR_BYTES
+from autodiff_kernels.lanes import Lanes, address, turns
 from autodiff_kernels.maths import fma
 from autodiff_kernels.matmul import STRETCH
 from autodiff_kernels.memory import forward as ahead
-from autodiff_kernels.memory import load, pointer, store
+from autodiff_kernels.memory import address_of, pointer, store
 from autodiff_kernels.parts import share
-from autodiff_kernels.taps import Taps, inside, range_inside, taps_at
+from autodiff_kernels.taps import inside, taps_at
 from autodiff_kernels.vectors import read, whole, width, write, zeros
+
+# Numba's extension points are partly annotated.
+cgutils: Any = _cgutils
+intrinsic: Any = _intrinsic
+
+_I64 = ir.IntType(64)
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Pair = tuple[int, int]
 Triple = tuple[int, int, int]
+Places = tuple[int, int, int, int]
 
 COLUMNS = 64  # of a share's unit, which is a row of outputs or a piece of one
-TILE = 4  # outputs that are summed together
+TILE = 8  # outputs that are summed together
+ENTRY = 4  # numbers of the table of places for a group of taps
 GROUP = 3  # taps beside one another for which a pixel is read once, or whose gradients are summed together
 CHANNELS = 64  # whose gradients are summed over a stretch, one after the other, while it stays in the cache
 
 
 def places_scratch(kernel: Triple) -> int:
     """Return how many int64 of scratch `convolve` needs for each part."""
-    return 3 * kernel[0] * kernel[1] * kernel[2]
+    return ENTRY * kernel[0] * kernel[1] * kernel[2]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -66,12 +80,15 @@ def convolve(out: Array, places: Array, image: Array, weights: Array, bias: Arra
         transposed: 0 or 1.
     """
     images, depth, rows, columns, channels = out.shape
-    wide = image.shape[3]
-    line = wide * channels
-    y, x, w, shifts = pointer(out, 0), pointer(image, 0), pointer(weights, 0), pointer(bias, 0)
-    table = pointer(places, part * 3 * kernel[0] * kernel[1] * kernel[2])
+    size, wide = out.itemsize, image.shape[3]
+    pixel, line = channels * size, wide * channels * size
+    y, x, w = address(out), address(image), address(weights)
+    shift = address(bias) if bias.shape[0] else 0
+    table = pointer(places, part * ENTRY * kernel[0] * kernel[1] * kernel[2])
+    entries = address_of(table)
     step, image_step = (stride[2], 1) if transposed else (1, stride[2])
-    shifted, filled, entries = bias.shape[0] > 0, (-1, -1, -1), 0
+    filled = -1, -1, -1
+    number = 0
     pieces = (columns + COLUMNS - 1) // COLUMNS
     lo, hi = share(images * depth * rows * pieces, part, parts)
     for unit in range(lo, hi):
@@ -80,36 +97,34 @@ def convolve(out: Array, places: Array, image: Array, weights: Array, bias: Arra
         n, k, i = row // rows // depth, row // rows % depth, row % rows
         deep = inside(taps_at(k, kernel[0], stride[0], padding[0], dilation[0], transposed), image.shape[1])
         high = inside(taps_at(i, kernel[1], stride[1], padding[1], dilation[1], transposed), image.shape[2])
-        source = ((n * image.shape[1] + deep[2]) * image.shape[2] + high[2]) * line
+        source = x + ((n * image.shape[1] + deep[2]) * image.shape[2] + high[2]) * line
         for first in range(begin, min(begin + step, end)):  # outputs `step` apart have the same taps
             taps = taps_at(first, kernel[2], stride[2], padding[2], dilation[2], transposed)
-            weight = ((deep[0] * kernel[1] + high[0]) * kernel[2] + taps[0]) * channels
+            weight = w + ((deep[0] * kernel[1] + high[0]) * kernel[2] + taps[0]) * pixel
             counts = deep[4], high[4], taps[4]
-            moves = deep[3] * image.shape[2] * line, high[3] * line, taps[3] * channels
-            hops = deep[1] * kernel[1] * kernel[2] * channels, high[1] * kernel[2] * channels, taps[1] * channels
-            # From left to right or, where the next tap reads the pixel before, from right to left.
-            back, sign = (TILE - 1, -1) if taps[3] < 0 else (0, 1)
-            if counts != filled:
-                entries = _fill(table, counts, moves, hops, taps[4] // GROUP if taps[3] == sign * image_step else 0)
-                filled = counts
+            moves = deep[3] * image.shape[2] * line, high[3] * line, taps[3] * pixel
+            hops = deep[1] * kernel[1] * kernel[2] * pixel, high[1] * kernel[2] * pixel, taps[1] * pixel
             total = (end - first + step - 1) // step
-            inner_begin, inner_end = _inner(taps, image_step, total, wide)
-            j = 0
-            while j < total:
-                if inner_begin <= j < inner_end and inner_end - inner_begin >= TILE:
-                    j = min(j, inner_end - TILE)
-                    target = (row * columns + first + (j + back) * step) * channels
-                    place = source + (taps[2] + (j + back) * image_step) * channels
-                    _tile(y, target, sign * step * channels, x, place, sign * image_step * channels, w, weight, hops[2],
-                          table, entries, shifts, shifted, channels)
-                    j += TILE
-                else:
-                    some = range_inside(taps[2] + j * image_step, taps[3], taps[4], wide)
-                    target = (row * columns + first + j * step) * channels
-                    place = source + (taps[2] + j * image_step) * channels + some[0] * moves[2]
-                    _single(y, target, x, place, w, weight + some[0] * hops[2],
-                            (counts[0], counts[1], some[1] - some[0]), moves, hops, shifts, shifted, channels)
-                    j += 1
+            # From left to right or, where the next tap reads further to the left, from right to left.
+            sign, start = (-1, total - 1) if taps[3] < 0 else (1, 0)
+            at, move = taps[2] + start * image_step, abs(taps[3])
+            place, target = source + at * pixel, y + (row * columns + first + start * step) * pixel
+            at = wide - 1 - at if sign < 0 else at
+            shared = image_step // move if image_step == move or image_step == 2 * move else 0
+            near = sign * (move if shared else image_step)
+            if counts != filled:
+                number = _fill(table, counts, moves, hops, move, GROUP if shared else 1)
+                filled = counts
+            steps = sign * step * pixel, near * pixel, hops[2], abs(near)
+            aheads = columns * pixel, line if transposed else (counts[1] + stride[1] - 1) * high[3] * line
+            inner_begin = min(max(-(at // image_step), 0), total)
+            inner_end = min((wide - 1 - at - max(taps[4] - 1, 0) * move) // image_step + 1, total)
+            for j in range(0, total, TILE):
+                x_place, y_place = place + j * sign * image_step * pixel, target + j * sign * step * pixel
+                count, column = min(total - j, TILE), at + j * image_step
+                inner = inner_begin <= j and j + TILE <= inner_end
+                _tile(out, inner, shared, (y_place, x_place, weight, shift), steps, entries, number, count, column,
+                      wide, aheads, channels)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -175,15 +190,6 @@ def weight_gradient(out: Array, sums: Array, image: Array, cotangent: Array, str
 
 
 @njit(error_model="numpy")
-def _inner(taps: Taps, step: int, count: int, size: int) -> Pair:
-    """Return the range of `count` outputs, each reading `step` pixels further, whose taps all read inside the image."""
-    _, _, at, move, number = taps
-    reach = max(number - 1, 0) * move
-    begin = min(max(-((at + min(reach, 0)) // step), 0), count)
-    return begin, max(min((size - 1 - at - max(reach, 0)) // step + 1, count), begin)
-
-
-@njit(error_model="numpy")
 def _positions(tap: int, begin: int, end: int, size: int, stride: int, padding: int, dilation: int) -> Pair:
     """Return the range of the outputs begin..end of one axis for which a tap reads inside the image."""
     at = tap * dilation - padding
@@ -192,87 +198,130 @@ def _positions(tap: int, begin: int, end: int, size: int, stride: int, padding: 
 
 
 @njit(error_model="numpy")
-def _fill(table: Any, counts: Triple, moves: Triple, hops: Triple, groups: int) -> int:
-    """Write for each group of taps, and for each tap that is left, where it reads and how many taps it has.
+def _fill(table: Any, counts: Triple, moves: Triple, hops: Triple, move: int, group: int) -> int:
+    """Write for each group of taps where it reads, where its weights are, how many taps it has, and its column.
 
-    Places count from those of the first tap in the image and its weights.
+    Places count in bytes from those of the first tap in the image and its weights, columns from its column.
     """
+    entries = 0
     for k, i in np.ndindex(counts[0], counts[1]):
         j = 0
         while j < counts[2]:
+            some = min(group, counts[2] - j)
             store(table, k * moves[0] + i * moves[1] + j * moves[2])
             store(ahead(table, 1), k * hops[0] + i * hops[1] + j * hops[2])
-            store(ahead(table, 2), GROUP if j < groups * GROUP else 1)
-            j += GROUP if j < groups * GROUP else 1
-            table = ahead(table, 3)
-    return counts[0] * counts[1] * (counts[2] - groups * (GROUP - 1))
+            store(ahead(table, 2), some)
+            store(ahead(table, 3), j * move)
+            j += some
+            entries += 1
+            table = ahead(table, ENTRY)
+    return entries
 
 
 # ---- Outputs ---------------------------------------------------------------------------------------------------------
 
 
+def _outputs(stride: int, registers: int, edge: bool) -> Any:
+    """Return an intrinsic that sums `TILE` outputs beside one another, for some registers of channels.
+
+    Output t reads for tap k of a group the pixel t * stride + k, counted from the first one, so that a pixel is loaded
+    once for all of them. At an edge pixels outside the image and outputs from `count` on do not exist. One register at
+    an edge has `left` channels, if that is less. Arguments, addresses and steps in bytes:
+
+    - places: of the first output, of its pixel for the first tap, of the weights, and of the bias or 0.
+    - steps: from output to output, from pixel to pixel, from weight to weight; columns from pixel to pixel.
+    - table, entries: what `_fill` has written.
+    - edges: left, count, column of the first pixel, columns of the image.
+    - aheads: how far away are the outputs and the pixels that are to be in the cache for the next row.
+    """
+
+    def outputs(typing_context: Any, like: Any, places: Any, steps: Any, table: Any, entries: Any, edges: Any,
+                aheads: Any) -> Any:
+        def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            _, places, steps, table, entries, edges, aheads = arguments
+            y, x, w, bias = cgutils.unpack_tuple(builder, places)
+            y_step, x_step, hop, column_step = cgutils.unpack_tuple(builder, steps)
+            left, count, column, columns = cgutils.unpack_tuple(builder, edges)
+            y_ahead, x_ahead = cgutils.unpack_tuple(builder, aheads)
+            dtype = signature.args[0].dtype
+            lanes = Lanes(builder, dtype, registers * VECTOR_BYTES * 8 // dtype.bitwidth)
+            add, mul = builder.add, builder.mul
+            masked = edge and registers == 1
+            mask = lanes.first(left) if masked else None
+            sums = [cgutils.alloca_once_value(builder, lanes.zeros) for _ in range(TILE)]
+
+            def where(*condition: Any) -> Any:
+                return builder.if_then(builder.icmp_unsigned("<", *condition)) if edge else contextlib.nullcontext()
+
+            for line in range(0, registers * VECTOR_BYTES, 64):
+                for i in range(TILE * stride):
+                    lanes.prefetch(add(add(x, x_ahead), add(mul(x_step, _I64(i)), _I64(line))), far=True)
+                for t in range(TILE):
+                    lanes.prefetch(add(add(y, y_ahead), add(mul(y_step, _I64(t)), _I64(line))), far=True)
+            with turns(builder, entries) as index:
+                entry = builder.inttoptr(add(table, mul(index, _I64(8 * ENTRY))), _I64.as_pointer())
+                offset, tap, taps, behind = (builder.load(builder.gep(entry, [_I64(i)])) for i in range(ENTRY))
+                source, tap, first = add(x, offset), add(w, tap), add(column, behind)
+                for group in range(1, GROUP + 1):
+                    with builder.if_then(builder.icmp_signed("==", taps, _I64(group))):
+                        weights = [lanes.load(add(tap, mul(hop, _I64(k))), mask) for k in range(group)]
+                        for i in range((TILE - 1) * stride + group):
+                            read = [(t, i - t * stride) for t in range(TILE) if 0 <= i - t * stride < group]
+                            with where(add(first, mul(column_step, _I64(i))), columns):
+                                pixel = lanes.load(add(source, mul(x_step, _I64(i))), mask)
+                                for t, k in read:
+                                    builder.store(lanes.fma(pixel, weights[k], builder.load(sums[t])), sums[t])
+            shift = cgutils.alloca_once_value(builder, lanes.zeros)
+            with builder.if_then(builder.icmp_signed("!=", bias, _I64(0))):
+                builder.store(lanes.load(bias, mask), shift)
+            for t in range(TILE):
+                with where(_I64(t), count):
+                    value = builder.fadd(builder.load(sums[t]), builder.load(shift))
+                    lanes.store_first(value, add(y, mul(y_step, _I64(t))), left if masked else None)
+            return context.get_dummy_value()
+
+        return types.void(like, places, steps, types.intp, types.intp, edges, aheads), codegen
+
+    return intrinsic(outputs)
+
+
+WIDE = 2 if VECTOR_BYTES == 64 else 1  # registers of channels: AVX-512 has 32 registers, AVX2 16
+_inner_1, _edge_1, _narrow_1 = _outputs(1, WIDE, False), _outputs(1, WIDE, True), _outputs(1, 1, True)
+_inner_2, _edge_2, _narrow_2 = _outputs(2, WIDE, False), _outputs(2, WIDE, True), _outputs(2, 1, True)
+
+
 @njit(error_model="numpy")
-def _tile(y: Any, target: int, y_step: int, x: Any, source: int, x_step: int, w: Any, weight: int, hop: int, table: Any,
-          entries: int, shifts: Any, shifted: bool, channels: int) -> None:
-    """Write `TILE` outputs, which have the same taps: those of the table."""
-    like = zeros(y, 2, 2)
-    lanes, last = width(like), whole(channels, like)
-    for c in range(0, last, lanes):
-        shift = read(shifts, c, like, lanes, 0) if shifted else like
-        _tile_of(y, target + c, y_step, x, source + c, x_step, w, weight + c, hop, table, entries, shift, lanes)
-    if last < channels:
-        left = channels - last
-        shift = read(shifts, last, like, left, 0) if shifted else like
-        _tile_of(y, target + last, y_step, x, source + last, x_step, w, weight + last, hop, table, entries, shift, left)
+def _tile(like: Array, inner: bool, shared: int, places: Places, steps: Places, table: int, entries: int, count: int,
+          column: int, columns: int, aheads: Pair, channels: int) -> None:
+    """Write `count` outputs that have the same taps, those of the table, by the intrinsics above.
 
-
-@njit(error_model="numpy", forceinline=True)
-def _tile_of(y: Any, target: int, y_step: int, x: Any, source: int, x_step: int, w: Any, weight: int, hop: int,
-             table: Any, entries: int, shift: Any, left: int) -> None:
-    a = b = c = d = zeros(y, 2, 2)
-    for _ in range(entries):
-        at, tap, taps = source + load(table), weight + load(ahead(table, 1)), load(ahead(table, 2))
-        table = ahead(table, 3)
-        f = read(w, tap, shift, left, 0)
-        if taps == 1:
-            a = fma(read(x, at, shift, left, 0), f, a)
-            b = fma(read(x, at + x_step, shift, left, 0), f, b)
-            c = fma(read(x, at + 2 * x_step, shift, left, 0), f, c)
-            d = fma(read(x, at + 3 * x_step, shift, left, 0), f, d)
+    Args:
+        inner: whether there are `TILE` outputs and all pixels they read.
+        shared: how many pixels lie between two outputs' if taps read neighbouring ones, or 0 for groups of one tap.
+    """
+    lanes, register = width(zeros(like, WIDE, WIDE)), width(zeros(like, 1, 1))
+    c = 0
+    while c < channels:
+        wide = channels >= lanes and channels - c > lanes - register
+        some = lanes if wide else min(channels, register)
+        at = min(c, channels - some) * like.itemsize  # the last registers may repeat what those before them do
+        here = places[0] + at, places[1] + at, places[2] + at, places[3] + at if places[3] else 0
+        edges = some, count, column, columns
+        if wide and inner:
+            if shared == 2:
+                _inner_2(like, here, steps, table, entries, edges, aheads)
+            else:
+                _inner_1(like, here, steps, table, entries, edges, aheads)
+        elif wide:
+            if shared == 2:
+                _edge_2(like, here, steps, table, entries, edges, aheads)
+            else:
+                _edge_1(like, here, steps, table, entries, edges, aheads)
+        elif shared == 2:
+            _narrow_2(like, here, steps, table, entries, edges, aheads)
         else:
-            g, h = read(w, tap + hop, shift, left, 0), read(w, tap + 2 * hop, shift, left, 0)
-            pixel = read(x, at, shift, left, 0)
-            a = fma(pixel, f, a)
-            pixel = read(x, at + x_step, shift, left, 0)
-            a, b = fma(pixel, g, a), fma(pixel, f, b)
-            pixel = read(x, at + 2 * x_step, shift, left, 0)
-            a, b, c = fma(pixel, h, a), fma(pixel, g, b), fma(pixel, f, c)
-            pixel = read(x, at + 3 * x_step, shift, left, 0)
-            b, c, d = fma(pixel, h, b), fma(pixel, g, c), fma(pixel, f, d)
-            pixel = read(x, at + 4 * x_step, shift, left, 0)
-            c, d = fma(pixel, h, c), fma(pixel, g, d)
-            d = fma(read(x, at + 5 * x_step, shift, left, 0), h, d)
-    write(y, target, a + shift, left)
-    write(y, target + y_step, b + shift, left)
-    write(y, target + 2 * y_step, c + shift, left)
-    write(y, target + 3 * y_step, d + shift, left)
-
-
-@njit(error_model="numpy")
-def _single(y: Any, target: int, x: Any, source: int, w: Any, weight: int, counts: Triple, moves: Triple, hops: Triple,
-            shifts: Any, shifted: bool, channels: int) -> None:
-    """Write one output, which has so many taps along each axis."""
-    like = zeros(y, 2, 2)
-    for c in range(0, channels, width(like)):
-        left, a = channels - c, like
-        for k in range(counts[0]):
-            for i in range(counts[1]):
-                at, tap = source + c + k * moves[0] + i * moves[1], weight + c + k * hops[0] + i * hops[1]
-                for _ in range(counts[2]):
-                    a = fma(read(x, at, like, left, 0), read(w, tap, like, left, 0), a)
-                    at, tap = at + moves[2], tap + hops[2]
-        shift = read(shifts, c, like, left, 0) if shifted else like
-        write(y, target + c, a + shift, left)
+            _narrow_1(like, here, steps, table, entries, edges, aheads)
+        c += some
 
 
 # ---- Sums over positions ---------------------------------------------------------------------------------------------
