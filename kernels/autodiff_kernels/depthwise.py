@@ -6,10 +6,10 @@ An image is a volume of depth 1, a line a volume of depth and height 1; triples 
     image's       = sum of dy[n, q, c] * w[c, k]     over q*stride + k*dilation = p + padding
     weight's      = sum over n, q of image[n, q*stride + k*dilation - padding, c] * dy[n, q, c]
 
-A pixel takes part in few products, so memory and loads are the limit, not arithmetic. A tile of outputs beside one
-another and two registers of channels is summed in registers: a vector of weights is read once for all of it and, where
-a tap reads what the one before it reads for the next output, a pixel once for three taps. Where taps lie outside the
-image, an output is summed alone, without them; so no padded copy is made.
+A pixel takes part in few products, so memory and loads are the limit, not arithmetic. `depthwise_tiles.py` sums some
+outputs beside one another, or the gradients of some taps, in registers, where a pixel is loaded once for all taps that
+read it. Taps outside the image are left out, so no padded copy is made. What the next row (or stretch) needs is asked
+for while this one is summed.
 
 Taps are summed in order (depth, row, column) by FMA from 0, the bias is added last. A weight's gradient is summed over
 stretches of at most `STRETCH` positions, whole rows of one plane or a piece of one row: in each in order (row, column)
@@ -21,40 +21,24 @@ Images are C-contiguous (N, D, H, W, C), float32 or float64. The weights are rea
 
 from __future__ import annotations
 
-import contextlib
 from typing import Any
 
 import numpy as np
-from llvmlite import ir
-from numba import njit, types
-from numba.core import cgutils as _cgutils
-from numba.extending import intrinsic as _intrinsic
+from numba import njit
 
-from autodiff_kernels.cpu import VECTOR_BYTES
-from autodiff_kernels.lanes import Lanes, address, turns
-from autodiff_kernels.maths import fma
+from autodiff_kernels.depthwise_tiles import ENTRY, GROUP, ROWS, TILE, WIDE, add_sums, write_outputs
+from autodiff_kernels.lanes import address
 from autodiff_kernels.matmul import STRETCH
-from autodiff_kernels.memory import forward as ahead
 from autodiff_kernels.memory import address_of, pointer, store
+from autodiff_kernels.memory import forward as ahead
 from autodiff_kernels.parts import share
 from autodiff_kernels.taps import inside, taps_at
-from autodiff_kernels.vectors import read, whole, width, write, zeros
-
-# Numba's extension points are partly annotated.
-cgutils: Any = _cgutils
-intrinsic: Any = _intrinsic
-
-_I64 = ir.IntType(64)
+from autodiff_kernels.vectors import width, zeros
 
 Array = np.ndarray[Any, np.dtype[Any]]
-Pair = tuple[int, int]
 Triple = tuple[int, int, int]
-Places = tuple[int, int, int, int]
 
 COLUMNS = 64  # of a share's unit, which is a row of outputs or a piece of one
-TILE = 8  # outputs that are summed together
-ENTRY = 4  # numbers of the table of places for a group of taps
-GROUP = 3  # taps beside one another for which a pixel is read once, or whose gradients are summed together
 CHANNELS = 64  # whose gradients are summed over a stretch, one after the other, while it stays in the cache
 
 
@@ -123,7 +107,7 @@ def convolve(out: Array, places: Array, image: Array, weights: Array, bias: Arra
                 x_place, y_place = place + j * sign * image_step * pixel, target + j * sign * step * pixel
                 count, column = min(total - j, TILE), at + j * image_step
                 inner = inner_begin <= j and j + TILE <= inner_end
-                _tile(out, inner, shared, (y_place, x_place, weight, shift), steps, entries, number, count, column,
+                write_outputs(out, inner, shared, (y_place, x_place, weight, shift), steps, entries, number, count, column,
                       wide, aheads, channels)
 
 
@@ -143,43 +127,51 @@ def weight_gradient(out: Array, sums: Array, image: Array, cotangent: Array, str
     images, depth, rows, columns = cotangent.shape[:4]
     area, size = kernel_d * kernel_h * kernel_w, image.shape[3]
     line = size * channels
-    s, x, dy = pointer(sums, 0), pointer(image, 0), pointer(cotangent, 0)
-    lanes = width(zeros(out, 2, 2))
+    item = out.itemsize
+    pixel, line = channels * item, size * channels * item
+    s, x, dy = address(sums), address(image), address(cotangent)
+    lanes = width(zeros(out, WIDE, WIDE))
     lo, hi = share((channels + lanes - 1) // lanes, part, parts)
     lo, hi = lo * lanes, min(hi * lanes, channels)
     for tap in range(area):
         sums[tap * channels + lo : tap * channels + hi] = 0
-    x_steps = stride[1] * line, stride[2] * channels, dilation[2] * channels
-    dy_steps = columns * channels, channels
+    apart = stride[2] // dilation[2] if stride[2] in (dilation[2], 2 * dilation[2]) else 0
     each = max(STRETCH // max(columns, 1), 1)  # rows of a stretch
     blocks, pieces = (rows + each - 1) // each, (columns + STRETCH - 1) // STRETCH
     for unit in range(images * depth * blocks * pieces):
         plane, top, left = unit // pieces // blocks, unit // pieces % blocks * each, unit % pieces * STRETCH
-        bottom, right = min(top + each, rows), min(left + STRETCH, columns)
+        height, count = min(each, rows - top), min(STRETCH, columns - left)
         n, k = plane // depth, plane % depth
-        factors = plane * rows * columns * channels
+        factors = dy + ((plane * rows + top) * columns + left) * pixel
+        aheads = height * stride[1] * line, height * columns * pixel
         for begin in range(lo, hi, CHANNELS):
-            end = min(begin + CHANNELS, hi)
-            for a, b in np.ndindex(kernel_d, kernel_h):
+            for a in range(kernel_d):
                 at = k * stride[0] + a * dilation[0] - padding[0]
                 if not 0 <= at < image.shape[1]:
                     continue
-                high = _positions(b, top, bottom, image.shape[2], stride[1], padding[1], dilation[1])
-                place = ((n * image.shape[1] + at) * image.shape[2] + b * dilation[1] - padding[1]) * line
-                tap = 0
-                while tap < kernel_w:
-                    source = place + (tap * dilation[2] - padding[2]) * channels
-                    target = ((a * kernel_h + b) * kernel_w + tap) * channels
-                    wide = _positions(tap, left, right, size, stride[2], padding[2], dilation[2])
-                    if tap + GROUP <= kernel_w:
-                        _three_sums(s, target, x, source, x_steps, dy, factors, dy_steps, high, wide,
-                                    _positions(tap + 1, left, right, size, stride[2], padding[2], dilation[2]),
-                                    _positions(tap + 2, left, right, size, stride[2], padding[2], dilation[2]),
-                                    begin, end)
-                        tap += GROUP
-                    else:
-                        _one_sum(s, target, x, source, x_steps, dy, factors, dy_steps, high, wide, begin, end)
-                        tap += 1
+                for b in range(0, kernel_h, ROWS):
+                    row = top * stride[1] + b * dilation[1] - padding[1]
+                    source = x + ((n * image.shape[1] + at) * image.shape[2] + row) * line
+                    tap = 0
+                    while tap < kernel_w:
+                        group = GROUP if apart and tap + GROUP <= kernel_w else 1
+                        column, near = left * stride[2] + tap * dilation[2] - padding[2], stride[2]
+                        if group > 1:
+                            near = dilation[2]
+                        first = min(max(-(column // stride[2]), 0), count)
+                        last = min((size - 1 - column - (group - 1) * dilation[2]) // stride[2] + 1, count)
+                        target = s + ((a * kernel_h + b) * kernel_w + tap) * pixel
+                        add_sums(
+                            out, apart if group > 1 else 1,
+                            (target + begin * item, source + column * pixel + begin * item, factors + begin * item),
+                            (group, kernel_h - b),
+                            (kernel_w * pixel, pixel, stride[1] * line, dilation[1] * line, near * pixel,
+                             columns * pixel, pixel),
+                            (height, row, stride[1], dilation[1], image.shape[2]),
+                            (count, first, max(last, first), column, near, size),
+                            aheads, min(begin + CHANNELS, hi) - begin,
+                        )
+                        tap += group
     target = out.reshape(-1)
     for c in range(lo, hi):
         for tap in range(area):
@@ -187,14 +179,6 @@ def weight_gradient(out: Array, sums: Array, image: Array, cotangent: Array, str
 
 
 # ---- Which outputs meet the image ------------------------------------------------------------------------------------
-
-
-@njit(error_model="numpy")
-def _positions(tap: int, begin: int, end: int, size: int, stride: int, padding: int, dilation: int) -> Pair:
-    """Return the range of the outputs begin..end of one axis for which a tap reads inside the image."""
-    at = tap * dilation - padding
-    first = min(max(-(at // stride), begin), end)
-    return first, max(min((size - 1 - at) // stride + 1, end), first)
 
 
 @njit(error_model="numpy")
@@ -216,185 +200,3 @@ def _fill(table: Any, counts: Triple, moves: Triple, hops: Triple, move: int, gr
             entries += 1
             table = ahead(table, ENTRY)
     return entries
-
-
-# ---- Outputs ---------------------------------------------------------------------------------------------------------
-
-
-def _outputs(stride: int, registers: int, edge: bool) -> Any:
-    """Return an intrinsic that sums `TILE` outputs beside one another, for some registers of channels.
-
-    Output t reads for tap k of a group the pixel t * stride + k, counted from the first one, so that a pixel is loaded
-    once for all of them. At an edge pixels outside the image and outputs from `count` on do not exist. One register at
-    an edge has `left` channels, if that is less. Arguments, addresses and steps in bytes:
-
-    - places: of the first output, of its pixel for the first tap, of the weights, and of the bias or 0.
-    - steps: from output to output, from pixel to pixel, from weight to weight; columns from pixel to pixel.
-    - table, entries: what `_fill` has written.
-    - edges: left, count, column of the first pixel, columns of the image.
-    - aheads: how far away are the outputs and the pixels that are to be in the cache for the next row.
-    """
-
-    def outputs(typing_context: Any, like: Any, places: Any, steps: Any, table: Any, entries: Any, edges: Any,
-                aheads: Any) -> Any:
-        def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            _, places, steps, table, entries, edges, aheads = arguments
-            y, x, w, bias = cgutils.unpack_tuple(builder, places)
-            y_step, x_step, hop, column_step = cgutils.unpack_tuple(builder, steps)
-            left, count, column, columns = cgutils.unpack_tuple(builder, edges)
-            y_ahead, x_ahead = cgutils.unpack_tuple(builder, aheads)
-            dtype = signature.args[0].dtype
-            lanes = Lanes(builder, dtype, registers * VECTOR_BYTES * 8 // dtype.bitwidth)
-            add, mul = builder.add, builder.mul
-            masked = edge and registers == 1
-            mask = lanes.first(left) if masked else None
-            sums = [cgutils.alloca_once_value(builder, lanes.zeros) for _ in range(TILE)]
-
-            def where(*condition: Any) -> Any:
-                return builder.if_then(builder.icmp_unsigned("<", *condition)) if edge else contextlib.nullcontext()
-
-            for line in range(0, registers * VECTOR_BYTES, 64):
-                for i in range(TILE * stride):
-                    lanes.prefetch(add(add(x, x_ahead), add(mul(x_step, _I64(i)), _I64(line))), far=True)
-                for t in range(TILE):
-                    lanes.prefetch(add(add(y, y_ahead), add(mul(y_step, _I64(t)), _I64(line))), far=True)
-            with turns(builder, entries) as index:
-                entry = builder.inttoptr(add(table, mul(index, _I64(8 * ENTRY))), _I64.as_pointer())
-                offset, tap, taps, behind = (builder.load(builder.gep(entry, [_I64(i)])) for i in range(ENTRY))
-                source, tap, first = add(x, offset), add(w, tap), add(column, behind)
-                for group in range(1, GROUP + 1):
-                    with builder.if_then(builder.icmp_signed("==", taps, _I64(group))):
-                        weights = [lanes.load(add(tap, mul(hop, _I64(k))), mask) for k in range(group)]
-                        for i in range((TILE - 1) * stride + group):
-                            read = [(t, i - t * stride) for t in range(TILE) if 0 <= i - t * stride < group]
-                            with where(add(first, mul(column_step, _I64(i))), columns):
-                                pixel = lanes.load(add(source, mul(x_step, _I64(i))), mask)
-                                for t, k in read:
-                                    builder.store(lanes.fma(pixel, weights[k], builder.load(sums[t])), sums[t])
-            shift = cgutils.alloca_once_value(builder, lanes.zeros)
-            with builder.if_then(builder.icmp_signed("!=", bias, _I64(0))):
-                builder.store(lanes.load(bias, mask), shift)
-            for t in range(TILE):
-                with where(_I64(t), count):
-                    value = builder.fadd(builder.load(sums[t]), builder.load(shift))
-                    lanes.store_first(value, add(y, mul(y_step, _I64(t))), left if masked else None)
-            return context.get_dummy_value()
-
-        return types.void(like, places, steps, types.intp, types.intp, edges, aheads), codegen
-
-    return intrinsic(outputs)
-
-
-WIDE = 2 if VECTOR_BYTES == 64 else 1  # registers of channels: AVX-512 has 32 registers, AVX2 16
-_inner_1, _edge_1, _narrow_1 = _outputs(1, WIDE, False), _outputs(1, WIDE, True), _outputs(1, 1, True)
-_inner_2, _edge_2, _narrow_2 = _outputs(2, WIDE, False), _outputs(2, WIDE, True), _outputs(2, 1, True)
-
-
-@njit(error_model="numpy")
-def _tile(like: Array, inner: bool, shared: int, places: Places, steps: Places, table: int, entries: int, count: int,
-          column: int, columns: int, aheads: Pair, channels: int) -> None:
-    """Write `count` outputs that have the same taps, those of the table, by the intrinsics above.
-
-    Args:
-        inner: whether there are `TILE` outputs and all pixels they read.
-        shared: how many pixels lie between two outputs' if taps read neighbouring ones, or 0 for groups of one tap.
-    """
-    lanes, register = width(zeros(like, WIDE, WIDE)), width(zeros(like, 1, 1))
-    c = 0
-    while c < channels:
-        wide = channels >= lanes and channels - c > lanes - register
-        some = lanes if wide else min(channels, register)
-        at = min(c, channels - some) * like.itemsize  # the last registers may repeat what those before them do
-        here = places[0] + at, places[1] + at, places[2] + at, places[3] + at if places[3] else 0
-        edges = some, count, column, columns
-        if wide and inner:
-            if shared == 2:
-                _inner_2(like, here, steps, table, entries, edges, aheads)
-            else:
-                _inner_1(like, here, steps, table, entries, edges, aheads)
-        elif wide:
-            if shared == 2:
-                _edge_2(like, here, steps, table, entries, edges, aheads)
-            else:
-                _edge_1(like, here, steps, table, entries, edges, aheads)
-        elif shared == 2:
-            _narrow_2(like, here, steps, table, entries, edges, aheads)
-        else:
-            _narrow_1(like, here, steps, table, entries, edges, aheads)
-        c += some
-
-
-# ---- Sums over positions ---------------------------------------------------------------------------------------------
-
-
-@njit(error_model="numpy")
-def _three_sums(s: Any, target: int, x: Any, source: int, x_steps: Triple, dy: Any, factors: int, dy_steps: Pair,
-                high: Pair, wide_a: Pair, wide_b: Pair, wide_c: Pair, begin: int, end: int) -> None:
-    """Add the sums of products of pixels and cotangents for `GROUP` taps, whose ranges of columns differ.
-
-    Of an image there are given the steps to the next row of positions, the next position and the next tap; of the
-    cotangents to the next row and the next position, which is also the step to the next tap's sums.
-    """
-    like = zeros(s, 2, 2)
-    lanes, last = width(like), begin + whole(end - begin, like)
-    for c in range(begin, last, lanes):
-        _three_sums_of(s, target + c, x, source + c, x_steps, dy, factors + c, dy_steps, high, wide_a, wide_b, wide_c,
-                       like, lanes)
-    if last < end:
-        _three_sums_of(s, target + last, x, source + last, x_steps, dy, factors + last, dy_steps, high, wide_a, wide_b,
-                       wide_c, like, end - last)
-
-
-@njit(error_model="numpy", forceinline=True)
-def _three_sums_of(s: Any, target: int, x: Any, source: int, x_steps: Triple, dy: Any, factors: int, dy_steps: Pair,
-                   high: Pair, wide_a: Pair, wide_b: Pair, wide_c: Pair, like: Any, left: int) -> None:
-    a = b = c = like
-    row, step, near = x_steps
-    first, last = min(wide_a[0], wide_b[0], wide_c[0]), max(wide_a[1], wide_b[1], wide_c[1])
-    inner_first, inner_last = max(wide_a[0], wide_b[0], wide_c[0]), min(wide_a[1], wide_b[1], wide_c[1])
-    if inner_first >= inner_last:
-        inner_first = inner_last = last
-    for i in range(high[0], high[1]):
-        at, g = source + i * row, factors + i * dy_steps[0]
-        j = first
-        while j < last:
-            if j == inner_first:
-                here, factor_at = at + j * step, g + j * dy_steps[1]
-                for _ in range(inner_last - j):
-                    factor = read(dy, factor_at, like, left, 0)
-                    a = fma(read(x, here, like, left, 0), factor, a)
-                    b = fma(read(x, here + near, like, left, 0), factor, b)
-                    c = fma(read(x, here + 2 * near, like, left, 0), factor, c)
-                    here, factor_at = here + step, factor_at + dy_steps[1]
-                j = inner_last
-            else:
-                here, factor = at + j * step, read(dy, g + j * dy_steps[1], like, left, 0)
-                if wide_a[0] <= j < wide_a[1]:
-                    a = fma(read(x, here, like, left, 0), factor, a)
-                if wide_b[0] <= j < wide_b[1]:
-                    b = fma(read(x, here + near, like, left, 0), factor, b)
-                if wide_c[0] <= j < wide_c[1]:
-                    c = fma(read(x, here + 2 * near, like, left, 0), factor, c)
-                j += 1
-    _add(s, target, a, like, left)
-    _add(s, target + dy_steps[1], b, like, left)
-    _add(s, target + 2 * dy_steps[1], c, like, left)
-
-
-@njit(error_model="numpy")
-def _one_sum(s: Any, target: int, x: Any, source: int, x_steps: Triple, dy: Any, factors: int, dy_steps: Pair,
-             high: Pair, wide: Pair, begin: int, end: int) -> None:
-    """Add the sum for one tap."""
-    like = zeros(s, 2, 2)
-    for c in range(begin, end, width(like)):
-        left, a = end - c, like
-        for i in range(high[0], high[1]):
-            at, g = source + c + i * x_steps[0], factors + c + i * dy_steps[0]
-            for j in range(wide[0], wide[1]):
-                a = fma(read(x, at + j * x_steps[1], like, left, 0), read(dy, g + j * dy_steps[1], like, left, 0), a)
-        _add(s, target + c, a, like, left)
-
-
-@njit(error_model="numpy", forceinline=True)
-def _add(s: Any, target: int, value: Any, like: Any, left: int) -> None:
-    write(s, target, read(s, target, like, left, 0) + value, left)
