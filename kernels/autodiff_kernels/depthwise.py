@@ -107,8 +107,8 @@ def convolve(out: Array, places: Array, image: Array, weights: Array, bias: Arra
                 x_place, y_place = place + j * sign * image_step * pixel, target + j * sign * step * pixel
                 count, column = min(total - j, TILE), at + j * image_step
                 inner = inner_begin <= j and j + TILE <= inner_end
-                write_outputs(out, inner, shared, (y_place, x_place, weight, shift), steps, entries, number, count, column,
-                      wide, aheads, channels)
+                write_outputs(out, inner, shared, (y_place, x_place, weight, shift), steps, entries, number, count,
+                              column, wide, aheads, channels)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -110,8 +110,8 @@ _inner_2, _edge_2, _narrow_2 = _outputs(2, WIDE, False), _outputs(2, WIDE, True)
 
 
 @njit(error_model="numpy")
-def write_outputs(like: Array, inner: bool, shared: int, places: Places, steps: Places, table: int, entries: int, count: int,
-          column: int, columns: int, aheads: Pair, channels: int) -> None:
+def write_outputs(like: Array, inner: bool, shared: int, places: Places, steps: Places, table: int, entries: int,
+                  count: int, column: int, columns: int, aheads: Pair, channels: int) -> None:
     """Write `count` outputs that have the same taps, those of the table, by the intrinsics above.
 
     Args:
@@ -147,9 +147,10 @@ def write_outputs(like: Array, inner: bool, shared: int, places: Places, steps: 
 
 
 def _sums(stride: int, registers: int, masked: bool) -> Any:
-    """Return an intrinsic that adds the sums of a stretch of positions to taps' gradients, for some registers of channels.
+    """Return an intrinsic that adds the sums of a stretch of positions to taps' gradients.
 
-    The taps are `GROUP` or 1 of each of up to `ROWS` rows. Position j reads for tap k of a row the pixel j * stride + k. Arguments, addresses and steps in bytes:
+    It does so for some registers of channels, and for `GROUP` taps or 1 of each of up to `ROWS` rows. Position j reads
+    for tap k of a row the pixel j * stride + k. Arguments, addresses and steps in bytes:
 
     - places: of the sums, of the first position's pixel for the first tap, which need not exist, and of its cotangent.
     - taps: how many of each row, and how many rows there are.
