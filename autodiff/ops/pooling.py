@@ -482,7 +482,7 @@ def avg_pool2d(input: TensorT, kernel_size: int | Pair, stride: int | Pair | Non
 
     Returns:
         (N, C, OH, OW) or (C, OH, OW), with ``OH = (H + 2 * padding - KH) // stride + 1`` (rounded up with `ceil_mode`);
-        channels-last in memory.
+        laid out in memory like `input`.
 
     Raises:
         ShapeError: if the window is larger than the padded image, or the padding more than half of the window.

@@ -33,7 +33,8 @@ def evens(typing_context: Any, low: Any, high: Any) -> Any:
     """evens(low, high): every second lane of two vectors, one behind the other."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return lanes_of(builder, low).shuffle(*arguments, list(range(0, 2 * low.count, 2)))
+        first, second = arguments
+        return lanes_of(builder, low).shuffle(first, second, list(range(0, 2 * low.count, 2)))
 
     return low(low, high), generate
 
@@ -44,7 +45,8 @@ def interleaved(typing_context: Any, even: Any, odd: Any) -> Any:
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         lanes, count = lanes_of(builder, even), even.count
-        halves = [lanes.shuffle(*arguments, [i // 2 + i % 2 * count for i in range(start, start + count)])
+        first, second = arguments
+        halves = [lanes.shuffle(first, second, [i // 2 + i % 2 * count for i in range(start, start + count)])
                   for start in (0, count)]
         return context.make_tuple(builder, signature.return_type, halves)
 
