@@ -257,6 +257,7 @@ def avg_pool2d_grad(
     lanes, taken = width(like), pointer(shares, part * P * Q)
     first_q, last_q = inner_outputs(Q, kernel_w, stride_w, padding_w, 1, W)
     begin, count, windows = _inner_pixels(Q, kernel_w, stride_w, padding_w, W)
+    begin_q = (begin + padding_w) // stride_w
     low, high = share(N * C, part, parts)
     for plane in range(low, high):
         for p in range(P):
@@ -275,19 +276,22 @@ def avg_pool2d_grad(
                     divisor = out.dtype.type(divisor_override if divisor_override else rows * columns)
                     store(forward(taken, place), load(pointer(g, plane * P * Q + place)) / divisor)
                     q += 1
+        first = last = 0
         for h in range(H):
-            # p * stride <= h + padding < p * stride + kernel
-            first, last = max((h + padding_h - kernel_h) // stride_h + 1, 0), min((h + padding_h) // stride_h + 1, P)
+            # p * stride <= h + padding < p * stride + kernel. A division takes as long as the sum of a short row.
+            while first < P and first * stride_h + kernel_h <= h + padding_h:
+                first += 1
+            while last < P and last * stride_h <= h + padding_h:
+                last += 1
             w = 0
             while w < W:
                 place = (plane * H + h) * W + w
                 if w == begin and count > 0:
-                    q = (w + padding_w) // stride_w
                     for i in range(0, count, lanes):
                         left = right = like
                         for p in range(first, last):
                             for k in range(windows - 1, -1, -1):
-                                value = read(taken, p * Q + q + i - k, like, count - i, 0)
+                                value = read(taken, p * Q + begin_q + i - k, like, count - i, 0)
                                 if stride_w == 1:
                                     left = left + value
                                 else:  # the second pixel of two may lie behind the window
@@ -300,9 +304,10 @@ def avg_pool2d_grad(
                     w += count * stride_w
                 else:
                     total = none
+                    left_q = max((w + padding_w - kernel_w) // stride_w + 1, 0)
+                    right_q = min((w + padding_w) // stride_w + 1, Q)
                     for p in range(first, last):
-                        for q in range(max((w + padding_w - kernel_w) // stride_w + 1, 0),
-                                       min((w + padding_w) // stride_w + 1, Q)):
+                        for q in range(left_q, right_q):
                             total += load(forward(taken, p * Q + q))
                     store(pointer(out, place), total)
                     w += 1
