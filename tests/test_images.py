@@ -58,12 +58,14 @@ def test_images_stay_channels_last(layout: str) -> None:
     if layout == "channels_last":
         x = ad.tensor(x.numpy().transpose(0, 2, 3, 1).copy()).permute(0, 3, 1, 2)
     for out in (
-        ops.conv2d(x, numbers(3, 4, 3, 3)), ops.conv_transpose2d(x, numbers(4, 3, 3, 3)), ops.max_pool2d(x, 2),
-        ops.avg_pool2d(x, 2), ops.adaptive_avg_pool2d(x, 2), ops.interpolate(x, 4),
-        ops.interpolate(x, 4, mode="bilinear"),
+        ops.conv2d(x, numbers(3, 4, 3, 3)), ops.conv_transpose2d(x, numbers(4, 3, 3, 3)),
+        ops.adaptive_avg_pool2d(x, 2), ops.interpolate(x, 4), ops.interpolate(x, 4, mode="bilinear"),
     ):
         assert out.spec.layout == "channels_last"
-    for out in (ops.batch_norm(x, training=True), ops.group_norm(x, 2)):
+    for out in (
+        ops.batch_norm(x, training=True), ops.group_norm(x, 2), ops.max_pool2d(x, 2), ops.avg_pool2d(x, 2),
+        *ops.max_pool2d(x, 3, 1, 1, return_indices=True),
+    ):
         assert out.spec.layout == layout
 
 

@@ -5,6 +5,7 @@ Window i of n over a length L covers the places from ``floor(i * L / n)`` to ``c
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -24,13 +25,49 @@ from autodiff.ops.images import (
     separable,
     spatial,
 )
-from autodiff.ops.pooling import gradient_tiles, in_planes, input_spec, input_tiles, laid_out, max_vjp
+from autodiff.ops.pooling import in_planes, max_vjp, spec_of
 from autodiff.ops.products import require_floats
 from autodiff.ops.reduce import mean
-from autodiff.primitive import ErrorSample, Keep, Primitive, Sample, composed, define, no_errors
+from autodiff.primitive import EachPart, ErrorSample, Keep, Primitive, Sample, composed, define, no_errors
 from autodiff.spec import Array, Cost, Spec, moved
 
 __all__ = ["adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_max_pool1d", "adaptive_max_pool2d"]
+
+# ---- Layouts ---------------------------------------------------------------------------------------------------------
+
+
+PLACES = 1024  # in the largest planes that are turned by the kernels: of larger ones a copy takes less time
+
+
+def turned(x: Spec) -> bool:
+    """Whether the kernels turn an image, which lies in memory as planes."""
+    return in_planes(x) and math.prod(x.shape[2:]) <= PLACES
+
+
+def laid_out(x: Any) -> Any:
+    """Return an image in planes that the kernels turn, or channels-last."""
+    return x if turned(x.spec) else channels_last(x)
+
+
+def tiles(image: Spec, *pooled: Spec) -> tuple[EachPart, ...]:
+    """Return the specs of tiles for some channels of an image in planes, and of what belongs to its windows."""
+    channels = kernels.pool_turned.tile_channels(math.prod(image.shape[2:]), image.dtype.itemsize)
+    return tuple(
+        EachPart(Spec.of((1, channels, math.prod(spec.shape[2:])), spec.dtype)) for spec in (image, *pooled)
+    )
+
+
+def input_tiles(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], **_: Any) -> tuple[EachPart, ...]:
+    """Return the scratch of a pooling."""
+    return tiles(inputs[0], *outputs) if turned(inputs[0]) else ()
+
+
+def gradient_tiles(
+    inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], planes: bool, **_: Any
+) -> tuple[EachPart, ...]:
+    """Return the scratch of the gradient of a pooling."""
+    return tiles(outputs[0], *inputs) if planes else ()
+
 
 # ---- What both share -------------------------------------------------------------------------------------------------
 
@@ -109,14 +146,14 @@ def _avg_infer(x: Spec, size: Pair, rank: int) -> Spec:
 def _avg_run(outs: list[Array], ins: list[Array], size: Pair, rank: int) -> None:
     out, *tiles = outs
     if tiles:
-        kernels.pool_planes.adaptive_avg_pool2d(in_memory(out), *tiles, ins[0], 0, 1)
+        kernels.pool_turned.adaptive_avg_pool2d(in_memory(out), *tiles, ins[0], 0, 1)
     else:
         kernels.pool.adaptive_avg_pool2d(in_memory(out), in_memory(ins[0]), 0, 1)
 
 
 def _avg_vjp(record: Any, g: Any) -> tuple[Any]:
     x = record.inputs[0]
-    return (bind(adaptive_avg_pool2d_grad_p, channels_last(g), size=x.shape[2:], planes=in_planes(x)),)
+    return (bind(adaptive_avg_pool2d_grad_p, channels_last(g), size=x.shape[2:], planes=turned(x)),)
 
 
 adaptive_avg_pool2d_p = define(
@@ -135,7 +172,7 @@ adaptive_avg_pool2d_p = define(
 def _avg_grad_run(outs: list[Array], ins: list[Array], size: Pair, planes: bool) -> None:
     out, *tiles = outs
     if planes:
-        kernels.pool_planes.adaptive_avg_pool2d_grad(out, *tiles, in_memory(ins[0]), 0, 1)
+        kernels.pool_turned.adaptive_avg_pool2d_grad(out, *tiles, in_memory(ins[0]), 0, 1)
     else:
         kernels.pool.adaptive_avg_pool2d_grad(in_memory(out), in_memory(ins[0]), 0, 1)
 
@@ -165,7 +202,7 @@ def _grad_cost(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], size: Pair, 
 
 adaptive_avg_pool2d_grad_p: Primitive = define(
     "adaptive_avg_pool2d_grad",
-    infer=lambda g, size, planes: input_spec((*g.shape[:2], *size), g.dtype, planes),
+    infer=lambda g, size, planes: spec_of((*g.shape[:2], *size), g.dtype, planes),
     run=_avg_grad_run,
     scratch=gradient_tiles,
     vjp=lambda record, h: (bind(adaptive_avg_pool2d_p, laid_out(h), size=record.inputs[0].shape[2:], rank=2),),
@@ -241,7 +278,7 @@ def _max_infer(x: Spec, size: Pair, rank: int) -> tuple[Spec, Spec]:
 def _max_run(outs: list[Array], ins: list[Array], size: Pair, rank: int) -> None:
     out, indices, *tiles = outs
     if tiles:
-        kernels.pool_planes.adaptive_max_pool2d(in_memory(out), in_memory(indices), *tiles, ins[0], 0, 1)
+        kernels.pool_turned.adaptive_max_pool2d(in_memory(out), in_memory(indices), *tiles, ins[0], 0, 1)
     else:
         kernels.pool.adaptive_max_pool2d(*(in_memory(array) for array in (*outs, *ins)), 0, 1)
 

@@ -3,8 +3,7 @@
 Max pooling also gives the places of the largest elements. Its gradient adds to these places, `max_pool2d_gather` reads
 from them, and the two are each other's vjp. Mean pooling is linear: it and its gradient are each other's vjp.
 
-Results are channels-last in memory. An input whose channels are small planes, in C order, is turned by the kernels,
-some at a time; then its gradient is in C order, too.
+Images in C order have results and gradients in C order, others channels-last in memory.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ from autodiff.ops.images import (
     spatial,
 )
 from autodiff.ops.products import matmul, require_floats
-from autodiff.ops.structural import reshape
+from autodiff.ops.structural import contiguous, reshape
 from autodiff.primitive import EachPart, ErrorSample, Keep, Primitive, Sample, composed, define, no_errors
 from autodiff.spec import Array, Cost, Shape, Spec, moved
 
@@ -43,12 +42,9 @@ Sizes = tuple[int, ...]  # one number a dimension
 # ---- Layouts ---------------------------------------------------------------------------------------------------------
 
 
-PLACES = 1024  # in the largest planes that are turned by the kernels: of larger ones a copy takes less time
-
-
 def in_planes(x: Spec) -> bool:
-    """Whether an image lies in memory as planes, one for each of several channels, which the kernels turn."""
-    return x.contiguous and x.shape[1] > 1 and 1 < math.prod(x.shape[2:]) <= PLACES
+    """Whether an image lies in memory as planes, one for each of several channels."""
+    return x.contiguous and x.shape[1] > 1 and math.prod(x.shape[2:]) > 1
 
 
 def laid_out(x: Any) -> Any:
@@ -56,29 +52,23 @@ def laid_out(x: Any) -> Any:
     return x if in_planes(x.spec) else channels_last(x)
 
 
-def input_spec(shape: Shape, dtype: Any, planes: bool) -> Spec:
-    """Return the spec of an input, whose gradient is asked for."""
+def like_input(x: Any, planes: bool) -> Any:
+    """Return an image laid out as the input of a pooling is."""
+    return contiguous(x) if planes else channels_last(x)
+
+
+def spec_of(shape: Shape, dtype: Any, planes: bool) -> Spec:
+    """Return the spec of a result or a gradient, laid out as the input is."""
     return Spec.of(shape, dtype) if planes else image_spec(shape, dtype)
 
 
-def tiles(image: Spec, *pooled: Spec) -> tuple[EachPart, ...]:
-    """Return the specs of tiles for some channels of an image in planes, and of what belongs to its windows."""
-    channels = kernels.pool_planes.tile_channels(math.prod(image.shape[2:]), image.dtype.itemsize)
-    return tuple(
-        EachPart(Spec.of((1, channels, math.prod(spec.shape[2:])), spec.dtype)) for spec in (image, *pooled)
-    )
+def kernels_of(planes: bool, *arrays: Array) -> tuple[Any, list[Array]]:
+    """Return the kernels for images of a layout, and images as these read them."""
+    return (kernels.pool_planes, list(arrays)) if planes else (kernels.pool, list(map(in_memory, arrays)))
 
 
-def input_tiles(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], **_: Any) -> tuple[EachPart, ...]:
-    """Return the scratch of a pooling."""
-    return tiles(inputs[0], *outputs) if in_planes(inputs[0]) else ()
-
-
-def gradient_tiles(
-    inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], planes: bool, **_: Any
-) -> tuple[EachPart, ...]:
-    """Return the scratch of the gradient of a pooling."""
-    return tiles(outputs[0], *inputs) if planes else ()
+def _prepare(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], **params: Any) -> dict[str, Any]:
+    return {"planes": in_planes(inputs[0]), **params}
 
 
 # ---- Windows ---------------------------------------------------------------------------------------------------------
@@ -137,24 +127,21 @@ def _max_infer(x: Spec, kernel: Pair, stride: Pair, padding: Pair, dilation: Pai
                rank: int) -> tuple[Spec, Spec]:
     size = pooled_size(f"max_pool{rank}d", x, kernel, stride, padding, dilation, ceil_mode, rank)
     shape = (*x.shape[:2], *size)
-    return image_spec(shape, x.dtype), image_spec(shape, np.int64)
+    return spec_of(shape, x.dtype, in_planes(x)), spec_of(shape, np.int64, in_planes(x))
 
 
-def _max_run(outs: list[Array], ins: list[Array], kernel: Pair, stride: Pair, padding: Pair, dilation: Pair,
-             ceil_mode: bool, rank: int) -> None:
-    out, indices, *tiles = outs
-    images, numbers = (in_memory(out), in_memory(indices)), (*kernel, *stride, *padding, *dilation)
-    if tiles:
-        kernels.pool_planes.max_pool2d(*images, *tiles, ins[0], *numbers, 0, 1)
-    else:
-        kernels.pool.max_pool2d(*images, in_memory(ins[0]), *numbers, 0, 1)
+def _max_run(outs: list[Array], ins: list[Array], planes: bool, kernel: Pair, stride: Pair, padding: Pair,
+             dilation: Pair, ceil_mode: bool, rank: int) -> None:
+    family, arrays = kernels_of(planes, *outs, *ins)
+    family.max_pool2d(*arrays, *kernel, *stride, *padding, *dilation, 0, 1)
 
 
 def max_vjp(record: Any, g: Any, _: Any) -> tuple[Any]:
     """Return the gradient of a max pooling, whose second output is the places."""
     x = record.inputs[0]
     planes = in_planes(x)
-    return (bind(max_pool2d_grad_p, channels_last(g), record.output(1), size=x.shape[2:], planes=planes),)
+    g, places = like_input(g, planes), like_input(record.output(1), planes)
+    return (bind(max_pool2d_grad_p, g, places, size=x.shape[2:], planes=planes),)
 
 
 def _max_samples(rank: int) -> list[Sample]:
@@ -189,7 +176,7 @@ max_pool2d_p = define(
     "max_pool2d",
     infer=_max_infer,
     run=_max_run,
-    scratch=input_tiles,
+    prepare=_prepare,
     vjp=max_vjp,
     saves=Keep(outputs=(1,)),
     cost=_cost(0),
@@ -226,7 +213,7 @@ def max_pool2d(input: TensorT, kernel_size: int | Pair, stride: int | Pair | Non
 
     Returns:
         (N, C, OH, OW) or (C, OH, OW), with ``OH = (H + 2 * padding - dilation * (KH - 1) - 1) // stride + 1`` (rounded
-        up with `ceil_mode`), channels-last in memory; with `return_indices` a pair of it and of the places
+        up with `ceil_mode`), laid out in memory like `input`; with `return_indices` a pair of it and of the places
         ``row * W + column``, int64. Of equal elements the first counts, for the gradient too.
 
     Raises:
@@ -271,12 +258,8 @@ def max_pool1d(input: TensorT, kernel_size: int | tuple[int], stride: int | tupl
 
 
 def _max_grad_run(outs: list[Array], ins: list[Array], size: Pair, planes: bool) -> None:
-    out, *tiles = outs
-    g, indices = map(in_memory, ins)
-    if planes:
-        kernels.pool_planes.max_pool2d_grad(out, *tiles, g, indices, 0, 1)
-    else:
-        kernels.pool.max_pool2d_grad(in_memory(out), g, indices, 0, 1)
+    family, arrays = kernels_of(planes, *outs, *ins)
+    family.max_pool2d_grad(*arrays, 0, 1)
 
 
 def _gather_run(outs: list[Array], ins: list[Array]) -> None:
@@ -325,16 +308,17 @@ def _gather_samples() -> list[Sample]:
 
 max_pool2d_grad_p: Primitive = define(
     "max_pool2d_grad",
-    infer=lambda g, indices, size, planes: input_spec((*g.shape[:2], *size), g.dtype, planes),
+    infer=lambda g, indices, size, planes: spec_of((*g.shape[:2], *size), g.dtype, planes),
     run=_max_grad_run,
-    scratch=gradient_tiles,
-    vjp=lambda record, h: (bind(max_pool2d_gather_p, channels_last(h), record.input(1)), None),
+    vjp=lambda record, h: (bind(max_pool2d_gather_p, *map(channels_last, (h, record.input(1)))), None),
     twin=_max_grad_twin,
     saves=Keep(inputs=(1,)),
     cost=lambda inputs, outputs, **_: Cost(inputs[0].size, moved(*inputs, *outputs)),
     samples=_max_grad_samples,
     errors=no_errors,
-    call=lambda g, indices, **params: bind(max_pool2d_grad_p, channels_last(g), channels_last(indices), **params),
+    call=lambda g, indices, planes, **params: bind(
+        max_pool2d_grad_p, like_input(g, planes), like_input(indices, planes), planes=planes, **params
+    ),
 )
 
 max_pool2d_gather_p: Primitive = define(
@@ -360,22 +344,19 @@ max_pool2d_gather_p: Primitive = define(
 def _avg_infer(x: Spec, kernel: Pair, stride: Pair, padding: Pair, ceil_mode: bool, count_include_pad: bool,
                divisor: int, rank: int) -> Spec:
     size = pooled_size(f"avg_pool{rank}d", x, kernel, stride, padding, (1, 1), ceil_mode, rank)
-    return image_spec((*x.shape[:2], *size), x.dtype)
+    return spec_of((*x.shape[:2], *size), x.dtype, in_planes(x))
 
 
-def _avg_run(outs: list[Array], ins: list[Array], kernel: Pair, stride: Pair, padding: Pair, ceil_mode: bool,
-             count_include_pad: bool, divisor: int, rank: int) -> None:
-    out, *tiles = outs
-    numbers = (*kernel, *stride, *padding, int(count_include_pad), divisor)
-    if tiles:
-        kernels.pool_planes.avg_pool2d(in_memory(out), *tiles, ins[0], *numbers, 0, 1)
-    else:
-        kernels.pool.avg_pool2d(in_memory(out), in_memory(ins[0]), *numbers, 0, 1)
+def _avg_run(outs: list[Array], ins: list[Array], planes: bool, kernel: Pair, stride: Pair, padding: Pair,
+             ceil_mode: bool, count_include_pad: bool, divisor: int, rank: int) -> None:
+    family, arrays = kernels_of(planes, *outs, *ins)
+    family.avg_pool2d(*arrays, *kernel, *stride, *padding, int(count_include_pad), divisor, 0, 1)
 
 
 def _avg_vjp(record: Any, g: Any) -> tuple[Any]:
     x = record.inputs[0]
-    return (bind(avg_pool2d_grad_p, channels_last(g), size=x.shape[2:], planes=in_planes(x), **record.params),)
+    planes = in_planes(x)
+    return (bind(avg_pool2d_grad_p, like_input(g, planes), size=x.shape[2:], planes=planes, **record.params),)
 
 
 def _avg_samples(rank: int) -> list[Sample]:
@@ -406,7 +387,7 @@ avg_pool2d_p = define(
     "avg_pool2d",
     infer=_avg_infer,
     run=_avg_run,
-    scratch=input_tiles,
+    prepare=_prepare,
     vjp=_avg_vjp,
     cost=_cost(1),
     samples=lambda: _avg_samples(2),
@@ -417,12 +398,16 @@ avg_pool2d_p = define(
 
 def _avg_grad_run(outs: list[Array], ins: list[Array], size: Pair, planes: bool, kernel: Pair, stride: Pair,
                   padding: Pair, ceil_mode: bool, count_include_pad: bool, divisor: int, rank: int) -> None:
-    out, *tiles = outs
-    g, numbers = in_memory(ins[0]), (*kernel, *stride, *padding, int(count_include_pad), divisor)
+    numbers = *kernel, *stride, *padding, int(count_include_pad), divisor
     if planes:
-        kernels.pool_planes.avg_pool2d_grad(out, *tiles, g, *numbers, 0, 1)
+        kernels.pool_planes.avg_pool2d_grad(*outs, ins[0], *numbers, 0, 1)
     else:
-        kernels.pool.avg_pool2d_grad(in_memory(out), g, *numbers, 0, 1)
+        kernels.pool.avg_pool2d_grad(*map(in_memory, (*outs, *ins)), *numbers, 0, 1)
+
+
+def _avg_grad_scratch(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], planes: bool, **_: Any) -> Any:
+    """Return the specs of what a plane's windows give to each of their pixels."""
+    return (EachPart(Spec.of((1, math.prod(inputs[0].shape[2:])), inputs[0].dtype)),) if planes else ()
 
 
 def _avg_grad_vjp(record: Any, h: Any) -> tuple[Any]:
@@ -459,15 +444,15 @@ def _avg_grad_samples() -> list[Sample]:
 
 avg_pool2d_grad_p: Primitive = define(
     "avg_pool2d_grad",
-    infer=lambda g, size, planes, **_: input_spec((*g.shape[:2], *size), g.dtype, planes),
+    infer=lambda g, size, planes, **_: spec_of((*g.shape[:2], *size), g.dtype, planes),
     run=_avg_grad_run,
-    scratch=gradient_tiles,
+    scratch=_avg_grad_scratch,
     vjp=_avg_grad_vjp,
     twin=_avg_grad_twin,
     cost=_cost(1),
     samples=_avg_grad_samples,
     errors=no_errors,
-    call=lambda g, **params: bind(avg_pool2d_grad_p, channels_last(g), **params),
+    call=lambda g, planes, **params: bind(avg_pool2d_grad_p, like_input(g, planes), planes=planes, **params),
 )
 
 
@@ -497,7 +482,7 @@ def avg_pool2d(input: TensorT, kernel_size: int | Pair, stride: int | Pair | Non
 
     Returns:
         (N, C, OH, OW) or (C, OH, OW), with ``OH = (H + 2 * padding - KH) // stride + 1`` (rounded up with `ceil_mode`);
-        channels-last in memory.
+        laid out in memory like `input`.
 
     Raises:
         ShapeError: if the window is larger than the padded image, or the padding more than half of the window.

@@ -61,11 +61,12 @@ class Lanes:
         first = self.builder.insert_element(undefined, value, _I32(0))
         return self.builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(_I32, self.count), None))
 
-    def prefetch(self, address: Any) -> None:
-        """Have the cache line at the address brought in, to be written."""
+    def prefetch(self, address: Any, far: bool = False) -> None:
+        """Have the cache line at the address brought in, to be written; `far`: into the second-level cache only."""
         kind = ir.FunctionType(_VOID, [ir.IntType(8).as_pointer(), _I32, _I32, _I32])
         function = cgutils.get_or_insert_function(self.builder.module, kind, "llvm.prefetch.p0i8")
-        self.builder.call(function, [self.builder.inttoptr(address, ir.IntType(8).as_pointer()), *map(_I32, (1, 3, 1))])
+        place = self.builder.inttoptr(address, ir.IntType(8).as_pointer())
+        self.builder.call(function, [place, *map(_I32, (0, 2, 1) if far else (1, 3, 1))])
 
     def load_broadcast(self, address: Any) -> Any:
         """Return the scalar at the address in every lane."""
@@ -89,6 +90,18 @@ class Lanes:
             self.builder.store(value, pointer).align = self.itemsize
         else:
             self._call(f"llvm.masked.store.{self._suffix}.p0", _VOID, value, pointer, _I32(self.itemsize), mask)
+
+    def store_first(self, value: Any, address: Any, left: Any = None) -> None:
+        """Write the first `left` lanes, or all; masked only if need be, as that costs ten times as much on Zen 3."""
+        if left is None:
+            self.store(value, address)
+            return
+        some = self.builder.icmp_signed("<", left, _I64(self.count))
+        with self.builder.if_else(some) as (then, otherwise):
+            with then:
+                self.store(value, address, self.first(left))
+            with otherwise:
+                self.store(value, address)
 
     def fma(self, x: Any, y: Any, z: Any) -> Any:
         """Return x * y + z, rounded once."""

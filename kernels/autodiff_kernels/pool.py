@@ -49,16 +49,24 @@ def distances(typing_context: Any, like: Any, distance: Any) -> Any:
 
 
 @intrinsic
-def write_places(typing_context: Any, address: Any, offset: Any, vector: Any, first: Any, left: Any) -> Any:
-    """write_places(address, offset, vector, first, left): write first + distance to int64, at most `left` of them."""
+def write_places(
+    typing_context: Any, address: Any, offset: Any, vector: Any, first: Any, step: Any, left: Any
+) -> Any:
+    """write_places(address, offset, vector, first, step, left): write places to int64, at most `left` of them.
+
+    That of lane i is first + i * step + distance.
+    """
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        start, offset, vector_, first, left = arguments
+        start, offset, vector_, first, step, left = arguments
         kind = ir.VectorType(ir.IntType(64), vector.count)
         bits = builder.bitcast(vector_, ir.VectorType(ir.IntType(vector.dtype.bitwidth), vector.count))
         distance = bits if bits.type == kind else builder.sext(bits, kind)
         lanes = Lanes(builder, types.float64, vector.count)
-        base = builder.bitcast(lanes.broadcast(builder.bitcast(first, lanes.scalar)), kind)
+        base, steps = (
+            builder.bitcast(lanes.broadcast(builder.bitcast(number, lanes.scalar)), kind) for number in (first, step)
+        )
+        base = builder.add(base, builder.mul(steps, ir.Constant(kind, list(range(vector.count)))))
         places = builder.bitcast(builder.add(distance, base), lanes.vector)
         place = builder.ptrtoint(builder.gep(start, [offset]), ir.IntType(64))
         with builder.if_else(builder.icmp_signed(">=", left, ir.IntType(64)(vector.count))) as (then, otherwise):
@@ -68,7 +76,7 @@ def write_places(typing_context: Any, address: Any, offset: Any, vector: Any, fi
                 lanes.store(places, place, lanes.first(left))
         return context.get_dummy_value()
 
-    return types.void(address, types.intp, vector, types.intp, types.intp), generate
+    return types.void(address, types.intp, vector, types.intp, types.intp, types.intp), generate
 
 
 @njit(error_model="numpy", forceinline=True)
@@ -91,7 +99,7 @@ def largest_in(
                 best = select(larger, value, best)
                 distance = select(larger, distances(like, place - first), distance)
         write(out, c, best, room - c)
-        write_places(indices, c, distance, first, room - c)
+        write_places(indices, c, distance, first, 0, room - c)
 
 
 @njit(error_model="numpy", forceinline=True)
@@ -111,7 +119,7 @@ def window_largest(
         return
     for c in range(0, C, width(narrow)):
         write(out, c, filled(narrow, -math.inf), C - c)
-        write_places(indices, c, distances(narrow, 0), 0, C - c)
+        write_places(indices, c, distances(narrow, 0), 0, 0, C - c)
 
 
 # ---- Means: sums over a window, and a cotangent spread over a window -------------------------------------------------

@@ -1,3 +1,5 @@
+"""Pooling of planes against pooling of channels that lie side by side: the same bits."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -6,50 +8,58 @@ import numpy as np
 import pytest
 
 from autodiff_kernels import pool, pool_planes
+from tests.kernels.run_parts import junk, run_parts
 
 FLOATS = [np.float32, np.float64]
-SHAPES = [(2, 3, 7, 6), (1, 20, 5, 8), (3, 16, 9, 9), (0, 5, 5, 4)]
-WINDOW = (3, 2, 2, 1, 1, 1)  # kernel, stride, padding
-rng = np.random.default_rng(0)
+# images (N, C, H, W), kernel, stride, padding, dilation; outputs of which windows leave the image, on both sides
+CASES = [
+    ((2, 3, 8, 80), (2, 2), (2, 2), (0, 0), (1, 1)),
+    ((1, 2, 7, 77), (3, 3), (2, 2), (1, 1), (1, 1)),
+    ((2, 2, 9, 41), (3, 5), (1, 1), (1, 2), (1, 1)),
+    ((1, 3, 11, 40), (2, 3), (3, 1), (1, 1), (2, 3)),
+    ((1, 2, 12, 50), (3, 4), (3, 3), (0, 1), (1, 1)),
+    ((1, 2, 6, 70), (3, 2), (1, 2), (1, 1), (1, 2)),
+    ((1, 2, 5, 3), (4, 4), (2, 2), (2, 2), (1, 1)),
+    ((2, 1, 1, 64), (1, 2), (1, 2), (0, 1), (1, 1)),
+    ((0, 2, 4, 4), (2, 2), (2, 2), (0, 0), (1, 1)),
+]
 
 
-def tiles(parts: int, *images: Any) -> list[Any]:
-    """Return a tile of eight channels for each image (N, H, W, C), filled with what a kernel must overwrite."""
-    return [np.full((parts, 8, image.shape[1] * image.shape[2]), 77, image.dtype) for image in images]
+def windows(size: int, kernel: int, stride: int, padding: int, dilation: int) -> int:
+    """Return how many windows begin inside the padded image, the last ones of which leave it (`ceil_mode`)."""
+    count = -((size + 2 * padding - dilation * (kernel - 1) - 1) // -stride) + 1
+    return count - 1 if (count - 1) * stride >= size + padding else count
 
 
-def run(name: str, outputs: list[Any], ins: list[Any], numbers: tuple[int, ...], gradient: bool) -> None:
-    """Require of a kernel for planes, on one part and on three, the bits of the one for channels side by side."""
-    expected = [np.full_like(out, 77) for out in outputs]
-    getattr(pool, name)(*expected, *ins, *numbers, 0, 1)
-    for parts in (1, 3):
-        found = [np.full_like(out, 77) for out in outputs]
-        given, made = list(ins), list(found)
-        planes = made if gradient else given
-        planes[0] = np.ascontiguousarray(planes[0].transpose(0, 3, 1, 2))
-        scratch = tiles(parts, *(outputs + ins if gradient else ins + outputs))
-        for part in range(parts):
-            getattr(pool_planes, name)(*made, *scratch, *given, *numbers, part, parts)
-        if gradient:
-            found = [made[0].transpose(0, 2, 3, 1)]
-        for one, other in zip(found, expected, strict=True):
-            np.testing.assert_array_equal(one, other)
+def turned(array: Any) -> Any:
+    return np.ascontiguousarray(array.transpose(0, 2, 3, 1))
+
+
+def beside(name: str, outputs: tuple[Any, ...], ins: tuple[Any, ...], numbers: tuple[int, ...],
+           scratch: Any = None) -> None:
+    """Require the bits of the kernel for channels side by side from that for planes."""
+    expected = [turned(out) for out in outputs]
+    getattr(pool, name)(*expected, *map(turned, ins), *numbers, 0, 1)
+    found = run_parts(getattr(pool_planes, name), outputs, *ins, *numbers, scratch=scratch)
+    for one, other in zip(found if isinstance(found, tuple) else (found,), expected, strict=True):
+        np.testing.assert_array_equal(turned(one), other)
 
 
 @pytest.mark.parametrize("dtype", FLOATS)
-@pytest.mark.parametrize("shape", SHAPES)
-def test_as_of_channels_side_by_side(dtype: Any, shape: Any) -> None:
-    N, C, H, W = shape
-    x = rng.standard_normal((N, H, W, C)).astype(dtype)
-    x[..., :1, 0] = np.nan
-    for P, Q, numbers, dilation, prefix in (
-        ((H - 1) // 2 + 1, W + 1, WINDOW, (1, 1), ""), (3, 2, (), (), "adaptive_")
-    ):
-        out, indices = np.empty((N, P, Q, C), dtype), np.empty((N, P, Q, C), np.int64)
-        g = rng.standard_normal(out.shape).astype(dtype)
-        run(f"{prefix}max_pool2d", [out, indices], [x], (*numbers, *dilation), False)
-        places = rng.integers(0, H * W, out.shape)
-        run("max_pool2d_grad", [x], [g, places], (), True)
-        more = (1, 0) if numbers else ()
-        run(f"{prefix}avg_pool2d", [out], [x], (*numbers, *more), False)
-        run(f"{prefix}avg_pool2d_grad", [x], [g], (*numbers, *more), True)
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_as_of_channels_side_by_side(case: Any, dtype: Any) -> None:
+    shape, kernel, stride, padding, dilation = case
+    rng = np.random.default_rng(0)
+    x = rng.integers(-4, 5, shape).astype(dtype)  # with many equal ones
+    x[:, 0, :, ::7] = np.nan
+    P, Q = (windows(shape[2 + i], kernel[i], stride[i], padding[i], dilation[i]) for i in range(2))
+    out, indices = junk((*shape[:2], P, Q), dtype), junk((*shape[:2], P, Q), np.int64)
+    beside("max_pool2d", (out, indices), (x,), (*kernel, *stride, *padding, *dilation))
+    g = rng.standard_normal(out.shape).astype(dtype)
+    places = rng.integers(0, shape[2] * shape[3], out.shape)
+    beside("max_pool2d_grad", (junk(shape, dtype),), (g, places), ())
+    P, Q = (windows(shape[2 + i], kernel[i], stride[i], padding[i], 1) for i in range(2))
+    x, g = rng.standard_normal(shape).astype(dtype), rng.standard_normal((*shape[:2], P, Q)).astype(dtype)
+    for more in ((1, 0), (0, 0), (1, 5)):
+        beside("avg_pool2d", (junk(g.shape, dtype),), (x,), (*kernel, *stride, *padding, *more))
+        beside("avg_pool2d_grad", (junk(shape, dtype),), (g,), (*kernel, *stride, *padding, *more), junk(P * Q, dtype))

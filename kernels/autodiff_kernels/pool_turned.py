@@ -1,0 +1,161 @@
+"""Adaptive pooling of images whose channels are planes, x (N, C, H, W) in C order; its results are channels-last.
+
+Some planes of an image are turned at a time, so that their channels lie side by side, and the kernels of `pool.py` do
+the rest: what they read and write stays in the second-level cache. A copy of the whole tensor would go through memory.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit, types
+from numba.core import cgutils
+from numba.extending import intrinsic as _intrinsic
+from numba.np.arrayobj import populate_array
+
+from autodiff_kernels import pool
+from autodiff_kernels.layout import transpose
+from autodiff_kernels.memory import address_of, pointer, pointer_at
+from autodiff_kernels.parts import share
+from autodiff_kernels.vectors import read, width, write, zeros
+
+# Numba's extension points are partly annotated.
+intrinsic: Any = _intrinsic
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+TILE = 1 << 18  # bytes: half of a second-level cache
+LEAST, MOST = 32, 64  # planes that are turned together: fewer would leave vectors of channels half empty
+
+
+def tile_channels(places: int, itemsize: int) -> int:
+    """Return how many planes of so many numbers are turned together."""
+    return min(max(TILE // max(places * itemsize, 1) // LEAST * LEAST, LEAST), MOST)
+
+
+@intrinsic
+def array(typing_context: Any, pointer: Any, shape: Any) -> Any:
+    """array(pointer, shape): what lies there as an array in C order. Numba's `carray` counts references."""
+    kind = types.Array(pointer.dtype, len(shape), "C")
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        view = context.make_array(kind)(context, builder)
+        sizes = cgutils.unpack_tuple(builder, arguments[1])
+        item = sizes[0].type(context.get_abi_sizeof(context.get_data_type(kind.dtype)))
+        strides = [item]
+        for size in reversed(sizes[1:]):
+            strides.insert(0, builder.mul(strides[0], size))
+        populate_array(view, data=arguments[0], shape=sizes, strides=strides, itemsize=item, meminfo=None)
+        return view._getvalue()
+
+    return kind(pointer, shape), generate
+
+
+@njit(error_model="numpy", forceinline=True)
+def planes_at(unit: int, channels: int, C: int) -> tuple[int, int, int]:
+    """Return the image, the first channel and the number of channels of a unit of work."""
+    chunks = (C + channels - 1) // channels
+    c = unit % chunks * channels
+    return unit // chunks, c, min(channels, C - c)
+
+
+@njit(error_model="numpy", forceinline=True)
+def turn(tile: Any, planes: Any, count: int, places: int) -> None:
+    """Write `count` planes of so many places with their channels side by side."""
+    transpose(array(tile, (1, places, count)), array(planes, (1, count, places)), 0, 1)
+
+
+@njit(error_model="numpy", forceinline=True)
+def turn_back(planes: Any, tile: Any, count: int, places: int) -> None:
+    """Undo `turn`."""
+    transpose(array(planes, (1, count, places)), array(tile, (1, places, count)), 0, 1)
+
+
+@njit(error_model="numpy", forceinline=True)
+def copy_pixels(out: Any, pitch: int, x: Any, step: int, pixels: int, count: int) -> None:
+    """Copy `count` channels of pixels, which lie `pitch` numbers apart in `out`, and `step` in x."""
+    like = zeros(x, 2, 4)
+    for i in range(pixels):
+        for c in range(0, count, width(like)):
+            write(out, i * pitch + c, read(x, i * step + c, like, count - c, 0), count - c)
+
+
+@njit(error_model="numpy", forceinline=True)
+def as_floats(places: Any) -> Any:
+    """Return a pointer to int64 as one to float64: what is copied is bits."""
+    return pointer_at(address_of(places), np.float64)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def adaptive_avg_pool2d(out: Array, image: Array, means: Array, x: Array, part: int, parts: int) -> None:
+    """Write the mean of each adaptive window, as `pool.adaptive_avg_pool2d` does.
+
+    Args:
+        out: (N, P, Q, C), out; float32 or float64. Some channels of an image are the unit of work.
+        image: (parts, `tile_channels`, H W), scratch; like out.
+        means: (parts, `tile_channels`, P Q), scratch; like out.
+        x: (N, C, H, W) with H, W >= 1, in; like out.
+    """
+    N, C, H, W = x.shape
+    P, Q, channels = out.shape[1], out.shape[2], image.shape[1]
+    turned, pooled = pointer(image, part * H * W * channels), pointer(means, part * P * Q * channels)
+    low, high = share(N * ((C + channels - 1) // channels), part, parts)
+    for unit in range(low, high):
+        n, c, count = planes_at(unit, channels, C)
+        turn(turned, pointer(x, (n * C + c) * H * W), count, H * W)
+        pool.adaptive_avg_pool2d(array(pooled, (1, P, Q, count)), array(turned, (1, H, W, count)), 0, 1)
+        copy_pixels(pointer(out, n * P * Q * C + c), C, pooled, count, P * Q, count)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def adaptive_avg_pool2d_grad(
+    out: Array, image: Array, cotangents: Array, g: Array, part: int, parts: int
+) -> None:
+    """Write the gradient of `adaptive_avg_pool2d`, as `pool.adaptive_avg_pool2d_grad` does.
+
+    Args:
+        out: (N, C, H, W), out; float32 or float64. Some channels of an image are the unit of work.
+        image: (parts, `tile_channels`, H W), scratch; like out.
+        cotangents: (parts, `tile_channels`, P Q), scratch; like out.
+        g: (N, P, Q, C), in; the gradient with respect to the means; like out.
+    """
+    N, C, H, W = out.shape
+    P, Q, channels = g.shape[1], g.shape[2], image.shape[1]
+    turned, taken = pointer(image, part * H * W * channels), pointer(cotangents, part * P * Q * channels)
+    low, high = share(N * ((C + channels - 1) // channels), part, parts)
+    for unit in range(low, high):
+        n, c, count = planes_at(unit, channels, C)
+        copy_pixels(taken, count, pointer(g, n * P * Q * C + c), C, P * Q, count)
+        pool.adaptive_avg_pool2d_grad(array(turned, (1, H, W, count)), array(taken, (1, P, Q, count)), 0, 1)
+        turn_back(pointer(out, (n * C + c) * H * W), turned, count, H * W)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def adaptive_max_pool2d(
+    out: Array, indices: Array, image: Array, maxima: Array, places: Array, x: Array, part: int, parts: int
+) -> None:
+    """Write the maximum of each adaptive window and its place, as `pool.adaptive_max_pool2d` does.
+
+    Args:
+        out: (N, P, Q, C), out; float32 or float64. Some channels of an image are the unit of work.
+        indices: (N, P, Q, C), out; int64.
+        image: (parts, `tile_channels`, H W), scratch; like out.
+        maxima: (parts, `tile_channels`, P Q), scratch; like out.
+        places: like maxima, scratch; int64.
+        x: (N, C, H, W) with H, W >= 1, in; like out.
+    """
+    N, C, H, W = x.shape
+    P, Q, channels = out.shape[1], out.shape[2], image.shape[1]
+    turned, tile = pointer(image, part * H * W * channels), part * P * Q * channels
+    largest, found = pointer(maxima, tile), pointer(places, tile)
+    low, high = share(N * ((C + channels - 1) // channels), part, parts)
+    for unit in range(low, high):
+        n, c, count = planes_at(unit, channels, C)
+        turn(turned, pointer(x, (n * C + c) * H * W), count, H * W)
+        pool.adaptive_max_pool2d(
+            array(largest, (1, P, Q, count)), array(found, (1, P, Q, count)), array(turned, (1, H, W, count)), 0, 1
+        )
+        target = n * P * Q * C + c
+        copy_pixels(pointer(out, target), C, largest, count, P * Q, count)
+        copy_pixels(as_floats(pointer(indices, target)), C, as_floats(found), count, P * Q, count)
