@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
+from inspect import CO_OPTIMIZED
 from itertools import count, takewhile
 from types import CodeType, FrameType
 from typing import TYPE_CHECKING, Any
@@ -457,6 +458,11 @@ class Recorder:
             record = self.again[record]
         return record
 
+    def living(self) -> list[Any]:
+        """Return the tensors that records have made and that somebody still has."""
+        made = [found for found, operand in self._values.values() if type(operand) is tuple]
+        return [x for found in made if (x := found()) is not None]
+
     def made_in(self, frame: FrameType, record: Record) -> None:
         """Hear that `record` was made in the call of a public function that runs in `frame`.
 
@@ -464,9 +470,10 @@ class Recorder:
         it would keep its tensors alive.
         """
         variables = frame.f_locals
-        number = variables.get(_CALL)
-        if number is None:
-            number = variables[_CALL] = _next_call()
+        number = variables.get(_CALL) or _next_call()
+        if type(variables) is dict and frame.f_code.co_flags & CO_OPTIMIZED:
+            variables.clear()  # before Python 3.13 it is a copy, which the frame keeps, and dropped tensors with it
+        variables[_CALL] = number
         self.calls[record] = number
 
     def ran_again(self, first: Mapping[Record, Record]) -> None:
@@ -475,6 +482,7 @@ class Recorder:
             self.again[before], self.origins[record] = record, before
             self.recomputed[record] = self.recomputed.get(before, before.phase)
             record.scope = before.scope  # one call of a module has one text
+            record.code, record.offset = before.code, before.offset  # a module was called by the backward pass here
 
     def arrived(self, edge: Any, cotangent: Any) -> None:
         """Hear that `cotangent` is the whole gradient of a record's output ``(record, output index)``, or of a leaf."""

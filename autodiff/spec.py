@@ -153,12 +153,12 @@ class Spec:
 def _forget_unused() -> None:
     """Drop the specs that only the tables hold. Others stay: two equal ones would have plans of their own."""
     global _limit
-    tables = (_table, _by_array)
-    entries = [[(key, ref(spec)) for key, spec in table.items()] for table in tables]
-    for table in tables:
-        table.clear()
-    for table, weak in zip(tables, entries, strict=True):
-        table.update((key, spec) for key, found in weak if (spec := found()) is not None)
+    weak = [ref(spec) for spec in set(_table.values())]  # `set` takes them at once: other threads may add some
+    _table.clear()
+    _by_array.clear()
+    for found in weak:
+        if (spec := found()) is not None:
+            _table[spec.shape, spec.strides, spec.dtype] = spec
     _limit = max(_LEAST_LIMIT, 2 * len(_table))
 
 

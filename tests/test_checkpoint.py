@@ -359,3 +359,69 @@ def test_what_is_kept_without_a_backward_pass() -> None:
     program = ad.record(lambda x: net(x * 1.0), x)
     kept = [record for record, size in zip(program, saved_bytes(program), strict=True) if size]
     assert [(record.name, record.scope[-3:]) for record in kept] == [("mul", ""), ("gelu", "0.3"), ("gelu", "1.3")]
+
+
+def test_recording_leaves_alone_what_the_second_run_leaves_behind() -> None:
+    class Keeping(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.linear = nn.Linear(2, 2)
+
+        def forward(self, x: ad.Tensor) -> ad.Tensor:
+            self.last = (self.linear(x) * 2).tanh()
+            return self.last.sum()
+
+    def step(module: Keeping) -> None:
+        checkpoint(module, ad.ones(1, 2)).backward()
+        module.last.sum().backward()
+
+    for run in (plain, ad.record, ad.measure):
+        run(step, Keeping())
+
+
+def test_an_argument_without_gradient_does_not_keep_its_history() -> None:
+    x = ad.ones(3, requires_grad=True)
+    mask = x.exp().exp()
+    history = weakref.ref(mask.grad_fn)
+    result = checkpoint(lambda x, mask: x * x * (mask.detach() > 0).float(), x, mask)
+    del mask
+    assert history() is None
+    result.sum().backward()
+
+
+def test_what_is_computed_again_after_an_update_is_of_the_same_step() -> None:
+    nets = [nn.Sequential(nn.Linear(2, 2), nn.Tanh()) for _ in range(2)]
+    optimizers = [ad.optim.SGD(net.parameters(), lr=0.1) for net in nets]
+
+    def step(x: ad.Tensor) -> None:
+        losses = [checkpoint(net, x).sum() for net in nets]
+        for loss, optimizer in zip(losses, optimizers, strict=True):
+            loss.backward()
+            optimizer.step()
+
+    assert [lane.title for lane in draw(step, ad.ones(3, 2)).graph.root.members] == ["forward", "backward", "update"]
+
+
+def test_what_is_computed_again_stands_at_the_line_of_the_first_run() -> None:
+    net = nn.Sequential(nn.Linear(2, 2), nn.Tanh())
+
+    def step() -> None:
+        checkpoint(net, ad.ones(3, 2)).sum().backward()
+
+    program = ad.record(step)
+    lines = {record.line.number for record, again in zip(program, program.columns["recomputed"], strict=True) if again}
+    assert lines == {step.__code__.co_firstlineno + 1}
+
+
+def test_a_recording_does_not_hold_what_a_public_function_has_dropped() -> None:
+    x = ad.ones(500, 500)
+
+    def peak(run: Callable[..., Any]) -> float:
+        run(lambda: ad.linalg.matrix_power(x, 5))
+        tracemalloc.start()
+        run(lambda: ad.linalg.matrix_power(x, 5))
+        found = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return found / 1e6
+
+    assert peak(ad.record) < peak(plain) + 0.5

@@ -157,6 +157,8 @@ def test_infinities_are_named_where_they_come_to_something() -> None:
     assert remarks(lambda x, mask: ad.softmax(x + mask, -1), x, mask) == []
     assert remarks(lambda x, mask: ad.softmax(x + mask * 2 - math.inf, -1), x, mask)[1] == (
         "infinity before it, first in mask")
+    assert remarks(lambda x: x.log(), ad.tensor([-1.0, 0.0])) == ["NaN, first in log"]
+    assert remarks(lambda x, mask: (ad.softmax(x + mask, -1), (x * 0).log()), x, mask) == ["infinity, first in log"]
 
 
 def test_gradients_are_shown_at_the_values_they_belong_to() -> None:

@@ -172,6 +172,10 @@ class _Again:
         # A recording that is to be replayed keeps what was computed first: of this run it needs the effects alone.
         if recorder is not None and not recorder.inside:
             self._tell(recorder, records, recorder.records[recorded:])
+            left = set(_records_since(start, recorder.living()))
+            for record in set(records).intersection(recorder.records[recorded:]) - left:
+                # The recorder keeps it, but nobody goes back through it, to arguments that are to be freed.
+                record.saved, record.edges = None, record.operands
 
     def _tell(self, recorder: Recorder, records: list[Record], recorded: list[Record]) -> None:
         """Tell a recorder which records of the first run these have computed again.
@@ -185,9 +189,6 @@ class _Again:
         if [record and record.primitive for record in first] != [record.primitive for record in recorded]:
             first, recorded = [reference() for reference in self.first], records  # it has not heard of the first run
         recorder.ran_again({new: old for new, old in zip(recorded, first, strict=True) if old is not None})
-        for record in records:
-            # The recorder keeps the record, but nobody goes back through it, to arguments that are to be freed.
-            record.saved, record.edges = None, record.operands
 
 
 class _Saved:
@@ -226,13 +227,23 @@ class _Saved:
 class _Argument:
     """A tensor without its history: array, spec and memory, and whether it requires a gradient."""
 
-    __slots__ = ("array", "copied_view", "memory", "needs_grad", "operand", "spec", "version")
+    __slots__ = ("array", "copied_view", "known", "memory", "needs_grad", "spec", "version")
 
     def __init__(self, x: Tensor) -> None:
         self.array, self.spec, self.memory, self.version = x.array, x.spec, x.memory, x.memory.version
         self.needs_grad, self.copied_view = x.needs_grad, x.copied_view
         self.memory.shared = True
-        self.operand = x.edge if MODE.recorder is None else MODE.recorder.operand(x)
+        operand = x.edge if MODE.recorder is None else MODE.recorder.operand(x)
+        # Not to hold the history of an argument that nothing goes back through.
+        self.known = (weakref.ref(operand[0]), operand[1]) if type(operand) is tuple else operand
+
+    @property
+    def operand(self) -> Any:
+        """What the tensor is; None where nobody holds its record any more."""
+        if type(self.known) is not tuple:
+            return self.known
+        record = self.known[0]()
+        return None if record is None else (record, self.known[1])
 
     def tensor(self) -> Tensor:
         """Return a leaf on the same memory.

@@ -168,7 +168,7 @@ class _Builder:
         made = named(program)
         seats = Seats()
         for index, (record, path) in enumerate(zip(program, paths, strict=True)):
-            lane = self._lane(path[0])
+            lane = self._lane(path[0], bool(recomputed[index]))
             shown, folded = self.folding.shown(path)
             calls = _calls_around(record, path, made[index], bool(parts[index] or changes[index]))
             seen = seats.found(record, lane, shown[1:], calls)
@@ -195,9 +195,9 @@ class _Builder:
             self._note_change(self.owner[record], changes[index])
         self.nodes = nodes_in(self.root)
 
-    def _lane(self, phase: str) -> Group:
+    def _lane(self, phase: str, again: bool = False) -> Group:
         """Return the group of a phase. Phases take turns within a step (in a replay, to write buffers late)."""
-        if "update" in self.lanes and phase == "forward":
+        if "update" in self.lanes and phase == "forward" and not again:
             self.lanes.clear()  # another step begins
             self.step += 1
         if phase not in self.lanes:

@@ -260,17 +260,18 @@ def trouble_in(graph: Graph) -> list[str]:
         if not edge.again and not edge.change:
             makers.setdefault(edge.head, []).append(edge.tail)
     first = min(filter(OVERLAYS["nans"].number, graph.nodes), key=when, default=None)
-    ends = [node for node in graph.nodes if node.kind == OUTPUT] if first is None else [first]
+    ends = [node for node in graph.nodes if node.kind == OUTPUT and any(map(_has_infinity, makers.get(node, ())))]
+    if first is not None:
+        ends = makers.get(first, [])
     before = dict.fromkeys(ends)
     waiting = list(ends)
     while waiting:
         new = [node for node in makers.get(waiting.pop(), ()) if node not in before]
         before |= dict.fromkeys(new)
         waiting += new
-    makers_of_results = [node for end in ends for node in makers.get(end, ())]
     infinite = min(filter(_has_infinity, before), key=when, default=None)
     found = [] if first is None else [f"NaN, first in {_called(first)}"]
-    if infinite is not None and (first is not None or any(map(_has_infinity, makers_of_results))):
+    if infinite is not None:
         found.append(f"infinity{' before it' if found else ''}, first in {_called(infinite)}")
     return found
 

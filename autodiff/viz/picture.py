@@ -191,4 +191,6 @@ def laid_out(
     try:
         return once(source)
     except ValueRangeError:
-        return once(plainer(source))
+        if plainer(source) == source:
+            raise
+    return once(plainer(source))

@@ -83,7 +83,8 @@ def _tape_of(operation: str, x: Any) -> Program:
     tensors = list(tensors_in(x))
     if not tensors:
         kind = type(x).__name__
-        held = "an empty " + kind if not x else f"{kind} of {type(next(iter(x))).__name__}"
+        items = iter(x.values() if isinstance(x, dict) else x)
+        held = "an empty " + kind if not x else f"{kind} of {type(next(items)).__name__}"
         raise DTypeError(operation, f"there is no tensor in this {kind}", got=held,
                          expected="a tensor, or a tuple, list or dictionary of tensors",
                          fix=f"pass tensors, or a function or module with its inputs: {operation}(function, *inputs)")
