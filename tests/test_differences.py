@@ -165,6 +165,11 @@ def test_a_removed_module_stands_beside_the_one_that_has_its_name_now() -> None:
     assert (tanh.place, tanh.change) == ("3", "removed")
 
 
+def test_a_module_of_another_class_has_both_names() -> None:
+    first, second = (nn.Sequential(nn.Linear(4, 8), layer(), nn.Linear(8, 2)) for layer in (nn.Tanh, nn.ReLU))
+    assert 'label="1 (Tanh → ReLU) · 1 added, 1 removed"' in draw(second, ad.ones(3, 4), against=first).source
+
+
 def test_a_module_with_other_layers_keeps_its_place() -> None:
     """What has no partner, but the same path, is the same module: the head before and after."""
     graph = draw(net(True), ad.ones(2, 4), against=net(False)).graph

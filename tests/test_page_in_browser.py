@@ -396,6 +396,20 @@ def test_where_the_layout_fails_the_still_picture_stands(opened: Opened) -> None
         opened.chromium.call("Page.removeScriptToEvaluateOnNewDocument", identifier=broken["identifier"])
 
 
+def test_until_there_is_a_layout_the_still_picture_stands(opened: Opened) -> None:
+    pytest.importorskip("pygraphviz")
+    graph = net_graph()
+    file = opened.folder / "early.html"
+    file.write_text(text_of(graph, "Early", "digraph {" + "".join(lines_of(graph)) + "}"), encoding="utf-8")
+    silent = "window.Worker = class extends EventTarget { postMessage() {} terminate() {} }"
+    slow = opened.chromium.call("Page.addScriptToEvaluateOnNewDocument", source=silent)
+    try:
+        opened.chromium.open(file)
+        opened.chromium.wait("document.querySelector('#canvas > svg .node') !== null")
+    finally:
+        opened.chromium.call("Page.removeScriptToEvaluateOnNewDocument", identifier=slow["identifier"])
+
+
 def test_ten_thousand_nodes(opened: Opened) -> None:
     graph = flat_graph(10_000)
     chromium = opened.show(graph)

@@ -79,12 +79,18 @@ class Folding:
 
 
 def classes_of(program: Program) -> dict[str, str]:
-    """Return the class names of modules, by their paths."""
+    """Return the class names of modules, by their paths; in a comparison both where they differ."""
     classes: dict[str, str] = {}
-    for record, names in zip(program, program.columns.get("classes", ())):
+    removed: dict[str, str] = {}
+    changes = program.columns.get("change") or [""] * len(program)
+    for record, names, change in zip(program, program.columns.get("classes", ()), changes):
         labels = record.scope.split(".")
         for i, name in enumerate(names, 1):
-            classes.setdefault(".".join(labels[:i]), name)
+            (removed if change == "removed" else classes).setdefault(".".join(labels[:i]), name)
+    for path, name in removed.items():
+        now = classes.setdefault(path, name)
+        if now != name:
+            classes[path] = f"{name} → {now}"
     return classes
 
 

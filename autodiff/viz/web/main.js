@@ -225,18 +225,19 @@ function makePage(data) {
   return draw();
 }
 
-/** Show the still picture, as without JavaScript. */
-function showStatic() {
-  const still = new DOMParser().parseFromString(document.getElementById("static").textContent, "text/html");
-  document.getElementById("canvas").replaceChildren(...still.body.childNodes);
+/** Return what stands on the page without JavaScript. */
+function still() {
+  return new DOMParser().parseFromString(document.getElementById("static").textContent, "text/html").body;
 }
 
 async function start() {
+  const canvas = document.getElementById("canvas");
   document.getElementById("page").hidden = false;
+  canvas.replaceChildren(...still().querySelectorAll("svg"));  // until there is a layout
   try {
     await makePage(await readJson("data"));
   } catch (error) {
-    showStatic();
+    canvas.replaceChildren(...still().childNodes);
     throw error;
   }
 }
