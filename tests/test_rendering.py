@@ -14,6 +14,7 @@ from drawn import NASTY, Block, Net, needs_layout
 
 import autodiff as ad
 from autodiff.errors import MissingExtraError, ValueRangeError
+from autodiff.utils.checkpoint import checkpoint
 from autodiff.viz import draw
 from autodiff.viz.dot import escape, quote
 from autodiff.viz.rendering import scalable, write_atomically
@@ -129,6 +130,15 @@ def test_where_graphviz_fails_it_draws_straight_arrows(tmp_path: Path, monkeypat
     picture.body[0] = ""  # without the statement that this goes into
     with pytest.raises(ValueRangeError, match="in routesplines"):
         picture.pipe("svg")
+
+
+@needs_layout
+@pytest.mark.parametrize("direction", ["TB", "LR"])
+def test_a_checkpoint_around_statistics_can_be_drawn(direction: str) -> None:
+    """Graphviz 2.43 fails at several arrows along one level between the same two boxes."""
+    norm = ad.nn.BatchNorm1d(4)
+    picture = draw(lambda x: checkpoint(norm, x), ad.ones(4, 4), backward=True, direction=direction)
+    assert picture.pipe("svg").startswith(b"<?xml")
 
 
 @needs_layout

@@ -169,7 +169,7 @@ def laid_out(
 ) -> bytes:
     """Return DOT text laid out and rendered, by the program `dot` where there is one, otherwise through pygraphviz.
 
-    Where Graphviz fails, it tries again with straight arrows.
+    Where Graphviz fails, it tries again with a plainer picture.
 
     Args:
         source: DOT text.
