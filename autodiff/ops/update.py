@@ -22,7 +22,7 @@ from autodiff.ops.structural import clone, ordered, zeros_like_p
 from autodiff.primitive import Primitive, Sample, define, no_errors
 from autodiff.program import Memory
 from autodiff.slots import number
-from autodiff.spec import HEAD, Array, Cost, Spec, moved
+from autodiff.spec import Array, Cost, Spec, addresses_of, moved
 from autodiff.threads import threads_for
 
 __all__ = ["adadelta_step", "adagrad_step", "asgd_step", "rmsprop_step", "rprop_step", "sgd_step"]
@@ -56,7 +56,7 @@ def step(
             if list(map(_spec, column)) != specs:
                 for p, state in zip(params, column, strict=True):
                     _follow(p, state)
-            table[:, i] = _addresses(list(map(_array, column)))
+            table[:, i] = addresses_of(list(map(_array, column)))
     table[:, -1] = list(map(_size, specs))
     threads = threads_for(Cost(0, sum(map(_nbytes, specs)) * (2 * len(columns) - 1)))
     bind_update(primitive, [t for column in columns[:-1] for t in column], grads, threads, table=table, **settings)
@@ -81,14 +81,6 @@ def _follow(p: Any, state: Any) -> None:
         state.array, state.spec, state.memory = array, p.spec, Memory()
 
 
-def _addresses(arrays: Sequence[Array]) -> Array:
-    """Return where the first elements of arrays lie, as `spec.address_of` does for one."""
-    words = np.fromiter(map(id, arrays), np.int64, len(arrays))
-    words += HEAD
-    kernels.update.follow(words, 0, 1)
-    return words
-
-
 def _kernel(name: str, outs: list[Array], ins: list[Array], table: Array, **settings: Any) -> None:
     getattr(kernels.update, name)(table, ins[0].reshape(-1)[:0], *settings.values(), 0, 1)
 
@@ -96,7 +88,7 @@ def _kernel(name: str, outs: list[Array], ins: list[Array], table: Array, **sett
 def _relocate(outs: list[Array], ins: list[Array], table: Array, **settings: Any) -> dict[str, Any]:
     """Return the parameters of a step on other arrays; a column of zeros is a state that the settings do not use."""
     moved = table.copy()
-    moved[:, :-1][:, table[0, :-1] != 0] = _addresses((*outs, *ins)).reshape(-1, len(table)).T
+    moved[:, :-1][:, table[0, :-1] != 0] = addresses_of((*outs, *ins)).reshape(-1, len(table)).T
     return {"table": moved, **settings}
 
 
