@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -67,15 +68,17 @@ def training_step(net: Module, x: Any) -> Any:
     return loss
 
 
-def drawn_edges(source: str) -> Counter[tuple[str, str]]:
-    """Return the visible edges of DOT text, from what is made to what reads it."""
-    edges: Counter[tuple[str, str]] = Counter()
+def visible_edges(source: str) -> Iterator[tuple[tuple[str, str], str]]:
+    """Yield the ends of each visible edge of DOT text, what is made before what reads it, and its attributes."""
     for line in source.splitlines():
         found = EDGE.match(line)
         if found and "style=invis" not in found[3]:
-            tail, head = (found[2], found[1]) if "dir=back" in found[3] else (found[1], found[2])
-            edges[tail, head] += 1
-    return edges
+            yield ((found[2], found[1]) if "dir=back" in found[3] else (found[1], found[2])), found[3]
+
+
+def drawn_edges(source: str) -> Counter[tuple[str, str]]:
+    """Return the visible edges of DOT text, from what is made to what reads it."""
+    return Counter(ends for ends, _ in visible_edges(source))
 
 
 def drawn_nodes(source: str) -> dict[str, tuple[str, str]]:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from drawn import EDGE, drawn_nodes
+from drawn import drawn_nodes, visible_edges
 from steps import classifier_step
 
 import autodiff as ad
@@ -78,12 +78,9 @@ def program_of(name: str, compiled: bool) -> Program:
 def arrows(source: str) -> Counter[tuple[str, str]]:
     """Return how many values go from one node of DOT text to another."""
     found: Counter[tuple[str, str]] = Counter()
-    for line in source.splitlines():
-        edge = EDGE.match(line)
-        if edge and "style=invis" not in edge[3]:
-            several = re.search(r'xlabel="(\d+)×"', edge[3])
-            ends = (edge[2], edge[1]) if "dir=back" in edge[3] else (edge[1], edge[2])
-            found[ends] += int(several[1]) if several else 1
+    for ends, attributes in visible_edges(source):
+        several = re.search(r'xlabel="(\d+)×"', attributes)
+        found[ends] += int(several[1]) if several else 1
     return found
 
 
