@@ -191,6 +191,7 @@ def laid_out(
     try:
         return once(source)
     except ValueRangeError:
-        if plainer(source) == source:
+        plain = plainer(source)
+        if plain == source:
             raise
-    return once(plainer(source))
+    return once(plain)
