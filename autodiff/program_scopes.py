@@ -3,33 +3,64 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
-from autodiff.program import Program, common_scope
+from autodiff.program import Program, Record, common_scope
 from autodiff.program_calls import named
 
 
 def scopes_of(program: Program) -> list[str]:
     """Return the path of the module that each record belongs to; empty where it belongs to none.
 
-    An update runs outside every module. It belongs to the module whose parameters it changes; where it only prepares a
-    change, to that of the next one, unless it is of a call of several operations, such as `clip_grad_norm_`.
+    An update runs outside every module. It belongs to the module whose parameters it changes, in the model that reads
+    them; where it only prepares a change, to that of the next one, unless it is of a call of several operations, such
+    as `clip_grad_norm_`. Where it changes parameters of several models, it belongs to none.
     """
-    model = next((record.scope.split(".")[0] for record in program if record.scope), "")
+    leaves = _leaves_overwritten(program)
+    owners = _owners(program, leaves)
     scopes = []
     following = ""
     for record, made in zip(reversed(program.records), reversed(named(program)), strict=True):
         scope = record.scope
         if not scope:
-            owners = [f"{model}.{leaf.name}".rpartition(".")[0] for leaf in record.operands
-                      if leaf is not None and type(leaf) is not tuple and leaf.needs_grad and leaf.name]
+            changed = [leaves.get(value) if type(value) is tuple else value for value in record.operands]
+            found = [owners[id(leaf)] for leaf in changed if id(leaf) in owners and leaf.needs_grad]
             if record.phase != "update":
                 following = ""
-            elif owners and model:
-                following = common_scope(owners)
-            scope = following if owners or made is None or made.alone else ""
+            elif found:
+                following = common_scope(found)
+            scope = following if found or made is None or made.alone else ""
         scopes.append(scope)
     return scopes[::-1]
+
+
+def _leaves_overwritten(program: Program) -> dict[tuple[Record, int], Any]:
+    """Return for each value that stands where a leaf did, such as a parameter after an update, that leaf."""
+    leaves: dict[tuple[Record, int], Any] = {}
+    for record, written in program.written.items():
+        for index, before in enumerate(written):
+            leaf = leaves.get(before) if type(before) is tuple else before
+            if leaf is not None:
+                leaves[record, index] = leaf
+    return leaves
+
+
+def _owners(program: Program, leaves: Mapping[tuple[Record, int], Any]) -> dict[int, str]:
+    """Return the path of the module that each leaf with a name belongs to, by its id: in the model that reads it."""
+    owners: dict[int, str] = {}
+    for record in program:
+        for value in record.operands if record.scope and record.phase == "forward" else ():
+            leaf = leaves.get(value) if type(value) is tuple else value
+            if leaf is None or not leaf.name:
+                continue
+            path = leaf.name.rpartition(".")[0]
+            if path and f".{record.scope}".endswith(f".{path}"):
+                owners[id(leaf)] = record.scope
+            else:  # a module reads what is another's: of a parameter that two of them share, one has the name
+                model = record.scope.partition(".")[0]
+                owners.setdefault(id(leaf), f"{model}.{path}" if path else model)
+    return owners
 
 
 def beside(scopes: Iterable[str], others: Iterable[tuple[str, str]]) -> dict[str, str]:

@@ -13,6 +13,7 @@ import autodiff as ad
 from autodiff import nn
 from autodiff.program import Program
 from autodiff.program_columns import saved_bytes
+from autodiff.program_scopes import scopes_of
 from autodiff.viz import draw
 from autodiff.viz.building import graph_of
 from autodiff.viz.graph import MODULE, OPERATION, Graph, Group, Node
@@ -157,3 +158,60 @@ def test_folded_boxes_have_the_class_of_the_module() -> None:
     assert details == {"0": "Sequential", "1": "Sequential", "2": "Sequential", "3": "Flatten", "4": "Linear"}
     outermost = next(node for node in draw(net(), ad.ones(2, 3, 8, 8), depth=0).graph.nodes if node.kind == MODULE)
     assert (outermost.title, outermost.details[0]) == ("Sequential", "25 operations")
+
+
+def adversaries() -> tuple[nn.Module, nn.Module]:
+    return nn.LayerNorm(8), nn.Sequential(nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 1))
+
+
+@pytest.mark.parametrize("steps", [1, 2])
+@pytest.mark.parametrize("trained", ["second", "both"])
+def test_an_update_stands_in_the_model_that_reads_its_parameters(steps: int, trained: str) -> None:
+    generator, critic = adversaries()
+    parameters = [*critic.parameters(), *(generator.parameters() if trained == "both" else ())]
+    optimizer = ad.optim.SGD(parameters, lr=0.1)
+
+    def step(x: Any) -> None:
+        for _ in range(steps):
+            (critic(generator(x)).mean() - critic(x).mean()).backward()
+            optimizer.step()
+
+    program = ad.record(step, ad.ones(2, 8))
+    expected = "Sequential" if trained == "second" else ""
+    for same in (program, Program.parse(str(program))):
+        scopes = scopes_of(same)
+        found = [scope for record, scope in zip(same, scopes, strict=True) if record.phase == "update"]
+        assert found == [expected] * steps
+
+
+def test_an_update_of_parameters_that_nobody_has_read_stands_in_no_module() -> None:
+    used, unused = adversaries()
+    unused(ad.ones(1, 8))  # now its parameters have names
+    optimizer = ad.optim.SGD(unused.parameters(), lr=0.1, weight_decay=0.1)
+    unused(ad.ones(1, 8)).sum().backward()
+
+    def step(x: Any) -> None:
+        used(x)
+        optimizer.step()
+
+    assert scopes_of(ad.record(step, ad.ones(1, 8)))[-1] == ""
+
+
+def test_shared_weights_are_updated_in_the_module_that_they_are_called_after() -> None:
+    class Tied(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.second = nn.Linear(3, 3), nn.Linear(3, 3)
+            self.second.weight = self.first.weight
+
+        def forward(self, x: Any) -> Any:
+            return self.first(self.second(x))
+
+    model = Tied()
+    optimizer = ad.optim.SGD([model.first.weight], lr=0.1)
+
+    def step(x: Any) -> None:
+        model(x).sum().backward()
+        optimizer.step()
+
+    assert scopes_of(ad.record(step, ad.ones(1, 3)))[-1] == "Tied.first"
