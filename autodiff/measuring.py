@@ -195,7 +195,7 @@ class Stopwatch(Recorder):
     def alias(self, tensor: Any, operand: Any) -> None:
         """Forget it: no values are known here."""
 
-    def entered(self, module: Any) -> None:
+    def entered(self, module: Any, outer: str) -> None:
         """Forget it, for it would take time."""
 
     def made_in(self, frame: Any, record: Any) -> None:

@@ -7,7 +7,7 @@ from hashlib import sha256
 from inspect import CO_OPTIMIZED
 from itertools import count, takewhile
 from types import CodeType, FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import ref
 
 from autodiff.errors import GradientError, InPlaceError
@@ -18,6 +18,8 @@ from autodiff.thread_mode import MODE
 
 if TYPE_CHECKING:
     from autodiff.program_memory import MemoryUse
+
+T = TypeVar("T")
 
 _new = object.__new__
 _next_call = count(1).__next__
@@ -389,6 +391,7 @@ class Recorder:
         again: for each record whose results were computed again the one that did so last.
         recomputed: for each record that computes something again the phase in which it was computed before.
         calls: for each record that a public function has made the number of the call.
+        module_calls: for each record the numbers of the calls of the modules in its scope, as far as they are known.
         classes: class names of the modules that were called, by their paths.
     """
 
@@ -402,8 +405,10 @@ class Recorder:
         self.again: dict[Record, Record] = {}
         self.recomputed: dict[Record, str] = {}
         self.calls: dict[Record, int] = {}
+        self.module_calls: dict[Record, tuple[int | None, ...]] = {}
         self.classes: dict[str, str] = {}
         self._values: dict[int, tuple[Callable[[], Any], Any]] = {}
+        self._entered: dict[int, tuple[str, tuple[int | None, ...]]] = {}  # by id of the text that is the scope inside
 
     def columns(self) -> dict[str, list[Any]]:
         """Return what was heard besides, as columns of the program."""
@@ -413,8 +418,10 @@ class Recorder:
         origins = [self.origins.get(record) for record in self.records]
         calls = [self.calls.get(record) for record in self.records]
         again = [(self.recomputed[record],) if record in self.recomputed else () for record in self.records]
+        modules = [self.module_calls.get(record, ()) for record in self.records]
         columns: dict[str, list[Any]] = {
-            "gradient_of": gradients, "origin": origins, "classes": classes, "call_number": calls, "recomputed": again}
+            "gradient_of": gradients, "origin": origins, "classes": classes, "call_number": calls,
+            "module_calls": modules, "recomputed": again}
         return {name: column for name, column in columns.items() if any(column)}
 
     def _classes_of(self, scope: str) -> tuple[str, ...]:
@@ -425,8 +432,13 @@ class Recorder:
         """Append a record, and note that the tensors `results` are its outputs."""
         assert record is not None
         self.records.append(record)
-        if MODE.origin is not None:
-            self.origins[record] = MODE.origin
+        origin = MODE.origin
+        if origin is not None:
+            self.origins[record] = origin
+        if origin is not None and record.scope is origin.scope:
+            self.module_calls[record] = self.module_calls.get(origin, ())
+        else:
+            self.module_calls[record] = self._entered.get(id(record.scope), ("", ()))[1]
         if written:
             self.written[record] = written
         for index, tensor in enumerate(results):
@@ -481,7 +493,8 @@ class Recorder:
         for record, before in first.items():
             self.again[before], self.origins[record] = record, before
             self.recomputed[record] = self.recomputed.get(before, before.phase)
-            record.scope = before.scope  # one call of a module has one text
+            record.scope = before.scope
+            self.module_calls[record] = self.module_calls.get(before, ())
             record.code, record.offset = before.code, before.offset  # a module was called by the backward pass here
 
     def arrived(self, edge: Any, cotangent: Any) -> None:
@@ -490,9 +503,16 @@ class Recorder:
         if type(value) is tuple:
             self.gradients.setdefault(value[0], []).append((value[1], edge))
 
-    def entered(self, module: Any) -> None:
-        """Hear that a module is called."""
+    def entered(self, module: Any, outer: str) -> None:
+        """Hear that a module is called where the scope was `outer`.
+
+        Calls are known again by the text that is their scope: each of a module in another has one of its own, and those
+        of an outermost module come one after the other.
+        """
         label = MODE.scope
+        around = self._entered.get(id(outer), ("", ()))[1]
+        unknown = (None,) * (label.count(".") - len(around))  # such as that of a list that the module is in
+        self._entered[id(label)] = label, (*around, *unknown, _next_call())
         if label not in self.classes:
             for path, inside in module.named_modules():
                 self.classes[f"{label}.{path}" if path else label] = type(inside).__name__
@@ -581,8 +601,12 @@ def reachable(roots: Iterable[Record]) -> list[Record]:
 
 def common_scope(scopes: Iterable[str]) -> str:
     """Return the path of the innermost module around all of these places, of which there is at least one."""
-    labels = zip(*[scope.split(".") for scope in scopes])
-    return ".".join([first for first, *_ in takewhile(lambda same: len(set(same)) == 1, labels)])
+    return ".".join(common_items(scope.split(".") for scope in scopes))
+
+
+def common_items(sequences: Iterable[Sequence[T]]) -> tuple[T, ...]:
+    """Return the items that all of these sequences, of which there is at least one, begin with."""
+    return tuple([first for first, *_ in takewhile(lambda same: len(set(same)) == 1, zip(*sequences))])
 
 
 def _number(record: Record) -> int:

@@ -12,6 +12,8 @@ column                    entry
 ``"origin"``              the record that it propagates back through, or that it computes again; else None
 ``"classes"``             class names of the modules in `Record.scope`, outermost first; empty where one is not known
 ``"call_number"``         a number for the call of a public function that has made it; None where that is not known
+``"module_calls"``        numbers for the calls of the modules in `Record.scope`, outermost first: of those that a
+                          record of a backward pass propagates back through; None or nothing where they are not known
 ``"call"``                the call of a public function that it is of (`autodiff.program_calls`), where the records
                           themselves do not say it: of a replay, and in a comparison
 ``"parts"``               the records that this one does the work of, in order: of a fused operation
@@ -23,9 +25,9 @@ column                    entry
 ``"before"``              what a changed record has read before and reads no longer
 ========================  ============================================================================================
 
-`autodiff.record` fills ``gradient_of``, ``origin``, ``classes``, ``call_number`` and ``recomputed``, `autodiff.measure`
-``seconds``, ``values`` and ``saved_bytes``, too. Columns are no part of what a program does: they are not printed, and
-programs are equal without them.
+`autodiff.record` fills ``gradient_of``, ``origin``, ``classes``, ``call_number``, ``module_calls`` and ``recomputed``,
+`autodiff.measure` ``seconds``, ``values`` and ``saved_bytes``, too. Columns are no part of what a program does: they
+are not printed, and programs are equal without them.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ def scopes_of(program: Program) -> list[str]:
     for record, made in zip(reversed(program.records), reversed(named(program)), strict=True):
         scope = record.scope
         if not scope:
-            changed = [leaves.get(value) if type(value) is tuple else value for value in record.operands]
+            changed: list[Any] = [leaves.get(value) if type(value) is tuple else value for value in record.operands]
             found = [owners[id(leaf)] for leaf in changed if id(leaf) in owners and leaf.needs_grad]
             if record.phase != "update":
                 following = ""
@@ -50,7 +50,7 @@ def _owners(program: Program, leaves: Mapping[tuple[Record, int], Any]) -> dict[
     """Return the path of the module that each leaf with a name belongs to, by its id: in the model that reads it."""
     owners: dict[int, str] = {}
     for record in program:
-        for value in record.operands if record.scope and record.phase == "forward" else ():
+        for value in record.operands if record.scope else ():
             leaf = leaves.get(value) if type(value) is tuple else value
             if leaf is None or not leaf.name:
                 continue
@@ -61,6 +61,20 @@ def _owners(program: Program, leaves: Mapping[tuple[Record, int], Any]) -> dict[
                 model = record.scope.partition(".")[0]
                 owners.setdefault(id(leaf), f"{model}.{path}" if path else model)
     return owners
+
+
+def module_calls_of(program: Program) -> list[tuple[int | None, ...]]:
+    """Return numbers for the calls of the modules in each record's scope, outermost first; None where it is not known.
+
+    A recorder knows. On a tape the calls of a module have texts of their own for their path, which are known again in a
+    module that calls no others. In a comparison nothing is known.
+    """
+    known = program.columns.get("module_calls")
+    if known is not None or "change" in program.columns:
+        return known or [()] * len(program)
+    outer = {path for scope in {record.scope for record in program} for path in around(scope)[:-1]}
+    return [() if not record.scope or record.scope in outer else
+            (*(None,) * record.scope.count("."), id(record.scope)) for record in program]
 
 
 def beside(scopes: Iterable[str], others: Iterable[tuple[str, str]]) -> dict[str, str]:

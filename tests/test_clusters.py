@@ -11,12 +11,14 @@ from steps import classifier_step
 
 import autodiff as ad
 from autodiff import nn
+from autodiff.eager import tape_of
 from autodiff.program import Program
 from autodiff.program_columns import saved_bytes
 from autodiff.program_scopes import scopes_of
+from autodiff.utils.checkpoint import checkpoint
 from autodiff.viz import draw
 from autodiff.viz.building import graph_of
-from autodiff.viz.graph import MODULE, OPERATION, Graph, Group, Node
+from autodiff.viz.graph import MODULE, OPERATION, Graph, Group, Node, nodes_in
 
 
 def net() -> nn.Module:
@@ -215,3 +217,91 @@ def test_shared_weights_are_updated_in_the_module_that_they_are_called_after() -
         optimizer.step()
 
     assert scopes_of(ad.record(step, ad.ones(1, 3)))[-1] == "Tied.first"
+
+
+class Shared(nn.Module):
+    """A block that is called for parts of a batch, beside each other."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.block = nn.Sequential(nn.Linear(4, 4), nn.Tanh())
+        self.list = nn.ModuleList([self.block])
+
+    def forward(self, x: Any) -> Any:
+        return ad.cat([self.block(part) * part for part in x.chunk(4)])
+
+
+def places(graph: Graph, title: str) -> list[int]:
+    """Return how many operations each area or box of this title holds, in the order in which they stand."""
+    return [sum(node.records for node in nodes_in(member)) for group in groups_of(graph) for member in group.members
+            if member.title == title and (isinstance(member, Group) or member.kind == MODULE)]  # fmt: skip
+
+
+@pytest.mark.parametrize("module", [nn.Linear(4, 4), nn.Sequential(nn.Linear(4, 4), nn.Tanh())])
+def test_each_call_of_an_outermost_module_is_an_area(module: nn.Module) -> None:
+    def parts(x: Any) -> Any:
+        return ad.cat([module(part) for part in x.chunk(4)])
+
+    kind = type(module).__name__
+    operations = len(list(module.modules())) - (kind == "Sequential")
+    graph = draw(parts, ad.ones(8, 4)).graph
+    assert places(graph, kind) == [operations] * 4
+    rolled = draw(parts, ad.ones(8, 4), roll=True).graph
+    assert places(rolled, f"{kind} × 4") == [4 * operations]
+    assert {edge.values for edge in rolled.edges if edge.tail.kind == "parameter"} == {4}
+
+
+@pytest.mark.parametrize("title", ["block", "0"])
+@pytest.mark.parametrize("compiled", [False, True])
+def test_each_call_of_a_module_that_calls_others_is_an_area(title: str, compiled: bool) -> None:
+    model, x = Shared(), ad.ones(8, 4)
+    if title == "block":
+        del model.list
+        model.block = model.block  # its label is the last name that it was given
+
+    def step(x: Any) -> None:
+        model(x).sum().backward()
+
+    replay = ad.compile(step)
+    for _ in range(2):
+        replay(x)
+    program = replay.programs[0] if compiled else ad.record(step, x)
+    graph = graph_of(program)
+    assert sum(node.records for node in graph.nodes) == len(program)
+    assert_acyclic(graph_of(program, depth=1))
+    area = {record: group for group in groups_of(graph) for node in nodes_in(group) for record in program
+            if group.title == title and group.module == "Sequential" and node.record is record}  # fmt: skip
+    forward = [group for group in set(area.values()) if group.phase == "forward"]
+    assert len(forward) == 4
+    # An area of the backward lane goes with one of the forward lane: it propagates back through this call alone.
+    pairs = {(area[record], area[origin]) for record, origin in zip(program, program.columns["origin"], strict=True)
+             if record in area and origin in area}  # fmt: skip
+    assert len(pairs) == len({pair[0] for pair in pairs}) == len({pair[1] for pair in pairs}) == 4
+
+
+def test_a_tape_tells_the_calls_of_a_module_apart_that_calls_no_others() -> None:
+    class Parts(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Linear(4, 4)
+
+        def forward(self, x: Any) -> Any:
+            return ad.cat([self.layer(part) for part in x.chunk(4)])
+
+    program = tape_of(Parts()(ad.ones(8, 4)))
+    assert "module_calls" not in program.columns
+    assert places(graph_of(program, depth=1), "layer") == [1] * 4
+
+
+def test_blocks_of_equal_length_do_not_end_with_a_call() -> None:
+    program = ad.record(Shared(), ad.ones(8, 4))
+    graph = graph_of(program, block=9)
+    assert [node.records for node in graph.nodes if node.kind == MODULE] == [9, 5]
+
+
+def test_what_is_computed_again_stands_in_the_call_that_computed_it_first() -> None:
+    module = nn.Sequential(nn.Linear(4, 4), nn.Tanh())
+    program = ad.record(lambda x: (checkpoint(module, x) + checkpoint(module, x * 2)).sum().backward(), ad.ones(2, 4))
+    forward, backward = (lane for lane in graph_of(program).root.members if isinstance(lane, Group))
+    assert members(forward)["Sequential"] == members(backward)["Sequential"] == 2
+    assert places(Graph(forward, [], []), "Sequential") == [4, 4]

@@ -9,7 +9,7 @@ from typing import Any
 
 from autodiff.compiler.instructions import Instruction, Kind, Step, Value
 from autodiff.primitive import NOTHING, Primitive
-from autodiff.program import Program, Record, common_scope
+from autodiff.program import Program, Record, common_items, common_scope
 from autodiff.program_calls import Call, calls_of
 from autodiff.slots import held
 
@@ -19,7 +19,8 @@ def program_of(step: Step, instructions: Sequence[Instruction]) -> Program:
 
     Views run nothing in a replay. They are records all the same, just before the first call that reads them, so that it
     is seen where values come from. The columns are ``"parts"`` of fused instructions, ``"recomputed"``,
-    ``"gradient_of"``, ``"classes"``, ``"call"`` and ``"instruction"``: which instruction a record is, None for a view.
+    ``"gradient_of"``, ``"classes"``, ``"module_calls"``, ``"call"`` and ``"instruction"``: which instruction a record
+    is, None for a view.
     """
     return _Reader(step, instructions).program()
 
@@ -172,10 +173,13 @@ class _Reader:
         for record, names in zip(known, known.columns.get("classes", ())):
             labels = record.scope.split(".")
             classes |= {".".join(labels[: i + 1]): names[: i + 1] for i in range(len(names))}
+        modules = dict(zip(known, known.columns.get("module_calls", ())))
         return {
             "gradient_of": [tuple(gradients.get(record, ())) for record in self.records],
             "origin": [origin and origin[0] for origin in map(origins.get, self.likes)],
             "classes": [classes.get(record.scope, ()) for record in self.records],
+            "module_calls": [common_items([modules.get(part, ()) for part in parts or (like,)])
+                             for like, parts in zip(self.likes, self.parts, strict=True)],
             "call": [_common([self.calls.get(part) for part in parts or (like,)])
                      for like, parts in zip(self.likes, self.parts, strict=True)],
         }

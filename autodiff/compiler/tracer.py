@@ -77,9 +77,9 @@ class Tracer(PythonTracer):
             self.before[id(operand)] = (operand, operand.array.copy(order="K"))
         return operand
 
-    def entered(self, module: Any) -> None:
+    def entered(self, module: Any, outer: str) -> None:
         """Watch the module."""
-        super().entered(module)
+        super().entered(module, outer)
         self.watch(module)
 
     def watch(self, thing: Any) -> None:

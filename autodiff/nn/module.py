@@ -168,7 +168,7 @@ class Module:
             if not self._named:
                 self._name_parameters()
         if MODE.recorder is not None:
-            MODE.recorder.entered(self)
+            MODE.recorder.entered(self, outer)
         try:
             return self._call_with_hooks(args, kwargs) if self._hooks else self.forward(*args, **kwargs)
         except AttributeError as error:

@@ -19,6 +19,7 @@ from typing import Any
 from autodiff.program import Program, Record
 from autodiff.program_calls import Named, named
 from autodiff.program_memory import is_parameter
+from autodiff.program_scopes import module_calls_of
 from autodiff.program_text import settings_of
 from autodiff.spec import Spec
 from autodiff.viz.graph import (
@@ -87,7 +88,7 @@ def graph_of(
     paths = blocks_of(program, block) if block else paths_of(program)
     changed = program.columns.get("change") if changes else None
     builder = _Builder(Folding(paths, 0 if block else depth, changed), constants, unfold, names or {}, variables or {})
-    builder.place(program, paths)
+    builder.place(program, paths, bool(block))
     removed = program.columns.get("before", ((),) * len(program))
     known = operands or {}
     for record, before in zip(program, removed, strict=True):
@@ -155,8 +156,8 @@ class _Builder:
 
     # ---- Nodes and groups --------------------------------------------------------------------------------------------
 
-    def place(self, program: Program, paths: list[list[str]]) -> None:
-        """Make the nodes of all records, in the groups that their paths say."""
+    def place(self, program: Program, paths: list[list[str]], in_blocks: bool) -> None:
+        """Make the nodes of all records, in the groups that their paths say: modules, or blocks of equal length."""
         self.states = {id(leaf) for record, written in program.written.items() if record.phase == "update"
                        for leaf in written if leaf is not None and type(leaf) is not tuple and not leaf.needs_grad}
         nothing: Sequence[Any] = ((),) * len(program)
@@ -166,11 +167,12 @@ class _Builder:
         self.removed = {record for record, change in zip(program, changes, strict=True) if change == "removed"}
         classes = classes_of(program)
         made = named(program)
+        entered: Sequence[tuple[int | None, ...]] = nothing if in_blocks else module_calls_of(program)
         seats = Seats()
         for index, (record, path) in enumerate(zip(program, paths, strict=True)):
             lane = self._lane(path[0], bool(recomputed[index]))
             shown, folded = self.folding.shown(path)
-            calls = _calls_around(record, path, made[index], bool(parts[index] or changes[index]))
+            calls = _calls_around(path, entered[index], made[index])
             seen = seats.found(record, lane, shown[1:], calls)
             member: Node | Group = seen[-1] if seen else lane
             for level in range(len(seen) + 1, len(shown)):
@@ -543,18 +545,11 @@ class _Leaf:
         self.reads: list[tuple[Node, Spec]] = []
 
 
-def _calls_around(record: Record, path: Sequence[str], made: Named | None, mixed: bool) -> list[int | None]:
-    """Return for each label of a path, but for the phase, a number for the call that it stands for, if it is known.
-
-    `mixed`: the record is one of a comparison, or fused of several: it may have another text for its module's path.
-    """
-    calls: list[int | None] = [None] * (len(path) - 1)
-    inner = len(calls) - 1
-    if made is not None and path and function_of(path[-1]):
-        calls[inner] = id(made.call)
-        inner -= 1
-    if inner >= 0 and not mixed:
-        calls[inner] = id(record.scope)  # each call of a module has a text of its own for its path
+def _calls_around(path: Sequence[str], modules: Sequence[int | None], made: Named | None) -> list[int | None]:
+    """Return for each label of a path, but for the phase, a number for the call that it stands for, if it is known."""
+    calls = [*modules, *(None,) * (len(path) - 1 - len(modules))]
+    if made is not None and function_of(path[-1]):
+        calls[-1] = id(made.call)
     return calls
 
 

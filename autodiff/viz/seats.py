@@ -17,9 +17,8 @@ class Seats:
     """
 
     def __init__(self) -> None:
-        self._latest: dict[tuple[Group, str], Node | Group] = {}
-        self._calls: dict[Node | Group, int] = {}
-        self._outer: set[Group | None] = set()  # modules that hold others
+        self._latest: dict[tuple[Group, str, int | None], Node | Group] = {}  # of each call, and of any
+        self._numbered: set[Node | Group] = set()  # of which the call is known
         self._index: dict[Node | Group, int] = {}
         self._lanes: dict[Record, Group] = {}
         self._reach: dict[Record, dict[Group, Place]] = {}  # in each lane the last place of what it is made from
@@ -33,18 +32,14 @@ class Seats:
             record: each once, after those that it is made from.
             lane: its phase.
             labels: of the modules that are shown around it, and of the function that has made it.
-            calls: for each of them a number for the call of it, where it is known. Another call of a module that calls
-                no others is shown apart.
+            calls: for each of them a number for the call of it, where it is known: other calls are shown apart.
         """
         floor = self._reached(record, lane).get(lane, ())
         found: list[Node | Group] = []
         around = lane
         for level, label in enumerate(labels):
-            member = self._latest.get((around, label))
+            member = self._of(around, label, calls[level])
             if member is None:
-                break
-            call = calls[level]
-            if call is not None and member not in self._outer and self._calls.setdefault(member, call) != call:
                 break
             if level < len(floor):
                 if self._index[member] < floor[level]:
@@ -67,11 +62,22 @@ class Seats:
         assert member.parent is not None
         self._index[member] = len(member.parent.members) - 1
         if label:
-            self._latest[member.parent, label] = member
+            self._latest[member.parent, label, None] = member
             if call is not None:
-                self._calls[member] = call
-            if isinstance(member, Group) and not member.is_call:
-                self._outer.add(member.parent)
+                self._latest[member.parent, label, call] = member
+                self._numbered.add(member)
+
+    def _of(self, around: Group, label: str, call: int | None) -> Node | Group | None:
+        """Return the latest member that shows this call, or one of which the call was not known until now."""
+        member = self._latest.get((around, label, call))
+        if member is None:
+            member = self._latest.get((around, label, None))
+            if member in self._numbered:
+                return None
+            if member is not None and call is not None:
+                self._latest[around, label, call] = member
+                self._numbered.add(member)
+        return member
 
     def take(self, record: Record, lane: Group, member: Node | Group) -> None:
         """Note what shows a record."""
