@@ -171,7 +171,8 @@ def test_phases_that_take_turns_are_one_lane_each() -> None:
     replayed.records.insert(backward + 1, replayed.records.pop(late))  # as where statistics are written late
     assert [lane.title for lane in graph_of(Program(replayed.records)).root.members] == lanes
     twice = ad.record(lambda: (train(), train()))
-    assert [lane.title for lane in graph_of(twice).root.members if isinstance(lane, Group)] == lanes * 2
+    assert [lane.title for lane in graph_of(twice).root.members if isinstance(lane, Group)] == [
+        f"{lane} {step}" for step in (1, 2) for lane in lanes]
 
 
 # ---- Rolled-up blocks ------------------------------------------------------------------------------------------------

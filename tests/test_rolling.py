@@ -8,8 +8,11 @@ import pytest
 
 import autodiff as ad
 from autodiff import nn
+from autodiff.program import Program
 from autodiff.viz import draw
-from autodiff.viz.graph import MODULE, OPERATION, Graph, Group
+from autodiff.viz.building import graph_of
+from autodiff.viz.graph import MODULE, OPERATION, Graph, Group, nodes_in
+from autodiff.viz.rolling import roll
 
 
 class Unrolled(nn.Module):
@@ -172,3 +175,138 @@ def test_arrows_to_the_next_are_counted_for_each_run_alone(depth: int | None) ->
         title = "Tower × 4" if edge.again == 1 else "Floor × 3"
         assert edge.tooltip.endswith(f"from one to the next: {title}")
         assert f"{edge.values}×" in draw(Towers(), ad.ones(3), ad.ones(3), roll=True, depth=depth).source
+
+
+def lanes_of(graph: Graph) -> list[Group]:
+    return [member for member in graph.root.members if isinstance(member, Group)]
+
+
+def mlp() -> nn.Module:
+    return nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 2))
+
+
+OPTIMIZERS: dict[str, Any] = {
+    "sgd": lambda parameters: ad.optim.SGD(parameters, lr=0.1),
+    "momentum": lambda parameters: ad.optim.SGD(parameters, lr=0.1, momentum=0.9),
+    "adam": ad.optim.Adam,
+}
+
+
+def training(kind: str, steps: int, zero: bool = True, total: bool = False) -> Any:
+    model = mlp()
+    optimizer = OPTIMIZERS[kind](list(model.parameters()))
+
+    def train(x: Any) -> Any:
+        losses: Any = 0
+        for _ in range(steps):
+            if zero:
+                optimizer.zero_grad()
+            loss = model(x).square().mean()
+            loss.backward()
+            optimizer.step()
+            losses = losses + loss if total else loss
+        return losses
+
+    return train
+
+
+def assert_no_edge_is_lost(program: Program, depth: int | None) -> None:
+    """Each edge of the whole graph has one between the nodes that stand for its ends, and there are no others."""
+    full, rolled = graph_of(program, depth=depth), graph_of(program, depth=depth)
+    roll(rolled)
+    assert sum(node.records for node in rolled.nodes) == len(program)
+    runs = (OPERATION, MODULE)
+    shown = {other.id: node.id for node in rolled.nodes for other in (node, *node.others)}
+    assert set(shown) >= {node.id for node in full.nodes if node.kind in runs}
+    ends = {(shown[edge.tail.id], shown[edge.head.id]) for edge in full.edges
+            if edge.tail.kind in runs and edge.head.kind in runs}  # fmt: skip
+    assert {(edge.tail.id, edge.head.id) for edge in rolled.edges
+            if edge.tail.kind in runs and edge.head.kind in runs} == ends  # fmt: skip
+    left = set(rolled.nodes)
+    assert all(edge.tail in left and edge.head in left for edge in rolled.edges)
+    assert {node for lane in lanes_of(rolled) for node in nodes_in(lane)} == left
+
+
+@pytest.mark.parametrize("kind", list(OPTIMIZERS))
+@pytest.mark.parametrize("depth", [None, 0, 1])
+def test_training_steps_are_rolled_up(kind: str, depth: int | None) -> None:
+    program = ad.record(training(kind, 6), ad.ones(3, 4))
+    graph = draw(program, roll=True, depth=depth).graph
+    assert [(lane.title, lane.copies) for lane in lanes_of(graph)] == [
+        ("forward × 6", 6), ("backward × 6", 6), ("update × 6", 6)]
+    (update,) = [node for node in graph.nodes if node.phase == "update" and node.records]
+    assert update.records == 6
+    assert {edge.values for edge in graph.edges if edge.again and edge.tail.phase != edge.head.phase} <= {5, 10, 20}
+    assert [node.title for node in graph.nodes if node.kind == "output"] == ["output"]
+    assert_no_edge_is_lost(program, depth)
+
+
+@pytest.mark.parametrize("total", [False, True])
+def test_a_first_step_that_differs_is_shown_whole(total: bool) -> None:
+    program = ad.record(training("sgd", 6, zero=total, total=total), ad.ones(3, 4))
+    titles = [lane.title for lane in lanes_of(draw(program, roll=True).graph)]
+    assert titles == ["forward 1", "backward 1", "update 1", "forward 2–6 × 5", "backward 2–6 × 5", "update 2–6 × 5"]
+    assert_no_edge_is_lost(program, None)
+
+
+def test_lanes_of_several_steps_have_numbers() -> None:
+    graph = draw(training("sgd", 2), ad.ones(3, 4)).graph
+    assert [lane.title for lane in lanes_of(graph)] == [
+        f"{phase} {step}" for step in (1, 2) for phase in ("forward", "backward", "update")]
+
+
+def test_steps_that_take_turns_are_rolled_up() -> None:
+    generator, critic = nn.Linear(4, 8), nn.Linear(8, 1)
+    optimizers = [ad.optim.SGD(model.parameters(), lr=0.1) for model in (generator, critic)]
+
+    def train(x: Any) -> None:
+        for _ in range(4):
+            for optimizer, sign in zip(optimizers, (-1, 1), strict=True):
+                generator.zero_grad()
+                critic.zero_grad()
+                made = generator(x) if sign < 0 else generator(x).detach()
+                (sign * critic(made).mean()).backward()
+                optimizer.step()
+
+    program = ad.record(train, ad.ones(2, 4))
+    assert [lane.title for lane in lanes_of(draw(program, roll=True).graph)] == [
+        f"{phase} {step} × 4" for step in (1, 2) for phase in ("forward", "backward", "update")]
+    assert_no_edge_is_lost(program, None)
+
+
+def test_batches_that_are_given_one_for_each_step_are_one_box() -> None:
+    model = mlp()
+    optimizer = ad.optim.Adam(model.parameters())
+
+    def train(batches: Any) -> Any:
+        losses = []
+        for x in batches:
+            optimizer.zero_grad()
+            losses.append(model(x).square().mean())
+            losses[-1].backward()
+            optimizer.step()
+        return losses
+
+    graph = draw(train, [ad.ones(3, 4) for _ in range(5)], roll=True).graph
+    assert {node.title for node in graph.nodes if node.kind == "input"} == {"batches[0] … batches[4]"}
+    assert [node.title for node in graph.nodes if node.kind == "output"] == ["output 0 … output 4"]
+
+
+@pytest.mark.parametrize("filled", [False, True])
+def test_backward_passes_that_add_gradients_up_are_not_cut(filled: bool) -> None:
+    model = nn.Linear(4, 2)
+    if filled:
+        model(ad.ones(1, 4)).sum().backward()
+
+    def parts(x: Any) -> None:
+        for part in x.chunk(6):
+            model(part).square().mean().backward()
+
+    program = ad.record(parts, ad.ones(6, 4))
+    graph = draw(program, roll=True).graph
+    backward = lanes_of(graph)[1]
+    (block,) = [member for member in backward.members if isinstance(member, Group) and member.copies > 1]
+    begins = [node.title for node in nodes_in(block) if node.records]
+    assert block.copies == (6 if filled else 5)
+    assert (begins[0], begins[-1]) == ("div", "add")
+    assert_no_edge_is_lost(program, None)

@@ -132,8 +132,8 @@ class _Builder:
         self.variables = variables
         self.lines = Lines()
         self.lanes: dict[str, Group] = {}
-        self.step = 0
-        self.steps: dict[Group, int] = {}  # the training step of each lane
+        self.step = 1
+        self.updated: Record | None = None  # the last one of an update
         self.readers: dict[tuple[Record, int], list[Node]] = {}
         self.makers: dict[tuple[Record, int], Node] = {}
         self.drawn: dict[int, list[tuple[Node, Any]]] = {}
@@ -170,7 +170,12 @@ class _Builder:
         entered: Sequence[tuple[int | None, ...]] = nothing if in_blocks else module_calls_of(program)
         seats = Seats()
         for index, (record, path) in enumerate(zip(program, paths, strict=True)):
-            lane = self._lane(path[0], bool(recomputed[index]))
+            if "update" in self.lanes and path[0] == "forward" and not (recomputed[index] or self._is_late(record)):
+                self.lanes.clear()  # another step begins
+                self.step += 1
+            lane = self._lane(path[0])
+            if path[0] == "update":
+                self.updated = record
             shown, folded = self.folding.shown(path)
             calls = _calls_around(path, entered[index], made[index])
             seen = seats.found(record, lane, shown[1:], calls)
@@ -197,15 +202,21 @@ class _Builder:
             self._note_change(self.owner[record], changes[index])
         self.nodes = nodes_in(self.root)
 
-    def _lane(self, phase: str, again: bool = False) -> Group:
+    def _lane(self, phase: str) -> Group:
         """Return the group of a phase. Phases take turns within a step (in a replay, to write buffers late)."""
-        if "update" in self.lanes and phase == "forward" and not again:
-            self.lanes.clear()  # another step begins
-            self.step += 1
         if phase not in self.lanes:
             self.lanes[phase] = self._new_group(phase, self.root, phase)
-            self.steps[self.lanes[phase]] = self.step
+            self.lanes[phase].step = self.step
         return self.lanes[phase]
+
+    def _is_late(self, record: Record) -> bool:
+        """Return whether a record of a forward pass behind an update belongs to the same step: it sums up losses."""
+        last = self.updated
+        if last is None or record.code is not last.code or record.offset <= last.offset:
+            return False
+        sources = [operand[0] for operand in record.operands if type(operand) is tuple and operand[0] in self.owner]
+        lanes = [outside_of(self.owner[source].parent) for source in sources]
+        return self.lanes.get("forward") in lanes and all(lane.phase == "forward" for lane in lanes)
 
     def _module(
         self, id: str, labels: Sequence[str], parent: Group, classes: Mapping[str, str], closed: bool
@@ -434,12 +445,14 @@ class _Builder:
         for record, node in self.owner.items():
             if node.kind == MODULE:
                 node.specs += [spec for i, spec in enumerate(record.outputs) if (record, i) in self.leaving]
+        for lane in self.root.members:
+            assert isinstance(lane, Group)
+            lane.title, lane.step = (f"{lane.phase} {lane.step}", lane.step) if self.step > 1 else (lane.phase, 0)
         inside: Counter[Node] = Counter(self.owner[record] for record in self.recomputed)
         for edge in self.edges:
             if edge.head.change == "removed":
                 edge.change = "removed"
-            if self.step:
-                edge.later = self.steps[outside_of(edge.tail.parent)] != self.steps[outside_of(edge.head.parent)]
+            edge.later = outside_of(edge.tail.parent).step != outside_of(edge.head.parent).step
         for node in self.nodes:
             if node.kind == MODULE:
                 self._describe(node, inside[node])

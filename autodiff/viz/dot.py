@@ -24,6 +24,7 @@ from autodiff.viz.graph import (
     Group,
     Node,
     nodes_in,
+    outside_of,
     text_of_changes,
 )
 
@@ -69,6 +70,8 @@ EDGE_LOOKS = {
     "removed": f'style=dotted penwidth=2 color="{_REMOVED}"',
     "before": f'style=dotted penwidth=2 color="{_REMOVED}" constraint=false',
     "again": f'style=dotted color="{_AROUND}" constraint=false',
+    # To the next training step. Free, such an arrow would more often put the phases in the wrong order.
+    "around": "constraint=true minlen=0",
     "later": "constraint=false",
 }
 POINT = 'shape=point style=invis width=0 height=0 label=""'  # nothing to be seen, to hold on to
@@ -415,6 +418,17 @@ def _numbers_on(edge: Edge) -> Iterator[str]:
             yield f"{name}: {', '.join(texts)}"
 
 
+def _begins_at_head(edge: Edge) -> bool:
+    """Return whether an edge is given to Graphviz from its head: up, in the backward pass, or to phases on the left.
+
+    Of an edge along a rank Graphviz puts the first end on the left, and so it would put phases in the wrong order.
+    """
+    tail, head = outside_of(edge.tail.parent), outside_of(edge.head.parent)
+    if tail is head or not tail.step:
+        return tail.phase == head.phase == "backward"
+    return (tail.step, PHASES[tail.phase]) > (head.step, PHASES[head.phase])
+
+
 def _edge_line(edge: Edge, main: bool) -> str:
     """Return an edge statement. The backward pass is drawn upwards, beside the operations it differentiates."""
     attributes = [f"tooltip={_tooltip([*edge.tooltip.splitlines(), *_numbers_on(edge)])}"]
@@ -423,7 +437,9 @@ def _edge_line(edge: Edge, main: bool) -> str:
         attributes.append(f'{"label" if edge.tail is edge.head else "xlabel"}="{edge.values:,}×"')
     look = look_of(edge)
     attributes += [EDGE_LOOKS[look]] if look else []
-    if look in ("again", "before", "later"):
+    if edge.again and edge.tail.phase != edge.head.phase and _begins_at_head(edge):
+        attributes.append(EDGE_LOOKS["around"])
+    elif look in ("again", "before", "later"):
         pass  # they do not pull
     elif edge.saved:
         attributes.append(EDGE_LOOKS["beside" if main else "loose"])
@@ -435,7 +451,7 @@ def _edge_line(edge: Edge, main: bool) -> str:
     if edge.slow:
         attributes.append(EDGE_LOOKS["slow"])
     tail, head = edge.tail.id, edge.head.id
-    if edge.tail.phase == edge.head.phase == "backward":
+    if _begins_at_head(edge):
         tail, head = head, tail
         attributes.append(EDGE_LOOKS["backward"])
     return f"\t{tail} -> {head} [{' '.join(attributes)}]\n"

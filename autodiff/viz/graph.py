@@ -125,6 +125,7 @@ class Group:
         module: class name of the module, where it is known.
         is_call: whether it is a call of a function that is made of several operations.
         copies: how many equal ones it stands for.
+        step: of a phase the number of its training step, where the program has several; otherwise 0.
         changes: in a comparison how many of its operations are ``"added"``, ``"removed"`` or ``"changed"``.
     """
 
@@ -137,6 +138,7 @@ class Group:
     module: str = ""
     is_call: bool = False
     copies: int = 1
+    step: int = 0
     changes: Counter[str] = field(default_factory=Counter)
 
     def __repr__(self) -> str:

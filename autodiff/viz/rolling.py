@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Iterator, Sequence
-from itertools import takewhile
+from collections.abc import Collection, Hashable, Iterator, Sequence
+from itertools import groupby, takewhile
 
 from autodiff.viz.graph import (
+    BUFFER,
     CONSTANT,
     INPUT,
+    LEAF,
     MODULE,
     OPERATION,
     OUTPUT,
+    PARAMETER,
+    STATE,
     Edge,
     Graph,
     Group,
@@ -20,6 +24,9 @@ from autodiff.viz.graph import (
     nodes_in,
 )
 
+# What the first of several training steps reads where the others read what the one before has made, and what perhaps
+# only the last one returns.
+_OF_ONE_STEP = (CONSTANT, PARAMETER, LEAF, STATE, BUFFER, OUTPUT)
 _SUMS = ("seconds", "flops", "bytes", "saved_bytes")
 _LONGEST = 64  # members of a block that is no module
 _LEAST = 4  # times that operations have to go on with what the ones before have made
@@ -37,7 +44,7 @@ def roll(graph: Graph) -> int:
     or some neighbours that come again: a step of a loop that calls modules or goes on with what the one before has
     made, or many operations side by side. What is measured of all of them is added up. An edge inside of a block stands
     for that edge of each. All others are led to the first block and counted; those from a block to the next become
-    edges that go around, one for each run where runs stand in runs.
+    edges that go around, one for each run where runs stand in runs. Training steps, with all their phases, are blocks.
 
     Returns:
         How many runs were found.
@@ -46,19 +53,53 @@ def roll(graph: Graph) -> int:
     _seat_leaves(graph)
     known = _Known(graph)
     rolled = _Rolled()
+    graph.root.members[:] = _steps_once(graph, rolled)
     for parent in _groups(graph.root):
         kept: list[_Member] = []
-        for blocks in known.runs(_joined(parent)):
+        for blocks in known.runs(_joined(parent)) if parent is not graph.root else ():
             kept += rolled.merge(parent, blocks) if len(blocks) > 1 else blocks[0]
-        parent.members[:] = [*kept, *(member for member in parent.members if _is_constant(member))]
+        if parent is not graph.root:
+            parent.members[:] = [*kept, *(member for member in parent.members if _is_constant(member))]
     if rolled.titles:
         read = {edge.tail for edge in graph.edges if edge.head not in rolled.first}
-        gone = {node for node in graph.nodes if node in rolled.first or (_is_constant(node) and node not in read)}
+        left = {node for node in nodes_in(graph.root) if not _is_constant(node) or node in read}
         for group in _groups(graph.root):
-            group.members[:] = [member for member in group.members if member not in gone]
-        graph.edges[:] = rolled.lead([edge for edge in graph.edges if not _is_constant(edge.tail) or edge.tail in read])
-        graph.nodes[:] = [node for node in graph.nodes if node not in gone]
+            group.members[:] = [member for member in group.members if isinstance(member, Group) or member in left]
+        graph.edges[:] = rolled.lead([edge for edge in graph.edges if edge.tail in left or edge.tail in rolled.first])
+        graph.nodes[:] = [node for node in graph.nodes if node in left]
     return len(rolled.titles)
+
+
+def _steps_once(graph: Graph, rolled: _Rolled) -> list[_Member]:
+    """Let the first of equal training steps in a row stand for all of them; return what is shown of all steps.
+
+    Several steps may take turns, such as those of two models that are trained against each other.
+    """
+    lanes = [member for member in graph.root.members if isinstance(member, Group)]
+    steps = [list(step) for _, step in groupby(lanes, key=lambda lane: lane.step)]
+    if len(steps) == 1:
+        return list(lanes)
+    known = _Known(graph, steps=True)
+    kept: list[_Member] = []
+    first = 0
+    while first < len(steps):
+        turns, count = _turns(known, steps[first:])
+        rounds = [steps[i : i + turns] for i in range(first, first + turns * count, turns)]
+        kept += rolled.merge_steps(rounds) if count > 1 else steps[first]
+        first += turns * count
+    return kept
+
+
+def _turns(known: _Known, steps: Sequence[list[Group]]) -> tuple[int, int]:
+    """Return how many steps in a row come again, and how often, from the first on; fewest first."""
+    lanes = [lane for step in steps for lane in step]
+    for turns in range(1, min(_LONGEST, len(steps) // 2) + 1):
+        length, count = sum(map(len, steps[:turns])), 1
+        while known.equal(lanes, 0, count * length, length) and lanes[count * length] is steps[count * turns][0]:
+            count += 1
+        if count > 1:
+            return turns, count
+    return 1, 1
 
 
 def _gather_inputs(graph: Graph) -> None:
@@ -109,9 +150,14 @@ def _is_constant(member: _Member) -> bool:
     return isinstance(member, Node) and member.kind == CONSTANT
 
 
-def _joined(group: Group) -> list[_Member]:
+def _is_left_out(member: _Member, steps: bool) -> bool:
+    """Return whether something does not count in a comparison: of blocks, or of training `steps`."""
+    return isinstance(member, Node) and member.kind in (_OF_ONE_STEP if steps else (CONSTANT,))
+
+
+def _joined(group: Group, steps: bool = False) -> list[_Member]:
     """Return the members of a group that count in a comparison."""
-    return [member for member in group.members if not _is_constant(member)]
+    return [member for member in group.members if not _is_left_out(member, steps)]
 
 
 def _is_block(member: _Member) -> bool:
@@ -133,10 +179,12 @@ class _Known:
     Attributes:
         shapes: a number for each node and group, the same for equal ones. The name of a block itself does not count.
         wires: for each member the edges that come to it from other members of its group.
+        steps: whether training steps are to be compared, without the leaves that only the first of them reads.
     """
 
-    def __init__(self, graph: Graph) -> None:
-        joined = (node for node in nodes_in(graph.root) if not _is_constant(node))
+    def __init__(self, graph: Graph, steps: bool = False) -> None:
+        self.steps = steps
+        joined = (node for node in nodes_in(graph.root) if not _is_left_out(node, steps))
         # Those of a group are neighbours.
         self.numbers: dict[_Member, int] = {node: number for number, node in enumerate(joined)}
         self.start = dict(self.numbers)
@@ -146,14 +194,14 @@ class _Known:
         for group in order:
             order += [member for member in group.members if isinstance(member, Group)]
         for group in reversed(order):
-            self.start[group] = min(map(self.start.__getitem__, _joined(group)), default=0)
+            self.start[group] = min(map(self.start.__getitem__, _joined(group, steps)), default=0)
         self._note_wires(graph, order)
         self._note_shapes(graph, order)
 
     def _note_wires(self, graph: Graph, groups: Sequence[Group]) -> None:
-        place = {member: i for group in groups for i, member in enumerate(_joined(group))}
+        place = {member: i for group in groups for i, member in enumerate(_joined(group, self.steps))}
         for edge in graph.edges:
-            if _is_constant(edge.tail):
+            if _is_left_out(edge.tail, self.steps) or _is_left_out(edge.head, self.steps):
                 continue
             around = common_group(edge.tail.parent, edge.head.parent)
             tail, head = _member_of(around, edge.tail), _member_of(around, edge.head)
@@ -170,16 +218,19 @@ class _Known:
             incoming[edge.head] += edge.values
         for node in graph.nodes:
             key: Hashable = (node.kind, tuple(node.operations), node.change, node.recomputed)
-            if node.kind == MODULE:  # not all steps of a loop are read alike: the first is given what others make
+            if node.kind == MODULE and self.steps:  # only the first holds parameters, only the last may be read outside
+                key = (key, node.title, node.module)
+            elif node.kind == MODULE:  # not all steps of a loop are read alike: the first is given what others make
                 key = (key, node.module, tuple(node.held.values()), tuple(sorted({repr(spec) for spec in node.specs})))
             else:
                 # A gradient is called after its parameter, with the modules around it.
-                title, name = "" if node.kind == OUTPUT else node.title, node.module or node.place
+                nameless = node.kind == OUTPUT or (node.kind == INPUT and self.steps)  # each step has its own batch
+                title, name = "" if nameless else node.title, node.module or node.place
                 key = (key, title, name, tuple(map(repr, node.specs)), tuple(node.details), incoming[node])
             self.shapes[node] = known.setdefault(key, len(known))
         for group in reversed(groups):
             members = tuple((self.shapes[m], "" if isinstance(m, Node) else m.title, tuple(self.wires.get(m, ())))
-                            for m in _joined(group))  # fmt: skip
+                            for m in _joined(group, self.steps))  # fmt: skip
             key = (group.phase, members)
             self.shapes[group] = known.setdefault(key, len(known))
 
@@ -189,6 +240,13 @@ class _Known:
         start = 0
         while start < len(members):
             length, count = next(self._repeats(members, shapes, start), (1, 1))
+            last = start + length * (count - 1)
+            if any(longer > length for longer, _ in self._repeats(members, shapes, last)):
+                count -= 1  # the last is the begin of a step that does more than the first did: it adds gradients up
+                if count < self._least(members, start, length):
+                    yield from ([[member]] for member in members[start:last])
+                    start = last
+                    continue
             end = start + length * count
             yield [list(members[i : i + length]) for i in range(start, end, length)]
             start = end
@@ -200,17 +258,21 @@ class _Known:
             if shapes[start] != shapes[middle] or shapes[start:middle] != shapes[middle : middle + length]:
                 continue
             block = members[start:middle]
-            is_block = any(map(_is_block, block))
-            if not (is_block or any(map(_runs, block))):
+            if not any(_is_block(member) or _runs(member) for member in block):
                 continue
-            least = 2 if is_block else _LEAST if self._goes_on(members, start + length, length) else _SIDE_BY_SIDE
             count = 1
-            while self._equal(members, start, start + count * length, length):
+            while self.equal(members, start, start + count * length, length):
                 count += 1
-            if count >= least:
+            if count >= self._least(members, start, length):
                 yield length, count
 
-    def _equal(self, members: Sequence[_Member], first: int, second: int, length: int) -> bool:
+    def _least(self, members: Sequence[_Member], start: int, length: int) -> int:
+        """Return how many blocks there have to be, at least two, to be shown once."""
+        if any(map(_is_block, members[start : start + length])):
+            return 2
+        return _LEAST if self._goes_on(members, start + length, length) else _SIDE_BY_SIDE
+
+    def equal(self, members: Sequence[_Member], first: int, second: int, length: int) -> bool:
         """Return whether the members from the second place on are like those from the first on."""
         if second + length > len(members):
             return False
@@ -247,20 +309,11 @@ class _Rolled:
 
     def merge(self, parent: Group, blocks: Sequence[list[_Member]]) -> list[_Member]:
         """Let the first of equal blocks stand for all of them; return what is shown of them."""
-        nodes = [[node for member in block for node in nodes_in(member) if not _is_constant(node)] for block in blocks]
-        run = len(self.titles)
-        for copy, others in enumerate(nodes):
-            for own, other in zip(nodes[0], others, strict=True):
-                self.levels.setdefault(other, []).append((run, copy))
-                if copy:
-                    self.first[other] = own
-                    own.others.append(other)
-                    _add_measures(own, other)
         shown, count = blocks[0], len(blocks)
         title = f"{_name_of(blocks)} × {count:,}"
-        self.titles.append(title)
+        self._note(blocks, title, (CONSTANT,))
         if len(shown) > 1 or not _is_block(shown[0]):
-            return [_wrapped(parent, shown, f"cluster_x{run}", title, count)]
+            return [_wrapped(parent, shown, f"cluster_x{len(self.titles) - 1}", title, count)]
         (block,) = shown
         block.title = title
         if isinstance(block, Group):
@@ -268,6 +321,40 @@ class _Rolled:
         else:
             block.details = [text for text in block.details if text != block.module]  # it is in the title
         return shown
+
+    def merge_steps(self, rounds: Sequence[Sequence[list[Group]]]) -> list[Group]:
+        """Let the first of equal rounds of training steps stand for all of them; return its phases."""
+        blocks = [[lane for step in steps for lane in step] for steps in rounds]
+        results = [[[node for node in nodes_in(lane) if node.kind == OUTPUT] for lane in block] for block in blocks]
+        alike = len({tuple(map(len, block)) for block in results}) == 1
+        self._note(blocks, f"training step × {len(rounds):,}", _OF_ONE_STEP[:-1] if alike else _OF_ONE_STEP)
+        for i, lane in enumerate(blocks[0]):
+            lane.copies = len(rounds)
+            if len(rounds[0]) > 1:  # this one of those that take turns
+                lane.title = f"{lane.phase} {lane.step}"
+            else:
+                lane.title = lane.phase if lane.step == 1 else f"{lane.phase} {lane.step}–{blocks[-1][i].step:,}"
+            lane.title += f" × {lane.copies:,}"
+            for node in [] if alike else [node for block in results[1:] for node in block[i]]:
+                node.parent = lane
+                lane.members.append(node)
+            for node in nodes_in(lane):
+                if node.kind in (INPUT, OUTPUT) and node.others and node.others[-1].title != node.title:
+                    node.title = f"{node.title} … {node.others[-1].title}"
+        return blocks[0]
+
+    def _note(self, blocks: Sequence[Sequence[_Member]], title: str, left_out: Collection[str]) -> None:
+        """Note that each node of the first of equal blocks stands for those of the others, but for some kinds."""
+        nodes = [[node for member in block for node in nodes_in(member) if node.kind not in left_out]
+                 for block in blocks]
+        for copy, others in enumerate(nodes):
+            for own, other in zip(nodes[0], others, strict=True):
+                self.levels.setdefault(other, []).append((len(self.titles), copy))
+                if copy:
+                    self.first[other] = own
+                    own.others.append(other)
+                    _add_measures(own, other)
+        self.titles.append(title)
 
     def shown(self, node: Node) -> Node:
         """Return the node that stands for this one."""
