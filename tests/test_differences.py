@@ -170,6 +170,21 @@ def test_a_module_of_another_class_has_both_names() -> None:
     assert 'label="1 (Tanh → ReLU) · 1 added, 1 removed"' in draw(second, ad.ones(3, 4), against=first).source
 
 
+@pytest.mark.parametrize("depth", [None, 1])
+@pytest.mark.parametrize(("old", "new", "name"), [
+    (nn.Tanh(), nn.ReLU(), "Tanh → ReLU"),
+    (nn.Linear(4, 4), nn.Sequential(nn.Linear(4, 8), nn.Linear(8, 4)), "Linear → Sequential"),
+    (nn.ReLU(), nn.Sequential(nn.Tanh(), nn.ReLU()), "ReLU → Sequential"),
+])  # fmt: skip
+def test_a_module_that_keeps_some_operations_has_both_names(
+    old: nn.Module, new: nn.Module, name: str, depth: int | None
+) -> None:
+    """Also where the operation that was in the old one is in the new one, and folded."""
+    graph = draw(Net(new), ad.ones(3, 4), against=Net(old), depth=depth).graph
+    boxes = {node.title: node.module for node in graph.nodes if node.kind == MODULE}
+    assert {**boxes, **{title: group.module for title, group in groups_in(graph.root).items()}}["head"] == name
+
+
 def test_a_module_with_other_layers_keeps_its_place() -> None:
     """What has no partner, but the same path, is the same module: the head before and after."""
     graph = draw(net(True), ad.ones(2, 4), against=net(False)).graph

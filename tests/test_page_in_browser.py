@@ -319,7 +319,7 @@ def test_no_name_becomes_a_script(opened: Opened) -> None:
             x = x * x
         return x
 
-    graph = measured(graph_of(record(compute, ad.ones(1))))
+    graph = measured(record(compute, ad.ones(1)))
     named = dict(zip((node for node in graph.nodes if node.kind == OPERATION), names))
     for node, name in named.items():
         node.title = node.file = node.place = name
