@@ -239,7 +239,7 @@ def test_every_color_has_a_dark_counterpart() -> None:
     for color in set(re.findall(r"#[0-9a-f]{6}\b", json.dumps(data_of(text)))):
         assert f'svg [fill="{color}"]' in text
     assert "#0072b2" in dark_rules('"#0072B2"')
-    for light in ("#d6e8f5", "#fbe0d0", "#d2efe5", "#fff3c4", "#ffffff"):
+    for light in ("#d6e8f5", "#fbe0d0", "#d2efe5", "#fff3c4", "#ffffff", "#d9c0ec"):
         assert contrast(dark(light), dark("#000000")) > 7
         assert contrast(dark(light), dark("#333333")) > 4.5
 

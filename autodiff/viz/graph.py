@@ -205,6 +205,11 @@ class Graph:
     overhead: float | None = None
     slowest: float | None = None
 
+    @property
+    def is_comparison(self) -> bool:
+        """Whether it shows in what two programs differ."""
+        return any(node.change for node in self.nodes)
+
     def __repr__(self) -> str:
         return f"<graph of {len(self.nodes):,} nodes and {len(self.edges):,} edges>"
 

@@ -136,6 +136,7 @@ def _data(graph: Graph, title: str, overlay: str, depth: int | None) -> dict[str
     groups = _Groups(graph)
     sources: dict[Any, int] = {}  # many operations come from one line
     slow_nodes, slow_edges = slowest_in(graph)
+    compared = graph.is_comparison
     return {
         "title": title,
         "overlay": overlay,
@@ -150,7 +151,8 @@ def _data(graph: Graph, title: str, overlay: str, depth: int | None) -> dict[str
         "groups": groups.data(),
         "remarks": list(dict.fromkeys([*graph.remarks, *trouble_in(graph)])),
         "overhead": graph.overhead,
-        "nodes": [_node_data(node, groups.home[node].id, sources, node in slow_nodes) for node in graph.nodes],
+        "nodes": [_node_data(node, groups.home[node].id, sources, node in slow_nodes, compared)
+                  for node in graph.nodes],
         "sources": [{"file": file, "line": line, "source": source} for file, line, source in sources],
         "edges": [[edge.tail.id, edge.head.id, edge.values, look_of(edge), _lines(edge.tooltip), edge.output,
                    edge.carries and sorted(edge.carries), edge.again, edge in slow_edges] for edge in graph.edges],
@@ -173,12 +175,14 @@ def _counts(member: Node | Group) -> bool:
     return isinstance(member, Group) or _runs(member)
 
 
-def _node_data(node: Node, home: str, sources: dict[Any, int], is_slow: bool) -> dict[str, Any]:
+def _node_data(
+    node: Node, home: str, sources: dict[Any, int], is_slow: bool, compared: bool
+) -> dict[str, Any]:
     where = (node.file, node.line, tuple(node.source))
     return {
         "id": node.id, "kind": node.kind, "title": node.title, "phase": node.phase, "parent": home,
         "order": node.order if _runs(node) else -1, "gradientOrder": node.gradient_order,
-        "statement": node_statement(node, plain=True), "isSlow": is_slow,
+        "statement": node_statement(node, True, compared), "isSlow": is_slow,
         "place": node.place, "shapes": [text_of_spec(spec) for spec in node.specs],
         "notes": _notes(node), "measures": _numbers(node.measures),
         "values": [_numbers(found) for found in node.values],
