@@ -79,7 +79,7 @@ def draw(
             two seconds, once.
         against: another program, tensor or function (called with the same `inputs`) to compare with: what `x` has and
             `against` has not is added, the other way round removed.
-        constants: show the numbers in a computation as nodes; otherwise they stand on the operation that reads them.
+        constants: show numbers, and weights that were not given, as nodes; otherwise they stand on what reads them.
         title: text above; by default the name of the module or function.
         names: tensors to show as inputs under a name, besides the arguments. Tensors without a name get that of a
             variable, where the function or the caller of `draw` has one. A tape does not hold inputs that need no
