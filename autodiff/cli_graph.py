@@ -145,7 +145,8 @@ def run(options: argparse.Namespace) -> None:
             raise UsageError("no gradient was computed: add --backward, --loss NAME or --optimizer NAME") from error
         raise
     if not picture.graph.nodes:
-        raise UsageError(f"{names[-1]} runs no operation, so there is nothing to draw: "
+        returned = kind_of(made.function(*made.inputs))  # where nothing runs, once more does no harm
+        raise UsageError(f"{names[-1]} runs no operation and returned {returned}, so there is nothing to draw: "
                          "expected a function that returns a module, or computes with tensors")
     files = [(format, getattr(options, format)) for format in PICTURES]
     for format, file in files:
@@ -177,7 +178,7 @@ class Drawing:
 
     def __init__(self, name: str, options: argparse.Namespace) -> None:
         target = load_target(name)
-        model = build(target, name)
+        model = build(target, name, bool(options.inputs))
         check_inputs(model, options.inputs, name)
         self.backward = bool(options.backward or options.loss) and not options.optimizer
         # A model has parameters to differentiate with respect to; a function has only its arguments.
@@ -209,10 +210,17 @@ def like(model: Callable[..., Any], function: Callable[..., Any]) -> Callable[..
 
 
 def total(result: Any) -> Any:
-    """Return the sum of all numbers of a result through which gradients flow; of all where there are none."""
+    """Return the sum of all numbers of a result through which gradients flow; of all where there are none.
+
+    Raises:
+        UsageError: if there is no tensor in it.
+    """
     from autodiff.recording import tensors_in
 
     found = list(tensors_in(result))
+    if not found:
+        raise UsageError(f"there is no loss to propagate back from: the result is {kind_of(result)}; "
+                         "expected a tensor, or a tuple, list or dictionary of tensors")
     parts = [x.sum() for x in found if x.requires_grad] or [x.sum() for x in found]
     loss = parts[0]
     for part in parts[1:]:
@@ -337,7 +345,7 @@ def attempt(what: str, function: Callable[..., Result], *args: Any, **kwargs: An
     """
     try:
         return function(*args, **kwargs)
-    except AutodiffError:
+    except (AutodiffError, UsageError):
         raise
     except Exception as error:
         raise UsageError(f"{what}: {summary(error)}") from error
@@ -350,13 +358,15 @@ def summary(error: Exception) -> str:
     return f"{type(error).__name__}: {error}{where}"
 
 
-def build(target: Callable[..., Any], text: str) -> Callable[..., Any]:
+def build(target: Callable[..., Any], text: str, has_inputs: bool) -> Callable[..., Any]:
     """Return the module that `target` builds, or `target` itself when it is a module or a function of tensors.
 
     Raises:
-        UsageError: if building fails, or `target` is a class that needs arguments.
+        UsageError: if building fails, `target` is a class that needs arguments, or there is nothing that takes the
+            inputs.
     """
     from autodiff.nn.module import Module
+    from autodiff.recording import tensors_in
 
     if isinstance(target, Module):
         return target
@@ -366,7 +376,32 @@ def build(target: Callable[..., Any], text: str) -> Callable[..., Any]:
             raise UsageError(f"{text} needs {', '.join(required)}: write a function without arguments that builds it")
         return target
     built = attempt(f"{text} failed", target)
-    return built if isinstance(built, Module) else target
+    if isinstance(built, Module):
+        return built
+    if has_inputs and accepts_nothing(target):
+        computes = built is None or next(tensors_in(built), None) is not None
+        raise UsageError(f"{text} takes no arguments and returned {kind_of(built)}, so nothing takes the inputs: "
+                         "expected a function that returns a module, or takes tensors"
+                         + ("; to draw what it computes by itself, leave --input away" if computes else ""))
+    return target
+
+
+def accepts_nothing(function: Callable[..., Any]) -> bool:
+    """Return whether a function has no parameters at all."""
+    try:
+        return not signature(function).parameters
+    except ValueError:
+        return False
+
+
+def kind_of(value: Any) -> str:
+    """Return what something is, in words.
+
+    >>> kind_of(5), kind_of([]), kind_of(None)
+    ('an int', 'a list', 'None')
+    """
+    name = type(value).__name__
+    return "None" if value is None else f"{'an' if name[0].lower() in 'aeiou' else 'a'} {name}"
 
 
 def signature(function: Callable[..., Any]) -> inspect.Signature:
@@ -397,9 +432,7 @@ def check_inputs(function: Callable[..., Any], inputs: Sequence[Input], text: st
     try:
         signature(function).bind(*inputs)
     except TypeError:
-        names = ", ".join(signature(function).parameters)
-        if not names:
-            raise UsageError(f"{text} takes no arguments: leave --input away") from None
+        names = ", ".join(signature(function).parameters) or "nothing"
         raise UsageError(f"{text} takes {names}: "
                          f"write --input SHAPE once for each argument; got {len(inputs)}") from None
     except ValueError:

@@ -1,7 +1,7 @@
 """What goes wrong, and how it is said: ``[operation] what is wrong; expected ...; got ...; what to do``.
 
-Every message ends with the line of the user's code that led there. The classes also inherit from the built-in
-exception that PyTorch or NumPy programs would catch in the same place.
+Every message ends with the line of the user's code that led there, and the module that was running. The classes also
+inherit from the built-in exception that PyTorch or NumPy programs would catch in the same place.
 """
 
 from __future__ import annotations
@@ -36,13 +36,32 @@ class AutodiffError(RuntimeError):
         parts += [f"got {got}"] if got else []
         parts += [fix] if fix else []
         self._text = "; ".join(parts)
+        self.module = ""
         self.line: source.Line | None
         self.move_to(line or source.here())
 
     def move_to(self, line: source.Line | None) -> None:
         """Name another line as the one that led here, or none."""
         self.line = line
-        self.args = (self._text + (f"\n  at {line}" if line else ""),)
+        places = [f"\n  at {line}"] * bool(line) + [f"\n  in module {self.module}"] * bool(self.module)
+        self.args = (self._text + "".join(places),)
+
+    def within(self, path: str, kind: str = "") -> None:
+        """Name the module that was running, unless one is named: the innermost hears of an error first.
+
+        Args:
+            path: of the module, such as ``"Net.body.2"``.
+            kind: name of its class.
+
+        >>> error = ShapeError("linear", "the sizes do not fit")
+        >>> error.within("Net.body.2", "Linear")
+        >>> error.within("Net.body", "Sequential")
+        >>> error.module
+        'Net.body.2 (Linear)'
+        """
+        if not self.module:
+            self.module = f"{path} ({kind})" if kind not in ("", path) else path
+            self.move_to(self.line)
 
 
 class ShapeError(AutodiffError, ValueError):

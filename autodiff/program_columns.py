@@ -157,6 +157,39 @@ def shares_of_roofline(program: Program, limits: Mapping[str, Any]) -> list[floa
     return shares
 
 
+def slowest_path(program: Program) -> tuple[float, list[Record]]:
+    """Return the chain of records, each of which needs what the one before it has made, that takes longest together.
+
+    Args:
+        program: with a column ``"seconds"``.
+
+    Returns:
+        Its seconds and its records in order, found in one pass over what they read and overwrite.
+
+    >>> import autodiff as ad
+    >>> program = ad.record(lambda x: x.exp() + x.tanh(), ad.ones(3))
+    >>> program.columns["seconds"] = [0.5, 2.0, 1.0]
+    >>> seconds, records = slowest_path(program)
+    >>> seconds, [record.name for record in records]
+    (3.0, ['tanh', 'add'])
+    """
+    longest: dict[Record, float] = {}
+    behind: dict[Record, Record] = {}
+    for record, seconds in zip(program, program.columns["seconds"], strict=True):
+        needed = (x[0] for x in (*record.operands, *program.written.get(record, ())) if type(x) is tuple)
+        best = max((other for other in needed if other in longest), key=longest.__getitem__, default=None)
+        longest[record] = seconds or 0.0
+        if best is not None:
+            longest[record] += longest[best]
+            behind[record] = best
+    if not longest:
+        return 0.0, []
+    path = [max(longest, key=longest.__getitem__)]
+    while path[-1] in behind:
+        path.append(behind[path[-1]])
+    return longest[path[0]], path[::-1]
+
+
 def work_of(record: Record) -> dict[str, int] | None:
     """Return what `autodiff.roofline.limit` wants to know of a record; None where nothing is to be done."""
     flops, moved = record.cost

@@ -8,7 +8,7 @@ records read aligned values.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from copy import copy
 from typing import Any, NamedTuple
 
@@ -16,7 +16,7 @@ import numpy as np
 
 from autodiff.program import Program, Record
 from autodiff.program_calls import Call, calls_of
-from autodiff.program_scopes import beside, scopes_of
+from autodiff.program_scopes import around, beside, scopes_of
 from autodiff.program_text import Printer, key_of, settings_of, text_of_operation, text_of_type
 
 _Aligned = list[tuple[int, int]]
@@ -47,7 +47,8 @@ def merged(first: Program, second: Program) -> Program:
         The records of the second program and those that only the first one has, with these columns: ``"change"`` says
         ``"same"``, ``"added"``, ``"removed"`` or ``"changed"`` (a record that does the same with other values, or
         with other parameters), ``"before"`` what a changed record has read in the first program and reads no longer;
-        ``"parts"``, ``"classes"``, ``"recomputed"`` and ``"call"`` are those of the two programs.
+        ``"parts"``, ``"classes"``, ``"recomputed"`` and ``"call"`` are those of the two programs. Where a module is of
+        another class in each, ``"classes"`` has ``"Tanh → ReLU"``.
         What was removed stands in the module, and the call, of the second program that its own one has become.
 
     >>> import autodiff as ad
@@ -105,11 +106,28 @@ def merged(first: Program, second: Program) -> Program:
             change = "changed"
         changes.append(change)
     columns: dict[str, list[Any]] = {"change": changes, "before": before, "call": calls}
-    for name in ("parts", "classes", "recomputed"):
+    columns["classes"] = _classes(records, _classes_by_path(first, names), _classes_by_path(second))
+    for name in ("parts", "recomputed"):
         known = {record: entry for program in (first, second)
                  for record, entry in zip(program, program.columns.get(name, ()))}  # fmt: skip
         columns[name] = [known.get(record, ()) for record in (new or old for old, new in rows) if record is not None]
     return Program(records, second.outputs, written, columns, (*second.inputs, *first.inputs))
+
+
+def _classes_by_path(program: Program, names: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return the class names of modules by their paths, or by what these are called beside those of another program."""
+    found: dict[str, str] = {}
+    for record, classes in zip(program, program.columns.get("classes", ()), strict=False):
+        for path, name in zip(around(record.scope), classes, strict=False):
+            found.setdefault(path if names is None else names.get(path, path), name)
+    return found
+
+
+def _classes(records: Sequence[Record], before: Mapping[str, str], now: Mapping[str, str]) -> list[tuple[str, ...]]:
+    """Return the column of class names: both where a module has another one now."""
+    both = {path: f"{before[path]} → {now[path]}" for path in before.keys() & now if before[path] != now[path]}
+    known = {**before, **now, **both}
+    return [tuple([known.get(path, "") for path in around(record.scope)]) for record in records]
 
 
 class _Comparison:

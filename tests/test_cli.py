@@ -52,6 +52,11 @@ def squared(x): return x.square().sum()
 def plain(x): return x.exp().sum()
 def curved(x): return x.exp().tanh().sum()
 def forgetful(): Net()
+def five(): return 5
+def five_of(x): return 5
+class Five(Net):
+    def forward(self, x): return 5
+def misfit(): return ad.nn.Sequential(ad.nn.Linear(3, 4), ad.nn.Sequential(ad.nn.Linear(5, 4)))
 def looped(x):
     for _ in range(10): x = x.exp().tanh()
     return x
@@ -304,8 +309,19 @@ def test_graph_files(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[
          "no gradient was computed: add --backward, --loss NAME or --optimizer NAME"),
         (["graph", "{model}:net", "--input", "3x4", "--input", "2", "--loss", "mse_loss"],
          "the loss 'mse_loss' takes input, target, and it gets the result alone: write a function of one argument"),
-        (["graph", "{model}:forgetful"], "forgetful runs no operation, so there is nothing to draw: expected a"),
-        (["graph", "{model}:total", "--input", "3"], "total takes no arguments: leave --input away"),
+        (["graph", "{model}:forgetful"], "forgetful runs no operation and returned None, so there is "
+         "nothing to draw: expected a function that returns a module"),
+        (["graph", "{model}:total", "--input", "3"], "total takes no arguments and returned a Tensor, so nothing takes "
+         "the inputs: expected a function that returns a module, or takes tensors; to draw what it computes by itself, "
+         "leave --input away"),
+        (["graph", "{model}:misfit", "--input", "2x3"], "in module Sequential.1.0 (Linear)"),
+        (["graph", "{model}:five"], "five runs no operation and returned an int, so there is nothing to draw"),
+        (["graph", "{model}:five", "--input", "3"], "five takes no arguments and returned an int, so nothing takes "
+         "the inputs: expected a function that returns a module, or takes tensors\n"),
+        (["graph", "{model}:five_of", "--input", "3"], "five_of runs no operation and returned an int"),
+        (["graph", "{model}:five_of", "--input", "3", "--backward"], "a gradient: a tensor, or a function or module "
+         "with its inputs; got five_of, which returned 5"),
+        (["graph", "{model}:Five", "--input", "3", "--optimizer", "sgd"], "the result is an int; expected a tensor"),
         (["demo", "--epochs", "0"], "expected a whole number of at least 1, got '0'"),
     ],
 )

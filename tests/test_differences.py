@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from functools import partial
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from drawn import training_step
 from steps import classifier_step
@@ -13,7 +15,8 @@ from test_page import data_of, text_of
 
 import autodiff as ad
 from autodiff import nn
-from autodiff.viz import draw
+from autodiff.viz import colors, draw
+from autodiff.viz.dot import legend_of
 from autodiff.viz.graph import MODULE, Group, nodes_in, text_of_changes
 from autodiff.viz.picture import Picture
 
@@ -133,6 +136,51 @@ def test_the_page_of_a_difference() -> None:
     assert changes[-3:] == ["added", "added", "changed"]
 
 
+def test_colours_of_a_difference_tell_changes_alone() -> None:
+    """Parameters and states have none of their own there, and no picture has leaves in the colour of a change."""
+    step = partial(training_step, layers(True))
+    both = draw(step, ad.ones(3, 4), against=partial(training_step, layers(False))).graph
+    looks = {text: (fill, line) for text, fill, line, *_ in legend_of(both)}
+    assert list(looks) == ["same", "− removed", "± changed", "input, output", "parameter"]
+    assert {look for text, look in looks.items() if text == "parameter"} == {("#ffffff", "#777777")}
+    assert 'fillcolor="#fff3c4"' not in draw(step, ad.ones(3, 4), against=step).source
+    alone = {text: (fill, line) for text, fill, line, *_ in legend_of(draw(step, ad.ones(3, 4)).graph)}
+    assert not {alone["parameter"], alone["input, output"]} & {looks["same"], looks["− removed"], looks["± changed"]}
+
+
+# What is left of linear red, green and blue where one kind of cones is missing: Machado, Oliveira and Fernandes, "A
+# Physiologically-based Model for Simulation of Color Vision Deficiency" (IEEE TVCG 15, 2009), severity 1.
+VISIONS = {
+    "all cones": [[1, 0, 0], [0, 1, 0], [0, 0, 1]],
+    "protanopia": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
+    "deuteranopia": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]],
+    "tritanopia": [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.303900]],
+}
+
+
+def seen(color: str, vision: str) -> Any:
+    """Return lightness and the two other coordinates of a colour in Oklab, as somebody sees it."""
+    light = np.array([int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)])
+    linear = np.where(light <= 0.04045, light / 12.92, ((light + 0.055) / 1.055) ** 2.4)
+    cones = np.array(colors._TO_CONES) @ np.clip(np.array(VISIONS[vision]) @ linear, 0, 1)
+    return np.array(colors._FROM_CONES) @ np.cbrt(cones)
+
+
+@pytest.mark.parametrize("vision", VISIONS)
+@pytest.mark.parametrize("ground", ["light", "dark"])
+def test_any_eye_tells_the_colours_of_changes_apart(vision: str, ground: str) -> None:
+    def compute(*names: str) -> Any:
+        return lambda x: [getattr(x, name)() for name in names][-1].sum()
+
+    graph = draw(compute("exp", "tanh"), ad.ones(2), against=compute("sin", "exp")).graph
+    swatches = [swatch for swatch in legend_of(graph) if swatch.text != "input, output"]
+    assert [swatch.text for swatch in swatches] == ["same", "+ added", "− removed", "± changed"]
+    for part in ("fill", "line"):
+        looks = [getattr(swatch, part) for swatch in swatches]
+        shown = [seen(colors.dark(look) if ground == "dark" else look, vision) for look in looks]
+        assert min(np.linalg.norm(one - other) for one, other in combinations(shown, 2)) > 0.045, part
+
+
 def test_the_legend_of_a_page_without_a_comparison() -> None:
     legend = data_of(text_of(draw(net(True), ad.ones(2, 4)).expanded()))["legend"]
     assert [text for text, *_ in legend] == ["forward", "input, output", "parameter"]
@@ -168,6 +216,21 @@ def test_a_removed_module_stands_beside_the_one_that_has_its_name_now() -> None:
 def test_a_module_of_another_class_has_both_names() -> None:
     first, second = (nn.Sequential(nn.Linear(4, 8), layer(), nn.Linear(8, 2)) for layer in (nn.Tanh, nn.ReLU))
     assert 'label="1 (Tanh → ReLU) · 1 added, 1 removed"' in draw(second, ad.ones(3, 4), against=first).source
+
+
+@pytest.mark.parametrize("depth", [None, 1])
+@pytest.mark.parametrize(("old", "new", "name"), [
+    (nn.Tanh(), nn.ReLU(), "Tanh → ReLU"),
+    (nn.Linear(4, 4), nn.Sequential(nn.Linear(4, 8), nn.Linear(8, 4)), "Linear → Sequential"),
+    (nn.ReLU(), nn.Sequential(nn.Tanh(), nn.ReLU()), "ReLU → Sequential"),
+])  # fmt: skip
+def test_a_module_that_keeps_some_operations_has_both_names(
+    old: nn.Module, new: nn.Module, name: str, depth: int | None
+) -> None:
+    """Also where the operation that was in the old one is in the new one, and folded."""
+    graph = draw(Net(new), ad.ones(3, 4), against=Net(old), depth=depth).graph
+    boxes = {node.title: node.module for node in graph.nodes if node.kind == MODULE}
+    assert {**boxes, **{title: group.module for title, group in groups_in(graph.root).items()}}["head"] == name
 
 
 def test_a_module_with_other_layers_keeps_its_place() -> None:

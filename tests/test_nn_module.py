@@ -435,3 +435,32 @@ def test_containers_take_modules(wrong: Any) -> None:
         nn.ModuleList([wrong])
     with pytest.raises(DTypeError, match="the sub-module 'a' is not a module"):
         nn.ModuleDict({"a": wrong})
+
+
+def test_an_error_names_the_innermost_module_that_was_running() -> None:
+    class Outer(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.body = nn.Sequential(nn.ReLU(), nn.Linear(3, 4))
+
+        def forward(self, x: Any) -> Any:
+            return self.body(x)
+
+    with pytest.raises(ad.errors.ShapeError, match=r"\n  at .*\n  in module Outer\.body\.1 \(Linear\)$") as found:
+        Outer()(ad.ones(2, 2))
+    assert found.value.module == "Outer.body.1 (Linear)"
+    with pytest.raises(ad.errors.ShapeError, match=r"\n  in module Linear$"):
+        nn.Linear(3, 4)(ad.ones(2, 2))
+    with pytest.raises(ad.errors.ShapeError) as outside:
+        ad.linear(ad.ones(2, 2), ad.ones(4, 3))
+    assert "in module" not in str(outside.value)
+
+
+def test_replayed_errors_name_the_module_too() -> None:
+    model = nn.Sequential(nn.Embedding(3, 2))
+    replayed = ad.compile(model)
+    for _ in range(3):
+        replayed(ad.tensor([0, 2]))
+    for run in (model, replayed):
+        with pytest.raises(ad.errors.PositionError, match=r"in module Sequential\.0"):
+            run(ad.tensor([0, 3]))

@@ -16,6 +16,7 @@ from test_pictures import random_program
 import autodiff as ad
 from autodiff import cli_graph, machine, nn
 from autodiff.errors import ValueRangeError
+from autodiff.program import Program
 from autodiff.program_columns import shares_of_roofline, text_of
 from autodiff.viz import draw
 from autodiff.viz.overlay import OVERLAYS
@@ -28,7 +29,7 @@ def test_an_overlay_shows_numbers_a_scale_and_the_slowest_path() -> None:
     assert picture.graph.caption == ["time: 10 ms together", "bold: the slowest path, 7 ms"]
     assert [text for _, text in picture.graph.scale] == ["0 s", "1.25 ms", "2.5 ms", "3.75 ms", "5 ms"]
     slow = {(edge.tail.title, edge.head.title) for edge in picture.graph.edges if edge.slow}
-    assert slow == {("x", "tanh"), ("tanh", "sum"), ("sum", "add")}
+    assert slow == {("tanh", "sum"), ("sum", "add")}
     nodes = drawn_nodes(picture.source)
     assert "5 ms · 50%" in nodes["r2"][0]
     assert 'COLOR="#ffffff"' in nodes["r2"][0]  # white on the dark end of the scale
@@ -56,6 +57,69 @@ def test_the_slowest_path_is_the_longest(seed: int) -> None:
     assert graph.caption[-1] == f"bold: the slowest path, {text_of('seconds', max(longest.values()))}"
     on_path = {node for edge in graph.edges if edge.slow for node in (edge.tail, edge.head)}
     assert sum(node.measures.get("seconds", 0.0) for node in on_path) == pytest.approx(max(longest.values()))
+
+
+class Wide(nn.Module):
+    """Two operations beside each other: they take long together, and a path leads through one of them alone."""
+
+    def forward(self, x: Any) -> Any:
+        return x.exp() + x.tanh()
+
+
+class Deep(nn.Module):
+    def forward(self, x: Any) -> Any:
+        return x.sin().cos()
+
+
+class Branches(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.wide, self.deep = Wide(), Deep()
+
+    def forward(self, x: Any) -> Any:
+        return self.wide(x) + self.deep(x)
+
+
+def measured_branches() -> Program:
+    program = ad.record(Branches(), ad.ones(3))
+    assert [record.name for record in program] == ["exp", "tanh", "add", "sin", "cos", "add"]
+    program.columns["seconds"] = [3e-3, 3e-3, 1e-3, 2e-3, 3e-3, 1e-3]
+    return program
+
+
+@pytest.mark.parametrize(("depth", "nodes", "edges"), [
+    (None, {"sin", "cos", "add"}, {("sin", "cos"), ("cos", "add")}), (1, {"deep", "add"}, {("deep", "add")}),
+    (0, {"Branches"}, set()),
+])  # fmt: skip
+def test_the_slowest_path_is_the_same_at_every_depth(depth: int | None, nodes: set[str], edges: set[Any]) -> None:
+    graph = draw(measured_branches(), overlay="seconds", depth=depth).graph
+    assert graph.caption[-1] == "bold: the slowest path, 6 ms"
+    assert {node.title for node in graph.nodes if node.look.get("penwidth")} == nodes
+    assert {(edge.tail.title, edge.head.title) for edge in graph.edges if edge.slow} == edges
+
+
+def test_the_slowest_path_leads_through_equal_blocks_and_fused_operations() -> None:
+    def steps(x: Any) -> Any:
+        for _ in range(8):
+            x = x.sin() + x.cos()
+        return x
+
+    program = ad.record(steps, ad.ones(3))
+    program.columns["seconds"] = [1.0, 2.0, 3.0] * 7 + [2.0, 1.0, 3.0]  # the last step goes another way
+    graph = draw(program, overlay="seconds", roll=True).graph
+    assert {node.title for node in graph.nodes if node.look.get("penwidth")} == {"sin", "cos", "add"}
+    around = {(edge.tail.title, edge.head.title, edge.again) for edge in graph.edges if edge.slow}
+    assert around == {("cos", "add", 0), ("sin", "add", 0), ("add", "cos", 1), ("add", "sin", 1)}
+
+    fused = ad.compile(lambda x: (x.exp() * 2).tanh())
+    for _ in range(2):
+        fused(ad.ones(4096))
+    (program,) = fused.programs
+    assert len(program) == 1
+    program.columns["seconds"] = [1.0]
+    graph = draw(program, overlay="seconds", unfold=True).graph
+    inside = {(edge.tail.title, edge.head.title) for edge in graph.edges if edge.slow}
+    assert inside == {("exp", "mul"), ("mul", "tanh")}
 
 
 @pytest.mark.parametrize("overlay", ["flops", "bytes", "saved_bytes"])

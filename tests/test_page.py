@@ -16,6 +16,7 @@ from drawn import NASTY, Net, training_step
 
 import autodiff as ad
 from autodiff.nn.module import Parameter
+from autodiff.program import Program
 from autodiff.recording import record
 from autodiff.viz import draw, page
 from autodiff.viz.building import graph_of
@@ -30,11 +31,13 @@ INJECTIONS = [
 ]
 
 
-def measured(graph: Graph) -> Graph:
-    """Return a graph with numbers such as measuring would find."""
+def measured(program: Program) -> Graph:
+    """Return the graph of a program with numbers such as measuring would find."""
+    program.columns["seconds"] = [(i + 1) * 1e-6 for i in range(len(program))]
+    graph = graph_of(program)
     operations = [node for node in graph.nodes if node.kind == OPERATION]
     for i, node in enumerate(operations):
-        node.measures = {"seconds": (i + 1) * 1e-6, "flops": 2.0 * i, "bytes": 1e3, "roofline": 0.5}
+        node.measures = {"seconds": program.columns["seconds"][i], "flops": 2.0 * i, "bytes": 1e3, "roofline": 0.5}
         node.values = [{"norm": float(i + 1), "largest": 1.0, "zeros": 0.25, "nans": 0.0} for _ in node.specs]
         node.gradients = [{"norm": 10.0 ** -i} for _ in node.specs] if node.phase == "forward" else []
         node.file, node.line = "model.py", 7
@@ -43,11 +46,11 @@ def measured(graph: Graph) -> Graph:
 
 
 def net_graph() -> Graph:
-    return measured(graph_of(record(Net(), ad.ones(2, 3))))
+    return measured(record(Net(), ad.ones(2, 3)))
 
 
 def step_graph() -> Graph:
-    return measured(graph_of(record(training_step, Net(), ad.ones(2, 3))))
+    return measured(record(training_step, Net(), ad.ones(2, 3)))
 
 
 def flat_graph(operations: int) -> Graph:
@@ -236,7 +239,7 @@ def test_every_color_has_a_dark_counterpart() -> None:
     for color in set(re.findall(r"#[0-9a-f]{6}\b", json.dumps(data_of(text)))):
         assert f'svg [fill="{color}"]' in text
     assert "#0072b2" in dark_rules('"#0072B2"')
-    for light in ("#d6e8f5", "#fbe0d0", "#d2efe5", "#fff3c4", "#ffffff"):
+    for light in ("#d6e8f5", "#fbe0d0", "#d2efe5", "#fff3c4", "#ffffff", "#d9c0ec"):
         assert contrast(dark(light), dark("#000000")) > 7
         assert contrast(dark(light), dark("#333333")) > 4.5
 

@@ -241,14 +241,16 @@ def test_the_differences_of_a_comparison(opened: Opened) -> None:
     shown = chromium.run("document.getElementById('legend').innerText").split("\n")
     assert {"same", "+ added", "− removed"} <= set(shown)
     count = "document.getElementById('difference').textContent"
-    assert chromium.run(count) == "3 differences"
+    assert graph.remarks == ["2 added, 2 removed, 1 changed"]
+    assert chromium.run(count) == "5 differences"
     seen = []
     for key in ("n", "n", "n", "p"):
         chromium.press(key)
         settle(chromium)
         seen.append(chromium.run(count))
         assert chromium.run(TITLE) in ("sigmoid", "linear")
-    assert seen == [f"Difference {i} of 3" for i in (1, 2, 3, 2)]
+    between = "Difference 3 of 5"
+    assert seen == ["Differences 1 – 2 of 5", between, "Differences 4 – 5 of 5", between]
     assert chromium.complaints() == []
 
 
@@ -319,7 +321,7 @@ def test_no_name_becomes_a_script(opened: Opened) -> None:
             x = x * x
         return x
 
-    graph = measured(graph_of(record(compute, ad.ones(1))))
+    graph = measured(record(compute, ad.ones(1)))
     named = dict(zip((node for node in graph.nodes if node.kind == OPERATION), names))
     for node, name in named.items():
         node.title = node.file = node.place = name

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
 import numpy as np
 import pytest
-from drawn import Net
+from drawn import Net, training_step
 from opened import LEGEND, Opened, choose, settle
 from test_page import net_graph
 
@@ -189,7 +190,7 @@ def test_the_slowest_path_is_bold_where_the_page_says_so(opened: Opened) -> None
     picture = draw(program, overlay="seconds")
     chromium = opened.show_page_of(picture)
     slow = [edge for edge in picture.graph.edges if edge.slow]
-    assert {node.title for edge in slow for node in (edge.tail, edge.head)} == {"x", "tanh", "sum", "add"}
+    assert {node.title for edge in slow for node in (edge.tail, edge.head)} == {"tanh", "sum", "add"}
     assert set(chromium.run(BOLD.format("edge"))) == {f"{edge.tail.id}->{edge.head.id}" for edge in slow}
     assert set(chromium.run(BOLD.format("node"))) == {"r2", "r3", "r4"}
     width = "parseFloat(getComputedStyle(document.querySelector('{}')).strokeWidth)"
@@ -200,6 +201,21 @@ def test_the_slowest_path_is_bold_where_the_page_says_so(opened: Opened) -> None
         choose(chromium, other)
         assert chromium.run(BOLD.format("edge")) == chromium.run(BOLD.format("node")) == []
         assert "bold" not in chromium.run("document.body.innerText")
+
+
+@pytest.mark.parametrize("depth", [0, 1, 2, 3])
+def test_the_slowest_path_is_that_of_the_still_picture(opened: Opened, depth: int) -> None:
+    program = ad.record(training_step, Net(), ad.ones(2, 3))
+    pick = random.Random(1)
+    program.columns["seconds"] = [pick.random() for _ in program]
+    picture = draw(program, overlay="seconds", depth=depth)
+    chromium = opened.show_page_of(picture)
+    assert picture.graph.caption[-1] in chromium.run(LEGEND)
+    bold = [node for node in picture.graph.nodes if node.look.get("penwidth") == "3"]
+    assert len(chromium.run(BOLD.format("node"))) == len(bold)
+    # The page draws an edge for each kind of value between two boxes.
+    still = {(edge.tail, edge.head) for edge in picture.graph.edges if edge.slow}
+    assert len(set(chromium.run(BOLD.format("edge")))) == len(still)
 
 
 def test_the_slowest_path_leads_through_folded_modules(opened: Opened) -> None:

@@ -325,7 +325,7 @@ def test_the_text_of_a_difference() -> None:
         '\t\tr1 [label=<<B>+ tanh</B><BR/> <FONT POINT-SIZE="8" COLOR="#333333">2 float32</FONT> > fillcolor="#cfe6f5" '
         'color="#0072b2" penwidth="2.5"]',
         '\t\tr2 [label=<<B>± sum</B><BR/> <FONT POINT-SIZE="8" COLOR="#333333">scalar float32</FONT> > '
-        'fillcolor="#fff3c4" color="#a67c00" penwidth="2.5"]',
+        'fillcolor="#d9c0ec" color="#4f2a75" penwidth="2.5"]',
         '\t\to3 [label=<<B>output</B><BR/> <FONT POINT-SIZE="8" COLOR="#333333">scalar float32</FONT> > shape="box" '
         'style="filled,bold" fillcolor="#ffffff" color="#222222"]',
         '\t\tl0 [label=<<B>x</B><BR/> <FONT POINT-SIZE="8" COLOR="#333333">2 float32</FONT> > shape="box" '

@@ -13,9 +13,11 @@ from steps import classifier_step
 
 import autodiff as ad
 from autodiff import nn
+from autodiff.nn.functional import cross_entropy
 from autodiff.program import Program
 from autodiff.viz import draw
 from autodiff.viz.graph import OPERATION, Node
+from autodiff.viz.picture import Picture
 
 
 class Attention(nn.Module):
@@ -238,3 +240,58 @@ def test_a_conversion_of_the_layout_says_that_it_is_one() -> None:
     assert "another order in memory: channels-last" in found[0].tooltip[1]
     (clone,) = [node for node in draw(lambda x: x.T.clone(), ad.ones(2, 3)).graph.nodes if node.title == "clone"]
     assert not any(text.startswith("to ") for text in clone.details)
+
+
+def leaves_of(picture: Picture) -> list[str]:
+    """Return the names of what a picture's operations read, without inputs and parameters."""
+    return sorted(node.title for node in picture.graph.nodes if node.kind in ("constant", "buffer", "leaf"))
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_what_the_library_has_made_has_a_name(compiled: bool) -> None:
+    model = nn.Sequential(nn.Linear(4, 3), nn.Dropout(0.5))
+
+    def step(x: Any) -> None:
+        model(x).sum().backward()
+
+    run = ad.compile(step) if compiled else step
+    for _ in range(3 if compiled else 1):
+        run(ad.ones(2, 4))
+    picture = draw(run) if compiled else draw(step, ad.ones(2, 4))
+    assert leaves_of(picture) == ["grad of 0.bias", "grad of 0.weight", "random key"]
+
+
+def test_a_gradient_is_called_after_a_variable_and_may_be_gone_by_then() -> None:
+    factor = ad.ones(3, requires_grad=True)
+    (factor * 2).sum().backward()
+
+    def again() -> None:
+        (factor * 3).sum().backward()
+        factor.grad = None
+
+    assert leaves_of(draw(again)) == ["factor", "grad of factor"]
+
+
+@pytest.mark.parametrize("backward", [False, True])
+def test_a_weight_that_was_not_given_stands_on_the_operation(backward: bool) -> None:
+    x, image = ad.randn(2, 3, requires_grad=True), ad.randn(2, 3, 4, 4, requires_grad=True)
+    target, even = ad.tensor([0, 2]), ad.ones(3)
+    picture = draw(lambda x, y: cross_entropy(x, y), x, target, backward=backward)
+    assert leaves_of(picture) == []
+    assert picture.source.count("with weight 1<") == 1 + backward
+    norm = draw(nn.BatchNorm2d(3, affine=False), image, backward=backward)
+    assert set(leaves_of(norm)) == {"running_mean", "running_var", "num_batches_tracked"}
+    assert "with weight 1<" in norm.source
+    assert "with bias 0<" in norm.source
+    given = leaves_of(draw(lambda x, y: cross_entropy(x, y, even), x, target, backward=backward))
+    assert given == ["even"] * (1 + backward)
+    uneven = leaves_of(draw(lambda x, y: cross_entropy(x, y, ad.tensor([1.0, 2.0, 1.0])), x, target, backward=backward))
+    assert uneven == ["3 float32"] * (1 + backward)
+    assert leaves_of(draw(cross_entropy(x, target), backward=backward)) == ["target"] * (1 + backward) + ["x"]
+
+
+def test_weights_that_require_a_gradient_are_shown() -> None:
+    def normalised(x: Any) -> Any:
+        return ad.nn.functional.layer_norm(x, (3,), ad.ones(3, requires_grad=True), ad.zeros(3, requires_grad=True))
+
+    assert leaves_of(draw(normalised, ad.randn(2, 3))) == ["3 float32"] * 2

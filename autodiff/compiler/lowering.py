@@ -112,6 +112,7 @@ class Status(NamedTuple):
         error = self.plan.status(position, ins, **self.instruction.params)
         if isinstance(error, AutodiffError):
             error.move_to(self.instruction.record.line)
+            error.within(self.instruction.record.scope)
         return error
 
 

@@ -171,10 +171,15 @@ class Module:
             MODE.recorder.entered(self, outer)
         try:
             return self._call_with_hooks(args, kwargs) if self._hooks else self.forward(*args, **kwargs)
+        except AutodiffError as error:
+            error.within(MODE.scope, type(self).__name__)
+            raise
         except AttributeError as error:
             if error.name == "spec" and isinstance(error.obj, _NOT_TENSORS):
-                raise DTypeError(type(self).__name__, "an input is not a tensor", expected="a tensor",
-                                 got=type(error.obj).__name__, fix="wrap it with autodiff.tensor(...)") from None
+                wrong = DTypeError(type(self).__name__, "an input is not a tensor", expected="a tensor",
+                                   got=type(error.obj).__name__, fix="wrap it with autodiff.tensor(...)")
+                wrong.within(MODE.scope, type(self).__name__)
+                raise wrong from None
             raise
         finally:
             MODE.scope = outer

@@ -12,7 +12,7 @@ stays free of cycles, however often a module is called.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache, reduce
 from typing import Any
 
@@ -49,6 +49,7 @@ from autodiff.viz.graph import (
     text_of_spec,
 )
 from autodiff.viz.inlining import inline
+from autodiff.viz.leaves import defaults_in, names_of_leaves
 from autodiff.viz.measurements import Measurements
 from autodiff.viz.places import Folding, Lines, blocks_of, classes_of, function_of, paths_of
 from autodiff.viz.seats import Seats
@@ -75,7 +76,8 @@ def graph_of(
         depth: modules nested deeper are shown as one node each: 0 shows the outermost modules as nodes, 1 their
             children, and so on; None shows every operation.
         changes: of a comparison: modules in which nothing has changed are shown as one node each, all others open.
-        constants: show numbers (tensors without dimensions that need no gradient) as nodes of their own.
+        constants: show numbers (tensors without dimensions that need no gradient), and what stands for a weight or bias
+            that was not given, as nodes of their own.
         unfold: show the parts of fused operations, instead of one node that lists them.
         block: show so many records in a row as one node, instead of modules.
         names: names of leaf tensors by ``id``: those named here are inputs.
@@ -89,6 +91,7 @@ def graph_of(
     changed = program.columns.get("change") if changes else None
     builder = _Builder(Folding(paths, 0 if block else depth, changed), constants, unfold, names or {}, variables or {})
     builder.place(program, paths, bool(block))
+    builder.name_leaves(program, operands or {})
     removed = program.columns.get("before", ((),) * len(program))
     known = operands or {}
     for record, before in zip(program, removed, strict=True):
@@ -129,7 +132,8 @@ class _Builder:
         self.constants = constants
         self.unfold = unfold
         self.names = names
-        self.variables = variables
+        self.variables = dict(variables)
+        self.defaults: dict[tuple[Record, int], str] = {}
         self.lines = Lines()
         self.lanes: dict[str, Group] = {}
         self.step = 1
@@ -201,6 +205,11 @@ class _Builder:
             seats.take(record, lane, member)
             self._note_change(self.owner[record], changes[index])
         self.nodes = nodes_in(self.root)
+
+    def name_leaves(self, program: Program, known: Collection[tuple[Record, int]]) -> None:
+        """Give names to leaves that the library has made, and find those that stand for what was not given."""
+        self.defaults = defaults_in(program, self.names.keys() | self.variables.keys(), known)
+        self.variables = {**names_of_leaves(program, self._name_of), **self.variables}
 
     def _lane(self, phase: str) -> Group:
         """Return the group of a phase. Phases take turns within a step (in a replay, to write buffers late)."""
@@ -333,7 +342,11 @@ class _Builder:
 
     def connect(self, record: Record, position: int, operand: Any) -> None:
         """Draw what a record reads at one position."""
+        default = "" if self.constants else self.defaults.get((record, position), "")
         for head in self.readers.get((record, position), (self.owner[record],)):
+            if default:
+                head.details += [f"with {default}"] * (head.kind == OPERATION)
+                continue
             self._connect(record, head, record.inputs[position], operand)
 
     def overwrite(self, record: Record, value: tuple[Record, int], spec: Spec) -> None:

@@ -46,12 +46,14 @@ _LEAF_STYLES = {
     CONSTANT: {"shape": "plaintext", "style": "", "fontcolor": "#666666", "margin": "0.04,0.02"},
 }
 _DASHED = "rounded,filled,dashed"
-# In a comparison a sign and the line say the same as the colour.
+# In a comparison a sign and the line say the same as the colour. Colours tell changes alone there: leaves have none.
+# They differ for any colour vision, in the light and in the dark, because their lightness does, too.
+_COLORLESS = {"fillcolor": "#ffffff", "color": "#777777"}
 _CHANGE_STYLES = {
     "same": {"fillcolor": "#f4f4f4", "color": "#aaaaaa"},
     "added": {"fillcolor": "#cfe6f5", "color": "#0072b2", "penwidth": "2.5"},
     "removed": {"fillcolor": "#fbdcc8", "color": "#d55e00", "penwidth": "2.5", "style": _DASHED},
-    "changed": {"fillcolor": "#fff3c4", "color": "#a67c00", "penwidth": "2.5"},
+    "changed": {"fillcolor": "#d9c0ec", "color": "#4f2a75", "penwidth": "2.5"},
 }
 FONT = "Helvetica,Arial,sans-serif"
 _SAVED, _REMOVED, _AROUND = "#888888", "#d55e00", "#444444"  # colours of arrows that the legend explains
@@ -148,7 +150,7 @@ def lines_of(graph: Graph, *, title: str = "", direction: str = "TB", legend: bo
     header = _header(graph, title, legend)
     if header:
         lines.append(f"\tgraph [label=<{header}> labelloc=t]\n")
-    lines += _group_lines(graph.root, len(lanes) > 1)
+    lines += _group_lines(graph, len(lanes) > 1)
     if len(lanes) > 1:
         lines += [f"\t{statement}\n" for statement in order_statements({anchor(lane): _top(lane) for lane in lanes})]
     main = main_edges(graph)
@@ -285,8 +287,9 @@ def legend_of(graph: Graph, plain: bool = False) -> list[Swatch]:
     kinds = {INPUT if node.kind == OUTPUT else node.kind for node in graph.nodes}
     for kind, text in _LEGEND.items():
         if kind in kinds:
-            fill = "#ffffff" if is_white else _LEAF_STYLES[kind]["fillcolor"]
-            found.append(Swatch(text, fill, _LEAF_STYLES[kind]["color"], kind == LEAF, kind in (STATE, BUFFER)))
+            style = _leaf_style(kind, graph.is_comparison)
+            fill = "#ffffff" if is_white else style["fillcolor"]
+            found.append(Swatch(text, fill, style["color"], kind == LEAF, kind in (STATE, BUFFER)))
     return found
 
 
@@ -331,15 +334,16 @@ def _swatch(swatch: Swatch) -> str:
     return f'<TD BORDER="1" BGCOLOR="{swatch.fill}" COLOR="{swatch.line}"{style}>{_in_label(swatch.text)}</TD>'
 
 
-def _group_lines(root: Group, lanes: bool) -> Iterator[str]:
+def _group_lines(graph: Graph, lanes: bool) -> Iterator[str]:
     """Yield nodes and nested clusters, without recursion: modules nest as deep as they like."""
-    stack: list[Group | Node | str] = list(reversed(root.members))
+    stack: list[Group | Node | str] = list(reversed(graph.root.members))
+    compared = graph.is_comparison
     while stack:
         member = stack.pop()
         if isinstance(member, str):
             yield member
         elif isinstance(member, Node):
-            yield "\t" * (member.parent.depth + 1) + node_statement(member) + "\n"
+            yield "\t" * (member.parent.depth + 1) + node_statement(member, compared=compared) + "\n"
         else:
             is_lane = member.depth == 1
             if is_lane and not lanes:
@@ -381,10 +385,16 @@ def _with_class(label: str, module: str) -> str:
     return label if module in label else f"{label} ({module})"
 
 
-def node_statement(node: Node, plain: bool = False) -> str:
-    """Return the statement of a box; `plain`, without what an overlay shows on it."""
-    style = _LEAF_STYLES.get(node.kind)
-    if style is None:
+def _leaf_style(kind: str, compared: bool) -> dict[str, str]:
+    """Return the look of a leaf or a result; empty for anything else."""
+    has_color = kind in (PARAMETER, LEAF, STATE, BUFFER)
+    return _LEAF_STYLES.get(kind, {}) | (_COLORLESS if compared and has_color else {})
+
+
+def node_statement(node: Node, plain: bool = False, compared: bool = False) -> str:
+    """Return the statement of a box; `plain`, without what an overlay shows on it; `compared`, in a comparison."""
+    style = _leaf_style(node.kind, compared)
+    if not style:
         fill, line, _ = _PHASE_COLORS.get(node.phase, _OTHER_PHASE)
         style = {"fillcolor": fill, "color": line}
         if node.kind == MODULE:

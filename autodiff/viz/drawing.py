@@ -79,7 +79,7 @@ def draw(
             two seconds, once.
         against: another program, tensor or function (called with the same `inputs`) to compare with: what `x` has and
             `against` has not is added, the other way round removed.
-        constants: show the numbers in a computation as nodes; otherwise they stand on the operation that reads them.
+        constants: show numbers, and weights that were not given, as nodes; otherwise they stand on what reads them.
         title: text above; by default the name of the module or function.
         names: tensors to show as inputs under a name, besides the arguments. Tensors without a name get that of a
             variable, where the function or the caller of `draw` has one. A tape does not hold inputs that need no
@@ -243,6 +243,7 @@ class _Drawn:
         operands: tensors without gradient that records of a tape have read, by record and position.
         results: values to show as outputs, with their names; None for the program's own.
         gradients: gradients to show, with their names.
+        returned: what a function has returned, where there is no tensor in it, for errors.
     """
 
     def __init__(
@@ -254,6 +255,7 @@ class _Drawn:
         self.operands: dict[tuple[Record, int], Tensor] = {}
         self.results: list[tuple[Any, str]] | None = None
         self.gradients: list[tuple[Any, str]] = []
+        self.returned = ""
         self.backward = backward
         self.run = measure if overlay is not None and OVERLAYS[overlay].timed else record
         known = (*(tensor for _, tensor in variables.values()), *names.values())
@@ -273,7 +275,8 @@ class _Drawn:
             program = self._tape(program, list(tensors_in(x)))
         if self.backward and not any(record.phase == "backward" for record in program):
             raise GradientError("draw", "nothing is propagated back here", expected="something with a result that has "
-                                "a gradient: a tensor, or a function or module with its inputs", got=title_of(x),
+                                "a gradient: a tensor, or a function or module with its inputs",
+                                got=title_of(x) + self.returned,
                                 fix="of a program, record a function that calls backward()")  # fmt: skip
         return program
 
@@ -310,7 +313,9 @@ class _Drawn:
                 into.append((operand, name))
 
         def run() -> None:
-            outputs = list(tensors_in(compute()))
+            result = compute()
+            outputs = list(tensors_in(result))
+            self.returned = "" if outputs else f", which returned {result!r:.40}"
             losses = [y if y.spec.size == 1 else ops.sum(y) for y in outputs if y.needs_grad] or outputs
             cotangents = [cotangent_of(loss, None, "draw") for loss in losses]
             edges = (edge for record in tape_of(*losses) for edge in record.edges)

@@ -41,6 +41,7 @@ class Node:
         order: number of the (first) record in the program; of a leaf that of the first record that reads it.
         record: the record that it shows; None for anything but an operation.
         file, line, source: the user's line that ran it: file without folder, number, and the lines around it.
+        on_path: which places its operations have on the slowest path of the program; empty where none is on it.
         measures: of all its records together: ``"seconds"``, ``"flops"``, ``"bytes"``, ``"saved_bytes"`` and
             ``"roofline"`` (a share), as far as they are known.
         values: for each of `specs` the statistics of its numbers; see `autodiff.program_columns`. Of a module that is
@@ -72,6 +73,7 @@ class Node:
     file: str = ""
     line: int = 0
     source: list[tuple[int, str]] = field(default_factory=list)
+    on_path: list[int] = field(default_factory=list)
     measures: dict[str, float] = field(default_factory=dict)
     values: list[dict[str, float]] = field(default_factory=list)
     gradients: list[dict[str, float] | None] = field(default_factory=list)
@@ -193,6 +195,7 @@ class Graph:
         caption: what the colours and bold lines of an overlay show, a line each.
         scale: what the colours of an overlay mean: colour and text, from low to high.
         overhead: seconds of a call that belong to no operation; None where that was not measured.
+        slowest: seconds of the slowest path; None where none were measured.
     """
 
     root: Group
@@ -202,6 +205,12 @@ class Graph:
     caption: list[str] = field(default_factory=list)
     scale: list[tuple[str, str]] = field(default_factory=list)
     overhead: float | None = None
+    slowest: float | None = None
+
+    @property
+    def is_comparison(self) -> bool:
+        """Whether it shows in what two programs differ."""
+        return any(node.change for node in self.nodes)
 
     def __repr__(self) -> str:
         return f"<graph of {len(self.nodes):,} nodes and {len(self.edges):,} edges>"

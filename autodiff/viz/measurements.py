@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from autodiff.program import Program, Record
-from autodiff.program_columns import statistics
-from autodiff.viz.graph import MODULE, Graph, Node
+from autodiff.program_columns import slowest_path, statistics
+from autodiff.viz.graph import MODULE, OPERATION, Graph, Node
 
 
 class Measurements:
@@ -19,6 +19,7 @@ class Measurements:
     """
 
     def __init__(self, program: Program) -> None:
+        self.program = program
         self.records = {record: number for number, record in enumerate(program)}
         self.columns = program.columns
         values = program.columns.get("values")
@@ -51,11 +52,25 @@ class Measurements:
                 node.values = [self.values[self.records[record]][i] for record, i in outputs]
                 node.gradients = [self.gradients.get(value) for value in outputs]
                 node.gradient_order = max((self.orders.get(value, -1) for value in outputs), default=-1)
+        if "seconds" in self.columns:
+            self._fill_path(graph, owner)
         if self.values is not None:
             for key, drawn in leaves.items():
                 for node, leaf in drawn:
                     node.values = [{} if leaf.array is None else statistics(leaf.array)]
                     node.gradients, node.gradient_order = [self.gradients.get(key)], self.orders.get(key, -1)
+
+    def _fill_path(self, graph: Graph, owner: Mapping[Record, Node]) -> None:
+        """Note the slowest path of the program, so that it is the same at every depth."""
+        graph.slowest, path = slowest_path(self.program)
+        parts: dict[int, list[Node]] = defaultdict(list)  # of an operation that was fused, where these are shown
+        for node in graph.nodes:
+            if node.kind == OPERATION:
+                parts[node.order].append(node)
+        for place, record in enumerate(path):
+            node = owner[record]
+            for one in parts[node.order] if node.kind == OPERATION else [node]:
+                one.on_path.append(place)
 
     def _measures(self, records: list[Record]) -> dict[str, float]:
         """Return the sums over records; the share of the roofline is that of their times."""

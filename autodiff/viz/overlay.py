@@ -209,42 +209,36 @@ def _name(
             node.look |= _EMPHASIS
 
 
-def slowest_path(graph: Graph) -> tuple[float, list[Node], list[Edge]]:
-    """Return the path of edges whose nodes take longest together: its seconds, nodes and edges.
+def slowest_in(graph: Graph) -> tuple[set[Node], set[Edge]]:
+    """Return the nodes and the edges that the slowest path of the program leads through.
 
-    It is found in one pass over the edges. Where no seconds were measured, it is empty.
+    A node is on it if one of its operations is, or one of an equal node that it stands for; an edge, if the path goes
+    on from its tail to its head.
     """
-    seconds = {node: node.measures["seconds"] for node in graph.nodes if "seconds" in node.measures}
-    incoming: dict[Node, list[Edge]] = {}
-    for edge in graph.edges:
-        if edge.tail is not edge.head and not edge.again and not edge.change:
-            incoming.setdefault(edge.head, []).append(edge)
-    longest: dict[Node, float] = {}
-    behind: dict[Node, Edge] = {}
-    for node in sorted(graph.nodes, key=lambda node: node.kind in (OPERATION, MODULE)):  # leaves first
-        before = [edge for edge in incoming.get(node, ()) if edge.tail in longest]
-        best = max(before, key=lambda edge: longest[edge.tail], default=None)
-        longest[node] = seconds.get(node, 0.0)
-        if best is not None:
-            longest[node] += longest[best.tail]
-            behind[node] = best
-    if not seconds:
-        return 0.0, [], []
-    last = max(seconds, key=lambda node: longest[node])
-    nodes, edges = [last], []
-    while nodes[-1] in behind:
-        edges.append(behind[nodes[-1]])
-        nodes.append(edges[-1].tail)
-    return longest[last], [node for node in nodes if node in seconds], edges
+    shown: dict[Node, Node] = {}
+    for node in graph.nodes:
+        waiting = [node]
+        while waiting:
+            one = waiting.pop()
+            shown[one] = node
+            waiting += one.others
+    there: dict[int, list[Node]] = {}  # a fused operation whose parts are shown has many in one place
+    for node in shown:
+        for place in node.on_path:
+            there.setdefault(place, []).append(node)
+    links = {(shown[tail], shown[head]) for place, tails in there.items() for tail in tails
+             for head in (*tails, *there.get(place + 1, ())) if tail is not head}
+    edges = {edge for edge in graph.edges if (edge.tail, edge.head) in links}
+    return {shown[node] for nodes in there.values() for node in nodes}, edges
 
 
 def _show_slowest(graph: Graph) -> None:
-    seconds, nodes, edges = slowest_path(graph)
+    nodes, edges = slowest_in(graph)
     for node in nodes:
         node.look["penwidth"] = "3"
     for edge in edges:
         edge.slow = True
-    graph.caption.append(f"bold: the slowest path, {text_of('seconds', seconds)}")
+    graph.caption.append(f"bold: the slowest path, {text_of('seconds', graph.slowest or 0.0)}")
 
 
 def trouble_in(graph: Graph) -> list[str]:

@@ -52,7 +52,7 @@ from autodiff.viz.graph import (
     text_of_operations,
     text_of_spec,
 )
-from autodiff.viz.overlay import OVERLAYS, slowest_path, trouble_in
+from autodiff.viz.overlay import OVERLAYS, slowest_in, trouble_in
 from autodiff.viz.picture import laid_out
 from autodiff.viz.rendering import scalable
 
@@ -135,13 +135,13 @@ def _data(graph: Graph, title: str, overlay: str, depth: int | None) -> dict[str
     """Return all that the page knows of a graph, as JSON will have it."""
     groups = _Groups(graph)
     sources: dict[Any, int] = {}  # many operations come from one line
-    slowest, slow_nodes, slow_edges = slowest_path(graph)
-    is_slow = {*slow_nodes, *slow_edges}
+    slow_nodes, slow_edges = slowest_in(graph)
+    compared = graph.is_comparison
     return {
         "title": title,
         "overlay": overlay,
         "overlays": [asdict(one) | {"adds": one.adds} for one in OVERLAYS.values()],
-        "slowest": slowest,
+        "slowest": graph.slowest,
         "depth": depth,
         "legend": legend_of(graph, plain=True),
         # Compiled for the browser, Graphviz knows how wide letters are only by the name of a single font.
@@ -151,10 +151,11 @@ def _data(graph: Graph, title: str, overlay: str, depth: int | None) -> dict[str
         "groups": groups.data(),
         "remarks": list(dict.fromkeys([*graph.remarks, *trouble_in(graph)])),
         "overhead": graph.overhead,
-        "nodes": [_node_data(node, groups.home[node].id, sources, node in is_slow) for node in graph.nodes],
+        "nodes": [_node_data(node, groups.home[node].id, sources, node in slow_nodes, compared)
+                  for node in graph.nodes],
         "sources": [{"file": file, "line": line, "source": source} for file, line, source in sources],
         "edges": [[edge.tail.id, edge.head.id, edge.values, look_of(edge), _lines(edge.tooltip), edge.output,
-                   edge.carries and sorted(edge.carries), edge.again, edge in is_slow] for edge in graph.edges],
+                   edge.carries and sorted(edge.carries), edge.again, edge in slow_edges] for edge in graph.edges],
         "guides": [[first.id, second.id] for first, second in guides(graph, main_edges(graph))],
     }
 
@@ -174,12 +175,14 @@ def _counts(member: Node | Group) -> bool:
     return isinstance(member, Group) or _runs(member)
 
 
-def _node_data(node: Node, home: str, sources: dict[Any, int], is_slow: bool) -> dict[str, Any]:
+def _node_data(
+    node: Node, home: str, sources: dict[Any, int], is_slow: bool, compared: bool
+) -> dict[str, Any]:
     where = (node.file, node.line, tuple(node.source))
     return {
         "id": node.id, "kind": node.kind, "title": node.title, "phase": node.phase, "parent": home,
         "order": node.order if _runs(node) else -1, "gradientOrder": node.gradient_order,
-        "statement": node_statement(node, plain=True), "isSlow": is_slow,
+        "statement": node_statement(node, True, compared), "isSlow": is_slow,
         "place": node.place, "shapes": [text_of_spec(spec) for spec in node.specs],
         "notes": _notes(node), "measures": _numbers(node.measures),
         "values": [_numbers(found) for found in node.values],

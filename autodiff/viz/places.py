@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from autodiff.program import Program, Record
 from autodiff.program_calls import Call, named
-from autodiff.program_scopes import scopes_of
+from autodiff.program_scopes import around, scopes_of
 from autodiff.source import Line
 
 AROUND = 2  # lines shown before and after the one that ran an operation
@@ -79,18 +79,11 @@ class Folding:
 
 
 def classes_of(program: Program) -> dict[str, str]:
-    """Return the class names of modules, by their paths; in a comparison both where they differ."""
+    """Return the class names of modules, by their paths."""
     classes: dict[str, str] = {}
-    removed: dict[str, str] = {}
-    changes = program.columns.get("change") or [""] * len(program)
-    for record, names, change in zip(program, program.columns.get("classes", ()), changes):
-        labels = record.scope.split(".")
-        for i, name in enumerate(names, 1):
-            (removed if change == "removed" else classes).setdefault(".".join(labels[:i]), name)
-    for path, name in removed.items():
-        now = classes.setdefault(path, name)
-        if now != name:
-            classes[path] = f"{name} → {now}"
+    for record, names in zip(program, program.columns.get("classes", ())):
+        for path, name in zip(around(record.scope), names):
+            classes.setdefault(path, name)
     return classes
 
 

@@ -150,13 +150,16 @@ function makePage(data) {
     if (selected) stage.bringIntoSight(boxOf(selected).id);
   }
 
-  /** Go to the next or the previous difference of a comparison. */
+  /** Go to the next or the previous differences of a comparison: those beside each other are one stop. */
   function showDifference(step) {
     const {differences} = model;
     if (!differences.length) return;
     difference = (Math.max(difference, step > 0 ? -1 : 0) + step + differences.length) % differences.length;
-    control("difference").textContent = `Difference ${difference + 1} of ${differences.length}`;
-    goTo(differences[difference]);
+    const run = differences[difference];
+    const first = countOf(differences.slice(0, difference).flat()) + 1, last = first + countOf(run) - 1;
+    const which = first === last ? `Difference ${first}` : `Differences ${first} – ${last}`;
+    control("difference").textContent = `${which} of ${countOf(differences.flat())}`;
+    goTo(run[0]);
   }
 
   // ---- Buttons and keys -----------------------------------------------------------------------------------------------
@@ -220,7 +223,7 @@ function makePage(data) {
   control("overlay").value = measures.some(({key}) => key === model.overlay) ? model.overlay : "";
   control("overlay").parentElement.hidden = measures.length === 0;
   control("differences").hidden = model.differences.length === 0;
-  control("difference").textContent = textOfCount(model.differences.length, "difference");
+  control("difference").textContent = textOfCount(countOf(model.differences.flat()), "difference");
   control("overlay").addEventListener("change", refresh);
   return draw();
 }

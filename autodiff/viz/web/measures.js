@@ -91,7 +91,7 @@ function keysOf(model) {
 
 /** Return whether the path whose operations take longest together leads through a box. */
 function isOnSlowestPath(member) {
-  return member.isGroup ? member.operations.some((node) => node.isSlow) : member.isSlow && member.order >= 0;
+  return member.isGroup ? member.operations.some((node) => node.isSlow) : member.isSlow;
 }
 
 /** Colour the boxes in sight by a measure, and show the scale; without a measure, show what their own colours mean. */

@@ -29,7 +29,10 @@ function makeModel(data) {
   const lanes = root.members.filter((member) => member.isGroup);
   // A single phase is not drawn as an area of its own: it is always open.
   operations.forEach((node, i) => { node.number = i + 1; });
-  const differences = operations.filter((node, i) => node.change && !isNextTo(operations[i - 1], node));
+  const differences = [];  // in runs, which are gone to as one
+  operations.forEach((node, i) => {
+    if (node.change) isNextTo(operations[i - 1], node) ? differences.at(-1).push(node) : differences.push([node]);
+  });
   const lane = lanes.length === 1 ? lanes[0] : null;
   const model = {...data, byId, edges, guides, operations, differences, root, lanes, lane};
   placeInTime(model);
@@ -40,6 +43,11 @@ function makeModel(data) {
 /** Return whether a changed operation goes on with the change of the one before it. */
 function isNextTo(before, node) {
   return Boolean(before?.change) && before.parent === node.parent;
+}
+
+/** Return how many nodes or groups there are, where equal ones are shown once. */
+function countOf(members) {
+  return members.reduce((sum, member) => sum + (member.isGroup ? member : member.parent).copies, 0);
 }
 
 /** Say of each box when the program reaches it: a tensor is there when it is first read, or when it was made. */

@@ -95,11 +95,6 @@ function makePanel(panel, model, {onGo, onToggle}) {
             ...notes.map((note) => element("p", {}, note))];
   }
 
-  /** Return how many members there are, where equal ones are shown once. */
-  function countOf(members) {
-    return members.reduce((sum, member) => sum + (member.isGroup ? member : member.parent).copies, 0);
-  }
-
   /** Return what is to be known of a box that stands for several equal ones. */
   function ofCopies({copies}) {
     const text = `Stands for ${copies} equal ones. Measurements are those of all together, numbers and lines those of the first.`;
