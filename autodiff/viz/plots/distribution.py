@@ -99,7 +99,7 @@ def distributions(
     """Draw how the numbers of each layer are distributed: one hill a layer, the first at the top.
 
     Beside each hill stand its standard deviation and the share of zeros and of numbers that are not finite. Heights are
-    square roots of shares, so that flat hills are seen beside steep ones. Where all numbers of a layer are equal, or lie
+    square roots of shares, so that flat hills are seen beside steep ones. Where all numbers of a layer are equal, or
     closer together than a bin is wide, there is no hill: a line stands at their value, which is noted.
 
     Args:
