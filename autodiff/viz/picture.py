@@ -172,8 +172,8 @@ def laid_out(
 ) -> bytes:
     """Return DOT text laid out and rendered, by the program `dot` where there is one, otherwise through pygraphviz.
 
-    Where `dot` fails at the layout, pygraphviz is asked, for the Graphviz that it brings is often a newer one. Where that
-    fails too, both try again with a plainer picture.
+    Where `dot` fails at the layout, pygraphviz is asked, for the Graphviz that it brings is often newer. Where both
+    fail, they try again with a plainer picture.
 
     Args:
         source: DOT text.

@@ -80,8 +80,9 @@ def layout_with_other_graphviz(source: str, format: str, engine: str = "dot") ->
 
 
 def not_drawn(format: str, remarks: str) -> AutodiffError:
-    """Return the error to raise where Graphviz draws nothing, with the first of its remarks."""
-    first = "".join(remarks.splitlines()[:1])
+    """Return the error to raise where Graphviz draws nothing, with the first of its remarks that is no warning."""
+    lines = remarks.splitlines()
+    first = next((line for line in lines if "warning" not in line.lower()), "".join(lines[:1]))
     said = f" ({first})" if first else ""
     if remarks and "not recognized" not in remarks:
         return AutodiffError("draw", f"Graphviz fails to lay this graph out{said}", fix=(
