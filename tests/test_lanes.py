@@ -162,12 +162,35 @@ def test_a_replay_is_one_step() -> None:
 
 
 @needs_layout
-def test_two_steps_are_six_lanes() -> None:
-    picture = draw(clipped_step(2))
+@pytest.mark.parametrize("direction", ["TB", "LR"])
+def test_two_steps_are_two_rows_of_three_lanes(direction: str) -> None:
+    picture = draw(clipped_step(2), direction=direction)
     lanes = picture.graph.root.members
     assert [lane.title for lane in lanes] == [*PHASES, *PHASES]
     later = [edge for edge in picture.graph.edges if edge.later]
     assert {edge.tail.phase for edge in later} == {"update"}
     place = places(picture)
-    ends = [[place[node.id][0] for node in nodes_in(lane)] for lane in lanes]
-    assert all(max(left) < min(right) for left, right in pairwise(ends))
+    if direction == "LR":  # turned: a row stands to the right of the one before, its lanes from the top down
+        place = {name: (-up, -right) for name, (right, up) in place.items()}
+    across, up = ([[place[node.id][axis] for node in nodes_in(lane)] for lane in lanes] for axis in (0, 1))
+    for row in (across[:3], across[3:]):
+        assert all(max(left) < min(right) for left, right in pairwise(row))
+    assert max(max(lane) for lane in up[3:]) < min(min(lane) for lane in up[:3])
+
+
+def test_what_a_step_hands_to_the_next_is_one_arrow() -> None:
+    model = nn.Linear(2, 3)
+    optimizer = ad.optim.Adam(model.parameters())
+
+    def steps(x: Any) -> None:
+        for _ in range(2):
+            optimizer.zero_grad()
+            model(x).sum().backward()
+            optimizer.step()
+
+    picture = draw(record(steps, ad.ones(4, 2)))
+    first, second = (node.id for node in picture.graph.nodes if node.title == "adam")
+    (arrow,) = re.findall(rf"\t{first} -> {second} (.*)", picture.source)
+    assert 'xlabel="6×"' in arrow  # weight and bias with two states each
+    assert "constraint=false" in arrow
+    assert len([edge for edge in picture.graph.edges if (edge.tail.id, edge.head.id) == (first, second)]) == 6

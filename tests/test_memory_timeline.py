@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 import subprocess
+import sys
 import tracemalloc
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable, Iterator
@@ -18,13 +19,14 @@ import pytest
 
 import autodiff as ad
 from autodiff import nn, optim
-from autodiff.errors import DTypeError, GradientError, ValueRangeError
+from autodiff.errors import DTypeError, GradientError, MissingExtraError, ValueRangeError
 from autodiff.program import Program
 from autodiff.program_checkpoint import checkpointed
 from autodiff.program_memory import KINDS
 from autodiff.utils.checkpoint import checkpoint
 from autodiff.viz import Timeline, draw, timeline
-from autodiff.viz.memory_svg import COLOURS, shapes_of, text_of_size
+from autodiff.viz.memory_figure import figure_of
+from autodiff.viz.memory_svg import COLOURS, fitting, shapes_of, text_of_size
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
@@ -314,6 +316,45 @@ def test_the_page_in_a_browser(tmp_path: Path) -> None:
     assert texts == list(map(text_of_size, halves))
 
 
+@pytest.mark.parametrize(("letters", "text"), [
+    (60, "Net.blocks.0.conv1: conv2d 8×16 float32 (%1)"),
+    (30, "Net.blocks.0.conv1: conv2d 8×…"),
+    (25, "…blocks.0.conv1: conv2d…"),
+    (20, "…0.conv1: conv2d 8×…"),
+    (14, "…0.conv1"),
+    (8, "…0.conv1"),
+])
+def test_labels_keep_what_tells_modules_apart(letters: int, text: str) -> None:
+    assert fitting("Net.blocks.0.conv1", "conv2d 8×16 float32 (%1)", letters) == text
+    assert len(text) <= letters
+    assert fitting("", "12 small ones", 8) == "12 smal…"
+    assert fitting("Sequential.a_very_long_name", "relu", 8) == "…ng_name"
+
+
+def test_png_and_pdf(tmp_path: Path) -> None:
+    Image = pytest.importorskip("PIL.Image", reason="the extra plots brings matplotlib, and that Pillow")
+    pytest.importorskip("matplotlib", reason="the extra plots brings it")
+    model = nn.Sequential()
+    model.add_module("$x^2$", nn.Linear(64, 64))  # no formula
+    memory = timeline(ad.record(lambda: model(ad.ones(64, 64)).sum().backward()))
+    with Image.open(memory.render(outfile=tmp_path / "new" / "memory.PNG")) as picture:
+        assert (picture.format, picture.size) == ("PNG", (1920, 840))
+        seen = {colour for _, colour in picture.convert("RGB").getcolors(1_000_000)}
+    kinds = {band.kind for band in memory.bands}
+    assert {tuple(bytes.fromhex(COLOURS[kind][1:])) for kind in kinds} <= seen
+    assert Path(memory.render(tmp_path / "memory.pdf")).read_bytes().startswith(b"%PDF")
+    drawn, (ax,) = ElementTree.fromstring(memory.svg()), figure_of(memory.svg()).axes
+    assert len(ax.patches) == len([part for part in drawn if part.tag.endswith(("path", "rect"))])
+    assert [text.get_text() for text in ax.texts] == [part.text for part in drawn if part.tag.endswith("text")]
+
+
+def test_png_without_matplotlib(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    memory = timeline(ad.record(lambda x: x.exp(), ad.ones(2)))
+    with pytest.raises(MissingExtraError, match=r"\[timeline\].*matplotlib.*autodiff-tape\[plots\]"):
+        memory.render(tmp_path / "memory.png")
+
+
 def test_render(tmp_path: Path) -> None:
     memory = timeline(ad.record(lambda x: x.exp(), ad.ones(2)))
     assert isinstance(memory, Timeline)
@@ -321,8 +362,8 @@ def test_render(tmp_path: Path) -> None:
     assert (tmp_path / "new" / "memory.svg").read_text(encoding="utf-8") == memory.svg()
     memory.render(str(tmp_path / "memory.html"))
     assert (tmp_path / "memory.html").read_text(encoding="utf-8") == memory.html()
-    with pytest.raises(ValueRangeError, match=r"no format.*\.svg or \.html.*got \.png"):
-        memory.render("memory.png")
+    with pytest.raises(ValueRangeError, match=r"no format.*\.svg, \.html, \.png or \.pdf.*got \.gif"):
+        memory.render("memory.gif")
     with pytest.raises(ValueRangeError, match="no records"):
         timeline(Program([]))
     with pytest.raises(DTypeError, match=r"Linear was not given the inputs .* input; .*timeline\(Linear, input\)"):

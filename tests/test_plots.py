@@ -107,6 +107,29 @@ def test_curves_of_several_runs() -> None:
     np.testing.assert_allclose(ax.lines[1].get_ydata(), [4, 3, 1.25])
 
 
+def test_a_number_alone_is_a_dot() -> None:
+    def dots(ax: Any, line: int = 0) -> list[int]:
+        return list(ax.lines[line].get_markevery()) if ax.lines[line].get_marker() == "o" else []
+
+    nan, inf = np.nan, np.inf
+    assert dots(plots.training_curves([0.5])) == [0]
+    assert dots(plots.training_curves([1.0, nan, 0.5, inf, 0.3, 0.2, nan])) == [0, 2]
+    assert dots(plots.training_curves([1.0, 0.5])) == []
+    averaged = plots.training_curves([nan, 1.0, nan, 0.5, 0.4], average=2)
+    assert (dots(averaged), dots(averaged, 1)) == ([1], [4])
+    assert plots.training_curves(HISTORY[:1]).lines[0].get_markevery() is None  # all of a history are dots
+    assert dots(plots.loss_line(([0.0, 0.5, 1.0], {"loss": [nan, 2.0, nan]}))) == [1]
+    ticks = plots.training_curves([0.5]).xaxis.get_major_locator().tick_values(0.945, 1.055)
+    assert all(tick == int(tick) for tick in ticks)  # no step 0.96
+
+
+def test_numbers_that_are_not_finite_leave_the_axis_logarithmic() -> None:
+    assert plots.training_curves([1.0, np.nan, 0.01, np.inf]).get_yscale() == "log"
+    assert plots.training_curves({"a": [np.nan], "b": [1.0]}).get_yscale() == "log"
+    assert plots.training_curves([1.0, np.nan, -1.0]).get_yscale() == "linear"
+    assert plots.training_curves([np.nan]).get_yscale() == "linear"
+
+
 @pytest.mark.parametrize(("last", "expected"), [
     (1, [1, 2, 3, 6]), (2, [1, 1.5, 2.5, 4.5]), (3, [1, 1.5, 2, 11 / 3]), (9, [1, 1.5, 2, 3])])
 def test_running_average(last: int, expected: list[float]) -> None:
@@ -128,6 +151,24 @@ def test_hills() -> None:
         assert edges.tolist() == [-1, 0, 1]
         assert not found[0].share.any()
         plots.distributions({"a": np.array(values)})
+
+
+def test_a_constant_layer_is_a_line_at_its_value() -> None:
+    def drawn(values: Any, **options: Any) -> tuple[list[Any], str]:
+        ax = plots.distributions({"layer": values, "other": np.linspace(-1, 1, 99)}, **options)
+        lines = [list(line.get_xdata()) for line in ax.lines[:-1] if len(line.get_xdata()) == 2]
+        return lines, ax.texts[0].get_text()
+
+    assert drawn(np.full(50, 0.3)) == ([[0.3, 0.3]], "σ 0, at 0.3")
+    assert drawn(np.zeros(3)) == ([[0, 0]], "σ 0, 100% zero")
+    assert drawn([0.0, 0.5]) == ([[0.5, 0.5]], "σ 0.25, at 0.5, 50% zero")
+    assert drawn(1 + 1e-6 * np.arange(3)) == ([[1 + 1e-6] * 2], "σ 8.2e-07, at 1")
+    assert drawn([0.5, 0.6])[0] == []
+    assert drawn(np.full(9, 5.0), reach=2.0) == ([], "σ 0, at 5")
+    # A constant layer is no steep hill that makes those of the others flat.
+    ax = plots.distributions({"wide": np.linspace(-1, 1, 800), "ones": np.ones(9)}, bins=80)
+    np.testing.assert_allclose(ax.lines[0].get_ydata(), 1 + 1.6, rtol=0.05)
+    assert ax.get_xlim()[1] > 1  # the line stands beside the frame
 
 
 def test_a_walk_by_its_quantities() -> None:
@@ -172,7 +213,12 @@ def test_errors() -> None:
     (lambda: plots.training_curves(5), r"no row of numbers.*got int"),
     (lambda: plots.training_curves({"a": ["x"]}), "no row of numbers"),
     (lambda: plots.training_curves([1.0, 2.0], average=0), "average needs a value"),
-    (lambda: plots.training_curves(HISTORY, value="speed"), r"no run has a speed; expected accuracy, loss"),
+    (lambda: plots.training_curves(HISTORY, value="speed"),
+     r"no run has a speed; expected value='accuracy' or 'loss'; got value='speed'"),
+    (lambda: plots.training_curves([{"epoch": 1, "lr": 0.1}]),
+     r"no run has a loss; expected numbers, or .*entries with train_loss or test_loss; got entries with epoch, lr"),
+    (lambda: plots.training_curves({"a": [], "b": []}), r"no run has a loss; .*; got 2 runs without numbers"),
+    (lambda: plots.training_curves([{"train_loss": "low"}]), "no row of numbers"),
     (lambda: plots.training_curves([1.0], Figure()), r"cannot be drawn on this; expected axes.*got Figure"),
     (lambda: plots.training_curves([1.0], Figure().subplots(1, 2)), "got ndarray"),
     (lambda: plots.running_average([1.0], 1.5), "needs a value"),

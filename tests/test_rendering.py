@@ -13,7 +13,7 @@ import pytest
 from drawn import NASTY, Block, Net, needs_layout
 
 import autodiff as ad
-from autodiff.errors import MissingExtraError, ValueRangeError
+from autodiff.errors import AutodiffError, MissingExtraError, ValueRangeError
 from autodiff.utils.checkpoint import checkpoint
 from autodiff.viz import draw
 from autodiff.viz.dot import escape, quote
@@ -125,10 +125,26 @@ def test_where_graphviz_fails_it_draws_straight_arrows(tmp_path: Path, monkeypat
                    "else echo 'Error: in routesplines' >&2; exit 1; fi\n")
     dot.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setitem(sys.modules, "pygraphviz", None)
     picture = draw(lambda x: x * x, ad.ones(2))
     assert "splines=line" in picture.pipe("svg", encoding="utf-8")
     picture.body[0] = ""  # without the statement that this goes into
-    with pytest.raises(ValueRangeError, match="in routesplines"):
+    with pytest.raises(AutodiffError, match=r"fails to lay this graph out \(Error: in routesplines\); fold .*newer"):
+        picture.pipe("svg")
+
+
+@pytest.mark.parametrize("script", ["exit 134", "echo 'dot: class2.c:148: Assertion failed.' >&2; kill -ABRT $$"])
+def test_where_dot_fails_pygraphviz_is_asked(script: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("pygraphviz")
+    dot = tmp_path / "dot"
+    dot.write_text(f"#!/bin/sh\ncat > /dev/null\n{script}\n")
+    dot.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    picture = draw(lambda x: x * x, ad.ones(2))
+    assert picture.pipe("png").startswith(b"\x89PNG")
+    assert "<svg" in picture.pipe("svg", encoding="utf-8")
+    monkeypatch.setitem(sys.modules, "pygraphviz", None)
+    with pytest.raises(AutodiffError, match=r"fails to lay this graph out \(.*\); fold .*-tape\[draw\]"):
         picture.pipe("svg")
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Callable
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
@@ -18,8 +17,10 @@ from autodiff.program_checkpoint import Candidates, Checkpointing
 from autodiff.program_memory import KINDS, WORK, Holding
 from autodiff.spec import Array
 from autodiff.viz.graph import text_of_spec
+from autodiff.viz.memory_figure import figure_of
 from autodiff.viz.memory_page import page_of
 from autodiff.viz.memory_svg import svg_of, text_of_size
+from autodiff.viz.plots.figures import save_figure
 from autodiff.viz.programs import check_inputs, program_of
 from autodiff.viz.rendering import write_atomically
 
@@ -72,7 +73,7 @@ def timeline(x: Any, *inputs: Any, **keywords: Any) -> Timeline:
         inputs, keywords: arguments of the function or module.
 
     Returns:
-        A picture: ``render("memory.svg")`` or ``render("memory.html")`` writes it, Jupyter shows it.
+        A picture: ``render("memory.svg")`` writes it, or as png, pdf or html; Jupyter shows it.
 
     Raises:
         DTypeError: if `x` has no records, was not given the inputs that it takes, or takes none: a program has run.
@@ -209,22 +210,26 @@ class Timeline:
         """
         return page_of(self, title)
 
-    def render(self, path: str | os.PathLike[str]) -> str:
+    def render(self, outfile: str | os.PathLike[str]) -> str:
         """Write the picture to a file, whole or not at all, and return its path. Folders are made as needed.
 
         Args:
-            path: ends with ``.svg`` or ``.html``.
+            outfile: ends with ``.svg``, ``.html`` (the page), ``.png`` or ``.pdf``. For the last two matplotlib is
+                needed (extra ``plots``).
 
         Raises:
             ValueRangeError: for another ending.
+            MissingExtraError: for png and pdf if matplotlib is not installed.
         """
-        endings: dict[str, Callable[[], str]] = {".svg": self.svg, ".html": self.html}
-        ending = Path(path).suffix
-        if ending not in endings:
-            raise ValueRangeError("timeline", "this is no format of a timeline", expected=" or ".join(endings),
-                                  got=ending or os.fspath(path))
-        write_atomically(path, endings[ending]().encode())
-        return os.fspath(path)
+        ending = Path(outfile).suffix.lower()
+        if ending in (".png", ".pdf"):
+            save_figure(figure_of(self.svg()), outfile, dpi=144)
+        elif ending in (".svg", ".html"):
+            write_atomically(outfile, (self.svg() if ending == ".svg" else self.html()).encode())
+        else:
+            raise ValueRangeError("timeline", "this is no format of a timeline", expected=".svg, .html, .png or .pdf",
+                                  got=ending or os.fspath(outfile))
+        return os.fspath(outfile)
 
     def _repr_svg_(self) -> str:
         return self.svg()

@@ -27,7 +27,7 @@ COLOURS = {
     "work array": "#cc79a7",
 }
 STYLE = """
-.autodiff-memory { font: 11px system-ui, sans-serif; --ink: #222; --faint: #888; --paper: #fff; }
+.autodiff-memory { font-family: system-ui, sans-serif; font-size: 11px; --ink: #222; --faint: #888; --paper: #fff; }
 .autodiff-memory text { fill: var(--ink); stroke: none; }
 .autodiff-memory .faint { fill: var(--faint); }
 .autodiff-memory .axis { stroke: var(--faint); stroke-width: 0.5; stroke-opacity: 0.5; fill: none; }
@@ -149,12 +149,38 @@ def _label(shape: Shape, scale: Scale) -> Iterator[str]:
     letters = int((length * scale.across - 8) / _LETTER)
     if scale.y(low) - scale.y(high) < 12 or letters < 8:
         return
-    text = f"{band.title}" if not band.module else f"{band.module}: {band.title}"
-    if len(text) > letters:
-        text = text[:letters - 1] + "…"
+    text = fitting(band.module, band.title, letters)
     dark = "" if band.kind in ("saved for backward", "gradient") else " dark"
     x, y = scale.x(band.first + best) + 4, (scale.y(low) + scale.y(high)) / 2 + 3.5
     yield f'<text class="inside{dark}" x="{x:.1f}" y="{y:.1f}">{escape(text)}</text>'
+
+
+def fitting(module: str, title: str, letters: int) -> str:
+    """Return as much of a band's name as there is room for; of its module the last parts, which tell it from others.
+
+    >>> for letters in (40, 28, 20, 12, 8):
+    ...     print(fitting("Sequential.2.1.0", "conv2d 8×16 float32 (%32)", letters))
+    Sequential.2.1.0: conv2d 8×16 float32 (…
+    Sequential.2.1.0: conv2d 8×…
+    …2.1.0: conv2d 8×16…
+    …2.1.0
+    …2.1.0
+    """
+    parts = module.split(".")
+    paths = [module, *("…" + ".".join(parts[first:]) for first in range(1, len(parts)))]
+    operation = title.partition(" ")[0]
+    if not module:
+        return _cut(title, letters)
+    # With a path of one part alone, the name of the operation says less than another part would.
+    for path in paths[:max(1, len(paths) - 1)]:
+        text = f"{path}: {title}"
+        if len(text) <= letters or len(f"{path}: {operation}…") <= letters:
+            return _cut(text, letters)
+    return next((path for path in paths if len(path) <= letters), "…" + module[1 - letters:])
+
+
+def _cut(text: str, letters: int) -> str:
+    return text if len(text) <= letters else text[:letters - 1].rstrip() + "…"
 
 
 def _phases(timeline: Timeline, scale: Scale) -> Iterator[str]:

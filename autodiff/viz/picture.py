@@ -10,10 +10,11 @@ from typing import Any
 
 import graphviz
 
-from autodiff.errors import MissingExtraError, ValueRangeError
+from autodiff.errors import AutodiffError, MissingExtraError, ValueRangeError
 from autodiff.program import Program
 from autodiff.viz.graph import Graph, Group
 from autodiff.viz.rendering import (
+    layout_with_other_graphviz,
     layout_with_pygraphviz,
     not_drawn,
     plainer,
@@ -106,6 +107,7 @@ class Picture(graphviz.Digraph):  # type: ignore[misc]
         Raises:
             MissingExtraError: if neither `dot` nor pygraphviz is installed.
             ValueRangeError: if they do not draw this format.
+            AutodiffError: if they fail at the layout.
         """
         format, engine = format or self.format, engine or self.engine
         if format not in graphviz.FORMATS:
@@ -138,6 +140,7 @@ class Picture(graphviz.Digraph):  # type: ignore[misc]
         Raises:
             MissingExtraError: if neither `dot` nor pygraphviz is installed.
             ValueRangeError: if they do not draw this format.
+            AutodiffError: if they fail at the layout.
             graphviz.FileExistsError: if `raise_if_result_exists` and there is such a file.
         """
         if outfile is not None:
@@ -169,7 +172,8 @@ def laid_out(
 ) -> bytes:
     """Return DOT text laid out and rendered, by the program `dot` where there is one, otherwise through pygraphviz.
 
-    Where Graphviz fails, it tries again with a plainer picture.
+    Where `dot` fails at the layout, pygraphviz is asked, for the Graphviz that it brings is often newer. Where both
+    fail, they try again with a plainer picture.
 
     Args:
         source: DOT text.
@@ -178,19 +182,30 @@ def laid_out(
     Raises:
         MissingExtraError: if neither is installed.
         ValueRangeError: if they do not draw this format.
+        AutodiffError: if they fail at the layout.
     """
+    full_format = ":".join(filter(None, (format, renderer, formatter)))
+
     def once(text: str) -> bytes:
         if shutil.which(graphviz.DOT_BINARY):
             try:
                 return bytes(graphviz.pipe(engine, format, text.encode(), renderer=renderer, formatter=formatter,
                                            neato_no_op=neato_no_op, quiet=quiet))
             except graphviz.CalledProcessError as error:
-                raise not_drawn(format, (error.stderr or b"").decode(errors="replace")) from None
-        return layout_with_pygraphviz(text, ":".join(filter(None, (format, renderer, formatter))), engine)
+                remarks = (error.stderr or b"").decode(errors="replace") or f"it ended with code {error.returncode}"
+                failed = not_drawn(format, remarks)
+                drawn = None if isinstance(failed, ValueRangeError) else (
+                    layout_with_other_graphviz(text, full_format, engine))
+                if drawn is None:
+                    raise failed from None
+                return drawn
+        return layout_with_pygraphviz(text, full_format, engine)
 
     try:
         return once(source)
-    except ValueRangeError:
+    except (MissingExtraError, ValueRangeError):
+        raise
+    except AutodiffError:
         plain = plainer(source)
         if plain == source:
             raise

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import importlib.util
 import io
 import os
 import re
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from autodiff.errors import MissingExtraError, ValueRangeError
+from autodiff.errors import AutodiffError, MissingExtraError, ValueRangeError
 
 _BLANK = re.compile(rb"<text [^<>]*> </text>\n")
 FORMATS = "'svg', 'png', 'pdf', 'dot', or another one that the installed Graphviz knows"
@@ -29,6 +32,7 @@ def layout_with_pygraphviz(source: str, format: str, engine: str = "dot") -> byt
     Raises:
         MissingExtraError: if pygraphviz is not installed either; it names both ways.
         ValueRangeError: if Graphviz does not draw this format.
+        AutodiffError: if it fails at the layout.
     """
     try:
         import pygraphviz
@@ -38,13 +42,15 @@ def layout_with_pygraphviz(source: str, format: str, engine: str = "dot") -> byt
             fix="install Graphviz (on Debian: apt install graphviz), or: pip install 'autodiff-tape[draw]'",
         ) from None
     graph = pygraphviz.AGraph(string=source)
-    picture = None
+    picture, failure = None, ""
     # Python remarks on every graph of more than 1000 nodes, Graphviz on edges that it cannot bend as it would like to.
     with contextlib.redirect_stderr(io.StringIO()), _standard_error() as said:
-        with contextlib.suppress(TypeError, ValueError, OSError):
+        try:
             picture = graph.draw(format=format, prog=engine)
+        except (TypeError, ValueError, OSError) as error:
+            failure = str(error)
         said.seek(0)
-        remarks = said.read().decode(errors="replace").strip()
+        remarks = said.read().decode(errors="replace").strip() or failure
     if not isinstance(picture, bytes):
         raise not_drawn(format, remarks)
     return picture
@@ -59,11 +65,30 @@ def plainer(source: str) -> str:
     return source.replace("newrank=true", "newrank=true splines=line", 1).replace("minlen=0", "")
 
 
-def not_drawn(format: str, remarks: str) -> ValueRangeError:
-    """Return the error to raise where Graphviz draws nothing, with the first of its remarks."""
-    first = "".join(remarks.splitlines()[:1])
-    return ValueRangeError("draw", "Graphviz does not draw this format" + (f" ({first})" if first else ""),
-                           expected=FORMATS, got=repr(format))
+def layout_with_other_graphviz(source: str, format: str, engine: str = "dot") -> bytes | None:
+    """Return what pygraphviz's Graphviz draws in a process of its own, which it may abort; None where it draws nothing.
+
+    Args:
+        source, format, engine: as in `layout_with_pygraphviz`.
+    """
+    if importlib.util.find_spec("pygraphviz") is None:
+        return None
+    code = ("import sys, pygraphviz; graph = pygraphviz.AGraph(string=sys.stdin.buffer.read().decode()); "
+            "sys.stdout.buffer.write(graph.draw(format=sys.argv[1], prog=sys.argv[2]))")
+    done = subprocess.run([sys.executable, "-c", code, format, engine], input=source.encode(), capture_output=True)
+    return done.stdout if done.returncode == 0 and done.stdout else None
+
+
+def not_drawn(format: str, remarks: str) -> AutodiffError:
+    """Return the error to raise where Graphviz draws nothing, with the first of its remarks that is no warning."""
+    lines = remarks.splitlines()
+    first = next((line for line in lines if "warning" not in line.lower()), "".join(lines[:1]))
+    said = f" ({first})" if first else ""
+    if remarks and "not recognized" not in remarks:
+        return AutodiffError("draw", f"Graphviz fails to lay this graph out{said}", fix=(
+            "fold modules (depth=1) or equal blocks (roll=True), install a newer Graphviz, or pip install "
+            "'autodiff-tape[draw]', which brings one; render(outfile='graph.dot') writes the text"))
+    return ValueRangeError("draw", f"Graphviz does not draw this format{said}", expected=FORMATS, got=repr(format))
 
 
 @contextlib.contextmanager

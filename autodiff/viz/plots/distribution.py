@@ -25,6 +25,8 @@ class Hill(NamedTuple):
         outside: share of numbers beyond the first and last bin; they are in no bin either.
         bad: share of infinities and NaN.
         deviation: standard deviation of the finite numbers.
+        constant: where the numbers are that are finite and not zero, if they lie closer together than a bin is wide;
+            0 if there are none but zeros; otherwise None.
     """
 
     name: str
@@ -33,6 +35,7 @@ class Hill(NamedTuple):
     outside: float
     bad: float
     deviation: float
+    constant: float | None
 
 
 def hills(layers: Mapping[str, Any], bins: int = 80, reach: float | None = None) -> tuple[Array, list[Hill]]:
@@ -69,11 +72,24 @@ def hills(layers: Mapping[str, Any], bins: int = 80, reach: float | None = None)
     found = []
     for name, values in numbers.items():
         inside, count = finite[name], max(1, len(values))
-        counts, _ = np.histogram(inside[inside != 0], edges)
-        zeros = int((inside == 0).sum())
-        found.append(Hill(name, counts / count, zeros / count, (len(inside) - zeros - int(counts.sum())) / count,
-                          (len(values) - len(inside)) / count, float(inside.std()) if len(inside) else float("nan")))
+        others = inside[inside != 0]
+        counts, _ = np.histogram(others, edges)
+        outside, zeros = len(others) - int(counts.sum()), len(inside) - len(others)
+        found.append(Hill(name, counts / count, zeros / count, outside / count, (len(values) - len(inside)) / count,
+                          _deviation(inside), _constant(others if len(others) else inside, edges[1] - edges[0])))
     return edges, found
+
+
+def _deviation(numbers: Array) -> float:
+    """Return the standard deviation; exactly 0 for equal numbers, whose mean may be rounded."""
+    if not len(numbers):
+        return float("nan")
+    return float(numbers.std()) if np.ptp(numbers) else 0.0
+
+
+def _constant(numbers: Array, width: float) -> float | None:
+    """Return the middle of numbers that lie closer together than this; None for others."""
+    return float(np.median(numbers)) if len(numbers) and np.ptp(numbers) < width else None
 
 
 def distributions(
@@ -83,13 +99,14 @@ def distributions(
     """Draw how the numbers of each layer are distributed: one hill a layer, the first at the top.
 
     Beside each hill stand its standard deviation and the share of zeros and of numbers that are not finite. Heights are
-    square roots of shares, so that flat hills are seen beside steep ones.
+    square roots of shares, so that flat hills are seen beside steep ones. Where all numbers of a layer are equal, or
+    closer together than a bin is wide, there is no hill: a line stands at their value, which is noted.
 
     Args:
         layers: arrays by name: `weights`, `gradients` or `activations` of `autodiff.landscape`.
         ax: axes to draw on; by default those of a new figure.
         bins: how many values on the horizontal axis.
-        reach: the axis goes from minus this to this; by default so far that of each layer 99% lie inside.
+        reach: the hills go from minus this to this; by default so far that of each layer 99% lie inside.
         title: above.
 
     Returns:
@@ -113,19 +130,26 @@ def distributions(
     ax = axes_or_new("distributions", ax, 5.6, 1.0 + 0.42 * len(found))
     centres = (edges[:-1] + edges[1:]) / 2
     places = np.arange(len(found))[::-1]
-    highest = max(float(hill.share.max()) for hill in found) or 1.0
+    highest = max((float(hill.share.max()) for hill in found if hill.constant is None), default=0.0) or 1.0
     for place, hill in zip(places, found):
-        height = 1.6 * np.sqrt(hill.share / highest)
         nearer = len(found) - place
-        ax.fill_between(centres, place, place + height, color=COLOURS[0], alpha=0.55, linewidth=0, zorder=nearer)
+        if hill.constant is None:
+            height = 1.6 * np.sqrt(hill.share / highest)
+            ax.fill_between(centres, place, place + height, color=COLOURS[0], alpha=0.55, linewidth=0, zorder=nearer)
+        else:
+            height = np.zeros_like(centres)
+            if abs(hill.constant) <= edges[-1]:
+                ax.plot([hill.constant] * 2, [place, place + 0.8], color=COLOURS[0], linewidth=2, zorder=nearer)
         ax.plot(centres, place + height, color=COLOURS[0], linewidth=0.8, zorder=nearer)
         notes = [f"σ {hill.deviation:.2g}"]
+        notes += [f"at {hill.constant:.3g}"] if hill.constant else []
         notes += [f"{hill.zeros:.0%} zero"] if hill.zeros >= 0.005 else []
         notes += [f"{hill.bad:.1%} not finite"] if hill.bad else []
         ax.annotate(", ".join(notes), (1.01, place), xycoords=("axes fraction", "data"), fontsize="small",
                     color=COLOURS[1] if hill.bad else "#555555", va="bottom")
     ax.set_yticks(places, [hill.name for hill in found])
-    ax.set(xlim=(edges[0], edges[-1]), ylim=(-0.2, len(found) + 0.9), title=title or "")
+    # A little wider than the hills: a line at their end stands beside the frame, not on it.
+    ax.set(xlim=(1.03 * edges[0], 1.03 * edges[-1]), ylim=(-0.2, len(found) + 0.9), title=title or "")
     ax.tick_params(axis="y", length=0)
     ax.grid(axis="x", **GRID)
     return ax

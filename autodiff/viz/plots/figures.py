@@ -93,11 +93,20 @@ def grid_of(operation: str, surface: Any) -> tuple[Array, Array, Array]:
     return x, y, z
 
 
+def draw_curve(ax: Axes, x: Any, y: Any, **style: Any) -> None:
+    """Draw numbers as a line; one between two that are not finite is no part of a line, and gets a dot."""
+    finite = np.pad(np.isfinite(np.asarray(y, np.float64)), 1)
+    alone = np.flatnonzero(finite[1:-1] & ~finite[:-2] & ~finite[2:])
+    if len(alone) and "marker" not in style:
+        style |= {"marker": "o", "markersize": 3, "markevery": alone.tolist()}
+    ax.plot(x, y, **style)
+
+
 def whole_numbers(axis: Any) -> None:
     """Put ticks on whole numbers only: between two steps there is nothing."""
     from matplotlib.ticker import MaxNLocator
 
-    axis.set_major_locator(MaxNLocator(integer=True))
+    axis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
 
 
 def plain_numbers(axis: Any) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from autodiff.errors import DTypeError, ValueRangeError
-from autodiff.viz.plots.figures import COLOURS, GRID, axes_or_new, grid_of, whole_numbers
+from autodiff.viz.plots.figures import COLOURS, GRID, axes_or_new, draw_curve, grid_of, whole_numbers
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -52,7 +52,7 @@ def loss_line(line: Any, ax: Axes | None = None, *, value: str = "loss", ends: t
     """
     x, y = _chosen("loss_line", line, 2, value)
     ax = axes_or_new("loss_line", ax)
-    ax.plot(x, y, color=COLOURS[0], linewidth=1.5)
+    draw_curve(ax, x, y, color=COLOURS[0], linewidth=1.5)
     for end in ends:
         if x[0] <= end <= x[-1]:
             ax.plot(end, np.interp(end, x, y), "o", color=COLOURS[1], markeredgecolor="white", markersize=7)
@@ -169,12 +169,12 @@ def walk(walked: Any, ax: Axes | None = None, *, quantity: str = "losses") -> Ax
     ax = axes_or_new("walk", ax)
     if quantity == "losses":
         for number, losses in enumerate(steps):
-            ax.plot(np.linspace(number, number + 1, len(losses)), losses, color=COLOURS[0], linewidth=1.2)
+            draw_curve(ax, np.linspace(number, number + 1, len(losses)), losses, color=COLOURS[0], linewidth=1.2)
             ax.plot(number, losses[0], "o", color=COLOURS[1], markersize=3, zorder=3)
     else:
         # The first angle is between the first two steps.
         first = 2 if quantity == "angles" else 1
-        ax.plot(np.arange(first, first + len(steps)), steps, color=COLOURS[0], linewidth=1.3)
+        draw_curve(ax, np.arange(first, first + len(steps)), steps, color=COLOURS[0], linewidth=1.3)
     ax.set(xlabel="step", ylabel=_WALK[quantity])
     whole_numbers(ax.xaxis)
     ax.grid(**GRID)

@@ -14,6 +14,7 @@ from autodiff.viz.plots.figures import (
     COLOURS,
     GRID,
     axes_or_new,
+    draw_curve,
     new_figure,
     plain_numbers,
     row_of,
@@ -62,7 +63,7 @@ def training_curves(
         ax: axes to draw on; by default those of a new figure.
         value: of a history, which number: its ``train_...`` is drawn as a line, its ``test_...`` dashed.
         average: draw the mean over the last so many values; the values themselves are faint behind it.
-        log: whether the axis is logarithmic; by default for a loss that is positive everywhere.
+        log: whether the axis is logarithmic; by default for a loss that is positive wherever it is finite.
 
     Returns:
         The axes.
@@ -85,20 +86,19 @@ def training_curves(
     curves = [curve for place, (name, run) in enumerate(named.items())
               for curve in _curves_of(run, name, value, COLOURS[place % len(COLOURS)], len(named) == 1)]
     if not curves:
-        known = {key.partition("_")[2] for run in named.values() if _is_history(run) for entry in run for key in entry}
-        raise ValueRangeError("training_curves", f"there is nothing to draw: no run has a {value}",
-                              expected=", ".join(sorted(known - {""})))
+        raise _nothing_to_draw(named, value)
     ax = axes_or_new("training_curves", ax)
     for x, y, label, style in curves:
         if average > 1:
-            ax.plot(x, y, **(style | {"alpha": 0.25, "linewidth": 0.8, "marker": ""}))
-        ax.plot(x, running_average(y, average) if average > 1 else y, label=label, **style)
+            draw_curve(ax, x, y, color=style["color"], alpha=0.25, linewidth=0.8)
+        draw_curve(ax, x, running_average(y, average) if average > 1 else y, label=label, **style)
     epochs = any(_is_history(run) for run in named.values())
     ax.set(xlabel="epoch" if epochs else "step",
            ylabel=value if average == 1 else f"{value}, mean of the last {average}")
     whole_numbers(ax.xaxis)
     if log is None:
-        log = value == "loss" and all(number > 0 for _, y, _, _ in curves for number in y)
+        numbers = np.concatenate([y[np.isfinite(y)] for _, y, _, _ in curves])
+        log = value == "loss" and len(numbers) > 0 and bool((numbers > 0).all())
     if log:
         ax.set_yscale("log")
         plain_numbers(ax.yaxis)
@@ -116,19 +116,37 @@ def _is_history(run: Any) -> bool:
     return isinstance(run, Sequence) and len(run) > 0 and isinstance(run[0], Mapping)
 
 
-def _curves_of(run: Any, name: str, value: str, colour: str, alone: bool) -> list[tuple[Any, Any, str, dict[str, Any]]]:
+def _nothing_to_draw(runs: Mapping[str, Any], value: str) -> ValueRangeError:
+    """Return the error to raise where no run has a number to draw."""
+    entries = [entry for run in runs.values() if _is_history(run) for entry in run]
+    keys = {str(key): None for entry in entries for key in entry}
+    known = sorted({key.partition("_")[2] for key in keys if key.startswith(("train_", "test_"))})
+    if known:
+        expected, got = f"value={' or '.join(map(repr, known))}", f"value={value!r}"
+    else:
+        expected = f"numbers, or the history of a Trainer: entries with train_{value} or test_{value}"
+        without = "a run without numbers" if len(runs) == 1 else f"{len(runs) or 'no'} runs without numbers"
+        got = f"entries with {', '.join(keys) or 'nothing'}" if entries else without
+    return ValueRangeError("training_curves", f"there is nothing to draw: no run has a {value}", expected=expected,
+                           got=got)
+
+
+def _curves_of(
+    run: Any, name: str, value: str, colour: str, alone: bool
+) -> list[tuple[Any, Array, str, dict[str, Any]]]:
     """Return x, y, label and style of a run's curves."""
     if not _is_history(run):
         y = row_of("training_curves", run)
         return [(np.arange(1, len(y) + 1), y, name, {"color": colour, "linewidth": 1.5})] if len(y) else []
-    curves: list[tuple[Any, Any, str, dict[str, Any]]] = []
+    curves: list[tuple[Any, Array, str, dict[str, Any]]] = []
     for part in ("train", "test"):
-        points = [(entry["epoch"], entry[f"{part}_{value}"]) for entry in run if f"{part}_{value}" in entry]
+        points = [(entry.get("epoch", place), entry[f"{part}_{value}"]) for place, entry in enumerate(run, 1)
+                  if f"{part}_{value}" in entry]
         if points:
             style = {"color": COLOURS[1] if alone and part == "test" else colour, "linewidth": 1.5, "marker": "o",
                      "markersize": 3, "linestyle": "-" if part == "train" else "--"}
             epochs, numbers = zip(*points)
-            curves.append((epochs, numbers, f"{name} {part}".strip(), style))
+            curves.append((epochs, row_of("training_curves", numbers), f"{name} {part}".strip(), style))
     return curves
 
 
