@@ -241,15 +241,15 @@ def avg_pool2d(
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def avg_pool2d_grad(
-    out: Array, cotangents: Array, image: Array, g: Array, kernel_h: int, kernel_w: int, stride_h: int, stride_w: int,
+    out: Array, image: Array, cotangents: Array, g: Array, kernel_h: int, kernel_w: int, stride_h: int, stride_w: int,
     padding_h: int, padding_w: int, count_include_pad: int, divisor_override: int, part: int, parts: int,
 ) -> None:
     """Write the gradient of `avg_pool2d`, as `pool_planes.avg_pool2d_grad` does.
 
     Args:
         out: (N, C, H, W), out; float32 or float64. Some planes are the unit of work.
-        cotangents: (parts, `tile_channels`, P Q), scratch; like out.
         image: (parts, `tile_channels`, H W), scratch; like out.
+        cotangents: (parts, `tile_channels`, P Q), scratch; like out.
         g: (N, C, P, Q), in; the gradient with respect to the means; like out.
         kernel_h, kernel_w, stride_h, stride_w, padding_h, padding_w: as for the module.
         count_include_pad, divisor_override: as for `pool.avg_pool2d`.
