@@ -10,19 +10,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit, types
-from numba.core import cgutils
-from numba.extending import intrinsic as _intrinsic
-from numba.np.arrayobj import populate_array
+from numba import njit
 
 from autodiff_kernels import pool
 from autodiff_kernels.layout import transpose
-from autodiff_kernels.memory import address_of, pointer, pointer_at
+from autodiff_kernels.memory import address_of, array, pointer, pointer_at
 from autodiff_kernels.parts import share
 from autodiff_kernels.vectors import read, width, write, zeros
-
-# Numba's extension points are partly annotated.
-intrinsic: Any = _intrinsic
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -33,24 +27,6 @@ LEAST, MOST = 32, 64  # planes that are turned together: fewer would leave vecto
 def tile_channels(places: int, itemsize: int) -> int:
     """Return how many planes of so many numbers are turned together."""
     return min(max(TILE // max(places * itemsize, 1) // LEAST * LEAST, LEAST), MOST)
-
-
-@intrinsic
-def array(typing_context: Any, pointer: Any, shape: Any) -> Any:
-    """array(pointer, shape): what lies there as an array in C order. Numba's `carray` counts references."""
-    kind = types.Array(pointer.dtype, len(shape), "C")
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        view = context.make_array(kind)(context, builder)
-        sizes = cgutils.unpack_tuple(builder, arguments[1])
-        item = sizes[0].type(context.get_abi_sizeof(context.get_data_type(kind.dtype)))
-        strides = [item]
-        for size in reversed(sizes[1:]):
-            strides.insert(0, builder.mul(strides[0], size))
-        populate_array(view, data=arguments[0], shape=sizes, strides=strides, itemsize=item, meminfo=None)
-        return view._getvalue()
-
-    return kind(pointer, shape), generate
 
 
 @njit(error_model="numpy", forceinline=True)
