@@ -49,6 +49,7 @@ run("planes", lambda x: F.softmax(x, 0) + F.log_softmax(x, 0) + x.logsumexp(0), 
 run("classes", lambda x: F.cross_entropy(x, ad.arange(105).reshape(3, 35) % 11, reduction="none"), (3, 11, 35))
 run("pooling", lambda x: F.max_pool2d(x, 3, 1, 1) + F.avg_pool2d(x, 3, 1, 1), (2, 35, 9, 7))
 run("functions", lambda x: ad.tanh(x) + ad.exp(x) * ad.sin(x) + ad.sigmoid(x) + F.gelu(x), (1003,))
+run("gamma", lambda x: ad.lgamma(x) + ad.digamma(x), (1003,))
 run("sums", lambda x: x.sum() + x.mean(0).amax() + x.cumsum(1).square().sum(), (77, 131))
 run("attention", lambda q, k, v: F.scaled_dot_product_attention(q, k, v, is_causal=True),
     (2, 21, 9), (2, 21, 9), (2, 21, 9))

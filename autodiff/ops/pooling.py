@@ -187,6 +187,7 @@ def _max_samples(rank: int) -> list[Sample]:
         *samples, Sample(x, (2, 3), (1, 2), (1, 0)), Sample(image, 2, 1, return_indices=True),
         Sample(image[..., ::-2], 2),
         Sample(np.zeros((1, 1, 4, 4), np.float32), 3, 1, return_indices=True, gradient=False),
+        Sample(spread(-2, 2, 3, LEAST_PLANES // 2, 5, 4), 3, 1, 1, return_indices=True),
     ]
 
 
@@ -406,7 +407,7 @@ def _avg_samples(rank: int) -> list[Sample]:
     image = spread(-2, 2, 2, 4, 5, 3).transpose(0, 3, 1, 2)
     return samples if rank == 1 else [
         *samples, Sample(x, (2, 3), (1, 2), (1, 0)), Sample(x, 3, divisor_override=5), Sample(image, 2, 1),
-        Sample(image[..., ::-2], 2),
+        Sample(image[..., ::-2], 2), Sample(spread(-2, 2, 3, LEAST_PLANES // 2, 5, 4), 2),
     ]
 
 
@@ -483,7 +484,8 @@ def _avg_grad_samples() -> list[Sample]:
     return [Sample(g, size=(4, 3), **plain), Sample(g, size=(4, 4), **{**plain, "count_include_pad": False}),
             Sample(g, size=(4, 3), **{**plain, "divisor": 4}), Sample(g[:0], size=(4, 3), **plain),
             Sample(g.astype(np.float64), size=(5, 4), **{**plain, "stride": (2, 3), "ceil_mode": True}),
-            Sample(g, size=(4, 3), **{**plain, "planes": True})]
+            Sample(g, size=(4, 3), **{**plain, "planes": True}),
+            Sample(spread(-1, 1, 1, LEAST_PLANES, 2, 2), size=(3, 3), **{**plain, "planes": True})]
 
 
 avg_pool2d_grad_p: Primitive = define(
