@@ -17,7 +17,9 @@ from autodiff.ops.products import no_bias
 from autodiff.primitive import EachPart
 from autodiff.spec import Array, Shape, Spec
 
-MOST = 8  # channels of the images
+# The images have no more channels. This is not the register's width: the choice decides in which order products are
+# summed, so it must be the same for every width.
+LANES = 8
 # What this takes, in multiplications at the speed of a full register tile, and how much longer a narrow one takes.
 TAP, PIXEL, NARROW = 40, 24, 1.4
 
@@ -31,13 +33,13 @@ def fits(g: Spec, weight: Shape, out: Spec, *, stride: Any, padding: Any, dilati
         out: the image's gradient.
         stride, padding, dilation, groups: the convolution's.
     """
-    if len(weight) != 4 or groups > 1 or weight[1] > MOST or 0 in (*g.shape, *out.shape, *weight):
+    if len(weight) != 4 or groups > 1 or weight[1] > LANES or 0 in (*g.shape, *out.shape, *weight):
         return False
     outputs, channels, *kernel = weight
     taps, places, pixels = math.prod(kernel), math.prod(g.shape[2:]), math.prod(out.shape[2:])
-    columns, tile = (kernels.few_channels.columns_of(count, g.dtype.itemsize) for count in (taps * channels, 1))
-    products: int = places * (columns * outputs + TAP * taps) + PIXEL * pixels
-    gathered: float = NARROW * tile / 2 * outputs * taps * pixels / math.prod(stride)  # a narrow tile is half as wide
+    columns = -(-taps * channels // (2 * LANES)) * 2 * LANES
+    products = places * (columns * outputs + TAP * taps) + PIXEL * pixels
+    gathered: float = NARROW * LANES * outputs * taps * pixels / math.prod(stride)
     return products < gathered
 
 

@@ -40,7 +40,7 @@ BEYOND = 32  # numbers behind weights and products that are read, too: of whole 
 
 
 @register_jitable(pipeline_class=inner.Compiler)
-def columns_of(each: int, itemsize: int) -> int:
+def _columns(each: int, itemsize: int) -> int:
     """Return for how many columns products are computed: for whole register tiles; those too many are not used."""
     lanes = TILE_VECTORS * VECTOR_BYTES // itemsize
     return (each + lanes - 1) // lanes * lanes
@@ -65,7 +65,7 @@ def products_scratch(image: tuple[int, int, int, int], columns: int, kernel: Pai
         kernel, stride, dilation: the convolution's.
         itemsize: bytes of a number.
     """
-    row = columns * columns_of(kernel[0] * kernel[1] * image[3], itemsize)
+    row = columns * _columns(kernel[0] * kernel[1] * image[3], itemsize)
     return _bands(image[1], row, kernel[0], stride[0], dilation[0])[1] * row + BEYOND
 
 
@@ -92,7 +92,7 @@ def data_gradient(out: Array, products: Array, places: Array, dy: Array, weights
     tall, wide, outputs = dy.shape[1:]
     size, panel = out.itemsize, TILE_VECTORS * VECTOR_BYTES
     depth = kernel[0] * kernel[1] * channels
-    each = columns_of(depth, size)  # products of a cotangent
+    each = _columns(depth, size)  # products of a cotangent
     row = wide * each
     band, _ = _bands(rows, row, kernel[0], stride[0], dilation[0])
     count = products_scratch(out.shape, wide, kernel, stride, dilation, size)
