@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import autodiff as ad
+import autodiff_kernels as kernels
 from autodiff import ops
 from autodiff.primitive import OPERATIONS
 from autodiff.spec import Spec
@@ -118,3 +119,28 @@ def test_adaptive_pooling_to_no_place_has_gradients_of_0() -> None:
         x = ad.full((2, 3, 4, 5), 3.0, requires_grad=True)
         ad.nn.functional.adaptive_avg_pool2d(x, size).sum().backward()
         assert not x.grad.numpy().any()
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_convolutions_that_pad_some_images_at_a_time_give_the_same_bits(
+    threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shapes = (34, 3, 6, 5), (4, 3, 3, 2), (34, 4, 3, 3)
+    before, plans = ad.get_num_threads(), [OPERATIONS[name].plans for name in ("conv2d", "conv2d_input_grad")]
+    ad.set_num_threads(threads)
+    try:
+        found = []
+        for least in (2**40, 0):
+            monkeypatch.setattr(kernels.convolution, "LEAST_FRAMES", least)
+            for made in plans:
+                made.clear()
+            x, weight = (numbers(*shape).requires_grad_() for shape in shapes[:2])
+            out = ops.conv2d(x, weight, stride=2, padding=1)
+            gradient = ops.conv_transpose2d(numbers(*shapes[2]), weight.detach(), stride=2, padding=1)
+            found.append([out.detach().numpy(), gradient.numpy()])
+    finally:
+        ad.set_num_threads(before)
+        for made in plans:
+            made.clear()
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_array_equal(one, other)

@@ -39,6 +39,7 @@ def run(name, function, *shapes):
 
 run("linear", F.linear, (13, 300), (37, 300), (37,))
 run("conv", lambda x, w: F.conv2d(x, w, padding=1), (2, 5, 9, 7), (18, 5, 3, 3))
+run("few channels", lambda x, w: F.conv2d(x, w, padding=1), (2, 3, 6, 5), (20, 3, 3, 2))
 run("depthwise", lambda x, w, b: F.conv2d(x, w, b, padding=2, groups=35), (3, 35, 9, 13), (35, 1, 5, 4), (35,))
 run("strides", lambda x, w: F.conv2d(x, w, stride=2, padding=1, groups=21), (3, 21, 9, 13), (21, 1, 3, 3))
 run("tiles", lambda x, w: F.conv2d(x, w, padding=1), (5, 35, 9, 10), (33, 35, 3, 3))
@@ -49,6 +50,7 @@ run("planes", lambda x: F.softmax(x, 0) + F.log_softmax(x, 0) + x.logsumexp(0), 
 run("classes", lambda x: F.cross_entropy(x, ad.arange(105).reshape(3, 35) % 11, reduction="none"), (3, 11, 35))
 run("pooling", lambda x: F.max_pool2d(x, 3, 1, 1) + F.avg_pool2d(x, 3, 1, 1), (2, 35, 9, 7))
 run("functions", lambda x: ad.tanh(x) + ad.exp(x) * ad.sin(x) + ad.sigmoid(x) + F.gelu(x), (1003,))
+run("gamma", lambda x: ad.lgamma(x) + ad.digamma(x), (1003,))
 run("sums", lambda x: x.sum() + x.mean(0).amax() + x.cumsum(1).square().sum(), (77, 131))
 run("attention", lambda q, k, v: F.scaled_dot_product_attention(q, k, v, is_causal=True),
     (2, 21, 9), (2, 21, 9), (2, 21, 9))

@@ -25,7 +25,7 @@ from autodiff.ops.images import (
     separable,
     spatial,
 )
-from autodiff.ops.pooling import in_planes, max_vjp, spec_of
+from autodiff.ops.pooling import PLACES, in_planes, max_vjp, spec_of, tiles
 from autodiff.ops.products import require_floats
 from autodiff.ops.reduce import mean
 from autodiff.primitive import EachPart, ErrorSample, Keep, Primitive, Sample, composed, define, no_errors
@@ -36,9 +36,6 @@ __all__ = ["adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_max_pool1d", 
 # ---- Layouts ---------------------------------------------------------------------------------------------------------
 
 
-PLACES = 1024  # in the largest planes that are turned by the kernels: of larger ones a copy takes less time
-
-
 def turned(x: Spec) -> bool:
     """Whether the kernels turn an image, which lies in memory as planes."""
     return in_planes(x) and math.prod(x.shape[2:]) <= PLACES
@@ -47,14 +44,6 @@ def turned(x: Spec) -> bool:
 def laid_out(x: Any) -> Any:
     """Return an image in planes that the kernels turn, or channels-last."""
     return x if turned(x.spec) else channels_last(x)
-
-
-def tiles(image: Spec, *pooled: Spec) -> tuple[EachPart, ...]:
-    """Return the specs of tiles for some channels of an image in planes, and of what belongs to its windows."""
-    channels = kernels.pool_turned.tile_channels(math.prod(image.shape[2:]), image.dtype.itemsize)
-    return tuple(
-        EachPart(Spec.of((1, channels, math.prod(spec.shape[2:])), spec.dtype)) for spec in (image, *pooled)
-    )
 
 
 def input_tiles(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], **_: Any) -> tuple[EachPart, ...]:

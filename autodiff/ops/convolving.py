@@ -114,11 +114,16 @@ def _forward_frame(x: Spec, weight: Shape, out: Shape, stride: Sizes, padding: P
     return found
 
 
-def _scratch(frame: Frame, image: Spec, weight: Shape, groups: int) -> tuple[Spec | EachPart, ...]:
-    """Return the specs of the padded image (empty where the image itself will do), of weights and of offsets."""
+def _scratch(frame: Frame, image: Spec, weight: Shape, groups: int, by_images: bool) -> tuple[Spec | EachPart, ...]:
+    """Return the specs of the padded image (empty where the image itself will do), of weights and of offsets.
+
+    With `by_images` each part pads some images at a time, if there are enough of them.
+    """
     n, channels, *size = image.shape
-    framed = (0,) if frame == ((0, 0, 0), triple(tuple(size))) else (n, *frame[1], channels)
-    return (Spec.of(framed, image.dtype), Spec.of((math.prod(weight),), image.dtype),
+    framed = Spec.of((0,) if frame == ((0, 0, 0), triple(tuple(size))) else (n, *frame[1], channels), image.dtype)
+    together = kernels.convolution.images_together(n, frame[1], channels, image.dtype.itemsize)
+    some = EachPart(Spec.of((1, together, *frame[1], channels), image.dtype))
+    return (some if by_images and together and framed.size else framed, Spec.of((math.prod(weight),), image.dtype),
             EachPart(Spec.of((kernels.convolution.offsets_scratch(weight, groups, 1),), np.int64)))
 
 
@@ -152,7 +157,8 @@ def _conv_scratch(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], *, groups
         return unit_kernels.scratch(unit_kernels.forward(x, weight.shape), x.dtype)
     if winograd.fits(x, weight.shape, outputs[0], groups=groups, **geometry):
         return winograd.scratch(x, winograd.place_of(geometry["padding"]), outputs[0])
-    return _scratch(_forward_frame(x, weight.shape, outputs[0].shape, **geometry), x, weight.shape, groups)
+    frame = _forward_frame(x, weight.shape, outputs[0].shape, **geometry)
+    return _scratch(frame, x, weight.shape, groups, by_images=True)
 
 
 def _conv_run(outs: list[Array], ins: list[Array], sizes: tuple[Any, ...] | None, place: Triple) -> None:
@@ -161,8 +167,11 @@ def _conv_run(outs: list[Array], ins: list[Array], sizes: tuple[Any, ...] | None
     out, frame, packed, offsets = outs
     bias = ins[2] if len(ins) == 3 else no_bias(out.dtype)
     kernels.convolution.pack_weights(packed, volume_weight(ins[1]), *sizes[1:], 0, 0, 1)
-    image = _framed(frame, volume(ins[0]), place)
-    kernels.convolution.forward(volume(out), offsets, image, packed, bias, *sizes, 0, 1)
+    image = volume(ins[0])
+    if frame.ndim == 6:
+        kernels.convolution.forward_by_images(volume(out), offsets, frame, image, packed, bias, place, *sizes, 0, 1)
+    else:
+        kernels.convolution.forward(volume(out), offsets, _framed(frame, image, place), packed, bias, *sizes, 0, 1)
 
 
 def _bias_grad(g: Any) -> Any:
@@ -343,7 +352,8 @@ def _input_grad_scratch(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], *, 
         return few_channels.scratch(g, weight.shape, outputs[0], **geometry)
     if winograd.fits(g, weight.shape, outputs[0], groups=groups, **geometry):
         return winograd.scratch(g, winograd.place_of(geometry["padding"], turned=True), outputs[0])
-    return _scratch(_gradient_frame(g, weight.shape, outputs[0].shape, **geometry), g, weight.shape, groups)
+    frame = _gradient_frame(g, weight.shape, outputs[0].shape, **geometry)
+    return _scratch(frame, g, weight.shape, groups, by_images=True)
 
 
 def _input_grad_run(outs: list[Array], ins: list[Array], sizes: tuple[Any, ...] | None, steps: tuple[Any, ...],
@@ -353,8 +363,11 @@ def _input_grad_run(outs: list[Array], ins: list[Array], sizes: tuple[Any, ...] 
     out, frame, packed, offsets = outs
     bias = ins[2] if len(ins) == 3 else no_bias(out.dtype)
     kernels.convolution.pack_weights(packed, volume_weight(ins[1]), *steps, 1, 0, 1)
-    cotangent = _framed(frame, volume(ins[0]), place)
-    kernels.convolution.data_gradient(volume(out), offsets, cotangent, packed, bias, place, *sizes, 0, 1)
+    cotangent, rest = volume(ins[0]), (packed, bias, place, *sizes, 0, 1)
+    if frame.ndim == 6:
+        kernels.convolution.data_gradient_by_images(volume(out), offsets, frame, cotangent, *rest)
+    else:
+        kernels.convolution.data_gradient(volume(out), offsets, _framed(frame, cotangent, place), *rest)
 
 
 def _input_grad_vjp(record: Any, h: Any) -> tuple[Any, ...]:
@@ -454,7 +467,7 @@ def _weight_grad_scratch(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], *,
         return unit_kernels.scratch(unit_kernels.weight_gradient(g, weight), g.dtype)
     if winograd.fits(x, weight, g, groups=groups, **geometry):
         return winograd.gradient_scratch(g, x, winograd.place_of(geometry["padding"]))
-    return _scratch(_forward_frame(x, weight, g.shape, **geometry), x, weight, groups)
+    return _scratch(_forward_frame(x, weight, g.shape, **geometry), x, weight, groups, by_images=False)
 
 
 def _weight_grad_run(outs: list[Array], ins: list[Array], sizes: tuple[Any, ...], place: Triple) -> None:

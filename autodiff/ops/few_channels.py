@@ -17,7 +17,9 @@ from autodiff.ops.products import no_bias
 from autodiff.primitive import EachPart
 from autodiff.spec import Array, Shape, Spec
 
-LANES = 8  # the images have no more channels
+# The images have no more channels. This is not the register's width: the choice decides in which order products are
+# summed, so it must be the same for every width.
+LANES = 8
 # What this takes, in multiplications at the speed of a full register tile, and how much longer a narrow one takes.
 TAP, PIXEL, NARROW = 40, 24, 1.4
 

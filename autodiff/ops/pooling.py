@@ -39,6 +39,11 @@ __all__ = ["avg_pool1d", "avg_pool2d", "max_pool1d", "max_pool2d"]
 
 Sizes = tuple[int, ...]  # one number a dimension
 
+PLACES = 1024  # in the largest planes that are turned by the kernels: of larger ones a copy takes less time
+# Turning pays for no fewer planes than a register has lanes, and for results with rows of no more outputs: longer ones
+# fill registers as they lie. Where windows overlap, the outputs of which windows leave the image cost the most.
+LEAST_PLANES, SHORT_ROW, SHORT_OVERLAPPING_ROW = 32, 12, 32
+
 # ---- Layouts ---------------------------------------------------------------------------------------------------------
 
 
@@ -60,6 +65,27 @@ def like_input(x: Any, planes: bool) -> Any:
 def spec_of(shape: Shape, dtype: Any, planes: bool) -> Spec:
     """Return the spec of a result or a gradient, laid out as the input is."""
     return Spec.of(shape, dtype) if planes else image_spec(shape, dtype)
+
+
+def tiles(image: Spec, *pooled: Spec) -> tuple[EachPart, ...]:
+    """Return the specs of tiles for some channels of an image in planes, and of what belongs to its windows."""
+    channels = kernels.pool_turned.tile_channels(math.prod(image.shape[2:]), image.dtype.itemsize)
+    return tuple(
+        EachPart(Spec.of((1, channels, math.prod(spec.shape[2:])), spec.dtype)) for spec in (image, *pooled)
+    )
+
+
+def turned_tiles(image: Spec, *pooled: Spec, longest: int) -> tuple[EachPart, ...]:
+    """Return the scratch of a pooling of planes whose results' rows are at most so long; none where it does not pay."""
+    pays = math.prod(image.shape[:2]) >= LEAST_PLANES and math.prod(image.shape[2:]) <= PLACES
+    return tiles(image, *pooled) if pays and pooled[0].shape[3] <= longest else ()
+
+
+def _pooling_tiles(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], kernel: Pair, stride: Pair, **_: Any
+                   ) -> tuple[EachPart, ...]:
+    overlapping = kernel[0] > stride[0] or kernel[1] > stride[1]
+    longest = SHORT_OVERLAPPING_ROW if overlapping else SHORT_ROW
+    return turned_tiles(inputs[0], *outputs, longest=longest) if in_planes(inputs[0]) else ()
 
 
 def kernels_of(planes: bool, *arrays: Array) -> tuple[Any, list[Array]]:
@@ -132,8 +158,13 @@ def _max_infer(x: Spec, kernel: Pair, stride: Pair, padding: Pair, dilation: Pai
 
 def _max_run(outs: list[Array], ins: list[Array], planes: bool, kernel: Pair, stride: Pair, padding: Pair,
              dilation: Pair, ceil_mode: bool, rank: int) -> None:
-    family, arrays = kernels_of(planes, *outs, *ins)
-    family.max_pool2d(*arrays, *kernel, *stride, *padding, *dilation, 0, 1)
+    out, indices, *tiles = outs
+    numbers = *kernel, *stride, *padding, *dilation
+    if tiles:
+        kernels.pool_turned.max_pool2d(out, indices, *tiles, *ins, *numbers, 0, 1)
+    else:
+        family, arrays = kernels_of(planes, out, indices, *ins)
+        family.max_pool2d(*arrays, *numbers, 0, 1)
 
 
 def max_vjp(record: Any, g: Any, _: Any) -> tuple[Any]:
@@ -156,6 +187,7 @@ def _max_samples(rank: int) -> list[Sample]:
         *samples, Sample(x, (2, 3), (1, 2), (1, 0)), Sample(image, 2, 1, return_indices=True),
         Sample(image[..., ::-2], 2),
         Sample(np.zeros((1, 1, 4, 4), np.float32), 3, 1, return_indices=True, gradient=False),
+        Sample(spread(-2, 2, 3, LEAST_PLANES // 2, 5, 4), 3, 1, 1, return_indices=True),
     ]
 
 
@@ -177,6 +209,7 @@ max_pool2d_p = define(
     infer=_max_infer,
     run=_max_run,
     prepare=_prepare,
+    scratch=_pooling_tiles,
     vjp=max_vjp,
     saves=Keep(outputs=(1,)),
     cost=_cost(0),
@@ -349,8 +382,13 @@ def _avg_infer(x: Spec, kernel: Pair, stride: Pair, padding: Pair, ceil_mode: bo
 
 def _avg_run(outs: list[Array], ins: list[Array], planes: bool, kernel: Pair, stride: Pair, padding: Pair,
              ceil_mode: bool, count_include_pad: bool, divisor: int, rank: int) -> None:
-    family, arrays = kernels_of(planes, *outs, *ins)
-    family.avg_pool2d(*arrays, *kernel, *stride, *padding, int(count_include_pad), divisor, 0, 1)
+    out, *tiles = outs
+    numbers = *kernel, *stride, *padding, int(count_include_pad), divisor
+    if tiles:
+        kernels.pool_turned.avg_pool2d(out, *tiles, *ins, *numbers, 0, 1)
+    else:
+        family, arrays = kernels_of(planes, out, *ins)
+        family.avg_pool2d(*arrays, *numbers, 0, 1)
 
 
 def _avg_vjp(record: Any, g: Any) -> tuple[Any]:
@@ -369,7 +407,7 @@ def _avg_samples(rank: int) -> list[Sample]:
     image = spread(-2, 2, 2, 4, 5, 3).transpose(0, 3, 1, 2)
     return samples if rank == 1 else [
         *samples, Sample(x, (2, 3), (1, 2), (1, 0)), Sample(x, 3, divisor_override=5), Sample(image, 2, 1),
-        Sample(image[..., ::-2], 2),
+        Sample(image[..., ::-2], 2), Sample(spread(-2, 2, 3, LEAST_PLANES // 2, 5, 4), 2),
     ]
 
 
@@ -388,6 +426,7 @@ avg_pool2d_p = define(
     infer=_avg_infer,
     run=_avg_run,
     prepare=_prepare,
+    scratch=_pooling_tiles,
     vjp=_avg_vjp,
     cost=_cost(1),
     samples=lambda: _avg_samples(2),
@@ -398,16 +437,22 @@ avg_pool2d_p = define(
 
 def _avg_grad_run(outs: list[Array], ins: list[Array], size: Pair, planes: bool, kernel: Pair, stride: Pair,
                   padding: Pair, ceil_mode: bool, count_include_pad: bool, divisor: int, rank: int) -> None:
+    out, *scratch = outs
     numbers = *kernel, *stride, *padding, int(count_include_pad), divisor
-    if planes:
-        kernels.pool_planes.avg_pool2d_grad(*outs, ins[0], *numbers, 0, 1)
+    if len(scratch) == 2:
+        kernels.pool_turned.avg_pool2d_grad(out, *scratch, *ins, *numbers, 0, 1)
+    elif planes:
+        kernels.pool_planes.avg_pool2d_grad(out, *scratch, *ins, *numbers, 0, 1)
     else:
-        kernels.pool.avg_pool2d_grad(*map(in_memory, (*outs, *ins)), *numbers, 0, 1)
+        kernels.pool.avg_pool2d_grad(in_memory(out), in_memory(ins[0]), *numbers, 0, 1)
 
 
 def _avg_grad_scratch(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], planes: bool, **_: Any) -> Any:
-    """Return the specs of what a plane's windows give to each of their pixels."""
-    return (EachPart(Spec.of((1, math.prod(inputs[0].shape[2:])), inputs[0].dtype)),) if planes else ()
+    """Return the specs of tiles, or of what a plane's windows give to each of their pixels."""
+    if not planes:
+        return ()
+    shares = EachPart(Spec.of((1, math.prod(inputs[0].shape[2:])), inputs[0].dtype))
+    return turned_tiles(outputs[0], inputs[0], longest=SHORT_OVERLAPPING_ROW) or (shares,)
 
 
 def _avg_grad_vjp(record: Any, h: Any) -> tuple[Any]:
@@ -439,7 +484,8 @@ def _avg_grad_samples() -> list[Sample]:
     return [Sample(g, size=(4, 3), **plain), Sample(g, size=(4, 4), **{**plain, "count_include_pad": False}),
             Sample(g, size=(4, 3), **{**plain, "divisor": 4}), Sample(g[:0], size=(4, 3), **plain),
             Sample(g.astype(np.float64), size=(5, 4), **{**plain, "stride": (2, 3), "ceil_mode": True}),
-            Sample(g, size=(4, 3), **{**plain, "planes": True})]
+            Sample(g, size=(4, 3), **{**plain, "planes": True}),
+            Sample(spread(-1, 1, 1, LEAST_PLANES, 2, 2), size=(3, 3), **{**plain, "planes": True})]
 
 
 avg_pool2d_grad_p: Primitive = define(

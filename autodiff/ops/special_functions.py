@@ -1,13 +1,12 @@
 """The gamma function's relatives, computed in float64 whatever the dtype is.
 
-Those of one number are vectorised NumPy on the host: some 100 ns an element.
+The derivatives of `digamma` from the second on are vectorised NumPy on the host: some 100 ns an element.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -25,34 +24,6 @@ from autodiff.primitive import ErrorSample, Keep, Primitive, Sample, composed, d
 from autodiff.spec import Array, Cost, Spec, moved
 
 __all__ = ["digamma", "igamma", "igammac", "lgamma", "mvlgamma", "polygamma"]
-
-
-def _run(outs: list[Array], ins: list[Array], compute: Callable[..., Array], **params: Any) -> None:
-    with np.errstate(all="ignore"):
-        outs[0][...] = compute(ins[0].astype(np.float64), **params)
-
-
-def _function(name: str, compute: Callable[..., Array], vjp: Callable[..., Any], saves: Keep,
-              samples: Callable[[], list[Sample]], call: Callable[..., Any],
-              errors: Callable[[], list[ErrorSample]] = unary_errors) -> Primitive:
-    """Declare a function of one tensor of floats that a function of float64 arrays computes."""
-    return define(
-        name,
-        host=True,
-        infer=lambda x, **_: Spec.of(x.shape, x.dtype),
-        run=lambda outs, ins, **params: _run(outs, ins, compute, **params),
-        vjp=vjp,
-        saves=saves,
-        cost=lambda inputs, outputs, **_: Cost(60 * outputs[0].size, moved(*inputs, *outputs)),
-        samples=samples,
-        errors=errors,
-        call=call,
-    )
-
-
-def _polynomial(x: Array, coefficients: tuple[float, ...]) -> Array:
-    """Return ``c[0] + c[1] * x + c[2] * x**2 + ...``."""
-    return np.polynomial.polynomial.polyval(x, coefficients)
 
 
 # ---- The gamma function ----------------------------------------------------------------------------------------------
@@ -75,26 +46,7 @@ def _cot_derivative(order: int, x: Array) -> Array:
     return found
 
 
-def _digamma(x: Array) -> Array:
-    # The recurrence up to 10, then Abramowitz & Stegun, Handbook of mathematical functions, 6.3.18; below 1/2 the
-    # reflection 6.3.7.
-    mirrored = x < 0.5
-    y = np.where(mirrored, 1 - x, x)
-    found = np.zeros_like(y)
-    for _ in range(10):
-        small = y < 10
-        found -= np.where(small, 1 / y, 0)
-        y = np.where(small, y + 1, y)
-    series = _polynomial(1 / (y * y), (0.0, *(b / (2 * j + 2) for j, b in enumerate(_BERNOULLI))))
-    found += np.log(y) - 0.5 / y - series
-    found = np.where(mirrored, found - _cot_derivative(0, x), found)
-    found = np.where(np.isneginf(x) | ((x < 0) & (x == np.floor(x))), np.nan, found)
-    return np.where(x == 0, np.copysign(np.inf, -x), found)
-
-
 def _polygamma(x: Array, n: int) -> Array:
-    if n == 0:
-        return _digamma(x)
     # Euler & Maclaurin's sum for the zeta function of Hurwitz behind 12 terms of its series, and below 1/2 the
     # reflection: Digital library of mathematical functions, 25.11.5 and 5.15.6.
     mirrored = x < 0.5
@@ -116,37 +68,9 @@ def _polygamma(x: Array, n: int) -> Array:
     return np.where(np.isposinf(x), sign * 0.0, found)
 
 
-@lru_cache
-def _zetas() -> tuple[float, ...]:
-    """Return the coefficients of lgamma(2 + z): 0, 1 - Euler's constant, and ``(-1)**k * (zeta(k) - 1) / k``."""
-    sums = [float(abs(_polygamma(np.array(2.0), k - 1))) / math.factorial(k - 1) for k in range(2, 32)]
-    return 0.0, 1 - 0.5772156649015329, *((-1) ** k * rest / k for k, rest in enumerate(sums, 2))
-
-
-def _lgamma(x: Array) -> Array:
-    # Abramowitz & Stegun 6.1.41 from 8 on, the series 6.1.33 about 2, the recurrence between, and below 1/2 the
-    # reflection 6.1.17.
-    mirrored = x < 0
-    y = np.where(mirrored, 1 - x, x)
-    large = y >= 8
-    z = np.where(large, y, 8.0)
-    stirling = (z - 0.5) * (np.log(z) - 1) + (0.5 * math.log(2 * math.pi) - 0.5)
-    terms = tuple(b / ((2 * j + 1) * (2 * j + 2)) for j, b in enumerate(_BERNOULLI))
-    stirling += _polynomial(1 / (z * z), terms) / z
-    z = np.where(large, 2.0, y)
-    factors = np.ones_like(z)
-    for _ in range(6):
-        above = z > 2.5
-        z = np.where(above, z - 1, z)
-        factors = np.where(above, factors * z, factors)
-    # From 1/2 to 3/2, and below it, lgamma(z) = lgamma(z + 1) - log(z), with the logarithm about 1.
-    tiny, low = z < 0.5, z < 1.5
-    shift = np.where(tiny, z, np.where(low, z - 1, z - 2))
-    near = _polynomial(shift, _zetas()) - np.where(low, np.log1p(shift), 0) - np.where(tiny, np.log(z), 0)
-    found = np.where(large, stirling, near + np.log(factors))
-    reflected = np.log(np.pi / np.abs(np.sin(np.pi * (x - np.round(x))))) - found
-    found = np.where(mirrored, reflected, found)
-    return np.where(np.isinf(x), np.inf, found)
+def _polygamma_run(outs: list[Array], ins: list[Array], n: int) -> None:
+    with np.errstate(all="ignore"):
+        outs[0][...] = _polygamma(ins[0].astype(np.float64), n)
 
 
 _POLES = np.array([-np.inf, -1, 0.0, np.inf, np.nan], np.float32)
@@ -158,6 +82,11 @@ def _gamma_samples() -> list[Sample]:
             Sample(np.array([1, 2, 7]), tolerance=1e-6)]
 
 
+def _polygamma_samples(*orders: int) -> list[Sample]:
+    return [Sample(n, sample.arguments[0], gradient=sample.gradient) for n in orders
+            for sample in _gamma_samples() if sample.arguments[0].dtype.kind == "f"]
+
+
 def _polygamma_errors() -> list[ErrorSample]:
     x = np.ones(2, np.float32)
     return [ErrorSample(Sample(1, "3"), DTypeError, "not a tensor"),
@@ -166,17 +95,26 @@ def _polygamma_errors() -> list[ErrorSample]:
             ErrorSample(Sample(0.5, x), DTypeError, "no integer.*0.5")]
 
 
-polygamma_p: Primitive = _function(
-    "polygamma", _polygamma, lambda r, g: (mul(g, bind(polygamma_p, r.input(0), n=r.params["n"] + 1)),), X,
-    lambda: [Sample(n, sample.arguments[0], gradient=sample.gradient) for n in (0, 1, 2, 5)
-             for sample in _gamma_samples() if sample.arguments[0].dtype.kind == "f"] + [Sample(1, np.array([1, 2]))],
-    lambda *a: polygamma(*a), _polygamma_errors,
-)  # fmt: skip
-digamma_p = _function("digamma", _digamma, lambda r, g: (mul(g, bind(polygamma_p, r.input(0), n=1)),), X,
-                      lambda: [*_gamma_samples(), Sample(np.array([1e-309, -1e-309]), gradient=False)],
-                      lambda x: digamma(x))
-lgamma_p = _function("lgamma", _lgamma, lambda r, g: (mul(g, bind(digamma_p, r.input(0))),), X, _gamma_samples,
-                     lambda x: lgamma(x))
+polygamma_p: Primitive = define(
+    "polygamma",
+    host=True,
+    infer=lambda x, **_: Spec.of(x.shape, x.dtype),
+    run=_polygamma_run,
+    vjp=lambda r, g: (mul(g, polygamma(r.params["n"] + 1, r.input(0))),),
+    saves=X,
+    cost=lambda inputs, outputs, **_: Cost(60 * outputs[0].size, moved(*inputs, *outputs)),
+    samples=lambda: _polygamma_samples(2, 5),
+    errors=_polygamma_errors,
+    call=lambda *a: polygamma(*a),
+)
+trigamma_p = pointwise("trigamma", kinds="f", vjp=lambda r, g: (mul(g, polygamma(2, r.input(0))),), saves=X, flops=60,
+                       samples=lambda: [*_polygamma_samples(1), Sample(1, np.array([1, 2]))],
+                       call=lambda *a: polygamma(*a))
+digamma_p = pointwise("digamma", kinds="f", vjp=lambda r, g: (mul(g, bind(trigamma_p, r.input(0))),), saves=X, flops=60,
+                      samples=lambda: [*_gamma_samples(), Sample(np.array([1e-309, -1e-309]), gradient=False)],
+                      errors=unary_errors, call=lambda x: digamma(x))
+lgamma_p = pointwise("lgamma", kinds="f", vjp=lambda r, g: (mul(g, bind(digamma_p, r.input(0))),), saves=X, flops=60,
+                     samples=_gamma_samples, errors=unary_errors, call=lambda x: lgamma(x))
 
 
 def lgamma(input: TensorT) -> TensorT:
@@ -234,6 +172,8 @@ def polygamma(n: int, input: TensorT) -> TensorT:
     if n > 169:
         raise ValueRangeError("polygamma", "the order is too large: its factorial is beyond float64",
                               expected="at most 169", got=str(n))
+    if n < 2:
+        return bind(trigamma_p if n else digamma_p, x)  # type: ignore[no-any-return]
     return bind(polygamma_p, x, n=int(n))  # type: ignore[no-any-return]
 
 

@@ -19,6 +19,8 @@ the next begins:
   `data_gradient`
 - weight gradient: `pad` x into its frame, `weight_gradient`
 
+`forward_by_images` and `data_gradient_by_images` do the padding, too, some images at a time.
+
 Sums follow `matmul`: stretches of `stretch_of` products (taps by depth, row, column, channel; positions by image,
 depth, row, column), each summed in order by FMA from 0, stretches added in order, the bias added last. The bits do not
 depend on parts, tile or vector width. Images are C-contiguous (N, D, H, W, C), weights C-contiguous
@@ -46,12 +48,16 @@ from autodiff_kernels.lanes import (
     gathered_narrow_tile,
 )
 from autodiff_kernels.matmul import STRETCH, stretch_of
+from autodiff_kernels.memory import array, pointer
 from autodiff_kernels.parts import share
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Triple = tuple[int, int, int]
 Frame = tuple[Triple, Triple]
 
+FRAMES = 1 << 18  # bytes of the frames of images that are padded and convolved together: half of a second-level cache
+LEAST_FRAMES = 1 << 21  # bytes of all frames from which that pays: smaller ones stay in the caches anyway
+LEAST_UNITS = 16  # of images convolved together, so that threads get nearly equal shares
 POSITIONS = 96  # positions of a share's unit: whole tiles, enough to use a panel of weights many times
 
 
@@ -97,6 +103,17 @@ def _frame(shape: tuple[int, ...], begin: Triple, size: Triple) -> Frame:
     if begin == (0, 0, 0) and all(wanted <= there for wanted, there in zip(size, inside, strict=True)):
         return begin, inside
     return begin, size
+
+
+def images_together(images: int, frame: Triple, channels: int, itemsize: int) -> int:
+    """Return how many images `forward_by_images` and `data_gradient_by_images` frame at a time; 0: they do not pay.
+
+    >>> from autodiff_kernels.convolution import images_together
+    >>> images_together(128, (1, 34, 34), channels=16, itemsize=4), images_together(8, (1, 34, 34), 16, 4)
+    (3, 0)
+    """
+    each = math.prod(frame) * channels * itemsize
+    return min(max(FRAMES // max(each, 1), 1), images // LEAST_UNITS) if images * each > LEAST_FRAMES else 0
 
 
 def offsets_scratch(w_shape: tuple[int, ...], groups: int, parts: int) -> int:
@@ -204,6 +221,33 @@ def forward(out: Array, offsets: Array, image: Array, packed: Array, bias: Array
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
+def forward_by_images(out: Array, offsets: Array, frames: Array, image: Array, packed: Array, bias: Array,
+                      begin: Triple, kernel: Triple, stride: Triple, dilation: Triple, groups: int, part: int,
+                      parts: int) -> None:
+    """Do `pad` and `forward`, some images at a time: their frame stays in the second-level cache.
+
+    Args:
+        out, offsets, packed, bias, kernel, stride, dilation, groups: as in `forward`.
+        frames: scratch, (parts, `images_together`, depth, rows, columns, C). Shares are as many images.
+        image: in, (N, D, H, W, C).
+        begin: place of the image in its frame.
+    """
+    N, D, H, W, channels = image.shape
+    _, OD, OH, OW, outputs = out.shape
+    _, together, depth, rows, columns, _ = frames.shape
+    frame = pointer(frames, part * together * depth * rows * columns * channels)
+    scratch = _offsets(kernel, channels // groups)
+    tables = array(pointer(offsets, part * scratch), (scratch,))
+    low, high = share((N + together - 1) // together, part, parts)
+    for unit in range(low, high):
+        n, count = unit * together, min(together, N - unit * together)
+        framed = array(frame, (count, depth, rows, columns, channels))
+        pad(framed, array(pointer(image, n * D * H * W * channels), (count, D, H, W, channels)), begin, 0, 1)
+        results = array(pointer(out, n * OD * OH * OW * outputs), (count, OD, OH, OW, outputs))
+        forward(results, tables, framed, packed, bias, kernel, stride, dilation, groups, 0, 1)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def data_gradient(out: Array, offsets: Array, cotangent: Array, packed: Array, bias: Array, begin: Triple,
                   kernel: Triple, stride: Triple, padding: Triple, dilation: Triple, groups: int, part: int,
                   parts: int) -> None:
@@ -238,6 +282,32 @@ def data_gradient(out: Array, offsets: Array, cotangent: Array, packed: Array, b
                   (d[0], h[0], w[0]), stride, (d[2], h[2], w[2]), (1, 1, 1), taps, (d[4], h[4], w[4]),
                   before, kernel[0] * kernel[1] * kernel[2], part, parts)
         before += taps[0] * taps[1] * taps[2]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def data_gradient_by_images(out: Array, offsets: Array, frames: Array, cotangent: Array, packed: Array, bias: Array,
+                            begin: Triple, kernel: Triple, stride: Triple, padding: Triple, dilation: Triple,
+                            groups: int, part: int, parts: int) -> None:
+    """Do `pad` and `data_gradient`, some images at a time, as `forward_by_images` does.
+
+    Args:
+        out, offsets, packed, bias, begin, kernel, stride, padding, dilation, groups: as in `data_gradient`.
+        frames: scratch, (parts, `images_together`, depth, rows, columns, O). Shares are as many images.
+        cotangent: in, dy (N, OD, OH, OW, O).
+    """
+    N, D, H, W, channels = out.shape
+    _, OD, OH, OW, outputs = cotangent.shape
+    _, together, depth, rows, columns, _ = frames.shape
+    frame = pointer(frames, part * together * depth * rows * columns * outputs)
+    scratch = _offsets(kernel, outputs // groups)
+    tables = array(pointer(offsets, part * scratch), (scratch,))
+    low, high = share((N + together - 1) // together, part, parts)
+    for unit in range(low, high):
+        n, count = unit * together, min(together, N - unit * together)
+        framed = array(frame, (count, depth, rows, columns, outputs))
+        pad(framed, array(pointer(cotangent, n * OD * OH * OW * outputs), (count, OD, OH, OW, outputs)), begin, 0, 1)
+        results = array(pointer(out, n * D * H * W * channels), (count, D, H, W, channels))
+        data_gradient(results, tables, framed, packed, bias, begin, kernel, stride, padding, dilation, groups, 0, 1)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -308,6 +378,12 @@ def _sizes(outputs: int, channels: int, groups: int, transposed: int) -> tuple[i
     """Return the depth of a tap and the columns of a group."""
     each = outputs // groups
     return (each, channels) if transposed else (channels, each)
+
+
+@njit(error_model="numpy")
+def _offsets(kernel: Triple, depth: int) -> int:
+    """Return how many places `_convolve` tables for one part."""
+    return kernel[0] * kernel[1] * kernel[2] * depth + 2 * POSITIONS
 
 
 @njit(error_model="numpy")
@@ -394,7 +470,7 @@ def _convolve(out: Array, offsets: Array, image: Array, packed: Array, bias: Arr
     lo, hi = share(blocks * groups * panels, part, parts)
     if lo == hi:
         return
-    tap_table = part * (all_taps * depth + 2 * POSITIONS)
+    tap_table = part * _offsets((all_taps, 1, 1), depth)
     image_table, out_table = tap_table + taps, tap_table + taps + POSITIONS
     origin, out_origin = _moves(image, begin), _moves(out, out_begin)
     _fill_taps(offsets, tap_table, taps_by_axis, depth, _moves(image, tap_step), size)

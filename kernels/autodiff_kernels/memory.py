@@ -14,6 +14,7 @@ from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
+from numba.np.arrayobj import populate_array
 
 INT64 = ir.IntType(64)
 SIDE_BY_SIDE = 4  # vectors of a loop over elements that are computed at a time
@@ -221,3 +222,21 @@ def apply(typing_context: Any, formula: Any, count: Any, outputs: Any, inputs: A
         return context.get_dummy_value()
 
     return types.void(formula, types.intp, outputs, inputs, numbers), generate
+
+
+@intrinsic
+def array(typing_context: Any, pointer: Any, shape: Any) -> Any:
+    """array(pointer, shape): what lies there as an array in C order. Numba's `carray` counts references."""
+    kind = types.Array(pointer.dtype, len(shape), "C")
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        view = context.make_array(kind)(context, builder)
+        sizes = cgutils.unpack_tuple(builder, arguments[1])
+        item = sizes[0].type(context.get_abi_sizeof(context.get_data_type(kind.dtype)))
+        strides = [item]
+        for size in reversed(sizes[1:]):
+            strides.insert(0, builder.mul(strides[0], size))
+        populate_array(view, data=arguments[0], shape=sizes, strides=strides, itemsize=item, meminfo=None)
+        return view._getvalue()
+
+    return kind(pointer, shape), generate

@@ -1,7 +1,8 @@
-"""Adaptive pooling of images whose channels are planes, x (N, C, H, W) in C order; its results are channels-last.
+"""Pooling of images whose channels are planes, x (N, C, H, W) in C order, with their channels side by side.
 
-Some planes of an image are turned at a time, so that their channels lie side by side, and the kernels of `pool.py` do
-the rest: what they read and write stays in the second-level cache. A copy of the whole tensor would go through memory.
+Some planes are turned at a time, and the kernels of `pool.py` do the rest: what they read and write stays in the
+second-level cache. A copy of the whole tensor would go through memory. Results of adaptive pooling are channels-last,
+others are planes again: those of rows so short that `pool_planes.py` would leave most of a register empty.
 """
 
 from __future__ import annotations
@@ -9,19 +10,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit, types
-from numba.core import cgutils
-from numba.extending import intrinsic as _intrinsic
-from numba.np.arrayobj import populate_array
+from numba import njit
 
 from autodiff_kernels import pool
 from autodiff_kernels.layout import transpose
-from autodiff_kernels.memory import address_of, pointer, pointer_at
+from autodiff_kernels.memory import address_of, array, pointer, pointer_at
 from autodiff_kernels.parts import share
 from autodiff_kernels.vectors import read, width, write, zeros
-
-# Numba's extension points are partly annotated.
-intrinsic: Any = _intrinsic
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -34,22 +29,10 @@ def tile_channels(places: int, itemsize: int) -> int:
     return min(max(TILE // max(places * itemsize, 1) // LEAST * LEAST, LEAST), MOST)
 
 
-@intrinsic
-def array(typing_context: Any, pointer: Any, shape: Any) -> Any:
-    """array(pointer, shape): what lies there as an array in C order. Numba's `carray` counts references."""
-    kind = types.Array(pointer.dtype, len(shape), "C")
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        view = context.make_array(kind)(context, builder)
-        sizes = cgutils.unpack_tuple(builder, arguments[1])
-        item = sizes[0].type(context.get_abi_sizeof(context.get_data_type(kind.dtype)))
-        strides = [item]
-        for size in reversed(sizes[1:]):
-            strides.insert(0, builder.mul(strides[0], size))
-        populate_array(view, data=arguments[0], shape=sizes, strides=strides, itemsize=item, meminfo=None)
-        return view._getvalue()
-
-    return kind(pointer, shape), generate
+@njit(error_model="numpy", forceinline=True)
+def units(N: int, C: int, channels: int) -> int:
+    """Return how many units of work there are: `channels` planes of an image each, or those that are left."""
+    return N * ((C + channels - 1) // channels)
 
 
 @njit(error_model="numpy", forceinline=True)
@@ -70,6 +53,19 @@ def turn(tile: Any, planes: Any, count: int, places: int) -> None:
 def turn_back(planes: Any, tile: Any, count: int, places: int) -> None:
     """Undo `turn`."""
     transpose(array(planes, (1, count, places)), array(tile, (1, places, count)), 0, 1)
+
+
+@njit(error_model="numpy", forceinline=True)
+def turned_planes(tiles: Array, part: int, x: Array, C: int, unit: int) -> tuple[int, int, int, Any]:
+    """Turn the planes of a unit of x, of images of C planes, into this part's tile.
+
+    Return what `planes_at` does, and a pointer to the tile.
+    """
+    channels, places = tiles.shape[1:]
+    tile = pointer(tiles, part * channels * places)
+    n, c, count = planes_at(unit, channels, C)
+    turn(tile, pointer(x, (n * C + c) * places), count, places)
+    return n, c, count, tile
 
 
 @njit(error_model="numpy", forceinline=True)
@@ -99,11 +95,10 @@ def adaptive_avg_pool2d(out: Array, image: Array, means: Array, x: Array, part: 
     """
     N, C, H, W = x.shape
     P, Q, channels = out.shape[1], out.shape[2], image.shape[1]
-    turned, pooled = pointer(image, part * H * W * channels), pointer(means, part * P * Q * channels)
-    low, high = share(N * ((C + channels - 1) // channels), part, parts)
+    pooled = pointer(means, part * P * Q * channels)
+    low, high = share(units(N, C, channels), part, parts)
     for unit in range(low, high):
-        n, c, count = planes_at(unit, channels, C)
-        turn(turned, pointer(x, (n * C + c) * H * W), count, H * W)
+        n, c, count, turned = turned_planes(image, part, x, C, unit)
         pool.adaptive_avg_pool2d(array(pooled, (1, P, Q, count)), array(turned, (1, H, W, count)), 0, 1)
         copy_pixels(pointer(out, n * P * Q * C + c), C, pooled, count, P * Q, count)
 
@@ -123,7 +118,7 @@ def adaptive_avg_pool2d_grad(
     N, C, H, W = out.shape
     P, Q, channels = g.shape[1], g.shape[2], image.shape[1]
     turned, taken = pointer(image, part * H * W * channels), pointer(cotangents, part * P * Q * channels)
-    low, high = share(N * ((C + channels - 1) // channels), part, parts)
+    low, high = share(units(N, C, channels), part, parts)
     for unit in range(low, high):
         n, c, count = planes_at(unit, channels, C)
         copy_pixels(taken, count, pointer(g, n * P * Q * C + c), C, P * Q, count)
@@ -147,15 +142,102 @@ def adaptive_max_pool2d(
     """
     N, C, H, W = x.shape
     P, Q, channels = out.shape[1], out.shape[2], image.shape[1]
-    turned, tile = pointer(image, part * H * W * channels), part * P * Q * channels
+    tile = part * P * Q * channels
     largest, found = pointer(maxima, tile), pointer(places, tile)
-    low, high = share(N * ((C + channels - 1) // channels), part, parts)
+    low, high = share(units(N, C, channels), part, parts)
     for unit in range(low, high):
-        n, c, count = planes_at(unit, channels, C)
-        turn(turned, pointer(x, (n * C + c) * H * W), count, H * W)
+        n, c, count, turned = turned_planes(image, part, x, C, unit)
         pool.adaptive_max_pool2d(
             array(largest, (1, P, Q, count)), array(found, (1, P, Q, count)), array(turned, (1, H, W, count)), 0, 1
         )
         target = n * P * Q * C + c
         copy_pixels(pointer(out, target), C, largest, count, P * Q, count)
         copy_pixels(as_floats(pointer(indices, target)), C, as_floats(found), count, P * Q, count)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def max_pool2d(
+    out: Array, indices: Array, image: Array, maxima: Array, places: Array, x: Array, kernel_h: int, kernel_w: int,
+    stride_h: int, stride_w: int, padding_h: int, padding_w: int, dilation_h: int, dilation_w: int, part: int,
+    parts: int,
+) -> None:
+    """Write the maximum of each window and its place, as `pool_planes.max_pool2d` does.
+
+    Args:
+        out: (N, C, P, Q), out; float32 or float64. Some planes are the unit of work.
+        indices: (N, C, P, Q), out; int64.
+        image: (parts, `tile_channels`, H W), scratch; like out.
+        maxima: (parts, `tile_channels`, P Q), scratch; like out.
+        places: like maxima, scratch; int64.
+        x: (N, C, H, W), in; like out.
+        kernel_h, kernel_w, stride_h, stride_w, padding_h, padding_w, dilation_h, dilation_w: as for the module.
+    """
+    C, H, W = x.shape[0] * x.shape[1], x.shape[2], x.shape[3]  # as if it were one image
+    P, Q, channels = out.shape[2], out.shape[3], image.shape[1]
+    tile = part * P * Q * channels
+    largest, found = pointer(maxima, tile), pointer(places, tile)
+    low, high = share(units(1, C, channels), part, parts)
+    for unit in range(low, high):
+        _, c, count, turned = turned_planes(image, part, x, C, unit)
+        pool.max_pool2d(
+            array(largest, (1, P, Q, count)), array(found, (1, P, Q, count)), array(turned, (1, H, W, count)), kernel_h,
+            kernel_w, stride_h, stride_w, padding_h, padding_w, dilation_h, dilation_w, 0, 1,
+        )
+        turn_back(pointer(out, c * P * Q), largest, count, P * Q)
+        turn_back(as_floats(pointer(indices, c * P * Q)), as_floats(found), count, P * Q)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def avg_pool2d(
+    out: Array, image: Array, means: Array, x: Array, kernel_h: int, kernel_w: int, stride_h: int, stride_w: int,
+    padding_h: int, padding_w: int, count_include_pad: int, divisor_override: int, part: int, parts: int,
+) -> None:
+    """Write the mean of each window, as `pool_planes.avg_pool2d` does.
+
+    Args:
+        out: (N, C, P, Q), out; float32 or float64. Some planes are the unit of work.
+        image: (parts, `tile_channels`, H W), scratch; like out.
+        means: (parts, `tile_channels`, P Q), scratch; like out.
+        x: (N, C, H, W), in; like out.
+        kernel_h, kernel_w, stride_h, stride_w, padding_h, padding_w: as for the module.
+        count_include_pad, divisor_override: as for `pool.avg_pool2d`.
+    """
+    C, H, W = x.shape[0] * x.shape[1], x.shape[2], x.shape[3]  # as if it were one image
+    P, Q, channels = out.shape[2], out.shape[3], image.shape[1]
+    pooled = pointer(means, part * P * Q * channels)
+    low, high = share(units(1, C, channels), part, parts)
+    for unit in range(low, high):
+        _, c, count, turned = turned_planes(image, part, x, C, unit)
+        pool.avg_pool2d(
+            array(pooled, (1, P, Q, count)), array(turned, (1, H, W, count)), kernel_h, kernel_w, stride_h, stride_w,
+            padding_h, padding_w, count_include_pad, divisor_override, 0, 1,
+        )
+        turn_back(pointer(out, c * P * Q), pooled, count, P * Q)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def avg_pool2d_grad(
+    out: Array, image: Array, cotangents: Array, g: Array, kernel_h: int, kernel_w: int, stride_h: int, stride_w: int,
+    padding_h: int, padding_w: int, count_include_pad: int, divisor_override: int, part: int, parts: int,
+) -> None:
+    """Write the gradient of `avg_pool2d`, as `pool_planes.avg_pool2d_grad` does.
+
+    Args:
+        out: (N, C, H, W), out; float32 or float64. Some planes are the unit of work.
+        image: (parts, `tile_channels`, H W), scratch; like out.
+        cotangents: (parts, `tile_channels`, P Q), scratch; like out.
+        g: (N, C, P, Q), in; the gradient with respect to the means; like out.
+        kernel_h, kernel_w, stride_h, stride_w, padding_h, padding_w: as for the module.
+        count_include_pad, divisor_override: as for `pool.avg_pool2d`.
+    """
+    C, P, Q = g.shape[0] * g.shape[1], g.shape[2], g.shape[3]  # as if it were one image
+    H, W, channels = out.shape[2], out.shape[3], image.shape[1]
+    pixels = pointer(image, part * H * W * channels)
+    low, high = share(units(1, C, channels), part, parts)
+    for unit in range(low, high):
+        _, c, count, turned = turned_planes(cotangents, part, g, C, unit)
+        pool.avg_pool2d_grad(
+            array(pixels, (1, H, W, count)), array(turned, (1, P, Q, count)), kernel_h, kernel_w, stride_h, stride_w,
+            padding_h, padding_w, count_include_pad, divisor_override, 0, 1,
+        )
+        turn_back(pointer(out, c * H * W), pixels, count, H * W)

@@ -12,9 +12,9 @@ import numpy as np
 from numba import njit
 
 from autodiff_kernels import special_coefficients as c
-from autodiff_kernels.maths import polynomial
+from autodiff_kernels.maths import constant, polynomial
 
-EPS = 2.0**-54
+EPS_SINGLE, EPS_DOUBLE = 2.0**-36, 2.0**-54  # sums end at terms of this share: float32 keeps 24 bits of the result
 LIMIT = 10_000  # terms of a sum; a few hundred are needed
 
 # ---- Incomplete gamma functions --------------------------------------------------------------------------------------
@@ -46,19 +46,19 @@ def _front(a: float, x: float) -> float:
 
 
 @njit(error_model="numpy")
-def _lower_series(a: float, x: float) -> float:
+def _lower_series(a: float, x: float, eps: float) -> float:
     """The lower function by its power series (DLMF 8.11.4)."""
     term, total = 1.0, 1.0
     for n in range(1, LIMIT):
         term *= x / (a + n)
         total += term
-        if term < EPS * total:
+        if term < eps * total:
             break
     return _front(a, x) * total
 
 
 @njit(error_model="numpy")
-def _upper_fraction(a: float, x: float) -> float:
+def _upper_fraction(a: float, x: float, eps: float) -> float:
     """The upper function by its continued fraction (DLMF 8.9.2), by Lentz' method."""
     b = x + 1.0 - a
     above, below = 1e300, 1.0 / b
@@ -70,13 +70,13 @@ def _upper_fraction(a: float, x: float) -> float:
         above = b + factor / above
         change = below * above
         value *= change
-        if abs(change - 1.0) < EPS:
+        if abs(change - 1.0) < eps:
             break
     return _front(a, x) * a * value
 
 
 @njit(error_model="numpy")
-def _upper_of_small(a: float, x: float) -> float:
+def _upper_of_small(a: float, x: float, eps: float) -> float:
     """The upper function where both numbers are small: 1 - x**a / gamma(a + 1) and what the series adds, both exact."""
     logarithm = a * polynomial(2.0 * a - 1.0, c.LGAMMA_OF_ONE_MORE, c.LGAMMA_OF_ONE_MORE)
     power, total = 1.0, 0.0
@@ -84,7 +84,7 @@ def _upper_of_small(a: float, x: float) -> float:
         power *= -x / n
         term = power / (a + n)
         total += term
-        if abs(term) < EPS * abs(total):
+        if abs(term) < eps * abs(total):
             break
     exponent = a * math.log(x) - logarithm
     return -math.expm1(exponent) - a * math.exp(exponent) * total
@@ -108,7 +108,7 @@ def _uniform(a: float, x: float, upper: bool) -> float:
 
 
 @njit(error_model="numpy")
-def _incomplete(a: float, x: float, upper: bool) -> float:
+def _incomplete(a: float, x: float, upper: bool, eps: float) -> float:
     """The share of the gamma function's integral that lies below x, or, with `upper`, above."""
     if a != a or x != x or a < 0.0 or x < 0.0 or (a == 0.0 and x == 0.0) or (a == math.inf and x == math.inf):
         return math.nan
@@ -119,26 +119,26 @@ def _incomplete(a: float, x: float, upper: bool) -> float:
     if a >= 20.0 and abs(x - a) < 0.3 * a:
         return _uniform(a, x, upper)
     if x > 1.1 and x > a:
-        found = _upper_fraction(a, x)
+        found = _upper_fraction(a, x, eps)
         return found if upper else 1.0 - found
     # Below, the lower function is the smaller one, except where a is smaller still.
     small = a < -0.4 / math.log(x) if x <= 0.5 else a < 1.1 * x
     if small and a <= 1.0 and upper:
-        return _upper_of_small(a, x)
-    found = _lower_series(a, x)
+        return _upper_of_small(a, x, eps)
+    found = _lower_series(a, x, eps)
     return 1.0 - found if upper else found
 
 
 @njit(error_model="numpy")
 def gammainc(a: Any, x: Any) -> float:
     """The regularised lower incomplete gamma function P(a, x)."""
-    return _incomplete(np.float64(a), np.float64(x), False)
+    return _incomplete(np.float64(a), np.float64(x), False, constant(x, EPS_SINGLE, EPS_DOUBLE))
 
 
 @njit(error_model="numpy")
 def gammaincc(a: Any, x: Any) -> float:
     """The regularised upper incomplete gamma function Q(a, x) = 1 - P(a, x)."""
-    return _incomplete(np.float64(a), np.float64(x), True)
+    return _incomplete(np.float64(a), np.float64(x), True, constant(x, EPS_SINGLE, EPS_DOUBLE))
 
 
 # ---- Hurwitz' zeta function ------------------------------------------------------------------------------------------

@@ -1,4 +1,6 @@
-"""Scalar formulas of Bessel's functions and of the error function's relatives, in float64 whatever the dtype is.
+"""Scalar formulas of Bessel's functions, of the error function's relatives and of the gamma function's logarithm.
+
+In float64 whatever the dtype is.
 
 Near 0 and far from it a function is another polynomial; both are computed and one is chosen, so that there is no
 branch. The polynomials (`special_coefficients.py`) interpolate at Chebyshev's points, from values of 50 digits. The
@@ -15,7 +17,7 @@ from numba import njit
 
 from autodiff_kernels import special_coefficients as c
 from autodiff_kernels import trigonometry
-from autodiff_kernels.maths import exp, fma, log, log1p, magnitude, polynomial, root, with_sign
+from autodiff_kernels.maths import exp, fma, log, log1p, magnitude, polynomial, rint, root, round_down, with_sign
 from autodiff_kernels.trigonometry import cos, sin
 
 # ---- Modified functions: I and K -------------------------------------------------------------------------------------
@@ -387,3 +389,86 @@ def erfinv(x: Any) -> float:
     x = np.float64(x)
     value = 0.7071067811865476 * _quantile(0.5 * x, 0.5 * (1.0 - magnitude(x)))
     return value if magnitude(x) <= 1.0 else math.nan
+
+
+# ---- The logarithm of the gamma function, and its derivatives --------------------------------------------------------
+
+
+@njit(error_model="numpy", forceinline=True)
+def _sine_of_turns(x: float) -> tuple[float, float]:
+    """sin(pi x) and cos(pi x), but for a sign that both have."""
+    angle = math.pi * (x - rint(x))
+    return sin(angle), cos(angle)
+
+
+@njit(error_model="numpy", forceinline=True)
+def lgamma(x: Any) -> float:
+    """log |gamma(x)|; infinity at 0, -1, ...
+
+    Stirling's series from 8 on (DLMF 5.11.1), a polynomial about 2, the recurrence between, and below 0 the reflection
+    5.5.3.
+    """
+    x = np.float64(x)
+    y = 1.0 - x if x < 0.0 else x
+    large = y >= 8.0
+    z, factors = 2.0 if large else y, 1.0
+    for _ in range(6):
+        above = z > 2.5
+        z = z - 1.0 if above else z
+        factors = factors * z if above else factors
+    # From 1/2 to 3/2, and below it, lgamma(z) = lgamma(z + 1) - log(z), with the logarithm about 1.
+    tiny, low = z < 0.5, z < 1.5
+    shift = z if tiny else z - 1.0 if low else z - 2.0
+    logarithm = log(y if large else z if tiny else factors)
+    near = shift * polynomial(shift, c.LGAMMA_OF_TWO_MORE, c.LGAMMA_OF_TWO_MORE) - (log1p(shift) if low else 0.0)
+    near += -logarithm if tiny else logarithm
+    inverse = 1.0 / y
+    far = (y - 0.5) * (logarithm - 1.0) + c.HALF_LOG_OF_TURN_LESS_HALF
+    far += inverse * polynomial(inverse * inverse, c.LGAMMA_FAR, c.LGAMMA_FAR)
+    value = far if large else near
+    sine, _ = _sine_of_turns(x)
+    value = -log(magnitude(sine) * (1.0 / math.pi)) - value if x < 0.0 else value
+    return math.inf if magnitude(x) == math.inf else value
+
+
+@njit(error_model="numpy", forceinline=True)
+def digamma(x: Any) -> float:
+    """The derivative of `lgamma`: NaN at -1, -2, ..., infinite at 0.
+
+    The recurrence up to 10, two steps at a time, then the series DLMF 5.11.2, and below 1/2 the reflection 5.5.4.
+    """
+    x = np.float64(x)
+    y, steps = 1.0 - x if x < 0.5 else x, 0.0
+    for _ in range(5):
+        small = y < 10.0
+        steps += fma(2.0, y, 1.0) / (y * (y + 1.0)) if small else 0.0
+        y = y + 2.0 if small else y
+    inverse = 1.0 / y
+    square = inverse * inverse
+    value = log(y) - 0.5 * inverse - square * polynomial(square, c.DIGAMMA_FAR, c.DIGAMMA_FAR) - steps
+    sine, cosine = _sine_of_turns(x)
+    value = value - math.pi * (cosine / sine) if x < 0.5 else value
+    value = math.nan if (x < 0.0) & (x == round_down(x)) else value
+    return with_sign(math.inf, -x) if x == 0.0 else value
+
+
+@njit(error_model="numpy", forceinline=True)
+def trigamma(x: Any) -> float:
+    """The derivative of `digamma`: infinity at 0, -1, ...
+
+    The recurrence up to 10, two steps at a time, then the series DLMF 5.15.8, and below 1/2 the reflection 5.15.6.
+    """
+    x = np.float64(x)
+    y, steps = 1.0 - x if x < 0.5 else x, 0.0
+    for _ in range(5):
+        small, both = y < 10.0, y * (y + 1.0)
+        steps += fma(2.0, both, 1.0) / (both * both) if small else 0.0
+        y = y + 2.0 if small else y
+    inverse = 1.0 / y
+    square = inverse * inverse
+    value = fma(inverse * square, polynomial(square, c.TRIGAMMA_FAR, c.TRIGAMMA_FAR), 0.5 * square)
+    value += inverse + steps
+    sine, _ = _sine_of_turns(x)
+    ratio = math.pi / sine
+    value = ratio * ratio - value if x < 0.5 else value
+    return math.inf if (x <= 0.0) & (x == round_down(x)) else value

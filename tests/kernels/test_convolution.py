@@ -92,6 +92,20 @@ class Problem:
                                       self.padding, self.dilation, self.groups, part, parts)
         return out
 
+    def by_images(self, name: str, bias: Any, shape: Any = None) -> Any:
+        """What a kernel that pads two images at a time makes of parts that are more than there are such pairs."""
+        forward, parts = name == "forward", 3
+        image, given = (self.x, self.dy.shape) if forward else (self.dy, self.x.shape if shape is None else shape)
+        padding = () if forward else (self.padding,)
+        sizes = convolution.forward_frame if forward else convolution.data_gradient_frame
+        begin, size = sizes(image.shape, self.w.shape, given, self.stride, self.padding, self.dilation)
+        out, frames = (np.full(one, np.nan, image.dtype) for one in (given, (parts, 2, *size, image.shape[4])))
+        offsets, packed = self.offsets(parts), self.packed(int(not forward), parts)
+        for part in range(parts):
+            getattr(convolution, f"{name}_by_images")(out, offsets, frames, image, packed, bias, begin, self.kernel,
+                                                      self.stride, *padding, self.dilation, self.groups, part, parts)
+        return out
+
     def weight_gradient(self, parts: int) -> Any:
         out, sums = np.full(self.w.shape, np.nan, self.x.dtype), np.full(self.w.size, np.nan, self.x.dtype)
         frame = convolution.forward_frame(self.x.shape, self.w.shape, self.dy.shape, self.stride, self.padding,
@@ -143,6 +157,7 @@ def test_forward_and_gradients(case: Any, dtype: Any) -> None:
         close(plain, want)
         np.testing.assert_array_equal(plain, run(3, none))
         np.testing.assert_array_equal(plain + bias, run(1, bias))
+        np.testing.assert_array_equal(plain + bias, problem.by_images(run.__name__, bias))
     close(problem.weight_gradient(1), weight_gradient)
     np.testing.assert_array_equal(problem.weight_gradient(1), problem.weight_gradient(3))
 

@@ -246,7 +246,8 @@ INTEGER_FORMULAS: dict[str, Any] = {
 ELSEWHERE = {"where", "left_shift", "right_shift", "erf"}
 # The operations' samples and docs/accuracy.md measure these.
 SPECIAL = {"i0", "i0e", "i1", "i1e", "bessel_j0", "bessel_j1", "bessel_y0", "bessel_y1", "bessel_k0", "bessel_k0e",
-           "bessel_k1", "bessel_k1e", "erfc", "erfcx", "erfinv", "ndtri", "log_ndtr", "gammainc", "gammaincc", "zeta"}
+           "bessel_k1", "bessel_k1e", "erfc", "erfcx", "erfinv", "ndtri", "log_ndtr", "gammainc", "gammaincc", "zeta",
+           "lgamma", "digamma", "trigamma"}
 
 
 def arguments(formula: Any) -> list[str]:

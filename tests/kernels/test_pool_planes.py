@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from autodiff_kernels import pool, pool_planes
+from autodiff_kernels import pool, pool_planes, pool_turned
 from tests.kernels.run_parts import junk, run_parts
 
 FLOATS = [np.float32, np.float64]
@@ -37,11 +37,23 @@ def turned(array: Any) -> Any:
 
 def beside(name: str, outputs: tuple[Any, ...], ins: tuple[Any, ...], numbers: tuple[int, ...],
            scratch: Any = None) -> None:
-    """Require the bits of the kernel for channels side by side from that for planes."""
+    """Require the bits of the kernel for channels side by side from those for planes."""
     expected = [turned(out) for out in outputs]
     getattr(pool, name)(*expected, *map(turned, ins), *numbers, 0, 1)
     found = run_parts(getattr(pool_planes, name), outputs, *ins, *numbers, scratch=scratch)
-    for one, other in zip(found if isinstance(found, tuple) else (found,), expected, strict=True):
+    same(found if isinstance(found, tuple) else (found,), expected)
+    if hasattr(pool_turned, name):
+        for parts in (1, 3):
+            found = tuple(out.copy() for out in outputs)
+            image, pooled = (outputs, ins) if name.endswith("_grad") else (ins, outputs)
+            tiles = [junk((parts, 2, array.shape[2] * array.shape[3]), array.dtype) for array in (*image, *pooled)]
+            for part in range(parts):
+                getattr(pool_turned, name)(*found, *tiles, *ins, *numbers, part, parts)
+            same(found, expected)
+
+
+def same(found: tuple[Any, ...], expected: list[Any]) -> None:
+    for one, other in zip(found, expected, strict=True):
         np.testing.assert_array_equal(turned(one), other)
 
 

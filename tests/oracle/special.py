@@ -64,6 +64,10 @@ def polygamma(n: int, input: Any) -> Array:
     return _each(lambda x: _one_polygamma(n, x), input)
 
 
+def trigamma(n: int, input: Any) -> Array:
+    return polygamma(n, input)
+
+
 def _one_erfinv(x: float) -> float:
     """Newton's method on erfc."""
     if math.isnan(x):

@@ -57,6 +57,7 @@ EXCLUDED = {
     "part of grid_sample": "image_sample",
     "part of multilabel_margin_loss": "multilabel_margin",
     "only second derivatives run it": "max_pool2d_gather",
+    "the entry of polygamma runs it": "trigamma",
     "part of reading and writing at places (take, getitem, index_copy, index_put)": "positions pick put_along",
     "a view that only the library makes; squeeze costs the same": "alias",
     "a chain of other operations: the suite kernels times it": "fused",
