@@ -20,6 +20,7 @@ from autodiff_kernels.parts import share
 Array = np.ndarray[Any, np.dtype[Any]]
 
 COLUMNS = 16  # columns to a unit of work of the kernels that write at positions: whole cache lines
+HELD = 2048  # numbers that stay in the first-level cache
 
 
 @njit(error_model="numpy")
@@ -296,3 +297,28 @@ def scatter_along(out: Array, status: Array, x: Array, index: Array, part: int, 
                     out[a, k, b] = x[a, i, b]
                 elif status[part] < 0:
                     status[part] = (a * index.shape[1] + i) * B + b
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def one_hot(out: Array, status: Array, index: Array, part: int, parts: int) -> None:
+    """out[i, k] = 1 if k = index[i], otherwise 0.
+
+    Args:
+        out: (M, K) with K >= 1, out; any type. Rows are shared among the parts.
+        status: (parts,), out; int64. The first i of each part whose position is out of range, or -1.
+        index: (M,), in; int64.
+    """
+    M, K = out.shape
+    status[part] = -1
+    block = max(HELD // K, 1)  # rows that are still in the first-level cache when their ones are written
+    low, high = share(M, part, parts)
+    for start in range(low, high, block):
+        stop = min(start + block, high)
+        numbers = out[start:stop].reshape((stop - start) * K)
+        for i in range(numbers.shape[0]):
+            numbers[i] = 0
+        for i in range(start, stop):
+            if inside(index[i], K):
+                out[i, np.uint64(index[i])] = 1
+            elif status[part] < 0:
+                status[part] = i

@@ -34,6 +34,7 @@ from autodiff_kernels.rows import row_dot
 Array = np.ndarray[Any, np.dtype[Any]]
 
 BLOCK = 4096  # numbers to a partial sum of a full reduction
+ALONE = 65536  # numbers that are too few for several parts
 
 
 @njit(error_model="numpy", forceinline=True)
@@ -45,15 +46,9 @@ def first_row(unit: int, K1: int, B: int) -> int:
 # ---- Sums ------------------------------------------------------------------------------------------------------------
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def sum_axes(out: Array, scratch: Array, x: Array, part: int, parts: int) -> None:
-    """out[a, b] = sum over k1 and k2 of x[a, k1, b, k2]; an empty sum is 0.
-
-    Args:
-        out: (A, B), out; the type of x, float64, or int64 for integers and booleans.
-        scratch: (parts, 3, `TILE`); float64 for floats, int64 for integers and booleans: the type that accumulates.
-        x: (A, K1, B, K2), in; any type. Outputs, or tiles of `TILE` columns with K2 = 1, are shared among the parts.
-    """
+@njit(error_model="numpy", forceinline=True)
+def add_axes(out: Array, scratch: Array, x: Array, squared: bool, part: int, parts: int) -> None:
+    """Add up x (A, K1, B, K2), or its squares, to out (A, B) as `sum_axes` does."""
     A, K1, B, K2 = x.shape
     zero = scratch.dtype.type(0)
     if K2 != 1:
@@ -62,7 +57,7 @@ def sum_axes(out: Array, scratch: Array, x: Array, part: int, parts: int) -> Non
             row = pointer(x, first_row(unit, K1, B) * K2)
             sum_, lost = zero, zero
             for k in range(K1):
-                sum_, error = two_sum(sum_, row_sum(forward(row, k * B * K2), K2, zero))
+                sum_, error = two_sum(sum_, row_sum(forward(row, k * B * K2), K2, zero, squared))
                 lost += error
             store(pointer(out, unit), corrected(sum_, lost))
         return
@@ -72,10 +67,43 @@ def sum_axes(out: Array, scratch: Array, x: Array, part: int, parts: int) -> Non
     for unit in range(low, high):
         a, b = unit // tiles, unit % tiles * TILE
         n = min(TILE, B - b)
-        add_rows(totals, errors, pointer(x, a * K1 * B + b), B, K1, n)
+        add_rows(totals, errors, pointer(x, a * K1 * B + b), B, K1, n, squared)
         target = out[a, b : b + n]
         for i in range(n):
             target[i] = corrected(totals[i], errors[i])
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def sum_axes(out: Array, scratch: Array, x: Array, part: int, parts: int) -> None:
+    """out[a, b] = sum over k1 and k2 of x[a, k1, b, k2]; an empty sum is 0.
+
+    Args:
+        out: (A, B), out; the type of x, float64, or int64 for integers and booleans.
+        scratch: (parts, 3, `TILE`); float64 for floats, int64 for integers and booleans: the type that accumulates.
+        x: (A, K1, B, K2), in; any type. Outputs, or tiles of `TILE` columns with K2 = 1, are shared among the parts.
+    """
+    add_axes(out, scratch, x, False, part, parts)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def square_sum_axes(out: Array, scratch: Array, x: Array, part: int, parts: int) -> None:
+    """out[a, b] = sum over k1 and k2 of x[a, k1, b, k2]^2, squared in their own dtype; an empty sum is 0.
+
+    Args:
+        out: (A, B), out; the type of x, or float64.
+        scratch: (parts, 3, `TILE`); float64.
+        x: (A, K1, B, K2), in; float32 or float64. Outputs, or tiles of columns with K2 = 1, are shared among the parts.
+    """
+    add_axes(out, scratch, x, True, part, parts)
+
+
+@njit(error_model="numpy", forceinline=True)
+def add_blocks(partial: Array, x: Array, squared: bool, part: int, parts: int) -> None:
+    """Add up blocks of x, or of its squares, as `sum_partial` does."""
+    zero = partial.dtype.type(0)
+    low, high = share(partial.shape[0], part, parts)
+    for i in range(low, high):
+        partial[i] = row_sum(pointer(x, i * BLOCK), min(BLOCK, x.shape[0] - i * BLOCK), zero, squared)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -86,10 +114,18 @@ def sum_partial(partial: Array, x: Array, part: int, parts: int) -> None:
         partial: (ceil(n / `BLOCK`),), out; float64 for floats, int64 for integers and booleans. Shared among the parts.
         x: (n,), in; any type.
     """
-    zero = partial.dtype.type(0)
-    low, high = share(partial.shape[0], part, parts)
-    for i in range(low, high):
-        partial[i] = row_sum(pointer(x, i * BLOCK), min(BLOCK, x.shape[0] - i * BLOCK), zero)
+    add_blocks(partial, x, False, part, parts)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def square_sum_partial(partial: Array, x: Array, part: int, parts: int) -> None:
+    """partial[i] = sum of the squares of the i-th `BLOCK` numbers of x; `sum_combine` adds them up.
+
+    Args:
+        partial: (ceil(n / `BLOCK`),), out; float64. Shared among the parts.
+        x: (n,), in; float32 or float64, in which the squares are taken.
+    """
+    add_blocks(partial, x, True, part, parts)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -146,7 +182,7 @@ def sum_combine(out: Array, partial: Array, part: int, parts: int) -> None:
     """
     low, high = share(1, part, parts)
     for i in range(low, high):
-        out[i] = row_sum(pointer(partial, 0), partial.shape[0], partial.dtype.type(0))
+        out[i] = row_sum(pointer(partial, 0), partial.shape[0], partial.dtype.type(0), False)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -223,6 +259,36 @@ def min_axes(out: Array, x: Array, part: int, parts: int) -> None:
         x: (A, K1, B, K2) with K1, K2 >= 1, in; any type. Outputs, or tiles of columns with K2 = 1, are shared.
     """
     extreme_axes(out, x, False, part, parts)
+
+
+@njit(error_model="numpy", forceinline=True)
+def extreme_blocks(partial: Array, x: Array, largest: bool, part: int, parts: int) -> None:
+    """Reduce blocks of x as `max_partial` and `min_partial` do."""
+    low, high = share(partial.shape[0], part, parts)
+    for i in range(low, high):
+        partial[i] = row_extreme(pointer(x, i * BLOCK), min(BLOCK, x.shape[0] - i * BLOCK), largest)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def max_partial(partial: Array, x: Array, part: int, parts: int) -> None:
+    """partial[i] = maximum of the i-th `BLOCK` numbers of x, NaN if one of them is; `max_axes` reduces them.
+
+    Args:
+        partial: (ceil(n / `BLOCK`),), out; the type of x. Shared among the parts.
+        x: (n,), in; any type.
+    """
+    extreme_blocks(partial, x, True, part, parts)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def min_partial(partial: Array, x: Array, part: int, parts: int) -> None:
+    """partial[i] = minimum of the i-th `BLOCK` numbers of x, NaN if one of them is; `min_axes` reduces them.
+
+    Args:
+        partial: (ceil(n / `BLOCK`),), out; the type of x. Shared among the parts.
+        x: (n,), in; any type.
+    """
+    extreme_blocks(partial, x, False, part, parts)
 
 
 @njit(error_model="numpy")
