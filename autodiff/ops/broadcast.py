@@ -200,7 +200,7 @@ def partial_sums(x: Spec) -> Spec:
 
 def running_sums(x: Spec) -> EachPart:
     """Return the spec of the running sums that `sum_axes` and the cumulative sums of `x` need."""
-    return EachPart(Spec.of((1, 3, kernels.reduce.TILE), np.float64 if x.floating else np.int64))
+    return EachPart(Spec.of((1, 2, kernels.reduce.TILE), np.float64 if x.floating else np.int64))
 
 
 def _sum_samples() -> list[Sample]:

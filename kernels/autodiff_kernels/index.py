@@ -15,27 +15,11 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from autodiff_kernels.parts import share
+from autodiff_kernels.parts import columns, row_share, share
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
-COLUMNS = 16  # columns to a unit of work of the kernels that write at positions: whole cache lines
 HELD = 2048  # numbers that stay in the first-level cache
-
-
-@njit(error_model="numpy")
-def row_share(A: int, B: int, part: int, parts: int) -> tuple[int, int, int]:
-    """Return (first, last, units): the units of `COLUMNS` columns that are this part's, and how many each a has."""
-    units = (B + COLUMNS - 1) // COLUMNS
-    low, high = share(A * units, part, parts)
-    return low, high, max(units, 1)
-
-
-@njit(error_model="numpy")
-def columns(a: int, B: int, low: int, high: int, units: int) -> tuple[int, int]:
-    """Return the half-open range of the columns of a that are among the units from low to high."""
-    start, stop = max(low - a * units, 0), min(high - a * units, units)
-    return min(start * COLUMNS, B), min(stop * COLUMNS, B)
 
 
 # ---- Rows of single numbers, B = 1: without the arithmetic of three dimensions ---------------------------------------

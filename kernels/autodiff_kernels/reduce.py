@@ -28,7 +28,7 @@ from autodiff_kernels.accumulate import (
     two_sum,
 )
 from autodiff_kernels.memory import forward, pointer, store
-from autodiff_kernels.parts import share
+from autodiff_kernels.parts import columns, row_share, share
 from autodiff_kernels.rows import row_dot
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -62,15 +62,15 @@ def add_axes(out: Array, scratch: Array, x: Array, squared: bool, part: int, par
             store(pointer(out, unit), corrected(sum_, lost))
         return
     totals, errors = scratch[part, 0], scratch[part, 1]
-    tiles = (B + TILE - 1) // TILE
-    low, high = share(A * tiles, part, parts)
-    for unit in range(low, high):
-        a, b = unit // tiles, unit % tiles * TILE
-        n = min(TILE, B - b)
-        add_rows(totals, errors, pointer(x, a * K1 * B + b), B, K1, n, squared)
-        target = out[a, b : b + n]
-        for i in range(n):
-            target[i] = corrected(totals[i], errors[i])
+    low, high, units = row_share(A, B, part, parts)
+    for a in range(low // units, (high + units - 1) // units):
+        begin, end = columns(a, B, low, high, units)
+        for b in range(begin, end, TILE):
+            n = min(TILE, end - b)
+            add_rows(totals, errors, pointer(x, a * K1 * B + b), B, K1, n, squared)
+            target = out[a, b : b + n]
+            for i in range(n):
+                target[i] = corrected(totals[i], errors[i])
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -79,7 +79,7 @@ def sum_axes(out: Array, scratch: Array, x: Array, part: int, parts: int) -> Non
 
     Args:
         out: (A, B), out; the type of x, float64, or int64 for integers and booleans.
-        scratch: (parts, 3, `TILE`); float64 for floats, int64 for integers and booleans: the type that accumulates.
+        scratch: (parts, 2, `TILE`); float64 for floats, int64 for integers and booleans: the type that accumulates.
         x: (A, K1, B, K2), in; any type. Outputs, or tiles of `TILE` columns with K2 = 1, are shared among the parts.
     """
     add_axes(out, scratch, x, False, part, parts)
@@ -91,7 +91,7 @@ def square_sum_axes(out: Array, scratch: Array, x: Array, part: int, parts: int)
 
     Args:
         out: (A, B), out; the type of x, or float64.
-        scratch: (parts, 3, `TILE`); float64.
+        scratch: (parts, 2, `TILE`); float64.
         x: (A, K1, B, K2), in; float32 or float64. Outputs, or tiles of columns with K2 = 1, are shared among the parts.
     """
     add_axes(out, scratch, x, True, part, parts)
@@ -204,17 +204,17 @@ def prod_axes(out: Array, x: Array, part: int, parts: int) -> None:
             store(pointer(out, unit), product)
         return
     rows = x.reshape((A * K1, B))
-    tiles = (B + TILE - 1) // TILE
-    low, high = share(A * tiles, part, parts)
-    for unit in range(low, high):
-        a, b = unit // tiles, unit % tiles * TILE
-        width = min(TILE, B - b)
-        target = out[a, b : b + width]
-        target[:] = one
-        for k in range(K1):
-            row = rows[a * K1 + k, b : b + width]
-            for i in range(width):
-                target[i] *= row[i]
+    low, high, units = row_share(A, B, part, parts)
+    for a in range(low // units, (high + units - 1) // units):
+        begin, end = columns(a, B, low, high, units)
+        for b in range(begin, end, TILE):
+            width = min(TILE, end - b)
+            target = out[a, b : b + width]
+            target[:] = one
+            for k in range(K1):
+                row = rows[a * K1 + k, b : b + width]
+                for i in range(width):
+                    target[i] *= row[i]
 
 
 @njit(error_model="numpy", forceinline=True)
@@ -231,12 +231,12 @@ def extreme_axes(out: Array, x: Array, largest: bool, part: int, parts: int) -> 
                 best = value if replaces(value, best, largest) else best
             store(pointer(out, unit), best)
         return
-    tiles = (B + TILE - 1) // TILE
-    low, high = share(A * tiles, part, parts)
-    for unit in range(low, high):
-        a, b = unit // tiles, unit % tiles * TILE
-        n = min(TILE, B - b)
-        extreme_rows(pointer(out, a * B + b), pointer(x, a * K1 * B + b), B, K1, n, largest)
+    low, high, units = row_share(A, B, part, parts)
+    for a in range(low // units, (high + units - 1) // units):
+        begin, end = columns(a, B, low, high, units)
+        for b in range(begin, end, TILE):
+            n = min(TILE, end - b)
+            extreme_rows(pointer(out, a * B + b), pointer(x, a * K1 * B + b), B, K1, n, largest)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -308,22 +308,22 @@ def extreme_positions(indices: Array, values: Array, x: Array, largest: bool, pa
                     best, position = value, k
             values[a, 0], indices[a, 0] = best, position
         return
-    tiles = (B + TILE - 1) // TILE
-    low, high = share(A * tiles, part, parts)
-    for unit in range(low, high):
-        a, b = unit // tiles, unit % tiles * TILE
-        width = min(TILE, B - b)
-        target, places = values[a, b : b + width], indices[a, b : b + width]
-        for i in range(width):
-            target[i] = x[a, 0, b + i]
-        places[:] = 0
-        for k in range(1, K):
-            row = x[a, k, b : b + width]
+    low, high, units = row_share(A, B, part, parts)
+    for a in range(low // units, (high + units - 1) // units):
+        begin, end = columns(a, B, low, high, units)
+        for b in range(begin, end, TILE):
+            width = min(TILE, end - b)
+            target, places = values[a, b : b + width], indices[a, b : b + width]
             for i in range(width):
-                value, best = row[i], target[i]
-                found = replaces(value, best, largest)
-                target[i] = value if found else best
-                places[i] = k if found else places[i]
+                target[i] = x[a, 0, b + i]
+            places[:] = 0
+            for k in range(1, K):
+                row = x[a, k, b : b + width]
+                for i in range(width):
+                    value, best = row[i], target[i]
+                    found = replaces(value, best, largest)
+                    target[i] = value if found else best
+                    places[i] = k if found else places[i]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -371,17 +371,17 @@ def exists_axes(out: Array, x: Array, sought: bool, part: int, parts: int) -> No
             out[a, b] = found == sought
         return
     rows = x.reshape((A * K1, B))
-    tiles = (B + TILE - 1) // TILE
-    low, high = share(A * tiles, part, parts)
-    for unit in range(low, high):
-        a, b = unit // tiles, unit % tiles * TILE
-        width = min(TILE, B - b)
-        target = out[a, b : b + width]
-        target[:] = not sought
-        for k in range(K1):
-            row = rows[a * K1 + k, b : b + width]
-            for i in range(width):
-                target[i] = sought if (row[i] != 0) == sought else target[i]
+    low, high, units = row_share(A, B, part, parts)
+    for a in range(low // units, (high + units - 1) // units):
+        begin, end = columns(a, B, low, high, units)
+        for b in range(begin, end, TILE):
+            width = min(TILE, end - b)
+            target = out[a, b : b + width]
+            target[:] = not sought
+            for k in range(K1):
+                row = rows[a * K1 + k, b : b + width]
+                for i in range(width):
+                    target[i] = sought if (row[i] != 0) == sought else target[i]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -421,18 +421,18 @@ def scan(out: Array, scratch: Array, x: Array, product: bool, reverse: int, part
                 out[a, k, 0] = last
         return
     running = scratch[part, 0]
-    tiles = (B + TILE - 1) // TILE
-    low, high = share(A * tiles, part, parts)
-    for unit in range(low, high):
-        a, b = unit // tiles, unit % tiles * TILE
-        width = min(TILE, B - b)
-        running[:width] = start
-        for step in range(K):
-            k = K - 1 - step if reverse else step
-            row, target = x[a, k, b : b + width], out[a, k, b : b + width]
-            for i in range(width):
-                running[i] = running[i] * row[i] if product else running[i] + row[i]
-                target[i] = running[i]
+    low, high, units = row_share(A, B, part, parts)
+    for a in range(low // units, (high + units - 1) // units):
+        begin, end = columns(a, B, low, high, units)
+        for b in range(begin, end, TILE):
+            width = min(TILE, end - b)
+            running[:width] = start
+            for step in range(K):
+                k = K - 1 - step if reverse else step
+                row, target = x[a, k, b : b + width], out[a, k, b : b + width]
+                for i in range(width):
+                    running[i] = running[i] * row[i] if product else running[i] + row[i]
+                    target[i] = running[i]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -441,7 +441,7 @@ def cumsum(out: Array, scratch: Array, x: Array, reverse: int, part: int, parts:
 
     Args:
         out: (A, K, B), out; the type of x, or int64 for integers and booleans.
-        scratch: (parts, 3, `TILE`); float64 for floats, int64 for integers and booleans: the type that accumulates.
+        scratch: (parts, 2, `TILE`); float64 for floats, int64 for integers and booleans: the type that accumulates.
         x: (A, K, B), in; any type. Rows with B = 1, otherwise tiles of `TILE` columns are shared among the parts.
         reverse: 0 or 1.
     """
@@ -454,7 +454,7 @@ def cumprod(out: Array, scratch: Array, x: Array, reverse: int, part: int, parts
 
     Args:
         out: (A, K, B), out; the type of x, or int64 for integers and booleans.
-        scratch: (parts, 3, `TILE`); float64 for floats, int64 for integers and booleans: the type that accumulates.
+        scratch: (parts, 2, `TILE`); float64 for floats, int64 for integers and booleans: the type that accumulates.
         x: (A, K, B), in; any type. Rows with B = 1, otherwise tiles of `TILE` columns are shared among the parts.
         reverse: 0 or 1.
     """
