@@ -204,7 +204,8 @@ def independent_turns(builder: Any, count: Any, body: Any, lanes: int = 0) -> No
     following = builder.add(index, INT64(1), flags=["nsw", "nuw"])
     index.add_incoming(following, builder.block)
     latch = builder.cbranch(builder.icmp_signed("<", following, count), turn, end)
-    hints: dict[str, Any] = {"llvm.loop.parallel_accesses": group, "llvm.loop.interleave.count": ir.IntType(32)(SIDE_BY_SIDE)}
+    hints: dict[str, Any] = {"llvm.loop.parallel_accesses": group}
+    hints["llvm.loop.interleave.count"] = ir.IntType(32)(SIDE_BY_SIDE)
     if lanes:
         hints["llvm.loop.vectorize.width"] = ir.IntType(32)(lanes)
     nodes = tuple(module.add_metadata([ir.MetaDataString(module, name), value]) for name, value in hints.items())
