@@ -34,7 +34,7 @@ from autodiff_kernels.rows import row_dot
 Array = np.ndarray[Any, np.dtype[Any]]
 
 BLOCK = 4096  # numbers to a partial sum of a full reduction
-ALONE = 65536  # numbers that are too few for several parts
+ALONE = 1 << 17  # numbers that are too few for several parts
 
 
 @njit(error_model="numpy", forceinline=True)
