@@ -61,7 +61,7 @@ MATHS: dict[str, tuple[Any, float]] = {
     "exp": (np.exp, 1), "expm1": (np.expm1, 2), "log": (np.log, 1), "log1p": (np.log1p, 2), "tanh": (np.tanh, 2),
     "sigmoid": (lambda x: np.where(x < 0, np.exp(-np.abs(x)), 1) / (1 + np.exp(-np.abs(x))), 2),
     "sqrt": (np.sqrt, 0.5), "rsqrt": (lambda x: 1 / np.sqrt(x), 2), "reciprocal": (lambda x: 1 / x, 0.5),
-    "square": (np.square, 0.5), "cube": (lambda x: x * x * x, 1),
+    "square": (np.square, 0.5), "cube": (lambda x: x * x * x, 2),
     "sin": (np.sin, 1), "cos": (np.cos, 1), "tan": (np.tan, 2), "asin": (np.arcsin, 2),
     "exp2": (np.exp2, 1), "log2": (np.log2, 2), "log10": (np.log10, 2),
     "acos": (np.arccos, 2), "atan": (np.arctan, 2), "sinh": (np.sinh, 2), "cosh": (np.cosh, 2),
