@@ -150,9 +150,9 @@ def reducible(x: TensorT, dims: tuple[int, ...]) -> TensorT:
     return permute(contiguous(permute(x, order)), from_memory)
 
 
-def in_groups(array: Array, order: tuple[int, ...], groups: Groups) -> Array:
-    """Return a dense array as (A, K1, B, K2), in memory order."""
-    return array.transpose(order).reshape(groups)
+def in_groups(array: Array, order: tuple[int, ...] | None, groups: Groups) -> Array:
+    """Return a dense array as (A, K1, B, K2), in memory order; None is the order of its dimensions."""
+    return (array if order is None else array.transpose(order)).reshape(groups)
 
 
 def reduction_prepare(
@@ -162,8 +162,7 @@ def reduction_prepare(
     (x,) = inputs
     groups = reduction_groups(x, dims)
     assert groups is not None, "the operation's function makes its input reducible"
-    assert x.order is not None
-    return {"order": x.order, "groups": groups}
+    return {"order": None if x.contiguous else x.order, "groups": groups}
 
 
 def sum_infer(x: Spec, dims: tuple[int, ...], keepdim: bool) -> Spec:
@@ -171,22 +170,27 @@ def sum_infer(x: Spec, dims: tuple[int, ...], keepdim: bool) -> Spec:
     return Spec.of(reduced_shape(x.shape, dims, keepdim), x.dtype)
 
 
-def sum_run(outs: list[Array], ins: list[Array], order: tuple[int, ...], groups: Groups) -> None:
-    """Sum in one pass, or, where one number comes out, in partial sums over blocks that are then combined."""
-    x = in_groups(ins[0], order, groups)
-    out = outs[0].reshape(groups[0], groups[2])
-    if outs[1].ndim == 1:
-        partial = outs[1]
-        kernels.reduce.sum_partial(partial, x.reshape(-1), 0, 1)
-        kernels.reduce.sum_combine(out.reshape(-1), partial, 0, 1)
+def sum_run(
+    outs: list[Array], ins: list[Array], order: tuple[int, ...] | None, groups: Groups, squared: bool = False
+) -> None:
+    """Sum in one pass, or, where one number comes out of many, in partial sums over blocks that are then combined."""
+    out, scratch = outs
+    x, of = in_groups(ins[0], order, groups), kernels.reduce
+    if scratch.ndim == 1:
+        (of.square_sum_partial if squared else of.sum_partial)(scratch, x.reshape(-1), 0, 1)
+        of.sum_combine(out.reshape(1), scratch, 0, 1)
     else:
-        kernels.reduce.sum_axes(out, outs[1], x, 0, 1)
+        (of.square_sum_axes if squared else of.sum_axes)(out.reshape(groups[0], groups[2]), scratch, x, 0, 1)
 
 
 def sum_scratch(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], **_: Any) -> tuple[Spec | EachPart, ...]:
     """Return the scratch of a sum: partial sums where one number comes out of many, else columns of running sums."""
-    full = outputs[0].size == 1 and inputs[0].size > kernels.reduce.BLOCK
-    return (partial_sums(inputs[0]) if full else running_sums(inputs[0]),)
+    return (partial_sums(inputs[0]) if in_blocks(inputs[0], outputs[0]) else running_sums(inputs[0]),)
+
+
+def in_blocks(x: Spec, out: Spec) -> bool:
+    """Return whether several threads may have to work on one number: then blocks are reduced first."""
+    return out.size == 1 and x.size > kernels.reduce.ALONE
 
 
 def partial_sums(x: Spec) -> Spec:
@@ -196,7 +200,7 @@ def partial_sums(x: Spec) -> Spec:
 
 def running_sums(x: Spec) -> EachPart:
     """Return the spec of the running sums that `sum_axes` and the cumulative sums of `x` need."""
-    return EachPart(Spec.of((1, 3, kernels.reduce.TILE), np.float64 if x.floating else np.int64))
+    return EachPart(Spec.of((1, 2, kernels.reduce.TILE), np.float64 if x.floating else np.int64))
 
 
 def _sum_samples() -> list[Sample]:

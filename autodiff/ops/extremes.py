@@ -12,7 +12,15 @@ import numpy as np
 import autodiff_kernels as kernels
 from autodiff.bind import TensorT, bind
 from autodiff.errors import ShapeError
-from autodiff.ops.broadcast import Groups, in_groups, reduced_shape, reducible, reduction_prepare
+from autodiff.ops.broadcast import (
+    Groups,
+    in_blocks,
+    in_groups,
+    partial_sums,
+    reduced_shape,
+    reducible,
+    reduction_prepare,
+)
 from autodiff.ops.broadcast import sum as total
 from autodiff.ops.choice import maximum, minimum, where
 from autodiff.ops.comparison import eq, logical_and, logical_or, ne
@@ -101,8 +109,19 @@ def _extreme_infer(name: str, x: Spec, dims: Dims, keepdim: bool) -> Spec:
     return Spec.of(reduced_shape(x.shape, dims, keepdim), x.dtype)
 
 
-def _extreme_run(kernel: str, outs: list[Array], ins: list[Array], order: Dims, groups: Groups) -> None:
-    getattr(kernels.reduce, kernel)(outs[0].reshape(groups[0], groups[2]), in_groups(ins[0], order, groups), 0, 1)
+def _extreme_run(name: str, outs: list[Array], ins: list[Array], order: Dims | None, groups: Groups) -> None:
+    """Reduce in one pass, or, where one number comes out of many, blocks first."""
+    out, x = outs[0].reshape(groups[0], groups[2]), in_groups(ins[0], order, groups)
+    if len(outs) == 2:
+        partial = outs[1]
+        getattr(kernels.reduce, f"{name}_partial")(partial, x.reshape(-1), 0, 1)
+        x = partial.reshape(1, 1, 1, -1)
+    getattr(kernels.reduce, f"{name}_axes")(out, x, 0, 1)
+
+
+def _extreme_scratch(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], **_: Any) -> tuple[Spec, ...]:
+    (x,), (out,) = inputs, outputs
+    return (partial_sums(x).like(dtype=x.dtype),) if in_blocks(x, out) else ()
 
 
 def _extreme_vjp(record: Any, g: Any) -> tuple[Any]:
@@ -151,12 +170,13 @@ def _extreme_samples() -> list[Sample]:
     ]
 
 
-def _extreme(name: str, kernel: str, call: Callable[..., Any]) -> Primitive:
+def _extreme(name: str, call: Callable[..., Any]) -> Primitive:
     return define(
         name,
         infer=partial(_extreme_infer, name),
-        run=partial(_extreme_run, kernel),
+        run=partial(_extreme_run, name[1:]),
         prepare=reduction_prepare,
+        scratch=_extreme_scratch,
         vjp=_extreme_vjp,
         saves=Keep(inputs=(0,), outputs=(0,)),
         cost=_cost,
@@ -169,8 +189,8 @@ def _extreme(name: str, kernel: str, call: Callable[..., Any]) -> Primitive:
     )
 
 
-amax_p = _extreme("amax", "max_axes", lambda *a, **k: amax(*a, **k))
-amin_p = _extreme("amin", "min_axes", lambda *a, **k: amin(*a, **k))
+amax_p = _extreme("amax", lambda *a, **k: amax(*a, **k))
+amin_p = _extreme("amin", lambda *a, **k: amin(*a, **k))
 
 
 def _reduced(primitive: Primitive, x: Any, dim: Any, keepdim: bool) -> Any:
@@ -250,10 +270,10 @@ def _along_infer(name: str, x: Spec, dims: Dims, keepdim: bool) -> tuple[Spec, S
     return Spec.of(shape, x.dtype), Spec.of(shape, np.int64)
 
 
-def _along_run(kernel: str, outs: list[Array], ins: list[Array], order: Dims, groups: Groups) -> None:
+def _along_run(kernel: str, outs: list[Array], ins: list[Array], order: Dims | None, groups: Groups) -> None:
     values, indices = outs
     before, length, after = groups[0], groups[1] * groups[3], groups[2]  # one dimension is reduced: one of the two is 1
-    x = ins[0].transpose(order).reshape(before, length, after)
+    x = in_groups(ins[0], order, groups).reshape(before, length, after)
     getattr(kernels.reduce, kernel)(indices.reshape(before, after), values.reshape(before, after), x, 0, 1)
 
 
@@ -359,7 +379,7 @@ def min(input: TensorT, dim: Any = None, keepdim: bool = False, *, other: Any = 
 # ---- argmax, argmin --------------------------------------------------------------------------------------------------
 
 
-def _position_run(kernel: str, outs: list[Array], ins: list[Array], order: Dims, groups: Groups) -> None:
+def _position_run(kernel: str, outs: list[Array], ins: list[Array], order: Dims | None, groups: Groups) -> None:
     indices, values = outs
     _along_run(kernel, [values, indices], ins, order, groups)
 

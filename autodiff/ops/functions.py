@@ -70,9 +70,14 @@ pow_exponent_grad_p: Primitive = pointwise(
     samples=lambda: [Sample(spread(-1, 1, 3, 4), spread(0.2, 3, 3, 4), spread(0.5, 2, 4), spread(-2, 2, 3, 1))],
 )
 
+cube_p = pointwise("cube", vjp=lambda r, g: (bind(cube_grad_p, g, r.input(0)),), saves=X, kinds="f", flops=2,
+                   twin=lambda x: mul(square(x), x), samples=lambda: unary_samples(-3, 3))
+cube_grad_p: Primitive = pointwise("cube_grad", vjp=None, twin=lambda g, x: mul(mul(g, 3), square(x)), flops=3,
+                                   samples=gradient_samples(-2, 2))
+
 # As in PyTorch, these exponents are computed without a logarithm.
 _EXACT: dict[float, Callable[[Any], Any]] = {
-    1.0: clone, 2.0: square, 3.0: lambda x: mul(square(x), x), -1.0: reciprocal, -2.0: lambda x: reciprocal(square(x)),
+    1.0: clone, 2.0: square, 3.0: lambda x: bind(cube_p, x), -1.0: reciprocal, -2.0: lambda x: reciprocal(square(x)),
     0.5: lambda x: sqrt(x), -0.5: lambda x: rsqrt(x),
 }
 

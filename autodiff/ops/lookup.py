@@ -9,7 +9,6 @@ import numpy as np
 import autodiff_kernels as kernels
 from autodiff.bind import TensorT, bind
 from autodiff.errors import DTypeError, PositionError, ShapeError, ValueRangeError
-from autodiff.ops import strided
 from autodiff.ops.broadcast import expand
 from autodiff.ops.elementwise import spread
 from autodiff.ops.host import from_array, values
@@ -162,18 +161,15 @@ def embedding(input: Any, weight: TensorT, padding_idx: int | None = None) -> Te
 
 
 def _one_hot_run(outs: list[Array], ins: list[Array], classes: int) -> None:
-    out, ones, status = outs
+    out, status = outs
     index = ins[0].reshape(-1)
-    strided.fill_array(out, 0)
-    strided.fill_array(ones, 1)
-    kernels.index.scatter_along(out.reshape(index.size, classes, 1), status, ones, index.reshape(-1, 1, 1), 0, 1)
+    kernels.index.one_hot(out.reshape(index.size, classes), status, index, 0, 1)
 
 
 one_hot_p = define(
     "one_hot",
     infer=lambda index, classes: Spec.of((*index.shape, classes), INT64),
     run=_one_hot_run,
-    scratch=lambda inputs, outputs, classes: (Spec.of((inputs[0].size, 1, 1), INT64),),
     status=lambda position, ins, classes: outside("one_hot", position, ins[0], ins[0].ndim, classes),
     vjp=None,
     cost=lambda inputs, outputs, classes: Cost(0, moved(*inputs, *outputs)),

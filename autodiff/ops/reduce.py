@@ -62,7 +62,7 @@ def _mean_prepare(
 
 
 def _mean_run(
-    outs: list[Array], ins: list[Array], order: tuple[int, ...], groups: Groups, count: Array, divide: Run
+    outs: list[Array], ins: list[Array], order: tuple[int, ...] | None, groups: Groups, count: Array, divide: Run
 ) -> None:
     sum_run(outs, ins, order, groups)
     divide(outs[:1], (outs[0], count))
@@ -175,7 +175,7 @@ def dimension_errors(*more: Any) -> list[ErrorSample]:
 # ---- prod ------------------------------------------------------------------------------------------------------------
 
 
-def _axes_run(kernel: str, outs: list[Array], ins: list[Array], order: tuple[int, ...], groups: Groups) -> None:
+def _axes_run(kernel: str, outs: list[Array], ins: list[Array], order: tuple[int, ...] | None, groups: Groups) -> None:
     getattr(kernels.reduce, kernel)(outs[0].reshape(groups[0], groups[2]), in_groups(ins[0], order, groups), 0, 1)
 
 

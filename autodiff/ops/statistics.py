@@ -4,23 +4,34 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from autodiff.bind import TensorT, bind
 from autodiff.errors import DTypeError, ShapeError, ValueRangeError
-from autodiff.ops.broadcast import sum
+from autodiff.ops.broadcast import (
+    expand,
+    reduced_shape,
+    reducible,
+    reduction_prepare,
+    sum,
+    sum_infer,
+    sum_run,
+    sum_scratch,
+)
 from autodiff.ops.choice import constant_of, where
 from autodiff.ops.comparison import eq, ne
-from autodiff.ops.elementwise import OUT, abs, div, mul, pointwise, square, sub
+from autodiff.ops.elementwise import OUT, X, abs, div, mul, pointwise, square, square_grad_p, sub
 from autodiff.ops.extremes import amax, amin
 from autodiff.ops.functions import pow, sqrt
 from autodiff.ops.promotion import real
 from autodiff.ops.reduce import dimension_errors, mean, require_float, with_dtype
 from autodiff.ops.samples import spread, unary_samples
-from autodiff.ops.structural import axes, cast_to
-from autodiff.primitive import ErrorSample, Sample, composed
+from autodiff.ops.structural import axes, cast_to, reshape
+from autodiff.primitive import ErrorSample, Sample, composed, define, no_errors
+from autodiff.spec import Cost, moved
 
 __all__ = ["norm", "std", "std_mean", "var", "var_mean"]
 
@@ -53,6 +64,43 @@ def root(x: Any, exponent: float = 0.5) -> Any:
         return bind(root_p, x)
     zero = eq(x, 0)
     return where(zero, 0.0, pow(where(zero, 1.0, x), exponent))
+
+
+# ---- Sums of squares -------------------------------------------------------------------------------------------------
+
+
+def _square_sum_vjp(record: Any, g: Any) -> tuple[Any]:
+    shape = record.inputs[0].shape
+    g = expand(reshape(g, reduced_shape(shape, record.params["dims"], True)), shape)
+    return (bind(square_grad_p, g, record.input(0)),)
+
+
+def _square_sum_samples() -> list[Sample]:
+    x, image = spread(-1, 2, 2, 3, 4), spread(-1, 2, 2, 2, 4, 3).transpose(0, 3, 1, 2)
+    return [
+        Sample(x, dims=(0, 1, 2), keepdim=False),
+        Sample(x, dims=(0,), keepdim=True),
+        Sample(x, dims=(1, 2), keepdim=False),
+        Sample(image, dims=(0, 2, 3), keepdim=False),
+        Sample(x[:, :0], dims=(1,), keepdim=False),
+        Sample(x.astype(np.float64), dims=(0, 2), keepdim=True),
+    ]
+
+
+# sum(square(x)) in one pass, with the same bits.
+square_sum_p = define(
+    "square_sum",
+    infer=sum_infer,
+    run=partial(sum_run, squared=True),
+    prepare=reduction_prepare,
+    scratch=sum_scratch,
+    vjp=_square_sum_vjp,
+    saves=X,
+    twin=lambda x, dims, keepdim: sum(square(x), dims, keepdim),
+    cost=lambda inputs, outputs, **_: Cost(2 * inputs[0].size, moved(*inputs, *outputs)),
+    samples=_square_sum_samples,
+    errors=no_errors,
+)
 
 
 # ---- Variance --------------------------------------------------------------------------------------------------------
@@ -278,7 +326,7 @@ def vector_norm(
         raise ShapeError("vector_norm", "no numbers have no norm of this order", expected="a finite order from 0 on",
                          got=f"{ord} for {values.spec.shape}")
     if ord == 2:
-        return root(sum(square(values), dims, keepdim))  # type: ignore[no-any-return]
+        return root(bind(square_sum_p, reducible(values, dims), dims=dims, keepdim=bool(keepdim)))  # type: ignore[no-any-return]
     if ord == 0:
         return sum(constant_of(values, cast_to(ne(values, 0), values.spec.dtype)), dims, keepdim)  # type: ignore[no-any-return]
     magnitudes = abs(values)

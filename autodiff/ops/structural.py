@@ -306,6 +306,8 @@ def axes(operation: str, dim: int | Sequence[int] | None, ndim: int) -> tuple[in
     """
     if dim is None:
         return tuple(range(ndim))
+    if type(dim) is int and -ndim <= dim < ndim:  # by far the most calls, and the test for a sequence takes long
+        return (dim % ndim,)
     found = (
         [axis_index(operation, d, ndim) for d in dim]
         if isinstance(dim, Sequence) and not isinstance(dim, str)

@@ -23,6 +23,7 @@ from autodiff_kernels.cpu import VECTOR_BYTES
 from autodiff_kernels.memory import forward, load, pointer, store
 from autodiff_kernels.vectors import (
     exact_sum_of,
+    fetch,
     filled,
     largest_of,
     product_of,
@@ -42,7 +43,8 @@ COMPILED = {"error_model": "numpy", "forceinline": True}
 
 SUM_BYTES = 64  # of the lanes in which a row is summed
 REGISTERS = SUM_BYTES // VECTOR_BYTES  # that hold them
-TILE = 512  # neighbouring columns that are combined side by side, so that their sums stay in the first-level cache
+TILE = 2048  # neighbouring columns that are combined side by side, so that their sums stay in the first-level cache
+LONG, MANY = 128, 1 << 17  # numbers of a row, and of all rows, from which on the next rows are fetched early
 
 
 @njit(error_model="numpy", forceinline=True)
@@ -63,37 +65,44 @@ def corrected(total: Any, error: Any) -> Any:
 
 
 @njit(error_model="numpy", forceinline=True)
-def four_vectors(x: Any, stride: int, i: int, like: Any, left: int) -> Any:
+def term(x: Any, i: int, like: Any, left: int, squared: bool) -> Any:
+    """Return a vector of numbers, or of their squares."""
+    value = read(x, i, like, left, 0)
+    return value * value if squared else value
+
+
+@njit(error_model="numpy", forceinline=True)
+def four_vectors(x: Any, stride: int, i: int, like: Any, left: int, squared: bool) -> Any:
     """Return the sum of four vectors, `stride` numbers apart, widened to float64."""
-    x0, x1 = read(x, i, like, left, 0), read(x, i + stride, like, left, 0)
-    x2, x3 = read(x, i + 2 * stride, like, left, 0), read(x, i + 3 * stride, like, left, 0)
+    x0, x1 = term(x, i, like, left, squared), term(x, i + stride, like, left, squared)
+    x2, x3 = term(x, i + 2 * stride, like, left, squared), term(x, i + 3 * stride, like, left, squared)
     return widen((x0 + x1) + (x2 + x3))
 
 
 @njit(error_model="numpy", forceinline=True)
-def single_sum(x: Any, n: int, zero: Any) -> Any:
-    """Return the sum of n float32 numbers."""
+def single_sum(x: Any, n: int, squared: bool) -> Any:
+    """Return the sum of n float32 numbers, or of their squares."""
     like = zeros(x, REGISTERS, REGISTERS)
     lanes, total = width(like), widen(like)
     end = n & -4 * lanes
     for i in range(0, end, 4 * lanes):
-        total = total + four_vectors(x, lanes, i, like, lanes)
+        total = total + four_vectors(x, lanes, i, like, lanes, squared)
     for i in range(end, n, lanes):
-        total = total + widen(read(x, i, like, n - i, 0))
+        total = total + widen(term(x, i, like, n - i, squared))
     return sum_of(total)
 
 
 @njit(error_model="numpy", forceinline=True)
-def double_sum(x: Any, n: int, zero: Any) -> Any:
-    """Return the sum of n float64 numbers."""
+def double_sum(x: Any, n: int, squared: bool) -> Any:
+    """Return the sum of n float64 numbers, or of their squares."""
     like = zeros(x, REGISTERS, REGISTERS)
     lanes, totals, errors = width(like), like, like
     end = n & -4 * lanes
     for i in range(0, end, 4 * lanes):
-        totals, lost = two_sum(totals, four_vectors(x, lanes, i, like, lanes))
+        totals, lost = two_sum(totals, four_vectors(x, lanes, i, like, lanes, squared))
         errors = errors + lost
     for i in range(end, n, lanes):
-        totals, lost = two_sum(totals, read(x, i, like, n - i, 0))
+        totals, lost = two_sum(totals, term(x, i, like, n - i, squared))
         errors = errors + lost
     total, error = exact_sum_of(totals, errors)
     return corrected(total, error)
@@ -108,17 +117,17 @@ def plain_sum(x: Any, n: int, zero: Any) -> Any:
     return total
 
 
-def row_sum(x: Any, n: int, zero: Any) -> Any:
-    """Return the sum of n numbers at the pointer x, accumulated in the type of `zero`."""
+def row_sum(x: Any, n: int, zero: Any, squared: bool) -> Any:
+    """Return the sum of n numbers at the pointer x, accumulated in the type of `zero`; of floats also of squares."""
 
 
 @overload(row_sum, jit_options=COMPILED, strict=False)
-def _row_sum(x: Any, n: int, zero: Any) -> Any:
+def _row_sum(x: Any, n: int, zero: Any, squared: bool) -> Any:
     if not isinstance(x.dtype, types.Float):
-        return lambda x, n, zero: plain_sum(x, n, zero)
+        return lambda x, n, zero, squared: plain_sum(x, n, zero)
     if x.dtype.bitwidth == 32:
-        return lambda x, n, zero: single_sum(x, n, zero)
-    return lambda x, n, zero: double_sum(x, n, zero)
+        return lambda x, n, zero, squared: single_sum(x, n, squared)
+    return lambda x, n, zero, squared: double_sum(x, n, squared)
 
 
 # ---- Products of rows ------------------------------------------------------------------------------------------------
@@ -163,18 +172,18 @@ def _row_product(x: Any, n: int, one: Any) -> Any:
 # ---- Columns ---------------------------------------------------------------------------------------------------------
 
 
-def add_rows(totals: Array, errors: Array, x: Any, stride: int, rows: int, n: int) -> None:
-    """Add up `rows` rows of n columns, `stride` numbers apart; totals and errors (n) are set."""
+def add_rows(totals: Array, errors: Array, x: Any, stride: int, rows: int, n: int, squared: bool) -> None:
+    """Add up `rows` rows of n columns, `stride` numbers apart, or their squares; totals and errors (n) are set."""
 
 
 @overload(add_rows, jit_options=COMPILED, strict=False)
-def _add_rows(totals: Any, errors: Any, x: Any, stride: int, rows: int, n: int) -> Any:
+def _add_rows(totals: Any, errors: Any, x: Any, stride: int, rows: int, n: int, squared: bool) -> Any:
     if not isinstance(x.dtype, types.Float):
         return plain_rows
     return single_rows if x.dtype.bitwidth == 32 else double_rows
 
 
-def plain_rows(totals: Array, errors: Array, x: Any, stride: int, rows: int, n: int) -> None:
+def plain_rows(totals: Array, errors: Array, x: Any, stride: int, rows: int, n: int, squared: bool) -> None:
     """Add up rows of integers or booleans."""
     totals[:n] = 0
     errors[:n] = 0
@@ -185,47 +194,78 @@ def plain_rows(totals: Array, errors: Array, x: Any, stride: int, rows: int, n: 
 
 
 @njit(error_model="numpy", forceinline=True)
-def add_strips(totals: Any, x: Any, stride: int, rows: int, start: int, stop: int, like: Any) -> None:
-    """Add up to four rows of float32 to the totals of the columns from start to stop."""
+def stretch(rows: int, n: int, vector: Any) -> int:
+    """Return how many rows of n columns are worked on together.
+
+    Where a row is one vector, all, in registers; of longer rows four, so that they are read in the order of memory.
+    """
+    return max(rows, 1) if n <= width(vector) else 4
+
+
+@njit(error_model="numpy", forceinline=True)
+def far_apart(stride: int, rows: int) -> bool:
+    """Return whether processors fetch too little ahead by themselves: rows of some length, more than a cache holds."""
+    return stride > LONG and rows * stride > MANY
+
+
+@njit(error_model="numpy", forceinline=True)
+def fetch_four(x: Any, stride: int, i: int, like: Any) -> None:
+    """Have a vector of each of the four rows after the next four brought into the second-level cache."""
+    for k in range(4, 8):
+        fetch(x, k * stride + i, like)
+
+
+@njit(error_model="numpy", forceinline=True)
+def add_strips(
+    totals: Any, x: Any, stride: int, rows: int, start: int, stop: int, squared: bool, far: bool, like: Any
+) -> None:
+    """Add rows of float32 to the totals of the columns from start to stop."""
+    fours = rows & -4
     for i in range(start, stop, width(like)):
         left, total = stop - i, read(totals, i, widen(like), TILE - i, 0)
-        if rows == 4:
-            total = total + four_vectors(x, stride, i, like, left)
+        if far:
+            fetch_four(x, stride, i, like)
+        if rows == 4:  # by far the most calls: without a loop
+            total = total + four_vectors(x, stride, i, like, left, squared)
         else:
-            for k in range(rows):
-                total = total + widen(read(x, k * stride + i, like, left, 0))
+            for k in range(0, fours, 4):
+                total = total + four_vectors(forward(x, k * stride), stride, i, like, left, squared)
+            for k in range(fours, rows):
+                total = total + widen(term(x, k * stride + i, like, left, squared))
         write(totals, i, total, TILE - i)
 
 
-def single_rows(totals: Array, errors: Array, x: Any, stride: int, rows: int, n: int) -> None:
+def single_rows(totals: Array, errors: Array, x: Any, stride: int, rows: int, n: int, squared: bool) -> None:
     """Add up rows of float32."""
     wide, narrow, target = zeros(x, 2, 2), zeros(x, 1, 1), pointer(totals, 0)
-    end = whole(n, wide)
+    end, step, far = whole(n, wide), stretch(rows, n, wide), far_apart(stride, rows)
     totals[:n] = 0
     errors[:n] = 0
-    for k in range(0, rows, 4):
-        row, count = forward(x, k * stride), min(4, rows - k)
-        add_strips(target, row, stride, count, 0, end, wide)
-        add_strips(target, row, stride, count, end, n, narrow)
+    for k in range(0, rows, step):
+        row, count = forward(x, k * stride), min(step, rows - k)
+        add_strips(target, row, stride, count, 0, end, squared, far, wide)
+        add_strips(target, row, stride, count, end, n, squared, far, narrow)
 
 
-def double_rows(totals: Array, errors: Array, x: Any, stride: int, rows: int, n: int) -> None:
+def double_rows(totals: Array, errors: Array, x: Any, stride: int, rows: int, n: int, squared: bool) -> None:
     """Add up rows of float64, with their rounding errors."""
-    like, target, lost = zeros(x, 1, 1), pointer(totals, 0), pointer(errors, 0)
+    like, target, lost, far = zeros(x, 1, 1), pointer(totals, 0), pointer(errors, 0), far_apart(stride, rows)
     totals[:n] = 0
     errors[:n] = 0
     fours = rows & -4
     for k in range(0, fours, 4):
         row = forward(x, k * stride)
         for i in range(0, n, width(like)):
-            term = four_vectors(row, stride, i, like, n - i)
-            total, error = two_sum(read(target, i, like, TILE - i, 0), term)
+            if far:
+                fetch_four(row, stride, i, like)
+            four = four_vectors(row, stride, i, like, n - i, squared)
+            total, error = two_sum(read(target, i, like, TILE - i, 0), four)
             write(target, i, total, TILE - i)
             write(lost, i, read(lost, i, like, TILE - i, 0) + error, TILE - i)
     for k in range(fours, rows):
         row = forward(x, k * stride)
         for i in range(0, n, width(like)):
-            total, error = two_sum(read(target, i, like, TILE - i, 0), read(row, i, like, n - i, 0))
+            total, error = two_sum(read(target, i, like, TILE - i, 0), term(row, i, like, n - i, squared))
             write(target, i, total, TILE - i)
             write(lost, i, read(lost, i, like, TILE - i, 0) + error, TILE - i)
 
@@ -320,11 +360,13 @@ def extreme_of(x: Any, y: Any, largest: bool) -> Any:
 
 @njit(error_model="numpy", forceinline=True)
 def extreme_strips(
-    out: Any, x: Any, stride: int, rows: int, start: int, stop: int, largest: bool, like: Any
+    out: Any, x: Any, stride: int, rows: int, start: int, stop: int, largest: bool, far: bool, like: Any
 ) -> None:
-    """Replace the best numbers of the columns from start to stop by better ones in a few rows."""
+    """Replace the best numbers of the columns from start to stop by better ones in some rows."""
     for i in range(start, stop, width(like)):
         best = read(out, i, like, stop - i, 0)
+        if far:
+            fetch_four(x, stride, i, like)
         for k in range(rows):
             best = extreme_of(read(x, k * stride + i, like, stop - i, 0), best, largest)
         write(out, i, best, stop - i)
@@ -333,10 +375,10 @@ def extreme_strips(
 def float_extreme_rows(out: Any, x: Any, stride: int, rows: int, n: int, largest: bool) -> None:
     """Write the best floats of columns."""
     wide, narrow = zeros(x, 2, 2), zeros(x, 1, 1)
-    end = whole(n, wide)
+    end, step, far = whole(n, wide), stretch(rows, n, wide), far_apart(stride, rows)
     for i in range(0, n, width(narrow)):
         write(out, i, read(x, i, narrow, n - i, 0), n - i)
-    for k in range(1, rows, 4):
-        row, count = forward(x, k * stride), min(4, rows - k)
-        extreme_strips(out, row, stride, count, 0, end, largest, wide)
-        extreme_strips(out, row, stride, count, end, n, largest, narrow)
+    for k in range(1, rows, step):
+        row, count = forward(x, k * stride), min(step, rows - k)
+        extreme_strips(out, row, stride, count, 0, end, largest, far, wide)
+        extreme_strips(out, row, stride, count, end, n, largest, far, narrow)

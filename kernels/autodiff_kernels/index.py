@@ -15,26 +15,11 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from autodiff_kernels.parts import share
+from autodiff_kernels.parts import columns, row_share, share
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
-COLUMNS = 16  # columns to a unit of work of the kernels that write at positions: whole cache lines
-
-
-@njit(error_model="numpy")
-def row_share(A: int, B: int, part: int, parts: int) -> tuple[int, int, int]:
-    """Return (first, last, units): the units of `COLUMNS` columns that are this part's, and how many each a has."""
-    units = (B + COLUMNS - 1) // COLUMNS
-    low, high = share(A * units, part, parts)
-    return low, high, max(units, 1)
-
-
-@njit(error_model="numpy")
-def columns(a: int, B: int, low: int, high: int, units: int) -> tuple[int, int]:
-    """Return the half-open range of the columns of a that are among the units from low to high."""
-    start, stop = max(low - a * units, 0), min(high - a * units, units)
-    return min(start * COLUMNS, B), min(stop * COLUMNS, B)
+HELD = 2048  # numbers that stay in the first-level cache
 
 
 # ---- Rows of single numbers, B = 1: without the arithmetic of three dimensions ---------------------------------------
@@ -296,3 +281,28 @@ def scatter_along(out: Array, status: Array, x: Array, index: Array, part: int, 
                     out[a, k, b] = x[a, i, b]
                 elif status[part] < 0:
                     status[part] = (a * index.shape[1] + i) * B + b
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def one_hot(out: Array, status: Array, index: Array, part: int, parts: int) -> None:
+    """out[i, k] = 1 if k = index[i], otherwise 0.
+
+    Args:
+        out: (M, K) with K >= 1, out; any type. Rows are shared among the parts.
+        status: (parts,), out; int64. The first i of each part whose position is out of range, or -1.
+        index: (M,), in; int64.
+    """
+    M, K = out.shape
+    status[part] = -1
+    block = max(HELD // K, 1)  # rows that are still in the first-level cache when their ones are written
+    low, high = share(M, part, parts)
+    for start in range(low, high, block):
+        stop = min(start + block, high)
+        numbers = out[start:stop].reshape((stop - start) * K)
+        for i in range(numbers.shape[0]):
+            numbers[i] = 0
+        for i in range(start, stop):
+            if inside(index[i], K):
+                out[i, np.uint64(index[i])] = 1
+            elif status[part] < 0:
+                status[part] = i

@@ -8,16 +8,25 @@ scalar path. Inputs that overlap an output in any other way are the caller's err
 
 from __future__ import annotations
 
+from types import ModuleType
 from typing import Any
 
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
+from numba.core.dispatcher import Dispatcher
 from numba.extending import intrinsic
+from numba.np import numpy_support
 from numba.np.arrayobj import populate_array
 
+from autodiff_kernels.cpu import VECTOR_BYTES
+
 INT64 = ir.IntType(64)
+_OURS = "autodiff_kernels"
 SIDE_BY_SIDE = 4  # vectors of a loop over elements that are computed at a time
+# Of the widest vectors where memory is what takes the time: those of 64 bytes lie on two lines of the cache each,
+# unless the array begins at one, and even then they are a tenth slower from the third-level cache and from memory.
+STREAM_BYTES = 32
 
 
 @intrinsic
@@ -166,12 +175,23 @@ class DistinctNode(ir.MDValue):
         super().descr(buffer)
 
 
-def independent_turns(builder: Any, count: Any, body: Any) -> None:
+def plain(function: Any) -> bool:
+    """Return whether a formula, a Python function, is a few instructions: it calls nothing but other plain formulas."""
+    names = function.__code__.co_names
+    values = [function.__globals__.get(name) for name in names]
+    modules = [value for value in values if isinstance(value, ModuleType) and value.__name__.startswith(_OURS)]
+    values += [getattr(module, name) for module in modules for name in names if hasattr(module, name)]
+    called = [value for value in values if callable(value) and value is not cast and value.__module__.startswith(_OURS)]
+    return all(isinstance(value, Dispatcher) and plain(value.py_func) for value in called)
+
+
+def independent_turns(builder: Any, count: Any, body: Any, lanes: int = 0) -> None:
     """Emit `body(index)` for 0 <= index < count; `body` returns its loads and stores, on which no other turn depends.
 
     LLVM is told to compute some vectors side by side: a formula is one chain of arithmetic, as long as several turns
     of what a processor looks ahead, and left alone LLVM does so for short ones only.
     https://llvm.org/docs/LangRef.html#llvm-access-group-metadata, #llvm-loop-interleave-count-metadata
+    Vectors are as wide as LLVM finds best, or have as many lanes as are given.
     """
     module, start = builder.module, builder.block
     group = DistinctNode(module)
@@ -185,7 +205,10 @@ def independent_turns(builder: Any, count: Any, body: Any) -> None:
     following = builder.add(index, INT64(1), flags=["nsw", "nuw"])
     index.add_incoming(following, builder.block)
     latch = builder.cbranch(builder.icmp_signed("<", following, count), turn, end)
-    hints = {"llvm.loop.parallel_accesses": group, "llvm.loop.interleave.count": ir.IntType(32)(SIDE_BY_SIDE)}
+    hints: dict[str, Any] = {"llvm.loop.parallel_accesses": group}
+    hints["llvm.loop.interleave.count"] = ir.IntType(32)(SIDE_BY_SIDE)
+    if lanes:
+        hints["llvm.loop.vectorize.width"] = ir.IntType(32)(lanes)
     nodes = tuple(module.add_metadata([ir.MetaDataString(module, name), value]) for name, value in hints.items())
     latch.set_metadata("llvm.loop", DistinctNode(module, nodes, names_itself=True))
     builder.position_at_end(end)
@@ -200,6 +223,8 @@ def apply(typing_context: Any, formula: Any, count: Any, outputs: Any, inputs: A
     """
     called = formula.get_call_type(typing_context, [kind.dtype for kind in inputs] + list(numbers), {})
     results = list(called.return_type) if len(outputs) > 1 else [called.return_type]
+    items = [numpy_support.as_dtype(kind.dtype).itemsize for kind in (*outputs, *inputs)]
+    lanes = STREAM_BYTES // max(items) if VECTOR_BYTES > STREAM_BYTES and plain(formula.dispatcher.py_func) else 0
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         function = context.get_function(formula, called)
@@ -218,7 +243,7 @@ def apply(typing_context: Any, formula: Any, count: Any, outputs: Any, inputs: A
                 accesses.append(write(context, builder, kind, builder.gep(target, [index]), result, value))
             return accesses
 
-        independent_turns(builder, arguments[1], body)
+        independent_turns(builder, arguments[1], body, lanes)
         return context.get_dummy_value()
 
     return types.void(formula, types.intp, outputs, inputs, numbers), generate

@@ -169,7 +169,7 @@ def batch_norm(
     end = whole(C, wide)
     centres, rstds, gammas, betas = pointer(mean, 0), pointer(rstd, 0), pointer(gamma, 0), pointer(beta, 0)
     low, high = share(R, part, parts)
-    tile = tile_rows(C, wide)
+    tile = tile_rows(R, C, wide)
     for start in range(low, high, tile):
         rows, room = min(tile, high - start), (high - start) * C
         row, target = pointer(x, start * C), pointer(out, start * C)
@@ -233,7 +233,7 @@ def batch_norm_grad(
     end = whole(C, wide)
     statistics = pointer(mean, 0), pointer(rstd, 0), pointer(gamma, 0), pointer(dgamma, 0), pointer(dbeta, 0)
     low, high = share(R, part, parts)
-    tile = tile_rows(C, wide)
+    tile = tile_rows(R, C, wide)
     for start in range(low, high, tile):
         rows, room = min(tile, high - start), (high - start) * C
         row, cotangent, target = pointer(x, start * C), pointer(g, start * C), pointer(out, start * C)

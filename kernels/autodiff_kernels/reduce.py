@@ -28,12 +28,13 @@ from autodiff_kernels.accumulate import (
     two_sum,
 )
 from autodiff_kernels.memory import forward, pointer, store
-from autodiff_kernels.parts import share
+from autodiff_kernels.parts import columns, row_share, share
 from autodiff_kernels.rows import row_dot
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
 BLOCK = 4096  # numbers to a partial sum of a full reduction
+ALONE = 1 << 17  # numbers that are too few for several parts
 
 
 @njit(error_model="numpy", forceinline=True)
@@ -45,15 +46,9 @@ def first_row(unit: int, K1: int, B: int) -> int:
 # ---- Sums ------------------------------------------------------------------------------------------------------------
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def sum_axes(out: Array, scratch: Array, x: Array, part: int, parts: int) -> None:
-    """out[a, b] = sum over k1 and k2 of x[a, k1, b, k2]; an empty sum is 0.
-
-    Args:
-        out: (A, B), out; the type of x, float64, or int64 for integers and booleans.
-        scratch: (parts, 3, `TILE`); float64 for floats, int64 for integers and booleans: the type that accumulates.
-        x: (A, K1, B, K2), in; any type. Outputs, or tiles of `TILE` columns with K2 = 1, are shared among the parts.
-    """
+@njit(error_model="numpy", forceinline=True)
+def add_axes(out: Array, scratch: Array, x: Array, squared: bool, part: int, parts: int) -> None:
+    """Add up x (A, K1, B, K2), or its squares, to out (A, B) as `sum_axes` does."""
     A, K1, B, K2 = x.shape
     zero = scratch.dtype.type(0)
     if K2 != 1:
@@ -62,20 +57,53 @@ def sum_axes(out: Array, scratch: Array, x: Array, part: int, parts: int) -> Non
             row = pointer(x, first_row(unit, K1, B) * K2)
             sum_, lost = zero, zero
             for k in range(K1):
-                sum_, error = two_sum(sum_, row_sum(forward(row, k * B * K2), K2, zero))
+                sum_, error = two_sum(sum_, row_sum(forward(row, k * B * K2), K2, zero, squared))
                 lost += error
             store(pointer(out, unit), corrected(sum_, lost))
         return
     totals, errors = scratch[part, 0], scratch[part, 1]
-    tiles = (B + TILE - 1) // TILE
-    low, high = share(A * tiles, part, parts)
-    for unit in range(low, high):
-        a, b = unit // tiles, unit % tiles * TILE
-        n = min(TILE, B - b)
-        add_rows(totals, errors, pointer(x, a * K1 * B + b), B, K1, n)
-        target = out[a, b : b + n]
-        for i in range(n):
-            target[i] = corrected(totals[i], errors[i])
+    low, high, units = row_share(A, B, part, parts)
+    for a in range(low // units, (high + units - 1) // units):
+        begin, end = columns(a, B, low, high, units)
+        for b in range(begin, end, TILE):
+            n = min(TILE, end - b)
+            add_rows(totals, errors, pointer(x, a * K1 * B + b), B, K1, n, squared)
+            target = out[a, b : b + n]
+            for i in range(n):
+                target[i] = corrected(totals[i], errors[i])
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def sum_axes(out: Array, scratch: Array, x: Array, part: int, parts: int) -> None:
+    """out[a, b] = sum over k1 and k2 of x[a, k1, b, k2]; an empty sum is 0.
+
+    Args:
+        out: (A, B), out; the type of x, float64, or int64 for integers and booleans.
+        scratch: (parts, 2, `TILE`); float64 for floats, int64 for integers and booleans: the type that accumulates.
+        x: (A, K1, B, K2), in; any type. Outputs, or tiles of `TILE` columns with K2 = 1, are shared among the parts.
+    """
+    add_axes(out, scratch, x, False, part, parts)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def square_sum_axes(out: Array, scratch: Array, x: Array, part: int, parts: int) -> None:
+    """out[a, b] = sum over k1 and k2 of x[a, k1, b, k2]^2, squared in their own dtype; an empty sum is 0.
+
+    Args:
+        out: (A, B), out; the type of x, or float64.
+        scratch: (parts, 2, `TILE`); float64.
+        x: (A, K1, B, K2), in; float32 or float64. Outputs, or tiles of columns with K2 = 1, are shared among the parts.
+    """
+    add_axes(out, scratch, x, True, part, parts)
+
+
+@njit(error_model="numpy", forceinline=True)
+def add_blocks(partial: Array, x: Array, squared: bool, part: int, parts: int) -> None:
+    """Add up blocks of x, or of its squares, as `sum_partial` does."""
+    zero = partial.dtype.type(0)
+    low, high = share(partial.shape[0], part, parts)
+    for i in range(low, high):
+        partial[i] = row_sum(pointer(x, i * BLOCK), min(BLOCK, x.shape[0] - i * BLOCK), zero, squared)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -86,10 +114,18 @@ def sum_partial(partial: Array, x: Array, part: int, parts: int) -> None:
         partial: (ceil(n / `BLOCK`),), out; float64 for floats, int64 for integers and booleans. Shared among the parts.
         x: (n,), in; any type.
     """
-    zero = partial.dtype.type(0)
-    low, high = share(partial.shape[0], part, parts)
-    for i in range(low, high):
-        partial[i] = row_sum(pointer(x, i * BLOCK), min(BLOCK, x.shape[0] - i * BLOCK), zero)
+    add_blocks(partial, x, False, part, parts)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def square_sum_partial(partial: Array, x: Array, part: int, parts: int) -> None:
+    """partial[i] = sum of the squares of the i-th `BLOCK` numbers of x; `sum_combine` adds them up.
+
+    Args:
+        partial: (ceil(n / `BLOCK`),), out; float64. Shared among the parts.
+        x: (n,), in; float32 or float64, in which the squares are taken.
+    """
+    add_blocks(partial, x, True, part, parts)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -146,7 +182,7 @@ def sum_combine(out: Array, partial: Array, part: int, parts: int) -> None:
     """
     low, high = share(1, part, parts)
     for i in range(low, high):
-        out[i] = row_sum(pointer(partial, 0), partial.shape[0], partial.dtype.type(0))
+        out[i] = row_sum(pointer(partial, 0), partial.shape[0], partial.dtype.type(0), False)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -168,17 +204,17 @@ def prod_axes(out: Array, x: Array, part: int, parts: int) -> None:
             store(pointer(out, unit), product)
         return
     rows = x.reshape((A * K1, B))
-    tiles = (B + TILE - 1) // TILE
-    low, high = share(A * tiles, part, parts)
-    for unit in range(low, high):
-        a, b = unit // tiles, unit % tiles * TILE
-        width = min(TILE, B - b)
-        target = out[a, b : b + width]
-        target[:] = one
-        for k in range(K1):
-            row = rows[a * K1 + k, b : b + width]
-            for i in range(width):
-                target[i] *= row[i]
+    low, high, units = row_share(A, B, part, parts)
+    for a in range(low // units, (high + units - 1) // units):
+        begin, end = columns(a, B, low, high, units)
+        for b in range(begin, end, TILE):
+            width = min(TILE, end - b)
+            target = out[a, b : b + width]
+            target[:] = one
+            for k in range(K1):
+                row = rows[a * K1 + k, b : b + width]
+                for i in range(width):
+                    target[i] *= row[i]
 
 
 @njit(error_model="numpy", forceinline=True)
@@ -195,12 +231,12 @@ def extreme_axes(out: Array, x: Array, largest: bool, part: int, parts: int) -> 
                 best = value if replaces(value, best, largest) else best
             store(pointer(out, unit), best)
         return
-    tiles = (B + TILE - 1) // TILE
-    low, high = share(A * tiles, part, parts)
-    for unit in range(low, high):
-        a, b = unit // tiles, unit % tiles * TILE
-        n = min(TILE, B - b)
-        extreme_rows(pointer(out, a * B + b), pointer(x, a * K1 * B + b), B, K1, n, largest)
+    low, high, units = row_share(A, B, part, parts)
+    for a in range(low // units, (high + units - 1) // units):
+        begin, end = columns(a, B, low, high, units)
+        for b in range(begin, end, TILE):
+            n = min(TILE, end - b)
+            extreme_rows(pointer(out, a * B + b), pointer(x, a * K1 * B + b), B, K1, n, largest)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -225,6 +261,36 @@ def min_axes(out: Array, x: Array, part: int, parts: int) -> None:
     extreme_axes(out, x, False, part, parts)
 
 
+@njit(error_model="numpy", forceinline=True)
+def extreme_blocks(partial: Array, x: Array, largest: bool, part: int, parts: int) -> None:
+    """Reduce blocks of x as `max_partial` and `min_partial` do."""
+    low, high = share(partial.shape[0], part, parts)
+    for i in range(low, high):
+        partial[i] = row_extreme(pointer(x, i * BLOCK), min(BLOCK, x.shape[0] - i * BLOCK), largest)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def max_partial(partial: Array, x: Array, part: int, parts: int) -> None:
+    """partial[i] = maximum of the i-th `BLOCK` numbers of x, NaN if one of them is; `max_axes` reduces them.
+
+    Args:
+        partial: (ceil(n / `BLOCK`),), out; the type of x. Shared among the parts.
+        x: (n,), in; any type.
+    """
+    extreme_blocks(partial, x, True, part, parts)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def min_partial(partial: Array, x: Array, part: int, parts: int) -> None:
+    """partial[i] = minimum of the i-th `BLOCK` numbers of x, NaN if one of them is; `min_axes` reduces them.
+
+    Args:
+        partial: (ceil(n / `BLOCK`),), out; the type of x. Shared among the parts.
+        x: (n,), in; any type.
+    """
+    extreme_blocks(partial, x, False, part, parts)
+
+
 @njit(error_model="numpy")
 def extreme_positions(indices: Array, values: Array, x: Array, largest: bool, part: int, parts: int) -> None:
     """Reduce x (A, K, B) to positions and values (A, B) as `argmax_axes` and `argmin_axes` do."""
@@ -242,22 +308,22 @@ def extreme_positions(indices: Array, values: Array, x: Array, largest: bool, pa
                     best, position = value, k
             values[a, 0], indices[a, 0] = best, position
         return
-    tiles = (B + TILE - 1) // TILE
-    low, high = share(A * tiles, part, parts)
-    for unit in range(low, high):
-        a, b = unit // tiles, unit % tiles * TILE
-        width = min(TILE, B - b)
-        target, places = values[a, b : b + width], indices[a, b : b + width]
-        for i in range(width):
-            target[i] = x[a, 0, b + i]
-        places[:] = 0
-        for k in range(1, K):
-            row = x[a, k, b : b + width]
+    low, high, units = row_share(A, B, part, parts)
+    for a in range(low // units, (high + units - 1) // units):
+        begin, end = columns(a, B, low, high, units)
+        for b in range(begin, end, TILE):
+            width = min(TILE, end - b)
+            target, places = values[a, b : b + width], indices[a, b : b + width]
             for i in range(width):
-                value, best = row[i], target[i]
-                found = replaces(value, best, largest)
-                target[i] = value if found else best
-                places[i] = k if found else places[i]
+                target[i] = x[a, 0, b + i]
+            places[:] = 0
+            for k in range(1, K):
+                row = x[a, k, b : b + width]
+                for i in range(width):
+                    value, best = row[i], target[i]
+                    found = replaces(value, best, largest)
+                    target[i] = value if found else best
+                    places[i] = k if found else places[i]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -305,17 +371,17 @@ def exists_axes(out: Array, x: Array, sought: bool, part: int, parts: int) -> No
             out[a, b] = found == sought
         return
     rows = x.reshape((A * K1, B))
-    tiles = (B + TILE - 1) // TILE
-    low, high = share(A * tiles, part, parts)
-    for unit in range(low, high):
-        a, b = unit // tiles, unit % tiles * TILE
-        width = min(TILE, B - b)
-        target = out[a, b : b + width]
-        target[:] = not sought
-        for k in range(K1):
-            row = rows[a * K1 + k, b : b + width]
-            for i in range(width):
-                target[i] = sought if (row[i] != 0) == sought else target[i]
+    low, high, units = row_share(A, B, part, parts)
+    for a in range(low // units, (high + units - 1) // units):
+        begin, end = columns(a, B, low, high, units)
+        for b in range(begin, end, TILE):
+            width = min(TILE, end - b)
+            target = out[a, b : b + width]
+            target[:] = not sought
+            for k in range(K1):
+                row = rows[a * K1 + k, b : b + width]
+                for i in range(width):
+                    target[i] = sought if (row[i] != 0) == sought else target[i]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -355,18 +421,18 @@ def scan(out: Array, scratch: Array, x: Array, product: bool, reverse: int, part
                 out[a, k, 0] = last
         return
     running = scratch[part, 0]
-    tiles = (B + TILE - 1) // TILE
-    low, high = share(A * tiles, part, parts)
-    for unit in range(low, high):
-        a, b = unit // tiles, unit % tiles * TILE
-        width = min(TILE, B - b)
-        running[:width] = start
-        for step in range(K):
-            k = K - 1 - step if reverse else step
-            row, target = x[a, k, b : b + width], out[a, k, b : b + width]
-            for i in range(width):
-                running[i] = running[i] * row[i] if product else running[i] + row[i]
-                target[i] = running[i]
+    low, high, units = row_share(A, B, part, parts)
+    for a in range(low // units, (high + units - 1) // units):
+        begin, end = columns(a, B, low, high, units)
+        for b in range(begin, end, TILE):
+            width = min(TILE, end - b)
+            running[:width] = start
+            for step in range(K):
+                k = K - 1 - step if reverse else step
+                row, target = x[a, k, b : b + width], out[a, k, b : b + width]
+                for i in range(width):
+                    running[i] = running[i] * row[i] if product else running[i] + row[i]
+                    target[i] = running[i]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -375,7 +441,7 @@ def cumsum(out: Array, scratch: Array, x: Array, reverse: int, part: int, parts:
 
     Args:
         out: (A, K, B), out; the type of x, or int64 for integers and booleans.
-        scratch: (parts, 3, `TILE`); float64 for floats, int64 for integers and booleans: the type that accumulates.
+        scratch: (parts, 2, `TILE`); float64 for floats, int64 for integers and booleans: the type that accumulates.
         x: (A, K, B), in; any type. Rows with B = 1, otherwise tiles of `TILE` columns are shared among the parts.
         reverse: 0 or 1.
     """
@@ -388,7 +454,7 @@ def cumprod(out: Array, scratch: Array, x: Array, reverse: int, part: int, parts
 
     Args:
         out: (A, K, B), out; the type of x, or int64 for integers and booleans.
-        scratch: (parts, 3, `TILE`); float64 for floats, int64 for integers and booleans: the type that accumulates.
+        scratch: (parts, 2, `TILE`); float64 for floats, int64 for integers and booleans: the type that accumulates.
         x: (A, K, B), in; any type. Rows with B = 1, otherwise tiles of `TILE` columns are shared among the parts.
         reverse: 0 or 1.
     """

@@ -11,10 +11,9 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from autodiff_kernels.index import columns, row_share
 from autodiff_kernels.maths import cut, fma, rint, round_down
 from autodiff_kernels.memory import forward, pointer
-from autodiff_kernels.parts import share
+from autodiff_kernels.parts import columns, row_share, share
 from autodiff_kernels.vectors import folded, read, sum_of, widen, width, write, zeros
 
 Array = np.ndarray[Any, np.dtype[Any]]

@@ -128,6 +128,12 @@ def square(x: Any) -> Any:
 
 
 @njit(error_model="numpy", forceinline=True)
+def cube(x: Any) -> Any:
+    """x * x * x."""
+    return x * x * x
+
+
+@njit(error_model="numpy", forceinline=True)
 def sqrt(x: float) -> float:
     """Square root, correctly rounded."""
     return root(x)

@@ -35,6 +35,12 @@ def square_grad(g: float, x: float) -> float:
 
 
 @njit(error_model="numpy", forceinline=True)
+def cube_grad(g: float, x: float) -> float:
+    """3 g x^2."""
+    return type(g)(3) * g * (x * x)
+
+
+@njit(error_model="numpy", forceinline=True)
 def absolute_grad(g: float, x: float) -> float:
     """g sign(x)."""
     return g * sign(x)

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from autodiff_kernels.index import columns, inside, row_share
+from autodiff_kernels.index import inside
 from autodiff_kernels.memory import forward, load, pointer, store
+from autodiff_kernels.parts import columns, row_share
 
 Array = np.ndarray[Any, np.dtype[Any]]
 

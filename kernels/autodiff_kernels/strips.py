@@ -1,7 +1,8 @@
 """Work on the columns of a matrix, in strips of a few registers: what batch and group normalisation are made of.
 
-Rows longer than a strip are worked on one after another, and their sums and factors are fetched again each time:
-processors fetch ahead what is read in the order of memory, but not pieces of rows one below the other.
+Some rows are worked on side by side, strip by strip, with their sums and factors in registers. Processors fetch ahead
+what is read in the order of memory, but not pieces of rows one below the other: where rows are longer than a strip,
+those of the rows that come next are asked for early.
 
 The functions work on `rows` rows, `stride` numbers apart, of which the strip at column c is as wide as the vectors they
 are given; `left` columns exist from there on. `room` is the end of what may be written, counted from the first row: the
@@ -17,18 +18,31 @@ from numba import njit
 from autodiff_kernels.cpu import VECTOR_BYTES
 from autodiff_kernels.maths import constant, fma
 from autodiff_kernels.memory import forward, stack
-from autodiff_kernels.vectors import read, rounded, select, whole, widen, width, write, zeros
+from autodiff_kernels.vectors import fetch, read, rounded, select, whole, widen, width, write, zeros
 
 STRIP = 4 if VECTOR_BYTES == 64 else 2  # registers to a strip with several sums: AVX2 has few of them
-TILE_ROWS = 32  # rows whose strips are worked on side by side, where a strip is a whole row
+TILE_ROWS = 16  # rows whose strips are worked on side by side
+NEAR = 1 << 20  # numbers that stay in the caches
+AHEAD = 32  # rows between those that are summed and those that are asked for
 GROUP = 16  # numbers of a column that are added up in their own dtype before they are accumulated
 COLUMNS = 1024  # columns whose sums and factors are kept at hand
 
 
 @njit(error_model="numpy", forceinline=True)
-def tile_rows(C: int, wide: Any) -> int:
-    """Return how many rows of C numbers are worked on side by side: one where they are longer than a strip."""
-    return TILE_ROWS if width(wide) >= C else 1
+def tile_rows(rows: int, C: int, wide: Any) -> int:
+    """Return how many rows of C numbers are worked on side by side: many, so that their factors are read once for all.
+
+    One, where rows are longer than a strip and all of them more than the caches hold: then reading pieces of rows one
+    below the other takes longer than reading factors again, even if the pieces are asked for early.
+    """
+    return TILE_ROWS if width(wide) >= C or rows * C <= NEAR else 1
+
+
+@njit(error_model="numpy", forceinline=True)
+def fetch_strip(x: Any, place: int, stride: int, rows: int, like: Any) -> None:
+    """Ask early for a strip of the next tile, where a tile's strips are pieces of rows."""
+    if rows > 1 and stride > width(like):
+        fetch(x, place + TILE_ROWS * stride, like)
 
 
 @njit(error_model="numpy", forceinline=True)
@@ -56,36 +70,15 @@ def strip_differences(
 ) -> None:
     """Add the sums of x - centre and of its square over the rows from start to stop; `like` holds zeros."""
     total, square = read(totals, c, like, left, 0), read(squares, c, like, left, 0)
-    some, some_squares = like, like
+    some, some_squares, far = like, like, stride > width(like)
     for r in range(start, stop):
+        if far:
+            fetch(x, (r + AHEAD) * stride + c, like)
         difference = read(x, r * stride + c, like, left, 0) - centre
         some = some + difference
         some_squares = fma(difference, difference, some_squares)
     write(totals, c, total + widen(some), left)
     write(squares, c, square + widen(some_squares), left)
-
-
-@njit(error_model="numpy", forceinline=True)
-def row_differences(totals: Any, squares: Any, x: Any, stride: int, rows: int, n: int, like: Any) -> None:
-    """Add the sums of x - centre and of its square over n columns, `COLUMNS` at most, row after row."""
-    step = width(like)
-    centres, total, square = stack(x, COLUMNS), stack(x, COLUMNS), stack(x, COLUMNS)
-    for c in range(0, n, step):
-        write(centres, c, strip_centre(x, stride, rows, c, n - c, like), step)
-    for start in range(0, rows, GROUP):
-        for c in range(0, n, step):
-            write(total, c, like, step)
-            write(square, c, like, step)
-        for r in range(start, min(start + GROUP, rows)):
-            row = forward(x, r * stride)
-            for c in range(0, n, step):
-                difference = read(row, c, like, n - c, 0) - read(centres, c, like, step, 0)
-                write(total, c, read(total, c, like, step, 0) + difference, step)
-                write(square, c, fma(difference, difference, read(square, c, like, step, 0)), step)
-        for c in range(0, n, step):
-            left = n - c
-            write(totals, c, read(totals, c, like, left, 0) + widen(read(total, c, like, step, 0)), left)
-            write(squares, c, read(squares, c, like, left, 0) + widen(read(square, c, like, step, 0)), left)
 
 
 @njit(error_model="numpy", forceinline=True)
@@ -96,19 +89,14 @@ def column_moments(means: Any, deviations: Any, x: Any, stride: int, rows: int, 
     for c in range(0, C, width(narrow)):
         write(means, c, widen(narrow), C - c)
         write(deviations, c, widen(narrow), C - c)
-    if width(wide) < C:
-        for c in range(0, C, COLUMNS):
-            row_differences(forward(means, c), forward(deviations, c), forward(x, c), stride, rows, min(COLUMNS, C - c),
-                            narrow)
-    else:
-        for start in range(0, rows, GROUP):
-            stop = min(start + GROUP, rows)
-            for c in range(0, end, width(wide)):
-                centre = strip_centre(x, stride, rows, c, C - c, wide)
-                strip_differences(means, deviations, x, stride, start, stop, c, C - c, centre, wide)
-            for c in range(end, C, width(narrow)):
-                centre = strip_centre(x, stride, rows, c, C - c, narrow)
-                strip_differences(means, deviations, x, stride, start, stop, c, C - c, centre, narrow)
+    for start in range(0, rows, GROUP):
+        stop = min(start + GROUP, rows)
+        for c in range(0, end, width(wide)):
+            centre = strip_centre(x, stride, rows, c, C - c, wide)
+            strip_differences(means, deviations, x, stride, start, stop, c, C - c, centre, wide)
+        for c in range(end, C, width(narrow)):
+            centre = strip_centre(x, stride, rows, c, C - c, narrow)
+            strip_differences(means, deviations, x, stride, start, stop, c, C - c, centre, narrow)
     for c in range(0, C, width(narrow)):
         left = C - c
         total, square = read(means, c, narrow, left, 0), read(deviations, c, narrow, left, 0)
@@ -125,6 +113,8 @@ def strip_affine(
     """Write out = (x - centre) scale + shift in a strip."""
     for r in range(rows):
         place = r * stride + c
+        fetch_strip(x, place, stride, rows, centre)
+        fetch_strip(out, place, stride, rows, centre)
         write(out, place, fma(read(x, place, centre, room - place, 0) - centre, scale, shift), room - place)
 
 
@@ -135,38 +125,16 @@ def strip_products(
 ) -> None:
     """Add the sums of g (x - centre) and of g over the rows from start to stop; `like` holds zeros."""
     product, total = read(products, c, like, left, 0), read(sums, c, like, left, 0)
-    some_products, some = like, like
+    some_products, some, far = like, like, stride > width(like)
     for r in range(start, stop):
+        if far:
+            fetch(x, (r + AHEAD) * stride + c, like)
+            fetch(g, (r + AHEAD) * stride + c, like)
         cotangent = read(g, r * stride + c, like, left, 0)
         some_products = fma(cotangent, read(x, r * stride + c, like, left, 0) - centre, some_products)
         some = some + cotangent
     write(products, c, product + widen(some_products), left)
     write(sums, c, total + widen(some), left)
-
-
-@njit(error_model="numpy", forceinline=True)
-def row_products(
-    products: Any, sums: Any, g: Any, x: Any, stride: int, rows: int, n: int, centres: Any, like: Any
-) -> None:
-    """Add the sums of g (x - centre) and of g over n columns, `COLUMNS` at most, row after row."""
-    step = width(like)
-    near, product, total = stack(x, COLUMNS), stack(x, COLUMNS), stack(x, COLUMNS)
-    round_factors(near, centres, n, like)
-    for start in range(0, rows, GROUP):
-        for c in range(0, n, step):
-            write(product, c, like, step)
-            write(total, c, like, step)
-        for r in range(start, min(start + GROUP, rows)):
-            row, cotangents = forward(x, r * stride), forward(g, r * stride)
-            for c in range(0, n, step):
-                cotangent = read(cotangents, c, like, n - c, 0)
-                difference = read(row, c, like, n - c, 0) - read(near, c, like, step, 0)
-                write(product, c, fma(cotangent, difference, read(product, c, like, step, 0)), step)
-                write(total, c, read(total, c, like, step, 0) + cotangent, step)
-        for c in range(0, n, step):
-            left = n - c
-            write(products, c, read(products, c, like, left, 0) + widen(read(product, c, like, step, 0)), left)
-            write(sums, c, read(sums, c, like, left, 0) + widen(read(total, c, like, step, 0)), left)
 
 
 @njit(error_model="numpy", forceinline=True)
@@ -179,19 +147,14 @@ def column_products(
     for c in range(0, C, width(narrow)):
         write(products, c, widen(narrow), C - c)
         write(sums, c, widen(narrow), C - c)
-    if width(wide) < C:
-        for c in range(0, C, COLUMNS):
-            row_products(forward(products, c), forward(sums, c), forward(g, c), forward(x, c), stride, rows,
-                         min(COLUMNS, C - c), forward(centres, c), narrow)
-    else:
-        for start in range(0, rows, GROUP):
-            stop = min(start + GROUP, rows)
-            for c in range(0, end, width(wide)):
-                centre = rounded(read(centres, c, wide, C - c, 0), wide)
-                strip_products(products, sums, g, x, stride, start, stop, c, C - c, centre, wide)
-            for c in range(end, C, width(narrow)):
-                centre = rounded(read(centres, c, narrow, C - c, 0), narrow)
-                strip_products(products, sums, g, x, stride, start, stop, c, C - c, centre, narrow)
+    for start in range(0, rows, GROUP):
+        stop = min(start + GROUP, rows)
+        for c in range(0, end, width(wide)):
+            centre = rounded(read(centres, c, wide, C - c, 0), wide)
+            strip_products(products, sums, g, x, stride, start, stop, c, C - c, centre, wide)
+        for c in range(end, C, width(narrow)):
+            centre = rounded(read(centres, c, narrow, C - c, 0), narrow)
+            strip_products(products, sums, g, x, stride, start, stop, c, C - c, centre, narrow)
     for c in range(0, C, width(narrow)):
         scale = widen(read(scales, c, narrow, C - c, 0))
         write(products, c, read(products, c, narrow, C - c, 0) * scale, C - c)
@@ -205,6 +168,9 @@ def strip_grad(
     """Write out = factor g - (slope (x - centre) + shift) in a strip."""
     for r in range(rows):
         place = r * stride + c
+        fetch_strip(x, place, stride, rows, centre)
+        fetch_strip(g, place, stride, rows, centre)
+        fetch_strip(out, place, stride, rows, centre)
         through = fma(read(x, place, centre, room - place, 0) - centre, slope, shift)
         write(out, place, read(g, place, centre, room - place, 0) * factor - through, room - place)
 
@@ -217,7 +183,7 @@ def group_norm_rows(
     centre, scale = stack(x, COLUMNS), stack(x, COLUMNS)
     round_factors(centre, centres, n, narrow)
     round_factors(scale, scales, n, narrow)
-    end, tile = whole(n, wide), tile_rows(n, wide)
+    end, tile = whole(n, wide), tile_rows(rows, n, wide)
     for start in range(0, rows, tile):
         row, target, count = forward(x, start * stride), forward(out, start * stride), min(tile, rows - start)
         for c in range(0, end, width(wide)):
@@ -236,6 +202,8 @@ def group_norm_strip(
     shift = read(shifts, c, like, left, 0)
     for r in range(rows):
         place = r * stride + c
+        fetch_strip(x, place, stride, rows, like)
+        fetch_strip(out, place, stride, rows, like)
         write(out, place, fma(read(x, place, like, left, 0) - centre, scale, shift), left)
 
 
@@ -252,7 +220,7 @@ def group_norm_grad_rows(
     round_factors(shift, forward(factors, C), n, narrow)
     round_factors(slope, forward(factors, 2 * C), n, narrow)
     round_factors(centre, forward(factors, 3 * C), n, narrow)
-    end, tile = whole(n, wide), tile_rows(n, wide)
+    end, tile = whole(n, wide), tile_rows(rows, n, wide)
     for start in range(0, rows, tile):
         row, cotangent, target = forward(x, start * stride), forward(g, start * stride), forward(out, start * stride)
         count = min(tile, rows - start)
@@ -273,6 +241,9 @@ def group_norm_grad_strip(
     slope, centre = read(slopes, c, like, all_there, 0), read(centres, c, like, all_there, 0)
     for r in range(rows):
         place = r * stride + c
+        fetch_strip(x, place, stride, rows, like)
+        fetch_strip(g, place, stride, rows, like)
+        fetch_strip(out, place, stride, rows, like)
         through = fma(read(x, place, like, left, 0) - centre, slope, shift)
         write(out, place, read(g, place, like, left, 0) * factor - through, left)
 

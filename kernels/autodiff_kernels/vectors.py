@@ -249,6 +249,20 @@ def write(typing_context: Any, address: Any, offset: Any, value: Any, left: Any)
 
 
 @intrinsic
+def fetch(typing_context: Any, address: Any, offset: Any, like: Any) -> Any:
+    """fetch(address, offset, like): have what a `read` would read brought into the second-level cache, if it exists."""
+    size = like.count * address.dtype.bitwidth // 8
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        place = builder.ptrtoint(builder.gep(arguments[0], [arguments[1]]), _I64)
+        for line in range(0, size, 64):
+            lanes_of(builder, like).prefetch(builder.add(place, _I64(line)), far=True)
+        return context.get_dummy_value()
+
+    return types.void(address, types.intp, like), generate
+
+
+@intrinsic
 def kept(typing_context: Any, vector: Any, left: Any) -> Any:
     """kept(vector, left): the vector with zeros behind its first `left` lanes, if it has more."""
 

@@ -155,6 +155,9 @@ def _copy(source: Any, target: Any, rows: int, width: int, row_step: int, step: 
             value = load(here)
             for i in range(width):
                 store(forward(there, i * to), value)
+        elif step == -1 and to == 1:  # the strides as constants: LLVM turns whole vectors round
+            for i in range(width):
+                store(forward(there, i), load(forward(here, -i)))
         else:
             for i in range(width):
                 store(forward(there, i * to), load(forward(here, i * step)))

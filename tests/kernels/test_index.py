@@ -97,3 +97,15 @@ def test_a_position_out_of_range_is_reported(bad: int) -> None:
     good = np.where(each == bad, 0, each)
     result, _ = run_parts(index.scatter_add_along, x, source, each, 0, status=True)
     np.testing.assert_array_equal(result, added(np.zeros_like(x), good, np.where(each == bad, 0, source)))
+
+
+@pytest.mark.parametrize("K", [1, 10, 3000])
+def test_one_hot(K: int) -> None:
+    places = rng.integers(0, K, 500)
+    out, status = run_parts(index.one_hot, junk((500, K), np.int64), places, status=True)
+    assert status == -1
+    np.testing.assert_array_equal(out, places[:, None] == np.arange(K))
+    places[[7, 400]] = -1, K
+    out, status = run_parts(index.one_hot, junk((500, K), np.int64), places, status=True)
+    assert status == 7
+    np.testing.assert_array_equal(out, places[:, None] == np.arange(K))

@@ -19,7 +19,7 @@ def accumulator(dtype: Any) -> Any:
 
 
 def scratch(dtype: Any) -> Any:
-    return junk((3, reduce.TILE), accumulator(dtype))
+    return junk((2, reduce.TILE), accumulator(dtype))
 
 
 def numbers(shape: Any, dtype: Any = np.float64) -> Any:
@@ -46,6 +46,25 @@ def test_sum_and_prod(dtype: Any, shape: Any) -> None:
     out = run_parts(reduce.prod_axes, junk(out.shape, out.dtype), x)
     wide = x.astype(accumulator(dtype))
     np.testing.assert_allclose(out, wide.prod((1, 3)), rtol=1e-4 if dtype == np.float32 else 1e-12)
+
+
+@pytest.mark.parametrize("dtype", [*FLOATS, np.int64])
+@pytest.mark.parametrize("shape", [(1, 301, 450, 1), (2, 67, 2053, 1), (3, 1001, 5, 1)])
+def test_columns_of_many_rows(dtype: Any, shape: Any) -> None:
+    x = numbers(shape, dtype)
+    eps = np.finfo(dtype).eps if x.dtype.kind == "f" else 0
+    assert (np.abs(total(x) - x.sum((1, 3))) <= 2 * eps * np.abs(x).sum((1, 3))).all()
+    out = junk((shape[0], shape[2]), dtype)
+    np.testing.assert_array_equal(run_parts(reduce.max_axes, out, x), x.max((1, 3)))
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("shape", [*SHAPES, (1, 67, 2053, 1)])
+def test_sums_of_squares_have_the_bits_of_squares_that_are_summed(dtype: Any, shape: Any) -> None:
+    x = numbers(shape, dtype)
+    out = junk((shape[0], shape[2]), dtype)
+    got = run_parts(reduce.square_sum_axes, out, x, scratch=scratch(x.dtype))
+    np.testing.assert_array_equal(got, total(x * x))
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 1, 100_003), (1, 100_003, 1, 1), (1, 1003, 1, 97)])
@@ -97,6 +116,8 @@ def test_full_sum(dtype: Any, n: int) -> None:
     bound = 2 * np.finfo(dtype).eps * np.abs(x).sum() if dtype != np.int64 else 0
     assert abs(combined(run_parts(reduce.sum_partial, partial, x)) - x.sum(dtype=out.dtype)) <= bound
     if dtype != np.int64:
+        sums = run_parts(reduce.sum_partial, partial, x * x)
+        np.testing.assert_array_equal(run_parts(reduce.square_sum_partial, partial, x), sums)
         squares = (x.astype(np.float64) - y) ** 2
         result = combined(run_parts(reduce.squared_error_partial, partial, x, y))
         assert result == pytest.approx(squares.sum(), rel=1e-13)
@@ -119,6 +140,18 @@ def test_extremes_any_and_all(dtype: Any, shape: Any) -> None:
             np.testing.assert_array_equal(run_parts(kernel, out, broken), function(broken, (1, 3)))
     for kernel, function in ((reduce.any_axes, np.any), (reduce.all_axes, np.all)):
         np.testing.assert_array_equal(run_parts(kernel, junk(out.shape, np.bool_), x), function(x, (1, 3)))
+
+
+@pytest.mark.parametrize("dtype", [*FLOATS, np.int64, np.bool_])
+@pytest.mark.parametrize("n", [1, 4096, 20_011])
+def test_extremes_of_blocks(dtype: Any, n: int) -> None:
+    x = numbers(n, dtype)
+    if x.dtype.kind == "f" and n > 1:
+        x[n // 2] = np.nan
+    starts = range(0, n, reduce.BLOCK)
+    partial = junk(len(starts), dtype)
+    for kernel, function in ((reduce.max_partial, np.maximum), (reduce.min_partial, np.minimum)):
+        np.testing.assert_array_equal(run_parts(kernel, partial, x), function.reduceat(x, starts))
 
 
 @pytest.mark.parametrize("shape", [(2, 0, 3, 1), (2, 3, 2, 0)])
