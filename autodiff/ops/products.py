@@ -184,13 +184,13 @@ def _matmul_prepare(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...]) -> Call
     (outer, a_outer, b_outer), (inner, a_inner, b_inner) = batch
     sizes = (outer, inner, a.shape[-2], b.shape[-1], a.shape[-1])
     steps = (a_outer, a_inner, a.strides[-2], a.strides[-1], b_outer, b_inner, b.strides[-2], b.strides[-1])
-    arguments, product = (_NO_BIAS[a.dtype], *sizes, *steps, 0, 1), kernels.matmul.matmul
-    flat_a, flat_b = (np.ndarray.ravel if spec.contiguous else strided.first for spec in inputs)
+    arguments, product = (_NO_BIAS[a.dtype], *sizes, *steps, 0, 1), _product(a.dtype)
+    return lambda outs, ins: product(*outs, *ins, *arguments)
 
-    def run(outs: Sequence[Array], ins: Sequence[Array]) -> None:
-        product(outs[0].ravel(), outs[1], flat_a(ins[0]), flat_b(ins[1]), *arguments)
 
-    return run
+def _product(dtype: DType) -> Callable[..., None]:
+    """Return the kernel of products. Of the factors it takes the address of the first element only."""
+    return kernels.entry.compiled(kernels.matmul.matmul, *[dtype] * 5)  # type: ignore[no-any-return]
 
 
 def _matmul_empty(outs: Sequence[Array], ins: Sequence[Array]) -> None:
@@ -371,11 +371,11 @@ def _linear_prepare(
     if not rows * columns * features:
         return _linear_empty
     sizes = (1, 1, rows, columns, features, 0, 0, *_row_stride(x), 0, 0, weight.strides[1], weight.strides[0])
-    product, missing = kernels.matmul.matmul, _NO_BIAS[x.dtype]
+    product, missing = _product(x.dtype), _NO_BIAS[x.dtype]
 
     def run(outs: Sequence[Array], ins: Sequence[Array]) -> None:
         bias = ins[2].ravel() if len(ins) == 3 else missing
-        product(outs[0].ravel(), outs[1], strided.first(ins[x_at]), strided.first(ins[weight_at]), bias, *sizes, 0, 1)
+        product(*outs, ins[x_at], ins[weight_at], bias, *sizes, 0, 1)
 
     return run
 
@@ -533,15 +533,14 @@ def _linear_grad_prepare(
     if x is not None and outputs[at[1]].size:
         to_weight = (1, 1, columns, x.shape[-1], rows, 0, 0, 1, columns, 0, 0, *_row_stride(x))
     bias_wanted = len(wanted) == 3 and wanted[2]
-    product, sum_axes, no_bias = kernels.matmul.matmul, kernels.reduce.sum_axes, _NO_BIAS[g.dtype]
+    product, sum_axes, no_bias = _product(g.dtype), kernels.reduce.sum_axes, _NO_BIAS[g.dtype]
 
     def run(outs: Sequence[Array], ins: Sequence[Array]) -> None:
-        cotangent = ins[0].ravel()
         scratch = outs[-2]
         if to_input is not None:
-            product(outs[at[0]].ravel(), scratch, cotangent, strided.first(ins[-1]), no_bias, *to_input, 0, 1)
+            product(outs[at[0]], scratch, ins[0], ins[-1], no_bias, *to_input, 0, 1)
         if to_weight is not None:
-            product(outs[at[1]].ravel(), scratch, cotangent, strided.first(ins[1]), no_bias, *to_weight, 0, 1)
+            product(outs[at[1]], scratch, ins[0], ins[1], no_bias, *to_weight, 0, 1)
         if bias_wanted:
             sum_axes(outs[at[2]].reshape(1, columns), outs[-1], ins[0].reshape(1, rows, columns, 1), 0, 1)
 

@@ -103,6 +103,10 @@ WEAKER = {"f": (float, int, bool), "i": (int, bool), "u": (int, bool), "b": (boo
 def promote(operation: str, *operands: Any) -> list[Any]:
     """Return all operands as tensors of the dtype they promote to; numbers become tensors without dimensions."""
     tensor = tensor_class[0]
+    if len(operands) == 2:  # by far the most common case, in half the time
+        x, y = operands
+        if isinstance(x, tensor) and isinstance(y, tensor) and x.spec.dtype is y.spec.dtype:
+            return [x, y]
     dtype: DType | None = None
     numbers = False
     for x in operands:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
-from operator import methodcaller
 from typing import Any
 
 import numpy as np
@@ -31,12 +30,8 @@ def prepare(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], kernel: str = "
     addresses = tuple(address(spec) for spec in (out, *inputs))
     if any(index is not None for index in addresses):
         return partial(run, kernel=function, walk=walk, addresses=addresses)
-    # Tiny tensors feel every step of Python: the common arities are written out.
-    if len(inputs) == 1:
-        return lambda outs, ins: function(outs[0].ravel(), ins[0].ravel(), walk, 0, 1)
-    if len(inputs) == 2:
-        return lambda outs, ins: function(outs[0].ravel(), ins[0].ravel(), ins[1].ravel(), walk, 0, 1)
-    return lambda outs, ins: function(outs[0].ravel(), *map(_ravel, ins), walk, 0, 1)
+    function = kernels.entry.compiled(function, *[spec.dtype for spec in (out, *inputs)], walk.dtype)
+    return lambda outs, ins: function(outs[0], *ins, walk, 0, 1)
 
 
 def nothing(*_: Any) -> None:
@@ -49,9 +44,6 @@ def run(outs: Sequence[Array], ins: Sequence[Array], kernel: Any, walk: Array, a
         array.ravel() if index is None else array[index] for array, index in zip((*outs, *ins), addresses, strict=True)
     ]
     kernel(*flat, walk, 0, 1)
-
-
-_ravel = methodcaller("ravel")
 
 
 def address(spec: Spec) -> _Index:
