@@ -301,9 +301,9 @@ class Cut(NamedTuple):
 
 def cut_of(primitive: Primitive, inputs: Sequence[Any], results: Sequence[Any]) -> Cut:
     """Return why the history of the inputs ends before `results`, for the error of a later `backward`."""
-    x = next(x for x in inputs if x.needs_grad or x.cut is not None)
-    if x.cut is not None:
-        return x.cut
+    cut: Cut | None = next(x.cut for x in inputs if x.needs_grad or x.cut is not None)
+    if cut is not None:
+        return cut
     if not MODE.grad:
         reason = "it ran under no_grad()"
     elif results[0].spec.floating:

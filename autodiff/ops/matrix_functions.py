@@ -18,7 +18,8 @@ from autodiff.ops.elementwise import abs, add, div, mul, square, sub
 from autodiff.ops.extremes import amax, amin
 from autodiff.ops.host import from_array, values
 from autodiff.ops.matrices import identity, inv, lapack, right_sides, square_samples, svdvals
-from autodiff.ops.products import matmul, require_matrices, turned
+from autodiff.ops.matrix_batches import require_matrices, turned
+from autodiff.ops.products import matmul
 from autodiff.ops.promotion import cast, constant, is_tensor, real
 from autodiff.ops.reduce import with_dtype
 from autodiff.ops.samples import spread

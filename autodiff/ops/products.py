@@ -43,35 +43,6 @@ def require_floats(operation: str, *specs: Spec) -> None:
                          fix="convert with x.float() or x.double()")
 
 
-def require_matrices(operation: str, x: Spec, square: bool = True, floats: bool = True) -> None:
-    """Raise unless there are matrices, of floats, in the last two dimensions.
-
-    Raises:
-        ShapeError: for less than two dimensions, or matrices that are not square.
-        DTypeError: unless they hold floats.
-    """
-    if floats:
-        require_floats(operation, x)
-    if x.ndim < 2 or (square and x.shape[-1] != x.shape[-2]):
-        raise ShapeError(operation, f"these are no {'square ' if square else ''}matrices",
-                         expected="(..., n, n)" if square else "(..., m, n)", got=str(x.shape))
-
-
-def turned(x: Any) -> Any:
-    """Return the transposed matrices."""
-    return transpose(x, -2, -1)
-
-
-def in_batch(x: Any, batch: Shape) -> Any:
-    """Return matrices expanded to these leading dimensions, in C order."""
-    return contiguous(x if x.spec.shape[:-2] == batch else expand(x, (*batch, *x.spec.shape[-2:])))
-
-
-def matrices(array: Array) -> Array:
-    """Return an array in C order as (matrices, rows, columns)."""
-    return array.reshape(math.prod(array.shape[:-2]), *array.shape[-2:])
-
-
 # ---- dot -------------------------------------------------------------------------------------------------------------
 
 
@@ -84,10 +55,17 @@ def _dot_infer(x: Spec, y: Spec) -> Spec:
     return Spec.of((), x.dtype)
 
 
-def _dot_run(outs: list[Array], ins: list[Array]) -> None:
-    out, partial = outs
-    kernels.reduce.dot_partial(partial, *ins, 0, 1)
-    kernels.reduce.sum_combine(out.reshape(1), partial, 0, 1)
+def _dot_prepare(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...]) -> dict[str, Any]:
+    (out,), wide, compiled = outputs, partial_sums(inputs[0]).dtype, kernels.entry.compiled
+    return {
+        "multiply": compiled(kernels.reduce.dot_partial, wide, *[spec.dtype for spec in inputs]),
+        "combine": compiled(kernels.reduce.sum_combine, out.dtype, wide),
+    }
+
+
+def _dot_run(outs: list[Array], ins: list[Array], multiply: Any, combine: Any) -> None:
+    multiply(outs[1], *ins, 0, 1)
+    combine(*outs, 0, 1)
 
 
 def _dot_vjp(record: Any, g: Any) -> tuple[Any, Any]:
@@ -97,6 +75,7 @@ def _dot_vjp(record: Any, g: Any) -> tuple[Any, Any]:
 dot_p = define(
     "dot",
     infer=_dot_infer,
+    prepare=_dot_prepare,
     run=_dot_run,
     scratch=lambda inputs, outputs: (partial_sums(inputs[0]),),
     vjp=_dot_vjp,
@@ -306,11 +285,13 @@ def matmul(input: TensorT, other: TensorT) -> TensorT:
     a, b = promote("matmul", input, other)
     shape_a: Shape = a.spec.shape
     shape_b: Shape = b.spec.shape
+    if len(shape_a) == len(shape_b) == 2 and a.spec.floating:
+        return bind(matmul_p, a, b)  # type: ignore[no-any-return]
     if not shape_a or not shape_b:
         raise ShapeError("matmul", "operands need at least one dimension", got=f"{shape_a} @ {shape_b}",
                          fix="multiply by a number with *")
     if len(shape_a) == len(shape_b) == 1 and shape_a == shape_b and a.spec.floating:
-        return dot(a, b)  # type: ignore[no-any-return]
+        return bind(dot_p, contiguous(a), contiguous(b))  # type: ignore[no-any-return]
     if len(shape_a) == 2 and len(shape_b) == 1 and shape_a[1] == shape_b[0] and a.spec.floating:
         return bind(matvec_p, a, contiguous(b))  # type: ignore[no-any-return]
     if len(shape_a) == 1 or len(shape_b) == 1:
