@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 from itertools import count
-from operator import attrgetter
+from operator import attrgetter, call
 from types import FrameType
 from typing import Any, NamedTuple, TypeVar
 
@@ -51,7 +51,7 @@ def bind(primitive: Primitive, *inputs: Any, **params: Any) -> Any:
     if plan.take_first is not None:
         # By far the most operations have one output and cannot fail.
         array = plan.take_first()
-        plan.run((array, *[take() for take in plan.scratch]) if plan.scratch else (array,), ins)
+        plan.run((array, *map(call, plan.scratch)) if plan.scratch else (array,), ins)
         specs_out = plan.specs
         tensor = _new(tensor_class[0])
         tensor.array = array

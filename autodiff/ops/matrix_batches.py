@@ -8,7 +8,7 @@ from typing import Any
 from autodiff.errors import ShapeError
 from autodiff.ops.broadcast import expand
 from autodiff.ops.products import require_floats
-from autodiff.ops.structural import contiguous, transpose
+from autodiff.ops.structural import contiguous
 from autodiff.spec import Array, Shape, Spec
 
 
@@ -24,11 +24,6 @@ def require_matrices(operation: str, x: Spec, square: bool = True, floats: bool 
     if x.ndim < 2 or (square and x.shape[-1] != x.shape[-2]):
         raise ShapeError(operation, f"these are no {'square ' if square else ''}matrices",
                          expected="(..., n, n)" if square else "(..., m, n)", got=str(x.shape))
-
-
-def turned(x: Any) -> Any:
-    """Return the transposed matrices."""
-    return transpose(x, -2, -1)
 
 
 def in_batch(x: Any, batch: Shape) -> Any:

@@ -17,7 +17,7 @@ from autodiff.ops.broadcast import expand, partial_sums, running_sums, sum_to
 from autodiff.ops.broadcast import sum as total
 from autodiff.ops.elementwise import mul, spread
 from autodiff.ops.promotion import promote
-from autodiff.ops.structural import contiguous, require_tensor, reshape, transpose
+from autodiff.ops.structural import contiguous, require_tensor, reshape, transpose, turned
 from autodiff.primitive import EachPart, ErrorSample, Keep, Sample, define, no_errors
 from autodiff.spec import Array, Cost, DType, Shape, Spec, moved
 
@@ -189,8 +189,8 @@ def _matmul_scratch(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...]) -> tupl
 
 def _matmul_vjp(record: Any, g: Any) -> tuple[Any, Any]:
     a, b = record.inputs
-    ga = sum_to(matmul(g, transpose(record.input(1), -1, -2)), a.shape) if record.mask[0] else None
-    gb = sum_to(matmul(transpose(record.input(0), -1, -2), g), b.shape) if record.mask[1] else None
+    ga = sum_to(matmul(g, turned(record.input(1))), a.shape) if record.mask[0] else None
+    gb = sum_to(matmul(turned(record.input(0)), g), b.shape) if record.mask[1] else None
     return ga, gb
 
 

@@ -84,30 +84,43 @@ _HEAD = object.__basicsize__  # bytes that every Python object begins with
 _DATA, _RANK, _SIZES = _HEAD, _HEAD + 8, _HEAD + 16  # `PyArrayObject_fields` in NumPy's C API: data, nd, dimensions
 
 
+def _field(builder: Any, head: Any, offset: int, kind: Any) -> Any:
+    return builder.load(builder.inttoptr(builder.add(head, _WORD(offset)), kind.as_pointer()))
+
+
 def _flat(context: Any, builder: Any, kind: Any, value: Any) -> Any:
     """Emit an array, whatever its rank and strides, as the one-dimensional one that begins at its first element."""
-
-    def field(address: Any, offset: int, kind: Any) -> Any:
-        return builder.load(builder.inttoptr(builder.add(address, _WORD(offset)), kind.as_pointer()))
-
     head = builder.ptrtoint(value, _WORD)
-    rank = builder.zext(field(head, _RANK, ir.IntType(32)), _WORD)
-    sizes = field(head, _SIZES, _WORD)
-    count = cgutils.alloca_once_value(builder, _WORD(1))
-    with cgutils.for_range(builder, rank) as loop:
-        size = field(builder.add(sizes, builder.mul(loop.index, _WORD(8))), 0, _WORD)
-        builder.store(builder.mul(builder.load(count), size), count)
-    items = builder.load(count)
+    items = builder.call(_count(builder.module), [head])
     itemsize = _WORD(context.get_abi_sizeof(context.get_data_type(kind.dtype)))
     array = context.make_array(kind)(context, builder)
     array.meminfo = cgutils.get_null_value(array.meminfo.type)
     array.parent = value
     array.nitems = items
     array.itemsize = itemsize
-    array.data = field(head, _DATA, array.data.type)
+    array.data = _field(builder, head, _DATA, array.data.type)
     array.shape = cgutils.pack_array(builder, [items])
     array.strides = cgutils.pack_array(builder, [itemsize])
     return array._getvalue()
+
+
+def _count(module: Any) -> Any:
+    """Return the wrapper's function that counts an array's elements; one for all its arrays, as LLVM unrolls it."""
+    name = "autodiff_elements"
+    if name in module.globals:
+        return module.globals[name]
+    function = ir.Function(module, ir.FunctionType(_WORD, [_WORD]), name)
+    function.linkage = "internal"
+    function.attributes.add("noinline")
+    builder = ir.IRBuilder(function.append_basic_block())
+    (head,) = function.args
+    rank = builder.zext(_field(builder, head, _RANK, ir.IntType(32)), _WORD)
+    sizes = builder.inttoptr(_field(builder, head, _SIZES, _WORD), _WORD.as_pointer())
+    count = cgutils.alloca_once_value(builder, _WORD(1))
+    with cgutils.for_range(builder, rank) as loop:
+        builder.store(builder.mul(builder.load(count), builder.load(builder.gep(sizes, [loop.index]))), count)
+    builder.ret(builder.load(count))
+    return function
 
 
 @functools.cache
