@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 from itertools import count
-from operator import attrgetter
+from operator import attrgetter, call
 from types import FrameType
 from typing import Any, NamedTuple, TypeVar
 
@@ -51,7 +51,7 @@ def bind(primitive: Primitive, *inputs: Any, **params: Any) -> Any:
     if plan.take_first is not None:
         # By far the most operations have one output and cannot fail.
         array = plan.take_first()
-        plan.run((array, *[take() for take in plan.scratch]) if plan.scratch else (array,), ins)
+        plan.run((array, *map(call, plan.scratch)) if plan.scratch else (array,), ins)
         specs_out = plan.specs
         tensor = _new(tensor_class[0])
         tensor.array = array
@@ -78,31 +78,32 @@ def bind(primitive: Primitive, *inputs: Any, **params: Any) -> Any:
                 tensor.memory = _new(Memory)
             results.append(tensor)
 
-    if plan.differentiable and mode.grad:
-        needed = False
-        for x in inputs:
-            if x.base is not None and x.seen != x.memory.version:
-                refresh(x)
-            if x.needs_grad:
-                needed = True
-        if needed:
-            mask = tuple(map(_needs_grad, inputs))
-            record = make_record(primitive, inputs, params, specs, specs_out, mask, results)
-            for index, tensor in enumerate(results):
-                if tensor.spec.floating:
-                    tensor.edge = (record, index)
-                    tensor.needs_grad = True
-            if mode.recorder is not None:
-                mode.recorder.add(record, results)
-            return results[0] if plan.single else tuple(results)
-
-    if mode.origin is None:
-        for x in inputs:
-            if x.needs_grad or x.cut is not None:
-                note_cut(primitive, x, results)
-                break
-    if mode.recorder is not None:
-        mode.recorder.add(make_record(primitive, inputs, params, specs, specs_out, None, ()), results)
+    needed = False
+    ended: Any = None
+    for x in inputs:
+        if x.base is not None and x.seen != x.memory.version and mode.grad:
+            refresh(x)
+        if x.needs_grad:
+            needed = True
+        elif ended is None and x.cut is not None:
+            ended = x
+    recorder = mode.recorder
+    if needed and plan.differentiable and mode.grad:
+        mask = tuple(map(_needs_grad, inputs))
+        record = make_record(primitive, inputs, params, specs, specs_out, mask, results)
+        for index, tensor in enumerate(results):
+            if tensor.spec.floating:
+                tensor.edge = (record, index)
+                tensor.needs_grad = True
+        if recorder is not None:
+            recorder.add(record, results)
+    else:
+        if (needed or ended is not None) and mode.origin is None:
+            cut = cut_of(primitive, inputs, results) if needed else ended.cut
+            for tensor in results:
+                tensor.cut = cut
+        if recorder is not None:
+            recorder.add(make_record(primitive, inputs, params, specs, specs_out, None, ()), results)
     return results[0] if plan.single else tuple(results)
 
 
@@ -298,20 +299,19 @@ class Cut(NamedTuple):
     line: Line | None
 
 
-def note_cut(primitive: Primitive, x: Any, results: list[Any]) -> None:
-    """Remember on outputs without history why that of the input `x` ends, for the error of a later `backward`."""
-    cut = x.cut
-    if cut is None:
-        if not MODE.grad:
-            reason = "it ran under no_grad()"
-        elif results[0].spec.floating:
-            reason = f"{primitive.name} has no derivative"
-        else:
-            name = "a conversion" if primitive.name == "copy" else primitive.name
-            reason = f"{name} made {results[0].spec.dtype}, which has no derivative,"
-        cut = Cut(reason, here())
-    for tensor in results:
-        tensor.cut = cut
+def cut_of(primitive: Primitive, inputs: Sequence[Any], results: Sequence[Any]) -> Cut:
+    """Return why the history of the inputs ends before `results`, for the error of a later `backward`."""
+    cut: Cut | None = next(x.cut for x in inputs if x.needs_grad or x.cut is not None)
+    if cut is not None:
+        return cut
+    if not MODE.grad:
+        reason = "it ran under no_grad()"
+    elif results[0].spec.floating:
+        reason = f"{primitive.name} has no derivative"
+    else:
+        name = "a conversion" if primitive.name == "copy" else primitive.name
+        reason = f"{name} made {results[0].spec.dtype}, which has no derivative,"
+    return Cut(reason, here())
 
 
 def plan_for(primitive: Primitive, specs: tuple[Spec, ...], params: dict[str, Any], into: Spec | None = None) -> Plan:

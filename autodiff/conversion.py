@@ -49,7 +49,7 @@ class Conversions:
     @property
     def T(self) -> Any:
         """View with all dimensions in reverse order: the transpose of a matrix."""
-        return ops.permute(self, tuple(reversed(range(self.spec.ndim))))
+        return ops.permute(self, range(self.spec.ndim)[::-1])
 
     @property
     def mT(self) -> Any:

@@ -11,9 +11,9 @@ from autodiff.errors import ValueRangeError
 from autodiff.ops.elementwise import add, mul
 from autodiff.ops.functions import log
 from autodiff.ops.matrices import inv, inv_p, lapack, square_samples
-from autodiff.ops.products import require_matrices, turned
+from autodiff.ops.matrix_batches import require_matrices
 from autodiff.ops.shaping import unsqueeze
-from autodiff.ops.structural import require_tensor
+from autodiff.ops.structural import require_tensor, turned
 from autodiff.primitive import Keep, Sample
 from autodiff.spec import Array, Spec
 

@@ -7,7 +7,6 @@ as those of the steps run one after the other, which is the twin: it differentia
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -79,14 +78,11 @@ def _prepare(
     )
     numbers = frozenset(k for k, spec in enumerate(inputs) if spec.size == 1 < out.size)
     arrays = [spec for k, spec in enumerate(inputs) if k not in numbers]
-    return partial(
-        strided.run,
-        kernel=kernels.elementwise.fused(formulas, results, len(inputs), numbers),
-        walk=kernels.elementwise.plan(
-            out.shape, out.strides, [(spec.shape, spec.strides) for spec in (*outputs[1:], *arrays)]
-        ),
-        addresses=tuple(map(strided.address, (*outputs, *inputs))),
+    walk = kernels.elementwise.plan(
+        out.shape, out.strides, [(spec.shape, spec.strides) for spec in (*outputs[1:], *arrays)]
     )
+    kernel = kernels.elementwise.fused(formulas, results, len(inputs), numbers)
+    return strided.run_along(walk, kernel, *outputs, *inputs)
 
 
 def _cost(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], steps: Steps, results: tuple[int, ...]) -> Cost:
@@ -147,6 +143,6 @@ def _errors() -> list[ErrorSample]:
 
 # Parameters: `steps`, and `results`, the numbers of the steps that have outputs.
 fused_p: Primitive = define(
-    "fused", infer=_infer, run=strided.run, prepare=_prepare, vjp=None, twin=_twin, cost=_cost, samples=_samples,
+    "fused", infer=_infer, run=strided.nothing, prepare=_prepare, vjp=None, twin=_twin, cost=_cost, samples=_samples,
     errors=_errors,
 )

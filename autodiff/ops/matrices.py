@@ -21,9 +21,10 @@ from autodiff.ops.diagonals import diag_embed, tril
 from autodiff.ops.elementwise import add, div, mul, neg, spread, sub
 from autodiff.ops.host import from_array
 from autodiff.ops.joining import cat
-from autodiff.ops.products import matmul, require_floats, require_matrices, turned
+from autodiff.ops.matrix_batches import require_matrices
+from autodiff.ops.products import matmul, require_floats
 from autodiff.ops.shaping import squeeze, unsqueeze
-from autodiff.ops.structural import narrow, require_tensor
+from autodiff.ops.structural import narrow, require_tensor, turned
 from autodiff.ops.triangular import solve_triangular
 from autodiff.primitive import ErrorSample, Keep, Primitive, Sample, define
 from autodiff.spec import Array, Cost, Spec, moved

@@ -18,13 +18,14 @@ from autodiff.ops.elementwise import abs, add, div, mul, square, sub
 from autodiff.ops.extremes import amax, amin
 from autodiff.ops.host import from_array, values
 from autodiff.ops.matrices import identity, inv, lapack, right_sides, square_samples, svdvals
-from autodiff.ops.products import matmul, require_matrices, turned
+from autodiff.ops.matrix_batches import require_matrices
+from autodiff.ops.products import matmul
 from autodiff.ops.promotion import cast, constant, is_tensor, real
 from autodiff.ops.reduce import with_dtype
 from autodiff.ops.samples import spread
 from autodiff.ops.shaping import movedim, shape_of, squeeze, unsqueeze
 from autodiff.ops.statistics import vector_norm
-from autodiff.ops.structural import axes, require_tensor
+from autodiff.ops.structural import axes, require_tensor, turned
 from autodiff.primitive import ErrorSample, Keep, Sample, composed
 from autodiff.spec import Array, Spec
 

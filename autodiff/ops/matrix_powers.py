@@ -17,8 +17,9 @@ from autodiff.ops.extremes import amax
 from autodiff.ops.host import from_array
 from autodiff.ops.joining import cat
 from autodiff.ops.matrices import identity, inv, square_samples
-from autodiff.ops.products import matmul, require_matrices, turned
-from autodiff.ops.structural import clone, narrow, require_tensor
+from autodiff.ops.matrix_batches import require_matrices
+from autodiff.ops.products import matmul
+from autodiff.ops.structural import clone, narrow, require_tensor, turned
 from autodiff.primitive import ErrorSample, Keep, Primitive, Sample, composed, define, no_errors
 from autodiff.spec import Array, Cost, Spec, moved
 

@@ -18,12 +18,12 @@ from autodiff.ops.elementwise import abs, div, mul, sign, spread, sub
 from autodiff.ops.functions import pow
 from autodiff.ops.host import from_array
 from autodiff.ops.joining import zeros_of
+from autodiff.ops.matrix_batches import in_batch, matrices
 from autodiff.ops.picking import index_select
-from autodiff.ops.products import in_batch, matrices, turned
 from autodiff.ops.promotion import promote_float
 from autodiff.ops.shaping import unsqueeze
 from autodiff.ops.statistics import vector_norm
-from autodiff.ops.structural import contiguous, reshape
+from autodiff.ops.structural import contiguous, reshape, turned
 from autodiff.primitive import EachPart, ErrorSample, Keep, Primitive, Sample, define, no_errors
 from autodiff.spec import Array, Cost, Spec, moved
 

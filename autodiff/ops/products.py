@@ -17,7 +17,7 @@ from autodiff.ops.broadcast import expand, partial_sums, running_sums, sum_to
 from autodiff.ops.broadcast import sum as total
 from autodiff.ops.elementwise import mul, spread
 from autodiff.ops.promotion import promote
-from autodiff.ops.structural import contiguous, require_tensor, reshape, transpose
+from autodiff.ops.structural import contiguous, require_tensor, reshape, transpose, turned
 from autodiff.primitive import EachPart, ErrorSample, Keep, Sample, define, no_errors
 from autodiff.spec import Array, Cost, DType, Shape, Spec, moved
 
@@ -43,35 +43,6 @@ def require_floats(operation: str, *specs: Spec) -> None:
                          fix="convert with x.float() or x.double()")
 
 
-def require_matrices(operation: str, x: Spec, square: bool = True, floats: bool = True) -> None:
-    """Raise unless there are matrices, of floats, in the last two dimensions.
-
-    Raises:
-        ShapeError: for less than two dimensions, or matrices that are not square.
-        DTypeError: unless they hold floats.
-    """
-    if floats:
-        require_floats(operation, x)
-    if x.ndim < 2 or (square and x.shape[-1] != x.shape[-2]):
-        raise ShapeError(operation, f"these are no {'square ' if square else ''}matrices",
-                         expected="(..., n, n)" if square else "(..., m, n)", got=str(x.shape))
-
-
-def turned(x: Any) -> Any:
-    """Return the transposed matrices."""
-    return transpose(x, -2, -1)
-
-
-def in_batch(x: Any, batch: Shape) -> Any:
-    """Return matrices expanded to these leading dimensions, in C order."""
-    return contiguous(x if x.spec.shape[:-2] == batch else expand(x, (*batch, *x.spec.shape[-2:])))
-
-
-def matrices(array: Array) -> Array:
-    """Return an array in C order as (matrices, rows, columns)."""
-    return array.reshape(math.prod(array.shape[:-2]), *array.shape[-2:])
-
-
 # ---- dot -------------------------------------------------------------------------------------------------------------
 
 
@@ -84,10 +55,17 @@ def _dot_infer(x: Spec, y: Spec) -> Spec:
     return Spec.of((), x.dtype)
 
 
-def _dot_run(outs: list[Array], ins: list[Array]) -> None:
-    out, partial = outs
-    kernels.reduce.dot_partial(partial, *ins, 0, 1)
-    kernels.reduce.sum_combine(out.reshape(1), partial, 0, 1)
+def _dot_prepare(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...]) -> dict[str, Any]:
+    (out,), wide, compiled = outputs, partial_sums(inputs[0]).dtype, kernels.entry.compiled
+    return {
+        "multiply": compiled(kernels.reduce.dot_partial, wide, *[spec.dtype for spec in inputs]),
+        "combine": compiled(kernels.reduce.sum_combine, out.dtype, wide),
+    }
+
+
+def _dot_run(outs: list[Array], ins: list[Array], multiply: Any, combine: Any) -> None:
+    multiply(outs[1], *ins, 0, 1)
+    combine(*outs, 0, 1)
 
 
 def _dot_vjp(record: Any, g: Any) -> tuple[Any, Any]:
@@ -97,6 +75,7 @@ def _dot_vjp(record: Any, g: Any) -> tuple[Any, Any]:
 dot_p = define(
     "dot",
     infer=_dot_infer,
+    prepare=_dot_prepare,
     run=_dot_run,
     scratch=lambda inputs, outputs: (partial_sums(inputs[0]),),
     vjp=_dot_vjp,
@@ -184,13 +163,13 @@ def _matmul_prepare(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...]) -> Call
     (outer, a_outer, b_outer), (inner, a_inner, b_inner) = batch
     sizes = (outer, inner, a.shape[-2], b.shape[-1], a.shape[-1])
     steps = (a_outer, a_inner, a.strides[-2], a.strides[-1], b_outer, b_inner, b.strides[-2], b.strides[-1])
-    arguments, product = (_NO_BIAS[a.dtype], *sizes, *steps, 0, 1), kernels.matmul.matmul
-    flat_a, flat_b = (np.ndarray.ravel if spec.contiguous else strided.first for spec in inputs)
+    arguments, product = (_NO_BIAS[a.dtype], *sizes, *steps, 0, 1), _product(a.dtype)
+    return lambda outs, ins: product(*outs, *ins, *arguments)
 
-    def run(outs: Sequence[Array], ins: Sequence[Array]) -> None:
-        product(outs[0].ravel(), outs[1], flat_a(ins[0]), flat_b(ins[1]), *arguments)
 
-    return run
+def _product(dtype: DType) -> Callable[..., None]:
+    """Return the kernel of products. Of the factors it takes the address of the first element only."""
+    return kernels.entry.compiled(kernels.matmul.matmul, *[dtype] * 5)  # type: ignore[no-any-return]
 
 
 def _matmul_empty(outs: Sequence[Array], ins: Sequence[Array]) -> None:
@@ -210,8 +189,8 @@ def _matmul_scratch(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...]) -> tupl
 
 def _matmul_vjp(record: Any, g: Any) -> tuple[Any, Any]:
     a, b = record.inputs
-    ga = sum_to(matmul(g, transpose(record.input(1), -1, -2)), a.shape) if record.mask[0] else None
-    gb = sum_to(matmul(transpose(record.input(0), -1, -2), g), b.shape) if record.mask[1] else None
+    ga = sum_to(matmul(g, turned(record.input(1))), a.shape) if record.mask[0] else None
+    gb = sum_to(matmul(turned(record.input(0)), g), b.shape) if record.mask[1] else None
     return ga, gb
 
 
@@ -306,11 +285,13 @@ def matmul(input: TensorT, other: TensorT) -> TensorT:
     a, b = promote("matmul", input, other)
     shape_a: Shape = a.spec.shape
     shape_b: Shape = b.spec.shape
+    if len(shape_a) == len(shape_b) == 2 and a.spec.floating:
+        return bind(matmul_p, a, b)  # type: ignore[no-any-return]
     if not shape_a or not shape_b:
         raise ShapeError("matmul", "operands need at least one dimension", got=f"{shape_a} @ {shape_b}",
                          fix="multiply by a number with *")
     if len(shape_a) == len(shape_b) == 1 and shape_a == shape_b and a.spec.floating:
-        return dot(a, b)  # type: ignore[no-any-return]
+        return bind(dot_p, contiguous(a), contiguous(b))  # type: ignore[no-any-return]
     if len(shape_a) == 2 and len(shape_b) == 1 and shape_a[1] == shape_b[0] and a.spec.floating:
         return bind(matvec_p, a, contiguous(b))  # type: ignore[no-any-return]
     if len(shape_a) == 1 or len(shape_b) == 1:
@@ -371,11 +352,11 @@ def _linear_prepare(
     if not rows * columns * features:
         return _linear_empty
     sizes = (1, 1, rows, columns, features, 0, 0, *_row_stride(x), 0, 0, weight.strides[1], weight.strides[0])
-    product, missing = kernels.matmul.matmul, _NO_BIAS[x.dtype]
+    product, missing = _product(x.dtype), _NO_BIAS[x.dtype]
 
     def run(outs: Sequence[Array], ins: Sequence[Array]) -> None:
         bias = ins[2].ravel() if len(ins) == 3 else missing
-        product(outs[0].ravel(), outs[1], strided.first(ins[x_at]), strided.first(ins[weight_at]), bias, *sizes, 0, 1)
+        product(*outs, ins[x_at], ins[weight_at], bias, *sizes, 0, 1)
 
     return run
 
@@ -533,15 +514,14 @@ def _linear_grad_prepare(
     if x is not None and outputs[at[1]].size:
         to_weight = (1, 1, columns, x.shape[-1], rows, 0, 0, 1, columns, 0, 0, *_row_stride(x))
     bias_wanted = len(wanted) == 3 and wanted[2]
-    product, sum_axes, no_bias = kernels.matmul.matmul, kernels.reduce.sum_axes, _NO_BIAS[g.dtype]
+    product, sum_axes, no_bias = _product(g.dtype), kernels.reduce.sum_axes, _NO_BIAS[g.dtype]
 
     def run(outs: Sequence[Array], ins: Sequence[Array]) -> None:
-        cotangent = ins[0].ravel()
         scratch = outs[-2]
         if to_input is not None:
-            product(outs[at[0]].ravel(), scratch, cotangent, strided.first(ins[-1]), no_bias, *to_input, 0, 1)
+            product(outs[at[0]], scratch, ins[0], ins[-1], no_bias, *to_input, 0, 1)
         if to_weight is not None:
-            product(outs[at[1]].ravel(), scratch, cotangent, strided.first(ins[1]), no_bias, *to_weight, 0, 1)
+            product(outs[at[1]], scratch, ins[0], ins[1], no_bias, *to_weight, 0, 1)
         if bias_wanted:
             sum_axes(outs[at[2]].reshape(1, columns), outs[-1], ins[0].reshape(1, rows, columns, 1), 0, 1)
 

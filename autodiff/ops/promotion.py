@@ -103,7 +103,16 @@ WEAKER = {"f": (float, int, bool), "i": (int, bool), "u": (int, bool), "b": (boo
 def promote(operation: str, *operands: Any) -> list[Any]:
     """Return all operands as tensors of the dtype they promote to; numbers become tensors without dimensions."""
     tensor = tensor_class[0]
-    dtype: DType | None = None
+    dtype: DType | None
+    if len(operands) == 2 and isinstance(operands[0], tensor):  # by far the most common cases, in half the time
+        x, y = operands
+        dtype = x.spec.dtype
+        if not isinstance(y, tensor):
+            if type(y) in WEAKER[dtype.kind]:
+                return [x, constant(y, dtype)]
+        elif y.spec.dtype is dtype:
+            return [x, y]
+    dtype = None
     numbers = False
     for x in operands:
         if not isinstance(x, tensor):

@@ -1,14 +1,13 @@
 """How element-wise operations reach their kernels: any strides, any rank, one compiled kernel a dtype.
 
-A kernel gets one-dimensional arrays that only carry the address of an operand's first element, and a walk: the shape
-and the strides to go through, with dimensions merged where all operands allow it (`kernels/README.md`).
+A kernel takes of each array the address of its first element only, and a walk: the shape and the strides to go through,
+with dimensions merged where all operands allow it (`kernels/README.md`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import lru_cache, partial
-from operator import methodcaller
 from typing import Any
 
 import numpy as np
@@ -17,48 +16,24 @@ import autodiff_kernels as kernels
 from autodiff.errors import ShapeError
 from autodiff.spec import Array, Cost, Shape, Spec, moved
 
-# How to make a one-dimensional array that starts where an operand starts: its index, or None for dense C order.
-_Index = tuple[Any, ...] | None
-
 
 def prepare(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], kernel: str = "", **_: Any) -> Callable[..., None]:
     """Return the function that runs an element-wise kernel on arrays of these specs."""
     (out,) = outputs
     if out.size == 0:
         return nothing
-    function = getattr(kernels.elementwise, kernel)
     walk = kernels.elementwise.plan(out.shape, out.strides, [(spec.shape, spec.strides) for spec in inputs])
-    addresses = tuple(address(spec) for spec in (out, *inputs))
-    if any(index is not None for index in addresses):
-        return partial(run, kernel=function, walk=walk, addresses=addresses)
-    # Tiny tensors feel every step of Python: the common arities are written out.
-    if len(inputs) == 1:
-        return lambda outs, ins: function(outs[0].ravel(), ins[0].ravel(), walk, 0, 1)
-    if len(inputs) == 2:
-        return lambda outs, ins: function(outs[0].ravel(), ins[0].ravel(), ins[1].ravel(), walk, 0, 1)
-    return lambda outs, ins: function(outs[0].ravel(), *map(_ravel, ins), walk, 0, 1)
+    return run_along(walk, getattr(kernels.elementwise, kernel), *outputs, *inputs)
+
+
+def run_along(walk: Array, kernel: Any, *specs: Spec) -> Callable[..., None]:
+    """Return the function that runs an element-wise kernel along a walk on arrays of these specs, outputs first."""
+    function = kernels.entry.compiled(kernel, *[spec.dtype for spec in specs], walk.dtype)
+    return lambda outs, ins: function(*outs, *ins, walk, 0, 1)
 
 
 def nothing(*_: Any) -> None:
     """Runs where there are no elements."""
-
-
-def run(outs: Sequence[Array], ins: Sequence[Array], kernel: Any, walk: Array, addresses: tuple[_Index, ...]) -> None:
-    """Run an element-wise kernel on operands of which some have gaps or another order in memory."""
-    flat = [
-        array.ravel() if index is None else array[index] for array, index in zip((*outs, *ins), addresses, strict=True)
-    ]
-    kernel(*flat, walk, 0, 1)
-
-
-_ravel = methodcaller("ravel")
-
-
-def address(spec: Spec) -> _Index:
-    """Return how `run` makes a one-dimensional array that starts where an array of this spec starts."""
-    if spec.contiguous:
-        return None
-    return (0,) * (spec.ndim - 1) + (slice(0, 1),)
 
 
 @lru_cache(maxsize=4096)
@@ -80,7 +55,7 @@ def copy_array(out: Array, source: Array) -> None:
     if out.size == 0:
         return
     walk = _copy_walk(out.shape, out.strides, source.shape, source.strides, out.itemsize, source.itemsize)
-    kernels.elementwise.copy(first(out), first(source), walk, 0, 1)
+    kernels.entry.compiled(kernels.elementwise.copy, out.dtype, source.dtype, walk.dtype)(out, source, walk, 0, 1)
 
 
 _filler = lru_cache(maxsize=1024)(partial(np.full, ()))

@@ -98,7 +98,7 @@ def _copy_samples() -> list[Sample]:
 copy_p: Primitive = define(
     "copy",
     infer=_copy_infer,
-    run=strided.run,
+    run=strided.nothing,
     prepare=_copy_prepare,
     vjp=lambda record, g: (g if g.spec.dtype == record.inputs[0].dtype else cast_to(g, record.inputs[0].dtype),),
     cost=strided.cost(0),
@@ -372,7 +372,9 @@ def permute(x: TensorT, *order: Any, dims: Any = None) -> TensorT:
     require_tensor("permute", x)
     ndim = x.spec.ndim  # type: ignore[attr-defined]
     listed = shape_argument(order if dims is None else (dims,))
-    return bind(permute_p, x, dims=tuple(axis_index("permute", d, ndim) for d in listed) if ndim else ())  # type: ignore[no-any-return]
+    if sorted(listed) != list(range(ndim)):
+        listed = tuple(axis_index("permute", d, ndim) for d in listed) if ndim else ()
+    return bind(permute_p, x, dims=listed)  # type: ignore[no-any-return]
 
 
 def transpose(x: TensorT, dim0: int, dim1: int) -> TensorT:
@@ -389,6 +391,12 @@ def transpose(x: TensorT, dim0: int, dim1: int) -> TensorT:
         a, b = axis_index("transpose", dim0, ndim), axis_index("transpose", dim1, ndim)
         order[a], order[b] = order[b], order[a]
     return bind(permute_p, x, dims=tuple(order))  # type: ignore[no-any-return]
+
+
+def turned(x: TensorT) -> TensorT:
+    """Return a view of the transposed matrices, of a tensor that has at least two dimensions."""
+    ndim = x.spec.ndim  # type: ignore[attr-defined]
+    return bind(permute_p, x, dims=(*range(ndim - 2), ndim - 1, ndim - 2))  # type: ignore[no-any-return]
 
 
 # ---- Slice and its dual, slice_grad ----------------------------------------------------------------------------------

@@ -13,8 +13,9 @@ from autodiff.ops import strided
 from autodiff.ops.broadcast import sum_to
 from autodiff.ops.diagonals import tril, triu
 from autodiff.ops.elementwise import neg, spread
-from autodiff.ops.products import in_batch, matmul, matrices, require_floats, require_matrices, turned
-from autodiff.ops.structural import contiguous, require_tensor
+from autodiff.ops.matrix_batches import in_batch, matrices, require_matrices
+from autodiff.ops.products import matmul, require_floats
+from autodiff.ops.structural import contiguous, require_tensor, turned
 from autodiff.primitive import EachPart, ErrorSample, Keep, Primitive, Sample, composed, define
 from autodiff.spec import Array, Cost, Spec, moved
 

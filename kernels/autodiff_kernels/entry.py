@@ -11,19 +11,26 @@ in `CONTROL[LAUNCH]`: the thread team (`team.py`), which calls
 for every part. So a kernel is written once and compiled once, and whoever holds such a pair can run it without Python.
 The function also gets the address of the block's *form*, with which it can keep the block instead (`replay.py`). Calls
 from compiled code do not pass the door.
+
+An operation that calls one kernel again and again calls what `compiled` returns: the wrapper itself, without Numba's
+look at the types of all arguments, which takes as long as all the rest of a call.
 """
 
 from __future__ import annotations
 
+import functools
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import llvmlite.binding as llvm
 import numpy as np
 from llvmlite import ir
+from numba import from_dtype
 from numba.core import cgutils, lowering, typed_passes, types
 from numba.core.callwrapper import PyCallWrapper
 from numba.core.compiler_machinery import register_pass
+from numba.core.pythonapi import NativeValue
 
 from autodiff_kernels import inner
 
@@ -53,8 +60,90 @@ class _Lower(lowering.Lower):  # type: ignore[misc, unused-ignore]
         block = ir.LiteralStructType(values)
         entry = _entry(context, module, kernel, described, block)
         door = _door(context, module, kernel, described, block, entry)
-        PyCallWrapper(context, module, door, described, self.env, self.call_helper, release_gil).build()
+        _Wrapper(context, module, door, described, self.env, self.call_helper, release_gil).build()
         self.library.add_ir_module(module)
+
+
+class _Wrapper(PyCallWrapper):  # type: ignore[misc, unused-ignore]
+    """Takes arrays of any rank where the kernel has one-dimensional ones in C order: it reads their heads itself."""
+
+    def build_wrapper(self, api: Any, builder: Any, *arguments: Any) -> None:
+        """Write the code that unpacks the arguments and calls the door."""
+        numbas = api.to_native_value
+
+        def native(kind: Any, value: Any) -> Any:
+            if isinstance(kind, types.Array) and kind.ndim == 1 and kind.layout == "C":
+                return NativeValue(_flat(self.context, builder, kind, value))
+            return numbas(kind, value)
+
+        api.to_native_value = native
+        super().build_wrapper(api, builder, *arguments)
+
+
+_HEAD = object.__basicsize__  # bytes that every Python object begins with
+_DATA, _RANK, _SIZES = _HEAD, _HEAD + 8, _HEAD + 16  # `PyArrayObject_fields` in NumPy's C API: data, nd, dimensions
+
+
+def _field(builder: Any, head: Any, offset: int, kind: Any) -> Any:
+    return builder.load(builder.inttoptr(builder.add(head, _WORD(offset)), kind.as_pointer()))
+
+
+def _flat(context: Any, builder: Any, kind: Any, value: Any) -> Any:
+    """Emit an array, whatever its rank and strides, as the one-dimensional one that begins at its first element."""
+    head = builder.ptrtoint(value, _WORD)
+    items = builder.call(_count(builder.module), [head])
+    itemsize = _WORD(context.get_abi_sizeof(context.get_data_type(kind.dtype)))
+    array = context.make_array(kind)(context, builder)
+    array.meminfo = cgutils.get_null_value(array.meminfo.type)
+    array.parent = value
+    array.nitems = items
+    array.itemsize = itemsize
+    array.data = _field(builder, head, _DATA, array.data.type)
+    array.shape = cgutils.pack_array(builder, [items])
+    array.strides = cgutils.pack_array(builder, [itemsize])
+    return array._getvalue()
+
+
+def _count(module: Any) -> Any:
+    """Return the wrapper's function that counts an array's elements; one for all its arrays, as LLVM unrolls it."""
+    name = "autodiff_elements"
+    if name in module.globals:
+        return module.globals[name]
+    function = ir.Function(module, ir.FunctionType(_WORD, [_WORD]), name)
+    function.linkage = "internal"
+    function.attributes.add("noinline")
+    builder = ir.IRBuilder(function.append_basic_block())
+    (head,) = function.args
+    rank = builder.zext(_field(builder, head, _RANK, ir.IntType(32)), _WORD)
+    sizes = builder.inttoptr(_field(builder, head, _SIZES, _WORD), _WORD.as_pointer())
+    count = cgutils.alloca_once_value(builder, _WORD(1))
+    with cgutils.for_range(builder, rank) as loop:
+        builder.store(builder.mul(builder.load(count), builder.load(builder.gep(sizes, [loop.index]))), count)
+    builder.ret(builder.load(count))
+    return function
+
+
+@functools.cache
+def compiled(kernel: Any, *dtypes: Any) -> Callable[..., None]:
+    """Return a kernel as it is compiled for one-dimensional arrays of these dtypes in C order, and then whole numbers.
+
+    It trusts its caller: nobody looks at what it is given. In place of each array it takes one of that dtype of any
+    rank, whose elements are in C order, or of which the kernel uses the address of the first element only.
+
+    >>> import numpy as np
+    >>> import autodiff_kernels as kernels
+    >>> follow = kernels.entry.compiled(kernels.update.follow, np.dtype(np.int64))
+    >>> word = np.array([42])
+    >>> places = np.array([[word.ctypes.data]])
+    >>> follow(places, 0, 1)
+    >>> places
+    array([[42]])
+    """
+    open_doors()
+    arrays = [types.Array(from_dtype(dtype), 1, "C") for dtype in dtypes]
+    numbers = kernel.py_func.__code__.co_argcount - len(arrays)
+    function: Callable[..., None] = kernel.compile((*arrays, *[types.int64] * numbers))
+    return function
 
 
 def _entry(context: Any, module: Any, kernel: Any, described: Any, block: Any) -> Any:

@@ -335,6 +335,7 @@ edge_tile = _tile(TILE_ROWS, TILE_VECTORS, masked=True)
 narrow_tile = _tile(TILE_ROWS, 1, masked=True)
 full_tile_less_1 = _tile(TILE_ROWS - 1, TILE_VECTORS, masked=False)
 full_tile_less_2 = _tile(TILE_ROWS - 2, TILE_VECTORS, masked=False)
+full_tile_less_3 = _tile(TILE_ROWS - 3, TILE_VECTORS, masked=False)
 low_tile = _tile(TILE_ROWS // 2, TILE_VECTORS, masked=True)
 gathered_full_tile = _tile(TILE_ROWS, TILE_VECTORS, masked=False, gathered=True)
 gathered_edge_tile = _tile(TILE_ROWS, TILE_VECTORS, masked=True, gathered=True)
@@ -382,7 +383,7 @@ def _combination(rows: int) -> Any:
     return intrinsic(combination)
 
 
-COMBINED_ROWS = 8
+COMBINED_ROWS = 4  # eight rows of 4096 bytes, or a multiple, would have one place in the first-level cache
 combine_rows = _combination(COMBINED_ROWS)
 combine_row = _combination(1)
 

@@ -34,6 +34,7 @@ from autodiff_kernels.lanes import (
     full_tile,
     full_tile_less_1,
     full_tile_less_2,
+    full_tile_less_3,
     interleave,
     low_tile,
     narrow_tile,
@@ -54,6 +55,7 @@ PAGE = 4096  # rows this far apart, or a multiple, share one place in the first-
 LONGEST = DOT_BYTES // 4 * STRETCH  # products of a dot product that are summed before the sum is added to the total
 COLUMNS = 2048  # of a product of one row that are summed together, at most
 COLUMNS_OF_ROWS = COLUMNS * COMBINED_ROWS
+TURNED = (TILE_VECTORS * VECTOR_BYTES // 4) ** 2  # numbers of a product of fewer rows and columns than a panel has
 
 
 @register_jitable(pipeline_class=inner.Compiler)
@@ -64,6 +66,16 @@ def stretch_of(k: int) -> int:
     """
     pieces = max((k + STRETCH - 1) // STRETCH, 1)
     return max((k + pieces - 1) // pieces, 1)
+
+
+@register_jitable(pipeline_class=inner.Compiler)
+def turns(m: int, n: int, k: int, row: int, itemsize: int) -> bool:
+    """Tell whether the transposed product is computed: a few columns, and rows that are neighbours in memory.
+
+    `row` is how many elements the rows of the left factor lie apart. It pays where columns leave lanes idle.
+    """
+    lanes = VECTOR_BYTES // itemsize
+    return row == 1 and 1 < n < TILE_VECTORS * lanes <= m and -n % lanes > lanes // 8 and k > 1
 
 
 @register_jitable(pipeline_class=inner.Compiler)
@@ -179,14 +191,16 @@ def multiply(like: Array, out: int, a: int, b: int, bias: int, depth: int, out_r
             narrow_tile(like, c, r, b, bias, depth, out_row, a_row, a_column, b_row, high, wide, again)
         elif high <= TILE_ROWS // 2:
             low_tile(like, c, r, b, bias, depth, out_row, a_row, a_column, b_row, high, wide, again)
-        elif wide < TILE_VECTORS * lanes or high < TILE_ROWS - 2:
+        elif wide < TILE_VECTORS * lanes:
             edge_tile(like, c, r, b, bias, depth, out_row, a_row, a_column, b_row, high, wide, again)
         elif high == TILE_ROWS:
             full_tile(like, c, r, b, bias, depth, out_row, a_row, a_column, b_row, high, wide, again)
         elif high == TILE_ROWS - 1:
             full_tile_less_1(like, c, r, b, bias, depth, out_row, a_row, a_column, b_row, high, wide, again)
-        else:
+        elif high == TILE_ROWS - 2:
             full_tile_less_2(like, c, r, b, bias, depth, out_row, a_row, a_column, b_row, high, wide, again)
+        else:
+            full_tile_less_3(like, c, r, b, bias, depth, out_row, a_row, a_column, b_row, high, wide, again)
 
 
 @njit(error_model="numpy")
@@ -292,6 +306,25 @@ def _outer(like: Array, out: int, a: int, b: int, bias: int, inner: int, a_outer
             combine_row(like, target, address_at(unit), bias, 0, 0, n, 1)
 
 
+@njit(error_model="numpy")
+def _turned_panel(like: Array, out: int, a: int, b: int, bias: int, a_column: int, b_row: int, b_column: int,
+                  rows: int, n: int, depth: int) -> None:
+    """Multiply some rows, neighbours in memory, by a few columns: as the columns by a panel, and turn the result.
+
+    Columns that are fewer than the lanes of a register would leave lanes idle; rows fill them. Addresses and strides in
+    bytes; the rows are at most a panel's columns. The bias is added unless its address is 0.
+    """
+    size = like.itemsize
+    width = TILE_VECTORS * VECTOR_BYTES
+    unit, turned = stack(like, 1), address_at(stack(like, TURNED))
+    store(unit, like.dtype.type(1))
+    multiply_panels(like, turned, width, b, b_column, b_row, n, a, a_column, 0, depth, rows, 0, 0)
+    for i in range(rows):
+        copy_row(like, out + i * n * size, turned + i * size, width, n)
+        if bias != 0:
+            combine_row(like, out + i * n * size, address_at(unit), bias, 0, 0, n, 1)
+
+
 @njit(cache=True, nogil=True, error_model="numpy")
 def matmul(out: Array, scratch: Array, a: Array, b: Array, bias: Array, outer: int, inner: int, m: int, n: int, k: int,
            a_outer: int, a_inner: int, a_row: int, a_column: int,
@@ -350,6 +383,17 @@ def matmul(out: Array, scratch: Array, a: Array, b: Array, bias: Array, outer: i
         return
 
     width, out_row, stretch = TILE_VECTORS * lanes, n * size, stretch_of(k)
+    if turns(m, n, k, a_row // size, size):
+        pieces = (m + width - 1) // width
+        lo, hi = share(outer * inner * pieces, part, parts)
+        for piece in range(lo, hi):
+            matrix, i = piece // pieces, piece % pieces * width
+            _turned_panel(out, out_at + (matrix * m + i) * out_row,
+                          a_at + matrix // inner * a_outer + matrix % inner * a_inner + i * size,
+                          b_at + matrix // inner * b_outer + matrix % inner * b_inner, shift, a_column, b_row, b_column,
+                          min(width, m - i), n, k)
+        return
+
     panels = (n + width - 1) // width
     chunks, blocks = _chunks(m)
     tiles = panels * blocks

@@ -66,6 +66,19 @@ def test_sizes_and_transpositions(dtype, transpose_a, transpose_b):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("transpose_b", [False, True])
+def test_few_columns_have_the_same_bits_however_the_left_factor_lies(dtype, transpose_b):
+    """Where its columns lie in memory one after the other, the transposed product is computed."""
+    rng = np.random.default_rng(3)
+    for n in range(2, 34):
+        m, k = int(rng.integers(30, 75)), int(rng.choice([1, 2, 40, 500]))
+        a, b = rng.standard_normal((2, m, k)).astype(dtype), rng.standard_normal((2, k, n)).astype(dtype)
+        bias = rng.standard_normal(n).astype(dtype) if n % 2 else None
+        turned = check(a, b, bias, transpose_a=True, transpose_b=transpose_b)
+        np.testing.assert_array_equal(turned, product(a, b, bias, transpose_b=transpose_b))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize(("batch_a", "batch_b"), [((3,), (3,)), ((2, 3), (2, 3)), ((2, 1), (1, 3)), ((), (2, 2)),
                                                   ((5,), ()), ((0,), (0,)), ((2, 0), (1, 1))])
 @pytest.mark.parametrize(("m", "n", "k"), [(9, 33, 20), (1, 40, 7), (40, 1, 7), (1, 1, 300), (6, 35, 1), (4, 5, 0)])
