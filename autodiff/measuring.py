@@ -18,7 +18,8 @@ from typing import Any
 
 from autodiff import program_columns
 from autodiff.errors import ValueRangeError
-from autodiff.program import Program, Recorder
+from autodiff.program import Program
+from autodiff.program_recorder import Recorder
 from autodiff.recording import check_call, record_with
 from autodiff.thread_mode import MODE
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from autodiff.primitive import EachPart
 from autodiff.program import Program, Record, common_scope, tensor_class
 from autodiff.program_reading import Leaf
+from autodiff.program_scopes import owners_of
 from autodiff.program_text import Printer
 from autodiff.spec import Spec
 from autodiff.threads import get_num_threads
@@ -140,7 +141,7 @@ def memory_of(program: Program) -> MemoryUse:
         if output in owner:
             blocks[owner[output]].last = end
 
-    model = next((record.scope.split(".")[0] for record in program if record.scope), "")
+    owners = owners_of(program)
     again = {record for record, phases in zip(program, program.columns.get("recomputed", ())) if phases and all(phases)}
     states = _states(program)
     inputs = {id(tensor.memory) for _, tensor in program.inputs}
@@ -153,7 +154,7 @@ def memory_of(program: Program) -> MemoryUse:
         if leaf is not None and kind == STATE and key in states:
             name = leaf.name or name
             leaf = states[key]
-        module = block.made.scope if block.made is not None else _module_of(leaf, model)
+        module = block.made.scope if block.made is not None else owners.get(id(leaf), "")
         holdings.append(Holding(name, kind, block.size, block.first, min(last, end - 1), block.made, block.spec,
                                 module, block.around))
     for time, size in work.items():
@@ -234,12 +235,6 @@ def is_parameter(leaf: Any) -> bool:
     (True, False)
     """
     return bool(leaf.needs_grad) if type(leaf) is Leaf else type(leaf) is not tensor_class[0]
-
-
-def _module_of(leaf: Any, model: str) -> str:
-    """Return the path of the module that holds a leaf, from its name."""
-    path = "" if type(leaf) is tuple or not leaf.name else leaf.name.rpartition(".")[0]
-    return f"{model}.{path}" if path and model else ""
 
 
 def _work(record: Record) -> int:

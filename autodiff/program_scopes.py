@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 from autodiff.program import Program, Record, common_scope
@@ -18,7 +18,7 @@ def scopes_of(program: Program) -> list[str]:
     as `clip_grad_norm_`. Where it changes parameters of several models, it belongs to none.
     """
     leaves = _leaves_overwritten(program)
-    owners = _owners(program, leaves)
+    owners = owners_of(program)
     scopes = []
     following = ""
     for record, made in zip(reversed(program.records), reversed(named(program)), strict=True):
@@ -35,19 +35,9 @@ def scopes_of(program: Program) -> list[str]:
     return scopes[::-1]
 
 
-def _leaves_overwritten(program: Program) -> dict[tuple[Record, int], Any]:
-    """Return for each value that stands where a leaf did, such as a parameter after an update, that leaf."""
-    leaves: dict[tuple[Record, int], Any] = {}
-    for record, written in program.written.items():
-        for index, before in enumerate(written):
-            leaf = leaves.get(before) if type(before) is tuple else before
-            if leaf is not None:
-                leaves[record, index] = leaf
-    return leaves
-
-
-def _owners(program: Program, leaves: Mapping[tuple[Record, int], Any]) -> dict[int, str]:
+def owners_of(program: Program) -> dict[int, str]:
     """Return the path of the module that each leaf with a name belongs to, by its id: in the model that reads it."""
+    leaves = _leaves_overwritten(program)
     owners: dict[int, str] = {}
     for record in program:
         for value in record.operands if record.scope else ():
@@ -61,6 +51,17 @@ def _owners(program: Program, leaves: Mapping[tuple[Record, int], Any]) -> dict[
                 model = record.scope.partition(".")[0]
                 owners.setdefault(id(leaf), f"{model}.{path}" if path else model)
     return owners
+
+
+def _leaves_overwritten(program: Program) -> dict[tuple[Record, int], Any]:
+    """Return for each value that stands where a leaf did, such as a parameter after an update, that leaf."""
+    leaves: dict[tuple[Record, int], Any] = {}
+    for record, written in program.written.items():
+        for index, before in enumerate(written):
+            leaf = leaves.get(before) if type(before) is tuple else before
+            if leaf is not None:
+                leaves[record, index] = leaf
+    return leaves
 
 
 def module_calls_of(program: Program) -> list[tuple[int | None, ...]]:

@@ -12,7 +12,8 @@ from typing import Any
 
 from autodiff.eager import Tensor
 from autodiff.errors import DTypeError
-from autodiff.program import Program, Recorder
+from autodiff.program import Program
+from autodiff.program_recorder import Recorder
 from autodiff.thread_mode import MODE
 
 

@@ -15,7 +15,8 @@ from autodiff import ops
 from autodiff.bind import bind, rebase
 from autodiff.errors import GradientError
 from autodiff.ops.structural import slice_p
-from autodiff.program import Record, Recorder, call_hook, reachable
+from autodiff.program import Record, call_hook, reachable
+from autodiff.program_recorder import Recorder
 from autodiff.thread_mode import MODE
 
 

@@ -10,7 +10,7 @@ from drawn import assert_acyclic
 from steps import classifier_step
 
 import autodiff as ad
-from autodiff import nn
+from autodiff import nn, optim
 from autodiff.eager import tape_of
 from autodiff.program import Program
 from autodiff.program_columns import saved_bytes
@@ -305,3 +305,31 @@ def test_what_is_computed_again_stands_in_the_call_that_computed_it_first() -> N
     forward, backward = (lane for lane in graph_of(program).root.members if isinstance(lane, Group))
     assert members(forward)["Sequential"] == members(backward)["Sequential"] == 2
     assert places(Graph(forward, [], []), "Sequential") == [4, 4]
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_two_models_of_one_class_have_names_of_their_own(compiled: bool) -> None:
+    first, second = (nn.Sequential(nn.Linear(4, 4), activation) for activation in (nn.Tanh(), nn.ReLU()))
+    optimizer = optim.SGD(second.parameters(), lr=0.1)
+
+    def step(x: Any) -> None:
+        second(first(x).detach()).sum().backward()
+        first(x)
+        optimizer.step()
+
+    x = ad.ones(2, 4)
+    program = ad.record(step, x)
+    if compiled:
+        replay = ad.compile(step)
+        for _ in range(2):
+            replay(x)
+        program = replay.programs[0]
+    assert {record.scope for record in program} >= {"Sequential.0", "Sequential.1", "Sequential_2.0", "Sequential_2.1"}
+    assert {scope for record, scope in zip(program, scopes_of(program), strict=True) if record.phase == "update"} == {
+        "Sequential_2.0"}  # fmt: skip
+    graph = graph_of(program)
+    classes = {group.title: group.module for group in groups_of(graph)}
+    assert classes["Sequential"] == classes["Sequential_2"] == "Sequential"
+    assert {node.module for node in graph.nodes} >= {"Tanh", "ReLU"}
+    states = {holding.module for holding in program.memory().holdings if holding.kind == "parameter"}
+    assert states == {"Sequential.0", "Sequential_2.0"}

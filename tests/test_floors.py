@@ -26,7 +26,7 @@ FLOOR_OF_NAME = {
         1: "errors config slots spec random roofline source thread_mode threads allocation dtypes devices cuda "
         "backends",
         2: "machine primitive program program_text program_reading program_diff program_memory program_columns "
-        "program_checkpoint program_scopes program_calls bind",
+        "program_checkpoint program_scopes program_calls program_recorder bind",
         3: "ops",
         4: "reverse",
         5: "eager creation functional methods conversion indexing representation recording measuring",

@@ -13,7 +13,7 @@ import autodiff as ad
 from autodiff.bind import bind
 from autodiff.ops.fused import Step, fusable, fused_p
 from autodiff.primitive import OPERATIONS, Primitive
-from autodiff.program import Recorder
+from autodiff.program_recorder import Recorder
 from autodiff.spec import Spec
 from autodiff.thread_mode import MODE
 from tests.test_operations import call

@@ -11,8 +11,9 @@ from steps import classifier_step
 import autodiff as ad
 from autodiff import measuring, nn
 from autodiff.errors import ValueRangeError
-from autodiff.program import Program, Recorder
+from autodiff.program import Program
 from autodiff.program_columns import saved_bytes, shares_of_roofline, statistics
+from autodiff.program_recorder import Recorder
 from autodiff.recording import record_with
 
 

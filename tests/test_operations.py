@@ -15,7 +15,7 @@ import pytest
 
 import autodiff as ad
 from autodiff.primitive import OPERATIONS, ErrorSample, Operation, Primitive, Sample
-from autodiff.program import Recorder
+from autodiff.program_recorder import Recorder
 from autodiff.spec import Cost, spec_of
 from autodiff.thread_mode import MODE
 from tests import oracle

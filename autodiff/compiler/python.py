@@ -15,7 +15,8 @@ from autodiff.bind import make_record
 from autodiff.compiler.calls import HOLE, RAN, BackwardCall, ForwardCall, HookCall, RecordingError
 from autodiff.compiler.generators import Generators
 from autodiff.eager import Tensor, wrap
-from autodiff.program import Record, Recorder
+from autodiff.program import Record
+from autodiff.program_recorder import Recorder
 from autodiff.recording import rebuilt, tensors_in
 from autodiff.source import Line, here
 from autodiff.thread_mode import MODE

@@ -160,15 +160,15 @@ class Module:
         raise NotImplementedError(f"{type(self).__name__} has no forward(self, ...)")
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        outer = MODE.scope
+        outer, recorder = MODE.scope, MODE.recorder
         if outer:
             MODE.scope = f"{outer}.{self._label}"
         else:
-            MODE.scope = self._label
+            MODE.scope = self._label if recorder is None else recorder.name_of(self, self._label)
             if not self._named:
                 self._name_parameters()
-        if MODE.recorder is not None:
-            MODE.recorder.entered(self, outer)
+        if recorder is not None:
+            recorder.entered(self, outer)
         try:
             return self._call_with_hooks(args, kwargs) if self._hooks else self.forward(*args, **kwargs)
         except AutodiffError as error:

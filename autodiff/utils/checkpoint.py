@@ -16,7 +16,8 @@ from typing import Any, cast
 from autodiff import bind
 from autodiff.eager import Tensor, wrap
 from autodiff.errors import GradientError, InPlaceError
-from autodiff.program import Memory, Record, Recorder
+from autodiff.program import Memory, Record
+from autodiff.program_recorder import Recorder
 from autodiff.random import default_generator
 from autodiff.recording import tensors_in
 from autodiff.spec import Array

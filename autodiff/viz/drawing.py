@@ -12,9 +12,10 @@ from autodiff import ops, reverse
 from autodiff.eager import Tensor, cotangent_of, tape_of, wrap
 from autodiff.errors import DTypeError, GradientError, ValueRangeError
 from autodiff.measuring import measure
-from autodiff.program import Program, Record, Recorder
+from autodiff.program import Program, Record
 from autodiff.program_columns import saved_bytes, shares_of_roofline
 from autodiff.program_diff import merged
+from autodiff.program_recorder import Recorder
 from autodiff.recording import argument_names, named, record, record_with, tensors_in, title_of
 from autodiff.source import user_frame
 from autodiff.thread_mode import MODE
