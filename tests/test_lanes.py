@@ -166,7 +166,7 @@ def test_a_replay_is_one_step() -> None:
 def test_two_steps_are_two_rows_of_three_lanes(direction: str) -> None:
     picture = draw(clipped_step(2), direction=direction)
     lanes = picture.graph.root.members
-    assert [lane.title for lane in lanes] == [*PHASES, *PHASES]
+    assert [lane.title for lane in lanes] == [f"{phase} {step}" for step in (1, 2) for phase in PHASES]
     later = [edge for edge in picture.graph.edges if edge.later]
     assert {edge.tail.phase for edge in later} == {"update"}
     place = places(picture)
@@ -176,6 +176,30 @@ def test_two_steps_are_two_rows_of_three_lanes(direction: str) -> None:
     for row in (across[:3], across[3:]):
         assert all(max(left) < min(right) for left, right in pairwise(row))
     assert max(max(lane) for lane in up[3:]) < min(min(lane) for lane in up[:3])
+
+
+@needs_layout
+@pytest.mark.parametrize("clip", [False, True])
+@pytest.mark.parametrize("clear", [False, True])
+@pytest.mark.parametrize("depth", [1, None])
+def test_phases_of_steps_that_are_rolled_up_stand_in_order(depth: int | None, clear: bool, clip: bool) -> None:
+    """Arrows go around from the update to the forward pass, and from running statistics to themselves."""
+    model = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 3))
+    optimizer = ad.optim.Adam(model.parameters())
+
+    def steps(x: Any, y: Any) -> None:
+        for _ in range(4):
+            if clear:
+                optimizer.zero_grad()
+            cross_entropy(model(x), y).backward()
+            if clip:
+                nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+
+    picture = draw(record(steps, ad.ones(4, 4), ad.zeros(4, dtype=ad.int64)), roll=True, depth=depth)
+    place = places(picture)
+    across = [[place[node.id][0] for node in nodes_in(lane)] for lane in picture.graph.root.members[-3:]]
+    assert all(max(left) < min(right) for left, right in pairwise(across))
 
 
 def test_what_a_step_hands_to_the_next_is_one_arrow() -> None:

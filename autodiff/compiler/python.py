@@ -378,7 +378,7 @@ class PythonTracer(Recorder):
     def forget(self) -> None:
         """Let go of all tensors and records."""
         for known in (self._values, self.records, self.written, self.gradients, self.origins, self.calls, self._calls,
-                      self._kept, self._numbers, self._contexts):  # fmt: skip
+                      self.module_calls, self._outermost, self._kept, self._numbers, self._contexts):  # fmt: skip
             known.clear()
 
 

@@ -75,8 +75,6 @@ EDGE_LOOKS = {
     "removed": f'style=dotted penwidth=2 color="{_REMOVED}"',
     "before": f'style=dotted penwidth=2 color="{_REMOVED}" constraint=false',
     "again": f'style=dotted color="{_AROUND}" constraint=false',
-    # To the next training step. Free, such an arrow would more often put the phases in the wrong order.
-    "around": "constraint=true minlen=0",
     "later": "constraint=false",
 }
 POINT = 'shape=point style=invis width=0 height=0 label=""'  # nothing to be seen, to hold on to
@@ -262,21 +260,13 @@ def _bundled(edges: Iterable[Edge], rows: Sequence[Sequence[Group]]) -> Iterator
     row_of = {lane: place for place, row in enumerate(rows) for lane in row}
     bundles: dict[tuple[Node, Node, str], list[Edge]] = defaultdict(list)
     for edge in edges:
-        if row_of.get(_lane(edge.tail)) == row_of.get(_lane(edge.head)):
+        if row_of.get(outside_of(edge.tail.parent)) == row_of.get(outside_of(edge.head.parent)):
             yield edge
         else:
             bundles[edge.tail, edge.head, look_of(edge)].append(edge)
     for bundle in bundles.values():
         yield replace(bundle[0], values=sum(edge.values for edge in bundle), slow=any(edge.slow for edge in bundle),
                       tooltip="\n".join(dict.fromkeys(edge.tooltip for edge in bundle)), later=True)
-
-
-def _lane(node: Node) -> Group:
-    """Return the phase that a node stands in."""
-    group = node.parent
-    while group.depth > 1 and group.parent is not None:
-        group = group.parent
-    return group
 
 
 def anchor(lane: Group) -> str:
@@ -491,28 +481,14 @@ def _numbers_on(edge: Edge) -> Iterator[str]:
             yield f"{name}: {', '.join(texts)}"
 
 
-def _begins_at_head(edge: Edge) -> bool:
-    """Return whether an edge is given to Graphviz from its head: up, in the backward pass, or to phases on the left.
-
-    Of an edge along a rank Graphviz puts the first end on the left, and so it would put phases in the wrong order.
-    """
-    tail, head = outside_of(edge.tail.parent), outside_of(edge.head.parent)
-    if tail is head or not tail.step:
-        return tail.phase == head.phase == "backward"
-    return (tail.step, PHASES[tail.phase]) > (head.step, PHASES[head.phase])
-
-
 def _edge_line(edge: Edge, main: bool) -> str:
     """Return an edge statement. The backward pass is drawn upwards, beside the operations it differentiates."""
     attributes = [f"tooltip={_tooltip([*edge.tooltip.splitlines(), *_numbers_on(edge)])}"]
-    if edge.values > 1:
-        # Of an arrow around one box Graphviz places the label itself.
-        attributes.append(f'{"label" if edge.tail is edge.head else "xlabel"}="{edge.values:,}×"')
+    if edge.values > 1:  # a `label` would take room of its own, and Graphviz then puts phases in the wrong order
+        attributes.append(f'xlabel="{edge.values:,}×"')
     look = look_of(edge)
     attributes += [EDGE_LOOKS[look]] if look else []
-    if edge.again and edge.tail.phase != edge.head.phase and _begins_at_head(edge):
-        attributes.append(EDGE_LOOKS["around"])
-    elif look in ("again", "before", "later"):
+    if look in ("again", "before", "later"):
         pass  # they do not pull
     elif edge.saved:
         attributes.append(EDGE_LOOKS["beside" if main else "loose"])
@@ -524,7 +500,7 @@ def _edge_line(edge: Edge, main: bool) -> str:
     if edge.slow:
         attributes.append(EDGE_LOOKS["slow"])
     tail, head = edge.tail.id, edge.head.id
-    if _begins_at_head(edge):
+    if edge.tail.phase == edge.head.phase == "backward" and not edge.later:
         tail, head = head, tail
         attributes.append(EDGE_LOOKS["backward"])
     return f"\t{tail} -> {head} [{' '.join(attributes)}]\n"

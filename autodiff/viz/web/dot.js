@@ -76,8 +76,7 @@ function mainEdges(edges) {
 function edgeStatement({looks}, edge, isMain) {
   const isCrossing = edge.tail.phase !== edge.head.phase;
   const attributes = [`tooltip="${tooltipOf(edge)}"`];
-  const label = edge.tail === edge.head ? "label" : "xlabel";
-  if (edge.values > 1) attributes.push(`${label}="${edge.values.toLocaleString("en")}×"`);
+  if (edge.values > 1) attributes.push(`xlabel="${edge.values.toLocaleString("en")}×"`);
   if (edge.isSlow) attributes.push("class=slow");
   if (edge.kind === "saved") attributes.push(looks.saved, isMain ? looks.beside : looks.loose);
   else if (edge.kind) attributes.push(looks[edge.kind]);
