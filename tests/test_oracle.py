@@ -37,7 +37,7 @@ OPTIMIZERS: list[tuple[str, str, dict[str, Any]]] = [
     ("radam", "RAdam", {"lr": 0.1, "weight_decay": 0.1, "decoupled_weight_decay": True, "maximize": True}),
     ("adamax", "Adamax", {"lr": 0.1, "weight_decay": 0.1, "maximize": True}),
 ]
-# Checked by hand below: they take a mask in place of a generator, or have a free sign.
+# Checked by hand below: they take a mask in place of a generator, or have a free sign. Or polygamma(1, x).
 WITHOUT_CASES = {"dropout", "dropout2d", "linalg_eigh", "linalg_svd", "trigamma"}
 
 

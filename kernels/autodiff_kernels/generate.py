@@ -160,7 +160,7 @@ def fused(steps: tuple[Step, ...], results: tuple[int, ...], arity: int, numbers
     definition = DEFINITION.format(
         parameters=_list("x{k}", [*arrays, *numbered]), steps="\n".join(text), results=_list("s{k}", results)
     )
-    name = "fused_" + hashlib.blake2b(repr((definition, results, arity)).encode(), digest_size=8).hexdigest()
+    name = "fused_" + hashlib.blake2b(repr((definition, results, arity, numbered)).encode(), digest_size=8).hexdigest()
     outputs = range(len(results))
     source = KERNEL.format(
         title="The kernel of a chain of element-wise operations",
