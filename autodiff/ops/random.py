@@ -241,6 +241,11 @@ def bernoulli_(input: TensorT, p: float = 0.5, *, generator: Generator | None = 
 
 
 def check_probability(operation: str, p: float) -> None:
+    """Raise unless `p` is a probability.
+
+    Raises:
+        ValueRangeError: names the operation and the number.
+    """
     if not 0 <= p <= 1:
         raise ValueRangeError(
             operation, "the probability of dropping is outside its range", expected="0 <= p <= 1", got=str(p)
