@@ -1,7 +1,8 @@
 """The softmax of scaled products of queries and keys, times values: as one operation, and step by step.
 
-The operation never holds the matrix of all scores (`autodiff_kernels.attention`). The steps serve where somebody wants
-the weights, drops some of them or differentiates the mask, and are the operation's twin.
+The operation never holds the matrix of all scores, nor what dropout multiplies the weights by
+(`autodiff_kernels.attention`). The steps serve where somebody wants the weights or differentiates the mask, and are the
+operation's twin: they draw the same.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from autodiff.ops.host import from_array
 from autodiff.ops.joining import zeros_of
 from autodiff.ops.probability import softmax
 from autodiff.ops.products import matmul, no_bias, require_floats
-from autodiff.ops.random import dropout
+from autodiff.ops.random import bernoulli_p, check_probability, draw_key
 from autodiff.ops.structural import contiguous, transpose
 from autodiff.primitive import EachPart, Keep, Primitive, Sample, define, no_errors
 from autodiff.spec import Array, Cost, Shape, Spec, moved
@@ -63,11 +64,20 @@ def _given(mask: Any) -> Any:
     return mask if mask.spec.size else None
 
 
-def _attend_in_steps(query: Any, key: Any, value: Any, mask: Any, is_causal: bool, dropout_p: float, scale: float
-                     ) -> tuple[Any, Any]:
+def _factors(drawn: Any, p: float, weights: Any, *operands: Any) -> Any:
+    """Return what dropout multiplies the weights by: 0 or 1 / (1 - p), drawn for the batch of all operands."""
+    batch = strided.broadcast("scaled_dot_product_attention", *[Spec.of(x.spec.shape[:-2]) for x in operands])
+    shape = (*batch, *weights.spec.shape[-2:])
+    scale = 0.0 if p == 1 else 1 / (1 - p)
+    return bind(bernoulli_p, drawn, shape=shape, dtype=weights.spec.dtype, p=float(1 - p), scale=scale)
+
+
+def _attend_in_steps(query: Any, key: Any, value: Any, mask: Any, drawn: Any, is_causal: bool, dropout_p: float,
+                     scale: float) -> tuple[Any, Any]:
     weights, empty = _weights(query, key, mask, is_causal, scale)
     if dropout_p:
-        weights = dropout(weights, dropout_p)
+        masks = () if mask is None else (mask,)
+        weights = mul(weights, _factors(drawn, dropout_p, weights, query, key, value, *masks))
     output = matmul(weights, value)
     if empty is not None:
         output, weights = masked_fill(output, empty, 0), masked_fill(weights, empty, 0)
@@ -79,12 +89,15 @@ def attend(
 ) -> tuple[Any, Any]:
     """Return the output and, if needed, the weights. `mask` is None, bools that keep, or floats to add to the scores.
 
-    A target that may attend to nothing gives zeros.
+    A target that may attend to nothing gives zeros. No matrix of all weights is in memory, with dropout neither, unless
+    they are needed or `mask` needs a gradient: then L x S numbers are, several times.
     """
+    check_probability("scaled_dot_product_attention", dropout_p)
+    drawn = draw_key() if dropout_p else from_array(_NO_KEY)
     tensors = (query, key, value)
-    own = need_weights or dropout_p or not all(x.spec.size and x.spec.dtype == query.spec.dtype for x in tensors)
+    own = need_weights or not all(x.spec.size and x.spec.dtype == query.spec.dtype for x in tensors)
     if own or not query.spec.floating or (mask is not None and (mask.needs_grad or not mask.spec.size)):
-        return _attend_in_steps(query, key, value, mask, is_causal, dropout_p, scale)
+        return _attend_in_steps(query, key, value, mask, drawn, is_causal, dropout_p, scale)
     operands = [x if x.spec.strides[-1] == 1 or x.spec.shape[-1] == 1 else contiguous(x) for x in tensors]
     if mask is not None:
         if mask.spec.dtype.kind == "b":
@@ -98,12 +111,16 @@ def attend(
         operands = [contiguous(expand(x, (*batch, *x.spec.shape[-2:]))) for x in operands]
     if mask is None:
         operands.append(from_array(no_bias(query.spec.dtype)))
-    return bind(attention_p, *operands, causal=bool(is_causal), scale=float(scale))[0], None
+    params = {"causal": bool(is_causal), "scale": float(scale), "dropout": float(dropout_p)}
+    return bind(attention_p, *operands, drawn, **params)[0], None
 
 
 # ---- In one operation ------------------------------------------------------------------------------------------------
 
-# Inputs: query, key and value with neighbouring features, and a mask of floats, which is empty where there is none.
+# Inputs: query, key and value with neighbouring features, a mask of floats, which is empty where there is none, and the
+# key of dropout's draw, which is empty where nothing is dropped.
+
+_NO_KEY = np.zeros(0, np.int64)
 
 
 def _batch(specs: Sequence[Spec]) -> Shape:
@@ -143,23 +160,30 @@ def _arguments(operands: Sequence[Spec], causal: bool, scale: float) -> tuple[An
     return (*sizes, scale, int(causal), *strides)
 
 
-def _infer(*operands: Spec, causal: bool, scale: float) -> tuple[Spec, Spec]:
+def _infer(*inputs: Spec, causal: bool, scale: float, dropout: float) -> tuple[Spec, Spec]:
+    operands = inputs[:4]
     require_floats("scaled_dot_product_attention", *operands)
     q, v, batch = operands[0], operands[2], _batch(operands)
     return Spec.of((*batch, q.shape[-2], v.shape[-1]), q.dtype), Spec.of((math.prod(batch) * q.shape[-2],), q.dtype)
 
 
-def _prepare(inputs: Sequence[Spec], outputs: Sequence[Spec], causal: bool, scale: float) -> Callable[..., None]:
-    arguments, kernel = _arguments(inputs, causal, scale), kernels.attention.attention
+def _draw(key: Array, dropout: float) -> tuple[int, int, float]:
+    """Return seed and number of the draw, and the probability of keeping a weight."""
+    return (int(key[0]), int(key[1]), 1 - dropout) if dropout else (0, 0, 1.0)
+
+
+def _prepare(inputs: Sequence[Spec], outputs: Sequence[Spec], causal: bool, scale: float, dropout: float
+             ) -> Callable[..., None]:
+    arguments, kernel = _arguments(inputs[:4], causal, scale), kernels.attention.attention
 
     def run(outs: Sequence[Array], ins: Sequence[Array]) -> None:
-        out, logs, scratch = outs
-        kernel(out.ravel(), logs, scratch, *map(strided.first, ins), *arguments, 0, 1)
+        (out, logs, scratch), (*operands, key) = outs, ins
+        kernel(out.ravel(), logs, scratch, *map(strided.first, operands), *arguments, *_draw(key, dropout), 0, 1)
 
     return run
 
 
-def _scratch(inputs: Sequence[Spec], outputs: Sequence[Spec], causal: bool, scale: float) -> tuple[EachPart]:
+def _scratch(inputs: Sequence[Spec], outputs: Sequence[Spec], **_: Any) -> tuple[EachPart]:
     q, k, v = inputs[:3]
     size = kernels.attention.forward_scratch(k.shape[-2], q.shape[-1], v.shape[-1], q.dtype.itemsize, 1)
     return (EachPart(Spec.of((size,), q.dtype)),)
@@ -170,21 +194,29 @@ def _pairs(operands: Sequence[Spec]) -> int:
     return math.prod(_batch(operands)) * operands[0].shape[-2] * operands[1].shape[-2]
 
 
+def _cost(operands: Sequence[Spec], others: Sequence[Spec], products: int, dropout: float) -> Cost:
+    """Return the cost; `products` are what each score takes part in, and a random number is ten rounds."""
+    return Cost(_pairs(operands) * (2 * products + (24 if dropout else 14)), moved(*operands, *others))
+
+
 def _vjp(record: Any, *cotangents: Any) -> tuple[Any, ...]:
-    inputs = [record.input(i) for i in range(4)]
+    inputs = [record.input(i) for i in range(5)]
     g, kept = contiguous(cotangents[0]), (record.output(0), record.output(1))
     found = bind(attention_grad_p, g, *inputs, *kept, **record.params)
     gradients = [sum_to(d, spec.shape) if needed else None
                  for d, spec, needed in zip(found, record.inputs, record.mask, strict=False)]
-    return (*gradients, None)
+    return (*gradients, None, None)
 
 
 def _samples() -> list[Sample]:
     q, k, v = spread(-2, 2, 2, 2, 3, 4), spread(-1, 2, 2, 2, 5, 4), spread(-2, 1, 2, 2, 5, 6)
     mask = np.where(np.arange(15).reshape(3, 5) % 4 == 1, -np.inf, spread(-1, 1, 3, 5)).astype(np.float32)
-    none = no_bias(q.dtype)
-    return [Sample(q, k, v, none, causal=False, scale=0.5), Sample(q, k[0], v[:, :1], none, causal=True, scale=0.3),
-            Sample(q, k, v, mask, causal=False, scale=0.4, gradient=False)]
+    none, key = no_bias(q.dtype), np.array([7, 7])
+    return [Sample(q, k, v, none, _NO_KEY, causal=False, scale=0.5, dropout=0.0),
+            Sample(q, k[0], v[:, :1], none, _NO_KEY, causal=True, scale=0.3, dropout=0.0),
+            Sample(q, k, v, mask, _NO_KEY, causal=False, scale=0.4, dropout=0.0, gradient=False),
+            Sample(q, k[0, :1], v, none, key, causal=True, scale=0.3, dropout=0.25),
+            Sample(q, k, v, mask, key, causal=False, scale=0.4, dropout=0.5, gradient=False)]
 
 
 attention_p: Primitive = define(
@@ -194,11 +226,11 @@ attention_p: Primitive = define(
     prepare=_prepare,
     scratch=_scratch,
     vjp=_vjp,
-    saves=Keep(inputs=(0, 1, 2, 3), outputs=(0, 1)),
-    twin=lambda q, k, v, mask, causal, scale: _attend_in_steps(q, k, v, _given(mask), causal, 0.0, scale)[0],
-    cost=lambda inputs, outputs, causal, scale: Cost(
-        _pairs(inputs) * (2 * inputs[0].shape[-1] + 2 * inputs[2].shape[-1] + 14), moved(*inputs, *outputs)
-    ),
+    saves=Keep(inputs=(0, 1, 2, 3, 4), outputs=(0, 1)),
+    twin=lambda q, k, v, mask, key, causal, scale, dropout: _attend_in_steps(
+        q, k, v, _given(mask), key, causal, dropout, scale)[0],
+    cost=lambda inputs, outputs, causal, scale, dropout: _cost(
+        inputs[:4], outputs, inputs[0].shape[-1] + inputs[2].shape[-1], dropout),
     samples=_samples,
     errors=no_errors,
     call=lambda *operands, **params: bind(attention_p, *operands, **params)[0],
@@ -208,37 +240,41 @@ attention_p: Primitive = define(
 # Inputs: the cotangent, what `attention` had as inputs, and its two outputs; outputs have the whole batch's shape.
 
 
-def _grad_infer(*inputs: Spec, causal: bool, scale: float) -> tuple[Spec, ...]:
+def _grad_infer(*inputs: Spec, **_: Any) -> tuple[Spec, ...]:
     batch = inputs[0].shape[:-2]
     return tuple([Spec.of((*batch, *spec.shape[-2:]), spec.dtype) for spec in inputs[1:4]])
 
 
-def _grad_prepare(inputs: Sequence[Spec], outputs: Sequence[Spec], causal: bool, scale: float) -> Callable[..., None]:
+def _grad_prepare(inputs: Sequence[Spec], outputs: Sequence[Spec], causal: bool, scale: float, dropout: float
+                  ) -> Callable[..., None]:
     arguments, kernel = _arguments(inputs[1:5], causal, scale), kernels.attention.attention_grad
 
     def run(outs: Sequence[Array], ins: Sequence[Array]) -> None:
-        g, *operands, out, logs = ins
+        g, *operands, key, out, logs = ins
         kernel(*[array.ravel() for array in outs[:3]], outs[3], g.ravel(), *map(strided.first, operands),
-               out.ravel(), logs, *arguments, 0, 1)
+               out.ravel(), logs, *arguments, *_draw(key, dropout), 0, 1)
 
     return run
 
 
-def _grad_scratch(inputs: Sequence[Spec], outputs: Sequence[Spec], causal: bool, scale: float) -> tuple[EachPart]:
+def _grad_scratch(inputs: Sequence[Spec], outputs: Sequence[Spec], **_: Any) -> tuple[EachPart]:
     q, k, v = inputs[1:4]
     size = kernels.attention.gradient_scratch(k.shape[-2], q.shape[-1], v.shape[-1], q.dtype.itemsize, 1)
     return (EachPart(Spec.of((size,), q.dtype)),)
 
 
-def _grad_twin(g: Any, q: Any, k: Any, v: Any, mask: Any, out: Any, logs: Any, causal: bool, scale: float
-               ) -> tuple[Any, ...]:
+def _grad_twin(g: Any, q: Any, k: Any, v: Any, mask: Any, key: Any, out: Any, logs: Any, causal: bool, scale: float,
+               dropout: float) -> tuple[Any, ...]:
     weights, empty = _weights(q, k, _given(mask), causal, scale)
     if empty is not None:
         weights = masked_fill(weights, empty, 0)
-    from_value = matmul(g, transpose(v, -1, -2))
+    from_value, passed = matmul(g, transpose(v, -1, -2)), weights
+    if dropout:
+        factors = _factors(key, dropout, weights, g)
+        from_value, passed = mul(factors, from_value), mul(factors, weights)
     slopes = mul(weights, sub(from_value, total(mul(weights, from_value), -1, keepdim=True)))
     return (mul(matmul(slopes, k), scale), mul(matmul(transpose(slopes, -1, -2), q), scale),
-            matmul(transpose(weights, -1, -2), g))
+            matmul(transpose(passed, -1, -2), g))
 
 
 def _grad_samples() -> list[Sample]:
@@ -259,9 +295,8 @@ attention_grad_p = define(
     scratch=_grad_scratch,
     vjp=None,
     twin=_grad_twin,
-    cost=lambda inputs, outputs, causal, scale: Cost(
-        _pairs(inputs[1:5]) * (6 * inputs[1].shape[-1] + 4 * inputs[3].shape[-1] + 14), moved(*inputs, *outputs)
-    ),
+    cost=lambda inputs, outputs, causal, scale, dropout: _cost(
+        inputs[1:5], (inputs[0], *inputs[6:], *outputs), 3 * inputs[1].shape[-1] + 2 * inputs[3].shape[-1], dropout),
     samples=_grad_samples,
     errors=no_errors,
 )

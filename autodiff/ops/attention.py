@@ -111,12 +111,16 @@ def scaled_dot_product_attention(
 ) -> TensorT:
     """Return ``softmax(query @ key.T * scale + mask) @ value``.
 
+    Forward and backward hold no matrix of L x S weights, with dropout neither, unless `attn_mask` needs a gradient.
+    Time grows with L x S, memory with L + S.
+
     Args:
         query: (..., L, E): L targets.
         key: (..., S, E): S sources.
         value: (..., S, V).
         attn_mask: broadcasts to (..., L, S). Bools: True takes part. Floats: added to the scores.
-        dropout_p: probability of dropping a weight. There is no training flag: pass 0 to evaluate.
+        dropout_p: probability of setting a weight to 0 after the softmax; the others are divided by 1 - dropout_p.
+            There is no training flag: pass 0 to evaluate.
         is_causal: target i attends to sources 0 to i.
         scale: 1 / sqrt(E) by default.
         enable_gqa: the third dimension from the end, the heads, may be smaller in key and value by a whole factor; each
@@ -128,7 +132,10 @@ def scaled_dot_product_attention(
     Raises:
         ShapeError: if the sizes do not fit.
         DTypeError: for a mask of integers.
-        ValueRangeError: if both `attn_mask` and `is_causal` are given.
+        ValueRangeError: if both `attn_mask` and `is_causal` are given, or `dropout_p` is no probability.
+
+    Sources: Milakov and Gimelshein 2018 and Dao et al. 2022 for the softmax by blocks; Srivastava et al. 2014 for
+    dropout, whose factors are drawn again on the way back (Salmon et al. 2011).
 
     >>> import autodiff as ad
     >>> x = ad.tensor([[1.0, 0.0], [0.0, 1.0]])
@@ -300,7 +307,7 @@ def multi_head_attention_forward(
         bias_k: (1, 1, E): one more key at the end, or None.
         bias_v: (1, 1, E): one more value at the end, or None.
         add_zero_attn: add one more key and value of zeros.
-        dropout_p: probability of dropping an attention weight.
+        dropout_p: probability of setting an attention weight to 0; the others are divided by 1 - dropout_p.
         out_proj_weight: (E, E).
         out_proj_bias: (E,), or None.
         training: drop weights.

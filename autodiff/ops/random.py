@@ -240,7 +240,12 @@ def bernoulli_(input: TensorT, p: float = 0.5, *, generator: Generator | None = 
 # ---- Dropout ---------------------------------------------------------------------------------------------------------
 
 
-def _check_probability(operation: str, p: float) -> None:
+def check_probability(operation: str, p: float) -> None:
+    """Raise unless `p` is a probability.
+
+    Raises:
+        ValueRangeError: names the operation and the number.
+    """
     if not 0 <= p <= 1:
         raise ValueRangeError(
             operation, "the probability of dropping is outside its range", expected="0 <= p <= 1", got=str(p)
@@ -283,7 +288,7 @@ def dropout(input: TensorT, p: float = 0.5, training: bool = True, inplace: bool
     tensor([1., 1., 1.])
     """
     require_tensor("dropout", input)
-    _check_probability("dropout", p)
+    check_probability("dropout", p)
     if not training or p == 0:
         return input
     x: Any = input
@@ -292,7 +297,7 @@ def dropout(input: TensorT, p: float = 0.5, training: bool = True, inplace: bool
 
 
 def _channels_dropped(operation: str, x: Any, p: float, ranks: tuple[int, ...]) -> Any:
-    _check_probability(operation, p)
+    check_probability(operation, p)
     if x.spec.ndim not in ranks:
         raise ShapeError(
             operation,
@@ -318,7 +323,7 @@ def dropout1d(input: TensorT, p: float = 0.5, training: bool = True, inplace: bo
     >>> ad.nn.functional.dropout1d(ad.ones(1, 2, 3), p=0.0).shape
     (1, 2, 3)
     """
-    _check_probability("dropout1d", p)
+    check_probability("dropout1d", p)
     return _channels_dropped("dropout1d", input, p, (2, 3)) if training else input
 
 
@@ -337,7 +342,7 @@ def dropout2d(input: TensorT, p: float = 0.5, training: bool = True, inplace: bo
     >>> ad.nn.functional.dropout2d(ad.ones(1, 2, 3, 3), p=0.0).shape
     (1, 2, 3, 3)
     """
-    _check_probability("dropout2d", p)
+    check_probability("dropout2d", p)
     return _channels_dropped("dropout2d", input, p, (3, 4)) if training else input
 
 
@@ -356,7 +361,7 @@ def dropout3d(input: TensorT, p: float = 0.5, training: bool = True, inplace: bo
     >>> ad.nn.functional.dropout3d(ad.ones(1, 2, 3, 3, 3), p=0.0).shape
     (1, 2, 3, 3, 3)
     """
-    _check_probability("dropout3d", p)
+    check_probability("dropout3d", p)
     return _channels_dropped("dropout3d", input, p, (4, 5)) if training else input
 
 
@@ -373,7 +378,7 @@ def alpha_dropout(input: TensorT, p: float = 0.5, training: bool = False, inplac
     >>> ad.nn.functional.alpha_dropout(ad.ones(2), p=0.0, training=True)
     tensor([1., 1.])
     """
-    _check_probability("alpha_dropout", p)
+    check_probability("alpha_dropout", p)
     x: Any = input
     if not training or p == 0:
         return input

@@ -4,6 +4,8 @@ A block of targets meets the sources block by block. The softmax is worked out a
 sum for each target, and a rescaling of what has been added where the maximum rises (Milakov and Gimelshein, Online
 normalizer calculation for softmax, 2018; Dao et al., FlashAttention, 2022). The way back makes the weights again from
 the logarithm of each target's sum. Blocks have fixed sizes, so the order of every sum depends on the shape alone.
+Dropout multiplies the weights by the draw that `random.bernoulli` fills an array of all weights with; both ways make
+the numbers of a block when it comes.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from autodiff_kernels.maths import exp
 from autodiff_kernels.matmul import multiply_panels, pack_panels, panel_size
 from autodiff_kernels.memory import apply, forward, pointer, stack
 from autodiff_kernels.parts import share
+from autodiff_kernels.random import FOUR_LANES, LANES, bernoulli_group
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -78,6 +81,17 @@ def _score_gradient(p: float, g: float, mean: float) -> float:
 
 
 @njit(error_model="numpy", forceinline=True)
+def _product(x: float, y: float) -> float:
+    return x * y
+
+
+@njit(error_model="numpy", forceinline=True)
+def _dropped_gradients(p: float, g: float, factor: float, mean: float) -> tuple[float, float]:
+    """Return the weight after dropout and the gradient of the score."""
+    return p * factor, p * (g * factor - mean)
+
+
+@njit(error_model="numpy", forceinline=True)
 def _constant(x: float, value: float) -> float:
     return value
 
@@ -99,13 +113,19 @@ def _scores(like: Array, scores: int, row: int, targets: int, target_row: int, c
                     each, features, wide, 0, 0)
 
 
+@njit(error_model="numpy", forceinline=True)
+def _overlap(group: int, origin: int, count: int) -> tuple[int, int]:
+    """Return which of the `count` weights from number `origin` on have their factors in a group, first and behind."""
+    return max(group * FOUR_LANES - origin, 0), min((group + 1) * FOUR_LANES - origin, count)
+
+
 @njit(cache=True, nogil=True, error_model="numpy")
 def attention(out: Array, logs: Array, scratch: Array, q: Array, k: Array, v: Array, mask: Array, outer: int,
               inner: int, targets: int, sources: int, features: int, columns: int, scale: float, causal: int,
               q_outer: int, q_inner: int, q_row: int, k_outer: int, k_inner: int, k_row: int,
               v_outer: int, v_inner: int, v_row: int, mask_outer: int, mask_inner: int, mask_row: int,
-              part: int, parts: int) -> None:
-    """out[b] = softmax(scale q[b] k[b]' + mask[b]) v[b] for each b = (i, j), i < outer, j < inner.
+              seed: int, draw: int, kept: float, part: int, parts: int) -> None:
+    """out[b] = (softmax(scale q[b] k[b]' + mask[b]) * factors[b]) v[b] for each b = (i, j), i < outer, j < inner.
 
     A target whose mask is -inf throughout gives zeros. Shares are blocks of targets.
 
@@ -121,6 +141,8 @@ def attention(out: Array, logs: Array, scratch: Array, q: Array, k: Array, v: Ar
         mask: in, `targets` rows of `sources` to add to the scores, likewise; of length 0 for none.
         scale: factor of the scores.
         causal: 1 to let target i attend to sources 0 to i alone.
+        seed, draw: of the factors (outer, inner, targets, sources), as `bernoulli` draws them: dropout's.
+        kept: probability of a factor 1 / kept instead of 0; with 1 nothing is drawn.
     """
     size = out.itemsize
     kind = out.dtype.type
@@ -135,6 +157,8 @@ def attention(out: Array, logs: Array, scratch: Array, q: Array, k: Array, v: Ar
     sums = top + TARGETS
     keys = address(scratch) + (sums + TARGETS) * size
     values = keys + _matrix_size(out, features, sources) * size
+    dropping, inverse, held = kept < 1, kind(0) if kept == 0 else kind(1 / kept), -1
+    factors, lanes = stack(out, FOUR_LANES), stack(np.uint64(0), LANES)
     one = stack(out, SOURCES)
     apply(_constant, SOURCES, (one,), (one,), (kind(1),))
     blocks = (targets + TARGETS - 1) // TARGETS
@@ -179,6 +203,16 @@ def attention(out: Array, logs: Array, scratch: Array, q: Array, k: Array, v: Ar
                 shrink = exp(before - highest)
                 scratch[top + i] = highest
                 scratch[sums + i] = scratch[sums + i] * shrink + row_dot(out, at, address_at(one), seen)
+                if dropping:
+                    origin = (matrix * targets + begin + i) * sources + start
+                    for group in range(origin // FOUR_LANES, (origin + seen - 1) // FOUR_LANES + 1):
+                        if group != held:  # rows shorter than a group share it
+                            bernoulli_group(factors, lanes, group, seed, draw, kept, inverse)
+                            held = group
+                        near, far = _overlap(group, origin, seen)
+                        weights = forward(row, near)
+                        apply(_product, far - near, (weights,),
+                              (weights, forward(factors, origin + near - group * FOUR_LANES)), ())
                 if start > 0 and shrink != kind(1):
                     result = pointer(out, (matrix * targets + begin + i) * columns)
                     apply(_times, columns, (result,), (result,), (shrink,))
@@ -198,10 +232,11 @@ def attention_grad(d_q: Array, d_k: Array, d_v: Array, scratch: Array, g: Array,
                    features: int, columns: int, scale: float, causal: int,
                    q_outer: int, q_inner: int, q_row: int, k_outer: int, k_inner: int, k_row: int,
                    v_outer: int, v_inner: int, v_row: int, mask_outer: int, mask_inner: int, mask_row: int,
-                   part: int, parts: int) -> None:
-    """Write the gradients of `attention`: d_q = scale D k, d_k = scale D' q, d_v = P' g.
+                   seed: int, draw: int, kept: float, part: int, parts: int) -> None:
+    """Write the gradients of `attention`: d_q = scale D k, d_k = scale D' q, d_v = (P * F)' g.
 
-    P are the weights, and D = P * (g v' - the sum of g * out over the columns). Shares are whole matrices.
+    P are the weights, F dropout's factors, and D = P * (F * (g v') - the sum of g * out over the columns): that sum is
+    the one of P * F * (g v') over the sources. Shares are whole matrices.
 
     Args:
         d_q: (outer, inner, targets, features), out; float32 or float64.
@@ -209,7 +244,7 @@ def attention_grad(d_q: Array, d_k: Array, d_v: Array, scratch: Array, g: Array,
         d_v: (outer, inner, sources, columns), out; like d_q.
         scratch: `gradient_scratch` elements; like d_q.
         g: (outer, inner, targets, columns), in; the gradient with respect to the output; like d_q.
-        q, k, v, mask, scale, causal: in, as for `attention`.
+        q, k, v, mask, scale, causal, seed, draw, kept: in, as for `attention`.
         out, logs: in, as `attention` leaves them.
     """
     size = out.itemsize
@@ -230,6 +265,8 @@ def attention_grad(d_q: Array, d_k: Array, d_v: Array, scratch: Array, g: Array,
     values = keys + turned * size
     rows = values + value_size * size
     width = TILE_VECTORS * VECTOR_BYTES
+    dropping, inverse, held = kept < 1, kind(0) if kept == 0 else kind(1 / kept), -1
+    factors, lanes = stack(out, FOUR_LANES), stack(np.uint64(0), LANES)
     lo, hi = share(outer * inner, part, parts)
     for matrix in range(lo, hi):
         p, r = matrix // inner, matrix % inner
@@ -263,7 +300,18 @@ def attention_grad(d_q: Array, d_k: Array, d_v: Array, scratch: Array, g: Array,
                         added = p * mask_outer + r * mask_inner + (begin + i) * mask_row + start
                         apply(_plus, seen, (row,), (row, pointer(mask, added)), ())
                     apply(_power, seen, (row,), (row,), (logs[matrix * targets + begin + i],))
-                    apply(_score_gradient, seen, (slope,), (row, slope), (scratch[means + i],))
+                    if dropping:
+                        origin = (matrix * targets + begin + i) * sources + start
+                        for group in range(origin // FOUR_LANES, (origin + seen - 1) // FOUR_LANES + 1):
+                            if group != held:
+                                bernoulli_group(factors, lanes, group, seed, draw, kept, inverse)
+                                held = group
+                            near, far = _overlap(group, origin, seen)
+                            both = (forward(row, near), forward(slope, near))
+                            drawn = forward(factors, origin + near - group * FOUR_LANES)
+                            apply(_dropped_gradients, far - near, both, (*both, drawn), (scratch[means + i],))
+                    else:
+                        apply(_score_gradient, seen, (slope,), (row, slope), (scratch[means + i],))
                     if seen < wide:
                         for rest in (forward(row, seen), forward(slope, seen)):
                             apply(_constant, wide - seen, (rest,), (rest,), (kind(0),))

@@ -197,14 +197,31 @@ def _bernoulli(lane: Any, first: Any, seed: Any, draw: Any, threshold: Any, valu
             value if w2 < threshold else zero, value if w3 < threshold else zero)  # fmt: skip
 
 
+@njit(error_model="numpy", forceinline=True)
+def _threshold(probability: float) -> Any:
+    """The number that 32 random bits stay below with the probability."""
+    return np.uint64(np.int64(probability * 2.0**32))
+
+
 @njit(cache=True, nogil=True, error_model="numpy")
 def bernoulli(out: Array, seed: int, draw: int, probability: float, value: float, part: int, parts: int) -> None:
     """`value` with the probability (0 to 1, in steps of 2**-32), else 0; `out` of any dtype, the same draws in each.
 
     For dropout, `value` is 1 / probability.
     """
-    threshold = np.uint64(np.int64(probability * 2.0**32))
-    _fill_by_four(_bernoulli, out, seed, draw, (threshold, np.float64(value)), part, parts)
+    _fill_by_four(_bernoulli, out, seed, draw, (_threshold(probability), np.float64(value)), part, parts)
+
+
+@njit(error_model="numpy")
+def bernoulli_group(target: Any, lanes: Any, group: int, seed: int, draw: int, probability: float, value: Any) -> None:
+    """Write elements group * FOUR_LANES and on, FOUR_LANES of them, of what `bernoulli` fills an array with.
+
+    For kernels that use a draw without having it in memory. `lanes` has space for LANES uint64.
+    """
+    _number(lanes)
+    outputs = (target, forward(target, LANES), forward(target, 2 * LANES), forward(target, 3 * LANES))
+    counter = (np.uint64(group * LANES), np.uint64(seed), np.uint64(draw))
+    apply(_bernoulli, LANES, outputs, (lanes,), (*counter, _threshold(probability), value))
 
 
 @njit(error_model="numpy", forceinline=True)

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 from autodiff_kernels import attention as family
+from autodiff_kernels import random
 
 SHAPES = [(1, 2, 5, 7, 3, 4), (2, 1, 96, 256, 16, 16), (1, 1, 200, 530, 20, 9), (2, 3, 33, 64, 32, 32),
           (1, 1, 1, 300, 8, 40)]
 
 
-def plain(q: Any, k: Any, v: Any, mask: Any, g: Any, scale: float, causal: int) -> tuple[Any, ...]:
+def plain(q: Any, k: Any, v: Any, mask: Any, g: Any, scale: float, causal: int, factors: Any = 1) -> tuple[Any, ...]:
     q, k, v, g = (x.astype(np.float64) for x in (q, k, v, g))
     scores = scale * q @ k.swapaxes(-1, -2)
     if mask is not None:
@@ -24,11 +25,13 @@ def plain(q: Any, k: Any, v: Any, mask: Any, g: Any, scale: float, causal: int) 
     weights = np.exp(scores - np.where(np.isinf(top), 0, top))
     total = weights.sum(-1, keepdims=True)
     weights /= np.where(total == 0, 1, total)
-    slopes = weights * (g @ v.swapaxes(-1, -2) - (g * (weights @ v)).sum(-1, keepdims=True))
-    return (weights @ v, scale * slopes @ k, scale * slopes.swapaxes(-1, -2) @ q, weights.swapaxes(-1, -2) @ g)
+    passed = weights * factors
+    slopes = weights * (factors * (g @ v.swapaxes(-1, -2)) - (g * (passed @ v)).sum(-1, keepdims=True))
+    return (passed @ v, scale * slopes @ k, scale * slopes.swapaxes(-1, -2) @ q, passed.swapaxes(-1, -2) @ g)
 
 
-def run(q: Any, k: Any, v: Any, mask: Any, g: Any, scale: float, causal: int, parts: int) -> tuple[Any, ...]:
+def run(q: Any, k: Any, v: Any, mask: Any, g: Any, scale: float, causal: int, parts: int,
+        draw: tuple[int, int, float] = (0, 0, 1.0)) -> tuple[Any, ...]:
     """Return the output and the gradients of q, k and v, from kernels called part after part."""
     dtype, size = q.dtype, q.itemsize
     (outer, inner, targets, features), (sources, columns) = q.shape, v.shape[-2:]
@@ -45,10 +48,10 @@ def run(q: Any, k: Any, v: Any, mask: Any, g: Any, scale: float, causal: int, pa
     for scratch in scratches:
         scratch[-16:] = 7
     for part in reversed(range(parts)):
-        family.attention(out.reshape(-1), logs, scratches[0], *flat, *sizes, *strides, part, parts)
+        family.attention(out.reshape(-1), logs, scratches[0], *flat, *sizes, *strides, *draw, part, parts)
     for part in range(parts):
         family.attention_grad(*[x.reshape(-1) for x in grads], scratches[1], g.reshape(-1), *flat, out.reshape(-1),
-                              logs, *sizes, *strides, part, parts)
+                              logs, *sizes, *strides, *draw, part, parts)
     for scratch in scratches:
         assert (scratch[-16:] == 7).all(), "a kernel wrote behind its scratch"
     return (out, *grads)
@@ -57,7 +60,8 @@ def run(q: Any, k: Any, v: Any, mask: Any, g: Any, scale: float, causal: int, pa
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("how", ["", "causal", "mask", "hidden"])
-def test_output_and_gradients(dtype: Any, shape: Any, how: str) -> None:
+@pytest.mark.parametrize("dropout", [0.0, 0.3])
+def test_output_and_gradients(dtype: Any, shape: Any, how: str, dropout: float) -> None:
     outer, inner, targets, sources, features, columns = shape
     rng = np.random.default_rng(0)
 
@@ -75,11 +79,14 @@ def test_output_and_gradients(dtype: Any, shape: Any, how: str) -> None:
         mask[::2, :256] = -np.inf
         mask[targets // 2] = -np.inf
     given = (q, k, v, mask, g, 0.4, int(how == "causal"))
-    found = run(*given, 1)
+    draw, factors = (11, -5, 1 - dropout), np.ones((outer, inner, targets, sources), dtype)
+    if dropout:
+        random.bernoulli(factors.reshape(-1), *draw, 1 / (1 - dropout), 0, 1)
+    found = run(*given, 1, draw)
     tolerance = 2e-5 if dtype == np.float32 else 1e-12
-    for x, want in zip(found, plain(*given), strict=True):
+    for x, want in zip(found, plain(*given, factors), strict=True):
         np.testing.assert_allclose(x, want, rtol=tolerance, atol=tolerance * max(1, np.abs(want).max()))
-    for x, again in zip(found, run(*given, 3), strict=True):
+    for x, again in zip(found, run(*given, 3, draw), strict=True):
         assert x.tobytes() == again.tobytes(), "the number of parts changes the result"
 
 
