@@ -2,10 +2,11 @@
 
 Numba keys its disk cache by one function's own source: it does not see a change of a function that a kernel calls, of
 Numba's version or of compile flags. So the folder is named by a hash of all that: every kernel source, the versions of
-Numba, llvmlite and NumPy, the CPU, its features and the vector width. Any change starts an empty folder, and the folders of other
-versions are removed, the least recently used first, until they hold no more than `LIMIT`. A process keeps a shared lock
-on the folder that it uses: such a folder is not removed. Beyond that processes need no lock: Numba and `generate` write
-files under other names and move them into place.
+Numba, llvmlite and NumPy, the CPU, its features and the vector width. Any change starts an empty folder, and the
+folders of other versions are removed, the least recently used first, until they hold no more than `LIMIT`. This
+version's own folder is not bounded: it gets files for each fused structure that a program has. A process keeps a shared
+lock on the folder that it uses: such a folder is not removed. Beyond that processes need no lock: Numba and `generate`
+write files under other names and move them into place.
 """
 
 from __future__ import annotations
