@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from autodiff_kernels.cache import base
 from autodiff_kernels.cpu import VECTOR_BYTES
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -73,8 +72,6 @@ def results(width: int, folder: Path) -> dict[str, Any]:
         "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "kernels")]),
         "AUTODIFF_VECTOR_BYTES": str(width),
     }
-    if width != VECTOR_BYTES:
-        environment["AUTODIFF_CACHE_DIR"] = str(base().parent / f"autodiff-{8 * width}-bits")
     file = folder / f"{width}.npz"
     done = subprocess.run([sys.executable, "-c", RESULTS, str(file)], env=environment, capture_output=True, text=True,
                           check=False)

@@ -22,6 +22,8 @@ from autodiff.spec import Array, Shape, Spec
 LANES = 8
 # What this takes, in multiplications at the speed of a full register tile, and how much longer a narrow one takes.
 TAP, PIXEL, NARROW = 40, 24, 1.4
+BAND_BYTES = 2**21  # that the products of the smallest band may take: those of large kernels over wide images grow
+REGISTER_TILE = 128  # bytes of a register tile's row of the widest registers, of which products take whole ones
 
 
 def fits(g: Spec, weight: Shape, out: Spec, *, stride: Any, padding: Any, dilation: Any, groups: int) -> bool:
@@ -36,11 +38,21 @@ def fits(g: Spec, weight: Shape, out: Spec, *, stride: Any, padding: Any, dilati
     if len(weight) != 4 or groups > 1 or weight[1] > LANES or 0 in (*g.shape, *out.shape, *weight):
         return False
     outputs, channels, *kernel = weight
+    if _least_band(g, weight, out, stride[0], dilation[0]) > BAND_BYTES:
+        return False
     taps, places, pixels = math.prod(kernel), math.prod(g.shape[2:]), math.prod(out.shape[2:])
     columns = -(-taps * channels // (2 * LANES)) * 2 * LANES
     products = places * (columns * outputs + TAP * taps) + PIXEL * pixels
     gathered: float = NARROW * LANES * outputs * taps * pixels / math.prod(stride)
     return products < gathered
+
+
+def _least_band(g: Spec, weight: Shape, out: Spec, stride: int, dilation: int) -> int:
+    """Return the bytes of the products that the smallest band of an image's rows needs, for the widest registers."""
+    reach = (weight[2] - 1) * dilation
+    rows = (min(reach + stride, out.shape[2]) - 1 + reach) // stride + 1
+    tiles = -(-math.prod(weight[1:]) * g.dtype.itemsize // REGISTER_TILE)
+    return rows * g.shape[3] * tiles * REGISTER_TILE
 
 
 def prepare(stride: Any, padding: Any, dilation: Any) -> Any:

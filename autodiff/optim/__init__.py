@@ -1,4 +1,4 @@
-"""Optimizers and learning-rate schedules. One optimizer a class; its arithmetic is one kernel over all parameters."""
+"""Optimizers and learning-rate schedules. One optimizer a class; its step is one kernel, except for L-BFGS."""
 
 from autodiff.optim import lr_scheduler
 from autodiff.optim.adam import Adam, Adamax, AdamW, NAdam, RAdam

@@ -11,7 +11,7 @@ def vector_bytes() -> int:
     """Return the width of a vector register in bytes: 64 with AVX-512, 32 with AVX2, else 16 (SSE2, NEON).
 
     The environment variable ``AUTODIFF_VECTOR_BYTES`` (16, 32 or 64) overrides it. A width that the processor lacks
-    gives the same results, only slower. Compiled code depends on the width, so each width needs a cache of its own.
+    gives the same results, only slower. Compiled code depends on the width: each width has a cache folder of its own.
 
     Raises:
         ValueError: ``AUTODIFF_VECTOR_BYTES`` is something else.

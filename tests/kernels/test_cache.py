@@ -15,6 +15,7 @@ import pytest
 
 import autodiff_kernels
 from autodiff_kernels import cache
+from autodiff_kernels.cpu import VECTOR_BYTES
 
 
 def run(folder: Path, code: str, **environment: str) -> str:
@@ -79,6 +80,10 @@ def test_the_name_depends_on_sources_versions_and_cpu(monkeypatch: pytest.Monkey
     for setting in ("CPU_NAME", "CPU_FEATURES"):
         with monkeypatch.context() as patch:
             patch.setattr(numba.config, setting, "another")
+            names.append(cache.version())
+    for width in {16, 32, 64} - {VECTOR_BYTES}:
+        with monkeypatch.context() as patch:
+            patch.setenv("AUTODIFF_VECTOR_BYTES", str(width))
             names.append(cache.version())
     with monkeypatch.context() as patch:
         patch.setattr(numba, "__version__", "0.0")

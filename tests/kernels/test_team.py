@@ -163,9 +163,12 @@ def sleeping_team(parts: int) -> None:
 def test_idle_workers_sleep() -> None:
     sleeping_team(3)
     assert team.workers()[0] >= 2
-    before = time.process_time()
-    time.sleep(0.5)
-    assert time.process_time() - before < 0.1
+    used = []
+    for _ in range(3):  # the least: other threads of this process may have something to do meanwhile
+        before = time.process_time()
+        time.sleep(0.2)
+        used.append(time.process_time() - before)
+    assert min(used) < 0.002
 
 
 def test_workers_wake_again() -> None:
