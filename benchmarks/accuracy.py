@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import autodiff as ad
+import autodiff.nn.functional as F
 from benchmarks import exact
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -38,10 +39,13 @@ UNARY: dict[str, Callable[[Array], Array]] = {
 }  # fmt: skip
 BINARY: dict[str, Callable[[Array, Array], Array]] = {
     "div": np.true_divide, "atan2": np.arctan2, "hypot": np.hypot, "fmod": np.fmod, "remainder": np.remainder,
-    "pow": np.power,
+    "pow": np.power, "logaddexp": np.logaddexp, "logaddexp2": np.logaddexp2, "xlogy": exact.xlogy,
 }  # fmt: skip
+LEAST = {"logaddexp": 1.0, "logaddexp2": 1.0}  # what `Special.least` is
+
+
 class Special(NamedTuple):
-    """A function that is computed in float64, whatever the dtype is.
+    """A function of one number, with what its error is measured by.
 
     Attributes:
         call: the library's function.
@@ -61,6 +65,8 @@ POSITIVE = "positive", lambda x: np.where(x > 0, x, 1)
 INSIDE = "-1 to 1", lambda x: np.where(np.abs(x) <= 1, x, 0)
 SHARE = "0 to 1", lambda x: np.where((x >= 0) & (x <= 1), x, 0.5)
 FINITE = "up to 1e6", lambda x: np.where(np.abs(x) <= 1e6, x, 0)
+ABOVE_5 = "-5 to 1e6", lambda x: np.where((x >= -5) & (x <= 1e6), x, 0)
+ABOVE_80 = "-80 to 1e6", lambda x: np.where((x >= -80) & (x <= 1e6), x, 0)
 MODERATE = "1e-6 to 1e6", lambda x: np.where((x >= 1e-6) & (x <= 1e6), x, 1)
 NEAR = "0.1 to 100", lambda x: np.where((x >= 0.1) & (x <= 100), x, 1)
 SPECIAL: dict[str, Special] = {
@@ -92,6 +98,23 @@ SPECIAL: dict[str, Special] = {
     "bessel_j1": Special(ad.special.bessel_j1, partial(exact.bessel_j, 1), FINITE, least=1.0),
     "bessel_y0": Special(ad.special.bessel_y0, partial(exact.bessel_y, 0), MODERATE, least=1.0),
     "bessel_y1": Special(ad.special.bessel_y1, partial(exact.bessel_y, 1), MODERATE, least=1.0),
+}
+
+SELU = 1.0507009873554805, 1.6732632423543772
+ACTIVATIONS: dict[str, Special] = {
+    "gelu": Special(F.gelu, exact.gelu, FINITE, least=1.0),
+    "gelu tanh": Special(lambda x: F.gelu(x, approximate="tanh"), exact.gelu_tanh, ABOVE_5),
+    "silu": Special(F.silu, exact.silu, ABOVE_80),
+    "mish": Special(F.mish, exact.mish, ABOVE_80),
+    "softplus": Special(F.softplus, lambda x: np.where(x > 20, x, exact.softplus(x)), ANY),
+    "logsigmoid": Special(F.logsigmoid, lambda x: -exact.softplus(-x), ANY),
+    "elu": Special(F.elu, exact.elu, ANY),
+    "selu": Special(F.selu, lambda x: exact.elu(x, *SELU), ANY),
+    "celu": Special(F.celu, exact.elu, ANY),
+    "hardswish": Special(F.hardswish, lambda x: x * np.clip(x + 3, 0, 6) / 6, FINITE, least=1.0),
+    "logit": Special(ad.logit, exact.logit, SHARE, least=1.0),
+    "sinc": Special(ad.sinc, exact.sinc, FINITE, least=1.0),
+    "x ** 3": Special(lambda x: x**3, lambda x: x**3, ANY),
 }
 
 WIDER = {np.dtype(np.float32): np.float64, np.dtype(np.float64): np.longdouble}
@@ -147,13 +170,13 @@ def error(name: str, dtype: Any, part: int = 1) -> float:
             # What a signalling NaN becomes is nobody's business.
             operands = tuple(np.where(np.isnan(x), x.dtype.type(np.nan), x) for x in operands)
             got = getattr(ad, name)(*map(ad.tensor, operands)).numpy()
-            worst = max(worst, ulps(got, reference(*(x.astype(wide) for x in operands))))
+            worst = max(worst, ulps(got, reference(*(x.astype(wide) for x in operands)), LEAST.get(name, 0.0)))
     return worst
 
 
 def special_error(name: str, dtype: Any, part: int = 1) -> float:
-    """Return the largest error of a special function in ulp; `part`: as for `error`."""
-    function = SPECIAL[name]
+    """Return the largest error of an activation or a special function in ulp; `part`: as for `error`."""
+    function = {**ACTIVATIONS, **SPECIAL}[name]
     worst = 0.0
     with np.errstate(all="ignore"), ad.no_grad():
         for block in numbers(dtype, RARER * part):
@@ -164,93 +187,93 @@ def special_error(name: str, dtype: Any, part: int = 1) -> float:
 
 
 class Sum(NamedTuple):
-    """A float32 operation made of sums: its result, the exact one, and the magnitude that errors are measured by."""
+    """An operation made of sums: its result, the exact one, and the magnitude that errors are measured by."""
 
     got: Array
     exact: Array
     magnitude: Array
 
 
-def matmul(part: int = 1) -> Sum:
+def matmul(part: int = 1, dtype: Any = np.float32) -> Sum:
     """Return the product of two square matrices; by that of the absolute values."""
-    a, b = _normal(512 // part, 512), _normal(512, 512 // part)
-    wide = a.astype(np.float64), b.astype(np.float64)
+    a, b = _normal(dtype, 512 // part, 512), _normal(dtype, 512, 512 // part)
+    wide = a.astype(WIDER[np.dtype(dtype)]), b.astype(WIDER[np.dtype(dtype)])
     return Sum(ad.matmul(ad.tensor(a), ad.tensor(b)).numpy(), wide[0] @ wide[1], np.abs(wide[0]) @ np.abs(wide[1]))
 
 
-def conv2d(part: int = 1) -> Sum:
+def conv2d(part: int = 1, dtype: Any = np.float32) -> Sum:
     """Return a convolution of 32 channels with 3x3 kernels; by that of the absolute values."""
-    x, w = _normal(max(8 // part, 1), 32, 16, 16), _normal(64, 32, 3, 3)
+    x, w = _normal(dtype, max(8 // part, 1), 32, 16, 16), _normal(dtype, 64, 32, 3, 3)
 
     def exact(x: Array, w: Array) -> Array:
-        windows = np.lib.stride_tricks.sliding_window_view(x.astype(np.float64), (3, 3), (2, 3))
-        return np.einsum("nchwij,ocij->nohw", windows, w.astype(np.float64), optimize=True)
+        windows = np.lib.stride_tricks.sliding_window_view(x.astype(WIDER[np.dtype(dtype)]), (3, 3), (2, 3))
+        return np.einsum("nchwij,ocij->nohw", windows, w.astype(WIDER[np.dtype(dtype)]), optimize=True)
 
     got = ad.nn.functional.conv2d(ad.tensor(x), ad.tensor(w)).numpy()
     return Sum(got, exact(x, w), exact(np.abs(x), np.abs(w)))
 
 
-def softmax(part: int = 1) -> Sum:
+def softmax(part: int = 1, dtype: Any = np.float32) -> Sum:
     """Return the softmax of rows of 1000; by the results."""
-    x = 3 * _normal(512 // part, 1000)
-    wide = np.exp(x.astype(np.float64))
+    x = 3 * _normal(dtype, 512 // part, 1000)
+    wide = np.exp(x.astype(WIDER[np.dtype(dtype)]))
     exact = wide / wide.sum(1, keepdims=True)
     return Sum(ad.softmax(ad.tensor(x), 1).numpy(), exact, exact)
 
 
-def log_softmax(part: int = 1) -> Sum:
+def log_softmax(part: int = 1, dtype: Any = np.float32) -> Sum:
     """Return the log-softmax of rows of 1000; by the results, at least 1."""
-    x = 3 * _normal(512 // part, 1000)
-    wide = x.astype(np.float64)
+    x = 3 * _normal(dtype, 512 // part, 1000)
+    wide = x.astype(WIDER[np.dtype(dtype)])
     exact = wide - np.log(np.exp(wide).sum(1, keepdims=True))
     return Sum(ad.log_softmax(ad.tensor(x), 1).numpy(), exact, np.maximum(np.abs(exact), 1))
 
 
-def layer_norm(part: int = 1) -> Sum:
+def layer_norm(part: int = 1, dtype: Any = np.float32) -> Sum:
     """Return the layer norm of rows of 768 about 5; by the results, at least 1."""
-    x = _normal(512 // part, 768) + np.float32(5)
+    x = _normal(dtype, 512 // part, 768) + dtype(5)
     got = ad.nn.functional.layer_norm(ad.tensor(x), (768,)).numpy()
     return _standardised(x, got, 1)
 
 
-def batch_norm(part: int = 1) -> Sum:
+def batch_norm(part: int = 1, dtype: Any = np.float32) -> Sum:
     """Return the batch norm of 32 channels about 5; by the results, at least 1."""
-    x = _normal(max(64 // part, 2), 32, 16, 16) + np.float32(5)
+    x = _normal(dtype, max(64 // part, 2), 32, 16, 16) + dtype(5)
     got = ad.nn.functional.batch_norm(ad.tensor(x), None, None, training=True).numpy()
     return _standardised(x, got, (0, 2, 3))
 
 
-def total(part: int = 1) -> Sum:
+def total(part: int = 1, dtype: Any = np.float32) -> Sum:
     """Return the sum of 10**7 numbers about 0; by that of the absolute values."""
-    x = _normal(10**7 // part)
+    x = _normal(dtype, 10**7 // part)
     exact = np.asarray(math.fsum(x))
-    return Sum(ad.tensor(x).sum().numpy(), exact, np.abs(x.astype(np.float64)).sum())
+    return Sum(ad.tensor(x).sum().numpy(), exact, np.abs(x.astype(WIDER[np.dtype(dtype)])).sum())
 
 
-def variance(part: int = 1) -> Sum:
+def variance(part: int = 1, dtype: Any = np.float32) -> Sum:
     """Return the variance of 10**6 numbers about 100; by the result."""
-    x = _normal(10**6 // part) + np.float32(100)
-    exact = x.astype(np.float64).var(ddof=1)
+    x = _normal(dtype, 10**6 // part) + dtype(100)
+    exact = x.astype(WIDER[np.dtype(dtype)]).var(ddof=1)
     return Sum(ad.tensor(x).var().numpy(), exact, exact)
 
 
-SUMS: tuple[Callable[[int], Sum], ...] = (
+SUMS: tuple[Callable[..., Sum], ...] = (
     matmul, conv2d, softmax, log_softmax, layer_norm, batch_norm, total, variance,
 )  # fmt: skip
 
 
-def sum_error(measure: Callable[[int], Sum], part: int = 1) -> float:
-    """Return the largest error of an operation, in float32's spacing at 1 times its magnitude; `part`: less data."""
-    found = measure(part)
-    return float(np.max(np.abs(found.got - found.exact) / found.magnitude) / np.finfo(np.float32).eps)
+def sum_error(measure: Callable[..., Sum], dtype: Any = np.float32, part: int = 1) -> float:
+    """Return the largest error of an operation, in its dtype's spacing at 1 times its magnitude; `part`: less data."""
+    found = measure(part, dtype)
+    return float(np.max(np.abs(found.got - found.exact) / found.magnitude) / np.finfo(dtype).eps)
 
 
-def _normal(*shape: int) -> Array:
-    return np.random.default_rng(2).standard_normal(shape, np.float32)
+def _normal(dtype: Any, *shape: int) -> Array:
+    return np.random.default_rng(2).standard_normal(shape, dtype)
 
 
 def _standardised(x: Array, got: Array, axes: Any) -> Sum:
-    wide = x.astype(np.float64)
+    wide = x.astype(WIDER[x.dtype])
     centred = wide - wide.mean(axes, keepdims=True)
     exact = centred / np.sqrt(centred.var(axes, keepdims=True) + 1e-5)
     return Sum(got, exact, np.maximum(np.abs(exact), 1))
@@ -259,6 +282,37 @@ def _standardised(x: Array, got: Array, axes: Any) -> Sum:
 def rounded_up(x: float) -> str:
     """Return a number with two decimals that is not below x."""
     return f"{math.ceil(100 * x) / 100:.2f}"
+
+
+EXTREMES = """
+## Extreme inputs
+`tests/test_extremes.py` checks what is said here, and much of it beside PyTorch.
+
+**Softmax, log_softmax, logsumexp, cross-entropy.** Logits of 1e4 and more overflow nothing: the largest one is
+subtracted first. -inf is a share of 0. A row with inf or NaN, and one of -inf alone, becomes NaN; `logsumexp` is inf
+and -inf there (NaN of NaN).
+
+**Norms** (batch, layer, group, instance, RMS). A channel, row or group of equal numbers has variance 0 and becomes
+exactly 0, before weight and bias (in PyTorch's batch norm it may be the rounding of its mean, divided by the root of
+eps); RMS does not subtract a mean. Subnormal numbers are normed as others are; beside eps their variance is nothing.
+Numbers whose squares overflow, in float32 from about 1e19 on, have an infinite variance: all that is normed with them
+becomes NaN. PyTorch has NaN or 0, as size and layout have it. An infinity or NaN makes all that is normed with it NaN,
+and nothing else (in PyTorch's RMS norm an infinity makes the others 0). With given statistics, nothing but its own
+number.
+
+**Convolution and products** follow IEEE arithmetic: inf * 0 is NaN. In 3x3 convolutions by minimal filtering (above)
+an infinite pixel or NaN spoils its tiles of 2x2 results, no others.
+
+**Attention.** A row whose keys are all masked gives 0. Logits of 1e4 are as in softmax.
+
+**Pooling.** The largest of a window with NaN is NaN; means follow IEEE arithmetic.
+
+**Reductions and order.** Sums with an infinity are infinite, with both of them or NaN, NaN, and so is a variance with
+any. The largest and the least of numbers with NaN are NaN, and `argmax` finds it. NaN is sorted behind inf.
+
+**Elementary functions** keep subnormal numbers, overflow to inf and underflow to 0 as the exact result does, and give
+NaN outside their domain. `silu` and `gelu` of -inf are NaN (-inf * 0), as in PyTorch; `gelu` of inf is inf, where
+PyTorch may give NaN. Far below zero see Activations."""
 
 
 def page() -> str:
@@ -282,6 +336,21 @@ two numbers: {3 * COUNT:,} pairs. An infinity, overflow or NaN in a wrong place 
         lines.append(f"| {name} | {' | '.join(found)} |")
         print(lines[-1], flush=True)
     lines.append(f"""
+## Activations and their kin
+Computed in their dtype, on one in {RARER} of these numbers. Errors are in ulp of the result; for gelu, hardswish,
+logit and sinc at least of 1. gelu is x times a distribution function that is right to 2**-24 (float64: 2**-53): far
+below zero it loses its digits, and is 0 from -5.7 (-8.5) on. silu and mish lose theirs where the sigmoid function is
+subnormal, and the approximation of gelu by tanh as its exponential function grows steep. softplus is x above its
+threshold of 20, and is measured as that. In the table above, logaddexp and logaddexp2 have errors in ulp, at least of
+1.
+
+| function | of numbers | float32 | float64 |
+|---|---|---:|---:|""")
+    for name, function in ACTIVATIONS.items():
+        found = [rounded_up(special_error(name, dtype)) for dtype in (np.float32, np.float64)]
+        lines.append(f"| {name} | {function.where[0]} | {' | '.join(found)} |")
+        print(lines[-1], flush=True)
+    lines.append(f"""
 ## Special functions
 Computed in float64, whatever the dtype is, on one in {RARER} of these numbers. The errors are in ulp of the result, for
 digamma and the functions J and Y at least of 1: near their zeros they have the digits behind the point that 1 has. Of
@@ -296,13 +365,15 @@ pole or zero is. A number beside a function of two is the first operand.
         print(lines[-1], flush=True)
     lines.append("""
 ## Operations made of sums
-float32, beside float64. The largest error found, in 2**-23 (float32's spacing at 1) times what the last column names.
+float32 beside float64, float64 beside long double. The largest error found, in the dtype's spacing at 1 (2**-23,
+2**-52) times what the last column names. Gradients have no rows of their own here.
 
-| operation | error | result, and the magnitude that the error is measured by |
-|---|---:|---|""")
+| operation | float32 | float64 | result, and the magnitude that the error is measured by |
+|---|---:|---:|---|""")
     for measure in SUMS:
         described = (measure.__doc__ or "").removeprefix("Return ").rstrip(".")
-        lines.append(f"| {measure.__name__} | {rounded_up(sum_error(measure))} | {described} |")
+        found = [rounded_up(sum_error(measure, dtype)) for dtype in (np.float32, np.float64)]
+        lines.append(f"| {measure.__name__} | {' | '.join(found)} | {described} |")
         print(lines[-1], flush=True)
     lines.append("""
 ## 3x3 convolutions
@@ -311,6 +382,7 @@ filtering, and so are their gradients. The error is at most four times that of t
 0.75 to 1.8 was measured). Four pixels are added before they are multiplied: pixels above a quarter of the largest float
 may overflow, and an infinite pixel makes results NaN where the direct sum is infinite. As the number of tiles decides,
 the last bits of an image's result may be others in a batch of another size.""")
+    lines.append(EXTREMES)
     return "\n".join(lines) + "\n"
 
 

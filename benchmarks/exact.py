@@ -29,6 +29,52 @@ def sigmoid(x: Array) -> Array:
     return np.where(x < 0, power, 1) / (1 + power)
 
 
+def softplus(x: Array) -> Array:
+    """Return log(1 + e**x) without overflow."""
+    return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
+
+
+def silu(x: Array) -> Array:
+    """Return x sigmoid(x), 0 far below zero."""
+    return np.where(np.isinf(x), np.where(x > 0, x, np.nan), x * sigmoid(x))
+
+
+def mish(x: Array) -> Array:
+    """Return x tanh(log(1 + e**x))."""
+    return x * np.tanh(softplus(x))
+
+
+def elu(x: Array, scale: float = 1.0, alpha: float = 1.0) -> Array:
+    """Return scale x of positive numbers, scale alpha (e**x - 1) of others."""
+    return scale * np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0)))
+
+
+def gelu(x: Array) -> Array:
+    """Return x times the normal distribution function of x."""
+    return x * erfc(-x / np.sqrt(Wide(2))) / 2
+
+
+def gelu_tanh(x: Array) -> Array:
+    """Return the approximation of gelu by tanh: x sigmoid(2 sqrt(2 / pi) (x + 0.044715 x**3))."""
+    return x * sigmoid(2 * np.sqrt(2 / PI) * (x + Wide("0.044715") * x**3))
+
+
+def sinc(x: Array) -> Array:
+    """Return sin(pi x) / (pi x); x mod 2 is exact."""
+    angle = PI * np.where(x == 0, 1, x)
+    return np.where(x == 0, 1, np.sin(PI * np.fmod(x, 2)) / angle)
+
+
+def logit(x: Array) -> Array:
+    """Return log(x / (1 - x))."""
+    return np.log(x) - np.log1p(-x)
+
+
+def xlogy(x: Array, y: Array) -> Array:
+    """Return x log(y); 0 where x is 0 and y a number."""
+    return np.where((x == 0) & ~np.isnan(y), 0, x * np.log(y))
+
+
 # ---- The error function ----------------------------------------------------------------------------------------------
 
 

@@ -1,11 +1,11 @@
 """Normalisations with an affine map: batch, layer, group (and instance: one channel a group) and RMS normalisation.
 
 All compute xhat = (x - mean) * rstd, rstd = 1 / sqrt(variance + eps), out = xhat * gamma + beta, where the variance is
-biased. Sums are accumulated in float64, after a few numbers (four of a row, or `GROUP` of a column) have been added up
-in their own dtype. Variances are sums of squared differences from a number near the mean, corrected by the sum of the
-differences (Chan, Golub, LeVeque, Algorithms for Computing the Sample Variance, 1983, equation 1.7): they do not cancel
-far from zero. Without an affine map pass ones and zeros. Rows are pixels or tokens, channels side by side; for images
-whose channels are planes see `planes.py`.
+biased; an infinite one, of numbers whose squares overflow, makes rstd NaN. Sums are accumulated in float64, after a few
+numbers (four of a row, or `GROUP` of a column) have been added up in their own dtype. Variances are sums of squared
+differences from a number near the mean, corrected by the sum of the differences (Chan, Golub, LeVeque, Algorithms for
+Computing the Sample Variance, 1983, equation 1.7): they do not cancel far from zero. Without an affine map pass
+ones and zeros. Rows are pixels or tokens, channels side by side; for images whose channels are planes see `planes.py`.
 
 Sums over rows are partial sums of `ROWS` rows each, which the parts share, and a combine: `sum_blocks` for the
 gradients of gamma and beta, `batch_norm_combine` for statistics. Columns are worked on in strips of a few registers;
@@ -24,13 +24,14 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from autodiff_kernels.maths import constant, root
+from autodiff_kernels.maths import constant
 from autodiff_kernels.memory import forward, load, pointer, stack, store
 from autodiff_kernels.parts import share
 from autodiff_kernels.rows import (
     add_products_in,
     cotangent_in,
     normalised_in,
+    reciprocal_root,
     row_dot,
     row_grad_in,
     row_moments,
@@ -133,7 +134,7 @@ def batch_norm_combine(
         spread = deviation / rows
         write(pointer(mean, c), 0, rounded(centre, mean), left)
         write(pointer(variance, c), 0, rounded(spread, mean), left)
-        write(pointer(rstd, c), 0, rounded(1 / root(spread + eps), mean), left)
+        write(pointer(rstd, c), 0, rounded(reciprocal_root(spread, eps), mean), left)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -269,7 +270,7 @@ def layer_norm(
     for r in range(low, high):
         row, target, room = pointer(x, r * K), pointer(out, r * K), (high - r) * K
         centre, deviation = row_moments(row, K)
-        mean[r], rstd[r] = centre, 1 / math.sqrt(deviation / K + eps)
+        mean[r], rstd[r] = centre, reciprocal_root(deviation / K, eps)
         normalised_in(target, row, gammas, betas, 0, end, room, mean[r], rstd[r], wide)
         normalised_in(target, row, gammas, betas, end, K, room, mean[r], rstd[r], narrow)
 
@@ -351,7 +352,7 @@ def rms_norm(out: Array, rstd: Array, x: Array, gamma: Array, eps: float, part: 
     low, high = share(R, part, parts)
     for r in range(low, high):
         row, target, room = pointer(x, r * K), pointer(out, r * K), (high - r) * K
-        rstd[r] = 1 / math.sqrt(row_dot(row, row, K) / K + eps)
+        rstd[r] = reciprocal_root(row_dot(row, row, K) / K, eps)
         scaled_in(target, row, gammas, 0, end, room, rstd[r], wide)
         scaled_in(target, row, gammas, end, K, room, rstd[r], narrow)
 
@@ -439,7 +440,7 @@ def group_norm(
             centre = total / width
             for c in range(i * width, (i + 1) * width):
                 squares += scratch[n, 1, c] + S * (scratch[n, 0, c] - centre) ** 2
-            mean[n, i], rstd[n, i] = centre, 1 / math.sqrt(squares / (S * width) + eps)
+            mean[n, i], rstd[n, i] = centre, reciprocal_root(squares / (S * width), eps)
             for c in range(i * width, (i + 1) * width):
                 scratch[n, 0, c], scratch[n, 1, c] = mean[n, i], rstd[n, i] * gamma[c]
         count = stop - start

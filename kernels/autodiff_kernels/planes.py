@@ -6,7 +6,6 @@ and share their factors, and a group is one run of numbers: it stays in the cach
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,7 @@ from numba import njit
 from autodiff_kernels.maths import fma
 from autodiff_kernels.memory import pointer
 from autodiff_kernels.parts import share
-from autodiff_kernels.rows import row_moments
+from autodiff_kernels.rows import reciprocal_root, row_moments
 from autodiff_kernels.vectors import folded, read, sum_of, whole, widen, width, write, zeros
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -202,7 +201,7 @@ def group_norm(
     for unit in range(low, high):
         n, i = unit // G, unit % G
         centre, deviation = row_moments(pointer(x, unit * count * S), count * S)
-        mean[n, i], rstd[n, i] = centre, 1 / math.sqrt(deviation / (count * S) + eps)
+        mean[n, i], rstd[n, i] = centre, reciprocal_root(deviation / (count * S), eps)
         for c in range(i * count, (i + 1) * count):
             place = (n * C + c) * S
             affine(pointer(out, place), pointer(x, place), S, high * count * S - place, mean[n, i],

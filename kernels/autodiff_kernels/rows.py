@@ -15,7 +15,7 @@ from typing import Any
 
 from numba import njit
 
-from autodiff_kernels.maths import constant, exp, fma
+from autodiff_kernels.maths import constant, exp, fma, root
 from autodiff_kernels.memory import forward, load
 from autodiff_kernels.vectors import (
     filled,
@@ -166,6 +166,12 @@ def row_moments(x: Any, K: int) -> Any:
     total += more
     squares += more_squares
     return near + total / K, max(squares - total * (total / K), 0.0)
+
+
+@njit(error_model="numpy", forceinline=True)
+def reciprocal_root(variance: Any, eps: float) -> Any:
+    """Return 1 / sqrt(variance + eps); NaN of an infinite variance, as 0 would hide that squares overflowed."""
+    return 1 / root(variance + eps) + variance * 0.0
 
 
 @njit(error_model="numpy", forceinline=True)
