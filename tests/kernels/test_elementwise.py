@@ -462,6 +462,12 @@ def test_unknown_names_are_attribute_errors() -> None:
 CHAIN = (("subtract", (0, 1), "float32"), ("multiply", (3, 2), "float32"), ("greater", (4, 0), "bool"))
 
 
+def test_kernels_that_differ_in_which_inputs_are_numbers_have_names_of_their_own() -> None:
+    """Processes share the folder of the sources: of two with one name, one would be compiled and the other kept."""
+    kernels = [elementwise.fused(CHAIN, (1, 2), 3, frozenset(numbers)) for numbers in ((), (2,), (1, 2))]
+    assert len({kernel.py_func.__name__ for kernel in kernels}) == 3
+
+
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_a_chain_with_several_outputs_and_any_strides(layout: str, shape: tuple[int, ...]) -> None:
