@@ -333,3 +333,10 @@ def test_two_models_of_one_class_have_names_of_their_own(compiled: bool) -> None
     assert {node.module for node in graph.nodes} >= {"Tanh", "ReLU"}
     states = {holding.module for holding in program.memory().holdings if holding.kind == "parameter"}
     assert states == {"Sequential.0", "Sequential_2.0"}
+
+
+def test_a_parameter_outside_of_all_areas_has_the_name_of_its_model_where_there_are_several() -> None:
+    first, second = (nn.Sequential(nn.Linear(4, 4), nn.Tanh()) for _ in range(2))
+    graph = draw(lambda x: second(second(first(x))), ad.ones(2, 4)).graph
+    names = {node.title for node in graph.nodes if node.kind == "parameter"}
+    assert names == {"weight", "bias", "Sequential_2.0.weight", "Sequential_2.0.bias"}

@@ -415,7 +415,7 @@ def test_local_jacobian_of_an_operation_with_a_twin_only() -> None:
         (lambda x: x.exp(), (1,), ValueRangeError, "no such input or output; expected exp has 1 inputs"),
         (lambda x: x > 0, (0,), GradientError, "no gradient flows through gt.*; ask for an output of floating-point"),
         (lambda x: ad.ones(2) * x, (0,), GradientError, r"let the input require a gradient, or ask jacobian\(1\)"),
-        (lambda x: ad.ones(2).exp(), (0,), GradientError, "let the input require a gradient\n"),
+        (lambda x: ad.ones(2).exp(), (0,), GradientError, r"nothing that exp reads .*x.requires_grad_\(\)"),
         (lambda x: x.expand(2000, 2), (0,), None, ""),
         (lambda x: x.expand(300_000, 2), (0,), ValueRangeError, "it would be too large"),
     ],

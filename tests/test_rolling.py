@@ -310,3 +310,19 @@ def test_backward_passes_that_add_gradients_up_are_not_cut(filled: bool) -> None
     assert block.copies == (6 if filled else 5)
     assert (begins[0], begins[-1]) == ("div", "add")
     assert_no_edge_is_lost(program, None)
+
+
+def test_a_first_step_that_reads_leaves_does_not_shift_the_blocks() -> None:
+    """Batch norm's statistics are leaves in the first of four steps: a block was the loss of one and the next model."""
+    model = nn.Sequential(nn.Linear(4, 5), nn.BatchNorm1d(5), nn.Linear(5, 3))
+
+    def step(xs: Any, ys: Any) -> None:
+        for i in range(4):
+            (ad.nn.functional.cross_entropy(model(xs[i]), ys[i]) / 4).backward()
+
+    graph = draw(step, ad.ones(4, 8, 4), ad.zeros(4, 8, dtype=ad.int64), roll=True).graph
+    forward = graph.root.members[0]
+    assert isinstance(forward, Group)
+    (block,) = (member for member in forward.members if isinstance(member, Group) and member.copies == 3)
+    titles = [member.title for member in block.members if isinstance(member, Group) or member.kind == OPERATION]
+    assert titles == ["getitem", "Sequential", "getitem", "cross_entropy", "div"]

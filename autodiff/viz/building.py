@@ -49,7 +49,7 @@ from autodiff.viz.graph import (
     text_of_spec,
 )
 from autodiff.viz.inlining import inline
-from autodiff.viz.leaves import defaults_in, names_of_leaves
+from autodiff.viz.leaves import defaults_in, models_of, names_of_leaves
 from autodiff.viz.measurements import Measurements
 from autodiff.viz.places import Folding, Lines, blocks_of, classes_of, function_of, paths_of
 from autodiff.viz.seats import Seats
@@ -134,6 +134,7 @@ class _Builder:
         self.names = names
         self.variables = dict(variables)
         self.defaults: dict[tuple[Record, int], str] = {}
+        self.models: dict[int, str] = {}
         self.lines = Lines()
         self.lanes: dict[str, Group] = {}
         self.step = 1
@@ -210,6 +211,7 @@ class _Builder:
         """Give names to leaves that the library has made, and find those that stand for what was not given."""
         self.defaults = defaults_in(program, self.names.keys() | self.variables.keys(), known)
         self.variables = {**names_of_leaves(program, self._name_of), **self.variables}
+        self.models = models_of(program)
 
     def _lane(self, phase: str) -> Group:
         """Return the group of a phase. Phases take turns within a step (in a replay, to write buffers late)."""
@@ -552,8 +554,13 @@ class _Builder:
         self, id_: str, kind: str, name: str, tensor: Any, reader: Node, parent: Group
     ) -> Node:
         """Return a new node of a leaf."""
-        inside = ".".join(labels_of(parent)[1:]) + "."
-        node = self._new_node(id_, kind, name.removeprefix(inside) or text_of_spec(tensor.spec), parent, reader.phase)
+        labels = labels_of(parent)
+        if id(tensor) in self.models:
+            name = f"{self.models[id(tensor)]}.{name}"
+        else:
+            labels = labels[1:]
+        title = name.removeprefix(".".join(labels) + ".") or text_of_spec(tensor.spec)
+        node = self._new_node(id_, kind, title, parent, reader.phase)
         node.tooltip = [f"{kind} {name}".strip(), _full(tensor.spec)]
         node.specs, node.order = [tensor.spec], reader.order
         if kind == PARAMETER and reader.phase != "backward":

@@ -25,6 +25,9 @@ def jacobian(record: Record | None, input: int = 0, output: int = 0) -> Array:
     if not (0 <= input < len(record.inputs) and 0 <= output < len(record.outputs)):
         raise ValueRangeError("jacobian", "there is no such input or output", expected=places,
                               got=f"input {input}, output {output}", line=line)  # fmt: skip
+    if not any(record.mask):
+        raise GradientError("jacobian", f"nothing that {record.name} reads requires a gradient, so it saved nothing",
+                            fix="draw it with inputs that do: x.requires_grad_()", line=line)  # fmt: skip
     if not record.mask[input] or not record.outputs[output].floating:
         raise GradientError("jacobian", f"no gradient flows through {record.name} from output {output} to input "
                             f"{input}", fix=_other_ways(record, output), line=line)  # fmt: skip

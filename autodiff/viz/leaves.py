@@ -8,6 +8,7 @@ from typing import Any
 
 from autodiff.primitive import Primitive
 from autodiff.program import Program, Record
+from autodiff.program_scopes import owners_of
 from autodiff.spec import Array
 
 # What these operations are given for a weight or a bias that the function was called without.
@@ -40,6 +41,20 @@ def names_of_leaves(program: Program, name_of: Callable[[Any], str]) -> dict[int
             if target is not None and _is_leaf(before):
                 found[id(before)] = f"grad of {name_of(target)}".removesuffix(" of ")
     return found
+
+
+def models_of(program: Program) -> dict[int, str]:
+    """Return the model that each leaf with a name belongs to, by ``id``, where the program has several.
+
+    Names of leaves are unique within a model alone.
+
+    >>> import autodiff as ad
+    >>> one, other = ad.nn.Linear(2, 2), ad.nn.Linear(2, 2)
+    >>> sorted(models_of(ad.record(lambda x: one(other(x)), ad.ones(1, 2))).values())
+    ['Linear', 'Linear', 'Linear_2', 'Linear_2']
+    """
+    models = {leaf: path.partition(".")[0] for leaf, path in owners_of(program).items()}
+    return models if len(set(models.values())) > 1 else {}
 
 
 def defaults_in(program: Program, named: Collection[int] = (), known: Collection[Place] = ()) -> dict[Place, str]:

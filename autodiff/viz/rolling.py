@@ -237,7 +237,7 @@ class _Known:
     def runs(self, members: Sequence[_Member]) -> Iterator[list[list[_Member]]]:
         """Yield the members of a group in order: runs of equal blocks, and single members as runs of one."""
         shapes = [self.shapes[member] for member in members]
-        start = 0
+        start = free = 0  # from `free` on no member stands in a run yet
         while start < len(members):
             length, count = next(self._repeats(members, shapes, start), (1, 1))
             last = start + length * (count - 1)
@@ -247,9 +247,28 @@ class _Known:
                     yield from ([[member]] for member in members[start:last])
                     start = last
                     continue
+            late = self._late(members, shapes, start, length, free)
+            if late:
+                yield from ([[member]] for member in members[start : start + late])
+                start += late
+                continue
             end = start + length * count
             yield [list(members[i : i + length]) for i in range(start, end, length)]
             start = end
+            free = end if count > 1 else free
+
+    def _late(self, members: Sequence[_Member], shapes: list[int], start: int, length: int, free: int) -> int:
+        """Return how many members later a run should begin, so that each of its blocks is a whole step.
+
+        What stands before it may look like the end of a block: a first step reads leaves where others read results.
+        """
+        block = members[start : start + length]
+        before = takewhile(lambda pair: pair[0].title == pair[1].title, zip(members[free:start][::-1], block[::-1]))
+        begun = len(list(before))
+        if not 0 < begun < length:
+            return 0
+        late = length - begun
+        return late if any(other == length for other, _ in self._repeats(members, shapes, start + late)) else 0
 
     def _repeats(self, members: Sequence[_Member], shapes: list[int], start: int) -> Iterator[tuple[int, int]]:
         """Yield the length and number of equal blocks that begin at a member, short ones first."""

@@ -2,8 +2,8 @@
 
 const LINKS_SHOWN = 12;
 const RANKS_SHOWN = 10;
-const UNMEASURED = "No numbers were measured. With --profile (of draw: overlay=\"values\") time is, and statistics of values "
-  + "and gradients appear as the program is played.";
+const UNMEASURED = "No numbers were measured. The command's --profile measures times, and statistics of values and gradients, "
+  + "which appear as the program is played; in Python, draw(..., overlay=\"seconds\") or overlay=\"values\" does.";
 
 /** Return a panel that shows a node, a group, or without one the whole graph. */
 function makePanel(panel, model, {onGo, onToggle}) {
