@@ -16,7 +16,7 @@ import numpy as np
 
 from autodiff.program import Program, Record
 from autodiff.program_calls import Call, calls_of
-from autodiff.program_scopes import around, beside, scopes_of
+from autodiff.program_scopes import around, beside, classes_of, scopes_of
 from autodiff.program_text import Printer, key_of, settings_of, text_of_operation, text_of_type
 
 _Aligned = list[tuple[int, int]]
@@ -106,21 +106,13 @@ def merged(first: Program, second: Program) -> Program:
             change = "changed"
         changes.append(change)
     columns: dict[str, list[Any]] = {"change": changes, "before": before, "call": calls}
-    columns["classes"] = _classes(records, _classes_by_path(first, names), _classes_by_path(second))
+    columns["classes"] = _classes(
+        records, {names[path]: name for path, name in classes_of(first).items()}, classes_of(second))
     for name in ("parts", "recomputed"):
         known = {record: entry for program in (first, second)
                  for record, entry in zip(program, program.columns.get(name, ()))}  # fmt: skip
         columns[name] = [known.get(record, ()) for record in (new or old for old, new in rows) if record is not None]
     return Program(records, second.outputs, written, columns, (*second.inputs, *first.inputs))
-
-
-def _classes_by_path(program: Program, names: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return the class names of modules by their paths, or by what these are called beside those of another program."""
-    found: dict[str, str] = {}
-    for record, classes in zip(program, program.columns.get("classes", ()), strict=False):
-        for path, name in zip(around(record.scope), classes, strict=False):
-            found.setdefault(path if names is None else names.get(path, path), name)
-    return found
 
 
 def _classes(records: Sequence[Record], before: Mapping[str, str], now: Mapping[str, str]) -> list[tuple[str, ...]]:

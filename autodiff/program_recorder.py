@@ -11,6 +11,7 @@ from typing import Any
 from weakref import ref
 
 from autodiff.program import Record
+from autodiff.program_scopes import around
 from autodiff.thread_mode import MODE
 
 _next_call = count(1).__next__
@@ -69,8 +70,7 @@ class Recorder:
         return {name: column for name, column in columns.items() if any(column)}
 
     def _classes_of(self, scope: str) -> tuple[str, ...]:
-        labels = scope.split(".") if scope and self.classes else []
-        return tuple([self.classes.get(".".join(labels[: i + 1]), "") for i in range(len(labels))])
+        return tuple([self.classes.get(path, "") for path in around(scope)]) if self.classes else ()
 
     def add(self, record: Record | None, results: Sequence[Any], written: tuple[Any, ...] = ()) -> None:
         """Append a record, and note that the tensors `results` are its outputs."""

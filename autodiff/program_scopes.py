@@ -78,6 +78,15 @@ def module_calls_of(program: Program) -> list[tuple[int | None, ...]]:
             (*(None,) * record.scope.count("."), id(record.scope)) for record in program]
 
 
+def classes_of(program: Program) -> dict[str, str]:
+    """Return the class names of modules, by their paths."""
+    classes: dict[str, str] = {}
+    for record, names in zip(program, program.columns.get("classes", ())):
+        for path, name in zip(around(record.scope), names):
+            classes.setdefault(path, name)
+    return classes
+
+
 def beside(scopes: Iterable[str], others: Iterable[tuple[str, str]]) -> dict[str, str]:
     """Return what the modules of a program are called beside those of another one, which keep their names.
 

@@ -19,7 +19,7 @@ from typing import Any
 from autodiff.program import Program, Record
 from autodiff.program_calls import Named, named
 from autodiff.program_memory import is_parameter
-from autodiff.program_scopes import module_calls_of
+from autodiff.program_scopes import classes_of, module_calls_of
 from autodiff.program_text import settings_of
 from autodiff.spec import Spec
 from autodiff.viz.graph import (
@@ -51,7 +51,7 @@ from autodiff.viz.graph import (
 from autodiff.viz.inlining import inline
 from autodiff.viz.leaves import defaults_in, models_of, names_of_leaves
 from autodiff.viz.measurements import Measurements
-from autodiff.viz.places import Folding, Lines, blocks_of, classes_of, function_of, paths_of
+from autodiff.viz.places import Folding, Lines, blocks_of, function_of, paths_of
 from autodiff.viz.seats import Seats
 
 _SPECS_SHOWN = 4

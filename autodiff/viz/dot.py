@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
-from itertools import pairwise
+from itertools import groupby, pairwise
 from typing import NamedTuple
 
 from autodiff.viz.colors import is_dark
@@ -152,7 +152,8 @@ def lines_of(graph: Graph, *, title: str = "", direction: str = "TB", legend: bo
     if header:
         lines.append(f"\tgraph [label=<{header}> labelloc=t]\n")
     lines += _group_lines(graph, len(lanes) > 1)
-    rows = _rows(lanes)
+    # In one row arrows from an update would cross all lanes up to the one that reads it.
+    rows = [list(row) for _, row in groupby(lanes, key=lambda lane: lane.step)]
     if len(lanes) > 1:
         lines += [f"\t{statement}\n" for row in rows
                   for statement in order_statements({anchor(lane): _ends(lane)[0] for lane in row})]
@@ -160,7 +161,7 @@ def lines_of(graph: Graph, *, title: str = "", direction: str = "TB", legend: bo
     main = main_edges(graph)
     beside = _latest(graph, [edge for edge in graph.edges if edge.saved and not edge.later])
     lines += [_edge_line(edge, edge in (main.get(edge.head), beside.get(edge.head)))
-              for edge in _bundled(graph.edges, rows)]
+              for edge in _bundled(graph.edges)]
     lines += [f"\t{first.id} -> {second.id} [{EDGE_LOOKS['guide']}]\n" for first, second in guides(graph, main)]
     return lines
 
@@ -238,29 +239,14 @@ def _guide(before: Node, after: Node) -> tuple[Node, Node]:
     return (after, before) if before.phase == "backward" else (before, after)
 
 
-def _rows(lanes: Iterable[Group]) -> list[list[Group]]:
-    """Return the phases in rows, one for each training step: a row ends where the next phase is none of the later ones.
-
-    In one row arrows from an update would cross all lanes up to the one that reads it.
-    """
-    rows: list[list[Group]] = []
-    for lane in lanes:
-        place = PHASES.get(lane.phase, 0)
-        if not rows or place <= PHASES.get(rows[-1][-1].phase, 0):
-            rows.append([])
-        rows[-1].append(lane)
-    return rows
-
-
-def _bundled(edges: Iterable[Edge], rows: Sequence[Sequence[Group]]) -> Iterator[Edge]:
-    """Yield edges; those from one box to another in a later row as one that carries all their values.
+def _bundled(edges: Iterable[Edge]) -> Iterator[Edge]:
+    """Yield edges; those from one box to another in a later training step as one that carries all their values.
 
     An optimizer hands each parameter and state to its next step: twelve arrows side by side for two layers.
     """
-    row_of = {lane: place for place, row in enumerate(rows) for lane in row}
     bundles: dict[tuple[Node, Node, str], list[Edge]] = defaultdict(list)
     for edge in edges:
-        if row_of.get(outside_of(edge.tail.parent)) == row_of.get(outside_of(edge.head.parent)):
+        if outside_of(edge.tail.parent).step == outside_of(edge.head.parent).step:
             yield edge
         else:
             bundles[edge.tail, edge.head, look_of(edge)].append(edge)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -299,6 +299,15 @@ def labels_of(group: Group) -> list[str]:
         labels += [] if group.is_call else [group.title]
         group = group.parent
     return labels[::-1]
+
+
+def groups_in(root: Group) -> Iterator[Group]:
+    """Yield a group and all in it, outer ones before those in them; of members that change meanwhile the new ones."""
+    stack = [root]
+    while stack:
+        group = stack.pop()
+        yield group
+        stack += [member for member in reversed(group.members) if isinstance(member, Group)]
 
 
 def nodes_in(member: Node | Group) -> list[Node]:

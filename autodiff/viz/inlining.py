@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from autodiff.viz.graph import Group, Node
+from autodiff.viz.graph import Group, Node, groups_in
 
 
 def inline(root: Group) -> None:
@@ -11,11 +11,11 @@ def inline(root: Group) -> None:
     Calls of one module are drawn alike, also in several training steps: if one of them holds more, all stay modules. A
     module that calls a function of its name once, such as a `Dropout`, is one group.
     """
-    for group in reversed(_groups_in(root)):
+    for group in reversed(list(groups_in(root))):
         _open_own_call(group)
     alike = {root: 0}  # a number for groups of equal names in groups that have the same number
     known: dict[tuple[int, str], int] = {}
-    groups = _groups_in(root)
+    groups = list(groups_in(root))
     for group in groups[1:]:
         assert group.parent is not None
         name = group.phase if group.parent is root else group.title
@@ -30,14 +30,6 @@ def inline(root: Group) -> None:
                     only.place = f"{member.title}.{only.place}" if only.place else member.title
                     only.module = only.module or member.module
                     group.members[place] = only
-
-
-def _groups_in(root: Group) -> list[Group]:
-    """Return a group and all in it, outer ones before those in them."""
-    found = [root]
-    for group in found:
-        found += [member for member in group.members if isinstance(member, Group)]
-    return found
 
 
 def _open_own_call(group: Group) -> None:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from autodiff.program import Program, Record
 from autodiff.program_calls import Call, named
-from autodiff.program_scopes import around, scopes_of
+from autodiff.program_scopes import scopes_of
 from autodiff.source import Line
 
 AROUND = 2  # lines shown before and after the one that ran an operation
@@ -76,15 +76,6 @@ class Folding:
             closed = (length for length in range(2, len(path) + 1) if tuple(path[:length]) not in self._open)
             most = min(most, next(closed, len(path) + 1) - 1)
         return path[: most + 1], len(path) > most
-
-
-def classes_of(program: Program) -> dict[str, str]:
-    """Return the class names of modules, by their paths."""
-    classes: dict[str, str] = {}
-    for record, names in zip(program, program.columns.get("classes", ())):
-        for path, name in zip(around(record.scope), names):
-            classes.setdefault(path, name)
-    return classes
 
 
 class Place(NamedTuple):

@@ -21,6 +21,7 @@ from autodiff.viz.graph import (
     Group,
     Node,
     common_group,
+    groups_in,
     nodes_in,
 )
 
@@ -54,16 +55,17 @@ def roll(graph: Graph) -> int:
     known = _Known(graph)
     rolled = _Rolled()
     graph.root.members[:] = _steps_once(graph, rolled)
-    for parent in _groups(graph.root):
+    for parent in groups_in(graph.root):
+        if parent is graph.root:
+            continue
         kept: list[_Member] = []
-        for blocks in known.runs(_joined(parent)) if parent is not graph.root else ():
+        for blocks in known.runs(_joined(parent)):
             kept += rolled.merge(parent, blocks) if len(blocks) > 1 else blocks[0]
-        if parent is not graph.root:
-            parent.members[:] = [*kept, *(member for member in parent.members if _is_constant(member))]
+        parent.members[:] = [*kept, *(member for member in parent.members if _is_constant(member))]
     if rolled.titles:
         read = {edge.tail for edge in graph.edges if edge.head not in rolled.first}
         left = {node for node in nodes_in(graph.root) if not _is_constant(node) or node in read}
-        for group in _groups(graph.root):
+        for group in groups_in(graph.root):
             group.members[:] = [member for member in group.members if isinstance(member, Group) or member in left]
         graph.edges[:] = rolled.lead([edge for edge in graph.edges if edge.tail in left or edge.tail in rolled.first])
         graph.nodes[:] = [node for node in graph.nodes if node in left]
@@ -111,7 +113,7 @@ def _gather_inputs(graph: Graph) -> None:
             own = first.setdefault(node.id.partition("_")[0], node)
             if own is not node:
                 copies[node] = own
-    for group in _groups(graph.root):
+    for group in groups_in(graph.root):
         group.members[:] = [member for member in group.members if member not in copies]
     for node in dict.fromkeys(copies.values()):
         node.parent.members.remove(node)
@@ -128,7 +130,7 @@ def _seat_leaves(graph: Graph) -> None:
     readers: dict[Node, set[Node]] = {}
     for edge in graph.edges:
         readers.setdefault(edge.tail, set()).add(edge.head)
-    for group in _groups(graph.root):
+    for group in groups_in(graph.root):
         before: dict[_Member, list[_Member]] = {}
         others: list[_Member] = []
         for member in group.members:
@@ -164,15 +166,6 @@ def _is_block(member: _Member) -> bool:
     return member.depth > 1 if isinstance(member, Group) else member.kind == MODULE
 
 
-def _groups(root: Group) -> Iterator[Group]:
-    """Yield all groups that are shown, outer ones before those in them."""
-    stack = [root]
-    while stack:
-        group = stack.pop()
-        yield group
-        stack += [member for member in reversed(group.members) if isinstance(member, Group)]
-
-
 class _Known:
     """What is known of a graph before anything is rolled up: which members are equal, and how they are joined.
 
@@ -190,9 +183,7 @@ class _Known:
         self.start = dict(self.numbers)
         self.shapes: dict[_Member, int] = {}
         self.wires: dict[_Member, list[_Wire]] = {}
-        order = [graph.root]
-        for group in order:
-            order += [member for member in group.members if isinstance(member, Group)]
+        order = list(groups_in(graph.root))
         for group in reversed(order):
             self.start[group] = min(map(self.start.__getitem__, _joined(group, steps)), default=0)
         self._note_wires(graph, order)
@@ -241,7 +232,7 @@ class _Known:
         while start < len(members):
             length, count = next(self._repeats(members, shapes, start), (1, 1))
             last = start + length * (count - 1)
-            if any(longer > length for longer, _ in self._repeats(members, shapes, last)):
+            if count > 1 and any(longer > length for longer, _ in self._repeats(members, shapes, last)):
                 count -= 1  # the last is the begin of a step that does more than the first did: it adds gradients up
                 if count < self._least(members, start, length):
                     yield from ([[member]] for member in members[start:last])
