@@ -1,4 +1,4 @@
-"""What the kernels need to know of this processor: how wide its vector registers are."""
+"""What the kernels need to know of this processor: how wide its vector registers are, and whether it has AVX-512."""
 
 from __future__ import annotations
 
@@ -28,3 +28,6 @@ def vector_bytes() -> int:
 
 
 VECTOR_BYTES: int = vector_bytes()
+# Whether instructions of AVX-512 that LLVM has no portable name for may be used; not where Numba is told otherwise.
+AVX512: bool = (VECTOR_BYTES == 64 and bool(llvm.get_host_cpu_features().get("avx512f"))
+                and "NUMBA_CPU_NAME" not in os.environ and "NUMBA_CPU_FEATURES" not in os.environ)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from autodiff_kernels import elementwise
+from autodiff_kernels import elementwise, softmax
 
 Array = np.ndarray[Any, np.dtype[Any]]
 FLOATS = [np.float32, np.float64]
@@ -95,6 +95,17 @@ def test_functions_of_two_numbers_are_within_2_ulp(dtype: Any) -> None:
     y = np.where(rng.random(x.size) < 0.5, rng.permutation(x), x * rng.uniform(-3, 3, x.size)).astype(dtype)
     for name, formula in (("atan2", np.arctan2), ("hypot", np.hypot)):
         assert error_in_ulp(run(name, x, y), formula(x.astype(np.longdouble), y.astype(np.longdouble))) <= 2
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_exp_of_registers_has_the_bits_of_exp_of_numbers(dtype: Any) -> None:
+    # The gradient of a log-sum-exp that is 0, of a cotangent that is 1, is exp in registers.
+    x = np.concatenate([magnitudes(dtype, np.random.default_rng(0)), np.linspace(-760, 720, 20_000)]).astype(dtype)
+    x = x[None]
+    out = np.empty_like(x)
+    softmax.logsumexp_grad(out, np.ones(1, dtype), x, np.zeros(1, dtype), 0, 1)
+    np.testing.assert_array_equal(out, run("exp", x))
 
 
 @pytest.mark.parametrize("dtype", FLOATS)
