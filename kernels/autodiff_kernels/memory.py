@@ -182,7 +182,12 @@ def plain(function: Any) -> bool:
     modules = [value for value in values if isinstance(value, ModuleType) and value.__name__.startswith(_OURS)]
     values += [getattr(module, name) for module in modules for name in names if hasattr(module, name)]
     called = [value for value in values if callable(value) and value is not cast and value.__module__.startswith(_OURS)]
-    return all(isinstance(value, Dispatcher) and plain(value.py_func) for value in called)
+    return all(isinstance(value, Dispatcher) and plain(value.py_func) and _inlined(value) for value in called)
+
+
+def _inlined(formula: Dispatcher) -> bool:
+    """Return whether a formula becomes a part of its callers: what does not, has loops and branches, and no vectors."""
+    return bool(formula.targetoptions.get("forceinline"))
 
 
 def independent_turns(builder: Any, count: Any, body: Any, lanes: int = 0) -> None:
