@@ -174,6 +174,14 @@ class DistinctNode(ir.MDValue):
         buffer += ("distinct ",)
         super().descr(buffer)
 
+    # llvmlite takes nodes with equal operands for one, and gave a second loop the group of the first.
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    def __hash__(self) -> int:
+        return id(self)
+
 
 def plain(function: Any) -> bool:
     """Return whether a formula, a Python function, is a few instructions: it calls nothing but other plain formulas."""

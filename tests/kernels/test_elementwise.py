@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from llvmlite import ir
 
 from autodiff_kernels import elementwise, memory
 
@@ -452,6 +453,13 @@ def test_plan_merges_what_every_operand_holds_as_one() -> None:
     channels_last = elementwise.plan((2, 3, 4, 5), (60, 1, 15, 3), [((2, 3, 4, 5), (60, 1, 15, 3))])
     assert channels_last.tolist() == [1, 120, 120, 1, 1]
     assert elementwise.plan((), (), [((), ())]).tolist() == [1, 1, 1, 1, 1]
+
+
+def test_each_loop_names_a_group_of_accesses_of_its_own() -> None:
+    module = ir.Module()
+    name = ir.MetaDataString(module, "llvm.loop.parallel_accesses")
+    first, second = (module.add_metadata([name, memory.DistinctNode(module)]) for _ in range(2))
+    assert first is not second
 
 
 def test_formulas_with_loops_are_not_asked_for_vectors() -> None:
