@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from llvmlite import ir
 
-from autodiff_kernels import elementwise, softmax
+from autodiff_kernels import elementwise, memory, softmax
 
 Array = np.ndarray[Any, np.dtype[Any]]
 FLOATS = [np.float32, np.float64]
@@ -260,7 +261,7 @@ ELSEWHERE = {"where", "left_shift", "right_shift", "erf"}
 # The operations' samples and docs/accuracy.md measure these.
 SPECIAL = {"i0", "i0e", "i1", "i1e", "bessel_j0", "bessel_j1", "bessel_y0", "bessel_y1", "bessel_k0", "bessel_k0e",
            "bessel_k1", "bessel_k1e", "erfc", "erfcx", "erfinv", "ndtri", "log_ndtr", "gammainc", "gammaincc", "zeta",
-           "lgamma", "digamma", "trigamma"}
+           "lgamma", "digamma", "trigamma", "polygamma"}
 
 
 def arguments(formula: Any) -> list[str]:
@@ -463,6 +464,18 @@ def test_plan_merges_what_every_operand_holds_as_one() -> None:
     channels_last = elementwise.plan((2, 3, 4, 5), (60, 1, 15, 3), [((2, 3, 4, 5), (60, 1, 15, 3))])
     assert channels_last.tolist() == [1, 120, 120, 1, 1]
     assert elementwise.plan((), (), [((), ())]).tolist() == [1, 1, 1, 1, 1]
+
+
+def test_each_loop_names_a_group_of_accesses_of_its_own() -> None:
+    module = ir.Module()
+    name = ir.MetaDataString(module, "llvm.loop.parallel_accesses")
+    first, second = (module.add_metadata([name, memory.DistinctNode(module)]) for _ in range(2))
+    assert first is not second
+
+
+def test_formulas_with_loops_are_not_asked_for_vectors() -> None:
+    assert memory.plain(elementwise.FORMULAS["multiply_add"].py_func)
+    assert not any(memory.plain(elementwise.FORMULAS[name].py_func) for name in ("zeta", "polygamma", "gammainc"))
 
 
 def test_unknown_names_are_attribute_errors() -> None:
