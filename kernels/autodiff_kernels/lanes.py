@@ -16,14 +16,13 @@ from numba import types
 from numba.core import cgutils as _cgutils
 from numba.extending import intrinsic as _intrinsic
 
-from autodiff_kernels.cpu import VECTOR_BYTES
+from autodiff_kernels.cpu import TILES, VECTOR_BYTES, VECTOR_REGISTERS
 from autodiff_kernels.memory import DistinctNode
 
 cgutils: Any = _cgutils  # partly annotated
 intrinsic: Any = _intrinsic  # its type would still ask compiled code for the typing context
 
-TILE_ROWS = 8 if VECTOR_BYTES == 64 else 6  # AVX-512 has 32 registers, AVX2 16
-TILE_VECTORS = 2
+TILE_ROWS, TILE_VECTORS = TILES[VECTOR_BYTES, VECTOR_REGISTERS]
 DOT_BYTES = 64  # a dot product is summed in this many bytes of lanes, however wide the register
 
 _I32, _I64, _VOID = ir.IntType(32), ir.IntType(64), ir.VoidType()
