@@ -78,6 +78,11 @@ class Tail(NamedTuple):
     scale: int | None = None
     residual: int | None = None
 
+    def arguments(self, ins: Sequence[Array], missing: Array) -> tuple[Array, Array, int]:
+        """Return residual, scale and activation, as a kernel takes them; `missing` is an empty array of the dtype."""
+        return (missing if self.residual is None else ins[self.residual],
+                missing if self.scale is None else ins[self.scale], self.activation)
+
 
 class Plan:
     """What `bind` knows of an operation for given specs and parameters: worked out once, used by every call.

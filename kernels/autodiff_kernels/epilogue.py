@@ -17,17 +17,18 @@ from typing import Any
 import llvmlite.binding as llvm
 import numpy as np
 from numba import cfunc, njit, types
-from numba.types import float32, float64
+from numba.types import float32, float64, int64
 
 from autodiff_kernels import inner
-from autodiff_kernels.lanes import address_at, copy_block
+from autodiff_kernels.lanes import RELU, address, address_at, copy_block
 from autodiff_kernels.memory import apply, forward, load, pointer_at, stack, store
 from autodiff_kernels.scalar import add, multiply, sigmoid, tanh
 from autodiff_kernels.scalar_activations import gelu, gelu_tanh, relu, silu
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
-NONE, RELU, GELU, GELU_TANH, TANH, SIGMOID, SILU = range(7)
+NONE = 0
+GELU, GELU_TANH, TANH, SIGMOID, SILU = range(RELU + 1, RELU + 6)
 # By the name of the scalar formula.
 ACTIVATIONS = {"relu": RELU, "gelu": GELU, "gelu_tanh": GELU_TANH, "tanh": TANH, "sigmoid": SIGMOID, "silu": SILU}
 
@@ -130,3 +131,33 @@ def finish(
         activation: one of `ACTIVATIONS`, or NONE.
     """
     _compiled(like.itemsize, out, residual, scale, activation, rows, row, columns)
+
+
+# An epilogue as one number: the address of these words, or 0 where there is none. Words: addresses of the scale and of
+# the residual (0: none), how many bytes behind the result the residual lies, the activation.
+WORDS = 4
+
+
+@njit(error_model="numpy")
+def note(words: Any, out: int, residual: Array, scale: Array, activation: int) -> int:
+    """Write an epilogue of a result at the address `out` to the `words`, a pointer; return their address, or 0.
+
+    Arrays of length 0 stand for no residual and no scale.
+    """
+    adds, scales = residual.shape[0] > 0, scale.shape[0] > 0
+    if not adds and not scales and activation == NONE:
+        return 0
+    store(words, address(scale) if scales else 0)
+    store(forward(words, 1), address(residual) if adds else 0)
+    store(forward(words, 2), address(residual) - out)
+    store(forward(words, 3), activation)
+    return address_at(words)
+
+
+@njit(error_model="numpy")
+def finish_row(like: Array, out: int, made: int, count: int, tail: int) -> None:
+    """Write `count` numbers that lie elsewhere to `out`, with the epilogue `tail`; the residual may be `out` itself."""
+    words = pointer_at(tail, int64)
+    residual = out + words[2] if words[1] != 0 else 0
+    finish(like, made, residual, words[0], words[3], 1, 0, count)
+    copy_block(like, out, 0, made, 0, 1, count)

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 from numba import njit
+from test_matmul import product
 
-from autodiff_kernels import elementwise, epilogue
+from autodiff_kernels import elementwise, epilogue, matmul
 from autodiff_kernels.lanes import address
 
 FLOATS = [np.float32, np.float64]
@@ -27,7 +28,7 @@ def steps(x: Any, residual: Any, scale: Any, name: str | None) -> Any:
 
     def run(kernel: str, *operands: Any) -> Any:
         out = np.empty(x.shape, x.dtype)
-        walk = elementwise.plan(x.shape, (x.shape[1], 1), [
+        walk = elementwise.plan(x.shape, tuple(stride // x.itemsize for stride in out.strides), [
             (operand.shape, tuple(stride // x.itemsize for stride in operand.strides)) for operand in operands])
         getattr(elementwise, kernel)(*[elementwise.carrier(a) for a in (out, *operands)], walk, 0, 1)
         return out
@@ -61,3 +62,29 @@ def test_bits_are_those_of_the_steps(name: str | None, dtype: Any) -> None:
             code = epilogue.ACTIVATIONS[name] if name else epilogue.NONE
             finish(memory, start, residual, scale, code, rows, row, columns)
             assert memory.tobytes() == want.tobytes()
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize(("m", "n", "k"), [
+    (9, 33, 20), (200, 70, 300), (40, 40, 900), (1, 40, 7), (1, 2100, 500), (70, 1, 40), (1, 1, 300), (6, 35, 1),
+    (6, 150, 1), (70, 5, 40), (70, 3, 500), (4, 5, 0), (0, 5, 4), (170, 34, 8)])
+def test_products_with_an_epilogue(dtype: Any, m: int, n: int, k: int) -> None:
+    names = [*epilogue.ACTIVATIONS, None]
+    for number, (batch, transposed) in enumerate([((), False), ((), True), ((2, 1), True), ((3,), False)]):
+        a, b = rng.standard_normal((*batch, m, k)).astype(dtype), rng.standard_normal((*batch, k, n)).astype(dtype)
+        for trial, (adds, scales) in enumerate([(True, True), (False, True), (True, False), (False, False)]):
+            how = {"transpose_a": transposed, "transpose_b": trial % 2 == 0, "bias": None}
+            if trial % 2 or n == 1:
+                how["bias"] = rng.standard_normal(n).astype(dtype)
+            name = names[(number + 4 * trial + m + k) % len(names)]
+            residual = rng.standard_normal((*batch, m, n) if adds else 0).astype(dtype)
+            scale = rng.standard_normal(1 if scales else 0).astype(dtype)
+            made = product(a, b, **how)
+            want = steps(made, residual, scale, name) if made.size else made
+            how |= {"residual": residual if adds else None, "scale": scale, "activation": 0}
+            how["activation"] = epilogue.ACTIVATIONS[name] if name else epilogue.NONE
+            places = [False, True] if adds and k <= matmul.STRETCH else [False]
+            for parts in (1, 3):
+                for in_place in places:
+                    found = product(a, b, parts=parts, in_place=in_place, **how)
+                    assert found.tobytes() == want.tobytes(), (batch, transposed, name, adds, scales, parts, in_place)
