@@ -1,10 +1,11 @@
-"""Which instructions run as one: in one pass over memory, for which `ops/fused.py` makes the kernel, or as an epilogue
-of the operation whose result they finish (`ops/followed.py`).
+"""Which element-wise instructions run as one, or as the epilogue of another.
 
-Element-wise instructions are joined one after the other to what made their inputs, or else to what reads one of their
-inputs, too.
-What is joined runs in one place. One of the two sides has to move there, which it may where nothing between depends on
-it: where no memory is written that it reads or writes, and none read that it writes.
+As one they are one pass over memory, for which `ops/fused.py` makes the kernel; as an epilogue (`ops/followed.py`) they
+are none: they finish the result of a product, say, while it is in the cache.
+
+Instructions are joined one after the other to what they may follow, or to what made their inputs, or else to what reads
+one of their inputs, too. What is joined runs in one place. One of the two sides has to move there, which it may where
+nothing between depends on it: where no memory is written that it reads or writes, and none read that it writes.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 from autodiff.compiler.calls import PythonCall
 from autodiff.ops import followed
 from autodiff.ops.followed import followed_p
-from autodiff.ops.fused import Steps, fused_p, fusable
+from autodiff.ops.fused import Steps, fusable, fused_p
 from autodiff.primitive import Primitive
 from autodiff.spec import Spec
 
@@ -237,7 +238,7 @@ def _follow(unit: _Unit, use: _Use) -> bool:
     """
     first, *steps = unit.members
     kinds = [followed.kind(step.primitive) for step in steps]
-    if None in kinds or sorted(set(kinds)) != kinds:
+    if not followed.in_order(kinds):
         return False
     value, last = first.outputs[0], steps[-1].outputs[0]
     between, read = {value.region}, {x.region for x in first.inputs}

@@ -26,7 +26,7 @@ __all__: list[str] = []
 # Name of an operation and its parameters.
 First = tuple[str, tuple[tuple[str, Any], ...]]
 
-SCALE, RESIDUAL, ACTIVATION = range(3)  # in this order steps may follow, each once at most
+NO_STEP, SCALE, RESIDUAL, ACTIVATION = range(-1, 3)  # steps may follow in this order, each once at most
 
 
 def leads(operation: Operation | None) -> bool:
@@ -34,18 +34,23 @@ def leads(operation: Operation | None) -> bool:
     return isinstance(operation, Primitive) and operation.epilogue is not None and operation.status is None
 
 
-def kind(operation: Operation | None) -> int | None:
-    """Return which step an operation can be, or None."""
-    if not isinstance(operation, Primitive):
-        return None
-    if operation.formula in kernels.epilogue.ACTIVATIONS:
+def kind(operation: Operation | None) -> int:
+    """Return which step an operation can be."""
+    if isinstance(operation, Primitive) and operation.formula in kernels.epilogue.ACTIVATIONS:
         return ACTIVATION
-    return {"mul": SCALE, "add": RESIDUAL}.get(operation.name)
+    return NO_STEP if operation is None else {"mul": SCALE, "add": RESIDUAL}.get(operation.name, NO_STEP)
+
+
+def in_order(kinds: Sequence[int]) -> bool:
+    """Return whether an operation may be followed by steps of these kinds."""
+    return NO_STEP not in kinds and list(kinds) == sorted(set(kinds)) != []
 
 
 def fits(step: int, operand: Spec, result: Spec) -> bool:
     """Return whether the other operand of a step is one number, or a tensor that lies like the result."""
-    return operand is result if step == RESIDUAL else operand.size == 1 and operand.dtype == result.dtype
+    if step == RESIDUAL:
+        return operand is result
+    return operand.size == 1 and operand.ndim <= result.ndim and operand.dtype == result.dtype
 
 
 def accumulates(first: Primitive, inputs: Sequence[Spec]) -> bool:
@@ -70,7 +75,7 @@ def _parts(inputs: tuple[Any, ...], first: First, steps: tuple[str, ...]) -> _Pa
         raise ValueRangeError("followed", "nothing can follow this operation", expected="an operation with an epilogue",
                               got=repr(name))
     kinds = [kind(follower) for follower in followers]
-    if not steps or None in kinds or sorted(set(kinds)) != kinds:  # type: ignore[type-var]
+    if not in_order(kinds):
         raise ValueRangeError("followed", "these steps cannot follow",
                               expected="'mul' by a number, 'add' and one activation, in this order and each at most "
                                        "once", got=repr(steps))
@@ -83,11 +88,11 @@ def _infer(*inputs: Spec, first: First, steps: tuple[str, ...]) -> Spec | Sequen
     outputs: Spec | Sequence[Spec] = parts.first.infer(*parts.own, **parts.params)
     result = outputs if isinstance(outputs, Spec) else outputs[0]
     for step, operand in zip(map(kind, parts.steps), parts.others, strict=False):
-        assert step is not None
         if not fits(step, operand, result):
-            what = "the tensor that is added lies otherwise than the result" if step == RESIDUAL else "this is no number"
-            raise ShapeError("followed", what, got=repr(operand),
-                             expected=repr(result) if step == RESIDUAL else f"one {result.dtype.name}")
+            what, expected = "this is no number to multiply by", f"one {result.dtype.name}"
+            if step == RESIDUAL:
+                what, expected = "the tensor that is added lies otherwise than the result", repr(result)
+            raise ShapeError("followed", what, expected=expected, got=repr(operand))
     return outputs
 
 

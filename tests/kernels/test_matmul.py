@@ -36,7 +36,8 @@ def product(a, b, bias=None, parts=1, transpose_a=False, transpose_b=False, resi
     out = memory[: memory.size - 64]
     out[:] = residual.reshape(-1) if in_place else np.nan
     none = np.zeros(0, a.dtype)
-    following = (none if residual is None else out if in_place else residual.reshape(-1), none if scale is None else scale, activation)
+    other = none if residual is None else out if in_place else residual.reshape(-1)
+    following = (other, none if scale is None else scale, activation)
     scratch = np.full(matmul_scratch(m, n, k, strides[2], strides[7], itemsize, parts) + 16, np.nan, a.dtype)
     scratch[-16:] = GUARD
     for part in reversed(range(parts)):
