@@ -77,7 +77,7 @@ def tile_speed(depth: int) -> float:
     @njit(error_model="numpy")
     def run(out: Any, a: Any, b: Any, depth: int, row: int, times: int) -> None:
         for _ in range(times):
-            tile(out, address(out), address(a), address(b), 0, depth, row_bytes, row, 4, row_bytes, rows, 0, 0)
+            tile(out, address(out), address(a), address(b), 0, depth, row_bytes, row, 4, row_bytes, rows, 0, 0, 0)
 
     if not _compiled:
         _compiled.append(run)

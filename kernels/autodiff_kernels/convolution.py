@@ -506,14 +506,14 @@ def _tiles(like: Array, out: int, out_rows: int, a: int, a_rows: int, count: int
         high = min(TILE_ROWS, count - i)
         c, r = out_rows + 8 * i, a_rows + 8 * i
         if high == TILE_ROWS and wide == TILE_VECTORS * lanes:
-            gathered_full_tile(like, out, a, b, bias, depth, c, r, a_columns, b_row, high, wide, again)
+            gathered_full_tile(like, out, a, b, bias, depth, c, r, a_columns, b_row, high, wide, again, 0)
         elif high == TILE_ROWS and wide == lanes:
-            gathered_full_narrow_tile(like, out, a, b, bias, depth, c, r, a_columns, b_row, high, wide, again)
+            gathered_full_narrow_tile(like, out, a, b, bias, depth, c, r, a_columns, b_row, high, wide, again, 0)
         elif high <= TILE_ROWS // 2 and wide <= lanes:
-            gathered_low_narrow_tile(like, out, a, b, bias, depth, c, r, a_columns, b_row, high, wide, again)
+            gathered_low_narrow_tile(like, out, a, b, bias, depth, c, r, a_columns, b_row, high, wide, again, 0)
         elif high <= TILE_ROWS // 2:
-            gathered_low_tile(like, out, a, b, bias, depth, c, r, a_columns, b_row, high, wide, again)
+            gathered_low_tile(like, out, a, b, bias, depth, c, r, a_columns, b_row, high, wide, again, 0)
         elif wide > lanes:
-            gathered_edge_tile(like, out, a, b, bias, depth, c, r, a_columns, b_row, high, wide, again)
+            gathered_edge_tile(like, out, a, b, bias, depth, c, r, a_columns, b_row, high, wide, again, 0)
         else:
-            gathered_narrow_tile(like, out, a, b, bias, depth, c, r, a_columns, b_row, high, wide, again)
+            gathered_narrow_tile(like, out, a, b, bias, depth, c, r, a_columns, b_row, high, wide, again, 0)

@@ -98,13 +98,13 @@ def solve_triangular(
                 factor, depth = at + start * down + begin * across, min(STRETCH, start - begin)
                 if left <= lanes:
                     narrow_tile(out, place, factor, solved, 0, depth, PANEL_BYTES, down, across, PANEL_BYTES,
-                                stop - start, lanes, 1)
+                                stop - start, lanes, 1, 0)
                 elif stop - start == TILE_ROWS:
                     full_tile(out, place, factor, solved, 0, depth, PANEL_BYTES, down, across, PANEL_BYTES, TILE_ROWS,
-                              columns, 1)
+                              columns, 1, 0)
                 else:
                     edge_tile(out, place, factor, solved, 0, depth, PANEL_BYTES, down, across, PANEL_BYTES,
-                              stop - start, columns, 1)
+                              stop - start, columns, 1, 0)
             solve_rows(panel, at, down, across, start, stop, unit, wide)
         for r in range(n):
             solution = pointer(out, (i * n + (n - 1 - r if backward else r)) * k + j)

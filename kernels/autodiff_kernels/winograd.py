@@ -320,11 +320,11 @@ def _products(like: Array, out: int, out_plane: int, out_row: int, a: int, a_pla
                 factor = b + plane * b_plane + column // wide * panel + start * wide * size
                 for row in range(0, end, TILE_ROWS):
                     full_tile(like, to + row * out_row, source + row * a_row, factor, 0, deep, out_row, a_row, size,
-                              wide * size, TILE_ROWS, wide, start)
+                              wide * size, TILE_ROWS, wide, start, 0)
                 if end < rows:
                     blocks = (rows - end + TILE_ROWS - 1) // TILE_ROWS
                     multiply(like, to + end * out_row, source + end * a_row, factor, 0, deep, out_row, a_row, size, 0,
-                             wide * size, rows - end, blocks, 0, blocks, min(wide, columns - column), start)
+                             wide * size, rows - end, blocks, 0, blocks, min(wide, columns - column), start, 0)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -390,7 +390,7 @@ def kernel_gradient(sums: Array, scratch: Array, image: Array, cotangent: Array,
                              place + (values + plane * x_plane) * size,
                              place + (slopes + plane * g_plane + column // panel_width * panel) * size, 0, count,
                              outputs * size, size, x_row * size, 0, panel_width * size, channels, register_tiles, 0,
-                             register_tiles, min(panel_width, outputs - column), first - begin)
+                             register_tiles, min(panel_width, outputs - column), first - begin, 0)
 
 
 @njit(error_model="numpy", forceinline=True)
