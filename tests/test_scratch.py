@@ -43,13 +43,13 @@ def test_scratch_is_bounded(case: Any, dtype: Any) -> None:
     tiles = TILES * (image[1] + weight[0]) + BETWEEN if weight[2:] == (3, 3) else 0
     each_part = max(LIMIT, tiles * x.dtype.itemsize)
     calls = [(forward, (x, w), {}), (input_grad, (g, w), {"size": image[2:]}),
-             (weight_grad, (g, x), {"kernel": weight[2:]})]
+             (weight_grad, (g, x), {"kernel": weight[2:], "bias": True})]
     padded = max(n * c * math.prod(size + 2 * dilation * (k + 1) for size, k in zip(sizes, weight[2:], strict=True))
                  for n, c, *sizes in (image, g.shape))
     for primitive, inputs, more in calls:
         parameters = geometry | more
         out = primitive.infer(*inputs, **parameters)
-        for spec in primitive.scratch(inputs, (out,), **parameters):
+        for spec in primitive.scratch(inputs, (out,) if isinstance(out, Spec) else out, **parameters):
             each = spec.spec if isinstance(spec, EachPart) else spec
             size = math.prod(each.shape) * each.dtype.itemsize
             # Those of all parts are the image with its frame, spread by the stride, or weights (Winograd's: 16 for 9).

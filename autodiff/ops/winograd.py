@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 import autodiff_kernels as kernels
 from autodiff.ops.images import in_memory
 from autodiff.ops.products import no_bias
@@ -74,20 +76,22 @@ def run(outs: list[Array], ins: list[Array], place: Place, turned: bool) -> None
     kernels.winograd.forward(in_memory(out), work, _framed(frame, ins[0], place), transformed, bias, 0, 1)
 
 
-def gradient_scratch(g: Spec, image: Spec, place: Place) -> tuple[Spec | EachPart, ...]:
-    """Return the specs of the padded image, the sums, and what the gradient of the kernels works on."""
-    channels, outputs = image.shape[1], g.shape[1]
-    sums = kernels.winograd.gradient_sums(_tiles(g.shape), channels, outputs)
-    work = kernels.winograd.gradient_scratch(channels, outputs, g.dtype.itemsize)
-    return _frame(image, place, g.shape), Spec.of((sums,), g.dtype), EachPart(Spec.of((work,), g.dtype))
+def gradient_scratch(g: Spec, image: Spec, place: Place, bias: bool) -> tuple[Spec | EachPart, ...]:
+    """Return the specs of the padded image, the sums of weight and bias, and what the kernels' gradient works on."""
+    channels, outputs, tiles, size = image.shape[1], g.shape[1], _tiles(g.shape), g.dtype.itemsize
+    sums = kernels.winograd.gradient_sums(tiles, channels, outputs)
+    totals = kernels.winograd.gradient_totals(tiles, channels, outputs, size) if bias else (0, 2, 0)
+    work = kernels.winograd.gradient_scratch(channels, outputs, size)
+    return (_frame(image, place, g.shape), Spec.of((sums,), g.dtype), Spec.of(totals, np.float64),
+            EachPart(Spec.of((work,), g.dtype)))
 
 
 def run_gradient(outs: list[Array], ins: list[Array], place: Place) -> None:
-    """Compute the gradient with respect to the kernels."""
-    out, frame, sums, work = outs
+    """Compute the gradients with respect to kernels and bias."""
+    out, shifts, frame, sums, totals, work = outs
     g, image = ins
-    kernels.winograd.kernel_gradient(sums, work, _framed(frame, image, place), in_memory(g), 0, 1)
-    kernels.winograd.combine(out, sums, 0, 1)
+    kernels.winograd.kernel_gradient(sums, totals, work, _framed(frame, image, place), in_memory(g), 0, 1)
+    kernels.winograd.combine(out, shifts, sums, totals, 0, 1)
 
 
 def place_of(padding: Any, turned: bool = False) -> Place:

@@ -24,7 +24,8 @@ the next begins:
 Sums follow `matmul`: stretches of `stretch_of` products (taps by depth, row, column, channel; positions by image,
 depth, row, column), each summed in order by FMA from 0, stretches added in order, the bias added last. The bits do not
 depend on parts, tile or vector width. Images are C-contiguous (N, D, H, W, C), weights C-contiguous
-(O, C / groups, KD, KH, KW), float32 or float64.
+(O, C / groups, KD, KH, KW), float32 or float64. A bias's gradient, the sum of the cotangent over all positions, is
+accumulated as in `accumulate.py`, stretch by stretch while the weight's gradient reads them.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from autodiff_kernels.accumulate import add_rows, corrected
 from autodiff_kernels.cpu import L2_BYTES, VECTOR_BYTES
 from autodiff_kernels.lanes import (
     TILE_ROWS,
@@ -124,6 +126,17 @@ def offsets_scratch(w_shape: tuple[int, ...], groups: int, parts: int) -> int:
     912
     """
     return parts * (2 * math.prod(w_shape[2:]) * max(w_shape[0] // groups, w_shape[1]) + STRETCH)
+
+
+def totals_scratch(w_shape: tuple[int, ...], groups: int, itemsize: int) -> int:
+    """Return the second size of the totals that `weight_gradient` needs for a bias: whole panels of each group.
+
+    >>> from autodiff_kernels.convolution import totals_scratch
+    >>> totals_scratch((6, 2, 1, 3, 3), groups=3, itemsize=4) >= 6
+    True
+    """
+    width = VECTOR_BYTES // itemsize * TILE_VECTORS
+    return groups * -(-w_shape[0] // groups // width) * width
 
 
 # ---- Kernels ---------------------------------------------------------------------------------------------------------
@@ -311,17 +324,20 @@ def data_gradient_by_images(out: Array, offsets: Array, frames: Array, cotangent
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def weight_gradient(out: Array, sums: Array, offsets: Array, image: Array, cotangent: Array, stride: Triple,
-                    dilation: Triple, groups: int, part: int, parts: int) -> None:
-    """Compute the gradient with respect to the weights. Shares are tiles of (tap, channel) by output channels.
+def weight_gradient(out: Array, shifts: Array, sums: Array, totals: Array, offsets: Array, image: Array,
+                    cotangent: Array, stride: Triple, dilation: Triple, groups: int, part: int, parts: int) -> None:
+    """Compute the gradients with respect to weights and bias. Shares are tiles of (tap, channel) by output channels.
 
     ::
 
         out[o, c, k] = sum over n, p of image[n, p*stride + k*dilation, c] * dy[n, p, o]
+        shifts[o]    = sum over n, p of dy[n, p, o]
 
     Args:
         out: out, (O, C / groups, KD, KH, KW).
+        shifts: out, (O,), or of length 0 where there is no bias.
         sums: scratch, as many elements as out, same dtype.
+        totals: scratch, (2, `totals_scratch`) float64, or (2, 0).
         offsets: scratch, `offsets_scratch` int64.
         image: in, the padded image (N, depth, rows, columns, C) of `forward_frame`.
         cotangent: in, dy (N, OD, OH, OW, O).
@@ -343,6 +359,7 @@ def weight_gradient(out: Array, sums: Array, offsets: Array, image: Array, cotan
     grid = cotangent.shape[1], cotangent.shape[2], cotangent.shape[3]
     positions = cotangent.shape[0] * grid[0] * grid[1] * grid[2]
     stretch = stretch_of(positions)
+    totals[:, (lo + tiles - 1) // tiles * width : (hi + tiles - 1) // tiles * width] = 0
     for start in range(0, max(positions, 1), stretch):
         count = min(stretch, positions - start)
         _fill_positions(offsets, position_table, start, count, grid, _image_bytes(image), _moves(image, stride), 0)
@@ -358,6 +375,10 @@ def weight_gradient(out: Array, sums: Array, offsets: Array, image: Array, cotan
                    last - first, tables + 8 * position_table, count,
                    address(cotangent) + (start * outputs + group * columns + panel) * size, outputs * size,
                    0, wide, start)
+            if shifts.shape[0] > 0 and first == 0:
+                place = tile_column * width
+                add_rows(totals[0, place : place + width], totals[1, place : place + width],
+                         pointer(cotangent, start * outputs + group * columns + panel), outputs, count, wide, False)
 
     target = out.reshape(-1)
     for tile in range(lo, hi):
@@ -368,6 +389,10 @@ def weight_gradient(out: Array, sums: Array, offsets: Array, image: Array, cotan
             place = tap % depth * area + tap // depth
             for column in range(wide):
                 target[(group * columns + panel + column) * channels * area + place] = sums[source + column]
+        if shifts.shape[0] > 0 and tile % tiles == 0:
+            for column in range(wide):
+                place = tile // tiles * width + column
+                shifts[group * columns + panel + column] = corrected(totals[0, place], totals[1, place])
 
 
 # ---- Helpers of compiled code ----------------------------------------------------------------------------------------

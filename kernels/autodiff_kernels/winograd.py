@@ -19,7 +19,9 @@ kernels; the gradient with respect to the kernels is the transpose of the formul
 Source: Lavin and Gray, Fast Algorithms for Convolutional Neural Networks, CVPR 2016 (arXiv:1509.09308), F(2x2, 3x3).
 
 Sums over channels follow `matmul`; those over tiles go over `gradient_chunks` equal shares of them, in each over blocks
-of `gradient_block` tiles. So the bits depend on neither parts nor vector width. An infinite pixel makes a tile NaN.
+of `gradient_block` tiles. So the bits depend on neither parts nor vector width. An infinite pixel makes a tile NaN. A
+bias's gradient is the sum of dy: of one of the 16 numbers of A dy A', which is the sum of a tile's four; it is
+accumulated as in `accumulate.py`.
 
 Images are C-contiguous (N, H, W, C) and lie in frames of whole tiles: `frame` says how large, and `convolution.pad`
 fills them. The order of calls, each finished by all parts before the next begins:
@@ -38,6 +40,7 @@ from numba import njit
 from numba.extending import register_jitable
 
 from autodiff_kernels import inner
+from autodiff_kernels.accumulate import add_rows, corrected, two_sum
 from autodiff_kernels.cpu import VECTOR_BYTES
 from autodiff_kernels.lanes import TILE_ROWS, TILE_VECTORS, address, full_tile
 from autodiff_kernels.matmul import multiply, panel_size, stretch_of
@@ -85,9 +88,19 @@ def gradient_sums(tiles: int, channels: int, outputs: int) -> int:
 
 def gradient_scratch(channels: int, outputs: int, itemsize: int) -> int:
     """Return how many elements of scratch `kernel_gradient` needs for each part."""
-    lanes = TILE_VECTORS * VECTOR_BYTES // itemsize
-    block = gradient_block(channels, outputs)
-    return 4 * (block * (channels + GAP + (outputs + lanes - 1) // lanes * lanes) + 2 * GAP)
+    return 4 * (gradient_block(channels, outputs) * (channels + GAP + _whole_panels(outputs, itemsize)) + 2 * GAP)
+
+
+def gradient_totals(tiles: int, channels: int, outputs: int, itemsize: int) -> tuple[int, int, int]:
+    """Return the shape of the totals that `kernel_gradient` needs for a bias."""
+    return gradient_chunks(tiles, channels, outputs), 2, _whole_panels(outputs, itemsize)
+
+
+@register_jitable(pipeline_class=inner.Compiler)
+def _whole_panels(outputs: int, itemsize: int) -> int:
+    """Return the columns of the panels of so many outputs."""
+    width = TILE_VECTORS * VECTOR_BYTES // itemsize
+    return (outputs + width - 1) // width * width
 
 
 @register_jitable(pipeline_class=inner.Compiler)
@@ -328,11 +341,13 @@ def _products(like: Array, out: int, out_plane: int, out_row: int, a: int, a_pla
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def kernel_gradient(sums: Array, scratch: Array, image: Array, cotangent: Array, part: int, parts: int) -> None:
+def kernel_gradient(sums: Array, totals: Array, scratch: Array, image: Array, cotangent: Array, part: int, parts: int
+                    ) -> None:
     """Write sums of (B' d B) (A dy A') over shares of the tiles, for `combine`. Shares are rows of 4x4 by chunks.
 
     Args:
         sums: out, (`gradient_chunks`, 16, C, O).
+        totals: out, `gradient_totals` float64: sums of dy, and their rounding errors; empty where there is no bias.
         scratch: scratch, `gradient_scratch` elements a part; its contents do not matter.
         image: in, (N, *frame(H, W), C), or larger.
         cotangent: in, dy, (N, H, W, O).
@@ -344,7 +359,7 @@ def kernel_gradient(sums: Array, scratch: Array, image: Array, cotangent: Array,
     panel_width = TILE_VECTORS * VECTOR_BYTES // size
     block = gradient_block(channels, outputs)
     x_row, panel = channels + GAP, block * panel_width
-    x_plane, g_plane = block * x_row + GAP, (outputs + panel_width - 1) // panel_width * panel + GAP
+    x_plane, g_plane = block * x_row + GAP, block * _whole_panels(outputs, size) + GAP
     values = part * 4 * (x_plane + g_plane)
     slopes = values + 4 * x_plane
     x, g, work, place = pointer(image, 0), pointer(cotangent, 0), pointer(scratch, 0), address(scratch)
@@ -362,6 +377,9 @@ def kernel_gradient(sums: Array, scratch: Array, image: Array, cotangent: Array,
         begin, end = share(images * rows * columns, chunk, chunks)
         target = address(sums) + (4 * item * channels * outputs) * size
         n, i, j = begin // columns // rows, begin // columns % rows, begin % columns
+        adds = across == 1 and totals.size > 0
+        if adds:
+            totals[chunk] = 0
         for first in range(begin, end, block):
             count = min(block, end - first)
             for tile in range(count):
@@ -384,6 +402,11 @@ def kernel_gradient(sums: Array, scratch: Array, image: Array, cotangent: Array,
                         _row_of_slopes(work, to, g_plane, g, at + o, g_row, outputs, upper, lower, like, left,
                                        left if below else 0, left if beside else 0)
                 n, i, j = _next_tile(n, i, j, rows, columns)
+            for column in range(0, outputs if adds else 0, panel_width):
+                stop = column + panel_width
+                add_rows(totals[chunk, 0, column:stop], totals[chunk, 1, column:stop],
+                         ahead(work, slopes + g_plane + column // panel_width * panel), panel_width, count,
+                         min(panel_width, outputs - column), False)
             for plane in range(4):
                 for column in range(0, outputs, panel_width):
                     multiply(image, target + (plane * channels * outputs + column) * size,
@@ -413,12 +436,14 @@ def _row_of_slopes(out: Any, to: int, plane: int, g: Any, at: int, row: int, pix
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def combine(out: Array, sums: Array, part: int, parts: int) -> None:
-    """Write the gradient with respect to the kernels: G' m G of the sums. Shares are channels.
+def combine(out: Array, shifts: Array, sums: Array, totals: Array, part: int, parts: int) -> None:
+    """Write the gradient with respect to the kernels: G' m G of the sums. Shares are channels; one part does the bias.
 
     Args:
         out: out, (O, C, 3, 3).
+        shifts: out, (O,), or of length 0 where there is no bias.
         sums: in, from `kernel_gradient`: as many elements as it has filled.
+        totals: in, from `kernel_gradient`.
     """
     outputs, channels = out.shape[0], out.shape[1]
     source, target, taps = pointer(sums, 0), pointer(out, 0), stack(out, 12 * 64)
@@ -446,6 +471,12 @@ def combine(out: Array, sums: Array, part: int, parts: int) -> None:
             for lane in range(min(lanes, left)):
                 for tap in range(9):
                     store(ahead(target, ((o + lane) * channels + c) * 9 + tap), load(ahead(taps, tap * lanes + lane)))
+    for o in range(shifts.shape[0] if part == parts - 1 else 0):
+        total, lost = 0.0, 0.0
+        for chunk in range(chunks):
+            total, error = two_sum(total, totals[chunk, 0, o])
+            lost += error + totals[chunk, 1, o]
+        shifts[o] = corrected(total, lost)
 
 
 @njit(error_model="numpy", forceinline=True)

@@ -61,12 +61,14 @@ class Problem:
         tiles = self.x.shape[0] * ((self.height + 1) // 2) * ((self.width + 1) // 2)
         sums = np.full(winograd.gradient_sums(tiles, channels, outputs), np.nan, out.dtype)
         scratch = np.full(parts * winograd.gradient_scratch(channels, outputs, out.itemsize), np.nan, out.dtype)
+        shifts = np.full(outputs, np.nan, out.dtype)
+        totals = np.full(winograd.gradient_totals(tiles, channels, outputs, out.itemsize), np.nan)
         frame = self.framed(self.x, self.place, (self.height, self.width))
         for part in reversed(range(parts)):
-            winograd.kernel_gradient(sums, scratch, frame, self.dy, part, parts)
+            winograd.kernel_gradient(sums, totals, scratch, frame, self.dy, part, parts)
         for part in range(parts):
-            winograd.combine(out, sums, part, parts)
-        return out
+            winograd.combine(out, shifts, sums, totals, part, parts)
+        return out, shifts
 
     def reference(self) -> Any:
         """The forward result without bias, the data gradient and the kernel gradient."""
@@ -98,8 +100,11 @@ def test_forward_and_gradients(case: Any, dtype: Any) -> None:
     np.testing.assert_array_equal(plain + problem.bias, problem.forward(problem.bias, 1))
     close(problem.data_gradient(1), gradient)
     np.testing.assert_array_equal(problem.data_gradient(1), problem.data_gradient(3))
-    close(problem.kernel_gradient(1), kernel_gradient)
-    np.testing.assert_array_equal(problem.kernel_gradient(1), problem.kernel_gradient(3))
+    found, shifts = problem.kernel_gradient(1)
+    close(found, kernel_gradient)
+    close(shifts, problem.dy.astype(np.float64).sum((0, 1, 2)))
+    for one, three in zip((found, shifts), problem.kernel_gradient(3), strict=True):
+        np.testing.assert_array_equal(one, three)
 
 
 @pytest.mark.parametrize("channels", [32, 64, 256])
@@ -107,7 +112,7 @@ def test_the_error_is_at_most_four_times_that_of_the_direct_sum(channels: int) -
     problem = Problem((2, 8, 8, channels, 32, 1, 1), np.float32)
     out, gradient, kernel_gradient = problem.reference()
     direct, none = direct_results(problem), np.zeros(0, np.float32)
-    found = problem.forward(none, 1), problem.data_gradient(1), problem.kernel_gradient(1)
+    found = problem.forward(none, 1), problem.data_gradient(1), problem.kernel_gradient(1)[0]
     for got, other, want in zip(found, direct, (out, gradient, kernel_gradient), strict=True):
         assert np.sqrt(np.mean((got - want) ** 2)) <= 4 * np.sqrt(np.mean((other - want) ** 2))
 
@@ -124,5 +129,6 @@ def direct_results(problem: Problem) -> Any:
     convolution.pack_weights(packed, w, one, one, 1, 1, 0, 1)
     cotangent = problem.framed(problem.dy, (1, 1), (8, 8))[:, None]
     convolution.data_gradient(dx, offsets, cotangent, packed, none, (0, 1, 1), kernel, one, (0, 1, 1), one, 1, 0, 1)
-    convolution.weight_gradient(dw, np.empty(w.size, np.float32), offsets, frame, dy, one, one, 1, 0, 1)
+    convolution.weight_gradient(dw, none, np.empty(w.size, np.float32), np.empty((2, 0)), offsets, frame, dy, one, one,
+                                1, 0, 1)
     return out[:, 0], dx[:, 0], dw[:, :, 0]
