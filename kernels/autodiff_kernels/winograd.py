@@ -72,7 +72,7 @@ def kernels_scratch(channels: int, outputs: int, itemsize: int) -> int:
 @register_jitable(pipeline_class=inner.Compiler)
 def forward_block(channels: int, outputs: int, itemsize: int) -> int:
     """Return how many tiles are transformed together at most: as few as keep the scratch below `SCRATCH` bytes."""
-    return min(BLOCK, max(SCRATCH // (4 * (channels + outputs) * itemsize) // LEAST_BLOCK * LEAST_BLOCK, LEAST_BLOCK))
+    return min(BLOCK, max(SCRATCH // (4 * (channels + outputs) * itemsize) // 8 * 8, 8))
 
 
 @register_jitable(pipeline_class=inner.Compiler)
