@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import combinations as choices
-from itertools import combinations_with_replacement
-from typing import Any
 
 import numpy as np
 
@@ -20,6 +17,7 @@ from autodiff.ops.rearranging import flip, pad
 from autodiff.ops.shaping import meshgrid, missing_dimension, shape_of
 from autodiff.ops.structural import axes, clone, reshape, transpose
 from autodiff.primitive import ErrorSample, Sample, composed
+from autodiff.spec import Array
 
 __all__ = ["block_diag", "cartesian_prod", "combinations", "rot90"]
 
@@ -162,7 +160,19 @@ def combinations(input: TensorT, r: int = 2, with_replacement: bool = False) -> 
         raise DTypeError("combinations", "the number of elements is no integer", got=repr(r))
     if r < 0:
         raise ValueRangeError("combinations", "the number of elements is negative", expected="0 or more", got=str(r))
-    find: Any = combinations_with_replacement if with_replacement else choices
-    places = np.array(list(find(range(shape[0]), int(r))) if r else [], np.int64).reshape(-1, max(int(r), 1))
+    places = _choices(shape[0], int(r), 0 if with_replacement else 1)
     chosen = index_select(input, 0, from_array(places.reshape(-1)))
     return reshape(chosen, places.shape) if r else chosen
+
+
+def _choices(n: int, r: int, step: int) -> Array:
+    """Return in order all rows of r whole numbers below n that grow by `step` or more, an int64 array (choices, r)."""
+    columns: list[Array] = []
+    for _ in range(r):
+        # Each row so far is followed by every number that can follow its last one, up to n - 1.
+        least = columns[-1] + step if columns else np.zeros(1, np.int64)
+        counts = np.maximum(n - least, 0)
+        ends = np.cumsum(counts)
+        first = np.repeat(least - (ends - counts), counts)
+        columns = [*(np.repeat(column, counts) for column in columns), first + np.arange(len(first))]
+    return np.stack(columns, 1) if columns else np.empty((0, 1), np.int64)

@@ -90,6 +90,7 @@ def _run_gradient(outs: list[Array], ins: list[Array], product: Any) -> None:
 
 def _run(outs: list[Array], ins: list[Array], sizes: tuple[int, ...]) -> None:
     out, work = outs
-    bias = ins[2] if len(ins) == 3 else no_bias(out.dtype)
+    none = no_bias(out.dtype)
+    bias = ins[2] if len(ins) == 3 else none
     left, right, result = ins[0].ravel("K"), ins[1].ravel("K"), out.ravel("K")  # as they lie in memory
-    kernels.matmul.matmul(result, work, left, right, bias, *sizes, 0, 1)
+    kernels.matmul.matmul(result, work, left, right, bias, none, none, 0, *sizes, 0, 1)

@@ -37,7 +37,7 @@ import numpy as np
 from numba import njit
 
 from autodiff_kernels.accumulate import add_rows, corrected
-from autodiff_kernels.cpu import VECTOR_BYTES
+from autodiff_kernels.cpu import L2_BYTES, VECTOR_BYTES
 from autodiff_kernels.lanes import (
     TILE_ROWS,
     TILE_VECTORS,
@@ -57,7 +57,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 Triple = tuple[int, int, int]
 Frame = tuple[Triple, Triple]
 
-FRAMES = 1 << 18  # bytes of the frames of images that are padded and convolved together: half of a second-level cache
+FRAMES = L2_BYTES // 4  # bytes of the frames of images that are padded and convolved together
 LEAST_FRAMES = 1 << 21  # bytes of all frames from which that pays: smaller ones stay in the caches anyway
 LEAST_UNITS = 16  # of images convolved together, so that threads get nearly equal shares
 POSITIONS = 96  # positions of a share's unit: whole tiles, enough to use a panel of weights many times
@@ -111,8 +111,8 @@ def images_together(images: int, frame: Triple, channels: int, itemsize: int) ->
     """Return how many images `forward_by_images` and `data_gradient_by_images` frame at a time; 0: they do not pay.
 
     >>> from autodiff_kernels.convolution import images_together
-    >>> images_together(128, (1, 34, 34), channels=16, itemsize=4), images_together(8, (1, 34, 34), 16, 4)
-    (3, 0)
+    >>> images_together(8, (1, 34, 34), channels=16, itemsize=4)
+    0
     """
     each = math.prod(frame) * channels * itemsize
     return min(max(FRAMES // max(each, 1), 1), images // LEAST_UNITS) if images * each > LEAST_FRAMES else 0
@@ -531,14 +531,14 @@ def _tiles(like: Array, out: int, out_rows: int, a: int, a_rows: int, count: int
         high = min(TILE_ROWS, count - i)
         c, r = out_rows + 8 * i, a_rows + 8 * i
         if high == TILE_ROWS and wide == TILE_VECTORS * lanes:
-            gathered_full_tile(like, out, a, b, bias, depth, c, r, a_columns, b_row, high, wide, again)
+            gathered_full_tile(like, out, a, b, bias, depth, c, r, a_columns, b_row, high, wide, again, 0)
         elif high == TILE_ROWS and wide == lanes:
-            gathered_full_narrow_tile(like, out, a, b, bias, depth, c, r, a_columns, b_row, high, wide, again)
+            gathered_full_narrow_tile(like, out, a, b, bias, depth, c, r, a_columns, b_row, high, wide, again, 0)
         elif high <= TILE_ROWS // 2 and wide <= lanes:
-            gathered_low_narrow_tile(like, out, a, b, bias, depth, c, r, a_columns, b_row, high, wide, again)
+            gathered_low_narrow_tile(like, out, a, b, bias, depth, c, r, a_columns, b_row, high, wide, again, 0)
         elif high <= TILE_ROWS // 2:
-            gathered_low_tile(like, out, a, b, bias, depth, c, r, a_columns, b_row, high, wide, again)
+            gathered_low_tile(like, out, a, b, bias, depth, c, r, a_columns, b_row, high, wide, again, 0)
         elif wide > lanes:
-            gathered_edge_tile(like, out, a, b, bias, depth, c, r, a_columns, b_row, high, wide, again)
+            gathered_edge_tile(like, out, a, b, bias, depth, c, r, a_columns, b_row, high, wide, again, 0)
         else:
-            gathered_narrow_tile(like, out, a, b, bias, depth, c, r, a_columns, b_row, high, wide, again)
+            gathered_narrow_tile(like, out, a, b, bias, depth, c, r, a_columns, b_row, high, wide, again, 0)

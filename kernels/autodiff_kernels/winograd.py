@@ -41,7 +41,7 @@ from numba.extending import register_jitable
 
 from autodiff_kernels import inner
 from autodiff_kernels.accumulate import add_rows, corrected, two_sum
-from autodiff_kernels.cpu import VECTOR_BYTES
+from autodiff_kernels.cpu import L2_BYTES, VECTOR_BYTES
 from autodiff_kernels.lanes import TILE_ROWS, TILE_VECTORS, address, full_tile
 from autodiff_kernels.matmul import multiply, panel_size, stretch_of
 from autodiff_kernels.memory import forward as ahead
@@ -78,7 +78,7 @@ def forward_block(channels: int, outputs: int, itemsize: int) -> int:
 @register_jitable(pipeline_class=inner.Compiler)
 def rows_together(channels: int, outputs: int, itemsize: int) -> int:
     """Return how many rows of the 4x4 matrices are worked on together: all that stay in the second-level cache."""
-    return 4 if 16 * BLOCK * (channels + outputs) * itemsize <= SCRATCH // 2 else 1
+    return 4 if 16 * BLOCK * (channels + outputs) * itemsize <= L2_BYTES else 1
 
 
 def forward_scratch(channels: int, outputs: int, itemsize: int) -> int:
@@ -410,11 +410,11 @@ def _products(like: Array, out: int, out_plane: int, out_row: int, a: int, a_pla
                 factor = b + plane * b_plane + column // wide * panel + start * wide * size
                 for row in range(0, end, TILE_ROWS):
                     full_tile(like, to + row * out_row, source + row * a_row, factor, 0, deep, out_row, a_row, size,
-                              wide * size, TILE_ROWS, wide, start)
+                              wide * size, TILE_ROWS, wide, start, 0)
                 if end < rows:
                     blocks = (rows - end + TILE_ROWS - 1) // TILE_ROWS
                     multiply(like, to + end * out_row, source + end * a_row, factor, 0, deep, out_row, a_row, size, 0,
-                             wide * size, rows - end, blocks, 0, blocks, min(wide, columns - column), start)
+                             wide * size, rows - end, blocks, 0, blocks, min(wide, columns - column), start, 0)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -470,7 +470,7 @@ def kernel_gradient(sums: Array, totals: Array, scratch: Array, image: Array, co
                             multiply(image, address(sums) + to * size, place + (values + k * x_plane) * size,
                                      place + (b + k * g_plane) * size, 0, count, outputs * size, size, x_row * size, 0,
                                      panel_width * size, high, tiles, 0, tiles, min(panel_width, outputs - column),
-                                     first - begin)
+                                     first - begin, 0)
 
 
 @njit(error_model="numpy")
