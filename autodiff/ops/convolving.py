@@ -167,7 +167,7 @@ def _conv_scratch(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], *, groups
     if unit_kernels.fits(weight.shape, groups=groups, **geometry):
         return unit_kernels.scratch(unit_kernels.forward(x, weight.shape), x.dtype)
     if winograd.fits(x, weight.shape, outputs[0], groups=groups, **geometry):
-        return winograd.scratch(x, winograd.place_of(geometry["padding"]), outputs[0])
+        return winograd.scratch(x, outputs[0])
     frame = _forward_frame(x, weight.shape, outputs[0].shape, **geometry)
     return _scratch(frame, x, weight.shape, groups, by_images=True)
 
@@ -296,7 +296,7 @@ def _input_grad_scratch(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], *, 
     if few_channels.fits(g, weight.shape, outputs[0], groups=groups, **geometry):
         return few_channels.scratch(g, weight.shape, outputs[0], **geometry)
     if winograd.fits(g, weight.shape, outputs[0], groups=groups, **geometry):
-        return winograd.scratch(g, winograd.place_of(geometry["padding"], turned=True), outputs[0])
+        return winograd.scratch(g, outputs[0])
     frame = _gradient_frame(g, weight.shape, outputs[0].shape, **geometry)
     return _scratch(frame, g, weight.shape, groups, by_images=True)
 
@@ -396,7 +396,7 @@ def _weight_grad_scratch(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], *,
     if unit_kernels.fits(weight, groups=groups, **geometry):
         return unit_kernels.gradient_scratch(unit_kernels.weight_gradient(g, weight), g.dtype, bias)
     if winograd.fits(x, weight, g, groups=groups, **geometry):
-        return winograd.gradient_scratch(g, x, winograd.place_of(geometry["padding"]), bias)
+        return winograd.gradient_scratch(g, x, bias)
     totals = kernels.convolution.totals_scratch(weight, groups, g.dtype.itemsize) if bias else 0
     return (*_scratch(_forward_frame(x, weight, g.shape, **geometry), x, weight, groups, by_images=False),
             Spec.of((2, totals), np.float64))
