@@ -70,10 +70,11 @@ def _rows(out: Any, residual: Any, adds: bool, scale: Any, scales: bool, activat
     `out` and `residual` are pointers; a row is so many elements of `size` bytes away from the next one.
     """
     long = columns - columns % WHOLE
+    piece = CHUNK if adds or scales else max(long, 1)
     for i in range(rows):
-        for j in range(0, long, CHUNK):
+        for j in range(0, long, piece):
             at = i * row + j
-            _steps(forward(out, at), forward(residual, at), adds, scale, scales, activation, min(CHUNK, long - j))
+            _steps(forward(out, at), forward(residual, at), adds, scale, scales, activation, min(piece, long - j))
     width = columns - long
     if width == 0:
         return

@@ -60,7 +60,7 @@ EXCLUDED = {
     "the entry of polygamma runs it": "trigamma",
     "part of reading and writing at places (take, getitem, index_copy, index_put)": "positions pick put_along",
     "a view that only the library makes; squeeze costs the same": "alias",
-    "a chain of other operations: the suite kernels times it": "fused",
+    "made of other operations: the suite kernels times it": "fused followed",
     "part of vector_norm and std": "root",
     "part of vector_norm": "square_sum",
     "part of pow": "cube",
