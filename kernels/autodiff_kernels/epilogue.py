@@ -134,6 +134,20 @@ def finish(
     _compiled(like.itemsize, out, residual, scale, activation, rows, row, columns)
 
 
+@njit(error_model="numpy")
+def finish_block(
+    out: Array, place: int, rows: int, stride: int, columns: int, residual: Array, scale: Array, activation: int
+) -> None:
+    """Do what `finish` does on a block of an array, from its element `place` on; a row lies `stride` elements apart.
+
+    Arrays of length 0 stand for no residual and no scale.
+    """
+    start = place * out.itemsize
+    adds, scales = residual.size > 0, scale.size > 0
+    finish(out, address(out) + start, address(residual) + start if adds else 0, address(scale) if scales else 0,
+           activation, rows, stride * out.itemsize, columns)
+
+
 # An epilogue as one number: the address of these words, or 0 where there is none. Words: addresses of the scale and of
 # the residual (0: none), how many bytes behind the result the residual lies, the activation.
 WORDS = 4
