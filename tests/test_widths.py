@@ -38,6 +38,9 @@ def run(name, function, *shapes):
 
 run("linear", F.linear, (13, 300), (37, 300), (37,))
 run("conv", lambda x, w: F.conv2d(x, w, padding=1), (2, 5, 9, 7), (18, 5, 3, 3))
+followed = ad.compile(lambda x, w, b: F.gelu(F.conv2d(x, w, b, padding=1) + x))
+for _ in range(3):
+    note("followed", followed(ad.ones(2, 5, 9, 7) / 3, ad.ones(5, 5, 3, 3) / 7, ad.ones(5) / 9))
 run("few channels", lambda x, w: F.conv2d(x, w, padding=1), (2, 3, 6, 5), (20, 3, 3, 2))
 run("depthwise", lambda x, w, b: F.conv2d(x, w, b, padding=2, groups=35), (3, 35, 9, 13), (35, 1, 5, 4), (35,))
 run("strides", lambda x, w: F.conv2d(x, w, stride=2, padding=1, groups=21), (3, 21, 9, 13), (21, 1, 3, 3))
