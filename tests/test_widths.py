@@ -42,6 +42,9 @@ numbers = [ad.randn(*shape) for shape in [(13, 300), (37, 300), (37,), (), (13, 
 for step in ("relu", "gelu", "gelu_tanh", "tanh", "sigmoid", "silu"):
     note(step, OPERATIONS["followed"].call(*numbers, first=("linear", ()), steps=("mul", "add", step)))
 run("conv", lambda x, w: F.conv2d(x, w, padding=1), (2, 5, 9, 7), (18, 5, 3, 3))
+followed = ad.compile(lambda x, w, b: F.gelu(F.conv2d(x, w, b, padding=1) + x))
+for _ in range(3):
+    note("followed", followed(ad.ones(2, 5, 9, 7) / 3, ad.ones(5, 5, 3, 3) / 7, ad.ones(5) / 9))
 run("few channels", lambda x, w: F.conv2d(x, w, padding=1), (2, 3, 6, 5), (20, 3, 3, 2))
 run("depthwise", lambda x, w, b: F.conv2d(x, w, b, padding=2, groups=35), (3, 35, 9, 13), (35, 1, 5, 4), (35,))
 run("strides", lambda x, w: F.conv2d(x, w, stride=2, padding=1, groups=21), (3, 21, 9, 13), (21, 1, 3, 3))

@@ -44,6 +44,7 @@ from autodiff.ops.images import (
     from_image,
     image_spec,
     numbers,
+    operands,
     per_axis,
     spatial,
     triple,
@@ -52,7 +53,7 @@ from autodiff.ops.images import (
 )
 from autodiff.ops.products import matmul, no_bias, require_floats
 from autodiff.ops.structural import contiguous, reshape, slice_grad_p, slice_p, transpose
-from autodiff.primitive import EachPart, ErrorSample, Keep, Primitive, Sample, define, no_errors
+from autodiff.primitive import EachPart, ErrorSample, Keep, Primitive, Sample, Tail, define, no_errors
 from autodiff.spec import Array, Cost, Shape, Spec, moved
 
 # One number a dimension.
@@ -145,18 +146,18 @@ def _framed(frame: Array, image: Array, place: Triple) -> Array:
     return frame
 
 
-def _conv_prepare(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], *, groups: int, rank: int,
-                    **geometry: Any) -> Any:
+def _conv_prepare(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], tail: Tail | None = None, *, groups: int,
+                  rank: int, **geometry: Any) -> Any:
     x, weight = inputs[:2]
     if depthwise.fits(weight.shape, groups):
-        return depthwise.prepare(weight.shape, False, **geometry)
+        return depthwise.prepare(inputs, tail, False, **geometry)
     if unit_kernels.fits(weight.shape, groups=groups, **geometry):
-        return unit_kernels.prepare(unit_kernels.forward(x, weight.shape))
+        return unit_kernels.prepare(unit_kernels.forward(x, weight.shape), operands(inputs, tail))
     if winograd.fits(x, weight.shape, outputs[0], groups=groups, **geometry):
-        return partial(winograd.run, place=winograd.place_of(geometry["padding"]), turned=False)
+        return winograd.prepare(inputs, tail, geometry["padding"], turned=False)
     frame = _forward_frame(x, weight.shape, outputs[0].shape, **geometry)
     sizes = (*map(triple, (weight.shape[2:], geometry["stride"], geometry["dilation"])), groups)
-    return {"sizes": sizes if outputs[0].size else None, "place": frame[0]}
+    return {"sizes": sizes if outputs[0].size else None, "place": frame[0], "others": operands(inputs, tail)}
 
 
 def _conv_scratch(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], *, groups: int, rank: int,
@@ -172,17 +173,16 @@ def _conv_scratch(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], *, groups
     return _scratch(frame, x, weight.shape, groups, by_images=True)
 
 
-def _conv_run(outs: list[Array], ins: list[Array], sizes: tuple[Any, ...] | None, place: Triple) -> None:
+def _conv_run(outs: list[Array], ins: list[Array], sizes: tuple[Any, ...] | None, place: Triple, others: Any) -> None:
     if sizes is None:
         return
     out, frame, packed, offsets = outs
-    bias = ins[2] if len(ins) == 3 else no_bias(out.dtype)
     kernels.convolution.pack_weights(packed, volume_weight(ins[1]), *sizes[1:], 0, 0, 1)
-    image = volume(ins[0])
+    image, following = volume(ins[0]), (packed, *others(ins))
     if frame.ndim == 6:
-        kernels.convolution.forward_by_images(volume(out), offsets, frame, image, packed, bias, place, *sizes, 0, 1)
+        kernels.convolution.forward_by_images(volume(out), offsets, frame, image, *following, place, *sizes, 0, 1)
     else:
-        kernels.convolution.forward(volume(out), offsets, _framed(frame, image, place), packed, bias, *sizes, 0, 1)
+        kernels.convolution.forward(volume(out), offsets, _framed(frame, image, place), *following, *sizes, 0, 1)
 
 
 def _bias_grad(g: Any) -> Any:
@@ -269,21 +269,22 @@ def _gradient_frame(g: Spec, weight: Shape, out: Shape, stride: Sizes, padding: 
     return found
 
 
-def _input_grad_prepare(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], *, size: Sizes, groups: int, rank: int,
-                        **geometry: Any) -> Any:
+def _input_grad_prepare(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], tail: Tail | None = None, *, size: Sizes,
+                        groups: int, rank: int, **geometry: Any) -> Any:
     g, weight = inputs[:2]
     if depthwise.fits(weight.shape, groups):
-        return depthwise.prepare(weight.shape, True, **geometry)
+        return depthwise.prepare(inputs, tail, True, **geometry)
     if unit_kernels.fits(weight.shape, groups=groups, **geometry):
-        return unit_kernels.prepare(unit_kernels.input_gradient(g, weight.shape))
+        return unit_kernels.prepare(unit_kernels.input_gradient(g, weight.shape), operands(inputs, tail))
     if few_channels.fits(g, weight.shape, outputs[0], groups=groups, **geometry):
-        return few_channels.prepare(**geometry)
+        return few_channels.prepare(inputs, tail, **geometry)
     if winograd.fits(g, weight.shape, outputs[0], groups=groups, **geometry):
-        return partial(winograd.run, place=winograd.place_of(geometry["padding"], turned=True), turned=True)
+        return winograd.prepare(inputs, tail, geometry["padding"], turned=True)
     stride, dilation = triple(geometry["stride"]), triple(geometry["dilation"])
     sizes = (triple(weight.shape[2:]), stride, before(geometry["padding"]), dilation, groups)
     return {"sizes": sizes if outputs[0].size else None, "steps": (stride, dilation, groups),
-            "place": _gradient_frame(g, weight.shape, outputs[0].shape, **geometry)[0]}
+            "place": _gradient_frame(g, weight.shape, outputs[0].shape, **geometry)[0],
+            "others": operands(inputs, tail)}
 
 
 def _input_grad_scratch(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], *, size: Sizes, groups: int, rank: int,
@@ -302,13 +303,12 @@ def _input_grad_scratch(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], *, 
 
 
 def _input_grad_run(outs: list[Array], ins: list[Array], sizes: tuple[Any, ...] | None, steps: tuple[Any, ...],
-                    place: Triple) -> None:
+                    place: Triple, others: Any) -> None:
     if sizes is None:
         return
     out, frame, packed, offsets = outs
-    bias = ins[2] if len(ins) == 3 else no_bias(out.dtype)
     kernels.convolution.pack_weights(packed, volume_weight(ins[1]), *steps, 1, 0, 1)
-    cotangent, rest = volume(ins[0]), (packed, bias, place, *sizes, 0, 1)
+    cotangent, rest = volume(ins[0]), (packed, *others(ins), place, *sizes, 0, 1)
     if frame.ndim == 6:
         kernels.convolution.data_gradient_by_images(volume(out), offsets, frame, cotangent, *rest)
     else:
@@ -379,7 +379,7 @@ def _weight_grad_path(inputs: tuple[Spec, ...], weight: Shape, *, kernel: Sizes,
     if depthwise.fits(weight, groups):
         return depthwise.prepare_gradient(**geometry)
     if unit_kernels.fits(weight, groups=groups, **geometry):
-        return unit_kernels.prepare_gradient(unit_kernels.weight_gradient(g, weight))
+        return unit_kernels.prepare_gradient(inputs, weight)
     if winograd.fits(x, weight, g, groups=groups, **geometry):
         return partial(winograd.run_gradient, place=winograd.place_of(geometry["padding"]))
     frame = _forward_frame(x, weight, g.shape, **geometry)
@@ -463,6 +463,7 @@ def _family(rank: int, samples: tuple[Callable[[], list[Sample]], ...],
         infer=_conv_infer,
         run=_conv_run,
         prepare=_conv_prepare,
+        epilogue=_conv_prepare,
         scratch=_conv_scratch,
         vjp=_conv_vjp,
         saves=(Keep(inputs=(1,)), Keep(inputs=(0,)), Keep()),
@@ -479,6 +480,7 @@ def _family(rank: int, samples: tuple[Callable[[], list[Sample]], ...],
         infer=_input_grad_infer,
         run=_input_grad_run,
         prepare=_input_grad_prepare,
+        epilogue=_input_grad_prepare,
         scratch=_input_grad_scratch,
         vjp=_input_grad_vjp,
         twin=_input_grad_twin,

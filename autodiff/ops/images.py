@@ -5,15 +5,18 @@ A volume, (N, C, D, H, W), has one dimension more.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
+import autodiff_kernels as kernels
 from autodiff.bind import TensorT
 from autodiff.errors import DTypeError, ShapeError, ValueRangeError
 from autodiff.ops.host import from_array
-from autodiff.ops.products import matmul
+from autodiff.ops.products import matmul, no_bias
 from autodiff.ops.structural import ordered, permute, require_tensor, reshape
+from autodiff.primitive import Tail
 from autodiff.spec import Array, Shape, Spec
 
 Pair = tuple[int, int]
@@ -60,6 +63,20 @@ def volume(array: Array) -> Array:
 def volume_weight(array: Array) -> Array:
     """Return the weight of a convolution as (O, C / groups, KD, KH, KW)."""
     return array if array.ndim == 5 else array[:, :, None]
+
+
+def operands(inputs: Sequence[Spec], tail: Tail | None) -> Callable[[Sequence[Array]], tuple[Any, ...]]:
+    """Return a function that takes a kernel's bias, residual, scale and activation out of a convolution's operands."""
+    biased, missing = len(inputs) == 3, no_bias(inputs[0].dtype)
+
+    def found(ins: Sequence[Array]) -> tuple[Any, ...]:
+        bias = ins[2] if biased else missing
+        if tail is None:
+            return bias, missing, missing, kernels.epilogue.NONE
+        residual, scale, activation = tail.arguments(ins, missing)
+        return bias, residual.ravel("K"), scale.ravel(), activation
+
+    return found
 
 
 def numbers(operation: str, name: str, value: Any, count: int, least: int = 1) -> tuple[int, ...]:

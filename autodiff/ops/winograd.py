@@ -5,14 +5,14 @@ The operations stay those of `convolving.py`, which asks `fits` when it makes a 
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 import autodiff_kernels as kernels
-from autodiff.ops.images import in_memory
-from autodiff.ops.products import no_bias
-from autodiff.primitive import EachPart
+from autodiff.ops.images import in_memory, operands
+from autodiff.primitive import EachPart, Tail
 from autodiff.spec import Array, Shape, Spec
 
 Place = tuple[int, int]
@@ -52,12 +52,15 @@ def scratch(image: Spec, out: Spec) -> tuple[Spec | EachPart, ...]:
     return Spec.of((count,), image.dtype), EachPart(Spec.of((work,), image.dtype))
 
 
-def run(outs: list[Array], ins: list[Array], place: Place, turned: bool) -> None:
-    """Convolve an image that zeros of `place` stand before; with turned kernels for the gradient of the image."""
+def prepare(inputs: tuple[Spec, ...], tail: Tail | None, padding: Any, turned: bool) -> Any:
+    """Return what convolves an image; with turned kernels, what computes the gradient with respect to it."""
+    return partial(_run, others=operands(inputs, tail), place=place_of(padding, turned), turned=int(turned))
+
+
+def _run(outs: list[Array], ins: list[Array], others: Any, place: Place, turned: int) -> None:
     out, transformed, work = outs
-    bias = ins[2] if len(ins) == 3 else no_bias(out.dtype)
-    kernels.winograd.transform_kernels(transformed, ins[1], int(turned), 0, 1)
-    kernels.winograd.forward(in_memory(out), work, in_memory(ins[0]), transformed, bias, *place, 0, 1)
+    kernels.winograd.transform_kernels(transformed, ins[1], turned, 0, 1)
+    kernels.winograd.forward(in_memory(out), work, in_memory(ins[0]), transformed, *others(ins), *place, 0, 1)
 
 
 def gradient_scratch(g: Spec, image: Spec, bias: bool) -> tuple[Spec | EachPart, ...]:

@@ -26,12 +26,14 @@ from typing import Any
 
 import numpy as np
 from numba import njit
+from numba.types import int64
 
 from autodiff_kernels.accumulate import add_rows, corrected
 from autodiff_kernels.depthwise_tiles import ENTRY, GROUP, ROWS, TILE, WIDE, add_sums, write_outputs
+from autodiff_kernels.epilogue import WORDS, finish_here, note
 from autodiff_kernels.lanes import address
 from autodiff_kernels.matmul import STRETCH
-from autodiff_kernels.memory import address_of, pointer, store
+from autodiff_kernels.memory import address_of, pointer, stack, store
 from autodiff_kernels.memory import forward as ahead
 from autodiff_kernels.parts import share
 from autodiff_kernels.taps import inside, taps_at
@@ -50,9 +52,12 @@ def places_scratch(kernel: Triple) -> int:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def convolve(out: Array, places: Array, image: Array, weights: Array, bias: Array, kernel: Triple, stride: Triple,
-             padding: Triple, dilation: Triple, transposed: int, part: int, parts: int) -> None:
+def convolve(out: Array, places: Array, image: Array, weights: Array, bias: Array, residual: Array, scale: Array,
+             activation: int, kernel: Triple, stride: Triple, padding: Triple, dilation: Triple, transposed: int,
+             part: int, parts: int) -> None:
     """Convolve, or compute the gradient with respect to the image (transposed = 1), plus ``bias[c]``.
+
+    An epilogue follows (`epilogue.py`).
 
     Shares are rows of outputs, long ones in pieces.
 
@@ -62,6 +67,9 @@ def convolve(out: Array, places: Array, image: Array, weights: Array, bias: Arra
         image: in, (N, D, H, W, C); transposed, the cotangent.
         weights: in, (KD * KH * KW, C).
         bias: in, (C,), or of length 0 for none.
+        residual: in, flat, lying like `out`, or of length 0 for none.
+        scale: in, one number, or of length 0 for none.
+        activation: one of `epilogue.ACTIVATIONS`, or NONE.
         kernel, stride, padding, dilation: the convolution's.
         transposed: 0 or 1.
     """
@@ -70,6 +78,7 @@ def convolve(out: Array, places: Array, image: Array, weights: Array, bias: Arra
     pixel, line = channels * size, wide * channels * size
     y, x, w = address(out), address(image), address(weights)
     shift = address(bias) if bias.shape[0] else 0
+    tail = note(stack(int64(0), WORDS), y, residual, scale, activation)
     table = pointer(places, part * ENTRY * kernel[0] * kernel[1] * kernel[2])
     entries = address_of(table)
     step, image_step = (stride[2], 1) if transposed else (1, stride[2])
@@ -111,6 +120,7 @@ def convolve(out: Array, places: Array, image: Array, weights: Array, bias: Arra
                 inner = inner_begin <= j and j + TILE <= inner_end
                 write_outputs(out, inner, shared, (y_place, x_place, weight, shift), steps, entries, number, count,
                               column, wide, aheads, channels)
+        finish_here(out, y + (row * columns + begin) * pixel, 1, 0, (end - begin) * channels, tail)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -176,3 +176,12 @@ def finish_row(like: Array, out: int, made: int, count: int, tail: int) -> None:
     residual = out + words[2] if words[1] != 0 else 0
     finish(like, made, residual, words[0], words[3], 1, 0, count)
     copy_block(like, out, 0, made, 0, 1, count)
+
+
+@njit(error_model="numpy")
+def finish_here(like: Array, out: int, rows: int, row: int, columns: int, tail: int) -> None:
+    """Do the steps of the epilogue `tail`, unless it is 0, on rows of its result as they lie there; see `finish`."""
+    if tail != 0:
+        words = pointer_at(tail, int64)
+        residual = out + words[2] if words[1] != 0 else 0
+        finish(like, out, residual, words[0], words[3], rows, row, columns)

@@ -38,10 +38,12 @@ from typing import Any
 import numpy as np
 from numba import njit
 from numba.extending import register_jitable
+from numba.types import int64
 
 from autodiff_kernels import inner
 from autodiff_kernels.accumulate import add_rows, corrected, two_sum
 from autodiff_kernels.cpu import L2_BYTES, VECTOR_BYTES
+from autodiff_kernels.epilogue import WORDS, finish_here, note
 from autodiff_kernels.lanes import TILE_ROWS, TILE_VECTORS, address, full_tile
 from autodiff_kernels.matmul import multiply, panel_size, stretch_of
 from autodiff_kernels.memory import forward as ahead
@@ -234,12 +236,12 @@ def _kernel_column(taps: Any, at: int, lanes: int, like: Any, half: Any) -> Any:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def forward(out: Array, scratch: Array, image: Array, kernels: Array, bias: Array, top: int, left: int, part: int,
-            parts: int) -> None:
+def forward(out: Array, scratch: Array, image: Array, kernels: Array, bias: Array, residual: Array, scale: Array,
+            activation: int, top: int, left: int, part: int, parts: int) -> None:
     """Convolve: out[n, i, j, o] = sum over c, k, l of image[n, i + k - top, j + l - left, c] w[o, c, k, l] + bias[o].
 
     Of many channels, the rows of the 4x4 matrices come one after the other, as A' M adds them up: of a tile four
-    numbers are in scratch, not 16. Shares are blocks of tiles.
+    numbers are in scratch, not 16. An epilogue follows (`epilogue.py`). Shares are blocks of tiles.
 
     Args:
         out: out, (N, H, W, O).
@@ -247,6 +249,9 @@ def forward(out: Array, scratch: Array, image: Array, kernels: Array, bias: Arra
         image: in, (N, any height, any width, C); it is zero outside.
         kernels: in, from `transform_kernels`.
         bias: in, (O,), or of length 0 for none.
+        residual: in, flat, lying like `out`, or of length 0 for none.
+        scale: in, one number, or of length 0 for none.
+        activation: one of `epilogue.ACTIVATIONS`, or NONE.
         top, left: how many rows and columns before the image are read.
     """
     images, height, wide, outputs = out.shape
@@ -256,6 +261,7 @@ def forward(out: Array, scratch: Array, image: Array, kernels: Array, bias: Arra
     most = forward_block(channels, outputs, size)
     block = min(most, max(LEAST_BLOCK, tiles // (2 * parts) // LEAST_BLOCK * LEAST_BLOCK))
     step = rows_together(channels, outputs, size)
+    tail = note(stack(int64(0), WORDS), address(out), residual, scale, activation)
     in_plane, out_plane = most * channels + GAP, most * outputs + GAP
     values = part * 4 * step * (in_plane + out_plane)
     sums = values + 4 * step * in_plane
@@ -273,6 +279,22 @@ def forward(out: Array, scratch: Array, image: Array, kernels: Array, bias: Arra
                 _rows_out(out, pointer(scratch, sums), out_plane, bias, 0, 4, first, count)
             else:
                 _rows_out(out, pointer(scratch, sums), out_plane, bias, across, across + 1, first, count)
+        if tail != 0:
+            _finish(out, first, count, tail)
+
+
+@njit(error_model="numpy")
+def _finish(out: Array, first: int, count: int, tail: int) -> None:
+    """Do the epilogue on some tiles: those beside one another are two rows of neighbouring pixels."""
+    _, height, wide, outputs = out.shape
+    rows, columns, size = _tiles(height), _tiles(wide), out.itemsize
+    while count > 0:
+        n, i, j = first // columns // rows, first // columns % rows, first % columns
+        some = min(columns - j, count)
+        at = ((n * height + 2 * i) * wide + 2 * j) * outputs
+        finish_here(out, address(out) + at * size, min(2, height - 2 * i), wide * outputs * size,
+                    min(2 * some, wide - 2 * j) * outputs, tail)
+        first, count = first + some, count - some
 
 
 @njit(error_model="numpy")

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from autodiff_kernels import convolution, winograd
+from tests.kernels.test_convolution import epilogues, flat, followed
 
 # images, height, width, channels, outputs, zeros above, zeros at the left
 CASES = [
@@ -33,18 +34,20 @@ class Problem:
         self.dy = rng.standard_normal((images, self.height, self.width, outputs)).astype(dtype)
         self.bias = rng.standard_normal(outputs).astype(dtype)
 
-    def convolve(self, image: Any, shape: Any, place: Any, turned: int, bias: Any, parts: int) -> Any:
+    def convolve(self, image: Any, shape: Any, place: Any, turned: int, bias: Any, parts: int, residual: Any = None,
+                 scale: Any = None, activation: int = 0) -> Any:
+        tail = flat(residual, bias), flat(scale, bias), activation
         out, channels = np.full(shape, np.nan, image.dtype), image.shape[3]
         kernels = np.full(winograd.kernels_scratch(channels, shape[3], out.itemsize), np.nan, out.dtype)
         for part in range(parts):
             winograd.transform_kernels(kernels, self.w, turned, part, parts)
         scratch = np.full(parts * winograd.forward_scratch(channels, shape[3], out.itemsize), np.nan, out.dtype)
         for part in reversed(range(parts)):
-            winograd.forward(out, scratch, image, kernels, bias, *place, part, parts)
+            winograd.forward(out, scratch, image, kernels, bias, *tail, *place, part, parts)
         return out
 
-    def forward(self, bias: Any, parts: int) -> Any:
-        return self.convolve(self.x, self.dy.shape, self.place, 0, bias, parts)
+    def forward(self, bias: Any, parts: int, *tail: Any) -> Any:
+        return self.convolve(self.x, self.dy.shape, self.place, 0, bias, parts, *tail)
 
     def data_gradient(self, parts: int) -> Any:
         none = np.zeros(0, self.x.dtype)
@@ -91,6 +94,8 @@ def test_forward_and_gradients(case: Any, dtype: Any) -> None:
     close(plain, out)
     np.testing.assert_array_equal(plain, problem.forward(np.zeros(0, dtype), 3))
     np.testing.assert_array_equal(plain + problem.bias, problem.forward(problem.bias, 1))
+    for tail in epilogues(np.random.default_rng(1).standard_normal(plain.shape).astype(dtype)):
+        np.testing.assert_array_equal(problem.forward(problem.bias, 3, *tail), followed(plain + problem.bias, *tail))
     close(problem.data_gradient(1), gradient)
     np.testing.assert_array_equal(problem.data_gradient(1), problem.data_gradient(3))
     found, shifts = problem.kernel_gradient(1)
@@ -118,9 +123,10 @@ def direct_results(problem: Problem) -> Any:
     offsets = np.zeros(convolution.offsets_scratch(w.shape, 1, 1), np.int64)
     packed, out, dx, dw = np.empty(w.size, np.float32), np.empty_like(dy), np.empty_like(x), np.empty_like(w)
     convolution.pack_weights(packed, w, one, one, 1, 0, 0, 1)
-    convolution.forward(out, offsets, frame, packed, none, kernel, one, one, 1, 0, 1)
+    convolution.forward(out, offsets, frame, packed, none, none, none, 0, kernel, one, one, 1, 0, 1)
     convolution.pack_weights(packed, w, one, one, 1, 1, 0, 1)
-    convolution.data_gradient(dx, offsets, cotangent, packed, none, (0, 1, 1), kernel, one, (0, 1, 1), one, 1, 0, 1)
+    convolution.data_gradient(dx, offsets, cotangent, packed, none, none, none, 0, (0, 1, 1), kernel, one, (0, 1, 1),
+                              one, 1, 0, 1)
     convolution.weight_gradient(dw, none, np.empty(w.size, np.float32), np.empty((2, 0)), offsets, frame, dy, one, one,
                                 1, 0, 1)
     return out[:, 0], dx[:, 0], dw[:, :, 0]
