@@ -15,11 +15,13 @@ import math
 from typing import Any
 
 import numpy as np
+from llvmlite import binding as llvm
 from llvmlite import ir
 from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from autodiff_kernels.cpu import VECTOR_BYTES
 from autodiff_kernels.vectors import Vector, as_vector, joint, lanes_of, select
 
 # ---- Instructions ----------------------------------------------------------------------------------------------------
@@ -134,16 +136,63 @@ def _shift_count(integer: Any, fraction: int) -> Any:
     return integer([fraction] * integer.count if isinstance(integer, ir.VectorType) else fraction)
 
 
+def _power_of_two(builder: Any, shifted: Any) -> Any:
+    integer, fraction, one, _ = _layout(shifted.type)
+    exponent = builder.shl(builder.bitcast(shifted, integer), _shift_count(integer, fraction))
+    return builder.bitcast(builder.add(exponent, one), shifted.type)
+
+
 @intrinsic
 def power_of_two(typing_context: Any, shifted: Any) -> Any:
     """power_of_two(n + INTEGERS): 2**n for the exponents n of normal numbers."""
+    return shifted(shifted), lambda context, builder, signature, arguments: _power_of_two(builder, *arguments)
+
+
+# One instruction of AVX-512 does what `scaled` takes eight for.
+SCALES = VECTOR_BYTES == 64 and bool(llvm.get_host_cpu_features().get("avx512f"))
+
+
+def _scaled_registers(builder: Any, x: Any, n: Any) -> Any:
+    """Emit x * 2**n of vectors that are whole registers of 64 bytes."""
+    single = isinstance(x.type.element, ir.FloatType)
+    count = 16 if single else 8
+    kind, mask = ir.VectorType(x.type.element, count), ir.IntType(count)
+    function = cgutils.get_or_insert_function(
+        builder.module, ir.FunctionType(kind, [kind, kind, kind, mask, ir.IntType(32)]),
+        f"llvm.x86.avx512.mask.scalef.{'ps' if single else 'pd'}.512")
+
+    def positions(begin: int, end: int) -> Any:
+        return ir.Constant(ir.VectorType(ir.IntType(32), end - begin), list(range(begin, end)))
+
+    parts = []
+    for start in range(0, x.type.count, count):
+        value, exponent = (builder.shuffle_vector(v, v, positions(start, start + count)) for v in (x, n))
+        parts.append(builder.call(function, [value, exponent, value, mask(-1), ir.IntType(32)(4)]))
+    while len(parts) > 1:
+        size = parts[0].type.count
+        parts = [builder.shuffle_vector(low, high, positions(0, 2 * size))
+                 for low, high in zip(parts[::2], parts[1::2], strict=True)]
+    return parts[0]
+
+
+@intrinsic
+def scaled(typing_context: Any, x: Any, n: Any) -> Any:
+    """scaled(x, n): x * 2**n, rounded once, for floats n that are integers and as large as `exp` has them."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        integer, fraction, one, _ = _layout(arguments[0].type)
-        exponent = builder.shl(builder.bitcast(arguments[0], integer), _shift_count(integer, fraction))
-        return builder.bitcast(builder.add(exponent, one), arguments[0].type)
+        value, exponent = arguments
+        if SCALES and isinstance(x, Vector) and x.count * x.dtype.bitwidth % 512 == 0:
+            return _scaled_registers(builder, value, exponent)
+        # 2**n in two factors: n reaches below and above what one can hold.
+        kind = value.type
+        _, _, _, bits = _layout(kind)
+        integers = builder.bitcast(bits, kind)
+        half = (lanes_of(builder, x).fma if isinstance(x, Vector) else builder.fma)(
+            exponent, ir.Constant(kind, [0.5] * kind.count if isinstance(x, Vector) else 0.5), integers)
+        rest = builder.fadd(builder.fsub(exponent, builder.fsub(half, integers)), integers)
+        return builder.fmul(builder.fmul(value, _power_of_two(builder, half)), _power_of_two(builder, rest))
 
-    return shifted(shifted), generate
+    return x(x, x), generate
 
 
 @intrinsic
@@ -196,10 +245,7 @@ def exp(x: float) -> float:
     x = select(x < low, low, x)
     x = select(x > high, high, x)
     n, _, value = _reduced_expm1(x)
-    integers = constant(x, INTEGERS_SINGLE, INTEGERS_DOUBLE)
-    half = fma(n, constant(x, 0.5, 0.5), integers)  # 2**n in two factors: n reaches below and above what one can hold
-    rest = n - (half - integers)
-    return (value + constant(x, 1.0, 1.0)) * power_of_two(half) * power_of_two(rest + integers)
+    return scaled(value + constant(x, 1.0, 1.0), n)
 
 
 # (2**r - 1) / r for |r| <= 1 / 2

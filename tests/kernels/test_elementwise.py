@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from autodiff_kernels import elementwise
+from autodiff_kernels import elementwise, softmax
 
 Array = np.ndarray[Any, np.dtype[Any]]
 FLOATS = [np.float32, np.float64]
@@ -78,6 +78,15 @@ def test_maths_is_within_its_error(name: str, dtype: Any) -> None:
     formula, bound = MATHS[name]
     x = magnitudes(dtype, np.random.default_rng(0))
     assert error_in_ulp(run(name, x), formula(x.astype(np.longdouble))) <= bound + 0.01
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_exp_of_vectors_has_the_bits_of_exp_of_numbers(dtype: Any) -> None:
+    least = np.log(np.finfo(dtype).smallest_subnormal) - 1
+    x = np.concatenate([magnitudes(dtype, np.random.default_rng(6)), np.linspace(least, -least, 5000)]).astype(dtype)
+    out, one, zero = np.empty_like(x), np.ones(1, dtype), np.zeros(1, dtype)
+    softmax.logsumexp_grad(out[None], one, x[None], zero, 0, 1)  # exp(x - 0) * 1
+    np.testing.assert_array_equal(out, run("exp", x))
 
 
 @pytest.mark.parametrize("dtype", FLOATS)
