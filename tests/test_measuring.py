@@ -308,7 +308,7 @@ def test_a_replay_is_measured(compiled: Any, monkeypatch: pytest.MonkeyPatch) ->
     made = {target.name for pairs in program.columns["gradient_of"] for _, target in pairs if type(target) is not tuple}
     assert {"0.weight", "3.bias"} <= made
     origins = {record.name: origin.name for record, origin in zip(program, program.columns["origin"]) if origin}
-    assert origins["tanh_grad"] == "tanh"
+    assert origins["tanh_grad"] == "followed"  # a linear layer by tanh
     assert all(origin is None or origin in program.records for origin in program.columns["origin"])
     loss = program.outputs[0]
     place = program.records.index(loss[0])

@@ -23,6 +23,7 @@ import sys
 import autodiff as ad
 import numpy as np
 from autodiff.nn import functional as F
+from autodiff.primitive import OPERATIONS
 
 ad.manual_seed(0)
 found = {}
@@ -37,6 +38,9 @@ def run(name, function, *shapes):
     note(name, result, *[leaf.grad for leaf in leaves])
 
 run("linear", F.linear, (13, 300), (37, 300), (37,))
+numbers = [ad.randn(*shape) for shape in [(13, 300), (37, 300), (37,), (), (13, 37)]]
+for step in ("relu", "gelu", "gelu_tanh", "tanh", "sigmoid", "silu"):
+    note(step, OPERATIONS["followed"].call(*numbers, first=("linear", ()), steps=("mul", "add", step)))
 run("conv", lambda x, w: F.conv2d(x, w, padding=1), (2, 5, 9, 7), (18, 5, 3, 3))
 run("few channels", lambda x, w: F.conv2d(x, w, padding=1), (2, 3, 6, 5), (20, 3, 3, 2))
 run("depthwise", lambda x, w, b: F.conv2d(x, w, b, padding=2, groups=35), (3, 35, 9, 13), (35, 1, 5, 4), (35,))

@@ -47,16 +47,18 @@ def _run(outs: list[Array], ins: list[Array], kernel: Triple, stride: Triple, pa
 
 
 def prepare_gradient(stride: Any, padding: Any, dilation: Any) -> Any:
-    """Return what computes the gradient with respect to the weight."""
+    """Return what computes the gradients with respect to weight and bias."""
     return partial(_run_gradient, stride=triple(stride), padding=before(padding), dilation=triple(dilation))
 
 
-def gradient_scratch(weight: Spec) -> tuple[Spec | EachPart, ...]:
-    """Return the spec of the sums."""
-    return (Spec.of((weight.size,), weight.dtype),)
+def gradient_scratch(weight: Spec, bias: bool) -> tuple[Spec | EachPart, ...]:
+    """Return the specs of the sums, and of those of a bias."""
+    totals = weight.shape[0] + kernels.depthwise.CHANNELS if bias else 0
+    return Spec.of((weight.size,), weight.dtype), Spec.of((2, totals), np.float64)
 
 
 def _run_gradient(outs: list[Array], ins: list[Array], stride: Triple, padding: Triple, dilation: Triple) -> None:
-    out, sums = outs
+    out, shifts, sums, totals = outs
     g, x = ins
-    kernels.depthwise.weight_gradient(volume_weight(out), sums, volume(x), volume(g), stride, padding, dilation, 0, 1)
+    kernels.depthwise.weight_gradient(volume_weight(out), shifts, sums, totals, volume(x), volume(g), stride, padding,
+                                      dilation, 0, 1)

@@ -10,6 +10,8 @@ import math
 from functools import partial
 from typing import Any, NamedTuple
 
+import numpy as np
+
 import autodiff_kernels as kernels
 from autodiff.ops.products import no_bias
 from autodiff.primitive import EachPart
@@ -68,8 +70,27 @@ def scratch(product: Product, dtype: Any) -> tuple[EachPart]:
     return (EachPart(Spec.of((count,), dtype)),)
 
 
+def prepare_gradient(product: Product) -> Any:
+    """Return what computes the gradients with respect to weight and bias."""
+    return partial(_run_gradient, product=prepare(product))
+
+
+def gradient_scratch(product: Product, dtype: Any, bias: bool) -> tuple[Spec | EachPart, ...]:
+    """Return the specs of what the product works on, and of the sums of a bias."""
+    totals = EachPart(Spec.of((1, 2, kernels.reduce.TILE), np.float64)) if bias else Spec.of((0, 2, 0), np.float64)
+    return *scratch(product, dtype), totals
+
+
+def _run_gradient(outs: list[Array], ins: list[Array], product: Any) -> None:
+    out, shifts, work, totals = outs
+    product([out, work], ins)
+    if shifts.size:
+        kernels.reduce.sum_axes(shifts[None], totals, ins[0].ravel("K").reshape(1, -1, shifts.size, 1), 0, 1)
+
+
 def _run(outs: list[Array], ins: list[Array], sizes: tuple[int, ...]) -> None:
     out, work = outs
-    bias = ins[2] if len(ins) == 3 else no_bias(out.dtype)
+    none = no_bias(out.dtype)
+    bias = ins[2] if len(ins) == 3 else none
     left, right, result = ins[0].ravel("K"), ins[1].ravel("K"), out.ravel("K")  # as they lie in memory
-    kernels.matmul.matmul(result, work, left, right, bias, *sizes, 0, 1)
+    kernels.matmul.matmul(result, work, left, right, bias, none, none, 0, *sizes, 0, 1)

@@ -2,7 +2,7 @@
 
 Numba keys its disk cache by one function's own source: it does not see a change of a function that a kernel calls, of
 Numba's version or of compile flags. So the folder is named by a hash of all that: every kernel source, the versions of
-Numba, llvmlite and NumPy, the CPU, its features and the vector width. Any change starts an empty folder, and the
+Numba, llvmlite and NumPy, the CPU, its features, registers and caches. Any change starts an empty folder, and the
 folders of other versions are removed, the least recently used first, until they hold no more than `LIMIT`. This
 version's own folder is not bounded: it gets files for each fused structure that a program has. A process keeps a shared
 lock on the folder that it uses: such a folder is not removed. Beyond that processes need no lock: Numba and `generate`
@@ -150,13 +150,13 @@ def version() -> str:
     import numba
     import numpy
 
-    from autodiff_kernels.cpu import vector_bytes
+    from autodiff_kernels.cpu import processor
 
     digest = hashlib.blake2b(digest_size=16)
     target = (
         numba.config.CPU_NAME or llvmlite.binding.get_host_cpu_name(),
         numba.config.CPU_FEATURES or llvmlite.binding.get_host_cpu_features().flatten(),
-        str(vector_bytes()),  # a global of the kernels: Numba compiles it in, but does not key its files by it
+        str(processor()),  # globals of the kernels: Numba compiles them in, but does not key its files by them
     )
     for text in (numba.__version__, llvmlite.__version__, numpy.__version__, *target):
         digest.update(text.encode() + b"\0")

@@ -24,7 +24,8 @@ the next begins:
 Sums follow `matmul`: stretches of `stretch_of` products (taps by depth, row, column, channel; positions by image,
 depth, row, column), each summed in order by FMA from 0, stretches added in order, the bias added last. The bits do not
 depend on parts, tile or vector width. Images are C-contiguous (N, D, H, W, C), weights C-contiguous
-(O, C / groups, KD, KH, KW), float32 or float64.
+(O, C / groups, KD, KH, KW), float32 or float64. A bias's gradient, the sum of the cotangent over all positions, is
+accumulated as in `accumulate.py`, stretch by stretch while the weight's gradient reads them.
 """
 
 from __future__ import annotations
@@ -35,7 +36,8 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from autodiff_kernels.cpu import VECTOR_BYTES
+from autodiff_kernels.accumulate import add_rows, corrected
+from autodiff_kernels.cpu import L2_BYTES, VECTOR_BYTES
 from autodiff_kernels.lanes import (
     TILE_ROWS,
     TILE_VECTORS,
@@ -55,7 +57,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 Triple = tuple[int, int, int]
 Frame = tuple[Triple, Triple]
 
-FRAMES = 1 << 18  # bytes of the frames of images that are padded and convolved together: half of a second-level cache
+FRAMES = L2_BYTES // 4  # bytes of the frames of images that are padded and convolved together
 LEAST_FRAMES = 1 << 21  # bytes of all frames from which that pays: smaller ones stay in the caches anyway
 LEAST_UNITS = 16  # of images convolved together, so that threads get nearly equal shares
 POSITIONS = 96  # positions of a share's unit: whole tiles, enough to use a panel of weights many times
@@ -109,8 +111,8 @@ def images_together(images: int, frame: Triple, channels: int, itemsize: int) ->
     """Return how many images `forward_by_images` and `data_gradient_by_images` frame at a time; 0: they do not pay.
 
     >>> from autodiff_kernels.convolution import images_together
-    >>> images_together(128, (1, 34, 34), channels=16, itemsize=4), images_together(8, (1, 34, 34), 16, 4)
-    (3, 0)
+    >>> images_together(8, (1, 34, 34), channels=16, itemsize=4)
+    0
     """
     each = math.prod(frame) * channels * itemsize
     return min(max(FRAMES // max(each, 1), 1), images // LEAST_UNITS) if images * each > LEAST_FRAMES else 0
@@ -124,6 +126,17 @@ def offsets_scratch(w_shape: tuple[int, ...], groups: int, parts: int) -> int:
     912
     """
     return parts * (2 * math.prod(w_shape[2:]) * max(w_shape[0] // groups, w_shape[1]) + STRETCH)
+
+
+def totals_scratch(w_shape: tuple[int, ...], groups: int, itemsize: int) -> int:
+    """Return the second size of the totals that `weight_gradient` needs for a bias: whole panels of each group.
+
+    >>> from autodiff_kernels.convolution import totals_scratch
+    >>> totals_scratch((6, 2, 1, 3, 3), groups=3, itemsize=4) >= 6
+    True
+    """
+    width = VECTOR_BYTES // itemsize * TILE_VECTORS
+    return groups * -(-w_shape[0] // groups // width) * width
 
 
 # ---- Kernels ---------------------------------------------------------------------------------------------------------
@@ -311,17 +324,20 @@ def data_gradient_by_images(out: Array, offsets: Array, frames: Array, cotangent
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def weight_gradient(out: Array, sums: Array, offsets: Array, image: Array, cotangent: Array, stride: Triple,
-                    dilation: Triple, groups: int, part: int, parts: int) -> None:
-    """Compute the gradient with respect to the weights. Shares are tiles of (tap, channel) by output channels.
+def weight_gradient(out: Array, shifts: Array, sums: Array, totals: Array, offsets: Array, image: Array,
+                    cotangent: Array, stride: Triple, dilation: Triple, groups: int, part: int, parts: int) -> None:
+    """Compute the gradients with respect to weights and bias. Shares are tiles of (tap, channel) by output channels.
 
     ::
 
         out[o, c, k] = sum over n, p of image[n, p*stride + k*dilation, c] * dy[n, p, o]
+        shifts[o]    = sum over n, p of dy[n, p, o]
 
     Args:
         out: out, (O, C / groups, KD, KH, KW).
+        shifts: out, (O,), or of length 0 where there is no bias.
         sums: scratch, as many elements as out, same dtype.
+        totals: scratch, (2, `totals_scratch`) float64, or (2, 0).
         offsets: scratch, `offsets_scratch` int64.
         image: in, the padded image (N, depth, rows, columns, C) of `forward_frame`.
         cotangent: in, dy (N, OD, OH, OW, O).
@@ -343,6 +359,7 @@ def weight_gradient(out: Array, sums: Array, offsets: Array, image: Array, cotan
     grid = cotangent.shape[1], cotangent.shape[2], cotangent.shape[3]
     positions = cotangent.shape[0] * grid[0] * grid[1] * grid[2]
     stretch = stretch_of(positions)
+    totals[:, (lo + tiles - 1) // tiles * width : (hi + tiles - 1) // tiles * width] = 0
     for start in range(0, max(positions, 1), stretch):
         count = min(stretch, positions - start)
         _fill_positions(offsets, position_table, start, count, grid, _image_bytes(image), _moves(image, stride), 0)
@@ -358,6 +375,10 @@ def weight_gradient(out: Array, sums: Array, offsets: Array, image: Array, cotan
                    last - first, tables + 8 * position_table, count,
                    address(cotangent) + (start * outputs + group * columns + panel) * size, outputs * size,
                    0, wide, start)
+            if shifts.shape[0] > 0 and first == 0:
+                place = tile_column * width
+                add_rows(totals[0, place : place + width], totals[1, place : place + width],
+                         pointer(cotangent, start * outputs + group * columns + panel), outputs, count, wide, False)
 
     target = out.reshape(-1)
     for tile in range(lo, hi):
@@ -368,6 +389,10 @@ def weight_gradient(out: Array, sums: Array, offsets: Array, image: Array, cotan
             place = tap % depth * area + tap // depth
             for column in range(wide):
                 target[(group * columns + panel + column) * channels * area + place] = sums[source + column]
+        if shifts.shape[0] > 0 and tile % tiles == 0:
+            for column in range(wide):
+                place = tile // tiles * width + column
+                shifts[group * columns + panel + column] = corrected(totals[0, place], totals[1, place])
 
 
 # ---- Helpers of compiled code ----------------------------------------------------------------------------------------
@@ -506,14 +531,14 @@ def _tiles(like: Array, out: int, out_rows: int, a: int, a_rows: int, count: int
         high = min(TILE_ROWS, count - i)
         c, r = out_rows + 8 * i, a_rows + 8 * i
         if high == TILE_ROWS and wide == TILE_VECTORS * lanes:
-            gathered_full_tile(like, out, a, b, bias, depth, c, r, a_columns, b_row, high, wide, again)
+            gathered_full_tile(like, out, a, b, bias, depth, c, r, a_columns, b_row, high, wide, again, 0)
         elif high == TILE_ROWS and wide == lanes:
-            gathered_full_narrow_tile(like, out, a, b, bias, depth, c, r, a_columns, b_row, high, wide, again)
+            gathered_full_narrow_tile(like, out, a, b, bias, depth, c, r, a_columns, b_row, high, wide, again, 0)
         elif high <= TILE_ROWS // 2 and wide <= lanes:
-            gathered_low_narrow_tile(like, out, a, b, bias, depth, c, r, a_columns, b_row, high, wide, again)
+            gathered_low_narrow_tile(like, out, a, b, bias, depth, c, r, a_columns, b_row, high, wide, again, 0)
         elif high <= TILE_ROWS // 2:
-            gathered_low_tile(like, out, a, b, bias, depth, c, r, a_columns, b_row, high, wide, again)
+            gathered_low_tile(like, out, a, b, bias, depth, c, r, a_columns, b_row, high, wide, again, 0)
         elif wide > lanes:
-            gathered_edge_tile(like, out, a, b, bias, depth, c, r, a_columns, b_row, high, wide, again)
+            gathered_edge_tile(like, out, a, b, bias, depth, c, r, a_columns, b_row, high, wide, again, 0)
         else:
-            gathered_narrow_tile(like, out, a, b, bias, depth, c, r, a_columns, b_row, high, wide, again)
+            gathered_narrow_tile(like, out, a, b, bias, depth, c, r, a_columns, b_row, high, wide, again, 0)

@@ -13,7 +13,8 @@ for while this one is summed.
 
 Taps are summed in order (depth, row, column) by FMA from 0, the bias is added last. A weight's gradient is summed over
 stretches of at most `STRETCH` positions, whole rows of one plane or a piece of one row: in each in order (row, column)
-by FMA from 0, then stretch by stretch. So the bits depend on neither parts, tile nor vector width.
+by FMA from 0, then stretch by stretch. So the bits depend on neither parts, tile nor vector width. A bias's gradient,
+the sum of dy, is accumulated as in `accumulate.py` while a stretch is in the cache.
 
 Images are C-contiguous (N, D, H, W, C), float32 or float64. The weights are read as (KD * KH * KW, C);
 `layout.transpose` makes that of (C, 1, KD, KH, KW).
@@ -26,6 +27,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from autodiff_kernels.accumulate import add_rows, corrected
 from autodiff_kernels.depthwise_tiles import ENTRY, GROUP, ROWS, TILE, WIDE, add_sums, write_outputs
 from autodiff_kernels.lanes import address
 from autodiff_kernels.matmul import STRETCH
@@ -112,13 +114,15 @@ def convolve(out: Array, places: Array, image: Array, weights: Array, bias: Arra
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def weight_gradient(out: Array, sums: Array, image: Array, cotangent: Array, stride: Triple, padding: Triple,
-                    dilation: Triple, part: int, parts: int) -> None:
-    """Compute the gradient with respect to the weights. Shares are channels, two registers at a time.
+def weight_gradient(out: Array, shifts: Array, sums: Array, totals: Array, image: Array, cotangent: Array,
+                    stride: Triple, padding: Triple, dilation: Triple, part: int, parts: int) -> None:
+    """Compute the gradients with respect to weights and bias. Shares are channels, two registers at a time.
 
     Args:
         out: out, (C, 1, KD, KH, KW).
+        shifts: out, (C,), or of length 0 where there is no bias.
         sums: scratch, as many elements as out, same dtype.
+        totals: scratch, (2, C + `CHANNELS`) float64, or (2, 0).
         image: in, (N, D, H, W, C).
         cotangent: in, (N, OD, OH, OW, C).
         stride, padding, dilation: the convolution's.
@@ -135,6 +139,7 @@ def weight_gradient(out: Array, sums: Array, image: Array, cotangent: Array, str
     lo, hi = lo * lanes, min(hi * lanes, channels)
     for tap in range(area):
         sums[tap * channels + lo : tap * channels + hi] = 0
+    totals[:, lo:hi] = 0
     apart = stride[2] // dilation[2] if stride[2] in (dilation[2], 2 * dilation[2]) else 0
     each = max(STRETCH // max(columns, 1), 1)  # rows of a stretch
     blocks, pieces = (rows + each - 1) // each, (columns + STRETCH - 1) // STRETCH
@@ -172,10 +177,16 @@ def weight_gradient(out: Array, sums: Array, image: Array, cotangent: Array, str
                             aheads, min(begin + CHANNELS, hi) - begin,
                         )
                         tap += group
+            if shifts.shape[0] > 0:
+                source = pointer(cotangent, ((plane * rows + top) * columns + left) * channels + begin)
+                add_rows(totals[0, begin : begin + CHANNELS], totals[1, begin : begin + CHANNELS], source, channels,
+                         height * count, min(begin + CHANNELS, hi) - begin, False)
     target = out.reshape(-1)
     for c in range(lo, hi):
         for tap in range(area):
             target[c * area + tap] = sums[tap * channels + c]
+    for c in range(lo, min(hi, shifts.shape[0])):
+        shifts[c] = corrected(totals[0, c], totals[1, c])
 
 
 # ---- Which outputs meet the image ------------------------------------------------------------------------------------

@@ -24,7 +24,7 @@ from numba import njit
 from numba.extending import register_jitable
 
 from autodiff_kernels import inner
-from autodiff_kernels.cpu import VECTOR_BYTES
+from autodiff_kernels.cpu import L2_BYTES, VECTOR_BYTES
 from autodiff_kernels.lanes import TILE_VECTORS, address
 from autodiff_kernels.matmul import multiply_panels
 from autodiff_kernels.memory import forward, load, pointer, store
@@ -35,7 +35,7 @@ from autodiff_kernels.vectors import read, width, write, zeros
 Array = np.ndarray[Any, np.dtype[Any]]
 Pair = tuple[int, int]
 
-PRODUCTS = 2**15  # numbers that the products of a band may have, unless most of its rows are then computed twice
+PRODUCTS = L2_BYTES // 32  # numbers that a band's products may have, unless most of its rows are then computed twice
 BEYOND = 32  # numbers behind weights and products that are read, too: of whole vectors and register tiles
 
 

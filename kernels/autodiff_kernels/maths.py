@@ -15,13 +15,12 @@ import math
 from typing import Any
 
 import numpy as np
-from llvmlite import binding as llvm
 from llvmlite import ir
 from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from autodiff_kernels.cpu import VECTOR_BYTES
+from autodiff_kernels.cpu import AVX512
 from autodiff_kernels.vectors import Vector, as_vector, joint, lanes_of, select
 
 # ---- Instructions ----------------------------------------------------------------------------------------------------
@@ -132,67 +131,47 @@ def _layout(kind: Any) -> tuple[Any, int, Any, Any]:
     return integer, fraction, integer(one), integer(integers)
 
 
-def _shift_count(integer: Any, fraction: int) -> Any:
-    return integer([fraction] * integer.count if isinstance(integer, ir.VectorType) else fraction)
-
-
-def _power_of_two(builder: Any, shifted: Any) -> Any:
+def _emit_power_of_two(builder: Any, shifted: Any) -> Any:
     integer, fraction, one, _ = _layout(shifted.type)
-    exponent = builder.shl(builder.bitcast(shifted, integer), _shift_count(integer, fraction))
+    places = integer([fraction] * integer.count if isinstance(integer, ir.VectorType) else fraction)
+    exponent = builder.shl(builder.bitcast(shifted, integer), places)
     return builder.bitcast(builder.add(exponent, one), shifted.type)
 
 
 @intrinsic
 def power_of_two(typing_context: Any, shifted: Any) -> Any:
     """power_of_two(n + INTEGERS): 2**n for the exponents n of normal numbers."""
-    return shifted(shifted), lambda context, builder, signature, arguments: _power_of_two(builder, *arguments)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return _emit_power_of_two(builder, arguments[0])
+
+    return shifted(shifted), generate
 
 
-# One instruction of AVX-512 does what `scaled` takes eight for.
-SCALES = VECTOR_BYTES == 64 and bool(llvm.get_host_cpu_features().get("avx512f"))
-
-
-def _scaled_registers(builder: Any, x: Any, n: Any) -> Any:
-    """Emit x * 2**n of vectors that are whole registers of 64 bytes."""
-    single = isinstance(x.type.element, ir.FloatType)
-    count = 16 if single else 8
-    kind, mask = ir.VectorType(x.type.element, count), ir.IntType(count)
-    function = cgutils.get_or_insert_function(
-        builder.module, ir.FunctionType(kind, [kind, kind, kind, mask, ir.IntType(32)]),
-        f"llvm.x86.avx512.mask.scalef.{'ps' if single else 'pd'}.512")
-
-    def positions(begin: int, end: int) -> Any:
-        return ir.Constant(ir.VectorType(ir.IntType(32), end - begin), list(range(begin, end)))
-
-    parts = []
-    for start in range(0, x.type.count, count):
-        value, exponent = (builder.shuffle_vector(v, v, positions(start, start + count)) for v in (x, n))
-        parts.append(builder.call(function, [value, exponent, value, mask(-1), ir.IntType(32)(4)]))
-    while len(parts) > 1:
-        size = parts[0].type.count
-        parts = [builder.shuffle_vector(low, high, positions(0, 2 * size))
-                 for low, high in zip(parts[::2], parts[1::2], strict=True)]
-    return parts[0]
+def _emit_two_factors(builder: Any, multiply_add: Any, value: Any, n: Any) -> Any:
+    """Multiply by 2**n in two factors: n reaches below and above what one can hold. The first product is exact."""
+    count = getattr(n.type, "count", 0)
+    single = isinstance(n.type.element if count else n.type, ir.FloatType)
+    numbers = 0.5, INTEGERS_SINGLE if single else INTEGERS_DOUBLE
+    one_half, integers = [ir.Constant(n.type, [number] * count if count else number) for number in numbers]
+    half = multiply_add(n, one_half, integers)
+    rest = builder.fadd(builder.fsub(n, builder.fsub(half, integers)), integers)
+    return builder.fmul(builder.fmul(value, _emit_power_of_two(builder, half)), _emit_power_of_two(builder, rest))
 
 
 @intrinsic
-def scaled(typing_context: Any, x: Any, n: Any) -> Any:
-    """scaled(x, n): x * 2**n, rounded once, for floats n that are integers and as large as `exp` has them."""
+def times_power_of_two(typing_context: Any, value: Any, n: Any) -> Any:
+    """times_power_of_two(value, n): value * 2**n, rounded once, for values near 1 and integral n."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        value, exponent = arguments
-        if SCALES and isinstance(x, Vector) and x.count * x.dtype.bitwidth % 512 == 0:
-            return _scaled_registers(builder, value, exponent)
-        # 2**n in two factors: n reaches below and above what one can hold.
-        kind = value.type
-        _, _, _, bits = _layout(kind)
-        integers = builder.bitcast(bits, kind)
-        half = (lanes_of(builder, x).fma if isinstance(x, Vector) else builder.fma)(
-            exponent, ir.Constant(kind, [0.5] * kind.count if isinstance(x, Vector) else 0.5), integers)
-        rest = builder.fadd(builder.fsub(exponent, builder.fsub(half, integers)), integers)
-        return builder.fmul(builder.fmul(value, _power_of_two(builder, half)), _power_of_two(builder, rest))
+        if not isinstance(value, Vector):
+            return _emit_two_factors(builder, builder.fma, *arguments)
+        lanes = lanes_of(builder, value)
+        if AVX512 and value.count * lanes.itemsize % 64 == 0:
+            return lanes.times_powers(*arguments)
+        return _emit_two_factors(builder, lanes.fma, *arguments)
 
-    return x(x, x), generate
+    return value(value, n), generate
 
 
 @intrinsic
@@ -245,7 +224,7 @@ def exp(x: float) -> float:
     x = select(x < low, low, x)
     x = select(x > high, high, x)
     n, _, value = _reduced_expm1(x)
-    return scaled(value + constant(x, 1.0, 1.0), n)
+    return times_power_of_two(value + constant(x, 1.0, 1.0), n)
 
 
 # (2**r - 1) / r for |r| <= 1 / 2
@@ -263,13 +242,9 @@ def exp2(x: float) -> float:
     low, high = constant(x, -151.0, -1076.0), constant(x, 129.0, 1025.0)
     x = low if x < low else x
     x = high if x > high else x
-    integers = constant(x, INTEGERS_SINGLE, INTEGERS_DOUBLE)
     n = rint(x)
     r = x - n
-    half = fma(n, T(0.5), integers)
-    rest = n - (half - integers)
-    value = fma(r, polynomial(r, EXP2_SINGLE, EXP2_DOUBLE), T(1))
-    return value * power_of_two(half) * power_of_two(rest + integers)
+    return times_power_of_two(fma(r, polynomial(r, EXP2_SINGLE, EXP2_DOUBLE), T(1)), n)
 
 
 @njit(error_model="numpy", forceinline=True)

@@ -15,12 +15,12 @@ from typing import Any
 
 from numba import njit
 
-from autodiff_kernels.cpu import VECTOR_BYTES
+from autodiff_kernels.cpu import VECTOR_REGISTERS
 from autodiff_kernels.maths import constant, fma
 from autodiff_kernels.memory import forward, stack
 from autodiff_kernels.vectors import fetch, read, rounded, select, whole, widen, width, write, zeros
 
-STRIP = 4 if VECTOR_BYTES == 64 else 2  # registers to a strip with several sums: AVX2 has few of them
+STRIP = VECTOR_REGISTERS // 8  # registers to a strip with several sums
 TILE_ROWS = 16  # rows whose strips are worked on side by side
 NEAR = 1 << 20  # numbers that stay in the caches
 AHEAD = 32  # rows between those that are summed and those that are asked for

@@ -386,7 +386,7 @@ def product_of(typing_context: Any, vector: Any) -> Any:
 
 @intrinsic
 def largest_of(typing_context: Any, vector: Any) -> Any:
-    """largest_of(vector): the largest lane; NaN does not count."""
+    """largest_of(vector): the largest lane, of lanes that are not NaN."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         def larger(x: Any, y: Any) -> Any:

@@ -106,15 +106,19 @@ class Problem:
                                                       self.stride, *padding, self.dilation, self.groups, part, parts)
         return out
 
-    def weight_gradient(self, parts: int) -> Any:
+    def weight_gradient(self, parts: int, bias: bool = True) -> Any:
+        """The gradients of weight and bias; the latter is empty without `bias`."""
         out, sums = np.full(self.w.shape, np.nan, self.x.dtype), np.full(self.w.size, np.nan, self.x.dtype)
+        shifts = np.full(len(self.w) if bias else 0, np.nan, self.x.dtype)
+        count = convolution.totals_scratch(self.w.shape, self.groups, out.itemsize) if bias else 0
+        totals = np.full((2, count), np.nan)
         frame = convolution.forward_frame(self.x.shape, self.w.shape, self.dy.shape, self.stride, self.padding,
                                           self.dilation)
         image, offsets = self.framed(self.x, frame, parts), self.offsets(parts)
         for part in reversed(range(parts)):
-            convolution.weight_gradient(out, sums, offsets, image, self.dy, self.stride, self.dilation, self.groups,
-                                        part, parts)
-        return out
+            convolution.weight_gradient(out, shifts, sums, totals, offsets, image, self.dy, self.stride, self.dilation,
+                                        self.groups, part, parts)
+        return out, shifts
 
     def reference(self, shape: Any = None) -> Any:
         """The forward result without bias, the data gradient for an image of `shape`, and the weight gradient."""
@@ -158,8 +162,12 @@ def test_forward_and_gradients(case: Any, dtype: Any) -> None:
         np.testing.assert_array_equal(plain, run(3, none))
         np.testing.assert_array_equal(plain + bias, run(1, bias))
         np.testing.assert_array_equal(plain + bias, problem.by_images(run.__name__, bias))
-    close(problem.weight_gradient(1), weight_gradient)
-    np.testing.assert_array_equal(problem.weight_gradient(1), problem.weight_gradient(3))
+    found, shifts = problem.weight_gradient(1)
+    close(found, weight_gradient)
+    close(shifts, problem.dy.astype(np.float64).sum((0, 1, 2, 3)))
+    for again, others in zip((found, shifts), problem.weight_gradient(3), strict=True):
+        np.testing.assert_array_equal(again, others)
+    np.testing.assert_array_equal(problem.weight_gradient(1, bias=False)[0], found)
 
 
 @pytest.mark.parametrize("case", [*CASES[:12], *CASES[-5:]], ids=str)
@@ -177,8 +185,9 @@ def test_one_convolution_is_a_matmul_bit_for_bit() -> None:
     problem = Problem((2, (8, 9), 300, 40, (1, 1), (1, 1), (0, 0), (1, 1), 1), np.float32)
     out = np.empty(2 * 72 * 40, np.float32)
     scratch = np.empty(matmul.matmul_scratch(144, 40, 300, 300, 300, 4, 1), np.float32)
-    matmul.matmul(out, scratch, problem.x.reshape(-1), problem.w.reshape(-1), problem.bias, 1, 1, 144, 40, 300,
-                  0, 0, 300, 1, 0, 0, 1, 300, 0, 1)
+    none = np.empty(0, np.float32)
+    matmul.matmul(out, scratch, problem.x.reshape(-1), problem.w.reshape(-1), problem.bias, none, none, 0, 1, 1, 144,
+                  40, 300, 0, 0, 300, 1, 0, 0, 1, 300, 0, 1)
     np.testing.assert_array_equal(out.reshape(2, 1, 8, 9, 40), problem.forward(1, problem.bias))
 
 

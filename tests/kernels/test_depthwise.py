@@ -58,9 +58,11 @@ class Problem:
         return results[0]
 
     def weight_gradient(self) -> Any:
-        outputs = junk(self.w.shape, self.w.dtype), junk(self.w.size, self.w.dtype)
+        """The gradients of weight and bias."""
+        outputs = (junk(self.w.shape, self.w.dtype), junk(len(self.w), self.w.dtype), junk(self.w.size, self.w.dtype),
+                   junk((2, len(self.w) + depthwise.CHANNELS), np.float64))
         return run_parts(depthwise.weight_gradient, outputs, self.x, self.dy, self.stride, self.padding,
-                         self.dilation)[0]
+                         self.dilation)[:2]
 
     def reference(self, shape: Any) -> Any:
         """The forward result without bias, the gradient for an image of `shape`, and the weight's."""
@@ -94,7 +96,9 @@ def test_forward_and_gradients(case: Any, dtype: Any) -> None:
         plain = problem.convolve(image, shape, problem.none, transposed)
         close(plain, result)
         np.testing.assert_array_equal(plain + problem.bias, problem.convolve(image, shape, problem.bias, transposed))
-    close(problem.weight_gradient(), want[2])
+    found, shifts = problem.weight_gradient()
+    close(found, want[2])
+    close(shifts, problem.dy.astype(np.float64).sum((0, 1, 2, 3)))
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
