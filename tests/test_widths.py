@@ -54,6 +54,8 @@ run("norms", lambda x, w, b: F.batch_norm(F.layer_norm(x, (19,)), None, None, w,
 run("softmax", lambda x: F.softmax(x, 1) + F.log_softmax(x, 1), (11, 35))
 run("planes", lambda x: F.softmax(x, 0) + F.log_softmax(x, 0) + x.logsumexp(0), (11, 35))
 run("classes", lambda x: F.cross_entropy(x, ad.arange(105).reshape(3, 35) % 11, reduction="none"), (3, 11, 35))
+run("softmax of labels", lambda x, y: F.cross_entropy(x, y, label_smoothing=0.1), (11, 135), (11, 135))
+run("labels", lambda x, y: F.cross_entropy(x, y, label_smoothing=0.1, reduction="none"), (3, 11, 35), (3, 11, 35))
 run("pooling", lambda x: F.max_pool2d(x, 3, 1, 1) + F.avg_pool2d(x, 3, 1, 1), (2, 35, 9, 7))
 run("functions", lambda x: ad.tanh(x) + ad.exp(x) * ad.sin(x) + ad.sigmoid(x) + F.gelu(x), (1003,))
 run("gamma", lambda x: ad.lgamma(x) + ad.digamma(x), (1003,))
