@@ -121,6 +121,7 @@ def test_what_does_not_follow() -> None:
     assert "+" not in "".join(names(same_bits(lambda: (lambda y: y.T[0].sum() + y.relu().sum())(a @ b))))
     assert "+" not in "".join(names(same_bits(lambda: (a[:2] @ b[:, :3]).relu())))  # too small
     assert names(same_bits(lambda: r * (a @ b))) == ["matmul", "mul"]
+    assert names(same_bits(lambda: (ad.ones(3, 20, 40) @ b.T).relu()))[-2:] == ["matmul", "relu"]  # of a view
 
 
 def test_in_place() -> None:
