@@ -19,7 +19,7 @@ from autodiff.ops import strided
 from autodiff.ops.broadcast import expand
 from autodiff.ops.elementwise import add, mul, spread
 from autodiff.ops.functions import sigmoid
-from autodiff.ops.joining import cat, copied, free, split, zeros_of
+from autodiff.ops.joining import cat, copied, split, zeros_of
 from autodiff.ops.shaping import flatten, missing_dimension, shape_of
 from autodiff.ops.structural import (
     axes,
@@ -470,7 +470,7 @@ tensor_unfold_p = define(
         (*x.shape[:dim], (x.shape[dim] - size) // step + 1, *x.shape[dim + 1:], size), x.dtype),
     run=lambda array, dim, size, step: [_unfold_view(array, dim, size, step)],
     vjp=_unfold_vjp,
-    cost=free,
+    cost=strided.free,
     view=True,
     samples=_unfold_samples,
     errors=_unfold_errors,

@@ -231,7 +231,6 @@ def _scatter_prepare(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], dim: i
 
 def _scatter_vjp(record: Any, g: Any) -> tuple[Any, None, Any]:
     dim, index = record.params["dim"], record.input(1)
-    g = contiguous(g)
     kept, found = record.mask[0], record.mask[2]
     return (bind(scatter_p, g, index, contiguous(zeros_of(record.inputs[2])), dim=dim) if kept else None, None,
             bind(scatter_grad_p, g, index, dim=dim) if found else None)
@@ -271,10 +270,21 @@ scatter_p = define(
 )
 
 
-def _scatter_grad_run(outs: list[Array], ins: list[Array], shapes: tuple[tuple[int, int, int], ...]) -> None:
-    (out, rest), (g, index) = outs, ins
-    arrays = out.reshape(shapes[0]), rest.reshape(shapes[1]), g.reshape(shapes[1]), index.reshape(shapes[2])
-    kernels.index.scatter_along_grad(*arrays, 0, 1)
+def _scatter_grad_prepare(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], dim: int) -> Callable[..., None]:
+    (rest,) = _scatter_grad_scratch(inputs, outputs, dim)
+    copy = strided.prepare(inputs[:1], (rest,), "copy")
+    written, whole, places = _seen_along(inputs, outputs, dim)["shapes"]
+
+    def run(outs: list[Array], ins: list[Array]) -> None:
+        (out, rest), (g, index) = outs, ins
+        copy((rest,), (g,))
+        kernels.index.scatter_along_grad(out.reshape(written), rest.reshape(whole), index.reshape(places), 0, 1)
+
+    return run
+
+
+def _scatter_grad_scratch(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], dim: int) -> tuple[Spec]:
+    return (Spec.of(inputs[0].shape, inputs[0].dtype),)
 
 
 def _scatter_grad_vjp(record: Any, h: Any) -> tuple[Any, None]:
@@ -284,11 +294,11 @@ def _scatter_grad_vjp(record: Any, h: Any) -> tuple[Any, None]:
 scatter_grad_p = define(
     "scatter_grad",
     infer=lambda g, index, dim: Spec.of(index.shape, g.dtype),
-    run=_scatter_grad_run,
-    prepare=_seen_along,
+    run=strided.nothing,
+    prepare=_scatter_grad_prepare,
     vjp=_scatter_grad_vjp,
     saves=(INDEX, INDEX),
-    scratch=lambda inputs, outputs, dim: (inputs[0],),
+    scratch=_scatter_grad_scratch,
     cost=lambda inputs, outputs, dim: Cost(0, inputs[0].nbytes + moved(*inputs, *outputs)),
     samples=lambda: [Sample(spread(-1, 1, 3, 2), np.array([[2, 0], [2, 1], [0, 1], [2, 1]]), dim=0),
                      Sample(spread(-1, 1, 2, 3, dtype=np.float64), np.array([[2, 2, 0, 2], [1, 1, 1, 1]]), dim=1)],

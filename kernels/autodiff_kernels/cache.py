@@ -2,8 +2,8 @@
 
 What is compiled of a kernel depends on the functions that it calls, on Numba's version and on compile flags. So the
 folder is named by a hash of all that: every kernel source, the versions of Python, Numba, llvmlite and NumPy, the CPU,
-its features, registers and caches. Any change starts an empty folder. In it each compiled signature is a file of its own
-(`kept.py`).
+its features, registers and caches. Any change starts an empty folder. In it each compiled signature is a file of its
+own (`kept.py`).
 
 Nothing grows without bound: a folder's least recently used files are removed beyond `LIMIT`, and so are the least
 recently used folders of other versions. A process keeps a shared lock on the folder that it uses: such a folder is not

@@ -75,16 +75,14 @@ def write_row(out: Array, x: Array, index: Array) -> int:
 
 
 @njit(error_model="numpy")
-def hand_out_row(out: Array, rest: Array, g: Array, index: Array) -> None:
-    """Copy g to rest, and from the last i to the first move rest[index[i]] to out[i] and leave 0 there."""
-    for k in range(g.shape[0]):
-        rest[k] = g[k]
+def take_row(out: Array, x: Array, index: Array) -> None:
+    """From the last i to the first, move x[index[i]] to out[i] and leave 0; out[i] = 0 where that does not exist."""
     for i in range(out.shape[0] - 1, -1, -1):
         k = index[i]
         out[i] = 0
-        if inside(k, g.shape[0]):
-            out[i] = rest[np.uint64(k)]
-            rest[np.uint64(k)] = 0
+        if inside(k, x.shape[0]):
+            out[i] = x[np.uint64(k)]
+            x[np.uint64(k)] = 0
 
 
 # ---- Kernels ---------------------------------------------------------------------------------------------------------
@@ -297,15 +295,14 @@ def scatter_along(out: Array, status: Array, x: Array, index: Array, part: int, 
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def scatter_along_grad(out: Array, rest: Array, g: Array, index: Array, part: int, parts: int) -> None:
+def scatter_along_grad(out: Array, g: Array, index: Array, part: int, parts: int) -> None:
     """out[a, i, b] = g[a, index[a, i, b], b] of the last i for a place, 0 of others: the transpose of `scatter_along`.
 
     From the last i to the first, each takes what is left at its place.
 
     Args:
         out: (A, M, B), out; any type. Columns are shared among the parts.
-        rest: (A, K, B), out; like out: what nobody took, 0 elsewhere.
-        g: (A, K, B), in; like out.
+        g: (A, K, B), in/out; like out: 0 afterwards where something was taken.
         index: (A, M, B), in; int64. Of a position out of range, out is 0.
     """
     A, K, B = g.shape
@@ -313,20 +310,15 @@ def scatter_along_grad(out: Array, rest: Array, g: Array, index: Array, part: in
     for a in range(low // units, (high + units - 1) // units):
         start, stop = columns(a, B, low, high, units)
         if B == 1:
-            M = out.shape[1]
-            hand_out_row(out[a].reshape(M), rest[a].reshape(K), g[a].reshape(K), index[a].reshape(M))
+            take_row(out[a].reshape(out.shape[1]), g[a].reshape(K), index[a].reshape(out.shape[1]))
             continue
-        for k in range(K):
-            for b in range(start, stop):
-                rest[a, k, b] = g[a, k, b]
         for i in range(out.shape[1] - 1, -1, -1):
             for b in range(start, stop):
                 k = index[a, i, b]
+                out[a, i, b] = 0
                 if inside(k, K):
-                    out[a, i, b] = rest[a, np.uint64(k), b]
-                    rest[a, np.uint64(k), b] = 0
-                else:
-                    out[a, i, b] = 0
+                    out[a, i, b] = g[a, np.uint64(k), b]
+                    g[a, np.uint64(k), b] = 0
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

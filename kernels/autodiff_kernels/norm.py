@@ -24,7 +24,8 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from autodiff_kernels.epilogue import NONE, RELU, finish_block
+from autodiff_kernels.epilogue import NONE, finish_block
+from autodiff_kernels.lanes import RELU
 from autodiff_kernels.maths import constant
 from autodiff_kernels.memory import forward, load, pointer, stack, store
 from autodiff_kernels.parts import share

@@ -59,7 +59,7 @@ def test_the_gradient_of_what_is_set_goes_to_the_last(dtype: Any, shape: Any) ->
     A, K, B, M = shape
     g, each = numbers((A, K, B), dtype), rng.integers(0, K, (A, M, B))
     each[:, M // 2:M // 2 + 1] = -1  # nowhere
-    out, rest = run_parts(index.scatter_along_grad, (junk((A, M, B), dtype), junk(g.shape, dtype)), g, each)
+    out, rest = run_parts(index.scatter_along_grad, (junk((A, M, B), dtype), g), each)
     want, left = np.zeros_like(out), g.copy()
     for a, i, b in np.ndindex(A, M, B):
         if each[a, i, b] >= 0 and not (each[a, i + 1:, b] == each[a, i, b]).any():
