@@ -21,7 +21,8 @@ from autodiff.compiler import arena, passes
 from autodiff.compiler.backward import has_history, record_backward
 from autodiff.compiler.calls import RecordingError
 from autodiff.compiler.conditions import ZERO, Conditions, Leaf
-from autodiff.compiler.instructions import Instruction, Kind, Region, Step, Value
+from autodiff.compiler.instructions import Instruction, Kind, Region, Step, Value, owner_of
+from autodiff.compiler.joining import with_joined
 from autodiff.compiler.lowering import Lowered, now
 from autodiff.compiler.reading import program_of
 from autodiff.compiler.rematerialisation import with_less_memory
@@ -244,6 +245,8 @@ class Recorded:
         self._done("without_dead", [*inside, *outside], ends)
         whole, forward = without_repeats([*inside, *outside], len(inside), ends)
         self._done("without_repeats", whole, ends)
+        whole, forward = with_joined(whole, forward, ends)
+        self._done("with_joined", whole, ends)
         step.instructions, step.forward = self._joined(whole, forward, ends)
         if budget is None:
             return
@@ -331,6 +334,8 @@ class Recorded:
                 return False
         memories = {x.memory for x in args}
         if len(memories) != len(args):
+            return False
+        if self._written_arguments and len({owner_of(x.array) for x in args}) != len(args):  # parts of a NumPy array
             return False
         return self.accepts(args) if self.pinned or self._hooks else self._slots.isdisjoint(memories)
 

@@ -8,7 +8,7 @@ the operations run one after the other, which is the twin.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -57,6 +57,20 @@ def fits(step: int, operand: Spec, result: Spec) -> bool:
 def accumulates(first: Primitive, inputs: Sequence[Spec]) -> bool:
     """Return whether the residual may be the memory of the result: a product's, whose sums are never left there."""
     return first.name in ("matmul", "linear", "matvec") and inputs[0].shape[-1] <= kernels.matmul.STRETCH
+
+
+def wiring(inputs: int, outputs: int, params: Mapping[str, Any]) -> tuple[list[tuple[int, ...]], list[int]]:
+    """Return what each part of an operation `fused` or `followed` reads, and which part makes each output.
+
+    Inputs of the operation are numbered first, then the results of its parts.
+    """
+    steps = params["steps"]
+    if "results" in params:
+        return [operands for _, _, operands in steps], list(params["results"])
+    kinds = [kind(OPERATIONS.get(step)) for step in steps]
+    others = iter(range(inputs - sum(step != ACTIVATION for step in kinds), inputs))
+    read = [(inputs + k,) if step == ACTIVATION else (inputs + k, next(others)) for k, step in enumerate(kinds)]
+    return [tuple(range(inputs - sum(len(pair) - 1 for pair in read))), *read], [len(steps), *[0] * (outputs - 1)]
 
 
 class _Parts(NamedTuple):

@@ -16,6 +16,7 @@ from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache, reduce
 from typing import Any
 
+from autodiff.ops.followed import wiring
 from autodiff.program import Program, Record
 from autodiff.program_calls import Named, named
 from autodiff.program_memory import is_parameter
@@ -273,7 +274,7 @@ class _Builder:
         self, index: int, record: Record, parts: Sequence[Record], group: Group, again: Sequence[str]
     ) -> Group:
         """Show the parts of a fused operation, in a group of their own."""
-        inside = self._new_group("fused", group, group.phase)
+        inside = self._new_group(record.name, group, group.phase)
         nodes = [self._operation(f"r{index}_{k}", part.name, part, inside, (), again[k : k + 1])
                  for k, part in enumerate(parts)]  # fmt: skip
         for node in nodes:
@@ -281,14 +282,15 @@ class _Builder:
         self.owner[record] = nodes[0]
         nodes[0].records = 1
         first = len(record.operands)
-        for head, (_, _, operands) in zip(nodes, record.params["steps"], strict=True):
+        reads, results = wiring(first, len(record.outputs), record.params)
+        for head, operands in zip(nodes, reads, strict=True):
             for operand in operands:
                 if operand < first:
                     self.readers.setdefault((record, operand), []).append(head)
                 else:
                     tail = nodes[operand - first]
                     self.edges.append(Edge(tail, head, 1, False, _full(tail.specs[0])))
-        for output, step in enumerate(record.params["results"]):
+        for output, step in enumerate(results):
             self.makers[record, output] = nodes[step]
         return inside
 

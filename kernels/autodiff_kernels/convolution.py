@@ -19,8 +19,8 @@ the next begins:
   `data_gradient`
 - weight gradient: `pad` x into its frame, `weight_gradient`
 
-`forward_by_images` and `data_gradient_by_images`, and `weight_gradient` if it gets frames, do the padding, too, some images
-at a time.
+`forward_by_images` and `data_gradient_by_images`, and `weight_gradient` if it gets frames, do the padding, too, some
+images at a time.
 
 Sums follow `matmul`: stretches of `stretch_of` products (taps by depth, row, column, channel; positions by image,
 depth, row, column), each summed in order by FMA from 0, stretches added in order, the bias added last. The bits do not
@@ -63,8 +63,8 @@ Frame = tuple[Triple, Triple]
 
 FRAMES = L2_BYTES // 4  # bytes of the frames of images that are padded and convolved together
 LEAST_FRAMES = 1 << 21  # bytes of all frames from which that pays: smaller ones stay in the caches anyway
-# Bytes of the frames of images whose products for a weight's gradient are summed together, and of those at most: the same
-# on any processor, as sums depend on it.
+# Bytes of the frames of images whose products for a weight's gradient are summed together, and of those at most: the
+# same on any processor, as sums depend on them.
 SUMMED, MOST_SUMMED = 1 << 18, 1 << 21
 LEAST_UNITS = 16  # of images convolved together, so that threads get nearly equal shares
 POSITIONS = 96  # positions of a share's unit: whole tiles, enough to use a panel of weights many times

@@ -70,10 +70,11 @@ def _rows(out: Any, residual: Any, adds: bool, scale: Any, scales: bool, activat
     `out` and `residual` are pointers; a row is so many elements of `size` bytes away from the next one.
     """
     long = columns - columns % WHOLE
+    piece = CHUNK if adds or scales else max(long, 1)
     for i in range(rows):
-        for j in range(0, long, CHUNK):
+        for j in range(0, long, piece):
             at = i * row + j
-            _steps(forward(out, at), forward(residual, at), adds, scale, scales, activation, min(CHUNK, long - j))
+            _steps(forward(out, at), forward(residual, at), adds, scale, scales, activation, min(piece, long - j))
     width = columns - long
     if width == 0:
         return
@@ -131,6 +132,20 @@ def finish(
         activation: one of `ACTIVATIONS`, or NONE.
     """
     _compiled(like.itemsize, out, residual, scale, activation, rows, row, columns)
+
+
+@njit(error_model="numpy")
+def finish_block(
+    out: Array, place: int, rows: int, stride: int, columns: int, residual: Array, scale: Array, activation: int
+) -> None:
+    """Do what `finish` does on a block of an array, from its element `place` on; a row lies `stride` elements apart.
+
+    Arrays of length 0 stand for no residual and no scale.
+    """
+    start = place * out.itemsize
+    adds, scales = residual.size > 0, scale.size > 0
+    finish(out, address(out) + start, address(residual) + start if adds else 0, address(scale) if scales else 0,
+           activation, rows, stride * out.itemsize, columns)
 
 
 # An epilogue as one number: the address of these words, or 0 where there is none. Words: addresses of the scale and of

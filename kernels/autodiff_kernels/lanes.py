@@ -276,11 +276,15 @@ def _opaque(builder: Any, value: Any) -> Any:
     return builder.asm(kind, "", "=r,0", [value], side_effect=False)
 
 
+def _words(builder: Any, tail: Any) -> list[Any]:
+    words = builder.inttoptr(tail, _I64.as_pointer())
+    return [builder.load(builder.gep(words, [_I64(word)])) for word in range(4)]
+
+
 def follow(builder: Any, lanes: Lanes, tail: Any, sums: dict[Any, Any], targets: dict[Any, Any], masks: list[Any]
            ) -> None:
     """Emit what a tile does of an epilogue, on sums that are kept for (row, vector), with the places to write them."""
-    scale, residual, distance, activation = (
-        builder.load(builder.inttoptr(builder.add(tail, _I64(8 * word)), _I64.as_pointer())) for word in range(4))
+    scale, residual, distance, activation = _words(builder, tail)
 
     def change(step: Any) -> None:
         for cell in sums:
@@ -342,6 +346,11 @@ def _tile(rows: int, vectors: int, masked: bool, gathered: bool = False) -> Any:
             sums = {cell: cgutils.alloca_once_value(builder, lanes.zeros) for cell in cells}
             for i, v in cells:
                 lanes.prefetch(vector_at(add(out, place(out_row, i)), v))
+            with builder.if_then(builder.icmp_signed("!=", tail, _I64(0))):
+                _, residual, distance, _ = _words(builder, tail)
+                with builder.if_then(builder.icmp_signed("!=", residual, _I64(0))):
+                    for i, v in cells:
+                        lanes.prefetch(vector_at(add(add(out, distance), place(out_row, i)), v), far=True)
             a_rows = [_opaque(builder, add(a, place(a_row, i))) for i in range(rows)]
             a_now, b_now = cgutils.alloca_once_value(builder, _I64(0)), cgutils.alloca_once_value(builder, b)
             with turns(builder, depth) as index:

@@ -43,7 +43,7 @@ from autodiff_kernels.lanes import (
     narrow_tile,
     transpose_square,
 )
-from autodiff_kernels.memory import forward, load, pointer, pointer_at, stack, store
+from autodiff_kernels.memory import forward, load, pointer, stack, store
 from autodiff_kernels.parts import share
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -193,8 +193,7 @@ def multiply(like: Array, out: int, a: int, b: int, bias: int, depth: int, out_r
     """Multiply `rows` rows by one panel of `wide` columns, in `blocks` tiles, of which it does `first` to `last`.
 
     The rows are spread evenly over the tiles. Those of the next tile begin `a_tile` bytes further, or, where that is 0,
-    lie in one matrix. The other arguments are those of a tile (`lanes._tile`); what a tile does not do of the epilogue
-    `tail` is done on all of them.
+    lie in one matrix. The other arguments are those of a tile (`lanes._tile`).
     """
     lanes = VECTOR_BYTES // like.itemsize
     end, _ = share(rows, first, blocks)
@@ -216,11 +215,28 @@ def multiply(like: Array, out: int, a: int, b: int, bias: int, depth: int, out_r
             full_tile_less_2(like, c, r, b, bias, depth, out_row, a_row, a_column, b_row, high, wide, again, tail)
         else:
             full_tile_less_3(like, c, r, b, bias, depth, out_row, a_row, a_column, b_row, high, wide, again, tail)
-    if tail != 0:
-        activation = pointer_at(tail, int64)[3]
-        if activation > RELU:
-            begin, _ = share(rows, first, blocks)
-            finish(like, out + begin * out_row, 0, 0, activation, end - begin, out_row, wide)
+
+
+@njit(error_model="numpy")
+def _activate(like: Array, out: int, out_row: int, rows: int, columns: int, blocks: int, first: int, last: int,
+              panel_step: int, activation: int) -> None:
+    """Do an activation that is no tile's on the tiles `first` to `last` of some rows: many columns at a time.
+
+    Panel p has the tiles from p `panel_step` on. Those that are done whole lie side by side in `columns` columns.
+    """
+    width, panel = TILE_VECTORS * (VECTOR_BYTES // like.itemsize), first // panel_step
+    while panel * panel_step < last:
+        low, high = max(first - panel * panel_step, 0), min(last - panel * panel_step, blocks)
+        following = panel + 1
+        if low == 0 and high == blocks:
+            following = (last - blocks) // panel_step + 1
+        if low < high:
+            begin, _ = share(rows, low, blocks)
+            _, end = share(rows, high - 1, blocks)
+            j = panel * width
+            finish(like, out + begin * out_row + j * like.itemsize, 0, 0, activation, end - begin, out_row,
+                   min(following * width, columns) - j)
+        panel = following
 
 
 @njit(error_model="numpy")
@@ -484,9 +500,12 @@ def matmul(out: Array, scratch: Array, a: Array, b: Array, bias: Array, residual
                                             min(min(group, last_panel - panel) * width, n - j))
                             packed = packed_panel + place * (width * (depth + -depth % lanes)) * size
                             b_now, b_row_now = packed, width * size
-                        last_stretch = start + stretch >= k
-                        add = shift + j * size if shift != 0 and last_stretch else 0
+                        add = shift + j * size if shift != 0 and start + stretch >= k else 0
                         multiply(out, out_at + ((matrix * m + begin) * n + j) * size, a_now, b_now, add, depth, out_row,
                                  a_row_now, a_column_now, a_tile, b_row_now, end - begin, blocks,
                                  max(first - panel * panel_step, 0), min(last - panel * panel_step, blocks),
-                                 min(width, n - j), start, tail if last_stretch else 0)
+                                 min(width, n - j), start, tail if start + stretch >= k else 0)
+                    if activation > RELU and start + stretch >= k:
+                        _activate(out, out_at + (matrix * m + begin) * out_row, out_row, end - begin, n, blocks,
+                                  max(first, first_panel * panel_step), min(last, last_panel * panel_step), panel_step,
+                                  activation)

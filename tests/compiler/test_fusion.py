@@ -356,7 +356,8 @@ def test_random_programs_compute_the_same() -> None:
                 values.append(p.do(generator.choice(("neg", "relu", "abs")), generator.choice(full)))
             elif what < 7:
                 y = p.do("matmul", generator.choice(full), generator.choice(full))
-                values.append(y if what == 4 else p.do("relu", y) if what == 5 else p.do("add", generator.choice(full), y))
+                step = (y,) if what == 4 else (p.do("relu", y),) if what == 5 else (p.do("add", full[0], y),)
+                values.extend(step)
             else:
                 name = generator.choice(("sub", "maximum", "add", "mul"))
                 values.append(p.do(name, generator.choice(full), generator.choice(values)))

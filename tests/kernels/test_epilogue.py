@@ -67,7 +67,8 @@ def test_bits_are_those_of_the_steps(name: str | None, dtype: Any) -> None:
 @pytest.mark.parametrize("dtype", FLOATS)
 @pytest.mark.parametrize(("m", "n", "k"), [
     (9, 33, 20), (200, 70, 300), (40, 40, 900), (1, 40, 7), (1, 2100, 500), (70, 1, 40), (1, 1, 300), (6, 35, 1),
-    (6, 150, 1), (70, 5, 40), (70, 3, 500), (4, 5, 0), (0, 5, 4), (170, 34, 8)])
+    (6, 150, 1), (70, 5, 40), (70, 3, 500), (4, 5, 0), (0, 5, 4), (170, 34, 8), (40, 300, 20), (330, 400, 40),
+    (170, 1450, 384)])
 def test_products_with_an_epilogue(dtype: Any, m: int, n: int, k: int) -> None:
     names = [*epilogue.ACTIVATIONS, None]
     for number, (batch, transposed) in enumerate([((), False), ((), True), ((2, 1), True), ((3,), False)]):
