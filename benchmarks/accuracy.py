@@ -394,7 +394,8 @@ EXTREMES = """
 
 **Softmax, log_softmax, logsumexp, cross-entropy.** Logits of 1e4 and more overflow nothing: the largest one is
 subtracted first. -inf is a share of 0. A row with inf or NaN, and one of -inf alone, becomes NaN; `logsumexp` is inf
-and -inf there (NaN of NaN).
+and -inf there (NaN of NaN). With class probabilities, a logit of -inf makes the loss NaN also where its label is 0
+(0 * inf), as in PyTorch; the gradient is finite.
 
 **Norms** (batch, layer, group, instance, RMS). A channel, row or group of equal numbers has variance 0 and becomes
 exactly 0, before weight and bias (in PyTorch's batch norm it may be the rounding of its mean, divided by the root of
