@@ -308,7 +308,7 @@ def attention(part: int = 1, dtype: Any = np.float32) -> Sum:
 
 
 def attention_gradient(part: int = 1, dtype: Any = np.float32) -> Sum:
-    """Return its gradients of queries, keys and values; by the sum of the absolute values."""
+    """Return the gradients of queries, keys and values of this attention; by the sum of the absolute values."""
     q, k, v, g = _attention_operands(dtype, part)
     got = _gradient(F.scaled_dot_product_attention, g, q, k, v)
     q, k, v, g = map(_wider, (q, k, v, g))
