@@ -90,7 +90,7 @@ class Chain(NamedTuple):
 
 
 class Followed(NamedTuple):
-    """Instructions that run as one: `bind(followed_p, *inputs, first=first, steps=steps)` gives the outputs.
+    """Instructions that run as one: `bind(primitive, *inputs, **params)` of its `operation` gives the outputs.
 
     Attributes:
         instructions: in order: the one that is followed first.
@@ -98,6 +98,7 @@ class Followed(NamedTuple):
         outputs: values that it writes: the last result, and what else the first instruction makes.
         first: name and parameters of the first operation.
         steps: names of the others.
+        shape: of the view of the first result that they follow; None where there is none.
     """
 
     instructions: tuple[Any, ...]
@@ -105,11 +106,13 @@ class Followed(NamedTuple):
     outputs: tuple[Any, ...]
     first: followed.First
     steps: tuple[str, ...]
+    shape: tuple[int, ...] | None
 
     @property
     def operation(self) -> tuple[Primitive, dict[str, Any]]:
         """The operation that does the same, with its parameters."""
-        return followed_p, {"first": self.first, "steps": self.steps}
+        params = {"first": self.first, "steps": self.steps}
+        return followed_p, params if self.shape is None else {**params, "shape": self.shape}
 
 
 class _Unit:
@@ -234,13 +237,14 @@ def _follow(unit: _Unit, use: _Use) -> bool:
     """Return whether all members but the first are steps of its epilogue, in order, and nobody needs what lies between.
 
     What the last one writes in place must not be what the others read: the first one writes there before them. The
-    residual may be where a product is simply added to it.
+    residual may be where a product is simply added to it. A view of the first result is no place to write to: nobody
+    makes what it is a view of.
     """
     first, *steps = unit.members
     kinds = [followed.kind(step.primitive) for step in steps]
     if not followed.in_order(kinds):
         return False
-    value, last = first.outputs[0], steps[-1].outputs[0]
+    value, last = _seen(first, steps[0]), steps[-1].outputs[0]
     between, read = {value.region}, {x.region for x in first.inputs}
     for kind, step in zip(kinds, steps, strict=True):
         others = [x for x in step.inputs if x is not value]
@@ -255,8 +259,19 @@ def _follow(unit: _Unit, use: _Use) -> bool:
         between.add(value.region)
     inside = Counter(region for member in unit.members for region in {x.region for x in member.inputs})
     between.remove(last.region)
+    if value.region is first.outputs[0].region and _seen(first, steps[0]) is not first.outputs[0]:
+        return False
     return last.region not in read and not any(
         region in use.needed or use.readers[region] > inside[region] for region in between)
+
+
+def _seen(first: Any, step: Any) -> Any:
+    """Return what a step reads of the first instruction's result: a view of all of it, or else the result itself."""
+    result = first.outputs[0]
+    for x in step.inputs:
+        if x.region is result.region and followed.is_seen(first.primitive, result.spec, x.spec):
+            return x
+    return result
 
 
 def _alike(members: Sequence[Any]) -> bool:
@@ -289,12 +304,14 @@ def _ends(unit: _Unit, use: _Use) -> tuple[list[Any], list[int]]:
 
 def _followed(unit: _Unit) -> Followed:
     first, *steps = unit.members
-    inputs, value = list(first.inputs), first.outputs[0]
+    inputs, value = list(first.inputs), _seen(first, steps[0])
+    shape = None if value.spec is first.outputs[0].spec else value.spec.shape
     for step in steps:
         inputs += [x for x in step.inputs if x is not value]
         value = step.outputs[0]
     return Followed(tuple(unit.members), tuple(inputs), (value, *first.outputs[1:]),
-                    (first.primitive.name, tuple(first.params.items())), tuple(step.primitive.name for step in steps))
+                    (first.primitive.name, tuple(first.params.items())), tuple(step.primitive.name for step in steps),
+                    shape)
 
 
 def _chain(unit: _Unit, use: _Use) -> Chain:

@@ -19,15 +19,19 @@ from autodiff.bind import bind
 from autodiff.errors import ShapeError, ValueRangeError
 from autodiff.ops import convolution_samples
 from autodiff.ops.samples import spread
+from autodiff.ops.structural import reshape
 from autodiff.primitive import OPERATIONS, EachPart, ErrorSample, Operation, Primitive, Sample, Tail, define
-from autodiff.spec import Cost, Spec, moved
+from autodiff.spec import Cost, Shape, Spec, moved
 
 __all__: list[str] = []
 
-# Name of an operation and its parameters.
+# Name of an operation and its parameters; names of what follows.
 First = tuple[str, tuple[tuple[str, Any], ...]]
+Steps = tuple[str, ...]
 
 NO_STEP, SCALE, RESIDUAL, ACTIVATION = range(-1, 3)  # steps may follow in this order, each once at most
+
+PRODUCTS = ("matmul", "linear", "matvec")  # of their result they know where it begins, and no more
 
 
 def leads(operation: Operation | None) -> bool:
@@ -56,7 +60,13 @@ def fits(step: int, operand: Spec, result: Spec) -> bool:
 
 def accumulates(first: Primitive, inputs: Sequence[Spec]) -> bool:
     """Return whether the residual may be the memory of the result: a product's, whose sums are never left there."""
-    return first.name in ("matmul", "linear", "matvec") and inputs[0].shape[-1] <= kernels.matmul.STRETCH
+    return first.name in PRODUCTS and inputs[0].shape[-1] <= kernels.matmul.STRETCH
+
+
+def is_seen(first: Primitive, result: Spec, view: Spec) -> bool:
+    """Return whether steps may follow a view that holds the same elements in the same order."""
+    alike = (result.contiguous, result.size, result.dtype) == (view.contiguous, view.size, view.dtype)
+    return first.name in PRODUCTS and result.contiguous and alike
 
 
 def wiring(inputs: int, outputs: int, params: Mapping[str, Any]) -> tuple[list[tuple[int, ...]], list[int]]:
@@ -83,7 +93,7 @@ class _Parts(NamedTuple):
     others: tuple[Any, ...]
 
 
-def _parts(inputs: tuple[Any, ...], first: First, steps: tuple[str, ...]) -> _Parts:
+def _parts(inputs: tuple[Any, ...], first: First, steps: Steps) -> _Parts:
     name, params = first
     leader, followers = OPERATIONS.get(name), [OPERATIONS.get(step) for step in steps]
     if not leads(leader):
@@ -98,21 +108,27 @@ def _parts(inputs: tuple[Any, ...], first: First, steps: tuple[str, ...]) -> _Pa
     return _Parts(leader, dict(params), inputs[:begin], tuple(followers), inputs[begin:])  # type: ignore[arg-type]
 
 
-def _infer(*inputs: Spec, first: First, steps: tuple[str, ...]) -> Spec | Sequence[Spec]:
+def _infer(*inputs: Spec, first: First, steps: Steps, shape: Shape | None = None) -> Spec | Sequence[Spec]:
     parts = _parts(inputs, first, steps)
     outputs: Spec | Sequence[Spec] = parts.first.infer(*parts.own, **parts.params)
     result = outputs if isinstance(outputs, Spec) else outputs[0]
+    if shape is not None:
+        seen = Spec.of(shape, result.dtype)
+        if not is_seen(parts.first, result, seen):
+            raise ShapeError("followed", "the result cannot be seen in this shape", got=str(shape),
+                             expected=f"{result.size} elements of a product")
+        result = seen
     for step, operand in zip(map(kind, parts.steps), parts.others, strict=False):
         if not fits(step, operand, result):
             what, expected = "this is no number to multiply by", f"one {result.dtype.name}"
             if step == RESIDUAL:
                 what, expected = "the tensor that is added lies otherwise than the result", repr(result)
             raise ShapeError("followed", what, expected=expected, got=repr(operand))
-    return outputs
+    return result if isinstance(outputs, Spec) else (result, *outputs[1:])
 
 
 def _prepare(
-    inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], first: First, steps: tuple[str, ...]
+    inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], first: First, steps: Steps, shape: Shape | None = None
 ) -> Callable[..., None]:
     parts = _parts(inputs, first, steps)
     at = dict(zip(map(kind, parts.steps), range(len(parts.own), len(inputs)), strict=False))
@@ -125,23 +141,26 @@ def _prepare(
 
 
 def _scratch(
-    inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], first: First, steps: tuple[str, ...]
+    inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], first: First, steps: Steps, shape: Shape | None = None
 ) -> Sequence[Spec | EachPart]:
     parts = _parts(inputs, first, steps)
     return parts.first.scratch(parts.own, outputs, **parts.params) if parts.first.scratch else ()
 
 
-def _cost(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], first: First, steps: tuple[str, ...]) -> Cost:
+def _cost(
+    inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], first: First, steps: Steps, shape: Shape | None = None
+) -> Cost:
     parts = _parts(inputs, first, steps)
     cost, result = parts.first.cost(parts.own, outputs, **parts.params), outputs[0]
     each = [step.cost((result,), (result,)).flops for step in parts.steps]
     return Cost(cost.flops + sum(each), cost.bytes + moved(*parts.others))
 
 
-def _twin(*inputs: Any, first: First, steps: tuple[str, ...]) -> Any:
+def _twin(*inputs: Any, first: First, steps: Steps, shape: Shape | None = None) -> Any:
     parts = _parts(inputs, first, steps)
     results = bind(parts.first, *parts.own, **parts.params)
     value, *rest = results if isinstance(results, tuple) else (results,)
+    value = value if shape is None else reshape(value, shape)
     others = iter(parts.others)
     for step in parts.steps:
         value = bind(step, value) if kind(step) == ACTIVATION else bind(step, value, next(others))
@@ -175,6 +194,7 @@ def _samples() -> list[Sample]:
         Sample(x[:, :0], weight[:, :0], bias, r, first=linear, steps=("add", "relu")),
         Sample(x[:, :0], weight.T[:0], number, r, first=matmul, steps=("mul", "add")),
         Sample(x[:0], weight, bias, r[:0], first=linear, steps=("add", "tanh")),
+        Sample(x, weight.T, r.reshape(5, 2, 2), first=matmul, steps=("add", "relu"), shape=(5, 2, 2)),
         *convolution_samples.followed_samples(),
     ]
 
@@ -192,6 +212,7 @@ def _errors() -> list[ErrorSample]:
         ErrorSample(Sample(x, y, np.ones((4, 2), np.float32).T, first=matmul, steps=("add",)), ShapeError,
                     "lies otherwise"),
         ErrorSample(Sample(x, x, x, first=matmul, steps=("add",)), ShapeError, "inner sizes differ"),
+        ErrorSample(Sample(x, y, first=matmul, steps=("relu",), shape=(2, 3)), ShapeError, "seen in this shape"),
     ]
 
 
@@ -199,8 +220,8 @@ def _unprepared(*_: Any) -> None:
     raise AssertionError
 
 
-# Parameters: `first`, and `steps`, names of operations. Inputs: those of the first operation, then the number that
-# "mul" and the tensor that "add" takes.
+# Parameters: `first`; `steps`, names of operations; where they follow a view of the result, the `shape` of that.
+# Inputs: those of the first operation, then the number that "mul" and the tensor that "add" takes.
 followed_p: Primitive = define(
     "followed", infer=_infer, run=_unprepared, prepare=_prepare, scratch=_scratch, vjp=None, twin=_twin, cost=_cost,
     samples=_samples, errors=_errors,
