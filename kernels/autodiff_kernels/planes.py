@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from autodiff_kernels.epilogue import RELU, finish_block
+from autodiff_kernels.epilogue import finish_block
+from autodiff_kernels.lanes import RELU
 from autodiff_kernels.maths import fma
 from autodiff_kernels.memory import pointer
 from autodiff_kernels.parts import share

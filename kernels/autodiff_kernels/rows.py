@@ -15,7 +15,8 @@ from typing import Any
 
 from numba import njit
 
-from autodiff_kernels.epilogue import NONE, RELU
+from autodiff_kernels.epilogue import NONE
+from autodiff_kernels.lanes import RELU
 from autodiff_kernels.maths import constant, exp, fma, root
 from autodiff_kernels.memory import forward, load
 from autodiff_kernels.vectors import (
@@ -178,7 +179,7 @@ def reciprocal_root(variance: Any, eps: float) -> Any:
 @njit(error_model="numpy", forceinline=True)
 def in_registers(scale: Any, activation: int) -> Any:
     """Return whether what follows a norm is done by `stepped`, or on blocks in the cache; and the floor for it."""
-    return scale.size == 0 and (activation == NONE or activation == RELU), 0.0 if activation == RELU else -math.inf
+    return scale.size == 0 and activation in (NONE, RELU), 0.0 if activation == RELU else -math.inf
 
 
 @njit(error_model="numpy", forceinline=True)

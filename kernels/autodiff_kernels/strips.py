@@ -173,7 +173,8 @@ def column_products(
     for start in range(0, rows, GROUP):
         stop = min(start + GROUP, rows)
         for c in range(0, end, width(wide)):
-            column_products_in(products, sums, g, x, stride, start, stop, c, C - c, centres, scales, gammas, betas, wide)
+            column_products_in(products, sums, g, x, stride, start, stop, c, C - c, centres, scales, gammas, betas,
+                               wide)
         for c in range(end, C, width(narrow)):
             column_products_in(products, sums, g, x, stride, start, stop, c, C - c, centres, scales, gammas, betas,
                                narrow)
