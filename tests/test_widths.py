@@ -49,6 +49,15 @@ run("linear", F.linear, (13, 300), (37, 300), (37,))
 numbers = [ad.randn(*shape) for shape in [(13, 300), (37, 300), (37,), (), (13, 37)]]
 for step in ("relu", "gelu", "gelu_tanh", "tanh", "sigmoid", "silu"):
     note(step, OPERATIONS["followed"].call(*numbers, first=("linear", ()), steps=("mul", "add", step)))
+image, other, weight, bias, mean = [ad.randn(*shape) for shape in [(3, 21, 5, 7)] * 2 + [(21,)] * 3]
+for layout in (ad.contiguous_format, ad.channels_last):
+    x, residual, g = [y.contiguous(memory_format=layout) for y in (image, other, image * other)]
+    for steps in (("add", "relu"), ("add", "gelu")):
+        given = {"first": ("batch_norm_given", (("eps", 1e-5),)), "steps": steps}
+        note(f"{steps} {layout}", *OPERATIONS["followed"].call(
+            x, mean, weight.square(), weight, bias, residual, **given))
+    gradients = OPERATIONS["batch_norm_relu_grad"].call(g, x, mean, weight.square(), weight, bias, training=True)
+    note(f"norms and relu {layout}", *gradients)
 run("conv", lambda x, w: F.conv2d(x, w, padding=1), (2, 5, 9, 7), (18, 5, 3, 3))
 followed = ad.compile(lambda x, w, b: F.gelu(F.conv2d(x, w, b, padding=1) + x))
 for _ in range(3):
