@@ -231,7 +231,8 @@ def _primitive_of(cls: type[Function]) -> Primitive:
     primitive.samples = primitive.errors = tuple
     primitive.saves = NOTHING
     primitive.progress = ()
-    primitive.twin = primitive.prepare = primitive.scratch = primitive.status = primitive.formula = None
+    primitive.twin = primitive.prepare = primitive.epilogue = primitive.scratch = primitive.status = None
+    primitive.formula = None
     primitive.view = False
     primitive.differentiable = True
     primitive.plans, primitive.keeps = {}, {}

@@ -38,7 +38,8 @@ class PythonCall(Primitive):
         # Not one of the table: each call is an operation of its own, and goes with its program.
         self.name = name
         self.saves = NOTHING
-        self.vjp = self.twin = self.prepare = self.scratch = self.status = self.relocate = self.formula = None
+        self.vjp = self.twin = self.prepare = self.epilogue = self.scratch = self.status = None
+        self.relocate = self.formula = None
         self.view = self.differentiable = False
         self.host = True
         self.plans, self.keeps = {}, {}

@@ -17,6 +17,7 @@ from autodiff.compiler.calls import RecordingError
 from autodiff.compiler.conditions import Members
 from autodiff.compiler.explaining import explanation
 from autodiff.compiler.generators import KINDS
+from autodiff.compiler.instructions import owner_of
 from autodiff.compiler.measuring import measured
 from autodiff.compiler.recorded import Recorded, other_grad_mode
 from autodiff.compiler.surroundings import Content, Global, Surroundings, all_unchanged, assignment, identity, unchanged
@@ -124,7 +125,7 @@ class Compiled:
         >>> square = ad.compile(lambda x: (x * x).sum())
         >>> calls = [square(ad.ones(2)), square(ad.ones(2))]
         >>> list(square.stages())
-        ['recorded', 'without_dead', 'without_repeats', 'with_late_writes', 'with_chains']
+        ['recorded', 'without_dead', 'without_repeats', 'with_joined', 'with_late_writes', 'with_chains']
         """
         if not -len(self._recorded) <= number < len(self._recorded):
             raise ValueRangeError("stages", "there is no such recording", got=f"{number} of {len(self._recorded)}",
@@ -337,7 +338,7 @@ def _signature(value: Any, tensors: list[Tensor]) -> Any:
     if isinstance(value, Tensor):
         shared: tuple[Any, ...] = ()
         for i, other in enumerate(tensors):
-            if other.memory is value.memory:
+            if other.memory is value.memory or owner_of(other.array) == owner_of(value.array):
                 shared = (i, other is value, value.data_ptr() - other.data_ptr())
                 break
         tensors.append(value)

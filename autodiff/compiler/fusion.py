@@ -1,8 +1,11 @@
-"""Which element-wise instructions run as one: in one pass over memory, for which `ops/fused.py` makes the kernel.
+"""Which element-wise instructions run as one, or as the epilogue of another.
 
-Instructions are joined one after the other to what made their inputs, or else to what reads one of their inputs, too.
-What is joined runs in one place. One of the two sides has to move there, which it may where nothing between depends on
-it: where no memory is written that it reads or writes, and none read that it writes.
+As one they are one pass over memory, for which `ops/fused.py` makes the kernel; as an epilogue (`ops/followed.py`) they
+are none: they finish the result of a product, say, while it is in the cache.
+
+Instructions are joined one after the other to what they may follow, or to what made their inputs, or else to what reads
+one of their inputs, too. What is joined runs in one place. One of the two sides has to move there, which it may where
+nothing between depends on it: where no memory is written that it reads or writes, and none read that it writes.
 """
 
 from __future__ import annotations
@@ -12,7 +15,9 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from autodiff.compiler.calls import PythonCall
-from autodiff.ops.fused import Steps, fusable
+from autodiff.ops import followed
+from autodiff.ops.followed import followed_p
+from autodiff.ops.fused import Steps, fusable, fused_p
 from autodiff.primitive import Primitive
 from autodiff.spec import Spec
 
@@ -78,6 +83,34 @@ class Chain(NamedTuple):
     steps: Steps
     results: tuple[int, ...]
 
+    @property
+    def operation(self) -> tuple[Primitive, dict[str, Any]]:
+        """The operation that does the same, with its parameters."""
+        return fused_p, {"steps": self.steps, "results": self.results}
+
+
+class Followed(NamedTuple):
+    """Instructions that run as one: `bind(followed_p, *inputs, first=first, steps=steps)` gives the outputs.
+
+    Attributes:
+        instructions: in order: the one that is followed first.
+        inputs: values that it reads.
+        outputs: values that it writes: the last result, and what else the first instruction makes.
+        first: name and parameters of the first operation.
+        steps: names of the others.
+    """
+
+    instructions: tuple[Any, ...]
+    inputs: tuple[Any, ...]
+    outputs: tuple[Any, ...]
+    first: followed.First
+    steps: tuple[str, ...]
+
+    @property
+    def operation(self) -> tuple[Primitive, dict[str, Any]]:
+        """The operation that does the same, with its parameters."""
+        return followed_p, {"first": self.first, "steps": self.steps}
+
 
 class _Unit:
     """Instructions that run in one place, and the memory they read and write."""
@@ -90,6 +123,7 @@ class _Unit:
                           for member in members)
         self.changes = any(member.in_place for member in members)
         self.joins = _can_be_step(members[0])
+        self.leads = followed.leads(members[0].primitive) and not members[0].in_place
 
     def depends(self, other: _Unit) -> bool:
         """Return whether it matters which runs first: also to a hook, and for what is left after an error."""
@@ -102,15 +136,15 @@ class _Unit:
         )
 
 
-def chains(instructions: Iterable[I], needed: Iterable[Hashable]) -> list[I | Chain]:
+def chains(instructions: Iterable[I], needed: Iterable[Hashable]) -> list[I | Chain | Followed]:
     """Return the instructions with those put together that run faster as one, in an order that computes the same.
 
     Args:
         instructions: of a program, in order.
         needed: regions whose content somebody wants after the program.
 
-    Only element-wise instructions of one shape and layout are put together. A result that nobody else reads is never
-    written.
+    Only element-wise instructions of one shape and layout are put together, and those that follow an operation which
+    has an epilogue. A result that nobody else reads is never written.
     """
     units = [_Unit([instruction]) for instruction in instructions]
     use = _Use(Counter(region for unit in units for region in unit.reads), frozenset(needed))
@@ -120,7 +154,8 @@ def chains(instructions: Iterable[I], needed: Iterable[Hashable]) -> list[I | Ch
         if unit.joins:
             for partner in _partners(joined):
                 unit = _join(joined, partner, unit, use)
-    found = [unit.members[0] if len(unit.members) == 1 else _chain(unit, use) for unit in joined]
+    found = [unit.members[0] if len(unit.members) == 1 else _followed(unit) if unit.leads else _chain(unit, use)
+             for unit in joined]
     return [item for item in found if not isinstance(item, Chain) or item.outputs]
 
 
@@ -154,11 +189,15 @@ def _follows(operand: Spec, out: Spec) -> bool:
 
 
 def _partners(units: list[_Unit]) -> list[_Unit]:
-    """Return units that the last one may be joined to: those that made its inputs, then those that read them, too."""
+    """Return units that the last one may be joined to.
+
+    Those that it may follow come first, then those that made its inputs, then those that read them, too.
+    """
     *before, last = units[-REACH - 1 :]
-    near = [unit for unit in reversed(before) if unit.joins]
+    near = [unit for unit in reversed(before) if unit.joins or unit.leads]
     made = [unit for unit in near if not unit.writes.isdisjoint(last.reads)]
-    return made + [unit for unit in near if unit not in made and _share_a_large_input(unit, last)]
+    made.sort(key=lambda unit: not unit.leads)
+    return made + [unit for unit in near if unit.joins and unit not in made and _share_a_large_input(unit, last)]
 
 
 def _share_a_large_input(one: _Unit, other: _Unit) -> bool:
@@ -172,10 +211,7 @@ def _join(units: list[_Unit], partner: _Unit, unit: _Unit, use: _Use) -> _Unit:
     first, second = sorted((units.index(partner), units.index(unit)))
     one, other, between = units[first], units[second], units[first + 1 : second]
     both = _Unit([*one.members, *other.members])
-    if len(both.members) > STEPS or not _alike(both.members):
-        return unit
-    inputs, results = _ends(both, use)
-    if len(inputs) + len(results) > OPERANDS:
+    if other.leads or not (_follow(both, use) if one.leads else _can_be_chain(both, use)):
         return unit
     if not any(x.depends(one) for x in between):
         units[first : second + 1] = [*between, both]
@@ -184,6 +220,43 @@ def _join(units: list[_Unit], partner: _Unit, unit: _Unit, use: _Use) -> _Unit:
     else:
         return unit
     return both
+
+
+def _can_be_chain(unit: _Unit, use: _Use) -> bool:
+    """Return whether instructions fit together, and into one kernel."""
+    if len(unit.members) > STEPS or not _alike(unit.members):
+        return False
+    inputs, results = _ends(unit, use)
+    return len(inputs) + len(results) <= OPERANDS
+
+
+def _follow(unit: _Unit, use: _Use) -> bool:
+    """Return whether all members but the first are steps of its epilogue, in order, and nobody needs what lies between.
+
+    What the last one writes in place must not be what the others read: the first one writes there before them. The
+    residual may be where a product is simply added to it.
+    """
+    first, *steps = unit.members
+    kinds = [followed.kind(step.primitive) for step in steps]
+    if not followed.in_order(kinds):
+        return False
+    value, last = first.outputs[0], steps[-1].outputs[0]
+    between, read = {value.region}, {x.region for x in first.inputs}
+    for kind, step in zip(kinds, steps, strict=True):
+        others = [x for x in step.inputs if x is not value]
+        if len(others) + 1 != len(step.inputs) or step.outputs[0].spec is not value.spec:
+            return False
+        for other in others:
+            if not followed.fits(kind, other.spec, value.spec) or other.region in between:
+                return False
+            in_place = other is last and followed.accumulates(first.primitive, [x.spec for x in first.inputs])
+            read.update(() if in_place else (other.region,))
+        value = step.outputs[0]
+        between.add(value.region)
+    inside = Counter(region for member in unit.members for region in {x.region for x in member.inputs})
+    between.remove(last.region)
+    return last.region not in read and not any(
+        region in use.needed or use.readers[region] > inside[region] for region in between)
 
 
 def _alike(members: Sequence[Any]) -> bool:
@@ -212,6 +285,16 @@ def _ends(unit: _Unit, use: _Use) -> tuple[list[Any], list[int]]:
         for value, number in last.items()
         if value.region in use.needed or use.readers[value.region] > inside[value.region]
     )
+
+
+def _followed(unit: _Unit) -> Followed:
+    first, *steps = unit.members
+    inputs, value = list(first.inputs), first.outputs[0]
+    for step in steps:
+        inputs += [x for x in step.inputs if x is not value]
+        value = step.outputs[0]
+    return Followed(tuple(unit.members), tuple(inputs), (value, *first.outputs[1:]),
+                    (first.primitive.name, tuple(first.params.items())), tuple(step.primitive.name for step in steps))
 
 
 def _chain(unit: _Unit, use: _Use) -> Chain:

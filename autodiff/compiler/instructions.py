@@ -257,12 +257,12 @@ class Step:
                 "compile", "the function uses a tensor with the history of an earlier call, that no replay could sweep",
                 got=repr(leaf.spec), line=leaf.edge[0].line, fix="keep its detach(), or pass it as an argument",
             )
-        region = self._regions.get(_owner(leaf.array))
+        region = self._regions.get(owner_of(leaf.array))
         if region is None:
             kind = Kind.CONSTANT if id(leaf) in self._made else Kind.SLOT
             if id(leaf) in self._arguments:
                 kind = Kind.ARGUMENT
-            self._regions[_owner(leaf.array)] = region = Region(kind, leaf.spec.nbytes, leaf)
+            self._regions[owner_of(leaf.array)] = region = Region(kind, leaf.spec.nbytes, leaf)
         return region
 
     def _add(self, original: Record, before: tuple[Any, ...]) -> None:
@@ -306,7 +306,7 @@ class Step:
         return (self._copies[operand[0]], operand[1]) if type(operand) is tuple else operand
 
 
-def _owner(array: Array) -> int:
+def owner_of(array: Array) -> int:
     """Return a number for the memory of an array, the same for all arrays on it."""
     owner: Any = array
     while getattr(owner, "base", None) is not None:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from autodiff.compiler.fusion import Chain, chains
+from autodiff.compiler.fusion import Chain, Followed, chains
 from autodiff.compiler.instructions import Instruction, Kind, Region
-from autodiff.ops.fused import fused_p
 
 OUTSIDE = (Kind.SLOT, Kind.ARGUMENT, Kind.CONSTANT)  # memory that others look at, or that the next replay reads
 
@@ -51,14 +50,14 @@ def with_late_writes(instructions: Sequence[Instruction]) -> list[Instruction]:
 
 
 def with_chains(instructions: Sequence[Instruction], needed: Iterable[Region]) -> list[Instruction]:
-    """Run chains of element-wise instructions as one each, in one pass over memory; see `fusion`."""
+    """Run chains of element-wise instructions, and epilogues, as one operation each; see `fusion`."""
     found = []
     outside = {value.region for x in instructions for value in x.outputs if value.region.kind is not Kind.TEMPORARY}
     for item in chains(instructions, outside.union(needed)):
-        if isinstance(item, Chain):
-            params = {"steps": item.steps, "results": item.results}
+        if isinstance(item, Chain | Followed):
+            primitive, params = item.operation
             record = item.instructions[-1].record
-            found.append(Instruction(fused_p, params, item.inputs, item.outputs, record, parts=item.instructions))
+            found.append(Instruction(primitive, params, item.inputs, item.outputs, record, parts=item.instructions))
         else:
             found.append(item)
     return found

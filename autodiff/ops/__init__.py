@@ -26,6 +26,7 @@ from autodiff.ops.draws import *
 from autodiff.ops.elementwise import *
 from autodiff.ops.error_functions import *
 from autodiff.ops.extremes import *
+from autodiff.ops.followed import *
 from autodiff.ops.functions import *
 from autodiff.ops.fused import *
 from autodiff.ops.grids import *

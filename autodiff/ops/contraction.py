@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from autodiff.bind import TensorT
+from autodiff.bind import TensorT, bind, plan_for
 from autodiff.errors import DTypeError, ShapeError, ValueRangeError
 from autodiff.ops import strided
 from autodiff.ops.broadcast import expand
@@ -16,12 +16,15 @@ from autodiff.ops.broadcast import sum as total
 from autodiff.ops.choice import constant_of
 from autodiff.ops.diagonals import diagonal
 from autodiff.ops.elementwise import add, mul, spread
+from autodiff.ops.followed import followed_p
 from autodiff.ops.joining import tensors_of
-from autodiff.ops.products import matmul
+from autodiff.ops.products import matmul, matmul_p, matvec_p
+from autodiff.ops.promotion import constant
 from autodiff.ops.shaping import shape_of, squeeze, unsqueeze
-from autodiff.ops.structural import axes, axis_index, permute, require_tensor, reshape
+from autodiff.ops.structural import axes, axis_index, contiguous, permute, require_tensor, reshape
 from autodiff.primitive import ErrorSample, Sample, composed
 from autodiff.spec import Shape
+from autodiff.thread_mode import MODE
 
 __all__ = ["addmm", "addmv", "baddbmm", "bilinear", "bmm", "einsum", "inner", "kron", "mm", "mv", "outer",
            "tensordot"]
@@ -29,8 +32,8 @@ __all__ = ["addmm", "addmv", "baddbmm", "bilinear", "bmm", "einsum", "inner", "k
 # ---- Products of given ranks -----------------------------------------------------------------------------------------
 
 
-def _product(operation: str, a: Any, b: Any, ranks: tuple[int, int]) -> Any:
-    """Return the product of two tensors of these numbers of dimensions.
+def _require_factors(operation: str, a: Any, b: Any, ranks: tuple[int, int]) -> None:
+    """Raise unless two tensors of these numbers of dimensions can be multiplied.
 
     Raises:
         ShapeError: for other numbers of dimensions or sizes that do not fit.
@@ -48,6 +51,11 @@ def _product(operation: str, a: Any, b: Any, ranks: tuple[int, int]) -> Any:
     if shapes[0][-1] != inner or (ranks == (3, 3) and shapes[0][0] != shapes[1][0]):
         raise ShapeError(operation, "the sizes do not fit", expected="equal inner sizes" + (
             " and equal batches" if ranks == (3, 3) else ""), got=f"{shapes[0]} and {shapes[1]}")
+
+
+def _product(operation: str, a: Any, b: Any, ranks: tuple[int, int]) -> Any:
+    """Return the product of two tensors of these numbers of dimensions."""
+    _require_factors(operation, a, b, ranks)
     return matmul(a, b)
 
 
@@ -177,6 +185,21 @@ def added(input: Any, product: Any, beta: float, alpha: float, operation: str) -
     return constant_of(input, product) if beta == 0 else add(_scaled(input, beta), product)
 
 
+def _plus_product(operation: str, input: Any, a: Any, b: Any, ranks: tuple[int, int], beta: float, alpha: float) -> Any:
+    """Return ``beta * input + alpha * a @ b``: one operation where nothing is recorded, which would want its parts."""
+    _require_factors(operation, a, b, ranks)
+    tensors = input, a, b
+    if beta != 0 and MODE.recorder is None and not (MODE.grad and any(x.needs_grad for x in tensors)) and (
+        a.spec.floating and all(x.spec.dtype == a.spec.dtype for x in tensors)
+    ):
+        first, b = (matvec_p, contiguous(b)) if ranks[1] == 1 else (matmul_p, b)
+        residual = _scaled(input, beta)
+        if residual.spec is plan_for(first, (a.spec, b.spec), {}).specs[0]:
+            scale, steps = ((), ("add",)) if alpha == 1 else ((constant(alpha, a.spec.dtype),), ("mul", "add"))
+            return bind(followed_p, a, b, *scale, residual, first=(first.name, ()), steps=steps)
+    return added(input, matmul(a, b), beta, alpha, operation)
+
+
 def plus_samples(*shapes: Shape) -> list[Sample]:
     """Return the samples of a sum ``f(input, a, b)`` of a tensor and a product."""
     tensors = [spread(-1, 1, *shape) for shape in shapes]
@@ -209,7 +232,7 @@ def addmm(input: TensorT, mat1: Any, mat2: Any, *, beta: float = 1, alpha: float
     >>> ad.addmm(ad.tensor([1.0]), ad.tensor([[1.0, 2.0]]), ad.tensor([[3.0], [4.0]]))
     tensor([[12.]])
     """
-    return added(input, _product("addmm", mat1, mat2, (2, 2)), beta, alpha, "addmm")  # type: ignore[no-any-return]
+    return _plus_product("addmm", input, mat1, mat2, (2, 2), beta, alpha)  # type: ignore[no-any-return]
 
 
 @composed(samples=lambda: plus_samples((3,), (3, 4), (4,)), errors=lambda: plus_errors((3,), (3, 4), (4,)))
@@ -223,7 +246,7 @@ def addmv(input: TensorT, mat: Any, vec: Any, *, beta: float = 1, alpha: float =
     >>> ad.addmv(ad.tensor([1.0]), ad.tensor([[1.0, 2.0]]), ad.tensor([3.0, 4.0]))
     tensor([12.])
     """
-    return added(input, _product("addmv", mat, vec, (2, 1)), beta, alpha, "addmv")  # type: ignore[no-any-return]
+    return _plus_product("addmv", input, mat, vec, (2, 1), beta, alpha)  # type: ignore[no-any-return]
 
 
 @composed(samples=lambda: plus_samples((2, 2, 3), (2, 2, 4), (2, 4, 3)),
@@ -244,8 +267,7 @@ def baddbmm(input: TensorT, batch1: Any, batch2: Any, *, beta: float = 1, alpha:
     >>> ad.baddbmm(ad.zeros(2, 1, 1), ad.ones(2, 1, 3), ad.ones(2, 3, 1)).shape
     (2, 1, 1)
     """
-    product = _product("baddbmm", batch1, batch2, (3, 3))
-    return added(input, product, beta, alpha, "baddbmm")  # type: ignore[no-any-return]
+    return _plus_product("baddbmm", input, batch1, batch2, (3, 3), beta, alpha)  # type: ignore[no-any-return]
 
 
 @composed(samples=lambda: [Sample(spread(-1, 1, 2, 3), spread(-2, 2, 2, 2)),

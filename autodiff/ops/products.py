@@ -18,7 +18,7 @@ from autodiff.ops.broadcast import sum as total
 from autodiff.ops.elementwise import mul, spread
 from autodiff.ops.promotion import promote
 from autodiff.ops.structural import contiguous, require_tensor, reshape, transpose, turned
-from autodiff.primitive import EachPart, ErrorSample, Keep, Sample, define, no_errors
+from autodiff.primitive import EachPart, ErrorSample, Keep, Sample, Tail, define, no_errors
 from autodiff.spec import Array, Cost, DType, Shape, Spec, moved
 
 __all__ = ["dot", "linear", "matmul"]
@@ -154,22 +154,28 @@ def _matmul_infer(a: Spec, b: Spec) -> Spec:
     return _product_infer(a, b)
 
 
-def _matmul_prepare(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...]) -> Callable[..., None]:
+def _matmul_prepare(
+    inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], tail: Tail | None = None
+) -> Callable[..., None]:
     a, b = inputs
-    if not outputs[0].size or not a.size:
+    if not outputs[0].size or (not a.size and tail is None):
         return _matmul_empty
     batch = _merge_batch(a, b)
     assert batch is not None, "matmul() copies operands whose batch dimensions do not merge"
     (outer, a_outer, b_outer), (inner, a_inner, b_inner) = batch
     sizes = (outer, inner, a.shape[-2], b.shape[-1], a.shape[-1])
     steps = (a_outer, a_inner, a.strides[-2], a.strides[-1], b_outer, b_inner, b.strides[-2], b.strides[-1])
-    arguments, product = (_NO_BIAS[a.dtype], *sizes, *steps, 0, 1), _product(a.dtype)
-    return lambda outs, ins: product(*outs, *ins, *arguments)
+    arguments, product, missing = (*sizes, *steps, 0, 1), _product(a.dtype), _NO_BIAS[a.dtype]
+    if tail is None:
+        alone = (missing, missing, missing, 0, *arguments)
+        return lambda outs, ins: product(*outs, *ins, *alone)
+    following = tail.arguments
+    return lambda outs, ins: product(*outs, *ins[:2], missing, *following(ins, missing), *arguments)
 
 
 def _product(dtype: DType) -> Callable[..., None]:
     """Return the kernel of products. Of the factors it takes the address of the first element only."""
-    return kernels.entry.compiled(kernels.matmul.matmul, *[dtype] * 5)  # type: ignore[no-any-return]
+    return kernels.entry.compiled(kernels.matmul.matmul, *[dtype] * 7)  # type: ignore[no-any-return]
 
 
 def _matmul_empty(outs: Sequence[Array], ins: Sequence[Array]) -> None:
@@ -233,6 +239,7 @@ matmul_p = define(
     infer=_matmul_infer,
     run=_matmul_empty,
     prepare=_matmul_prepare,
+    epilogue=_matmul_prepare,
     scratch=_matmul_scratch,
     vjp=_matmul_vjp,
     saves=(Keep(inputs=(1,)), Keep(inputs=(0,))),
@@ -343,20 +350,22 @@ def _linear_infer(x: Spec, weight: Spec, bias: Spec | None = None) -> Spec:
 
 
 def _linear_prepare(
-    inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], at: tuple[int, int] = (0, 1)
+    inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], tail: Tail | None = None, at: tuple[int, int] = (0, 1)
 ) -> Callable[..., None]:
     """Return what runs a linear layer; `at` says where the input and the weight stand among the operands."""
     x_at, weight_at = at
     x, weight = inputs[x_at], inputs[weight_at]
     rows, (columns, features) = _rows(x), weight.shape
-    if not rows * columns * features:
+    if not rows * columns or (not features and tail is None):
         return _linear_empty
     sizes = (1, 1, rows, columns, features, 0, 0, *_row_stride(x), 0, 0, weight.strides[1], weight.strides[0])
-    product, missing = _product(x.dtype), _NO_BIAS[x.dtype]
+    product, missing, shifted = _product(x.dtype), _NO_BIAS[x.dtype], len(inputs) == 3
+    alone = (missing, missing, 0)
 
     def run(outs: Sequence[Array], ins: Sequence[Array]) -> None:
-        bias = ins[2].ravel() if len(ins) == 3 else missing
-        product(*outs, ins[x_at], ins[weight_at], bias, *sizes, 0, 1)
+        bias = ins[2].ravel() if shifted else missing
+        following = alone if tail is None else tail.arguments(ins, missing)
+        product(*outs, ins[x_at], ins[weight_at], bias, *following, *sizes, 0, 1)
 
     return run
 
@@ -414,6 +423,7 @@ linear_p = define(
     infer=_linear_infer,
     run=_linear_empty,
     prepare=_linear_prepare,
+    epilogue=_linear_prepare,
     scratch=_linear_scratch,
     vjp=_linear_vjp,
     saves=(Keep(inputs=(1,)), Keep(inputs=(0,)), Keep()),
@@ -464,6 +474,7 @@ matvec_p = define(
     infer=lambda matrix, vector: _linear_infer(vector, matrix),
     run=_linear_empty,
     prepare=partial(_linear_prepare, at=(1, 0)),
+    epilogue=partial(_linear_prepare, at=(1, 0)),
     scratch=lambda inputs, outputs: _linear_scratch(inputs[::-1], outputs),
     vjp=_matvec_vjp,
     saves=(Keep(inputs=(1,)), Keep(inputs=(0,))),
@@ -514,14 +525,15 @@ def _linear_grad_prepare(
     if x is not None and outputs[at[1]].size:
         to_weight = (1, 1, columns, x.shape[-1], rows, 0, 0, 1, columns, 0, 0, *_row_stride(x))
     bias_wanted = len(wanted) == 3 and wanted[2]
-    product, sum_axes, no_bias = _product(g.dtype), kernels.reduce.sum_axes, _NO_BIAS[g.dtype]
+    product, sum_axes, none = _product(g.dtype), kernels.reduce.sum_axes, _NO_BIAS[g.dtype]
+    alone = (none, none, none, 0)  # no bias and no epilogue
 
     def run(outs: Sequence[Array], ins: Sequence[Array]) -> None:
         scratch = outs[-2]
         if to_input is not None:
-            product(outs[at[0]], scratch, ins[0], ins[-1], no_bias, *to_input, 0, 1)
+            product(outs[at[0]], scratch, ins[0], ins[-1], *alone, *to_input, 0, 1)
         if to_weight is not None:
-            product(outs[at[1]], scratch, ins[0], ins[1], no_bias, *to_weight, 0, 1)
+            product(outs[at[1]], scratch, ins[0], ins[1], *alone, *to_weight, 0, 1)
         if bias_wanted:
             sum_axes(outs[at[2]].reshape(1, columns), outs[-1], ins[0].reshape(1, rows, columns, 1), 0, 1)
 

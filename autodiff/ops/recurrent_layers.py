@@ -240,7 +240,8 @@ def _prepare(cell: Cell, inputs: Sequence[Spec], outputs: Sequence[Spec], back: 
              ) -> Callable[[Sequence[Array], Sequence[Array]], None]:
     features, (wide, hidden) = inputs[0].shape[-1], inputs[2].shape
     rows, states = sum(sizes), cell.states
-    product = (1, 1, rows, wide, features, 0, 0, features, 1, 0, 0, 1, features)
+    none = no_bias(inputs[0].dtype)
+    product = (none, none, 0, 1, 1, rows, wide, features, 0, 0, features, 1, 0, 0, 1, features)
     packing = (cell.gates, hidden, hidden, hidden * hidden, 1, hidden)
     steps, kernel = _sizes_array(sizes), getattr(kernels.recurrent, cell.kernel)
 
@@ -299,9 +300,9 @@ def _grad_scratch(cell: Cell, inputs: Sequence[Spec]) -> tuple[Spec | EachPart, 
 def _grad_prepare(cell: Cell, inputs: Sequence[Spec], outputs: Sequence[Spec], back: bool, sizes: tuple[int, ...],
                   wanted: tuple[bool, ...]) -> Callable[[Sequence[Array], Sequence[Array]], None]:
     none = no_bias(inputs[0].dtype)
-    products = [(1, 1, m, n, k, 0, 0, a_row, a_column, 0, 0, b_row, b_column)
+    products = [(none, none, none, 0, 1, 1, m, n, k, 0, 0, a_row, a_column, 0, 0, b_row, b_column)
                 for m, n, k, a_row, a_column, b_row, b_column in _grad_products(cell, inputs)]
-    wide, hidden, rows = products[2][2:5]
+    wide, hidden, rows = products[2][6:9]
     steps, kernel = _sizes_array(sizes), getattr(kernels.recurrent, cell.kernel + "_grad")
 
     def run(outs: Sequence[Array], ins: Sequence[Array]) -> None:
@@ -318,7 +319,7 @@ def _grad_prepare(cell: Cell, inputs: Sequence[Spec], outputs: Sequence[Spec], b
         factors = ((d_gates, w_ih), (d_gates, x), (made[-1], previous))
         for target, (a, b), product in zip((d_x, d_ih, d_hh), factors, products, strict=True):
             if target is not None:
-                kernels.matmul.matmul(target.ravel(), scratch, a.ravel(), b.ravel(), none, *product, 0, 1)
+                kernels.matmul.matmul(target.ravel(), scratch, a.ravel(), b.ravel(), *product, 0, 1)
         for target, source in ((d_b_ih, d_gates), (d_b_hh, made[-1])):
             if target is not None and target.size:
                 kernels.reduce.sum_axes(target.reshape(1, wide), sums, source.reshape(1, rows, wide, 1), 0, 1)

@@ -2,8 +2,8 @@
 
 What is compiled of a kernel depends on the functions that it calls, on Numba's version and on compile flags. So the
 folder is named by a hash of all that: every kernel source, the versions of Python, Numba, llvmlite and NumPy, the CPU,
-its features and the vector width. Any change starts an empty folder. In it each compiled signature is a file of its own
-(`kept.py`).
+its features, registers and caches. Any change starts an empty folder. In it each compiled signature is a file of its
+own (`kept.py`).
 
 Nothing grows without bound: a folder's least recently used files are removed beyond `LIMIT`, and so are the least
 recently used folders of other versions. A process keeps a shared lock on the folder that it uses: such a folder is not
@@ -215,13 +215,13 @@ def version() -> str:
     import numba
     import numpy
 
-    from autodiff_kernels.cpu import vector_bytes
+    from autodiff_kernels.cpu import processor
 
     digest = hashlib.blake2b(digest_size=16)
     target = (
         numba.config.CPU_NAME or llvmlite.binding.get_host_cpu_name(),
         numba.config.CPU_FEATURES or llvmlite.binding.get_host_cpu_features().flatten(),
-        str(vector_bytes()),  # a global of the kernels, which is compiled in
+        str(processor()),  # globals of the kernels, which are compiled in
         sysconfig.get_config_var("EXT_SUFFIX"),  # Python's version, build and platform
     )
     for text in (numba.__version__, llvmlite.__version__, numpy.__version__, *target):

@@ -16,14 +16,14 @@ from numba import types
 from numba.core import cgutils as _cgutils
 from numba.extending import intrinsic as _intrinsic
 
-from autodiff_kernels.cpu import VECTOR_BYTES
+from autodiff_kernels.cpu import TILES, VECTOR_BYTES, VECTOR_REGISTERS
 from autodiff_kernels.memory import DistinctNode
 
 cgutils: Any = _cgutils  # partly annotated
 intrinsic: Any = _intrinsic  # its type would still ask compiled code for the typing context
 
-TILE_ROWS = 8 if VECTOR_BYTES == 64 else 6  # AVX-512 has 32 registers, AVX2 16
-TILE_VECTORS = 2
+TILE_ROWS, TILE_VECTORS = TILES[VECTOR_BYTES, VECTOR_REGISTERS]
+RELU = 1  # of the activations of `epilogue` the one that a tile does itself
 DOT_BYTES = 64  # a dot product is summed in this many bytes of lanes, however wide the register
 
 _I32, _I64, _VOID = ir.IntType(32), ir.IntType(64), ir.VoidType()
@@ -106,6 +106,23 @@ class Lanes:
     def fma(self, x: Any, y: Any, z: Any) -> Any:
         """Return x * y + z, rounded once."""
         return self._call(f"llvm.fma.{self._suffix}", self.vector, x, y, z)
+
+    def times_powers(self, x: Any, n: Any) -> Any:
+        """Return x * 2**n, rounded once, for integral n: an instruction of AVX-512, register by register."""
+        count = 64 // self.itemsize
+        register, mask = ir.VectorType(self.scalar, count), ir.IntType(count)
+        kind = ir.FunctionType(register, [register, register, register, mask, _I32])
+        name = f"llvm.x86.avx512.mask.scalef.p{'s' if self.itemsize == 4 else 'd'}.512"
+        function = cgutils.get_or_insert_function(self.builder.module, kind, name)
+        parts = []
+        for start in range(0, self.count, count):
+            places = ir.Constant(ir.VectorType(_I32, count), list(range(start, start + count)))
+            one, power = (self.builder.shuffle_vector(vector, vector, places) for vector in (x, n))
+            parts.append(self.builder.call(function, [one, power, one, mask(-1), _I32(4)]))  # 4: the current rounding
+        while len(parts) > 1:
+            places = ir.Constant(ir.VectorType(_I32, 2 * parts[0].type.count), list(range(2 * parts[0].type.count)))
+            parts = [self.builder.shuffle_vector(*pair, places) for pair in zip(parts[::2], parts[1::2], strict=True)]
+        return parts[0]
 
     def shuffle(self, x: Any, y: Any, places: list[int]) -> Any:
         """Return the chosen lanes of x (places 0 to count - 1) and y (count to 2 count - 1)."""
@@ -259,25 +276,56 @@ def _opaque(builder: Any, value: Any) -> Any:
     return builder.asm(kind, "", "=r,0", [value], side_effect=False)
 
 
+def _words(builder: Any, tail: Any) -> list[Any]:
+    words = builder.inttoptr(tail, _I64.as_pointer())
+    return [builder.load(builder.gep(words, [_I64(word)])) for word in range(4)]
+
+
+def follow(builder: Any, lanes: Lanes, tail: Any, sums: dict[Any, Any], targets: dict[Any, Any], masks: list[Any]
+           ) -> None:
+    """Emit what a tile does of an epilogue, on sums that are kept for (row, vector), with the places to write them."""
+    scale, residual, distance, activation = _words(builder, tail)
+
+    def change(step: Any) -> None:
+        for cell in sums:
+            builder.store(step(cell, builder.load(sums[cell])), sums[cell])
+
+    def added(cell: Any, value: Any) -> Any:
+        return builder.fadd(lanes.load(builder.add(targets[cell], distance), masks[cell[1]]), value)
+
+    def positive(cell: Any, value: Any) -> Any:
+        return builder.select(builder.fcmp_ordered("<", value, lanes.zeros), lanes.zeros, value)
+
+    with builder.if_then(builder.icmp_signed("!=", scale, _I64(0))):
+        factor = lanes.load_broadcast(scale)
+        change(lambda cell, value: builder.fmul(value, factor))
+    with builder.if_then(builder.icmp_signed("!=", residual, _I64(0))):
+        change(added)
+    with builder.if_then(builder.icmp_signed("==", activation, _I64(RELU))):
+        change(positive)
+
+
 def _tile(rows: int, vectors: int, masked: bool, gathered: bool = False) -> Any:
     """Return an intrinsic that computes a tile of `rows` rows and `vectors` registers of a product, held in registers.
 
-    The intrinsic's arguments (like, out, a, b, bias, depth, out_row, a_row, a_column, b_row, height, width, again) are
-    an array of the float type, addresses and strides in bytes::
+    The intrinsic's arguments (like, out, a, b, bias, depth, out_row, a_row, a_column, b_row, height, width, again,
+    tail) are an array of the float type, addresses and strides in bytes::
 
         sum[i, :] = a[i, 0] * b[0, :], then + a[i, k] * b[k, :] for k = 1 ... depth - 1, each by one FMA
         out[i, :] = sum[i, :], or out[i, :] + sum[i, :] with `again`; then + bias[:] unless the address `bias` is 0
 
+    - tail: unless it is 0, the address of what `epilogue.note` has written: the sum is multiplied by the scale and
+      added to the residual, which may be `out` itself; where the activation is RELU, that is done, too. Each rounds.
     - masked: only `height` rows and `width` columns exist. Missing columns are masked; missing rows are the last row
-      once more, which writes the same values to the same place (with `again` all is read before anything is written).
+      once more, which writes the same values to the same place (all is read before anything is written).
     - gathered: out_row, a_row and a_column are addresses of int64 tables that hold the place in bytes of each row of
       out, row of a, and column of a, instead of strides.
     """
 
     def tile(typing_context: Any, like: Any, out: Any, a: Any, b: Any, bias: Any, depth: Any, out_row: Any, a_row: Any,
-             a_column: Any, b_row: Any, height: Any, width: Any, again: Any) -> Any:
+             a_column: Any, b_row: Any, height: Any, width: Any, again: Any, tail: Any) -> Any:
         def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            _, out, a, b, bias, depth, out_row, a_row, a_column, b_row, height, width, again = arguments
+            _, out, a, b, bias, depth, out_row, a_row, a_column, b_row, height, width, again, tail = arguments
             lanes = Lanes(builder, signature.args[0].dtype)
             add, mul = builder.add, builder.mul
             masks = [lanes.first(builder.sub(width, _I64(v * lanes.count))) if masked else None for v in range(vectors)]
@@ -298,6 +346,11 @@ def _tile(rows: int, vectors: int, masked: bool, gathered: bool = False) -> Any:
             sums = {cell: cgutils.alloca_once_value(builder, lanes.zeros) for cell in cells}
             for i, v in cells:
                 lanes.prefetch(vector_at(add(out, place(out_row, i)), v))
+            with builder.if_then(builder.icmp_signed("!=", tail, _I64(0))):
+                _, residual, distance, _ = _words(builder, tail)
+                with builder.if_then(builder.icmp_signed("!=", residual, _I64(0))):
+                    for i, v in cells:
+                        lanes.prefetch(vector_at(add(add(out, distance), place(out_row, i)), v), far=True)
             a_rows = [_opaque(builder, add(a, place(a_row, i))) for i in range(rows)]
             a_now, b_now = cgutils.alloca_once_value(builder, _I64(0)), cgutils.alloca_once_value(builder, b)
             with turns(builder, depth) as index:
@@ -321,11 +374,13 @@ def _tile(rows: int, vectors: int, masked: bool, gathered: bool = False) -> Any:
                 shifts = [lanes.load(vector_at(bias, v), masks[v]) for v in range(vectors)]
                 for cell in cells:
                     builder.store(builder.fadd(builder.load(sums[cell]), shifts[cell[1]]), sums[cell])
+            with builder.if_then(builder.icmp_signed("!=", tail, _I64(0))):
+                follow(builder, lanes, tail, sums, targets, masks)
             for cell in cells:
                 lanes.store(builder.load(sums[cell]), targets[cell], masks[cell[1]])
             return context.get_dummy_value()
 
-        return types.void(like, *[types.intp] * 12), codegen
+        return types.void(like, *[types.intp] * 13), codegen
 
     return intrinsic(tile)
 

@@ -14,13 +14,16 @@ from typing import Any
 import numpy as np
 from numba import njit
 from numba.extending import register_jitable
+from numba.types import int64
 
 from autodiff_kernels import inner
-from autodiff_kernels.cpu import VECTOR_BYTES
+from autodiff_kernels.cpu import L1_BYTES, L2_BYTES, VECTOR_BYTES
+from autodiff_kernels.epilogue import WORDS, finish, finish_row, note
 from autodiff_kernels.lanes import (
     COMBINED_ROWS,
     DOT_BYTES,
     DOT_ROWS,
+    RELU,
     TILE_ROWS,
     TILE_VECTORS,
     address,
@@ -40,15 +43,16 @@ from autodiff_kernels.lanes import (
     narrow_tile,
     transpose_square,
 )
-from autodiff_kernels.memory import stack, store
+from autodiff_kernels.memory import forward, load, pointer, stack, store
 from autodiff_kernels.parts import share
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
-STRETCH = 384  # products that are summed before the sum is added to the total, at most: `stretch_of`
-BLOCK_ROWS = 20 * TILE_ROWS  # rows of the left factor that are multiplied by one panel after the other
-SMALL = 16384  # bytes of a factor that is not worth packing: it stays in the first-level cache as it is
-KEPT = 2**21  # bytes of packed panels that are kept for the next block of the left factor: a strip of columns
+STRETCH = 384  # products that are summed before the sum is added to the total, at most: `stretch_of`; on any processor
+# Rows of the left factor, each with a line of the cache beside it, that are multiplied by one panel after the other.
+BLOCK_ROWS = max(3 * L2_BYTES // 8 // (4 * STRETCH + 64) // TILE_ROWS, 1) * TILE_ROWS
+SMALL = L1_BYTES // 2  # bytes of a factor that is not worth packing: it stays in the first-level cache as it is
+KEPT = 2 * L2_BYTES  # of packed panels that are kept for the next block of the left factor: a strip of columns
 BAND = 8  # rows of the right factor, columns of the left one, that are packed at a time: they are read along memory
 GROUP = 4  # panels that are packed together where none is kept
 PAGE = 4096  # rows this far apart, or a multiple, share one place in the first-level cache
@@ -80,8 +84,17 @@ def turns(m: int, n: int, k: int, row: int, itemsize: int) -> bool:
 
 @register_jitable(pipeline_class=inner.Compiler)
 def packs_right(m: int, n: int, k: int, column: int, itemsize: int) -> bool:
-    """Tell whether panels of the right factor, whose columns lie `column` elements apart, are packed."""
-    return m > 1 and n > 1 and (column != 1 or (m >= 4 * TILE_ROWS and n * k * itemsize > SMALL))
+    """Tell whether panels of the right factor, whose columns lie `column` elements apart, are packed.
+
+    Where its columns are neighbours and it stays in the second-level cache, its rows are read where they lie: that
+    costs less than to pack them, unless all of them share one place in the first-level cache. A row of a panel lies on
+    a line of the cache more than it fills. For narrow panels, as of AVX2, that is twice the lines: then many rows of
+    the left factor are worth packing for.
+    """
+    far = n * k * itemsize > L2_BYTES or n * itemsize % PAGE == 0
+    twice = TILE_VECTORS * VECTOR_BYTES <= 64 and m >= 16 * TILE_ROWS
+    pays = m >= 8 * TILE_ROWS and n * k * itemsize > SMALL and (far or twice)
+    return m > 1 and n > 1 and (column != 1 or pays)
 
 
 @register_jitable(pipeline_class=inner.Compiler)
@@ -175,7 +188,8 @@ def pack_tiles(like: Array, target: int, source: int, column: int, rows: int, de
 
 @njit(error_model="numpy")
 def multiply(like: Array, out: int, a: int, b: int, bias: int, depth: int, out_row: int, a_row: int, a_column: int,
-             a_tile: int, b_row: int, rows: int, blocks: int, first: int, last: int, wide: int, again: int) -> None:
+             a_tile: int, b_row: int, rows: int, blocks: int, first: int, last: int, wide: int, again: int,
+             tail: int) -> None:
     """Multiply `rows` rows by one panel of `wide` columns, in `blocks` tiles, of which it does `first` to `last`.
 
     The rows are spread evenly over the tiles. Those of the next tile begin `a_tile` bytes further, or, where that is 0,
@@ -188,19 +202,41 @@ def multiply(like: Array, out: int, a: int, b: int, bias: int, depth: int, out_r
         high = end - i
         c, r = out + i * out_row, a + (block * a_tile if a_tile != 0 else i * a_row)
         if wide <= lanes:
-            narrow_tile(like, c, r, b, bias, depth, out_row, a_row, a_column, b_row, high, wide, again)
+            narrow_tile(like, c, r, b, bias, depth, out_row, a_row, a_column, b_row, high, wide, again, tail)
         elif high <= TILE_ROWS // 2:
-            low_tile(like, c, r, b, bias, depth, out_row, a_row, a_column, b_row, high, wide, again)
+            low_tile(like, c, r, b, bias, depth, out_row, a_row, a_column, b_row, high, wide, again, tail)
         elif wide < TILE_VECTORS * lanes:
-            edge_tile(like, c, r, b, bias, depth, out_row, a_row, a_column, b_row, high, wide, again)
+            edge_tile(like, c, r, b, bias, depth, out_row, a_row, a_column, b_row, high, wide, again, tail)
         elif high == TILE_ROWS:
-            full_tile(like, c, r, b, bias, depth, out_row, a_row, a_column, b_row, high, wide, again)
+            full_tile(like, c, r, b, bias, depth, out_row, a_row, a_column, b_row, high, wide, again, tail)
         elif high == TILE_ROWS - 1:
-            full_tile_less_1(like, c, r, b, bias, depth, out_row, a_row, a_column, b_row, high, wide, again)
+            full_tile_less_1(like, c, r, b, bias, depth, out_row, a_row, a_column, b_row, high, wide, again, tail)
         elif high == TILE_ROWS - 2:
-            full_tile_less_2(like, c, r, b, bias, depth, out_row, a_row, a_column, b_row, high, wide, again)
+            full_tile_less_2(like, c, r, b, bias, depth, out_row, a_row, a_column, b_row, high, wide, again, tail)
         else:
-            full_tile_less_3(like, c, r, b, bias, depth, out_row, a_row, a_column, b_row, high, wide, again)
+            full_tile_less_3(like, c, r, b, bias, depth, out_row, a_row, a_column, b_row, high, wide, again, tail)
+
+
+@njit(error_model="numpy")
+def _activate(like: Array, out: int, out_row: int, rows: int, columns: int, blocks: int, first: int, last: int,
+              panel_step: int, activation: int) -> None:
+    """Do an activation that is no tile's on the tiles `first` to `last` of some rows: many columns at a time.
+
+    Panel p has the tiles from p `panel_step` on. Those that are done whole lie side by side in `columns` columns.
+    """
+    width, panel = TILE_VECTORS * (VECTOR_BYTES // like.itemsize), first // panel_step
+    while panel * panel_step < last:
+        low, high = max(first - panel * panel_step, 0), min(last - panel * panel_step, blocks)
+        following = panel + 1
+        if low == 0 and high == blocks:
+            following = (last - blocks) // panel_step + 1
+        if low < high:
+            begin, _ = share(rows, low, blocks)
+            _, end = share(rows, high - 1, blocks)
+            j = panel * width
+            finish(like, out + begin * out_row + j * like.itemsize, 0, 0, activation, end - begin, out_row,
+                   min(following * width, columns) - j)
+        panel = following
 
 
 @njit(error_model="numpy")
@@ -240,7 +276,7 @@ def multiply_panels(like: Array, out: int, out_row: int, a: int, a_row: int, a_c
             shift = bias + j * size if bias != 0 and start + stretch >= depth else 0
             multiply(like, out + j * size, a + start * a_column, panel + start * b_row, shift,
                      min(stretch, depth - start), out_row, a_row, a_column, 0, b_row, rows, blocks, 0, blocks,
-                     min(width, columns - j), 1 if again or start > 0 else 0)
+                     min(width, columns - j), 1 if again or start > 0 else 0, 0)
 
 
 @njit(error_model="numpy")
@@ -308,28 +344,32 @@ def _outer(like: Array, out: int, a: int, b: int, bias: int, inner: int, a_outer
 
 @njit(error_model="numpy")
 def _turned_panel(like: Array, out: int, a: int, b: int, bias: int, a_column: int, b_row: int, b_column: int,
-                  rows: int, n: int, depth: int) -> None:
+                  rows: int, n: int, depth: int, tail: int) -> None:
     """Multiply some rows, neighbours in memory, by a few columns: as the columns by a panel, and turn the result.
 
     Columns that are fewer than the lanes of a register would leave lanes idle; rows fill them. Addresses and strides in
-    bytes; the rows are at most a panel's columns. The bias is added unless its address is 0.
+    bytes; the rows are at most a panel's columns. The bias is added unless its address is 0, and the epilogue `tail`
+    follows.
     """
     size = like.itemsize
     width = TILE_VECTORS * VECTOR_BYTES
-    unit, turned = stack(like, 1), address_at(stack(like, TURNED))
+    unit, turned, made = stack(like, 1), address_at(stack(like, TURNED)), address_at(stack(like, TURNED))
+    target = made if tail != 0 else out
     store(unit, like.dtype.type(1))
     multiply_panels(like, turned, width, b, b_column, b_row, n, a, a_column, 0, depth, rows, 0, 0)
     for i in range(rows):
-        copy_row(like, out + i * n * size, turned + i * size, width, n)
+        copy_row(like, target + i * n * size, turned + i * size, width, n)
         if bias != 0:
-            combine_row(like, out + i * n * size, address_at(unit), bias, 0, 0, n, 1)
+            combine_row(like, target + i * n * size, address_at(unit), bias, 0, 0, n, 1)
+    if tail != 0:
+        finish_row(like, out, made, rows * n, tail)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def matmul(out: Array, scratch: Array, a: Array, b: Array, bias: Array, outer: int, inner: int, m: int, n: int, k: int,
-           a_outer: int, a_inner: int, a_row: int, a_column: int,
+def matmul(out: Array, scratch: Array, a: Array, b: Array, bias: Array, residual: Array, scale: Array, activation: int,
+           outer: int, inner: int, m: int, n: int, k: int, a_outer: int, a_inner: int, a_row: int, a_column: int,
            b_outer: int, b_inner: int, b_row: int, b_column: int, part: int, parts: int) -> None:
-    """Compute ``out[p, q] = a[p, q] @ b[p, q] + bias`` for p < outer, q < inner.
+    """Compute ``out[p, q] = activation(residual[p, q] + scale * (a[p, q] @ b[p, q] + bias))`` for p < outer, q < inner.
 
     Each element is the sum over k, in order, of stretches of `stretch_of(k)` products, each summed in order by FMA
     from 0; the bias is added to the finished sum. Where one factor is a single row or column, and along k the other's
@@ -344,10 +384,15 @@ def matmul(out: Array, scratch: Array, a: Array, b: Array, bias: Array, outer: i
             (p, q) lies ``p * a_outer + q * a_inner + i * a_row + l * a_column`` elements further.
         b: in, likewise with ``p * b_outer + q * b_inner + l * b_row + j * b_column``. A stride of 0 broadcasts.
         bias: in, (n,) of that dtype, or of length 0 for none.
+        residual: in, of that dtype, lying like `out`, or of length 0 for none. Where k is no more than `STRETCH`, it
+            may be `out` itself.
+        scale: in, one number of that dtype, or of length 0 for none.
+        activation: one of `epilogue.ACTIVATIONS`, or NONE. Each step of the epilogue rounds.
     """
     size = out.itemsize
     lanes = VECTOR_BYTES // size
     shift = address(bias) if bias.shape[0] > 0 else 0
+    tail = note(stack(int64(0), WORDS), address(out), residual, scale, activation)
     out_at, a_at, b_at = address(out), address(a), address(b)
     panel_size, kept, block_size, block_row = _packed_sizes(m, n, k, a_row, b_column, size)
     packed_panel = address(scratch) + part * (panel_size * kept + block_size) * size
@@ -364,20 +409,24 @@ def matmul(out: Array, scratch: Array, a: Array, b: Array, bias: Array, outer: i
             m, n = 1, m
         length = min(COLUMNS, ((n + parts - 1) // parts + 63) // 64 * 64)
         pieces = (n + length - 1) // length
+        made = stack(out, COLUMNS)
         lo, hi = share(outer * inner * pieces, part, parts)
         for piece in range(lo, hi):
             matrix, j = piece // pieces, piece % pieces * length
+            target = made if tail != 0 else pointer(out, matrix * n + j)
             left = a_at + matrix // inner * a_outer + matrix % inner * a_inner
             right = b_at + matrix // inner * b_outer + matrix % inner * b_inner + j * b_column
             count = min(length, n - j)
             add = shift + j * size if shift != 0 and columns > 1 else 0
-            _row(out, out_at + (matrix * n + j) * size, left, right, add, a_column, b_row, b_column, count, k)
+            _row(out, address_at(target), left, right, add, a_column, b_row, b_column, count, k)
             if shift != 0 and columns == 1:
-                for i in range(matrix * n + j, matrix * n + j + count):
-                    out[i] += bias[0]
+                for i in range(count):
+                    store(forward(target, i), load(forward(target, i)) + bias[0])
+            if tail != 0:
+                finish_row(out, out_at + (matrix * n + j) * size, address_at(target), count, tail)
         return
 
-    if k == 1 and b_column == size and n >= TILE_VECTORS * lanes:
+    if tail == 0 and k == 1 and b_column == size and n >= TILE_VECTORS * lanes:
         _outer(out, out_at, a_at, b_at, shift, inner, a_outer, a_inner, a_row, b_outer, b_inner, m, n,
                *share(outer * inner * m, part, parts))
         return
@@ -391,7 +440,7 @@ def matmul(out: Array, scratch: Array, a: Array, b: Array, bias: Array, outer: i
             _turned_panel(out, out_at + (matrix * m + i) * out_row,
                           a_at + matrix // inner * a_outer + matrix % inner * a_inner + i * size,
                           b_at + matrix // inner * b_outer + matrix % inner * b_inner, shift, a_column, b_row, b_column,
-                          min(width, m - i), n, k)
+                          min(width, m - i), n, k, tail)
         return
 
     panels = (n + width - 1) // width
@@ -455,4 +504,8 @@ def matmul(out: Array, scratch: Array, a: Array, b: Array, bias: Array, outer: i
                         multiply(out, out_at + ((matrix * m + begin) * n + j) * size, a_now, b_now, add, depth, out_row,
                                  a_row_now, a_column_now, a_tile, b_row_now, end - begin, blocks,
                                  max(first - panel * panel_step, 0), min(last - panel * panel_step, blocks),
-                                 min(width, n - j), start)
+                                 min(width, n - j), start, tail if start + stretch >= k else 0)
+                    if activation > RELU and start + stretch >= k:
+                        _activate(out, out_at + (matrix * m + begin) * out_row, out_row, end - begin, n, blocks,
+                                  max(first, first_panel * panel_step), min(last, last_panel * panel_step), panel_step,
+                                  activation)

@@ -74,6 +74,25 @@ def test_arguments_that_share_memory() -> None:
         assert compiled(one, one[:]).tolist() == function(other, other[:]).tolist()
 
 
+def test_arguments_on_one_numpy_array() -> None:
+    """What is added in place is not written where the factor is still read."""
+
+    def function(total: ad.Tensor, x: ad.Tensor) -> ad.Tensor:
+        total += x * 2
+        total += x @ ad.ones(30, 30)
+        return total.sum()
+
+    compiled = ad.compile(function)
+    for number in range(7):
+        found = []
+        memories = [np.arange(1200, dtype=np.float32).reshape(40, 30) % 7 for _ in range(2)]
+        for run, memory in zip((function, compiled), memories, strict=True):
+            factor = memory[:20] if number in (4, 6) else memory[:20].copy()
+            found.append(run(ad.from_numpy(memory[10:30]), ad.from_numpy(factor)).item())
+        assert found[0] == found[1]
+        np.testing.assert_array_equal(*memories)
+
+
 @pytest.mark.parametrize("view", [lambda x: x[0], lambda x: x.t(), lambda x: x.view(-1), lambda x: x.expand(2, 2, 2)])
 def test_views_can_be_returned(view: Callable[[ad.Tensor], ad.Tensor]) -> None:
     w = ad.ones(2, 2, requires_grad=True)

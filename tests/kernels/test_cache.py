@@ -18,7 +18,7 @@ from numba.core import dispatcher
 import autodiff_kernels
 import autodiff_kernels as kernels
 from autodiff_kernels import cache
-from autodiff_kernels.cpu import VECTOR_BYTES
+from autodiff_kernels.cpu import L1_BYTES, L2_BYTES, VECTOR_BYTES, VECTOR_REGISTERS
 
 
 def run(folder: Path, code: str, **environment: str) -> str:
@@ -84,9 +84,11 @@ def test_the_name_depends_on_sources_versions_and_cpu(monkeypatch: pytest.Monkey
         with monkeypatch.context() as patch:
             patch.setattr(numba.config, setting, "another")
             names.append(cache.version())
-    for width in {16, 32, 64} - {VECTOR_BYTES}:
+    others = {"VECTOR_BYTES": 16 if VECTOR_BYTES > 16 else 32, "VECTOR_REGISTERS": 48 - VECTOR_REGISTERS,
+              "L1_BYTES": 2 * L1_BYTES, "L2_BYTES": 2 * L2_BYTES}  # fmt: skip
+    for variable, value in others.items():
         with monkeypatch.context() as patch:
-            patch.setenv("AUTODIFF_VECTOR_BYTES", str(width))
+            patch.setenv(f"AUTODIFF_{variable}", str(value))
             names.append(cache.version())
     with monkeypatch.context() as patch:
         patch.setattr(numba, "__version__", "0.0")

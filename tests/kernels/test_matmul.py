@@ -16,8 +16,12 @@ GUARD = 7.0
 SIZES = [0, 1, 2, 7, 8, 9, 10, 16, 31, 33, 70, 130]
 
 
-def product(a, b, bias=None, parts=1, transpose_a=False, transpose_b=False):
-    """a @ b by the kernel; the factors are stored transposed where asked, so that strides differ."""
+def product(a, b, bias=None, parts=1, transpose_a=False, transpose_b=False, residual=None, scale=None, activation=0,
+            in_place=False):
+    """a @ b by the kernel, with what follows; the factors are stored transposed where asked, so that strides differ.
+
+    `in_place`: the residual is what the result's memory holds.
+    """
     m, n, k, itemsize = a.shape[-2], b.shape[-1], a.shape[-1], a.itemsize
     batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
     outer, inner = (1,) * (2 - len(batch)) + batch
@@ -30,11 +34,14 @@ def product(a, b, bias=None, parts=1, transpose_a=False, transpose_b=False):
         strides += [stride // itemsize for stride in seen.strides]
     memory = np.full(outer * inner * m * n + 64, GUARD, a.dtype)
     out = memory[: memory.size - 64]
-    out[:] = np.nan
+    out[:] = residual.reshape(-1) if in_place else np.nan
+    none = np.zeros(0, a.dtype)
+    other = none if residual is None else out if in_place else residual.reshape(-1)
+    following = (other, none if scale is None else scale, activation)
     scratch = np.full(matmul_scratch(m, n, k, strides[2], strides[7], itemsize, parts) + 16, np.nan, a.dtype)
     scratch[-16:] = GUARD
     for part in reversed(range(parts)):
-        matmul(out, scratch, *buffers, np.zeros(0, a.dtype) if bias is None else bias,
+        matmul(out, scratch, *buffers, none if bias is None else bias, *following,
                outer, inner, m, n, k, *strides, part, parts)
     assert (memory[out.size :] == GUARD).all()
     assert (scratch[-16:] == GUARD).all()
@@ -95,7 +102,8 @@ def test_no_stride_is_one():
     wide_a, wide_b = (rng.standard_normal((2 * 40, 3 * 40)).astype(np.float32) for _ in range(2))
     out = np.empty(40 * 40, np.float32)
     scratch = np.empty(matmul_scratch(40, 40, 40, 240, 3, 4, 1), np.float32)
-    matmul(out, scratch, wide_a.reshape(-1), wide_b.reshape(-1), np.zeros(0, np.float32), 1, 1, 40, 40, 40,
+    none = np.zeros(0, np.float32)
+    matmul(out, scratch, wide_a.reshape(-1), wide_b.reshape(-1), none, none, none, 0, 1, 1, 40, 40, 40,
            0, 0, 240, 3, 0, 0, 240, 3, 0, 1)
     a, b = (x[::2, ::3] for x in (wide_a, wide_b))
     np.testing.assert_array_equal(out.reshape(40, 40), product(np.ascontiguousarray(a), np.ascontiguousarray(b)))
@@ -159,8 +167,17 @@ def run_digest(cache, **environment):
                           check=True).stdout.split()
 
 
-def test_bits_do_not_depend_on_the_vector_width_and_the_disk_cache_is_hit(tmp_path):
+OTHERS = {
+    **{f"{width} bytes": {"VECTOR_BYTES": width} for width in (16, 32) if width < VECTOR_BYTES},
+    "16 bytes, 32 registers": {"VECTOR_BYTES": 16, "VECTOR_REGISTERS": 32},
+    "tiny caches": {"L1_BYTES": 4096, "L2_BYTES": 8192},
+    "large caches": {"L1_BYTES": 1 << 20, "L2_BYTES": 1 << 24},
+}
+
+
+def test_bits_do_not_depend_on_registers_and_caches_and_the_disk_cache_is_hit(tmp_path):
     bits, _ = run_digest(tmp_path)
     assert run_digest(tmp_path) == [bits, "1"]
-    for width in {16, 32, 64} - {VECTOR_BYTES}:
-        assert run_digest(tmp_path, AUTODIFF_VECTOR_BYTES=str(width)) == [bits, "0"]
+    for name, numbers in OTHERS.items():
+        environment = {f"AUTODIFF_{variable}": str(value) for variable, value in numbers.items()}
+        assert run_digest(tmp_path, **environment) == [bits, "0"], name

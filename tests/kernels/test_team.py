@@ -24,10 +24,10 @@ def product(m: int, n: int, k: int, seed: int = 0) -> tuple[Callable[[], None], 
     """Return a function that multiplies two matrices, and the array that it writes."""
     rng = np.random.default_rng(seed)
     a, b = rng.standard_normal(m * k).astype(np.float32), rng.standard_normal(k * n).astype(np.float32)
-    out, bias = np.full(m * n, np.nan, np.float32), np.empty(0, np.float32)
+    out, none = np.full(m * n, np.nan, np.float32), np.empty(0, np.float32)
     scratch = np.empty(kernels.matmul.matmul_scratch(m, n, k, k, 1, 4, MOST_PARTS), np.float32)
-    numbers = (1, 1, m, n, k, 0, 0, k, 1, 0, 0, n, 1, 0, 1)
-    return lambda: kernels.matmul.matmul(out, scratch, a, b, bias, *numbers), out
+    numbers = (0, 1, 1, m, n, k, 0, 0, k, 1, 0, 0, n, 1, 0, 1)
+    return lambda: kernels.matmul.matmul(out, scratch, a, b, none, none, none, *numbers), out
 
 
 def bits(run: Callable[[], None], out: Any, parts: int) -> bytes:
@@ -205,7 +205,7 @@ bias = np.empty(0, np.float32)
 
 def run(out=out):
     scratch = np.empty(kernels.matmul.matmul_scratch(n, n, n, n, 1, 4, 3), np.float32)
-    kernels.matmul.matmul(out, scratch, a, b, bias, 1, 1, n, n, n, 0, 0, n, 1, 0, 0, n, 1, 0, 1)
+    kernels.matmul.matmul(out, scratch, a, b, bias, bias, bias, 0, 1, 1, n, n, n, 0, 0, n, 1, 0, 0, n, 1, 0, 1)
 
 def same(parts=3):
     mine = np.full_like(out, np.nan)

@@ -115,6 +115,40 @@ def linear_backward(numpy: Any, x: Any, weight: Any, bias: Any) -> Any:
     return x @ weight.T + bias, lambda g: {"x": g @ weight, "weight": g.T @ x, "bias": g.sum(0)}
 
 
+# What follows a linear layer: of x, of x and a residual.
+def relu(module: Any, x: Any, weight: Any, bias: Any, residual: Any) -> Any:
+    return module.nn.functional.relu(linear(module, x, weight, bias))
+
+
+def gelu(module: Any, x: Any, weight: Any, bias: Any, residual: Any) -> Any:
+    return module.nn.functional.gelu(linear(module, x, weight, bias))
+
+
+def residual_relu(module: Any, x: Any, weight: Any, bias: Any, residual: Any) -> Any:
+    return module.nn.functional.relu(residual + linear(module, x, weight, bias))
+
+
+FOLLOWERS = {"relu": (relu, ("relu",)), "gelu": (gelu, ("gelu",)), "add-relu": (residual_relu, ("add", "relu"))}
+
+
+def followed(module: Any, x: Any, weight: Any, bias: Any, residual: Any, steps: tuple[str, ...]) -> Any:
+    """Return the same as autodiff's one operation."""
+    others = (residual,) if "add" in steps else ()
+    return module.primitive.OPERATIONS["followed"].call(x, weight, bias, *others, first=("linear", ()), steps=steps)
+
+
+def layers_with_epilogues() -> Iterator[Case]:
+    """Yield linear layers with what follows: for autodiff as one operation, as a compiled program has it."""
+    for batch, features, outputs in [(64, 256, 256), (128, 784, 1024), (4096, 64, 64)]:
+        inputs = {"x": normal(batch, features), "weight": normal(outputs, features), "bias": normal(outputs),
+                  "residual": normal(batch, outputs)}
+        for name, (function, steps) in FOLLOWERS.items():
+            found = builds("forward", function, inputs)
+            found["autodiff"] = builds("forward", partial(followed, steps=steps), inputs)["autodiff"]
+            yield Case(f"kernels/linear/{batch}x{features}x{outputs}/{name}/kernel", found, tolerance=1e-5,
+                       quick=(features, name) == (64, "relu"))
+
+
 def layers() -> Iterator[Case]:
     """Yield linear layers with the gradients of all three operands."""
     shapes = [(32, 2, 32), (32, 32, 32), (128, 784, 256), (128, 256, 10), (127, 783, 255), (512, 128, 512),
@@ -134,3 +168,4 @@ def cases() -> Iterator[Case]:
     yield from products()
     yield from vectors_and_batches()
     yield from layers()
+    yield from layers_with_epilogues()
