@@ -175,13 +175,13 @@ class LBFGS(Optimizer):
             curvatures.append(1.0 / curvature)
             state["H_diag"] = curvature / change.dot(change).item()
         direction: Tensor = -gradient
-        weights: list[float] = []
+        weights: list[Tensor] = []
         for change, step, ro in zip(reversed(changes), reversed(steps), reversed(curvatures), strict=True):
-            weights.append(step.dot(direction).item() * ro)
-            direction = direction - change * weights[-1]
-        direction = direction * state["H_diag"]
+            weights.append(step.dot(direction) * ro)
+            direction.addcmul_(change, weights[-1], value=-1)
+        direction.mul_(state["H_diag"])
         for change, step, ro, weight in zip(changes, steps, curvatures, reversed(weights), strict=True):
-            direction = direction + step * (weight - change.dot(direction).item() * ro)
+            direction.addcmul_(step, weight - change.dot(direction) * ro)
         return direction
 
 
