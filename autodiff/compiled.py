@@ -20,7 +20,7 @@ def info() -> None:
     versions = cache.versions()
     current = cache.base() / cache.version()
     print(f"{cache.base()}: {megabytes(sum(version.size for version in versions))}, "
-          f"at most {megabytes(cache.LIMIT)} for other versions than this one")
+          f"at most {megabytes(cache.LIMIT)} for one version and {megabytes(cache.LIMIT)} for all others")
     for version in versions:
         used = time.strftime("%Y-%m-%d %H:%M", time.localtime(version.used))
         note = ", this version" if version.path == current else ""
@@ -40,12 +40,20 @@ def clear() -> None:
 def warm(processes: int | None = None) -> None:
     """Compile what the operations' samples need, in several processes (one alone compiles one kernel at a time).
 
+    Chains of element-wise operations are not among them: their kernels are made for the programs that have them.
+
     Args:
         processes: how many; by default as many as an operation would use threads.
+
+    Raises:
+        PermissionError: if the folder cannot be written, so that nothing would be kept.
     """
     from autodiff.primitive import OPERATIONS
     from autodiff.threads import get_num_threads
 
+    if cache.folder() != (home := cache.base() / cache.version()):
+        raise PermissionError(f"{home} cannot be written, so nothing would be kept; make it writable, or name another "
+                              "folder in the environment variable AUTODIFF_CACHE_DIR")
     start = time.perf_counter()
     before = kernels_on_disk()
     # A fresh interpreter each: nothing of this one's threads or locks is inherited.

@@ -6,7 +6,7 @@ Both stand in one table, `OPERATIONS`, with samples and error samples, and the t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
@@ -82,6 +82,26 @@ class Tail(NamedTuple):
         """Return residual, scale and activation, as a kernel takes them; `missing` is an empty array of the dtype."""
         return (missing if self.residual is None else ins[self.residual],
                 missing if self.scale is None else ins[self.scale], self.activation)
+
+
+class Joined(NamedTuple):
+    """Of which two operations another one does the work: a gradient, and before it that of what followed its operation.
+
+    It computes ``then(first(g, y), *rest)`` where ``y = following(result)``, and takes the operands that the result was
+    made of instead of y.
+
+    Attributes:
+        following: name of the operation that made y: "relu".
+        first: name of its gradient, an operation on a cotangent and y.
+        then: name of the gradient of what `following` was given, of which a cotangent is the first operand.
+        operands: what the joined operation reads behind the cotangent, for each operation that `then` is the gradient
+            of: positions among its operands and, behind them, its results. They begin with what `then` reads.
+    """
+
+    following: str
+    first: str
+    then: str
+    operands: Mapping[str, tuple[int, ...]]
 
 
 class Plan:
@@ -166,8 +186,8 @@ OPERATIONS: dict[str, Operation] = {}
 class Primitive(Operation):
     """An operation with a kernel. See `define` for the fields."""
 
-    __slots__ = ("cost", "differentiable", "epilogue", "formula", "host", "infer", "keeps", "label", "plans", "prepare",
-                 "progress", "relocate", "run", "saves", "scratch", "status", "twin", "view", "vjp")
+    __slots__ = ("cost", "differentiable", "epilogue", "formula", "host", "infer", "joined", "keeps", "label", "plans",
+                 "prepare", "progress", "relocate", "run", "saves", "scratch", "status", "twin", "view", "vjp")
 
     infer: Callable[..., Spec | Sequence[Spec]]
     run: Callable[..., Any]
@@ -177,6 +197,7 @@ class Primitive(Operation):
     cost: Callable[..., Cost]
     prepare: Callable[..., Any] | None
     epilogue: Callable[..., Any] | None
+    joined: Joined | None
     scratch: Callable[..., Sequence[Spec | EachPart]] | None
     status: Callable[..., Exception] | None
     relocate: Callable[..., dict[str, Any]] | None
@@ -219,6 +240,7 @@ def define(
     twin: Callable[..., Any] | None = None,
     prepare: Callable[..., Any] | None = None,
     epilogue: Callable[..., Any] | None = None,
+    joined: Joined | None = None,
     scratch: Callable[..., Sequence[Spec | EachPart]] | None = None,
     status: Callable[..., Exception] | None = None,
     relocate: Callable[..., dict[str, Any]] | None = None,
@@ -253,6 +275,7 @@ def define(
         epilogue: ``epilogue(input specs, output specs, tail, **params)`` returns what `prepare` would, for an operation
             whose first output is followed by `tail`, a `Tail`. The operands of the tail are positions in `ins`, which
             begins with the operation's inputs. Where it is given, `ops/followed.py` makes one operation of the two.
+        joined: of which operations it does the work, where a compiled program has these.
         scratch: ``scratch(input specs, output specs, **params)`` returns specs of work arrays, handed to `run` after
             the outputs. Where a kernel wants an array that grows with its `parts`, it is the `EachPart` of one.
         status: ``status(position, ins, **params)`` returns the error for a bad value that the kernel met at `position`.
@@ -277,6 +300,7 @@ def define(
     operation.cost = cost
     operation.prepare = prepare
     operation.epilogue = epilogue
+    operation.joined = joined
     operation.scratch = scratch
     operation.status = status
     operation.relocate = relocate

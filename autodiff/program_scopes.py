@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from autodiff.program import Program, Record, common_scope
 from autodiff.program_calls import named
+
+Output = tuple[Record, int]
 
 
 def scopes_of(program: Program) -> list[str]:
@@ -18,7 +20,7 @@ def scopes_of(program: Program) -> list[str]:
     as `clip_grad_norm_`. Where it changes parameters of several models, it belongs to none.
     """
     leaves = _leaves_overwritten(program)
-    owners = owners_of(program)
+    owners = _owners(program, leaves)
     scopes = []
     following = ""
     for record, made in zip(reversed(program.records), reversed(named(program)), strict=True):
@@ -37,7 +39,10 @@ def scopes_of(program: Program) -> list[str]:
 
 def owners_of(program: Program) -> dict[int, str]:
     """Return the path of the module that each leaf with a name belongs to, by its id: in the model that reads it."""
-    leaves = _leaves_overwritten(program)
+    return _owners(program, _leaves_overwritten(program))
+
+
+def _owners(program: Program, leaves: Mapping[Output, Any]) -> dict[int, str]:
     owners: dict[int, str] = {}
     for record in program:
         for value in record.operands if record.scope else ():
@@ -53,9 +58,9 @@ def owners_of(program: Program) -> dict[int, str]:
     return owners
 
 
-def _leaves_overwritten(program: Program) -> dict[tuple[Record, int], Any]:
+def _leaves_overwritten(program: Program) -> dict[Output, Any]:
     """Return for each value that stands where a leaf did, such as a parameter after an update, that leaf."""
-    leaves: dict[tuple[Record, int], Any] = {}
+    leaves: dict[Output, Any] = {}
     for record, written in program.written.items():
         for index, before in enumerate(written):
             leaf = leaves.get(before) if type(before) is tuple else before

@@ -74,7 +74,10 @@ class Line:
 def user_frame() -> FrameType | None:
     """Return the innermost frame outside the library, or None."""
     frame: FrameType | None = sys._getframe(1)
-    while frame is not None and (WHOSE.get(frame.f_code.co_filename) or learn(frame.f_code.co_filename)):
+    while frame is not None:
+        whose = WHOSE.get(frame.f_code.co_filename)
+        if (learn(frame.f_code.co_filename) if whose is None else whose) == USERS:
+            break
         frame = frame.f_back
     return frame
 

@@ -26,7 +26,7 @@ def base(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 def test_info(base: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["cache", "info"]) == 0
     first, *lines = capsys.readouterr().out.splitlines()
-    assert first == f"{base / 'autodiff'}: 5.0 MB, at most 500.0 MB for other versions than this one"
+    assert first == f"{base / 'autodiff'}: 5.0 MB, at most 500.0 MB for one version and 500.0 MB for all others"
     assert len(lines) == 2
     (mine,) = [line for line in lines if line.endswith(", this version")]
     assert mine.startswith(f"  {cache.version()}     2.5 MB, last used 2")
@@ -77,3 +77,12 @@ def test_warm(tmp_path: Path) -> None:
     assert said.endswith(", 0 were there\n")
     assert run(USE) == "0\n"
     assert "0 kernels compiled in " in run(WARM)
+
+
+def test_warming_a_folder_that_cannot_be_written(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("AUTODIFF_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(cache, "folder", lambda: tmp_path / "temporary")
+    assert main(["cache", "warm"]) == 2
+    assert f"{tmp_path / 'autodiff' / cache.version()} cannot be written" in capsys.readouterr().err

@@ -17,8 +17,9 @@ import autodiff as ad
 from autodiff import nn
 from autodiff.viz import colors, draw
 from autodiff.viz.dot import legend_of
-from autodiff.viz.graph import MODULE, Group, nodes_in, text_of_changes
+from autodiff.viz.graph import MODULE, Group, nodes_in
 from autodiff.viz.picture import Picture
+from autodiff.viz.texts import text_of_changes
 
 
 class Net(nn.Module):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -79,11 +82,32 @@ def test_costs_of_convolutions_are_exact() -> None:
     flops = 2 * 2 * 5 * 6 * 4 * (6 // 2) * 3 * 2
     assert forward.cost((x, weight), (out,), **kept).flops == flops
     assert OPERATIONS["conv2d_input_grad"].cost((out, weight), (x,), size=(9, 8), **kept).flops == flops
-    assert OPERATIONS["conv2d_weight_grad"].cost((out, x), (weight,), kernel=(3, 2), **kept).flops == flops
+    assert OPERATIONS["conv2d_weight_grad"].cost((out, x), (weight,), kernel=(3, 2), bias=False, **kept).flops == flops
     bias = Spec.of((4,))
     with_bias = forward.cost((x, weight, bias), (out,), **kept)
     assert with_bias.flops == flops + out.size
     assert with_bias.bytes == 4 * (x.size + weight.size + bias.size + out.size)
+
+
+@pytest.mark.parametrize(("shape", "kernel", "groups"), [
+    ((3, 70, 70), (3, 3, 5, 4), 1), ((32, 90, 90), (33, 32, 3, 3), 1), ((5, 80, 80), (5, 1, 3, 3), 5),
+    ((4, 80, 90), (6, 2, 3, 3), 2), ((3, 80, 80), (4, 3, 1, 1), 1),
+])  # direct, by minimal filtering, depthwise, in groups, as a product
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_gradient_of_a_bias_is_as_exact_as_a_sum(shape: Any, kernel: Any, groups: int, dtype: Any) -> None:
+    rng = np.random.default_rng(0)
+    x, weight = (ad.tensor(rng.standard_normal(s).astype(dtype)).requires_grad_() for s in ((3, *shape), kernel))
+    bias = ad.zeros(kernel[0], dtype=dtype, requires_grad=True)
+    out = ops.conv2d(x, weight, bias, groups=groups)
+    g = (rng.standard_normal(out.shape) * 10.0 ** rng.integers(-4, 4, out.shape)).astype(dtype)
+    out.backward(ad.tensor(g))
+    exact = [[fraction(channel.reshape(-1)) for channel in g.astype(np.float64).transpose(1, 0, 2, 3)] for fraction in
+             (math.fsum, lambda x: math.fsum(np.abs(x)))]
+    bound = 2 * np.spacing(np.array(exact[1]).astype(dtype))
+    assert np.all(np.abs(bias.grad.numpy() - np.array(exact[0])) <= bound)
+    alone = ad.zeros(kernel[0], dtype=dtype, requires_grad=True)
+    ops.conv2d(x.detach(), weight.detach(), alone, groups=groups).backward(ad.tensor(g))
+    np.testing.assert_allclose(alone.grad.numpy(), bias.grad.numpy(), rtol=1e-5)
 
 
 def test_a_convolution_transposed_is_the_gradient_of_the_convolution() -> None:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from autodiff import machine
-from autodiff.machine import description, limits
+from autodiff.machine import limits
 from autodiff.machine.kernels import CHAINS, STREAMS, UNROLL, Kernels
 
 LIMITS: dict[str, Any] = {
@@ -86,23 +85,6 @@ def test_multiply_adds_go_through_all_chains(bits: int) -> None:
     target = np.zeros_like(source)
     kernels.function(f"float{bits}")(target.ctypes.data, source.ctypes.data, 2)
     np.testing.assert_array_equal(target, (source / 2 + 0.5) / 2 + 0.5)
-
-
-def test_caches_that_are_shared_count_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    caches = [("Data", "1", "32K", None), ("Instruction", "1", "64K", None), ("Unified", "2", "1M", None),
-              ("Unified", "3", "16M", "0-3")]
-    for core in range(2):
-        for index, (kind, level, size, shared) in enumerate(caches):
-            folder = tmp_path / f"cpu{core}" / "cache" / f"index{index}"
-            folder.mkdir(parents=True)
-            for name, text in {"type": kind, "level": level, "size": size,
-                               "shared_cpu_list": shared or str(core)}.items():
-                (folder / name).write_text(text + "\n")
-    monkeypatch.setattr(description, "CPUS", tmp_path)
-    assert description.caches([0]) == {"L1": 32 << 10, "L2": 1 << 20, "L3": 16 << 20}
-    assert description.caches([0, 1]) == {"L1": 64 << 10, "L2": 2 << 20, "L3": 16 << 20}
-    monkeypatch.setattr(description, "CPUS", tmp_path / "nothing")
-    assert description.caches([0, 1]) == {"L1": 64 << 10, "L2": 1 << 20, "L3": 8 << 20}
 
 
 def test_working_sets_lie_between_the_levels() -> None:

@@ -42,6 +42,9 @@ numbers = [ad.randn(*shape) for shape in [(13, 300), (37, 300), (37,), (), (13, 
 for step in ("relu", "gelu", "gelu_tanh", "tanh", "sigmoid", "silu"):
     note(step, OPERATIONS["followed"].call(*numbers, first=("linear", ()), steps=("mul", "add", step)))
 run("conv", lambda x, w: F.conv2d(x, w, padding=1), (2, 5, 9, 7), (18, 5, 3, 3))
+followed = ad.compile(lambda x, w, b: F.gelu(F.conv2d(x, w, b, padding=1) + x))
+for _ in range(3):
+    note("followed", followed(ad.ones(2, 5, 9, 7) / 3, ad.ones(5, 5, 3, 3) / 7, ad.ones(5) / 9))
 run("few channels", lambda x, w: F.conv2d(x, w, padding=1), (2, 3, 6, 5), (20, 3, 3, 2))
 run("depthwise", lambda x, w, b: F.conv2d(x, w, b, padding=2, groups=35), (3, 35, 9, 13), (35, 1, 5, 4), (35,))
 run("strides", lambda x, w: F.conv2d(x, w, stride=2, padding=1, groups=21), (3, 21, 9, 13), (21, 1, 3, 3))
@@ -51,6 +54,8 @@ run("norms", lambda x, w, b: F.batch_norm(F.layer_norm(x, (19,)), None, None, w,
 run("softmax", lambda x: F.softmax(x, 1) + F.log_softmax(x, 1), (11, 35))
 run("planes", lambda x: F.softmax(x, 0) + F.log_softmax(x, 0) + x.logsumexp(0), (11, 35))
 run("classes", lambda x: F.cross_entropy(x, ad.arange(105).reshape(3, 35) % 11, reduction="none"), (3, 11, 35))
+run("softmax of labels", lambda x, y: F.cross_entropy(x, y, label_smoothing=0.1), (11, 135), (11, 135))
+run("labels", lambda x, y: F.cross_entropy(x, y, label_smoothing=0.1, reduction="none"), (3, 11, 35), (3, 11, 35))
 run("pooling", lambda x: F.max_pool2d(x, 3, 1, 1) + F.avg_pool2d(x, 3, 1, 1), (2, 35, 9, 7))
 run("functions", lambda x: ad.tanh(x) + ad.exp(x) * ad.sin(x) + ad.sigmoid(x) + F.gelu(x), (1003,))
 run("gamma", lambda x: ad.lgamma(x) + ad.digamma(x), (1003,))

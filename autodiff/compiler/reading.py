@@ -11,6 +11,7 @@ from autodiff.compiler.instructions import Instruction, Kind, Step, Value
 from autodiff.primitive import NOTHING, Primitive
 from autodiff.program import Program, Record, common_items, common_scope
 from autodiff.program_calls import Call, calls_of
+from autodiff.program_scopes import around
 from autodiff.slots import held
 
 
@@ -171,8 +172,7 @@ class _Reader:
         origins = {record: self.came.get((origin, 0)) for record, origin in zip(known, known.columns.get("origin", ()))}
         classes: dict[str, tuple[str, ...]] = {}
         for record, names in zip(known, known.columns.get("classes", ())):
-            labels = record.scope.split(".")
-            classes |= {".".join(labels[: i + 1]): names[: i + 1] for i in range(len(names))}
+            classes |= {path: names[: i + 1] for i, path in enumerate(around(record.scope)[: len(names)])}
         modules = dict(zip(known, known.columns.get("module_calls", ())))
         return {
             "gradient_of": [tuple(gradients.get(record, ())) for record in self.records],

@@ -17,18 +17,15 @@ from typing import Any
 
 from autodiff import reverse
 from autodiff.bind import Cut, next_number
-from autodiff.compiler import arena, passes
 from autodiff.compiler.backward import has_history, record_backward
 from autodiff.compiler.calls import RecordingError
 from autodiff.compiler.conditions import ZERO, Conditions, Leaf
-from autodiff.compiler.instructions import Instruction, Kind, Region, Step, Value, owner_of
+from autodiff.compiler.improving import improve
+from autodiff.compiler.instructions import Instruction, Kind, Step, Value, owner_of
 from autodiff.compiler.lowering import Lowered, now
 from autodiff.compiler.reading import program_of
-from autodiff.compiler.rematerialisation import with_less_memory
-from autodiff.compiler.repeats import without_repeats
 from autodiff.compiler.surroundings import unchanged
 from autodiff.compiler.tracer import Tracer
-from autodiff.compiler.verifying import verify, verify_effects
 from autodiff.eager import Tensor, wrap
 from autodiff.errors import GradientError, InPlaceError
 from autodiff.ops.structural import copied
@@ -93,7 +90,6 @@ class Recorded:
 
     signature: Any = None
     around: Any = None
-    _sizes: tuple[float, ...] | None = None
     plain: tuple[Any, ...] | None = None
     cells: Sequence[tuple[Any, Any]] = ()
     globals: Sequence[tuple[Mapping[Any, Any], Any, Any]] = ()
@@ -185,8 +181,7 @@ class Recorded:
         arguments = [*tensors, *carried, *cotangents]
         self._first_cotangent = len(tensors) + len(carried)
         self._step = Step(tracer, arguments, outputs, found, forward, names)
-        self.stages = {"recorded": self._step.instructions}
-        self._improve(budget)
+        self.stages, self._sizes = improve(self._step, budget)
         counted = [id(r.states[0]) for r in tracer.repeated]
         settings = [x for x in tracer.readings if id(x.source) not in counted]
         self._progress = [x for x in tracer.readings if id(x.source) in counted]
@@ -232,49 +227,6 @@ class Recorded:
         self.program = self._step.program
 
     # ---- Recording ---------------------------------------------------------------------------------------------------
-
-    def _improve(self, budget: float | None) -> None:
-        """Let all passes go over the instructions; with a budget, until their temporaries take no more than that."""
-        step = self._step
-        ends = {value.region for value in (*step.results, *[value for _, value in step.gradients],
-                                           *[value for value in step.found if value])}
-        inside, outside = step.instructions[: step.forward], step.instructions[step.forward :]
-        outside = passes.without_dead(outside, ends)
-        inside = passes.without_dead(inside, ends | {value.region for x in outside for value in x.inputs})
-        self._done("without_dead", [*inside, *outside], ends)
-        whole, forward = without_repeats([*inside, *outside], len(inside), ends)
-        self._done("without_repeats", whole, ends)
-        step.instructions, step.forward = self._joined(whole, forward, ends)
-        if budget is None:
-            return
-        whole_size = size = arena.size(step.instructions, ends)
-        most = aim = budget if budget > 1 else budget * size
-        for _ in range(4):
-            if size <= most:
-                break
-            smaller = with_less_memory(whole, forward, ends, aim)
-            self._done("with_less_memory", smaller[0], ends)
-            step.instructions, step.forward = self._joined(*smaller, ends)
-            size = arena.size(step.instructions, ends)
-            aim *= most / size
-        self._sizes = most, size, whole_size
-
-    def _joined(self, whole: list[Instruction], forward: int, ends: set[Region]) -> tuple[list[Instruction], int]:
-        """Order and join instructions, those of the function and those of the backward pass apart."""
-        inside, outside = passes.with_late_writes(whole[:forward]), passes.with_late_writes(whole[forward:])
-        ordered = [*inside, *outside]
-        inside = passes.with_chains(inside, ends | {value.region for x in outside for value in x.inputs})
-        joined = [*inside, *passes.with_chains(outside, ends)]
-        self._done("with_late_writes", ordered, ends)
-        self._done("with_chains", joined, ends)
-        return joined, len(inside)
-
-    def _done(self, name: str, instructions: list[Instruction], ends: set[Region]) -> None:
-        """Verify what a pass has made, and keep it."""
-        verify(name, instructions, ends)
-        verify_effects(name, self.stages["recorded"], instructions)
-        self.stages.pop(name, None)  # the last pass stands last
-        self.stages[name] = instructions
 
     def _refuse_escapes(self, tracer: Tracer, allowed: Sequence[Any]) -> None:
         """Raise if a tensor that the function made is still alive and was not returned."""

@@ -7,15 +7,12 @@ import importlib.util
 import os
 import platform
 import re
-from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 from autodiff.threads import cores
 
 PACKAGES = ("numpy", "numba", "torch", "jax", "jaxlib")
-CACHES = {"L1": 32 << 10, "L2": 512 << 10, "L3": 8 << 20}  # assumed where the system does not tell
-CPUS = Path("/sys/devices/system/cpu")
 
 
 def description() -> dict[str, Any]:
@@ -61,31 +58,3 @@ def memory() -> int:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, OSError, ValueError):
         return 8 << 30
-
-
-def caches(used: Collection[int]) -> dict[str, int]:
-    """Return how many bytes of data each level of the caches holds for the given cores together.
-
-    Cores that share a cache count it once.
-    """
-    sizes: dict[tuple[str, str], int] = {}
-    for core in used:
-        for folder in CPUS.glob(f"cpu{core}/cache/index*"):
-            try:
-                kind, level, size, shared = (
-                    (folder / name).read_text().strip() for name in ("type", "level", "size", "shared_cpu_list")
-                )
-            except OSError:
-                continue
-            if kind != "Instruction":
-                sizes[f"L{level}", shared] = parsed(size)
-    total: dict[str, int] = {}
-    for (level, _), count in sorted(sizes.items()):
-        total[level] = total.get(level, 0) + count
-    return total or {level: count * (1 if level == "L3" else len(used)) for level, count in CACHES.items()}
-
-
-def parsed(size: str) -> int:
-    """Return the number of bytes in a size such as "32K"."""
-    unit = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}.get(size[-1])
-    return int(size[:-1]) * unit if unit else int(size)

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from autodiff.machine.description import caches, description, memory
+from autodiff.machine.description import description, memory
 from autodiff.machine.kernels import CHAINS, STREAMS, UNROLL, Kernels
 from autodiff.threads import cores, get_num_threads
 
@@ -78,6 +78,8 @@ class Team:
     """Threads on cores of their own, each with memory of its own, which start together."""
 
     def __init__(self, threads: int) -> None:
+        from autodiff_kernels.cpu import caches
+
         available = cores()
         self.threads = threads
         self.cores = [available[i % len(available)] for i in range(threads)]

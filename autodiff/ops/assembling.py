@@ -3,35 +3,65 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import combinations as choices
-from itertools import combinations_with_replacement
 from typing import Any
 
 import numpy as np
 
-from autodiff.bind import TensorT
+from autodiff.bind import TensorT, bind
 from autodiff.errors import DTypeError, ShapeError, ValueRangeError
+from autodiff.ops import strided
 from autodiff.ops.elementwise import spread
 from autodiff.ops.host import from_array
-from autodiff.ops.joining import cat, stack, tensors_of
+from autodiff.ops.joining import copied, stack, tensors_of
 from autodiff.ops.picking import index_select
 from autodiff.ops.promotion import cast, result_dtype
-from autodiff.ops.rearranging import flip, pad
+from autodiff.ops.rearranging import flip
 from autodiff.ops.shaping import meshgrid, missing_dimension, shape_of
-from autodiff.ops.structural import axes, clone, reshape, transpose
-from autodiff.primitive import ErrorSample, Sample, composed
+from autodiff.ops.structural import axes, clone, reshape, slice_p, transpose
+from autodiff.primitive import ErrorSample, Sample, composed, define
+from autodiff.spec import Array, Spec
 
 __all__ = ["block_diag", "cartesian_prod", "combinations", "rot90"]
 
 
-@composed(samples=lambda: [Sample(spread(-1, 1, 2, 3), spread(-2, 2, 1, 2)),
-                           Sample(spread(-1, 1, 2, 2), spread(1, 2, 3)),
-                           Sample(spread(-1, 1, 2, 2).T, spread(1, 2, 1).reshape(())), Sample(spread(-1, 1, 3)),
-                           Sample(np.array([[1, 2]]), np.array([[3]])),
-                           Sample(spread(-1, 1, 0, 2), spread(-1, 1, 1, 1)),
-                           Sample(spread(-1, 1, 2, 2, dtype=np.float64), spread(1, 2, 2, dtype=np.float64))],
-          errors=lambda: [ErrorSample(Sample(np.ones((1, 1, 1), np.float32)), ShapeError, "no matrix"),
-                          ErrorSample(Sample(), ShapeError, "no blocks")])
+def _blocks(specs: Sequence[Spec]) -> list[tuple[int, int]]:
+    """Return the row and the column where each block begins, and where a next one would."""
+    return [(sum(spec.shape[0] for spec in specs[:i]), sum(spec.shape[1] for spec in specs[:i]))
+            for i in range(len(specs) + 1)]
+
+
+def _block_diag_run(outs: list[Array], ins: list[Array], begins: list[tuple[int, int]]) -> None:
+    for block, (top, left), (bottom, right) in zip(ins, begins, begins[1:], strict=False):
+        rows = outs[0][top:bottom]
+        strided.fill_array(rows[:, :left], 0)
+        strided.copy_array(rows[:, left:right], block)
+        strided.fill_array(rows[:, right:], 0)
+
+
+def _block_diag_vjp(record: Any, g: Any) -> list[Any]:
+    return [bind(slice_p, g, index=((top, spec.shape[0], 1), (left, spec.shape[1], 1))) if wanted else None
+            for wanted, spec, (top, left) in zip(record.mask, record.inputs, _blocks(record.inputs), strict=False)]
+
+
+block_diag_p = define(
+    "block_diag",
+    infer=lambda *specs: Spec.of(_blocks(specs)[-1], specs[0].dtype),
+    run=_block_diag_run,
+    prepare=lambda inputs, outputs: {"begins": _blocks(inputs)},
+    vjp=_block_diag_vjp,
+    cost=copied,
+    samples=lambda: [Sample(spread(-1, 1, 2, 3), spread(-2, 2, 1, 2)),
+                     Sample(spread(-1, 1, 2, 2), spread(1, 2, 3), spread(-1, 1, 1, 1)),
+                     Sample(spread(-1, 1, 2, 2).T, spread(1, 2, 1).reshape(())), Sample(spread(-1, 1, 3)),
+                     Sample(np.array([[1, 2]]), np.array([[3]])),
+                     Sample(spread(-1, 1, 0, 2), spread(-1, 1, 1, 1)),
+                     Sample(spread(-1, 1, 2, 2, dtype=np.float64), spread(1, 2, 2, dtype=np.float64))],
+    errors=lambda: [ErrorSample(Sample(np.ones((1, 1, 1), np.float32)), ShapeError, "no matrix"),
+                    ErrorSample(Sample(), ShapeError, "no blocks")],
+    call=lambda *tensors: block_diag(*tensors),
+)
+
+
 def block_diag(*tensors: TensorT) -> TensorT:
     """Return a matrix with the given ones along its diagonal, and zeros elsewhere.
 
@@ -55,9 +85,7 @@ def block_diag(*tensors: TensorT) -> TensorT:
         if len(shape) > 2:
             raise ShapeError("block_diag", "a block is no matrix", expected="at most two dimensions", got=str(shape))
         blocks.append(cast(x if len(shape) == 2 else reshape(x, (1, shape[0] if shape else 1)), dtype))
-    widths = [block.spec.shape[1] for block in blocks]
-    rows = [pad(block, (sum(widths[:i]), sum(widths[i + 1:]))) for i, block in enumerate(blocks)]
-    return cat(rows, 0) if len(rows) > 1 else clone(rows[0])  # type: ignore[no-any-return]
+    return bind(block_diag_p, *blocks)  # type: ignore[no-any-return]
 
 
 @composed(samples=lambda: [Sample(spread(-1, 1, 2, 3), k) for k in (0, 1, 2, 3, -1, 5)] + [
@@ -162,7 +190,19 @@ def combinations(input: TensorT, r: int = 2, with_replacement: bool = False) -> 
         raise DTypeError("combinations", "the number of elements is no integer", got=repr(r))
     if r < 0:
         raise ValueRangeError("combinations", "the number of elements is negative", expected="0 or more", got=str(r))
-    find: Any = combinations_with_replacement if with_replacement else choices
-    places = np.array(list(find(range(shape[0]), int(r))) if r else [], np.int64).reshape(-1, max(int(r), 1))
+    places = _choices(shape[0], int(r), 0 if with_replacement else 1)
     chosen = index_select(input, 0, from_array(places.reshape(-1)))
     return reshape(chosen, places.shape) if r else chosen
+
+
+def _choices(n: int, r: int, step: int) -> Array:
+    """Return in order all rows of r whole numbers below n that grow by `step` or more, an int64 array (choices, r)."""
+    columns: list[Array] = []
+    for _ in range(r):
+        # Each row so far is followed by every number that can follow its last one, up to n - 1.
+        least = columns[-1] + step if columns else np.zeros(1, np.int64)
+        counts = np.maximum(n - least, 0)
+        ends = np.cumsum(counts)
+        first = np.repeat(least - (ends - counts), counts)
+        columns = [*(np.repeat(column, counts) for column in columns), first + np.arange(len(first))]
+    return np.stack(columns, 1) if columns else np.empty((0, 1), np.int64)

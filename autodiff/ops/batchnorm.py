@@ -25,6 +25,7 @@ import numpy as np
 import autodiff_kernels as kernels
 from autodiff.bind import TensorT, bind, bind_into
 from autodiff.errors import DTypeError, ShapeError
+from autodiff.ops.activation import relu, relu_grad_p
 from autodiff.ops.broadcast import expand
 from autodiff.ops.broadcast import sum as total
 from autodiff.ops.elementwise import add, lerp_p, mul, spread, sub
@@ -33,7 +34,7 @@ from autodiff.ops.host import from_array
 from autodiff.ops.products import require_floats
 from autodiff.ops.promotion import constant
 from autodiff.ops.structural import contiguous, ordered, reshape
-from autodiff.primitive import ErrorSample, Keep, Primitive, Sample, define, no_errors
+from autodiff.primitive import ErrorSample, Joined, Keep, Primitive, Sample, Tail, define, no_errors
 from autodiff.spec import Array, Cost, DType, Shape, Spec, channels_last_order, moved
 from autodiff.thread_mode import MODE
 
@@ -58,6 +59,28 @@ def require_shape(operation: str, name: str, found: Spec, shape: Shape) -> None:
     """Raise a `ShapeError` unless a weight or the like has this shape."""
     if found.shape != shape:
         raise ShapeError(operation, f"the {name} does not fit the input", expected=str(shape), got=str(found.shape))
+
+
+def none(dtype: DType) -> Array:
+    """Return an array of length 0: for a kernel, no residual, no scale and no bias."""
+    return _NONE[dtype]
+
+
+_NONE = {np.dtype(dtype): np.empty(0, dtype) for dtype in (np.float32, np.float64)}
+
+
+def with_tail(prepare: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
+    """Return the `epilogue` of an operation whose `run` takes its tail as a keyword, from its `prepare`."""
+    return lambda inputs, outputs, tail, **params: prepare(inputs, outputs, **params) | {"tail": tail}
+
+
+def following(tail: Tail | None, ins: list[Array]) -> tuple[Array, Array, int]:
+    """Return residual, scale and activation, as kernels take them: arrays in the order of memory."""
+    missing = none(ins[0].dtype)
+    if tail is None:
+        return missing, missing, kernels.epilogue.NONE
+    residual, scale, activation = tail.arguments(ins, missing)
+    return (residual if residual.flags.c_contiguous else as_rows(residual)).reshape(-1), scale.reshape(-1), activation
 
 
 def channel_shape(ndim: int) -> Shape:
@@ -138,20 +161,25 @@ def _channel_sums(x: Spec) -> tuple[Spec, Spec]:
     return sums, sums
 
 
-def _batch_norm_run(outs: list[Array], ins: list[Array], eps: float, planes: bool) -> None:
+def _batch_norm_run(outs: list[Array], ins: list[Array], eps: float, planes: bool, tail: Tail | None = None) -> None:
     out, mean, variance, rstd, means, deviations = outs
-    x, weight, bias = ins
+    x, weight, bias = ins[:3]
+    after = following(tail, ins)
     if planes:
         x, out = as_planes(x), as_planes(out)
         places = x.shape[2]
         kernels.planes.moments(means, deviations, x, 0, 1)
         kernels.norm.batch_norm_combine(mean, variance, rstd, means, deviations, len(x) * places, places, eps, 0, 1)
-        kernels.planes.batch_norm(out, x, mean, rstd, weight, bias, 0, 1)
+        kernels.planes.batch_norm(out, x, mean, rstd, weight, bias, *after, 0, 1)
         return
     x, out = as_rows(x), as_rows(out)
     kernels.norm.batch_norm_partial(means, deviations, x, 0, 1)
     kernels.norm.batch_norm_combine(mean, variance, rstd, means, deviations, len(x), kernels.norm.ROWS, eps, 0, 1)
-    kernels.norm.batch_norm(out, x, mean, rstd, weight, bias, 0, 1)
+    kernels.norm.batch_norm(out, x, mean, rstd, weight, bias, *after, 0, 1)
+
+
+def _batch_norm_prepare(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], eps: float) -> dict[str, Any]:
+    return {"eps": eps, "planes": in_planes(inputs[0])}
 
 
 def _batch_norm_vjp(record: Any, g: Any, g_mean: Any, g_variance: Any, g_rstd: Any) -> tuple[Any, ...]:
@@ -210,7 +238,8 @@ batch_norm_p = define(
     "batch_norm",
     infer=_batch_norm_infer,
     run=_batch_norm_run,
-    prepare=lambda inputs, outputs, eps: {"eps": eps, "planes": in_planes(inputs[0])},
+    prepare=_batch_norm_prepare,
+    epilogue=with_tail(_batch_norm_prepare),
     scratch=lambda inputs, outputs, eps: _channel_sums(inputs[0]),
     vjp=_batch_norm_vjp,
     saves=Keep(inputs=(0, 1), outputs=(1, 3)),
@@ -221,7 +250,7 @@ batch_norm_p = define(
 )
 
 
-def grad_infer(g: Spec, x: Spec, mean: Spec, rstd: Spec, weight: Spec, **_: Any) -> tuple[Spec, ...]:
+def grad_infer(g: Spec, x: Spec, mean: Spec, rstd: Spec, weight: Spec, *_: Spec, **params: Any) -> tuple[Spec, ...]:
     """Return the specs of the gradients of x, weight and bias: for batch, layer and group normalisation."""
     gradient = Spec.of(weight.shape, x.dtype)
     return Spec.of(x.shape, x.dtype, x.order), gradient, gradient
@@ -229,13 +258,20 @@ def grad_infer(g: Spec, x: Spec, mean: Spec, rstd: Spec, weight: Spec, **_: Any)
 
 def _batch_norm_grad_run(outs: list[Array], ins: list[Array], training: bool, planes: bool) -> None:
     gx, g_weight, g_bias, weights, biases = outs
-    g, x, mean, rstd, weight = ins
+    g, x, mean, rstd, weight = ins[:5]
+    bias = ins[5] if len(ins) == 6 else none(x.dtype)
     view, kernel = (as_planes, kernels.planes) if planes else (as_rows, kernels.norm)
     g, x = view(g), view(x)
-    kernel.batch_norm_grad_partial(weights, biases, g, x, mean, rstd, 0, 1)
+    kernel.batch_norm_grad_partial(weights, biases, g, x, mean, rstd, weight, bias, 0, 1)
     kernels.norm.sum_blocks(g_weight, weights, 0, 1)
     kernels.norm.sum_blocks(g_bias, biases, 0, 1)
-    kernel.batch_norm_grad(view(gx), g, x, mean, rstd, weight, g_weight, g_bias, int(training), 0, 1)
+    kernel.batch_norm_grad(view(gx), g, x, mean, rstd, weight, bias, g_weight, g_bias, int(training), 0, 1)
+
+
+def _batch_norm_grad_prepare(
+    inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], training: bool
+) -> dict[str, Any]:
+    return {"training": training, "planes": in_planes(inputs[1])}
 
 
 def _batch_norm_grad_twin(g: Any, x: Any, mean: Any, rstd: Any, weight: Any, *, training: bool) -> tuple[Any, ...]:
@@ -259,11 +295,17 @@ def _batch_norm_grad_samples() -> list[Sample]:
             Sample(spread(-1, 2, 2, 3, 5, 7), spread(-2, 2, 2, 3, 5, 7), *statistics, training=True)]
 
 
+def bias_of(sample: Sample) -> Array:
+    """Return a bias for the gradient of a norm and its ReLU, from a sample of that of the norm."""
+    weight = sample.arguments[4]
+    return spread(-1, 1, *weight.shape).astype(weight.dtype)
+
+
 batch_norm_grad_p: Primitive = define(
     "batch_norm_grad",
     infer=grad_infer,
     run=_batch_norm_grad_run,
-    prepare=lambda inputs, outputs, training: {"training": training, "planes": in_planes(inputs[1])},
+    prepare=_batch_norm_grad_prepare,
     scratch=lambda inputs, outputs, training: _channel_sums(inputs[1]),
     vjp=None,
     twin=_batch_norm_grad_twin,
@@ -271,6 +313,35 @@ batch_norm_grad_p: Primitive = define(
     samples=_batch_norm_grad_samples,
     errors=no_errors,
     call=lambda g, x, *others, training: differentiated(batch_norm_grad_p, g, x, *others, training=training),
+)
+
+
+def _relu_grad_twin(
+    g: Any, x: Any, mean: Any, rstd: Any, weight: Any, bias: Any, *, training: bool
+) -> tuple[Any, ...]:
+    shape = channel_shape(x.spec.ndim)
+    scaled = mul(sub(x, reshape(mean, shape)), reshape(mul(rstd, weight), shape))
+    passed = bind(relu_grad_p, g, relu(add(scaled, reshape(bias, shape))))
+    return bind(batch_norm_grad_p, passed, x, mean, rstd, weight, training=training)  # type: ignore[no-any-return]
+
+
+# The gradient of ReLU(batch norm). What ReLU was given is computed again from x: its sign says what passed. So nobody
+# writes the cotangent that passed, to read it twice, or reads the result of ReLU.
+batch_norm_relu_grad_p: Primitive = define(
+    "batch_norm_relu_grad",
+    infer=grad_infer,
+    run=_batch_norm_grad_run,
+    prepare=_batch_norm_grad_prepare,
+    scratch=lambda inputs, outputs, training: _channel_sums(inputs[1]),
+    joined=Joined("relu", "relu_grad", "batch_norm_grad",
+                  {"batch_norm": (0, 4, 6, 1, 2), "batch_norm_given": (0, 1, 6, 3, 4)}),
+    vjp=None,
+    twin=_relu_grad_twin,
+    cost=summed(14),
+    samples=lambda: [Sample(*sample.arguments, bias_of(sample), **sample.keywords)
+                     for sample in _batch_norm_grad_samples()],
+    errors=no_errors,
+    call=lambda g, x, *others, training: differentiated(batch_norm_relu_grad_p, g, x, *others, training=training),
 )
 
 
@@ -285,12 +356,13 @@ def _given_infer(x: Spec, mean: Spec, variance: Spec, weight: Spec, bias: Spec, 
     return Spec.of(x.shape, x.dtype, x.order), Spec.of(x.shape[1:2], x.dtype)
 
 
-def _given_run(outs: list[Array], ins: list[Array], eps: float, planes: bool) -> None:
+def _given_run(outs: list[Array], ins: list[Array], eps: float, planes: bool, tail: Tail | None = None) -> None:
     out, rstd = outs
-    x, mean, variance, weight, bias = ins
+    x, mean, variance, weight, bias = ins[:5]
+    after = following(tail, ins)
     view, kernel = (as_planes, kernels.planes) if planes else (as_rows, kernels.norm)
     kernels.norm.reciprocal_std(rstd, variance, eps, 0, 1)
-    kernel.batch_norm(view(out), view(x), mean, rstd, weight, bias, 0, 1)
+    kernel.batch_norm(view(out), view(x), mean, rstd, weight, bias, *after, 0, 1)
 
 
 def _given_vjp(record: Any, g: Any, g_rstd: Any) -> tuple[Any, ...]:
@@ -324,7 +396,8 @@ batch_norm_given_p: Primitive = define(
     "batch_norm_given",
     infer=_given_infer,
     run=_given_run,
-    prepare=lambda inputs, outputs, eps: {"eps": eps, "planes": in_planes(inputs[0])},
+    prepare=_batch_norm_prepare,
+    epilogue=with_tail(_batch_norm_prepare),
     vjp=_given_vjp,
     twin=_given_twin,
     saves=Keep(inputs=(0, 1, 3), outputs=(1,)),

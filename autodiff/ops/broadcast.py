@@ -12,6 +12,7 @@ import numpy as np
 import autodiff_kernels as kernels
 from autodiff.bind import TensorT, bind
 from autodiff.errors import ShapeError
+from autodiff.ops import strided
 from autodiff.ops.structural import axes, cast_to, contiguous, permute, require_tensor, reshape, shape_argument
 from autodiff.primitive import EachPart, ErrorSample, Sample, define
 from autodiff.spec import Array, Cost, Shape, Spec, moved
@@ -21,11 +22,6 @@ __all__ = ["expand", "sum", "sum_to"]
 INT64 = np.dtype(np.int64)
 
 # ---- Expand ----------------------------------------------------------------------------------------------------------
-
-
-def _free(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], **_: Any) -> Cost:
-    """Cost of a view."""
-    return Cost(0, 0)
 
 
 def _expand_infer(x: Spec, shape: Shape) -> Spec:
@@ -57,7 +53,7 @@ expand_p = define(
     infer=_expand_infer,
     run=_expand_run,
     vjp=lambda record, g: (sum_to(g, record.inputs[0].shape),),
-    cost=_free,
+    cost=strided.free,
     view=True,
     samples=lambda: [
         Sample(np.arange(3, dtype=np.float32).reshape(3, 1), 2, -1, 4),

@@ -21,10 +21,21 @@ import numpy as np
 
 import autodiff_kernels as kernels
 from autodiff.bind import bind
-from autodiff.errors import DTypeError, ShapeError, ValueRangeError
+from autodiff.errors import ShapeError, ValueRangeError
 from autodiff.ops import depthwise, few_channels, strided, unit_kernels, winograd
+from autodiff.ops.broadcast import expand
 from autodiff.ops.broadcast import sum as total
-from autodiff.ops.elementwise import add, spread
+from autodiff.ops.convolution_samples import (
+    conv2d_errors,
+    conv2d_samples,
+    conv3d_errors,
+    conv3d_samples,
+    input_grad3d_samples,
+    input_grad_samples,
+    weight_grad3d_samples,
+    weight_grad_samples,
+)
+from autodiff.ops.elementwise import add
 from autodiff.ops.images import (
     Triple,
     as_image,
@@ -33,6 +44,7 @@ from autodiff.ops.images import (
     from_image,
     image_spec,
     numbers,
+    operands,
     per_axis,
     spatial,
     triple,
@@ -41,7 +53,7 @@ from autodiff.ops.images import (
 )
 from autodiff.ops.products import matmul, no_bias, require_floats
 from autodiff.ops.structural import contiguous, reshape, slice_grad_p, slice_p, transpose
-from autodiff.primitive import EachPart, ErrorSample, Keep, Primitive, Sample, define, no_errors
+from autodiff.primitive import EachPart, ErrorSample, Keep, Primitive, Sample, Tail, define, no_errors
 from autodiff.spec import Array, Cost, Shape, Spec, moved
 
 # One number a dimension.
@@ -134,18 +146,18 @@ def _framed(frame: Array, image: Array, place: Triple) -> Array:
     return frame
 
 
-def _conv_prepare(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], *, groups: int, rank: int,
-                    **geometry: Any) -> Any:
+def _conv_prepare(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], tail: Tail | None = None, *, groups: int,
+                  rank: int, **geometry: Any) -> Any:
     x, weight = inputs[:2]
     if depthwise.fits(weight.shape, groups):
-        return depthwise.prepare(weight.shape, False, **geometry)
+        return depthwise.prepare(inputs, tail, False, **geometry)
     if unit_kernels.fits(weight.shape, groups=groups, **geometry):
-        return unit_kernels.prepare(unit_kernels.forward(x, weight.shape))
+        return unit_kernels.prepare(unit_kernels.forward(x, weight.shape), operands(inputs, tail))
     if winograd.fits(x, weight.shape, outputs[0], groups=groups, **geometry):
-        return partial(winograd.run, place=winograd.place_of(geometry["padding"]), turned=False)
+        return winograd.prepare(inputs, tail, geometry["padding"], turned=False)
     frame = _forward_frame(x, weight.shape, outputs[0].shape, **geometry)
     sizes = (*map(triple, (weight.shape[2:], geometry["stride"], geometry["dilation"])), groups)
-    return {"sizes": sizes if outputs[0].size else None, "place": frame[0]}
+    return {"sizes": sizes if outputs[0].size else None, "place": frame[0], "others": operands(inputs, tail)}
 
 
 def _conv_scratch(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], *, groups: int, rank: int,
@@ -156,22 +168,21 @@ def _conv_scratch(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], *, groups
     if unit_kernels.fits(weight.shape, groups=groups, **geometry):
         return unit_kernels.scratch(unit_kernels.forward(x, weight.shape), x.dtype)
     if winograd.fits(x, weight.shape, outputs[0], groups=groups, **geometry):
-        return winograd.scratch(x, winograd.place_of(geometry["padding"]), outputs[0])
+        return winograd.scratch(x, outputs[0])
     frame = _forward_frame(x, weight.shape, outputs[0].shape, **geometry)
     return _scratch(frame, x, weight.shape, groups, by_images=True)
 
 
-def _conv_run(outs: list[Array], ins: list[Array], sizes: tuple[Any, ...] | None, place: Triple) -> None:
+def _conv_run(outs: list[Array], ins: list[Array], sizes: tuple[Any, ...] | None, place: Triple, others: Any) -> None:
     if sizes is None:
         return
     out, frame, packed, offsets = outs
-    bias = ins[2] if len(ins) == 3 else no_bias(out.dtype)
     kernels.convolution.pack_weights(packed, volume_weight(ins[1]), *sizes[1:], 0, 0, 1)
-    image = volume(ins[0])
+    image, following = volume(ins[0]), (packed, *others(ins))
     if frame.ndim == 6:
-        kernels.convolution.forward_by_images(volume(out), offsets, frame, image, packed, bias, place, *sizes, 0, 1)
+        kernels.convolution.forward_by_images(volume(out), offsets, frame, image, *following, place, *sizes, 0, 1)
     else:
-        kernels.convolution.forward(volume(out), offsets, _framed(frame, image, place), packed, bias, *sizes, 0, 1)
+        kernels.convolution.forward(volume(out), offsets, _framed(frame, image, place), *following, *sizes, 0, 1)
 
 
 def _bias_grad(g: Any) -> Any:
@@ -183,81 +194,15 @@ def _conv_vjp(record: Any, g: Any) -> tuple[Any, ...]:
     _, input_grad_p, weight_grad_p = FAMILIES[len(x.shape)]
     mask = record.mask
     g = channels_last(g)
-    gradients = [
-        bind(input_grad_p, g, record.input(1), size=x.shape[2:], **record.params) if mask[0] else None,
-        bind(weight_grad_p, g, record.input(0), kernel=weight.shape[2:], **record.params) if mask[1] else None,
-    ]
-    if len(mask) == 3:
-        gradients.append(_bias_grad(g) if mask[2] else None)
-    return tuple(gradients)
-
-
-def _conv2d_samples() -> list[Sample]:
-    x, weight, bias = spread(-1, 1, 2, 3, 5, 6), spread(-1, 1, 4, 3, 3, 2), spread(-1, 1, 4)
-    image = spread(-1, 1, 2, 5, 4, 3).transpose(0, 3, 1, 2)
-    plain = [
-        Sample(x, weight), Sample(x, weight, bias), Sample(x, weight, stride=2, padding=1),
-        Sample(x, weight, None, (1, 2), (2, 1), (2, 1)), Sample(x, weight, padding="same"),
-        Sample(x, weight, padding="valid"), Sample(x[:, ::-1, :, ::2], weight[:, :, ::-1]),
-        Sample(x[:1, :1], spread(-1, 1, 1, 1, 5, 6)), Sample(x[:0], weight, bias, padding=1),
-        Sample(x.astype(np.float64), weight.astype(np.float64), bias.astype(np.float64), 3, 1),
-        Sample(spread(-1, 1, 1, 17, 4, 5), spread(-1, 1, 33, 17, 2, 2), padding=1),
-        Sample(image, spread(-1, 1, 2, 3, 1, 1), bias[:2]), Sample(image, spread(-1, 1, 2, 3, 1, 1), stride=(2, 3)),
-        Sample(x[:0], spread(-1, 1, 2, 3, 1, 1), bias[:2]), Sample(image, spread(-1, 1, 1, 3, 1, 1)),
-    ]
-    grouped = spread(-1, 1, 6, 2, 3, 3), spread(-1, 1, 6)
-    return [
-        *plain, Sample(spread(-1, 1, 4, 5, 5), *grouped, padding="same", dilation=2, groups=2),
-        Sample(image, spread(-1, 1, 3, 1, 2, 2), groups=3),
-        Sample(image, spread(-1, 1, 6, 1, 3, 3), groups=3, padding=1),
-        Sample(spread(-1, 1, 2, 19, 6, 9), spread(-1, 1, 19, 1, 3, 4), spread(-1, 1, 19), padding=1, groups=19),
-        Sample(spread(-1, 1, 1, 5, 7, 9), spread(-1, 1, 5, 1, 3, 3), None, (2, 3), (1, 2), (3, 2), 5),
-        Sample(spread(-1, 1, 4, 32, 7, 8), spread(-1, 1, 33, 32, 3, 3), spread(-1, 1, 33), padding=1),
-    ]
-
-
-def _conv2d_errors() -> list[ErrorSample]:
-    x, weight = np.ones((2, 3, 5, 5), np.float32), np.ones((4, 3, 3, 3), np.float32)
-    return [
-        ErrorSample(Sample(x[:, :2], weight), ShapeError, r"\[conv2d\].*expected 3 channels.*got 2"),
-        ErrorSample(Sample(x, weight, np.ones(3, np.float32)), ShapeError, r"bias does not fit.*\(4,\); got \(3,\)"),
-        ErrorSample(Sample(x[:, :, :2], weight), ShapeError, "does not fit into the padded input"),
-        ErrorSample(Sample(x, weight, dilation=3), ShapeError, "does not fit into the padded input.*got 7"),
-        ErrorSample(Sample(x, weight, groups=2), ShapeError, "do not divide into the groups"),
-        ErrorSample(Sample(x[0, 0], weight), ShapeError, r"wrong number of dimensions.*\(N, C, H, W\) or"),
-        ErrorSample(Sample(x, weight[0]), ShapeError, "the weight has the wrong number of dimensions"),
-        ErrorSample(Sample(x, weight, stride=0), ValueRangeError, "stride is too small"),
-        ErrorSample(Sample(x, weight, padding=(1, 2, 3)), ShapeError, "padding has the wrong length"),
-        ErrorSample(Sample(x, weight, dilation=1.5), DTypeError, "dilation does not consist of integers"),
-        ErrorSample(Sample(x, weight, padding="same", stride=2), ValueRangeError, "'same' needs stride 1"),
-        ErrorSample(Sample(x, weight, padding="full"), ValueRangeError, "unknown padding"),
-        ErrorSample(Sample(x.astype(np.int64), weight), DTypeError, "one float dtype.*int64"),
-        ErrorSample(Sample(x.astype(np.float64), weight), DTypeError, "float64 and float32"),
-    ]
-
-
-def _conv3d_samples() -> list[Sample]:
-    x, weight, bias = spread(-1, 1, 2, 3, 4, 3, 5), spread(-1, 1, 4, 3, 2, 3, 2), spread(-1, 1, 4)
-    volume = spread(-1, 1, 1, 3, 4, 3, 4).transpose(0, 4, 1, 2, 3)
-    return [
-        Sample(x, weight, bias), Sample(x, weight, stride=(1, 2, 2), padding=1), Sample(x, weight, padding="same"),
-        Sample(x[0], weight, bias, (2, 1, 3), (1, 0, 2), (1, 1, 2)), Sample(x[:0], weight, bias),
-        Sample(x.astype(np.float64), weight.astype(np.float64), padding=(1, 0, 0), dilation=(2, 1, 1)),
-        Sample(volume, spread(-1, 1, 4, 1, 2, 2, 3), groups=4, padding=1), Sample(volume, spread(-1, 1, 5, 4, 1, 1, 1)),
-        Sample(volume, spread(-1, 1, 6, 2, 2, 1, 2), groups=2), Sample(x[..., ::-1, :], weight),
-    ]
-
-
-def _conv3d_errors() -> list[ErrorSample]:
-    x, weight = np.ones((2, 3, 4, 4, 4), np.float32), np.ones((4, 3, 2, 2, 2), np.float32)
-    return [
-        ErrorSample(Sample(x[:, :2], weight), ShapeError, r"\[conv3d\].*expected 3 channels.*got 2"),
-        ErrorSample(Sample(x[:, :, :1], weight), ShapeError, "does not fit into the padded input"),
-        ErrorSample(Sample(x[0, 0], weight), ShapeError, r"expected \(N, C, D, H, W\) or \(C, D, H, W\)"),
-        ErrorSample(Sample(x, weight[0]), ShapeError, "the weight has the wrong number of dimensions"),
-        ErrorSample(Sample(x, weight, stride=(1, 2)), ShapeError, "stride has the wrong length.*1 or 3 numbers"),
-        ErrorSample(Sample(x, weight, padding="same", stride=2), ValueRangeError, "'same' needs stride 1"),
-    ]
+    g_x = bind(input_grad_p, g, record.input(1), size=x.shape[2:], **record.params) if mask[0] else None
+    g_weight, g_bias, biased = None, None, len(mask) == 3 and mask[2]
+    if mask[1]:
+        together = biased and weight.size > 0
+        found = bind(weight_grad_p, g, record.input(0), kernel=weight.shape[2:], bias=together, **record.params)
+        g_weight, g_bias = found if together else (found, None)
+    if biased and g_bias is None:
+        g_bias = _bias_grad(g)
+    return (g_x, g_weight, g_bias)[: len(mask)]
 
 
 def _conv_padding(operation: str, padding: Any, kernel: Shape, stride: Sizes, dilation: Sizes, rank: int) -> Padding:
@@ -324,21 +269,22 @@ def _gradient_frame(g: Spec, weight: Shape, out: Shape, stride: Sizes, padding: 
     return found
 
 
-def _input_grad_prepare(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], *, size: Sizes, groups: int, rank: int,
-                        **geometry: Any) -> Any:
+def _input_grad_prepare(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], tail: Tail | None = None, *, size: Sizes,
+                        groups: int, rank: int, **geometry: Any) -> Any:
     g, weight = inputs[:2]
     if depthwise.fits(weight.shape, groups):
-        return depthwise.prepare(weight.shape, True, **geometry)
+        return depthwise.prepare(inputs, tail, True, **geometry)
     if unit_kernels.fits(weight.shape, groups=groups, **geometry):
-        return unit_kernels.prepare(unit_kernels.input_gradient(g, weight.shape))
+        return unit_kernels.prepare(unit_kernels.input_gradient(g, weight.shape), operands(inputs, tail))
     if few_channels.fits(g, weight.shape, outputs[0], groups=groups, **geometry):
-        return few_channels.prepare(**geometry)
+        return few_channels.prepare(inputs, tail, **geometry)
     if winograd.fits(g, weight.shape, outputs[0], groups=groups, **geometry):
-        return partial(winograd.run, place=winograd.place_of(geometry["padding"], turned=True), turned=True)
+        return winograd.prepare(inputs, tail, geometry["padding"], turned=True)
     stride, dilation = triple(geometry["stride"]), triple(geometry["dilation"])
     sizes = (triple(weight.shape[2:]), stride, before(geometry["padding"]), dilation, groups)
     return {"sizes": sizes if outputs[0].size else None, "steps": (stride, dilation, groups),
-            "place": _gradient_frame(g, weight.shape, outputs[0].shape, **geometry)[0]}
+            "place": _gradient_frame(g, weight.shape, outputs[0].shape, **geometry)[0],
+            "others": operands(inputs, tail)}
 
 
 def _input_grad_scratch(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], *, size: Sizes, groups: int, rank: int,
@@ -351,19 +297,18 @@ def _input_grad_scratch(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], *, 
     if few_channels.fits(g, weight.shape, outputs[0], groups=groups, **geometry):
         return few_channels.scratch(g, weight.shape, outputs[0], **geometry)
     if winograd.fits(g, weight.shape, outputs[0], groups=groups, **geometry):
-        return winograd.scratch(g, winograd.place_of(geometry["padding"], turned=True), outputs[0])
+        return winograd.scratch(g, outputs[0])
     frame = _gradient_frame(g, weight.shape, outputs[0].shape, **geometry)
     return _scratch(frame, g, weight.shape, groups, by_images=True)
 
 
 def _input_grad_run(outs: list[Array], ins: list[Array], sizes: tuple[Any, ...] | None, steps: tuple[Any, ...],
-                    place: Triple) -> None:
+                    place: Triple, others: Any) -> None:
     if sizes is None:
         return
     out, frame, packed, offsets = outs
-    bias = ins[2] if len(ins) == 3 else no_bias(out.dtype)
     kernels.convolution.pack_weights(packed, volume_weight(ins[1]), *steps, 1, 0, 1)
-    cotangent, rest = volume(ins[0]), (packed, bias, place, *sizes, 0, 1)
+    cotangent, rest = volume(ins[0]), (packed, *others(ins), place, *sizes, 0, 1)
     if frame.ndim == 6:
         kernels.convolution.data_gradient_by_images(volume(out), offsets, frame, cotangent, *rest)
     else:
@@ -377,7 +322,7 @@ def _input_grad_vjp(record: Any, h: Any) -> tuple[Any, ...]:
     h = channels_last(h)
     gradients = [
         bind(forward_p, h, record.input(1), **params) if mask[0] else None,
-        bind(weight_grad_p, record.input(0), h, kernel=kernel, **params) if mask[1] else None,
+        bind(weight_grad_p, record.input(0), h, kernel=kernel, bias=False, **params) if mask[1] else None,
     ]
     if len(mask) == 3:
         gradients.append(_bias_grad(h) if mask[2] else None)
@@ -414,84 +359,81 @@ def _input_grad_twin(g: Any, weight: Any, bias: Any = None, *, size: Sizes, stri
     return out if bias is None else add(out, reshape(bias, (-1, *(1,) * len(size))))
 
 
-def _input_grad_samples() -> list[Sample]:
-    g, weight = spread(-1, 1, 3, 2, 2, 4).transpose(1, 3, 0, 2), spread(-1, 1, 4, 3, 3, 2)
-    pair, wide = spread(-1, 1, 2, 2, 2, 2), spread(-1, 1, 2, 2, 2, 2).transpose(0, 3, 1, 2)
-    plain: dict[str, Any] = {"stride": (1, 1), "padding": (0, 0, 0, 0), "dilation": (1, 1), "groups": 1, "rank": 2}
-    cut: dict[str, Any] = {**plain, "padding": (1, 0, 0, 1)}
-    spaced: dict[str, Any] = {**plain, "stride": (1, 2), "padding": (0, 1, 1, 0), "dilation": (1, 2)}
-    grouped: dict[str, Any] = {**plain, "groups": 2}
-    return [
-        Sample(g, weight, size=(5, 3), **plain), Sample(g, weight, size=(8, 5), **{**plain, "stride": (2, 3)}),
-        Sample(g, weight, spread(-1, 1, 3), size=(4, 2), **cut), Sample(g, weight, size=(4, 4), **spaced),
-        Sample(wide, pair, spread(-1, 1, 4), size=(3, 3), **grouped),
-        Sample(wide.astype(np.float64), pair[:, :1].astype(np.float64), size=(3, 3), **grouped),
-    ]
+# ---- The gradients of weight and bias --------------------------------------------------------------------------------
 
 
-def _input_grad3d_samples() -> list[Sample]:
-    g, weight = spread(-1, 1, 2, 2, 3, 2, 4).transpose(0, 4, 1, 2, 3), spread(-1, 1, 4, 3, 2, 1, 3)
-    plain: dict[str, Any] = {"stride": (1, 1, 1), "padding": (0,) * 6, "dilation": (1, 1, 1), "groups": 1, "rank": 3}
-    spaced: dict[str, Any] = {**plain, "stride": (2, 1, 3), "padding": (1, 0, 0, 0, 2, 1), "dilation": (3, 1, 1)}
-    return [Sample(g, weight, size=(3, 3, 4), **plain), Sample(g, weight, spread(-1, 1, 3), size=(5, 3, 5), **spaced),
-            Sample(g, weight[:, :1], size=(3, 3, 4), **{**plain, "groups": 4})]
+def _weight_grad_infer(g: Spec, x: Spec, *, kernel: Sizes, bias: bool, stride: Sizes, padding: Padding, dilation: Sizes,
+                       groups: int, rank: int) -> Spec | tuple[Spec, Spec]:
+    weight = Spec.of((g.shape[1], x.shape[1] // groups, *kernel), g.dtype)
+    return (weight, Spec.of(g.shape[1:2], g.dtype)) if bias else weight
 
 
-# ---- The weight's gradient -------------------------------------------------------------------------------------------
+def _weight_grad_prepare(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], *, bias: bool, **params: Any) -> Any:
+    run = _weight_grad_path(inputs, outputs[0].shape, **params)
+    return run if bias else partial(_without_bias, run)
 
 
-def _weight_grad_infer(g: Spec, x: Spec, *, kernel: Sizes, stride: Sizes, padding: Padding, dilation: Sizes,
-                       groups: int, rank: int) -> Spec:
-    return Spec.of((g.shape[1], x.shape[1] // groups, *kernel), g.dtype)
-
-
-def _weight_grad_prepare(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], *, kernel: Sizes, groups: int, rank: int,
-                         **geometry: Any) -> Any:
-    if depthwise.fits(outputs[0].shape, groups):
+def _weight_grad_path(inputs: tuple[Spec, ...], weight: Shape, *, kernel: Sizes, groups: int, rank: int,
+                      **geometry: Any) -> Any:
+    g, x = inputs
+    if depthwise.fits(weight, groups):
         return depthwise.prepare_gradient(**geometry)
-    if unit_kernels.fits(outputs[0].shape, groups=groups, **geometry):
-        return unit_kernels.prepare(unit_kernels.weight_gradient(inputs[0], outputs[0].shape))
-    if winograd.fits(inputs[1], outputs[0].shape, inputs[0], groups=groups, **geometry):
+    if unit_kernels.fits(weight, groups=groups, **geometry):
+        return unit_kernels.prepare_gradient(inputs, weight)
+    if winograd.fits(x, weight, g, groups=groups, **geometry):
         return partial(winograd.run_gradient, place=winograd.place_of(geometry["padding"]))
-    frame = _forward_frame(inputs[1], outputs[0].shape, inputs[0].shape, **geometry)
-    return {"sizes": (triple(geometry["stride"]), triple(geometry["dilation"]), groups), "place": frame[0]}
+    frame = _forward_frame(x, weight, g.shape, **geometry)
+    return partial(_weight_grad_run, sizes=(triple(geometry["stride"]), triple(geometry["dilation"]), groups),
+                   place=frame[0])
 
 
-def _weight_grad_scratch(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], *, kernel: Sizes, groups: int, rank: int,
-                         **geometry: Any) -> tuple[Spec | EachPart, ...]:
+def _weight_grad_scratch(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], *, kernel: Sizes, bias: bool, groups: int,
+                         rank: int, **geometry: Any) -> tuple[Spec | EachPart, ...]:
     g, x = inputs
     weight = outputs[0].shape
     if depthwise.fits(weight, groups):
-        return depthwise.gradient_scratch(outputs[0])
+        return depthwise.gradient_scratch(outputs[0], bias)
     if unit_kernels.fits(weight, groups=groups, **geometry):
-        return unit_kernels.scratch(unit_kernels.weight_gradient(g, weight), g.dtype)
+        return unit_kernels.gradient_scratch(unit_kernels.weight_gradient(g, weight), g.dtype, bias)
     if winograd.fits(x, weight, g, groups=groups, **geometry):
-        return winograd.gradient_scratch(g, x, winograd.place_of(geometry["padding"]))
-    return _scratch(_forward_frame(x, weight, g.shape, **geometry), x, weight, groups, by_images=False)
+        return winograd.gradient_scratch(g, x, bias)
+    totals = kernels.convolution.totals_scratch(weight, groups, g.dtype.itemsize) if bias else 0
+    return (*_scratch(_forward_frame(x, weight, g.shape, **geometry), x, weight, groups, by_images=False),
+            Spec.of((2, totals), np.float64))
+
+
+def _without_bias(run: Any, outs: list[Array], ins: list[Array]) -> None:
+    run([outs[0], no_bias(outs[0].dtype), *outs[1:]], ins)
 
 
 def _weight_grad_run(outs: list[Array], ins: list[Array], sizes: tuple[Any, ...], place: Triple) -> None:
-    out, frame, sums, offsets = outs
+    out, shifts, frame, sums, offsets, totals = outs
     g, x = ins
     if g.size == 0:
         strided.fill_array(out, 0)
+        strided.fill_array(shifts, 0)
         return
     image = _framed(frame, volume(x), place)
-    kernels.convolution.weight_gradient(volume_weight(out), sums, offsets, image, volume(g), *sizes, 0, 1)
+    kernels.convolution.weight_gradient(volume_weight(out), shifts, sums, totals, offsets, image, volume(g), *sizes,
+                                        0, 1)
 
 
-def _weight_grad_vjp(record: Any, h: Any) -> tuple[Any, Any]:
-    params = {key: value for key, value in record.params.items() if key != "kernel"}
-    mask = record.mask
-    forward_p, input_grad_p, _ = FAMILIES[h.spec.ndim]
-    h = contiguous(h)
-    size = record.inputs[1].shape[2:]
-    return (bind(forward_p, record.input(1), h, **params) if mask[0] else None,
-            bind(input_grad_p, record.input(0), h, size=size, **params) if mask[1] else None)
+def _weight_grad_vjp(record: Any, h: Any, h_bias: Any = None) -> tuple[Any, Any]:
+    params = {key: value for key, value in record.params.items() if key not in ("kernel", "bias")}
+    (g, x), mask, g_g, g_x = record.inputs, record.mask, None, None
+    forward_p, input_grad_p, _ = FAMILIES[len(g.shape)]
+    if h is not None:
+        h = contiguous(h)
+        g_g = bind(forward_p, record.input(1), h, **params) if mask[0] else None
+        g_x = bind(input_grad_p, record.input(0), h, size=x.shape[2:], **params) if mask[1] else None
+    if h_bias is not None and mask[0]:
+        everywhere = expand(reshape(h_bias, (-1, *(1,) * (len(g.shape) - 2))), g.shape)
+        g_g = everywhere if g_g is None else add(g_g, everywhere)
+    return g_g, g_x
 
 
-def _weight_grad_twin(g: Any, x: Any, *, kernel: Sizes, stride: Sizes, padding: Padding, dilation: Sizes, groups: int,
-                      rank: int) -> Any:
+def _weight_grad_twin(g: Any, x: Any, *, kernel: Sizes, bias: bool, stride: Sizes, padding: Padding, dilation: Sizes,
+                      groups: int, rank: int) -> Any:
     n, outputs, *positions = g.spec.shape
     channels, size = x.spec.shape[1], x.spec.shape[2:]
     canvas, inside = _canvas(size, kernel, g.spec, stride, padding, dilation)
@@ -506,29 +448,7 @@ def _weight_grad_twin(g: Any, x: Any, *, kernel: Sizes, stride: Sizes, padding: 
         tap = bind(slice_grad_p, tap, index=((0, outputs, 1), (0, channels // groups, 1), *place),
                    shape=(outputs, channels // groups, *kernel))
         weight = tap if weight is None else add(weight, tap)
-    return weight
-
-
-def _weight_grad_samples() -> list[Sample]:
-    g, x = spread(-1, 1, 2, 3, 3, 4).transpose(0, 3, 1, 2), spread(-1, 1, 2, 5, 4, 3).transpose(0, 3, 1, 2)
-    wide, six = (spread(-1, 1, 1, n, n, c).transpose(0, 3, 1, 2) for n, c in ((6, 4), (5, 6)))
-    plain: dict[str, Any] = {"stride": (1, 1), "padding": (0, 0, 0, 0), "dilation": (1, 1), "groups": 1, "rank": 2}
-    spaced: dict[str, Any] = {**plain, "stride": (2, 2), "padding": (1, 0, 0, 0), "dilation": (2, 1)}
-    return [
-        Sample(g, x, kernel=(3, 2), **plain), Sample(g, x, kernel=(1, 2), **{**plain, "stride": (2, 1)}),
-        Sample(g, x, kernel=(4, 3), **{**plain, "padding": (1, 0, 0, 1)}),
-        Sample(g[:1], wide, kernel=(2, 2), **spaced), Sample(six[:, :4], wide, kernel=(2, 2), **{**plain, "groups": 4}),
-        Sample(six.astype(np.float64), wide.astype(np.float64), kernel=(2, 2), **{**plain, "groups": 2}),
-        Sample(g[:0], x[:0], kernel=(3, 2), **plain),
-    ]
-
-
-def _weight_grad3d_samples() -> list[Sample]:
-    g, x = (spread(-1, 1, *shape).transpose(0, 4, 1, 2, 3) for shape in ((2, 2, 3, 2, 4), (2, 3, 3, 4, 4)))
-    plain: dict[str, Any] = {"stride": (1, 1, 1), "padding": (0,) * 6, "dilation": (1, 1, 1), "groups": 1, "rank": 3}
-    spaced: dict[str, Any] = {**plain, "stride": (2, 1, 2), "padding": (1, 0, 0, 0, 0, 0), "dilation": (1, 1, 1)}
-    return [Sample(g, x, kernel=(2, 1, 3), **plain), Sample(g, x, kernel=(2, 1, 2), **spaced),
-            Sample(g, x, kernel=(2, 1, 3), **{**plain, "groups": 4}), Sample(g[:0], x[:0], kernel=(2, 1, 3), **plain)]
+    return (weight, _bias_grad(g)) if bias else weight
 
 
 # ---- The operations --------------------------------------------------------------------------------------------------
@@ -543,6 +463,7 @@ def _family(rank: int, samples: tuple[Callable[[], list[Sample]], ...],
         infer=_conv_infer,
         run=_conv_run,
         prepare=_conv_prepare,
+        epilogue=_conv_prepare,
         scratch=_conv_scratch,
         vjp=_conv_vjp,
         saves=(Keep(inputs=(1,)), Keep(inputs=(0,)), Keep()),
@@ -559,6 +480,7 @@ def _family(rank: int, samples: tuple[Callable[[], list[Sample]], ...],
         infer=_input_grad_infer,
         run=_input_grad_run,
         prepare=_input_grad_prepare,
+        epilogue=_input_grad_prepare,
         scratch=_input_grad_scratch,
         vjp=_input_grad_vjp,
         twin=_input_grad_twin,
@@ -580,7 +502,8 @@ def _family(rank: int, samples: tuple[Callable[[], list[Sample]], ...],
         vjp=_weight_grad_vjp,
         twin=_weight_grad_twin,
         saves=(Keep(inputs=(1,)), Keep(inputs=(0,))),
-        cost=lambda inputs, outputs, **_: Cost(_flops(inputs[0], outputs[0].shape), moved(*inputs, *outputs)),
+        cost=lambda inputs, outputs, bias, **_: Cost(
+            _flops(inputs[0], outputs[0].shape) + (inputs[0].size if bias else 0), moved(*inputs, *outputs)),
         samples=samples[2],
         errors=no_errors,
         call=lambda g, x, **params: bind(weight_grad_p, channels_last(g), channels_last(x), **params),
@@ -590,6 +513,6 @@ def _family(rank: int, samples: tuple[Callable[[], list[Sample]], ...],
 
 # Convolution, gradient of the image, gradient of the weight: by the number of an image's dimensions.
 FAMILIES = {
-    4: _family(2, (_conv2d_samples, _input_grad_samples, _weight_grad_samples), _conv2d_errors),
-    5: _family(3, (_conv3d_samples, _input_grad3d_samples, _weight_grad3d_samples), _conv3d_errors),
+    4: _family(2, (conv2d_samples, input_grad_samples, weight_grad_samples), conv2d_errors),
+    5: _family(3, (conv3d_samples, input_grad3d_samples, weight_grad3d_samples), conv3d_errors),
 }

@@ -13,9 +13,8 @@ from typing import Any
 import numpy as np
 
 import autodiff_kernels as kernels
-from autodiff.ops.images import Triple, before, triple, volume, volume_weight
-from autodiff.ops.products import no_bias
-from autodiff.primitive import EachPart
+from autodiff.ops.images import Triple, before, operands, triple, volume, volume_weight
+from autodiff.primitive import EachPart, Tail
 from autodiff.spec import Array, Shape, Spec
 
 
@@ -24,10 +23,12 @@ def fits(weight: Shape, groups: int) -> bool:
     return groups > 1 and weight[:2] == (groups, 1)
 
 
-def prepare(weight: Shape, transposed: bool, stride: Any, padding: Any, dilation: Any) -> Any:
+def prepare(inputs: tuple[Spec, ...], tail: Tail | None, transposed: bool, stride: Any, padding: Any, dilation: Any
+            ) -> Any:
     """Return what computes the convolution or, transposed, its gradient with respect to the image."""
-    return partial(_run, kernel=triple(weight[2:]), stride=triple(stride), padding=before(padding),
-                   dilation=triple(dilation), transposed=int(transposed))
+    weight = inputs[1].shape
+    return partial(_run, others=operands(inputs, tail), kernel=triple(weight[2:]), stride=triple(stride),
+                   padding=before(padding), dilation=triple(dilation), transposed=int(transposed))
 
 
 def scratch(weight: Spec) -> tuple[Spec | EachPart, ...]:
@@ -37,26 +38,27 @@ def scratch(weight: Spec) -> tuple[Spec | EachPart, ...]:
     return Spec.of((1, taps, weight.shape[0]), weight.dtype), EachPart(Spec.of((places,), np.int64))
 
 
-def _run(outs: list[Array], ins: list[Array], kernel: Triple, stride: Triple, padding: Triple, dilation: Triple,
-         transposed: int) -> None:
+def _run(outs: list[Array], ins: list[Array], others: Any, kernel: Triple, stride: Triple, padding: Triple,
+         dilation: Triple, transposed: int) -> None:
     out, weights, places = outs
-    bias = ins[2] if len(ins) == 3 else no_bias(out.dtype)
     kernels.layout.transpose(weights, ins[1].reshape(1, ins[1].shape[0], -1), 0, 1)
-    kernels.depthwise.convolve(volume(out), places, volume(ins[0]), weights[0], bias, kernel, stride, padding, dilation,
-                               transposed, 0, 1)
+    kernels.depthwise.convolve(volume(out), places, volume(ins[0]), weights[0], *others(ins), kernel, stride, padding,
+                               dilation, transposed, 0, 1)
 
 
 def prepare_gradient(stride: Any, padding: Any, dilation: Any) -> Any:
-    """Return what computes the gradient with respect to the weight."""
+    """Return what computes the gradients with respect to weight and bias."""
     return partial(_run_gradient, stride=triple(stride), padding=before(padding), dilation=triple(dilation))
 
 
-def gradient_scratch(weight: Spec) -> tuple[Spec | EachPart, ...]:
-    """Return the spec of the sums."""
-    return (Spec.of((weight.size,), weight.dtype),)
+def gradient_scratch(weight: Spec, bias: bool) -> tuple[Spec | EachPart, ...]:
+    """Return the specs of the sums, and of those of a bias."""
+    totals = weight.shape[0] + kernels.depthwise.CHANNELS if bias else 0
+    return Spec.of((weight.size,), weight.dtype), Spec.of((2, totals), np.float64)
 
 
 def _run_gradient(outs: list[Array], ins: list[Array], stride: Triple, padding: Triple, dilation: Triple) -> None:
-    out, sums = outs
+    out, shifts, sums, totals = outs
     g, x = ins
-    kernels.depthwise.weight_gradient(volume_weight(out), sums, volume(x), volume(g), stride, padding, dilation, 0, 1)
+    kernels.depthwise.weight_gradient(volume_weight(out), shifts, sums, totals, volume(x), volume(g), stride, padding,
+                                      dilation, 0, 1)

@@ -14,7 +14,7 @@ from autodiff.ops.broadcast import sum as total_of
 from autodiff.ops.choice import where
 from autodiff.ops.elementwise import add, spread
 from autodiff.ops.host import from_array
-from autodiff.ops.joining import copied, free, zeros_of
+from autodiff.ops.joining import copied, zeros_of
 from autodiff.ops.promotion import constant
 from autodiff.ops.shaping import flatten, missing_dimension, shape_of
 from autodiff.ops.structural import axis_index, select, slice_grad_p
@@ -59,7 +59,7 @@ diagonal_p = define(
     infer=_diagonal_infer,
     run=lambda array, offset, dim1, dim2: [_diagonal_view(array, offset, dim1, dim2)],
     vjp=_diagonal_vjp,
-    cost=free,
+    cost=strided.free,
     view=True,
     samples=_diagonal_samples,
     errors=_diagonal_errors,

@@ -12,9 +12,8 @@ from typing import Any
 import numpy as np
 
 import autodiff_kernels as kernels
-from autodiff.ops.images import in_memory
-from autodiff.ops.products import no_bias
-from autodiff.primitive import EachPart
+from autodiff.ops.images import in_memory, operands
+from autodiff.primitive import EachPart, Tail
 from autodiff.spec import Array, Shape, Spec
 
 # The images have no more channels. This is not the register's width: the choice decides in which order products are
@@ -55,9 +54,10 @@ def _least_band(g: Spec, weight: Shape, out: Spec, stride: int, dilation: int) -
     return rows * g.shape[3] * tiles * REGISTER_TILE
 
 
-def prepare(stride: Any, padding: Any, dilation: Any) -> Any:
+def prepare(inputs: tuple[Spec, ...], tail: Tail | None, stride: Any, padding: Any, dilation: Any) -> Any:
     """Return what computes the gradient."""
-    return partial(_run, stride=tuple(stride), padding=tuple(padding[::2]), dilation=tuple(dilation))
+    return partial(_run, others=operands(inputs, tail), stride=tuple(stride), padding=tuple(padding[::2]),
+                   dilation=tuple(dilation))
 
 
 def scratch(g: Spec, weight: Shape, out: Spec, stride: Any, padding: Any, dilation: Any
@@ -71,14 +71,13 @@ def scratch(g: Spec, weight: Shape, out: Spec, stride: Any, padding: Any, dilati
             EachPart(Spec.of((kernels.few_channels.places_scratch(columns),), np.int64)))
 
 
-def _run(outs: list[Array], ins: list[Array], stride: tuple[int, int], padding: tuple[int, int],
+def _run(outs: list[Array], ins: list[Array], others: Any, stride: tuple[int, int], padding: tuple[int, int],
          dilation: tuple[int, int]) -> None:
     out, weights, products, places = outs
     g, weight = ins[:2]
-    bias = ins[2] if len(ins) == 3 else no_bias(out.dtype)
     outputs, channels, *kernel = weight.shape
     taps = math.prod(kernel)
     by_tap = weights[: weight.size].reshape(outputs, taps, channels)
     kernels.layout.transpose(by_tap, weight.reshape(outputs, channels, taps), 0, 1)
-    kernels.few_channels.data_gradient(in_memory(out), products, places, in_memory(g), weights, bias, weight.shape[2:],
-                                       stride, padding, dilation, 0, 1)
+    kernels.few_channels.data_gradient(in_memory(out), products, places, in_memory(g), weights, *others(ins),
+                                       weight.shape[2:], stride, padding, dilation, 0, 1)

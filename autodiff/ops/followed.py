@@ -17,6 +17,7 @@ import numpy as np
 import autodiff_kernels as kernels
 from autodiff.bind import bind
 from autodiff.errors import ShapeError, ValueRangeError
+from autodiff.ops import convolution_samples
 from autodiff.ops.samples import spread
 from autodiff.ops.structural import reshape
 from autodiff.primitive import OPERATIONS, EachPart, ErrorSample, Operation, Primitive, Sample, Tail, define
@@ -194,6 +195,7 @@ def _samples() -> list[Sample]:
         Sample(x[:, :0], weight.T[:0], number, r, first=matmul, steps=("mul", "add")),
         Sample(x[:0], weight, bias, r[:0], first=linear, steps=("add", "tanh")),
         Sample(x, weight.T, r.reshape(5, 2, 2), first=matmul, steps=("add", "relu"), shape=(5, 2, 2)),
+        *convolution_samples.followed_samples(),
     ]
 
 

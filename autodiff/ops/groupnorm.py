@@ -13,28 +13,33 @@ import numpy as np
 import autodiff_kernels as kernels
 from autodiff.bind import TensorT, bind
 from autodiff.errors import DTypeError, ShapeError, ValueRangeError
+from autodiff.ops.activation import relu, relu_grad_p
 from autodiff.ops.batchnorm import (
     affine,
     as_planes,
     batch_norm,
+    bias_of,
     channel_shape,
     cube,
     differentiated,
     follow,
+    following,
     grad_infer,
     in_planes,
     laid_out,
+    none,
     require_shape,
     summed,
     with_statistics,
+    with_tail,
 )
 from autodiff.ops.broadcast import expand
 from autodiff.ops.broadcast import sum as total
-from autodiff.ops.elementwise import mul, reciprocal, spread, square, sub
+from autodiff.ops.elementwise import add, mul, reciprocal, spread, square, sub
 from autodiff.ops.products import require_floats
 from autodiff.ops.reduce import mean as mean_of
 from autodiff.ops.structural import ordered, reshape
-from autodiff.primitive import ErrorSample, Keep, Primitive, Sample, composed, define, no_errors
+from autodiff.primitive import ErrorSample, Joined, Keep, Primitive, Sample, Tail, composed, define, no_errors
 from autodiff.spec import Array, Shape, Spec, channels_last_order
 
 __all__ = ["group_norm", "instance_norm"]
@@ -57,13 +62,20 @@ def _factors(x: Spec) -> tuple[Spec, ...]:
     return () if in_planes(x) else (Spec.of((x.shape[0], 4, x.shape[1]), np.float64),)
 
 
-def _group_norm_run(outs: list[Array], ins: list[Array], eps: float, planes: bool) -> None:
+def _group_norm_run(outs: list[Array], ins: list[Array], eps: float, planes: bool, tail: Tail | None = None) -> None:
     out, mean, rstd, *factors = outs
-    x, weight, bias = ins
+    x, weight, bias = ins[:3]
+    after = following(tail, ins)
     if planes:
-        kernels.planes.group_norm(as_planes(out), mean, rstd, as_planes(x), weight, bias, eps, 0, 1)
+        kernels.planes.group_norm(as_planes(out), mean, rstd, as_planes(x), weight, bias, *after, eps, 0, 1)
     else:
-        kernels.norm.group_norm(_spaced(out), mean, rstd, *factors, _spaced(x), weight, bias, eps, 0, 1)
+        kernels.norm.group_norm(_spaced(out), mean, rstd, *factors, _spaced(x), weight, bias, *after, eps, 0, 1)
+
+
+def _group_norm_prepare(
+    inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], groups: int, eps: float
+) -> dict[str, Any]:
+    return {"eps": eps, "planes": in_planes(inputs[0])}
 
 
 def _grouped(x: Spec, groups: int) -> Shape:
@@ -111,7 +123,8 @@ group_norm_p = define(
     "group_norm",
     infer=_group_norm_infer,
     run=_group_norm_run,
-    prepare=lambda inputs, outputs, groups, eps: {"eps": eps, "planes": in_planes(inputs[0])},
+    prepare=_group_norm_prepare,
+    epilogue=with_tail(_group_norm_prepare),
     scratch=lambda inputs, outputs, **_: _factors(inputs[0]),
     vjp=_group_norm_vjp,
     saves=Keep(inputs=(0, 1), outputs=(1, 2)),
@@ -129,13 +142,14 @@ def _group_norm_grad_scratch(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...]
 
 def _group_norm_grad_run(outs: list[Array], ins: list[Array], planes: bool) -> None:
     gx, g_weight, g_bias, weights, biases, *factors = outs
-    g, x, mean, rstd, weight = ins
+    g, x, mean, rstd, weight = ins[:5]
+    bias = ins[5] if len(ins) == 6 else none(x.dtype)
     if planes:
         gx, g, x = as_planes(gx), as_planes(g), as_planes(x)
-        kernels.planes.group_norm_grad(gx, weights, biases, g, x, mean, rstd, weight, 0, 1)
+        kernels.planes.group_norm_grad(gx, weights, biases, g, x, mean, rstd, weight, bias, 0, 1)
     else:
         gx, g, x = _spaced(gx), _spaced(g), _spaced(x)
-        kernels.norm.group_norm_grad(gx, weights, biases, *factors, g, x, mean, rstd, weight, 0, 1)
+        kernels.norm.group_norm_grad(gx, weights, biases, *factors, g, x, mean, rstd, weight, bias, 0, 1)
     kernels.norm.sum_blocks(g_weight, weights, 0, 1)
     kernels.norm.sum_blocks(g_bias, biases, 0, 1)
 
@@ -172,6 +186,32 @@ group_norm_grad_p: Primitive = define(
     samples=_group_norm_grad_samples,
     errors=no_errors,
     call=lambda g, x, *others: differentiated(group_norm_grad_p, g, x, *others),
+)
+
+
+def _relu_grad_twin(g: Any, x: Any, mean: Any, rstd: Any, weight: Any, bias: Any) -> tuple[Any, ...]:
+    shape, channels = _grouped(x.spec, mean.spec.shape[1]), channel_shape(x.spec.ndim)
+    lead = (*shape[:2], *(1,) * (len(shape) - 2))
+    normal = mul(sub(reshape(x, shape), reshape(mean, lead)), reshape(rstd, lead))
+    result = add(mul(reshape(normal, x.spec.shape), reshape(weight, channels)), reshape(bias, channels))
+    passed = bind(relu_grad_p, g, relu(result))
+    return bind(group_norm_grad_p, passed, x, mean, rstd, weight)  # type: ignore[no-any-return]
+
+
+# The gradient of ReLU(group norm), as `batch_norm_relu_grad`.
+group_norm_relu_grad_p: Primitive = define(
+    "group_norm_relu_grad",
+    infer=grad_infer,
+    run=_group_norm_grad_run,
+    prepare=lambda inputs, outputs: {"planes": in_planes(inputs[1])},
+    scratch=_group_norm_grad_scratch,
+    joined=Joined("relu", "relu_grad", "group_norm_grad", {"group_norm": (0, 4, 5, 1, 2)}),
+    vjp=None,
+    twin=_relu_grad_twin,
+    cost=summed(12),
+    samples=lambda: [Sample(*sample.arguments, bias_of(sample)) for sample in _group_norm_grad_samples()],
+    errors=no_errors,
+    call=lambda g, x, *others: differentiated(group_norm_relu_grad_p, g, x, *others),
 )
 
 

@@ -5,15 +5,18 @@ A volume, (N, C, D, H, W), has one dimension more.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
+import autodiff_kernels as kernels
 from autodiff.bind import TensorT
 from autodiff.errors import DTypeError, ShapeError, ValueRangeError
 from autodiff.ops.host import from_array
-from autodiff.ops.products import matmul
-from autodiff.ops.structural import ordered, require_tensor, reshape
+from autodiff.ops.products import matmul, no_bias
+from autodiff.ops.structural import ordered, permute, require_tensor, reshape
+from autodiff.primitive import Tail
 from autodiff.spec import Array, Shape, Spec
 
 Pair = tuple[int, int]
@@ -60,6 +63,20 @@ def volume(array: Array) -> Array:
 def volume_weight(array: Array) -> Array:
     """Return the weight of a convolution as (O, C / groups, KD, KH, KW)."""
     return array if array.ndim == 5 else array[:, :, None]
+
+
+def operands(inputs: Sequence[Spec], tail: Tail | None) -> Callable[[Sequence[Array]], tuple[Any, ...]]:
+    """Return a function that takes a kernel's bias, residual, scale and activation out of a convolution's operands."""
+    biased, missing = len(inputs) == 3, no_bias(inputs[0].dtype)
+
+    def found(ins: Sequence[Array]) -> tuple[Any, ...]:
+        bias = ins[2] if biased else missing
+        if tail is None:
+            return bias, missing, missing, kernels.epilogue.NONE
+        residual, scale, activation = tail.arguments(ins, missing)
+        return bias, residual.ravel("K"), scale.ravel(), activation
+
+    return found
 
 
 def numbers(operation: str, name: str, value: Any, count: int, least: int = 1) -> tuple[int, ...]:
@@ -137,6 +154,35 @@ def from_image(out: TensorT, x: Any, rank: int) -> TensorT:
         return out
     shape: Shape = out.spec.shape  # type: ignore[attr-defined]
     return reshape(out, (*(shape[:1] if x.spec.ndim == rank + 2 else ()), shape[1], *shape[len(shape) - rank:]))
+
+
+class Passes:
+    """The two views of a volume (N, C, D, H, W), as planes and as lines along its depth, and the way back.
+
+    What works along each axis alone, such as pooling, goes through the planes first and then along the depth.
+    Channels-last memory makes both of them views.
+    """
+
+    def __init__(self, volume: Any) -> None:
+        self.batch, self.channels, self.depth, *self.plane = volume.spec.shape
+        self.volume = channels_last(volume)
+
+    def planes(self) -> Any:
+        """Return the planes as images, (N * D, C, H, W)."""
+        images = permute(self.volume, 0, 2, 1, 3, 4)
+        return reshape(images, (self.batch * self.depth, self.channels, *self.plane))
+
+    def lines(self, planes: Any) -> Any:
+        """Return planes that one pass made as lines, (N, H * W * C, D)."""
+        self.plane = list(planes.spec.shape[2:])
+        rows = permute(planes, 0, 2, 3, 1)
+        return permute(reshape(rows, (self.batch, self.depth, self.channels * self.plane[0] * self.plane[1])), 0, 2, 1)
+
+    def back(self, lines: Any) -> Any:
+        """Return lines that the other pass made as a volume."""
+        rows = permute(lines, 0, 2, 1)
+        shape = (self.batch, lines.spec.shape[2], *self.plane, self.channels)
+        return permute(reshape(rows, shape), 0, 4, 1, 2, 3)
 
 
 def separable(x: Any, rows: Array, columns: Array) -> Any:

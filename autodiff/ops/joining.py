@@ -23,11 +23,6 @@ __all__ = ["cat", "chunk", "column_stack", "concat", "concatenate", "dstack", "h
            "stack", "tensor_split", "unbind", "vsplit", "vstack"]
 
 
-def free(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], **_: Any) -> Cost:
-    """Cost of a view."""
-    return Cost(0, 0)
-
-
 def copied(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], **_: Any) -> Cost:
     """Cost of an operation that reads its inputs and writes its outputs once, without arithmetic."""
     return Cost(0, moved(*inputs, *outputs))
@@ -206,7 +201,7 @@ split_p = define(
     run=lambda array, places: [array[place] for place in places],
     prepare=lambda inputs, outputs, sizes, dim: {"places": _pieces(dim, sizes)},
     vjp=lambda record, *cotangents: (bind(cat_p, *_gathered(record, cotangents), dim=record.params["dim"]),),
-    cost=free,
+    cost=strided.free,
     view=True,
     samples=_split_samples,
     errors=_split_errors,
@@ -407,7 +402,7 @@ unbind_p = define(
     infer=lambda x, dim: (Spec.of(x.shape[:dim] + x.shape[dim + 1:], x.dtype),) * x.shape[dim],
     run=lambda array, dim: [_at(array, dim, position) for position in range(array.shape[dim])],
     vjp=_unbind_vjp,
-    cost=free,
+    cost=strided.free,
     view=True,
     samples=lambda: [Sample(spread(-1, 1, 2, 3)), Sample(spread(-1, 1, 2, 3), -1), Sample(spread(-1, 1, 4)),
                      Sample(spread(-1, 1, 2, 3).T[::2], 1)],

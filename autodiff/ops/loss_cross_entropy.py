@@ -1,7 +1,7 @@
-"""Cross-entropy of logits, with classes or with class probabilities.
+"""Cross-entropy of logits with classes; that with class probabilities is `loss_soft.py`.
 
-Next to the loss the primitive returns what its backward pass needs: the probabilities, and the weight that a mean
-divided by.
+Next to the loss the primitive returns what its backward pass needs: of each softmax the largest logit and the scale
+that makes the exponentials probabilities, and the weight that a mean divided by.
 """
 
 from __future__ import annotations
@@ -14,15 +14,14 @@ from autodiff.bind import TensorT, bind
 from autodiff.errors import ValueRangeError
 from autodiff.ops.broadcast import expand
 from autodiff.ops.broadcast import sum as total
-from autodiff.ops.elementwise import add, div, mul, neg, sub
-from autodiff.ops.loss import check_reduction, reduced
+from autodiff.ops.elementwise import add, div, mul, sub
+from autodiff.ops.host import from_array
 from autodiff.ops.loss_classes import (
     bad_target,
     by_class,
     class_arguments,
     class_axis,
     class_errors,
-    class_weights,
     family_of,
     grad_prepare,
     grad_samples,
@@ -35,12 +34,12 @@ from autodiff.ops.loss_classes import (
     reduce_losses,
     require_logits,
 )
-from autodiff.ops.probability import Along, along, log_softmax, softmax_grad_p
+from autodiff.ops.loss_soft import soft_cross_entropy
+from autodiff.ops.probability import Along, along, softmax
 from autodiff.ops.promotion import is_tensor
 from autodiff.ops.reduce import Run
 from autodiff.ops.samples import spread
 from autodiff.ops.shaping import unsqueeze
-from autodiff.ops.structural import ordered, reshape
 from autodiff.primitive import EachPart, ErrorSample, Keep, Sample, define
 from autodiff.spec import Array, Cost, Spec, moved
 
@@ -48,11 +47,8 @@ __all__ = ["cross_entropy"]
 
 
 def _cross_entropy_infer(x: Spec, target: Spec, weight: Spec, reduction: str, **_: Any) -> tuple[Spec, ...]:
-    return (
-        Spec.of(target.shape if reduction == "none" else (), x.dtype),
-        Spec.of(x.shape, x.dtype, x.order),
-        Spec.of((), x.dtype),
-    )
+    each, one = Spec.of(target.shape, x.dtype), Spec.of((), x.dtype)
+    return each if reduction == "none" else one, each, each, one
 
 
 def _cross_entropy_scratch(
@@ -71,7 +67,7 @@ def _cross_entropy_run(
     ignore_index: int,
     label_smoothing: float,
 ) -> None:
-    loss, probabilities, divisor, losses, weights, partial, *tile, status = outs
+    loss, shifts, scales, divisor, losses, weights, partial, *tile, status = outs
     x, target, weight = ins
     if reduction == "none":
         losses = loss.reshape(-1)
@@ -79,7 +75,8 @@ def _cross_entropy_run(
     family.cross_entropy(
         losses.reshape(places),
         weights.reshape(places),
-        along.read(probabilities),
+        shifts.reshape(places),
+        scales.reshape(places),
         *tile,
         status,
         along.read(x),
@@ -93,26 +90,22 @@ def _cross_entropy_run(
     reduce_losses(reduction, [loss, divisor], losses, weights, partial, divide)
 
 
-def _cross_entropy_vjp(record: Any, g: Any, g_probabilities: Any, _: Any) -> tuple[Any, None, None]:
+def _cross_entropy_vjp(record: Any, g: Any, *_: Any) -> tuple[Any, None, None]:
+    if g is None:
+        return None, None, None
     params = record.params
-    probabilities = record.output(1)
-    gradient = None
-    if g is not None:
-        gradient = bind(
-            cross_entropy_grad_p,
-            g,
-            probabilities,
-            record.input(1),
-            record.input(2),
-            record.output(2),
-            ignore_index=params["ignore_index"],
-            label_smoothing=params["label_smoothing"],
-        )
-    # The probabilities have a cotangent of their own when this gradient itself is differentiated.
-    if g_probabilities is not None:
-        laid = ordered(g_probabilities, probabilities.spec.order)
-        through = bind(softmax_grad_p, laid, probabilities, dim=class_axis(record.inputs[1]))
-        gradient = through if gradient is None else add(gradient, through)
+    gradient = bind(
+        cross_entropy_grad_p,
+        g,
+        record.input(0),
+        record.output(1),
+        record.output(2),
+        record.input(1),
+        record.input(2),
+        record.output(3),
+        ignore_index=params["ignore_index"],
+        label_smoothing=params["label_smoothing"],
+    )
     return gradient, None, None
 
 
@@ -159,7 +152,7 @@ cross_entropy_p = define(
     scratch=_cross_entropy_scratch,
     status=lambda position, ins, ignore_index, **_: bad_target("cross_entropy", position, ins, ignore_index),
     vjp=_cross_entropy_vjp,
-    saves=Keep(inputs=(1, 2), outputs=(1, 2)),
+    saves=Keep(inputs=(0, 1, 2), outputs=(1, 2, 3)),
     cost=lambda inputs, outputs, **_: Cost(14 * inputs[0].size, moved(*inputs, *outputs)),
     samples=_cross_entropy_samples,
     errors=lambda: [
@@ -213,24 +206,10 @@ def cross_entropy(
             "cross_entropy", "label_smoothing is no share", expected="a number from 0 to 1", got=str(label_smoothing)
         )
     if is_tensor(y) and y.spec.floating and y.spec.shape == x.spec.shape and y.spec.shape:
-        return _soft_cross_entropy(x, y, weight, reduction, label_smoothing)  # type: ignore[no-any-return]
+        return soft_cross_entropy(x, y, weight, reduction, float(label_smoothing))  # type: ignore[no-any-return]
     x, y, weights = class_arguments("cross_entropy", x, y, weight, reduction)
     params = {"ignore_index": int(ignore_index), "label_smoothing": float(label_smoothing), "reduction": reduction}
     return bind(cross_entropy_p, x, y, weights, **params)[0]  # type: ignore[no-any-return]
-
-
-def _soft_cross_entropy(x: Any, target: Any, weight: Any, reduction: str, label_smoothing: float) -> Any:
-    """Return the cross-entropy with class probabilities."""
-    check_reduction("cross_entropy", reduction)
-    axis = 1 if x.spec.ndim > 1 else 0
-    classes = x.spec.shape[axis]
-    if label_smoothing:
-        target = add(mul(target, 1 - label_smoothing), label_smoothing / classes)
-    if weight is not None:
-        weights = class_weights("cross_entropy", weight, classes, x.spec.dtype)
-        target = mul(target, reshape(weights, (classes,) + (1,) * (x.spec.ndim - axis - 1)))
-    losses = neg(total(mul(target, log_softmax(x, axis)), axis))
-    return reduced(losses, reduction)
 
 
 def _cross_entropy_grad_run(
@@ -242,13 +221,15 @@ def _cross_entropy_grad_run(
     label_smoothing: float,
 ) -> None:
     out, scaled = outs
-    g, probabilities, target, weight, divisor = ins
+    g, x, shifts, scales, target, weight, divisor = ins
     divide((scaled,), (g, divisor))
     places = along.places
     family_of(along).cross_entropy_grad(
         along.read(out),
         scaled.reshape(places),
-        along.read(probabilities),
+        along.read(x),
+        shifts.reshape(places),
+        scales.reshape(places),
         target.reshape(places),
         weight.reshape(-1),
         ignore_index,
@@ -259,26 +240,40 @@ def _cross_entropy_grad_run(
 
 
 def _cross_entropy_grad_twin(
-    g: Any, probabilities: Any, target: Any, weight: Any, divisor: Any, ignore_index: int, label_smoothing: float
+    g: Any, x: Any, shifts: Any, scales: Any, target: Any, weight: Any, divisor: Any, ignore_index: int,
+    label_smoothing: float,
 ) -> Any:
     hit, live = hits(target, weight, ignore_index)
     axis, weights = class_axis(target.spec), by_class(weight, target.spec)
     hit = mul(mul(hit, weights), 1 - label_smoothing)
     even = mul(mul(weights, live), label_smoothing / weight.spec.size)
     wanted = add(hit, even)
-    gradient = sub(mul(total(wanted, axis, keepdim=True), probabilities), wanted)
+    gradient = sub(mul(total(wanted, axis, keepdim=True), softmax(x, axis)), wanted)
     return mul(unsqueeze(expand(div(g, divisor), target.spec.shape), axis), gradient)
+
+
+def _cross_entropy_grad_samples() -> list[Sample]:
+    """What `cross_entropy` returned takes part; its derivative is that of the logits, so it is not checked here."""
+    samples = []
+    for g, p, target, weight, _ in [sample.arguments for sample in grad_samples()]:
+        for smoothing in (0.0, 0.2):
+            operands = [from_array(np.asarray(array)) for array in (3 * p, target, weight)]
+            params = {"ignore_index": -1, "label_smoothing": smoothing}
+            found = bind(cross_entropy_p, *operands, **params, reduction="mean" if g.ndim == 0 else "none")[1:]
+            shifts, scales, divisor = [x.array for x in found]
+            samples.append(Sample(g, 3 * p, shifts, scales, target, weight, divisor, **params, gradient=False))
+    return samples
 
 
 cross_entropy_grad_p = define(
     "cross_entropy_grad",
-    infer=lambda g, probabilities, *_, **__: Spec.of(probabilities.shape, probabilities.dtype, probabilities.order),
+    infer=lambda g, x, *_, **__: Spec.of(x.shape, x.dtype, x.order),
     run=_cross_entropy_grad_run,
-    prepare=lambda inputs, outputs, **params: grad_prepare(inputs[0], inputs[2], inputs[3], *outputs, **params),
-    scratch=lambda inputs, outputs, **_: grad_scratch(inputs[2], inputs[3]),
+    prepare=lambda inputs, outputs, **params: grad_prepare(inputs[0], inputs[4], inputs[5], *outputs, **params),
+    scratch=lambda inputs, outputs, **_: grad_scratch(inputs[4], inputs[5]),
     vjp=None,
     twin=_cross_entropy_grad_twin,
-    cost=lambda inputs, outputs, **_: Cost(3 * inputs[1].size, moved(*inputs, *outputs)),
-    samples=grad_samples,
+    cost=lambda inputs, outputs, **_: Cost(14 * inputs[1].size, moved(*inputs, *outputs)),
+    samples=_cross_entropy_grad_samples,
     errors=lambda: [],
 )

@@ -18,10 +18,12 @@ from autodiff.ops.batchnorm import (
     affine,
     block_sums,
     cube,
+    following,
     grad_infer,
     require_shape,
     summed,
     with_statistics,
+    with_tail,
 )
 from autodiff.ops.broadcast import expand
 from autodiff.ops.broadcast import sum as total
@@ -29,7 +31,7 @@ from autodiff.ops.elementwise import mul, spread, sub
 from autodiff.ops.products import require_floats
 from autodiff.ops.reduce import mean as mean_of
 from autodiff.ops.structural import contiguous, reshape
-from autodiff.primitive import ErrorSample, Keep, Primitive, Sample, define, no_errors
+from autodiff.primitive import ErrorSample, Keep, Primitive, Sample, Tail, define, no_errors
 from autodiff.spec import Array, Shape, Spec
 
 __all__ = ["layer_norm", "rms_norm"]
@@ -69,11 +71,17 @@ def _layer_norm_infer(x: Spec, weight: Spec, bias: Spec, eps: float) -> tuple[Sp
     return Spec.of(x.shape, x.dtype), statistics, statistics
 
 
-def _layer_norm_run(outs: list[Array], ins: list[Array], rows: tuple[int, int], eps: float) -> None:
+def _layer_norm_run(
+    outs: list[Array], ins: list[Array], rows: tuple[int, int], eps: float, tail: Tail | None = None
+) -> None:
     out, mean, rstd = outs
-    x, weight, bias = ins
+    x, weight, bias = ins[:3]
     kernels.norm.layer_norm(out.reshape(rows), mean.reshape(-1), rstd.reshape(-1), x.reshape(rows), weight.reshape(-1),
-                            bias.reshape(-1), eps, 0, 1)
+                            bias.reshape(-1), *following(tail, ins), eps, 0, 1)
+
+
+def _prepare(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], eps: float) -> dict[str, Any]:
+    return {"rows": _rows(*inputs[:2]), "eps": eps}
 
 
 def _layer_norm_vjp(record: Any, g: Any, g_mean: Any, g_rstd: Any) -> tuple[Any, ...]:
@@ -115,7 +123,8 @@ layer_norm_p = define(
     "layer_norm",
     infer=_layer_norm_infer,
     run=_layer_norm_run,
-    prepare=lambda inputs, outputs, eps: {"rows": _rows(*inputs[:2]), "eps": eps},
+    prepare=_prepare,
+    epilogue=with_tail(_prepare),
     vjp=_layer_norm_vjp,
     saves=Keep(inputs=(0, 1), outputs=(1, 2)),
     cost=summed(8),
@@ -217,10 +226,13 @@ def _rms_norm_infer(x: Spec, weight: Spec, eps: float) -> tuple[Spec, Spec]:
     return Spec.of(x.shape, x.dtype), Spec.of(_lead(x, weight), x.dtype)
 
 
-def _rms_norm_run(outs: list[Array], ins: list[Array], rows: tuple[int, int], eps: float) -> None:
+def _rms_norm_run(
+    outs: list[Array], ins: list[Array], rows: tuple[int, int], eps: float, tail: Tail | None = None
+) -> None:
     out, rstd = outs
-    x, weight = ins
-    kernels.norm.rms_norm(out.reshape(rows), rstd.reshape(-1), x.reshape(rows), weight.reshape(-1), eps, 0, 1)
+    x, weight = ins[:2]
+    kernels.norm.rms_norm(out.reshape(rows), rstd.reshape(-1), x.reshape(rows), weight.reshape(-1),
+                          *following(tail, ins), eps, 0, 1)
 
 
 def _rms_norm_vjp(record: Any, g: Any, g_rstd: Any) -> tuple[Any, ...]:
@@ -252,7 +264,8 @@ rms_norm_p = define(
     "rms_norm",
     infer=_rms_norm_infer,
     run=_rms_norm_run,
-    prepare=lambda inputs, outputs, eps: {"rows": _rows(*inputs), "eps": eps},
+    prepare=_prepare,
+    epilogue=with_tail(_prepare),
     vjp=_rms_norm_vjp,
     saves=Keep(inputs=(0, 1), outputs=(1,)),
     cost=summed(4),

@@ -12,7 +12,8 @@ from autodiff.errors import ShapeError, ValueRangeError
 from autodiff.ops.elementwise import spread
 from autodiff.ops.images import Pair, as_image, numbers
 from autodiff.ops.shaping import shape_of
-from autodiff.ops.structural import contiguous, reshape, slice_grad_p, slice_p, window_grad_p, window_p
+from autodiff.ops.structural import contiguous, reshape, slice_grad_p, slice_p
+from autodiff.ops.windows import window_grad_p, window_p
 from autodiff.primitive import ErrorSample, Sample, composed
 from autodiff.spec import Spec
 

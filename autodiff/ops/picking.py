@@ -120,11 +120,15 @@ def _read_infer(operation: str, x: Spec, index: Spec, dim: int, padding: int) ->
     return Spec.of((*x.shape[:dim], *index.shape, *x.shape[dim + 1:]), x.dtype)
 
 
-def _read_run(outs: list[Array], ins: list[Array], dim: int, padding: int) -> None:
-    out, status = outs
-    x, index = ins
-    a, k, b = blocks(x.shape, dim)
-    kernels.index.take(out.reshape(a, index.size, b), status, x.reshape(a, k, b), index.reshape(-1), 0, 1)
+def _seen_along(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], dim: int, padding: int) -> dict[str, Shape]:
+    """Return the shapes (A, M, B) of the output and (A, K, B) of the input, for a kernel."""
+    whole = blocks(inputs[0].shape, dim)
+    return {"read": (whole[0], inputs[1].size, whole[2]), "whole": whole}
+
+
+def _read_run(outs: list[Array], ins: list[Array], read: Shape, whole: Shape) -> None:
+    (out, status), (x, index) = outs, ins
+    kernels.index.take(out.reshape(read), status, x.reshape(whole), index.reshape(-1), 0, 1)
 
 
 def _read_status(operation: str, position: int, ins: list[Array], dim: int, padding: int) -> PositionError:
@@ -143,6 +147,7 @@ def reading(operation: str, samples: Callable[[], list[Sample]], errors: Callabl
         name or operation,
         infer=partial(_read_infer, operation),
         run=_read_run,
+        prepare=_seen_along,
         status=partial(_read_status, operation),
         vjp=_read_vjp,
         saves=(INDEX, INDEX),

@@ -24,44 +24,18 @@ from autodiff.ops.adaptive import (
     output_sizes,
 )
 from autodiff.ops.elementwise import add, mul, spread
-from autodiff.ops.images import Triple, as_image, channels_last, from_image, per_axis
+from autodiff.ops.images import Passes, Triple, as_image, from_image, per_axis
 from autodiff.ops.pooling import average, largest, pooled_size, windows
 from autodiff.ops.reduce import mean
 from autodiff.ops.scattering import gather
-from autodiff.ops.structural import permute, reshape
 from autodiff.primitive import ErrorSample, Sample, composed
 
 __all__ = ["adaptive_avg_pool3d", "adaptive_max_pool3d", "avg_pool3d", "max_pool3d"]
 
 
-class _Passes:
-    """The two views of a volume (N, C, D, H, W), and the way back."""
-
-    def __init__(self, volume: Any) -> None:
-        self.batch, self.channels, self.depth, *self.plane = volume.spec.shape
-        self.volume = channels_last(volume)
-
-    def planes(self) -> Any:
-        """Return the planes as images, (N * D, C, H, W)."""
-        images = permute(self.volume, 0, 2, 1, 3, 4)
-        return reshape(images, (self.batch * self.depth, self.channels, *self.plane))
-
-    def lines(self, planes: Any) -> Any:
-        """Return pooled planes as lines, (N, H * W * C, D)."""
-        self.plane = list(planes.spec.shape[2:])
-        rows = permute(planes, 0, 2, 3, 1)
-        return permute(reshape(rows, (self.batch, self.depth, self.channels * self.plane[0] * self.plane[1])), 0, 2, 1)
-
-    def back(self, lines: Any) -> Any:
-        """Return pooled lines as a volume."""
-        rows = permute(lines, 0, 2, 1)
-        shape = (self.batch, lines.spec.shape[2], *self.plane, self.channels)
-        return permute(reshape(rows, shape), 0, 4, 1, 2, 3)
-
-
 def _largest(input: Any, x: Any, images: Callable[[Any], Any], line: Callable[[Any], Any], return_indices: bool) -> Any:
     """Return the maxima of the volume `x` that two poolings give and, if asked for, their places."""
-    passes = _Passes(x)
+    passes = Passes(x)
     values, places = images(passes.planes())
     values, depths = line(passes.lines(values))
     result = from_image(passes.back(values), input, 3)
@@ -178,7 +152,7 @@ def avg_pool3d(input: TensorT, kernel_size: int | Triple, stride: int | Triple |
     pooled_size("avg_pool3d", x.spec, **given, dilation=(1, 1, 1), ceil_mode=ceil_mode, rank=3)
     if divisor_override == 0:
         raise ValueRangeError("avg_pool3d", "divisor_override is zero", expected="another number, or None", got="0")
-    passes = _Passes(x)
+    passes = Passes(x)
     kernel, step, border = given.values()
     divisors = (0, 0) if divisor_override is None else (1, int(divisor_override))
     planes = average(2, passes.planes(), kernel[1:], step[1:], border[1:], ceil_mode, count_include_pad, divisors[0])
@@ -236,7 +210,7 @@ def adaptive_avg_pool3d(input: TensorT, output_size: int | tuple[int | None, ...
     x, sizes = _adaptive_input("adaptive_avg_pool3d", input, output_size)
     if sizes == (1, 1, 1):
         return from_image(mean(x, (2, 3, 4), True), input, 3)  # type: ignore[no-any-return]
-    passes = _Passes(x)
+    passes = Passes(x)
     lines = passes.lines(adaptive_avg_pool2d(passes.planes(), (sizes[1], sizes[2])))
     return from_image(passes.back(adaptive_avg_pool1d(lines, sizes[0])), input, 3)  # type: ignore[no-any-return]
 

@@ -5,7 +5,7 @@ A dual pair: tensor_unfold and tensor_unfold_grad. flip and constant padding are
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from itertools import product
 from typing import Any
@@ -19,7 +19,7 @@ from autodiff.ops import strided
 from autodiff.ops.broadcast import expand
 from autodiff.ops.elementwise import add, mul, spread
 from autodiff.ops.functions import sigmoid
-from autodiff.ops.joining import cat, copied, free, split, zeros_of
+from autodiff.ops.joining import cat, copied, split, zeros_of
 from autodiff.ops.shaping import flatten, missing_dimension, shape_of
 from autodiff.ops.structural import (
     axes,
@@ -40,9 +40,12 @@ __all__ = ["flip", "fliplr", "flipud", "glu", "pad", "repeat", "roll", "tensor_u
 # ---- flip and roll ---------------------------------------------------------------------------------------------------
 
 
-def _flip_run(outs: list[Array], ins: list[Array], dims: tuple[int, ...]) -> None:
-    turned = tuple([slice(None, None, -1) if axis in dims else slice(None) for axis in range(ins[0].ndim)])
-    strided.copy_array(outs[0], ins[0][(*turned, ...)])
+def _flip_prepare(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], dims: tuple[int, ...]) -> Callable[..., None]:
+    (x,) = inputs
+    turned = tuple([slice(None, None, -1) if axis in dims else slice(None) for axis in range(x.ndim)])
+    steps = tuple([-step if axis in dims else step for axis, step in enumerate(x.strides)])
+    copy = strided.prepare((Spec.strided(x.shape, x.dtype, steps),), outputs, "copy")
+    return lambda outs, ins: copy(outs, [ins[0][(*turned, ...)]])
 
 
 def _flip_vjp(record: Any, g: Any) -> tuple[Any]:
@@ -59,7 +62,8 @@ def _flip_samples() -> list[Sample]:
 flip_p = define(
     "flip",
     infer=lambda x, dims: x.like(),
-    run=_flip_run,
+    run=strided.nothing,
+    prepare=_flip_prepare,
     vjp=_flip_vjp,
     cost=copied,
     samples=_flip_samples,
@@ -466,7 +470,7 @@ tensor_unfold_p = define(
         (*x.shape[:dim], (x.shape[dim] - size) // step + 1, *x.shape[dim + 1:], size), x.dtype),
     run=lambda array, dim, size, step: [_unfold_view(array, dim, size, step)],
     vjp=_unfold_vjp,
-    cost=free,
+    cost=strided.free,
     view=True,
     samples=_unfold_samples,
     errors=_unfold_errors,

@@ -17,9 +17,9 @@ from autodiff.ops.elementwise import add, div, mul, spread, square
 from autodiff.ops.extremes import amax
 from autodiff.ops.functions import pow as power
 from autodiff.ops.functions import sqrt
-from autodiff.ops.pooling import avg_pool2d
+from autodiff.ops.pooling import avg_pool1d
 from autodiff.ops.promotion import real
-from autodiff.ops.structural import reshape, slice_grad_p
+from autodiff.ops.structural import permute, reshape, slice_grad_p
 from autodiff.primitive import ErrorSample, Sample, composed
 from autodiff.spec import Shape
 
@@ -121,8 +121,10 @@ def local_response_norm(input: TensorT, size: int, alpha: float = 1e-4, beta: fl
     if size < 1:
         raise ValueRangeError("local_response_norm", "size is too small", expected="at least 1", got=str(size))
     n, channels, places = shape[0], shape[1], math.prod(shape[2:])
-    squares = reshape(square(input), (n, 1, channels, places))
-    inside = ((0, n, 1), (0, 1, 1), (size // 2, channels, 1), (0, places, 1))
-    framed = bind(slice_grad_p, squares, index=inside, shape=(n, 1, channels + size - 1, places))
-    means = reshape(avg_pool2d(framed, (size, 1), 1), shape)
+    squares = reshape(square(input), (n, channels, places))
+    inside = ((0, n, 1), (size // 2, channels, 1), (0, places, 1))
+    framed = bind(slice_grad_p, squares, index=inside, shape=(n, channels + size - 1, places))
+    # As lines along the channels, whose channels are the places: these lie side by side, as pooling wants them.
+    lines = avg_pool1d(permute(framed, 0, 2, 1), size, 1)
+    means = reshape(permute(lines, 0, 2, 1), shape)
     return div(input, power(add(mul(means, alpha), k), beta))

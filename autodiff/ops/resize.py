@@ -1,6 +1,7 @@
-"""Resizing of images and lines: the nearest pixel, or linear interpolation; and the exchange of channels for pixels.
+"""Resizing of images, lines and volumes: the nearest pixel, or interpolation; and the exchange of channels for pixels.
 
-Resizing is linear: each of the two operations and its gradient are each other's vjp.
+Resizing is linear: each of the two operations and its gradient are each other's vjp. All modes work axis by axis:
+the planes of a volume are resized as images, and then its depth as a line.
 """
 
 from __future__ import annotations
@@ -14,7 +15,17 @@ import autodiff_kernels as kernels
 from autodiff.bind import TensorT, bind
 from autodiff.errors import DTypeError, ShapeError, ValueRangeError
 from autodiff.ops.elementwise import spread
-from autodiff.ops.images import Pair, as_image, channels_last, from_image, image_spec, in_memory, numbers, separable
+from autodiff.ops.images import (
+    Pair,
+    Passes,
+    as_image,
+    channels_last,
+    from_image,
+    image_spec,
+    in_memory,
+    numbers,
+    separable,
+)
 from autodiff.ops.products import require_floats
 from autodiff.ops.structural import permute, reshape
 from autodiff.primitive import OPERATIONS, ErrorSample, Primitive, Sample, composed, define, no_errors
@@ -143,11 +154,13 @@ def _cubic_weights(size: int, count: int, scale: float, align_corners: bool) -> 
 
 # For each mode: for how many spatial dimensions, and whether align_corners means anything to it.
 _MODES: dict[str, tuple[tuple[int, ...], bool]] = {
-    "nearest": ((1, 2), False), "nearest-exact": ((1, 2), False),
-    "linear": ((1,), True), "bilinear": ((2,), True), "bicubic": ((2,), True),
+    "nearest": ((1, 2, 3), False), "nearest-exact": ((1, 2, 3), False),
+    "linear": ((1,), True), "bilinear": ((2,), True), "trilinear": ((3,), True), "bicubic": ((2,), True),
 }
+_LAYOUT = {1: "(N, C, L)", 2: "(N, C, H, W)", 3: "(N, C, D, H, W)"}
+_LINEAR = "linear", "bilinear", "trilinear"
 
-_EXACT: dict[str, dict[float, float]] = {"nearest": {1.0: 1.0, 2.0: 0.5}, "linear": {1.0: 1.0}, "bilinear": {1.0: 1.0}}
+_EXACT: dict[str, dict[float, float]] = {"nearest": {1.0: 1.0, 2.0: 0.5}, **{mode: {1.0: 1.0} for mode in _LINEAR}}
 
 
 def _sizes(lengths: Shape, size: Any, scale_factor: Any, align_corners: bool, recompute: bool | None
@@ -199,7 +212,11 @@ def _interpolate_samples() -> list[Sample]:
             Sample(x[:, ::2, ::-1], (1, 4), mode=mode, align_corners=True), Sample(x, None, 0.6, mode),
             Sample(x, None, 0.6, mode, recompute_scale_factor=True), Sample(x.astype(np.float64), (6, 7), mode=mode),
         ]
-    return samples
+    solid = spread(-1, 1, 2, 3, 2, 4, 3)
+    for mode in ("nearest", "nearest-exact", "trilinear"):
+        samples += [Sample(solid, (3, 2, 5), mode=mode), Sample(solid, None, (2, 0.5, 1.7), mode),
+                    Sample(solid.astype(np.float64), 3, mode=mode), Sample(solid[:0], 2, mode=mode)]
+    return [*samples, Sample(solid[:, ::2, ::-1], (1, 7, 3), None, "trilinear", True)]
 
 
 def _interpolate_errors() -> list[ErrorSample]:
@@ -208,6 +225,8 @@ def _interpolate_errors() -> list[ErrorSample]:
         ErrorSample(Sample(x), DTypeError, r"\[interpolate\] either size or scale_factor is needed"),
         ErrorSample(Sample(x, 2, 2), DTypeError, "either size or scale_factor"),
         ErrorSample(Sample(x, 2, mode="linear"), ShapeError, r"mode 'linear'.*expected \(N, C, L\).*\(1, 2, 3, 3\)"),
+        ErrorSample(Sample(x, 2, mode="trilinear"), ShapeError, r"mode 'trilinear'.*expected \(N, C, D, H, W\)"),
+        ErrorSample(Sample(x[None], 2, mode="bilinear"), ShapeError, r"mode 'bilinear'.*\(1, 1, 2, 3, 3\)"),
         ErrorSample(Sample(x, 2, mode="cubic"), ValueRangeError, "unknown mode.*bicubic"),
         ErrorSample(Sample(x, 2, align_corners=True), ValueRangeError, "align_corners means nothing to mode 'nearest'"),
         ErrorSample(Sample(x, None, 0.1), ValueRangeError, "the output would be empty"),
@@ -225,14 +244,15 @@ def interpolate(input: TensorT, size: int | tuple[int, ...] | None = None,
                 scale_factor: float | tuple[float, ...] | None = None, mode: str = "nearest",
                 align_corners: bool | None = None, recompute_scale_factor: bool | None = None,
                 antialias: bool = False) -> TensorT:
-    """Resize images or lines.
+    """Resize images, volumes or lines.
 
     Args:
-        input: (N, C, H, W) or (N, C, L).
+        input: (N, C, H, W), (N, C, D, H, W) or (N, C, L).
         size: output size; one number, or one a spatial dimension.
         scale_factor: output size as a multiple of the input's, rounded down; either this or `size` is given.
-        mode: ``"nearest"``, ``"nearest-exact"``, ``"linear"`` (lines), ``"bilinear"`` or ``"bicubic"`` (images).
-        align_corners: for the last three: whether the centres of the corner pixels coincide (else the images' edges).
+        mode: ``"nearest"``, ``"nearest-exact"``, ``"linear"`` (lines), ``"bilinear"`` or ``"bicubic"`` (images),
+            ``"trilinear"`` (volumes).
+        align_corners: for the last four: whether the centres of the corner pixels coincide (else the images' edges).
         recompute_scale_factor: compute positions from the rounded sizes instead of from `scale_factor`.
         antialias: not supported.
 
@@ -258,7 +278,7 @@ def interpolate(input: TensorT, size: int | tuple[int, ...] | None = None,
     rank = len(shape) - 2
     if rank not in ranks:
         raise ShapeError("interpolate", f"mode '{mode}' does not work on this number of dimensions", got=str(shape),
-                         expected=" or ".join({1: "(N, C, L)", 2: "(N, C, H, W)"}[n] for n in ranks))
+                         expected=" or ".join(_LAYOUT[n] for n in ranks))
     if align_corners is not None and not aligns:
         raise ValueRangeError("interpolate", f"align_corners means nothing to mode '{mode}'", got=repr(align_corners))
     if 0 in shape[2:]:
@@ -268,21 +288,35 @@ def interpolate(input: TensorT, size: int | tuple[int, ...] | None = None,
         # PyTorch ignores scale_factor where the size stays, and in the nearest mode where it doubles.
         scales = tuple(_EXACT[mode].get(m / n, scale) for n, m, scale in zip(shape[2:], sizes, scales, strict=True))
     x: Any = as_image("interpolate", input, rank)
-    if rank == 1:
-        sizes, scales = (1, *sizes), (1.0, *scales)
     if mode != "nearest":
         require_floats("interpolate", x.spec)
+    align = bool(align_corners)
+    if rank == 2:
+        return _resized_image(x, mode, sizes, scales, align)  # type: ignore[no-any-return]
+    if rank == 1:
+        return from_image(_resized_line(x, mode, sizes[0], scales[0], align), input, 1)  # type: ignore[no-any-return]
+    passes = Passes(x)
+    lines = passes.lines(_resized_image(passes.planes(), mode, sizes[1:], scales[1:], align))
+    deep = _resized_line(as_image("interpolate", lines, 1), mode, sizes[0], scales[0], align)
+    return passes.back(from_image(deep, lines, 1))  # type: ignore[no-any-return]
+
+
+def _resized_line(line: Any, mode: str, size: int, scale: float, align_corners: bool) -> Any:
+    """Return an image of height 1 in another width."""
+    return _resized_image(line, mode, (1, size), (1.0, scale), align_corners)
+
+
+def _resized_image(x: Any, mode: str, size: tuple[int, ...], scale: tuple[float, ...], align_corners: bool) -> Any:
+    """Return an image in another size; `scale` is how many pixels of `x` one pixel of the result covers."""
     if mode == "nearest":
-        out = bind(resize_nearest_p, channels_last(x), size=sizes, scale=scales)
-    elif mode in ("linear", "bilinear"):
-        out = bind(resize_bilinear_p, channels_last(x), size=sizes, scale=scales, align_corners=bool(align_corners))
-    else:
-        rows, columns = (
-            _cubic_weights(x.spec.shape[2 + i], sizes[i], scales[i], bool(align_corners)) if mode == "bicubic"
-            else _nearest_weights(x.spec.shape[2 + i], sizes[i], scales[i], centre=0.5) for i in range(2)
-        )
-        out = separable(x, rows, columns)
-    return from_image(out, input, rank)  # type: ignore[no-any-return]
+        return bind(resize_nearest_p, channels_last(x), size=size, scale=scale)
+    if mode in _LINEAR:
+        return bind(resize_bilinear_p, channels_last(x), size=size, scale=scale, align_corners=align_corners)
+    rows, columns = (
+        _cubic_weights(x.spec.shape[2 + i], size[i], scale[i], align_corners) if mode == "bicubic"
+        else _nearest_weights(x.spec.shape[2 + i], size[i], scale[i], centre=0.5) for i in range(2)
+    )
+    return separable(x, rows, columns)
 
 
 # ---- Channels and pixels ---------------------------------------------------------------------------------------------

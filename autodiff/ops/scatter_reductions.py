@@ -148,7 +148,7 @@ def _scattered(x: Any, axis: int, index: Any, source: Any, reduce: str, include_
     reduction = _REDUCTIONS[reduce]
     if rows:
         return bind(reduction, contiguous(base), index, source, dim=axis)
-    return written(base, axis, index, lambda part: bind(reduction, part, index, source, dim=axis))
+    return written(base, axis, index, lambda part: bind(reduction, contiguous(part), index, source, dim=axis))
 
 
 def _check(operation: str, reduce: str, names: tuple[str, ...]) -> None:

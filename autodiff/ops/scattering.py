@@ -17,15 +17,14 @@ from autodiff.errors import DTypeError, PositionError, ShapeError, ValueRangeErr
 from autodiff.ops import strided
 from autodiff.ops.broadcast import expand
 from autodiff.ops.choice import where
-from autodiff.ops.comparison import eq
 from autodiff.ops.elementwise import add, spread
 from autodiff.ops.joining import zeros_of
-from autodiff.ops.picking import INDEX, blocks, numbers, outside, require_index
-from autodiff.ops.promotion import INT64, constant, is_tensor
+from autodiff.ops.picking import INDEX, blocks, outside, require_index
+from autodiff.ops.promotion import constant, is_tensor
 from autodiff.ops.rearranging import pad
 from autodiff.ops.shaping import flatten, missing_dimension, shape_of
 from autodiff.ops.structural import axis_index, contiguous, narrow, reshape
-from autodiff.primitive import ErrorSample, Sample, composed, define
+from autodiff.primitive import ErrorSample, Sample, composed, define, no_errors
 from autodiff.spec import Array, Cost, Shape, Spec, moved
 
 __all__ = ["gather", "scatter", "scatter_add", "take_along_dim"]
@@ -218,27 +217,23 @@ def take_along_dim(input: TensorT, indices: Any, dim: int | None = None) -> Tens
 # ---- Writing ---------------------------------------------------------------------------------------------------------
 
 
-def _scatter_run(outs: list[Array], ins: list[Array], dim: int) -> None:
-    out, status = outs
-    x, index, source = ins
-    strided.copy_array(out, x)
-    kernels.index.scatter_along(middle(out, dim), status, middle(source, dim), middle(index, dim), 0, 1)
+def _scatter_prepare(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], dim: int) -> Callable[..., None]:
+    copy = strided.prepare(inputs[:1], outputs, "copy")
+    whole, _, places, written = _seen_along(inputs, outputs, dim)["shapes"]
+
+    def run(outs: list[Array], ins: list[Array]) -> None:
+        (out, status), (x, index, source) = outs, ins
+        copy((out,), (x,))
+        kernels.index.scatter_along(out.reshape(whole), status, source.reshape(written), index.reshape(places), 0, 1)
+
+    return run
 
 
 def _scatter_vjp(record: Any, g: Any) -> tuple[Any, None, Any]:
     dim, index = record.params["dim"], record.input(1)
-    g = contiguous(g)
-    kept = found = None
-    if record.mask[0]:
-        kept = bind(scatter_p, g, index, contiguous(zeros_of(record.inputs[2])), dim=dim)
-    if record.mask[2]:
-        # Of several elements that went to one place only the last is still there: the others get zero.
-        each = reshape(numbers(index.spec.size), index.spec.shape)
-        places = contiguous(zeros_of(Spec.of(g.spec.shape, INT64)))
-        last = eq(bind(gather_p, bind(scatter_p, places, index, each, dim=dim), index, dim=dim), each)
-        read = bind(gather_p, g, index, dim=dim)
-        found = where(last, read, constant(0, read.spec.dtype))
-    return kept, None, found
+    kept, found = record.mask[0], record.mask[2]
+    return (bind(scatter_p, g, index, contiguous(zeros_of(record.inputs[2])), dim=dim) if kept else None, None,
+            bind(scatter_grad_p, g, index, dim=dim) if found else None)
 
 
 def _scatter_samples() -> list[Sample]:
@@ -263,7 +258,8 @@ def _scatter_errors() -> list[ErrorSample]:
 scatter_p = define(
     "scatter",
     infer=lambda x, index, source, dim: Spec.of(x.shape, x.dtype),
-    run=_scatter_run,
+    run=strided.nothing,
+    prepare=_scatter_prepare,
     status=lambda position, ins, dim: outside("scatter", position, ins[1], dim, ins[0].shape[dim]),
     vjp=_scatter_vjp,
     saves=(INDEX, INDEX, INDEX),
@@ -271,6 +267,42 @@ scatter_p = define(
     samples=_scatter_samples,
     errors=_scatter_errors,
     call=lambda *arguments, **keywords: scatter(*arguments, **keywords),
+)
+
+
+def _scatter_grad_prepare(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], dim: int) -> Callable[..., None]:
+    (rest,) = _scatter_grad_scratch(inputs, outputs, dim)
+    copy = strided.prepare(inputs[:1], (rest,), "copy")
+    written, whole, places = _seen_along(inputs, outputs, dim)["shapes"]
+
+    def run(outs: list[Array], ins: list[Array]) -> None:
+        (out, rest), (g, index) = outs, ins
+        copy((rest,), (g,))
+        kernels.index.scatter_along_grad(out.reshape(written), rest.reshape(whole), index.reshape(places), 0, 1)
+
+    return run
+
+
+def _scatter_grad_scratch(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], dim: int) -> tuple[Spec]:
+    return (Spec.of(inputs[0].shape, inputs[0].dtype),)
+
+
+def _scatter_grad_vjp(record: Any, h: Any) -> tuple[Any, None]:
+    return bind(scatter_p, zeros_of(record.inputs[0]), record.input(1), contiguous(h), **record.params), None
+
+
+scatter_grad_p = define(
+    "scatter_grad",
+    infer=lambda g, index, dim: Spec.of(index.shape, g.dtype),
+    run=strided.nothing,
+    prepare=_scatter_grad_prepare,
+    vjp=_scatter_grad_vjp,
+    saves=(INDEX, INDEX),
+    scratch=_scatter_grad_scratch,
+    cost=lambda inputs, outputs, dim: Cost(0, inputs[0].nbytes + moved(*inputs, *outputs)),
+    samples=lambda: [Sample(spread(-1, 1, 3, 2), np.array([[2, 0], [2, 1], [0, 1], [2, 1]]), dim=0),
+                     Sample(spread(-1, 1, 2, 3, dtype=np.float64), np.array([[2, 2, 0, 2], [1, 1, 1, 1]]), dim=1)],
+    errors=no_errors,
 )
 
 
@@ -293,11 +325,11 @@ def source_of(operation: str, input: Any, index: Any, src: Any) -> Any:
 
 
 def written(input: Any, axis: int, index: Any, write: Callable[[Any], Any]) -> Any:
-    """Return ``write(x)`` for the part x of `input` that the index covers, with the rest of `input` around it."""
+    """Return ``write(x)``, contiguous, for the part x of `input` that the index covers, with the rest around it."""
     part = _narrowed(input, index.spec.shape, axis)
     if part is input:
-        return write(contiguous(input))
-    changed = write(contiguous(part))
+        return write(input)
+    changed = write(part)
     # What is outside the part stays: add the change, as zeros around it, to where the part has been cut out.
     covered = index.spec.shape[:axis] + shape_of(input)[axis:axis + 1] + index.spec.shape[axis + 1:]
     widths = [n for have, want in zip(reversed(shape_of(input)), reversed(covered), strict=True)

@@ -1,7 +1,4 @@
-"""The gamma function's relatives, computed in float64 whatever the dtype is.
-
-The derivatives of `digamma` from the second on are vectorised NumPy on the host: some 100 ns an element.
-"""
+"""The gamma function's relatives, computed in float64 whatever the dtype is."""
 
 from __future__ import annotations
 
@@ -17,61 +14,15 @@ from autodiff.ops.broadcast import sum as total
 from autodiff.ops.elementwise import X, add, fit, mul, neg, pointwise, sub
 from autodiff.ops.functions import exp, xlogy
 from autodiff.ops.host import from_array
-from autodiff.ops.promotion import is_tensor, promote_float, real
+from autodiff.ops.promotion import constant, is_tensor, promote_float, real
 from autodiff.ops.samples import binary_errors, spread, unary_errors, unary_samples
 from autodiff.ops.shaping import unsqueeze
-from autodiff.primitive import ErrorSample, Keep, Primitive, Sample, composed, define
-from autodiff.spec import Array, Cost, Spec, moved
+from autodiff.primitive import ErrorSample, Keep, Primitive, Sample, composed
 
 __all__ = ["digamma", "igamma", "igammac", "lgamma", "mvlgamma", "polygamma"]
 
 
 # ---- The gamma function ----------------------------------------------------------------------------------------------
-
-# Bernoulli's numbers B2, B4, ..., B16
-_BERNOULLI = (1 / 6, -1 / 30, 1 / 42, -1 / 30, 5 / 66, -691 / 2730, 7 / 6, -3617 / 510)
-
-
-def _cot_derivative(order: int, x: Array) -> Array:
-    """Return a derivative of ``pi * cot(pi * x)``: a polynomial in the cotangent, as the first is -1 - cot**2."""
-    polynomial = np.polynomial.Polynomial([0.0, 1.0])
-    for _ in range(order):
-        polynomial = polynomial.deriv() * np.polynomial.Polynomial([-1.0, 0.0, -1.0])
-    angle = np.pi * (x - np.round(x))
-    cotangent = np.cos(angle) / np.sin(angle)  # infinite at numbers below 1e-308, where NumPy's Horner has 0 * infinity
-    found: Array = np.full_like(x, polynomial.coef[-1])
-    for coefficient in polynomial.coef[-2::-1]:
-        found = found * cotangent + coefficient
-    found *= np.pi ** (order + 1)
-    return found
-
-
-def _polygamma(x: Array, n: int) -> Array:
-    # Euler & Maclaurin's sum for the zeta function of Hurwitz behind 12 terms of its series, and below 1/2 the
-    # reflection: Digital library of mathematical functions, 25.11.5 and 5.15.6.
-    mirrored = x < 0.5
-    y = np.where(mirrored, 1 - x, x)
-    s = n + 1
-    zeta = np.zeros_like(y)
-    for k in range(12):
-        zeta += (y + k) ** -float(s)
-    y = y + 12
-    zeta += y ** -float(s - 1) * (1 / (s - 1) + 0.5 / y)  # y ** -s alone would be 0 too soon
-    factor = 1.0
-    for j, b in enumerate(_BERNOULLI):
-        factor *= s if j == 0 else (s + 2 * j - 1) * (s + 2 * j)
-        zeta += b / math.factorial(2 * j + 2) * factor * y ** -float(s + 2 * j + 1)
-    sign = -1.0 if n % 2 == 0 else 1.0
-    found = sign * math.factorial(n) * zeta
-    found = np.where(mirrored, (1 if n % 2 == 0 else -1) * found - _cot_derivative(n, x), found)
-    found = np.where((x <= 0) & (x == np.floor(x)), sign * np.inf, found)
-    return np.where(np.isposinf(x), sign * 0.0, found)
-
-
-def _polygamma_run(outs: list[Array], ins: list[Array], n: int) -> None:
-    with np.errstate(all="ignore"):
-        outs[0][...] = _polygamma(ins[0].astype(np.float64), n)
-
 
 _POLES = np.array([-np.inf, -1, 0.0, np.inf, np.nan], np.float32)
 
@@ -95,16 +46,9 @@ def _polygamma_errors() -> list[ErrorSample]:
             ErrorSample(Sample(0.5, x), DTypeError, "no integer.*0.5")]
 
 
-polygamma_p: Primitive = define(
-    "polygamma",
-    host=True,
-    infer=lambda x, **_: Spec.of(x.shape, x.dtype),
-    run=_polygamma_run,
-    vjp=lambda r, g: (mul(g, polygamma(r.params["n"] + 1, r.input(0))),),
-    saves=X,
-    cost=lambda inputs, outputs, **_: Cost(60 * outputs[0].size, moved(*inputs, *outputs)),
-    samples=lambda: _polygamma_samples(2, 5),
-    errors=_polygamma_errors,
+polygamma_p: Primitive = pointwise(
+    "polygamma", kinds="f", vjp=lambda r, g: (mul(g, bind(polygamma_p, r.input(0), add(r.input(1), 1))), None),
+    saves=Keep(inputs=(0, 1)), flops=150, samples=lambda: _polygamma_samples(2, 5), errors=_polygamma_errors,
     call=lambda *a: polygamma(*a),
 )
 trigamma_p = pointwise("trigamma", kinds="f", vjp=lambda r, g: (mul(g, polygamma(2, r.input(0))),), saves=X, flops=60,
@@ -174,7 +118,7 @@ def polygamma(n: int, input: TensorT) -> TensorT:
                               expected="at most 169", got=str(n))
     if n < 2:
         return bind(trigamma_p if n else digamma_p, x)  # type: ignore[no-any-return]
-    return bind(polygamma_p, x, n=int(n))  # type: ignore[no-any-return]
+    return bind(polygamma_p, x, constant(int(n), x.spec.dtype))  # type: ignore[no-any-return]
 
 
 @composed(samples=lambda: [Sample(spread(2.2, 9, 3, 4), 3), Sample(spread(0.2, 9, 5), 1), Sample(spread(2.2, 9, 5), 4),

@@ -10,8 +10,10 @@ import math
 from functools import partial
 from typing import Any, NamedTuple
 
+import numpy as np
+
 import autodiff_kernels as kernels
-from autodiff.ops.products import no_bias
+from autodiff.ops.images import operands
 from autodiff.primitive import EachPart
 from autodiff.spec import Array, Shape, Spec
 
@@ -55,10 +57,10 @@ def _places(image: Spec) -> int:
     return image.shape[0] * math.prod(image.shape[2:])
 
 
-def prepare(product: Product) -> Any:
-    """Return what computes the product."""
+def prepare(product: Product, others: Any) -> Any:
+    """Return what computes the product; `others` are `images.operands`."""
     m, n, k, a_row, a_column, b_row, b_column = product
-    return partial(_run, sizes=(1, 1, m, n, k, 0, 0, a_row, a_column, 0, 0, b_row, b_column))
+    return partial(_run, others=others, sizes=(1, 1, m, n, k, 0, 0, a_row, a_column, 0, 0, b_row, b_column))
 
 
 def scratch(product: Product, dtype: Any) -> tuple[EachPart]:
@@ -68,9 +70,25 @@ def scratch(product: Product, dtype: Any) -> tuple[EachPart]:
     return (EachPart(Spec.of((count,), dtype)),)
 
 
-def _run(outs: list[Array], ins: list[Array], sizes: tuple[int, ...]) -> None:
+def prepare_gradient(inputs: tuple[Spec, ...], weight: Shape) -> Any:
+    """Return what computes the gradients with respect to weight and bias."""
+    return partial(_run_gradient, product=prepare(weight_gradient(inputs[0], weight), operands(inputs, None)))
+
+
+def gradient_scratch(product: Product, dtype: Any, bias: bool) -> tuple[Spec | EachPart, ...]:
+    """Return the specs of what the product works on, and of the sums of a bias."""
+    totals = EachPart(Spec.of((1, 2, kernels.reduce.TILE), np.float64)) if bias else Spec.of((0, 2, 0), np.float64)
+    return *scratch(product, dtype), totals
+
+
+def _run_gradient(outs: list[Array], ins: list[Array], product: Any) -> None:
+    out, shifts, work, totals = outs
+    product([out, work], ins)
+    if shifts.size:
+        kernels.reduce.sum_axes(shifts[None], totals, ins[0].ravel("K").reshape(1, -1, shifts.size, 1), 0, 1)
+
+
+def _run(outs: list[Array], ins: list[Array], others: Any, sizes: tuple[int, ...]) -> None:
     out, work = outs
-    none = no_bias(out.dtype)
-    bias = ins[2] if len(ins) == 3 else none
     left, right, result = ins[0].ravel("K"), ins[1].ravel("K"), out.ravel("K")  # as they lie in memory
-    kernels.matmul.matmul(result, work, left, right, bias, none, none, 0, *sizes, 0, 1)
+    kernels.matmul.matmul(result, work, left, right, *others(ins), *sizes, 0, 1)

@@ -5,12 +5,14 @@ The operations stay those of `convolving.py`, which asks `fits` when it makes a 
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
+import numpy as np
+
 import autodiff_kernels as kernels
-from autodiff.ops.images import in_memory
-from autodiff.ops.products import no_bias
-from autodiff.primitive import EachPart
+from autodiff.ops.images import in_memory, operands
+from autodiff.primitive import EachPart, Tail
 from autodiff.spec import Array, Shape, Spec
 
 Place = tuple[int, int]
@@ -42,56 +44,44 @@ def _tiles(shape: Shape) -> int:
     return shape[0] * ((shape[2] + 1) // 2) * ((shape[3] + 1) // 2)
 
 
-def _frame(image: Spec, place: Place, out: Shape) -> Spec:
-    """Return the spec of the padded image, (N, 1, H, W, C); it is empty where the image itself will do."""
-    size = kernels.winograd.frame(*out[2:])
-    if place == (0, 0) and size == image.shape[2:]:
-        return Spec.of((0,), image.dtype)
-    return Spec.of((image.shape[0], 1, *size, image.shape[1]), image.dtype)
+def scratch(image: Spec, out: Spec) -> tuple[Spec | EachPart, ...]:
+    """Return the specs of the transformed kernels, and of what a convolution works on."""
+    channels, outputs, size = image.shape[1], out.shape[1], image.dtype.itemsize
+    count = kernels.winograd.kernels_scratch(channels, outputs, size)
+    work = kernels.winograd.forward_scratch(channels, outputs, size)
+    return Spec.of((count,), image.dtype), EachPart(Spec.of((work,), image.dtype))
 
 
-def _framed(frame: Array, image: Array, place: Place) -> Array:
-    """Return the padded image as kernels read it, (N, H, W, C)."""
-    if frame.size == 0:
-        return in_memory(image)
-    kernels.convolution.pad(frame, in_memory(image)[:, None], (0, *place), 0, 1)
-    return frame[:, 0]
+def prepare(inputs: tuple[Spec, ...], tail: Tail | None, padding: Any, turned: bool) -> Any:
+    """Return what convolves an image; with turned kernels, what computes the gradient with respect to it."""
+    return partial(_run, others=operands(inputs, tail), place=place_of(padding, turned), turned=int(turned))
 
 
-def scratch(image: Spec, place: Place, out: Spec) -> tuple[Spec | EachPart, ...]:
-    """Return the specs of the padded image, the transformed kernels, and what a convolution works on."""
-    channels, outputs = image.shape[1], out.shape[1]
-    count = kernels.winograd.kernels_scratch(channels, outputs, image.dtype.itemsize)
-    return (_frame(image, place, out.shape), Spec.of((count,), image.dtype),
-            EachPart(Spec.of((kernels.winograd.forward_scratch(channels, outputs),), image.dtype)))
+def _run(outs: list[Array], ins: list[Array], others: Any, place: Place, turned: int) -> None:
+    out, transformed, work = outs
+    kernels.winograd.transform_kernels(transformed, ins[1], turned, 0, 1)
+    kernels.winograd.forward(in_memory(out), work, in_memory(ins[0]), transformed, *others(ins), *place, 0, 1)
 
 
-def run(outs: list[Array], ins: list[Array], place: Place, turned: bool) -> None:
-    """Convolve an image that stands at `place` in its frame; with turned kernels for the gradient of the image."""
-    out, frame, transformed, work = outs
-    bias = ins[2] if len(ins) == 3 else no_bias(out.dtype)
-    kernels.winograd.transform_kernels(transformed, ins[1], int(turned), 0, 1)
-    kernels.winograd.forward(in_memory(out), work, _framed(frame, ins[0], place), transformed, bias, 0, 1)
-
-
-def gradient_scratch(g: Spec, image: Spec, place: Place) -> tuple[Spec | EachPart, ...]:
-    """Return the specs of the padded image, the sums, and what the gradient of the kernels works on."""
-    channels, outputs = image.shape[1], g.shape[1]
-    sums = kernels.winograd.gradient_sums(_tiles(g.shape), channels, outputs)
-    work = kernels.winograd.gradient_scratch(channels, outputs, g.dtype.itemsize)
-    return _frame(image, place, g.shape), Spec.of((sums,), g.dtype), EachPart(Spec.of((work,), g.dtype))
+def gradient_scratch(g: Spec, image: Spec, bias: bool) -> tuple[Spec | EachPart, ...]:
+    """Return the specs of the sums of weight and bias, and of what the kernels' gradient works on."""
+    channels, outputs, tiles, size = image.shape[1], g.shape[1], _tiles(g.shape), g.dtype.itemsize
+    sums = kernels.winograd.gradient_sums(tiles, channels, outputs)
+    totals = kernels.winograd.gradient_totals(tiles, channels, outputs, size) if bias else (0, 2, 0)
+    work = kernels.winograd.gradient_scratch(channels, outputs, size)
+    return Spec.of((sums,), g.dtype), Spec.of(totals, np.float64), EachPart(Spec.of((work,), g.dtype))
 
 
 def run_gradient(outs: list[Array], ins: list[Array], place: Place) -> None:
-    """Compute the gradient with respect to the kernels."""
-    out, frame, sums, work = outs
+    """Compute the gradients with respect to kernels and bias."""
+    out, shifts, sums, totals, work = outs
     g, image = ins
-    kernels.winograd.kernel_gradient(sums, work, _framed(frame, image, place), in_memory(g), 0, 1)
-    kernels.winograd.combine(out, sums, 0, 1)
+    kernels.winograd.kernel_gradient(sums, totals, work, in_memory(image), in_memory(g), *place, 0, 1)
+    kernels.winograd.combine(out, shifts, sums, totals, 0, 1)
 
 
 def place_of(padding: Any, turned: bool = False) -> Place:
-    """Return where the image stands in its frame: the input or, with turned kernels, the cotangent of the output."""
+    """Return the rows and columns of zeros before an image: the input or, with turned kernels, the cotangent."""
     above, _, left, _ = padding
     return (2 - above, 2 - left) if turned else (above, left)
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from functools import lru_cache, reduce
+from functools import reduce
 from typing import Any
 
 from autodiff.ops.followed import wiring
@@ -32,7 +32,6 @@ from autodiff.viz.graph import (
     OPERATION,
     OUTPUT,
     PARAMETER,
-    SIGNS,
     STATE,
     Edge,
     Graph,
@@ -44,23 +43,29 @@ from autodiff.viz.graph import (
     labels_of,
     nodes_in,
     outside_of,
-    text_of_changes,
-    text_of_layout,
-    text_of_operations,
-    text_of_spec,
 )
 from autodiff.viz.inlining import inline
 from autodiff.viz.leaves import defaults_in, models_of, names_of_leaves
 from autodiff.viz.measurements import Measurements
 from autodiff.viz.places import Folding, Lines, blocks_of, function_of, paths_of
 from autodiff.viz.seats import Seats
+from autodiff.viz.texts import (
+    SIGNS,
+    TOOLTIPS_SHOWN,
+    full,
+    text_of_all,
+    text_of_changes,
+    text_of_count,
+    text_of_layout,
+    text_of_number,
+    text_of_operations,
+    text_of_parts,
+    text_of_spec,
+)
 
 _SPECS_SHOWN = 4
 _LEAVES_SHOWN = 8
-_PARTS_SHOWN = 4
-_TOOLTIPS_SHOWN = 12
 _READERS_SHOWN = 12
-_full = lru_cache(4096)(repr)  # of a spec: shape, dtype and layout
 
 
 def graph_of(
@@ -289,7 +294,7 @@ class _Builder:
                     self.readers.setdefault((record, operand), []).append(head)
                 else:
                     tail = nodes[operand - first]
-                    self.edges.append(Edge(tail, head, 1, False, _full(tail.specs[0])))
+                    self.edges.append(Edge(tail, head, 1, False, full(tail.specs[0])))
         for output, step in enumerate(results):
             self.makers[record, output] = nodes[step]
         return inside
@@ -304,7 +309,7 @@ class _Builder:
         node.record = record
         node.order = int(id[1:].partition("_")[0])
         if parts:
-            node.details.append(_listed([part.name for part in parts]))
+            node.details.append(text_of_parts([part.name for part in parts]))
         elif name.rstrip("_") != record.name:
             node.details.append(record.name)
         layout = text_of_layout(record)
@@ -315,8 +320,8 @@ class _Builder:
             node.details.append("recomputed")
         elif any(again):
             repeated = [part.name for part, first in zip(parts, again, strict=True) if first]
-            node.details.append(f"recomputes {_listed(repeated)}")
-        read, made = (_all_of(specs) for specs in (record.inputs, record.outputs))
+            node.details.append(f"recomputes {text_of_parts(repeated)}")
+        read, made = (text_of_all(specs) for specs in (record.inputs, record.outputs))
         node.tooltip = [f"{record.name}({read}) → {made}"]
         if layout:
             node.tooltip.append(f"the same numbers in another order in memory: {layout}, as what reads them wants")
@@ -387,7 +392,7 @@ class _Builder:
         if spec.shape or self.constants:
             self._constant(head, spec, leaf)
         elif leaf is not None and head.kind == OPERATION:
-            head.details.append(f"with {_text_of_number(leaf.array.item())}")
+            head.details.append(f"with {text_of_number(leaf.array.item())}")
 
     def _is_number(self, leaf: Any) -> bool:
         known = id(leaf) in self.names or id(leaf) in self.states
@@ -397,10 +402,10 @@ class _Builder:
         """Draw a value of which nothing is known but its spec, and perhaps its number."""
         if head.kind == MODULE:
             return
-        title = _text_of_number(leaf.array.item()) if leaf is not None else ""
+        title = text_of_number(leaf.array.item()) if leaf is not None else ""
         node = self._new_node(f"c{len(self.nodes)}", CONSTANT, title or text_of_spec(spec), beside(head.parent))
         node.order = head.order
-        self.edges.append(Edge(node, head, 1, False, _full(spec)))
+        self.edges.append(Edge(node, head, 1, False, full(spec)))
 
     def _edge(self, tail: Node, reader: Record, head: Node, value: tuple[Record, int], spec: Spec) -> None:
         if tail is head:
@@ -410,7 +415,7 @@ class _Builder:
         saved = tail.phase == "forward" and value[0] not in self.recomputed and (
             head.phase == "backward" or reader in self.recomputed)
         if MODULE not in (tail.kind, head.kind):
-            self.edges.append(Edge(tail, head, 1, saved, _full(spec), output=value[1]))
+            self.edges.append(Edge(tail, head, 1, saved, full(spec), output=value[1]))
             return
         change = "removed" if reader in self.removed else ""
         carried = (tail, head, change, *value)
@@ -422,8 +427,8 @@ class _Builder:
             edge = self.merged[tail, head, change] = Edge(tail, head, 0, saved, "", change)
             self.edges.append(edge)
         edge.values += 1
-        if edge.values <= _TOOLTIPS_SHOWN:
-            edge.tooltip += ("\n" if edge.tooltip else "") + _full(spec)
+        if edge.values <= TOOLTIPS_SHOWN:
+            edge.tooltip += ("\n" if edge.tooltip else "") + full(spec)
 
     def finish(self, value: tuple[Record, int], name: str, gradient: bool = False) -> None:
         """Draw a result of the program: a gradient beside the operation that made it, others outside of all modules."""
@@ -439,7 +444,7 @@ class _Builder:
         spec = record.outputs[index]
         node = self._new_node(f"o{len(self.nodes)}", OUTPUT, name, group, tail.phase)
         node.specs, node.order = [spec], tail.order
-        self.edges.append(Edge(tail, node, 1, False, _full(spec)))
+        self.edges.append(Edge(tail, node, 1, False, full(spec)))
 
     def pass_on(self, leaf: Any, name: str) -> None:
         """Draw a result that no operation has made: a leaf that is returned as it came."""
@@ -475,13 +480,13 @@ class _Builder:
                 self._describe(node, inside[node])
             for kind in dict.fromkeys(kind for kind, _ in node.held) if node.kind == MODULE else ():
                 sizes = [size for (held, _), size in node.held.items() if held == kind]
-                node.details.append(f"{_count(len(sizes), kind)}, {sum(sizes):,} elements")
+                node.details.append(f"{text_of_count(len(sizes), kind)}, {sum(sizes):,} elements")
             if node in self.gradients:
-                node.details.append(_count(self.gradients[node], "gradient"))
+                node.details.append(text_of_count(self.gradients[node], "gradient"))
             if node.specs and node.title == text_of_spec(node.specs[0]):
                 continue  # a leaf without a name
             if len(node.specs) > _SPECS_SHOWN:
-                node.details.append(_count(len(node.specs), "output"))
+                node.details.append(text_of_count(len(node.specs), "output"))
             else:
                 node.details += [text_of_spec(spec) for spec in node.specs]
         inline(self.root)
@@ -528,10 +533,10 @@ class _Builder:
             self._draw_leaf(leaves[0], kind, [head])
             return
         parent = outside_of(head.parent) if kind == INPUT else beside(head.parent)
-        node = self._new_node(leaves[0].id, kind, _count(len(leaves), kind), parent, head.phase)
+        node = self._new_node(leaves[0].id, kind, text_of_count(len(leaves), kind), parent, head.phase)
         node.held = {(kind, id(leaf.tensor)): leaf.tensor.spec.size for leaf in leaves}
         node.details.append(f"{sum(node.held.values()):,} elements")
-        texts = [f"{self._name_of(leaf.tensor)} {_full(leaf.tensor.spec)}".strip() for leaf in leaves[:_TOOLTIPS_SHOWN]]
+        texts = [f"{self._name_of(leaf.tensor)} {full(leaf.tensor.spec)}".strip() for leaf in leaves[:TOOLTIPS_SHOWN]]
         node.tooltip = texts + ["..."] * (len(leaves) > len(texts))
         node.order = head.order
         self.edges.append(Edge(node, head, sum(len(leaf.reads) for leaf in leaves), False, node.title))
@@ -550,7 +555,7 @@ class _Builder:
         for head, spec in leaf.reads:
             if head.kind != MODULE or head not in drawn:
                 drawn.add(head)
-                self.edges.append(Edge(nodes[head], head, 1, False, _full(spec)))
+                self.edges.append(Edge(nodes[head], head, 1, False, full(spec)))
 
     def _leaf_node(
         self, id_: str, kind: str, name: str, tensor: Any, reader: Node, parent: Group
@@ -563,7 +568,7 @@ class _Builder:
             labels = labels[1:]
         title = name.removeprefix(".".join(labels) + ".") or text_of_spec(tensor.spec)
         node = self._new_node(id_, kind, title, parent, reader.phase)
-        node.tooltip = [f"{kind} {name}".strip(), _full(tensor.spec)]
+        node.tooltip = [f"{kind} {name}".strip(), full(tensor.spec)]
         node.specs, node.order = [tensor.spec], reader.order
         if kind == PARAMETER and reader.phase != "backward":
             node.held = {(kind, id(tensor)): tensor.spec.size}
@@ -592,23 +597,3 @@ def _name_for_user(record: Record, made: Named | None, again: Sequence[str]) -> 
     """Return the name of an operation: that of the function that the user has called, where it is that alone."""
     calls = record.phase == "forward" or (again and all(again))
     return made.call.name if made is not None and made.alone and calls else record.name
-
-
-def _listed(names: Sequence[str]) -> str:
-    """Return the names of the parts of an operation, as many as fit on a line."""
-    shown = " · ".join(names[:_PARTS_SHOWN])
-    return shown + (f" · {len(names) - _PARTS_SHOWN} more" if len(names) > _PARTS_SHOWN else "")
-
-
-def _all_of(specs: Sequence[Spec]) -> str:
-    """Return specs as text; of the many that an optimizer's step reads the first."""
-    more = len(specs) - _TOOLTIPS_SHOWN
-    return ", ".join(map(_full, specs[:_TOOLTIPS_SHOWN])) + (f", and {more:,} more" if more > 0 else "")
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} leaves" if noun == LEAF else f"{number:,} {noun}s"
-
-
-def _text_of_number(x: Any) -> str:
-    return f"{x:.6g}" if isinstance(x, float) else str(x)

@@ -20,7 +20,6 @@ from autodiff.viz.graph import (
     OPERATION,
     OUTPUT,
     PARAMETER,
-    SIGNS,
     STATE,
     Edge,
     Graph,
@@ -28,8 +27,8 @@ from autodiff.viz.graph import (
     Node,
     nodes_in,
     outside_of,
-    text_of_changes,
 )
+from autodiff.viz.texts import SIGNS, text_of_changes
 
 # Blue, orange and green of Okabe and Ito's palette, which people with any colour vision tell apart
 # (https://jfly.uni-koeln.de/color/): fill and line of nodes, and of the area around them.

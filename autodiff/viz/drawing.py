@@ -21,13 +21,14 @@ from autodiff.source import user_frame
 from autodiff.thread_mode import MODE
 from autodiff.viz.building import graph_of
 from autodiff.viz.dot import lines_of
-from autodiff.viz.graph import Graph, text_of_changes
+from autodiff.viz.graph import Graph
 from autodiff.viz.overlay import OVERLAYS
 from autodiff.viz.overlay import overlay as show
 from autodiff.viz.programs import TENSORS, check_inputs, program_of
 from autodiff.viz.rendering import without_collection
 from autodiff.viz.rolling import roll as roll_up
 from autodiff.viz.summary import boxes_in, fewest, summary
+from autodiff.viz.texts import text_of_changes
 
 if TYPE_CHECKING:
     from autodiff.viz.picture import Picture

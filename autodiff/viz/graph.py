@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import lru_cache
 
 from autodiff.program import Record
 from autodiff.spec import Array, Spec
+from autodiff.viz.texts import text_of_spec
 
 OPERATION, MODULE, PARAMETER, LEAF, STATE, BUFFER, INPUT, CONSTANT, OUTPUT = (
     "operation", "module", "parameter", "leaf", "optimizer state", "buffer", "input", "constant", "output")
-# What a comparison says of an operation, and the sign for it.
-SIGNS = {"added": "+", "removed": "−", "changed": "±"}
-_NAMES_SHOWN = 3
 
 
 @dataclass(eq=False, slots=True)
@@ -214,50 +211,6 @@ class Graph:
 
     def __repr__(self) -> str:
         return f"<graph of {len(self.nodes):,} nodes and {len(self.edges):,} edges>"
-
-
-@lru_cache(4096)
-def text_of_spec(spec: Spec) -> str:
-    """Return shape and dtype as people write them.
-
-    >>> from autodiff.spec import Spec
-    >>> text_of_spec(Spec.of((32, 16, 8))), text_of_spec(Spec.of((), "int64"))
-    ('32×16×8 float32', 'scalar int64')
-    """
-    return ("×".join(map(str, spec.shape)) or "scalar") + f" {spec.dtype.name}"
-
-
-def text_of_layout(record: Record) -> str:
-    """Return how an operation that does nothing else lays out its input in memory; empty for any other.
-
-    >>> import autodiff as ad
-    >>> [text_of_layout(record) for record in ad.record(ad.conv2d, ad.ones(1, 2, 3, 3), ad.ones(1, 2, 3, 3))]
-    ['channels-last', '']
-    """
-    if record.name != "copy" or record.params["order"] is None or record.inputs[0].dtype != record.outputs[0].dtype:
-        return ""
-    before, after = record.inputs[0], record.outputs[0]
-    return "" if before.strides == after.strides else "channels-last" if after.channels_last else "C order"
-
-
-def text_of_changes(changes: Mapping[str, int]) -> str:
-    """Return how many operations a change has added, removed and altered; empty without any.
-
-    >>> text_of_changes({"added": 2, "changed": 1})
-    '2 added, 1 changed'
-    """
-    return ", ".join(f"{changes[change]:,} {change}" for change in SIGNS if changes.get(change))
-
-
-def text_of_operations(names: Iterable[str]) -> str:
-    """Return the operations that occur most often, with their numbers.
-
-    >>> text_of_operations(["mul", "add", "mul"])
-    '2 mul · 1 add'
-    """
-    found = Counter(names)
-    shown = [f"{count:,} {name}" for name, count in found.most_common(_NAMES_SHOWN)]
-    return " · ".join(shown) + (" · …" if len(found) > _NAMES_SHOWN else "")
 
 
 def combined(first: str, second: str) -> str:

@@ -12,7 +12,8 @@ from autodiff.program_scopes import owners_of
 from autodiff.spec import Array
 
 # What these operations are given for a weight or a bias that the function was called without.
-_OPTIONAL = ("batch_norm", "batch_norm_given", "group_norm", "layer_norm", "rms_norm", "cross_entropy", "nll_loss")
+_OPTIONAL = ("batch_norm", "batch_norm_given", "group_norm", "layer_norm", "rms_norm", "cross_entropy",
+             "soft_cross_entropy", "nll_loss")
 _WITHOUT_EFFECT = {"weight": 1, "bias": 0}
 Place = tuple[Record, int]  # an input of a record, by its position
 

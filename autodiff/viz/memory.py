@@ -16,13 +16,13 @@ from autodiff.program import Program, Record
 from autodiff.program_checkpoint import Candidates, Checkpointing
 from autodiff.program_memory import KINDS, WORK, Holding
 from autodiff.spec import Array
-from autodiff.viz.graph import text_of_spec
 from autodiff.viz.memory_figure import figure_of
 from autodiff.viz.memory_page import page_of
 from autodiff.viz.memory_svg import svg_of, text_of_size
 from autodiff.viz.plots.figures import save_figure
 from autodiff.viz.programs import check_inputs, program_of
 from autodiff.viz.rendering import write_atomically
+from autodiff.viz.texts import text_of_spec
 
 _COLUMNS = 1000  # more would be narrower than a pixel
 _SHARE = 1 / 100  # of the peak: what is lower would be a line, and is merged with others

@@ -42,19 +42,16 @@ from autodiff.viz.graph import (
     OPERATION,
     OUTPUT,
     PARAMETER,
-    SIGNS,
     Graph,
     Group,
     Node,
     combined,
     nodes_in,
-    text_of_changes,
-    text_of_operations,
-    text_of_spec,
 )
 from autodiff.viz.overlay import OVERLAYS, slowest_in, trouble_in
 from autodiff.viz.picture import laid_out
 from autodiff.viz.rendering import scalable
+from autodiff.viz.texts import SIGNS, text_of_changes, text_of_operations, text_of_spec
 
 WEB = Path(__file__).with_name("web")
 GRAPHVIZ = WEB / "graphviz"

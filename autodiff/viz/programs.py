@@ -11,7 +11,7 @@ from autodiff.errors import DTypeError, GradientError
 from autodiff.measuring import measure
 from autodiff.program import Program
 from autodiff.recording import check_call, record, tensors_in
-from autodiff.viz.graph import text_of_spec
+from autodiff.viz.texts import text_of_spec
 
 TENSORS = (Tensor, tuple, list, dict)  # a tensor, or what may hold some
 

@@ -173,7 +173,10 @@ def _row_product(x: Any, n: int, one: Any) -> Any:
 
 
 def add_rows(totals: Array, errors: Array, x: Any, stride: int, rows: int, n: int, squared: bool) -> None:
-    """Add up `rows` rows of n columns, `stride` numbers apart, or their squares; totals and errors (n) are set."""
+    """Add `rows` rows of n columns, `stride` numbers apart, or their squares, to the totals and errors.
+
+    Whole vectors of both are written: up to a register more than n.
+    """
 
 
 @overload(add_rows, jit_options=COMPILED, strict=False)
@@ -184,9 +187,7 @@ def _add_rows(totals: Any, errors: Any, x: Any, stride: int, rows: int, n: int, 
 
 
 def plain_rows(totals: Array, errors: Array, x: Any, stride: int, rows: int, n: int, squared: bool) -> None:
-    """Add up rows of integers or booleans."""
-    totals[:n] = 0
-    errors[:n] = 0
+    """Add rows of integers or booleans."""
     for k in range(rows):
         row = forward(x, k * stride)
         for i in range(n):
@@ -236,11 +237,9 @@ def add_strips(
 
 
 def single_rows(totals: Array, errors: Array, x: Any, stride: int, rows: int, n: int, squared: bool) -> None:
-    """Add up rows of float32."""
+    """Add rows of float32."""
     wide, narrow, target = zeros(x, 2, 2), zeros(x, 1, 1), pointer(totals, 0)
     end, step, far = whole(n, wide), stretch(rows, n, wide), far_apart(stride, rows)
-    totals[:n] = 0
-    errors[:n] = 0
     for k in range(0, rows, step):
         row, count = forward(x, k * stride), min(step, rows - k)
         add_strips(target, row, stride, count, 0, end, squared, far, wide)
@@ -248,10 +247,8 @@ def single_rows(totals: Array, errors: Array, x: Any, stride: int, rows: int, n:
 
 
 def double_rows(totals: Array, errors: Array, x: Any, stride: int, rows: int, n: int, squared: bool) -> None:
-    """Add up rows of float64, with their rounding errors."""
+    """Add rows of float64, with their rounding errors."""
     like, target, lost, far = zeros(x, 1, 1), pointer(totals, 0), pointer(errors, 0), far_apart(stride, rows)
-    totals[:n] = 0
-    errors[:n] = 0
     fours = rows & -4
     for k in range(0, fours, 4):
         row = forward(x, k * stride)

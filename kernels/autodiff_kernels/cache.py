@@ -1,12 +1,17 @@
 """The folder that holds compiled kernels and generated sources, and the imports that make Numba use it.
 
-Numba keys its disk cache by one function's own source: it does not see a change of a function that a kernel calls, of
-Numba's version or of compile flags. So the folder is named by a hash of all that: every kernel source, the versions of
-Numba, llvmlite and NumPy, the CPU, its features and the vector width. Any change starts an empty folder, and the
-folders of other versions are removed, the least recently used first, until they hold no more than `LIMIT`. This
-version's own folder is not bounded: it gets files for each fused structure that a program has. A process keeps a shared
-lock on the folder that it uses: such a folder is not removed. Beyond that processes need no lock: Numba and `generate`
-write files under other names and move them into place.
+What is compiled of a kernel depends on the functions that it calls, on Numba's version and on compile flags. So the
+folder is named by a hash of all that: every kernel source, the versions of Python, Numba, llvmlite and NumPy, the CPU,
+its features, registers and caches. Any change starts an empty folder. In it each compiled signature is a file of its
+own (`kept.py`).
+
+Nothing grows without bound: a folder's least recently used files are removed beyond `LIMIT`, and so are the least
+recently used folders of other versions. A process keeps a shared lock on the folder that it uses: such a folder is not
+removed. Beyond that processes need no lock: a file is written under another name and moved into place, never changed,
+and found again or compiled again.
+
+A folder that cannot be written is read all the same: what it lacks is compiled into a temporary folder that lives as
+long as the process. Where nothing can be written, it is not kept.
 """
 
 from __future__ import annotations
@@ -17,29 +22,32 @@ import hashlib
 import importlib
 import os
 import shutil
+import sysconfig
 import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 try:
     import fcntl
 except ImportError:  # not a POSIX system: no folder counts as used by another process
     fcntl = None  # type: ignore[assignment, unused-ignore]
 
-LIMIT = 500_000_000  # bytes that the folders of other versions may hold; one version's is some 50 million
+LIMIT = 500_000_000  # bytes that a version's folder may hold, and those of all others; all operations take 50 million
+CHECKED = LIMIT // 20  # bytes after which a process that writes looks again at what there is
 
 _importing = threading.RLock()
+_unchecked = [CHECKED]  # bytes that this process has written since it looked
 
 
 @functools.cache
-def folder() -> Path:
-    """Return this version's cache folder, made when missing.
+def folders() -> list[Path]:
+    """Return the folders that compiled kernels are read from; into the last one they are written.
 
-    It is `$AUTODIFF_CACHE_DIR`, or else `$XDG_CACHE_HOME`, or else `~/.cache`, and below that `autodiff/<hash>`. Where
-    that cannot be written, it is a temporary folder that lives as long as the process.
+    The first is this version's: `$AUTODIFF_CACHE_DIR`, or else `$XDG_CACHE_HOME`, or else `~/.cache`, and below that
+    `autodiff/<hash>`, made when missing. Where that cannot be written, a temporary one follows.
     """
     path = base() / version()
     try:
@@ -50,9 +58,66 @@ def folder() -> Path:
             pass
         if new:
             remove_versions(LIMIT)
-        return path
+        return [path]
     except OSError:
-        return Path(_temporary_folder().name)
+        with contextlib.suppress(OSError):
+            return [path, Path(_temporary_folder().name)]
+        return [path]
+
+
+def folder() -> Path:
+    """Return the folder that compiled kernels are written into."""
+    return folders()[-1]
+
+
+def read(name: str) -> bytes | None:
+    """Return what a file of this version holds, or None where there is none; it counts as used now."""
+    for place in folders():
+        with contextlib.suppress(OSError):
+            content = (place / name).read_bytes()
+            with contextlib.suppress(OSError):  # it cannot be written
+                os.utime(place / name)
+            return content
+    return None
+
+
+def write(name: str, content: bytes) -> None:
+    """Keep a file of this version, in one step: other processes see all of it or nothing.
+
+    Where it cannot be written, it is not kept. The folder's least recently used files go beyond `LIMIT`.
+    """
+    path = folder() / name
+    unfinished = path.with_name(f"{name.rpartition('/')[2]}.{os.getpid()}.{threading.get_ident()}.tmp")
+    try:
+        path.parent.mkdir(exist_ok=True)
+        unfinished.write_bytes(content)
+        os.replace(unfinished, path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            unfinished.unlink()
+        return
+    _unchecked[0] += len(content)
+    if _unchecked[0] >= CHECKED:
+        _unchecked[0] = 0
+        remove_files(folder(), LIMIT)
+
+
+def remove_files(path: Path, keep: int) -> None:
+    """Remove a folder's least recently used files, until the others hold at most `keep` bytes."""
+    for _, size, file in sorted(_files(path), reverse=True):
+        keep -= size
+        if keep < 0:
+            with contextlib.suppress(OSError):  # another process has removed it
+                file.unlink()
+
+
+def _files(path: Path) -> Iterator[tuple[float, int, Path]]:
+    """Yield when each file below a folder was last used, its size in bytes and its path."""
+    for file in path.rglob("*"):
+        with contextlib.suppress(FileNotFoundError):  # another process removes it
+            if file.is_file():
+                status = file.stat()
+                yield status.st_mtime, status.st_size, file
 
 
 def base() -> Path:
@@ -94,7 +159,7 @@ def versions() -> list[Version]:
     found = []
     for path in base().iterdir() if base().is_dir() else ():
         with contextlib.suppress(FileNotFoundError):  # another process removes it
-            size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+            size = sum(size for _, size, _ in _files(path))
             found.append(Version(path, size, path.stat().st_mtime))
     return sorted(found, key=lambda version: -version.used)
 
@@ -150,13 +215,14 @@ def version() -> str:
     import numba
     import numpy
 
-    from autodiff_kernels.cpu import vector_bytes
+    from autodiff_kernels.cpu import processor
 
     digest = hashlib.blake2b(digest_size=16)
     target = (
         numba.config.CPU_NAME or llvmlite.binding.get_host_cpu_name(),
         numba.config.CPU_FEATURES or llvmlite.binding.get_host_cpu_features().flatten(),
-        str(vector_bytes()),  # a global of the kernels: Numba compiles it in, but does not key its files by it
+        str(processor()),  # globals of the kernels, which are compiled in
+        sysconfig.get_config_var("EXT_SUFFIX"),  # Python's version, build and platform
     )
     for text in (numba.__version__, llvmlite.__version__, numpy.__version__, *target):
         digest.update(text.encode() + b"\0")
@@ -167,27 +233,27 @@ def version() -> str:
 
 @contextlib.contextmanager
 def importing() -> Iterator[None]:
-    """While this is entered, functions decorated with `njit(cache=True)` are cached in `folder()`.
+    """While this is entered, functions of the kernels that are decorated with `cache=True` are kept in `folder()`.
 
     Kernels of the modules that were imported meanwhile get doors for the thread team (`entry.py`).
 
-    Numba chooses a function's cache folder when it is decorated, from a setting of the whole process: one thread at a
-    time holds it, and it is put back at the end, so users' own functions keep theirs.
+    Numba chooses what keeps a function's code when it is decorated. Users' own functions are kept as ever.
     """
-    from numba import config
-
+    dispatcher: Any = importlib.import_module("numba.core.dispatcher")
+    ccallback: Any = importlib.import_module("numba.core.ccallback")
+    ours = importlib.import_module("autodiff_kernels.kept").choose
     with _importing:
-        before, ours = config.CACHE_DIR, str(folder())
-        config.CACHE_DIR = ours
+        numbas = dispatcher.FunctionCache
+        dispatcher.FunctionCache = ccallback.FunctionCache = ours
         try:
             yield
-            if before != ours:  # otherwise this is an import by a module that is not complete yet
+            if numbas is not ours:  # otherwise this is an import by a module that is not complete yet
                 importlib.import_module("autodiff_kernels.entry").open_doors()
         finally:
-            config.CACHE_DIR = before
+            dispatcher.FunctionCache = ccallback.FunctionCache = numbas
 
 
 def import_module(name: str) -> ModuleType:
-    """Import the module `name`, with its kernels cached in `folder()`."""
+    """Import the module `name`, with its kernels kept in `folder()`."""
     with importing():
         return importlib.import_module(name)

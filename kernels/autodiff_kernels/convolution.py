@@ -24,7 +24,8 @@ the next begins:
 Sums follow `matmul`: stretches of `stretch_of` products (taps by depth, row, column, channel; positions by image,
 depth, row, column), each summed in order by FMA from 0, stretches added in order, the bias added last. The bits do not
 depend on parts, tile or vector width. Images are C-contiguous (N, D, H, W, C), weights C-contiguous
-(O, C / groups, KD, KH, KW), float32 or float64.
+(O, C / groups, KD, KH, KW), float32 or float64. A bias's gradient, the sum of the cotangent over all positions, is
+accumulated as in `accumulate.py`, stretch by stretch while the weight's gradient reads them.
 """
 
 from __future__ import annotations
@@ -34,9 +35,13 @@ from typing import Any
 
 import numpy as np
 from numba import njit
+from numba.types import int64
 
-from autodiff_kernels.cpu import VECTOR_BYTES
+from autodiff_kernels.accumulate import add_rows, corrected
+from autodiff_kernels.cpu import L2_BYTES, VECTOR_BYTES
+from autodiff_kernels.epilogue import WORDS, finish, note
 from autodiff_kernels.lanes import (
+    RELU,
     TILE_ROWS,
     TILE_VECTORS,
     address,
@@ -48,14 +53,14 @@ from autodiff_kernels.lanes import (
     gathered_narrow_tile,
 )
 from autodiff_kernels.matmul import STRETCH, stretch_of
-from autodiff_kernels.memory import array, pointer
+from autodiff_kernels.memory import array, pointer, pointer_at, stack
 from autodiff_kernels.parts import share
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Triple = tuple[int, int, int]
 Frame = tuple[Triple, Triple]
 
-FRAMES = 1 << 18  # bytes of the frames of images that are padded and convolved together: half of a second-level cache
+FRAMES = L2_BYTES // 4  # bytes of the frames of images that are padded and convolved together
 LEAST_FRAMES = 1 << 21  # bytes of all frames from which that pays: smaller ones stay in the caches anyway
 LEAST_UNITS = 16  # of images convolved together, so that threads get nearly equal shares
 POSITIONS = 96  # positions of a share's unit: whole tiles, enough to use a panel of weights many times
@@ -109,8 +114,8 @@ def images_together(images: int, frame: Triple, channels: int, itemsize: int) ->
     """Return how many images `forward_by_images` and `data_gradient_by_images` frame at a time; 0: they do not pay.
 
     >>> from autodiff_kernels.convolution import images_together
-    >>> images_together(128, (1, 34, 34), channels=16, itemsize=4), images_together(8, (1, 34, 34), 16, 4)
-    (3, 0)
+    >>> images_together(8, (1, 34, 34), channels=16, itemsize=4)
+    0
     """
     each = math.prod(frame) * channels * itemsize
     return min(max(FRAMES // max(each, 1), 1), images // LEAST_UNITS) if images * each > LEAST_FRAMES else 0
@@ -124,6 +129,17 @@ def offsets_scratch(w_shape: tuple[int, ...], groups: int, parts: int) -> int:
     912
     """
     return parts * (2 * math.prod(w_shape[2:]) * max(w_shape[0] // groups, w_shape[1]) + STRETCH)
+
+
+def totals_scratch(w_shape: tuple[int, ...], groups: int, itemsize: int) -> int:
+    """Return the second size of the totals that `weight_gradient` needs for a bias: whole panels of each group.
+
+    >>> from autodiff_kernels.convolution import totals_scratch
+    >>> totals_scratch((6, 2, 1, 3, 3), groups=3, itemsize=4) >= 6
+    True
+    """
+    width = VECTOR_BYTES // itemsize * TILE_VECTORS
+    return groups * -(-w_shape[0] // groups // width) * width
 
 
 # ---- Kernels ---------------------------------------------------------------------------------------------------------
@@ -201,9 +217,12 @@ def pack_weights(out: Array, w: Array, stride: Triple, dilation: Triple, groups:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def forward(out: Array, offsets: Array, image: Array, packed: Array, bias: Array, kernel: Triple, stride: Triple,
-            dilation: Triple, groups: int, part: int, parts: int) -> None:
-    """Convolve: the formula above, plus ``bias[o]``. Shares are blocks of positions by panels of output channels.
+def forward(out: Array, offsets: Array, image: Array, packed: Array, bias: Array, residual: Array, scale: Array,
+            activation: int, kernel: Triple, stride: Triple, dilation: Triple, groups: int, part: int, parts: int
+            ) -> None:
+    """Convolve: the formula above, plus ``bias[o]``, with an epilogue (`epilogue.py`).
+
+    Shares are blocks of positions by panels of output channels.
 
     Args:
         out: out, (N, OD, OH, OW, O).
@@ -211,47 +230,65 @@ def forward(out: Array, offsets: Array, image: Array, packed: Array, bias: Array
         image: in, the padded image (N, depth, rows, columns, C) of `forward_frame`.
         packed: in, the weights from `pack_weights` (transposed = 0).
         bias: in, (O,), or of length 0 for none.
+        residual: in, flat, lying like `out`, or of length 0 for none.
+        scale: in, one number, or of length 0 for none.
+        activation: one of `epilogue.ACTIVATIONS`, or NONE.
         kernel, stride, dilation: the convolution's.
         groups: number of groups.
     """
+    tail = note(stack(int64(0), WORDS), address(out), residual, scale, activation)
+    table = part * _offsets(kernel, image.shape[4] // groups)
+    _forward(out, offsets, table, image, packed, bias, tail, kernel, stride, dilation, groups, part, parts)
+
+
+@njit(error_model="numpy")
+def _forward(out: Array, offsets: Array, table: int, image: Array, packed: Array, bias: Array, tail: int,
+             kernel: Triple, stride: Triple, dilation: Triple, groups: int, part: int, parts: int) -> None:
+    """Do `forward`, with the table that begins at `table`."""
     depth, columns = _sizes(out.shape[4], image.shape[4] // groups, groups, 0)
-    _convolve(out, offsets, image, packed, bias, groups, depth, columns,
+    _convolve(out, offsets, table, image, packed, bias, tail, groups, depth, columns,
               (out.shape[1], out.shape[2], out.shape[3]), (0, 0, 0), (1, 1, 1), (0, 0, 0), stride, kernel, dilation,
               0, kernel[0] * kernel[1] * kernel[2], part, parts)  # fmt: skip
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def forward_by_images(out: Array, offsets: Array, frames: Array, image: Array, packed: Array, bias: Array,
-                      begin: Triple, kernel: Triple, stride: Triple, dilation: Triple, groups: int, part: int,
-                      parts: int) -> None:
+                      residual: Array, scale: Array, activation: int, begin: Triple, kernel: Triple, stride: Triple,
+                      dilation: Triple, groups: int, part: int, parts: int) -> None:
     """Do `pad` and `forward`, some images at a time: their frame stays in the second-level cache.
 
     Args:
-        out, offsets, packed, bias, kernel, stride, dilation, groups: as in `forward`.
+        out, offsets, packed, bias, residual, scale, activation, kernel, stride, dilation, groups: as in `forward`.
         frames: scratch, (parts, `images_together`, depth, rows, columns, C). Shares are as many images.
         image: in, (N, D, H, W, C).
         begin: place of the image in its frame.
     """
-    N, D, H, W, channels = image.shape
-    _, OD, OH, OW, outputs = out.shape
-    _, together, depth, rows, columns, _ = frames.shape
-    frame = pointer(frames, part * together * depth * rows * columns * channels)
-    scratch = _offsets(kernel, channels // groups)
-    tables = array(pointer(offsets, part * scratch), (scratch,))
-    low, high = share((N + together - 1) // together, part, parts)
+    tail = note(stack(int64(0), WORDS), address(out), residual, scale, activation)
+    table, together = part * _offsets(kernel, image.shape[4] // groups), frames.shape[1]
+    low, high = share((out.shape[0] + together - 1) // together, part, parts)
     for unit in range(low, high):
-        n, count = unit * together, min(together, N - unit * together)
-        framed = array(frame, (count, depth, rows, columns, channels))
-        pad(framed, array(pointer(image, n * D * H * W * channels), (count, D, H, W, channels)), begin, 0, 1)
-        results = array(pointer(out, n * OD * OH * OW * outputs), (count, OD, OH, OW, outputs))
-        forward(results, tables, framed, packed, bias, kernel, stride, dilation, groups, 0, 1)
+        place, count = _frame_images(frames, image, unit, begin, part)
+        results = array(pointer(out, unit * together * (out.size // out.shape[0])), (count,) + out.shape[1:])
+        _forward(results, offsets, table, array(place, (count,) + frames.shape[2:]), packed, bias, tail, kernel, stride,
+                 dilation, groups, 0, 1)
+
+
+@njit(error_model="numpy")
+def _frame_images(frames: Array, image: Array, unit: int, begin: Triple, part: int) -> tuple[Any, int]:
+    """Pad a unit of images into the frames of a part; return a pointer to them and how many they are."""
+    _, together, depth, rows, columns, channels = frames.shape
+    first, count = unit * together, min(together, image.shape[0] - unit * together)
+    place = pointer(frames, part * together * depth * rows * columns * channels)
+    pad(array(place, (count, depth, rows, columns, channels)),
+        array(pointer(image, first * (image.size // image.shape[0])), (count,) + image.shape[1:]), begin, 0, 1)
+    return place, count
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def data_gradient(out: Array, offsets: Array, cotangent: Array, packed: Array, bias: Array, begin: Triple,
-                  kernel: Triple, stride: Triple, padding: Triple, dilation: Triple, groups: int, part: int,
-                  parts: int) -> None:
-    """Compute the gradient with respect to the image, or transposed convolution, plus ``bias[c]``.
+def data_gradient(out: Array, offsets: Array, cotangent: Array, packed: Array, bias: Array, residual: Array,
+                  scale: Array, activation: int, begin: Triple, kernel: Triple, stride: Triple, padding: Triple,
+                  dilation: Triple, groups: int, part: int, parts: int) -> None:
+    """Compute the gradient with respect to the image, or transposed convolution, plus ``bias[c]``, with an epilogue.
 
     ::
 
@@ -267,10 +304,22 @@ def data_gradient(out: Array, offsets: Array, cotangent: Array, packed: Array, b
         cotangent: in, the padded dy (N, depth, rows, columns, O) of `data_gradient_frame`.
         packed: in, the weights from `pack_weights` (transposed = 1).
         bias: in, (C,), or of length 0 for none.
+        residual, scale, activation: as in `forward`.
         begin: where the frame's dy begins.
         kernel, stride, padding, dilation: the convolution's.
         groups: number of groups.
     """
+    tail = note(stack(int64(0), WORDS), address(out), residual, scale, activation)
+    table = part * _offsets(kernel, cotangent.shape[4] // groups)
+    _data_gradient(out, offsets, table, cotangent, packed, bias, tail, begin, kernel, stride, padding, dilation, groups,
+                   part, parts)
+
+
+@njit(error_model="numpy")
+def _data_gradient(out: Array, offsets: Array, table: int, cotangent: Array, packed: Array, bias: Array, tail: int,
+                   begin: Triple, kernel: Triple, stride: Triple, padding: Triple, dilation: Triple, groups: int,
+                   part: int, parts: int) -> None:
+    """Do `data_gradient`, with the table that begins at `table`."""
     depth, columns = _sizes(cotangent.shape[4], out.shape[4] // groups, groups, 1)
     before = 0
     for residue_d, residue_h, residue_w in np.ndindex(stride[0], stride[1], stride[2]):
@@ -278,7 +327,7 @@ def data_gradient(out: Array, offsets: Array, cotangent: Array, packed: Array, b
                    _class(residue_h, out.shape[2], begin[1], kernel[1], stride[1], padding[1], dilation[1]),
                    _class(residue_w, out.shape[3], begin[2], kernel[2], stride[2], padding[2], dilation[2]))
         taps = (d[3], h[3], w[3])
-        _convolve(out, offsets, cotangent, packed, bias, groups, depth, columns, (d[1], h[1], w[1]),
+        _convolve(out, offsets, table, cotangent, packed, bias, tail, groups, depth, columns, (d[1], h[1], w[1]),
                   (d[0], h[0], w[0]), stride, (d[2], h[2], w[2]), (1, 1, 1), taps, (d[4], h[4], w[4]),
                   before, kernel[0] * kernel[1] * kernel[2], part, parts)
         before += taps[0] * taps[1] * taps[2]
@@ -286,42 +335,42 @@ def data_gradient(out: Array, offsets: Array, cotangent: Array, packed: Array, b
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def data_gradient_by_images(out: Array, offsets: Array, frames: Array, cotangent: Array, packed: Array, bias: Array,
-                            begin: Triple, kernel: Triple, stride: Triple, padding: Triple, dilation: Triple,
-                            groups: int, part: int, parts: int) -> None:
+                            residual: Array, scale: Array, activation: int, begin: Triple, kernel: Triple,
+                            stride: Triple, padding: Triple, dilation: Triple, groups: int, part: int, parts: int
+                            ) -> None:
     """Do `pad` and `data_gradient`, some images at a time, as `forward_by_images` does.
 
     Args:
-        out, offsets, packed, bias, begin, kernel, stride, padding, dilation, groups: as in `data_gradient`.
+        out, offsets, packed, bias, residual, scale, activation, begin, kernel, stride, padding, dilation, groups: as in
+            `data_gradient`.
         frames: scratch, (parts, `images_together`, depth, rows, columns, O). Shares are as many images.
         cotangent: in, dy (N, OD, OH, OW, O).
     """
-    N, D, H, W, channels = out.shape
-    _, OD, OH, OW, outputs = cotangent.shape
-    _, together, depth, rows, columns, _ = frames.shape
-    frame = pointer(frames, part * together * depth * rows * columns * outputs)
-    scratch = _offsets(kernel, outputs // groups)
-    tables = array(pointer(offsets, part * scratch), (scratch,))
-    low, high = share((N + together - 1) // together, part, parts)
+    tail = note(stack(int64(0), WORDS), address(out), residual, scale, activation)
+    table, together = part * _offsets(kernel, cotangent.shape[4] // groups), frames.shape[1]
+    low, high = share((out.shape[0] + together - 1) // together, part, parts)
     for unit in range(low, high):
-        n, count = unit * together, min(together, N - unit * together)
-        framed = array(frame, (count, depth, rows, columns, outputs))
-        pad(framed, array(pointer(cotangent, n * OD * OH * OW * outputs), (count, OD, OH, OW, outputs)), begin, 0, 1)
-        results = array(pointer(out, n * D * H * W * channels), (count, D, H, W, channels))
-        data_gradient(results, tables, framed, packed, bias, begin, kernel, stride, padding, dilation, groups, 0, 1)
+        place, count = _frame_images(frames, cotangent, unit, begin, part)
+        results = array(pointer(out, unit * together * (out.size // out.shape[0])), (count,) + out.shape[1:])
+        _data_gradient(results, offsets, table, array(place, (count,) + frames.shape[2:]), packed, bias, tail, begin,
+                       kernel, stride, padding, dilation, groups, 0, 1)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def weight_gradient(out: Array, sums: Array, offsets: Array, image: Array, cotangent: Array, stride: Triple,
-                    dilation: Triple, groups: int, part: int, parts: int) -> None:
-    """Compute the gradient with respect to the weights. Shares are tiles of (tap, channel) by output channels.
+def weight_gradient(out: Array, shifts: Array, sums: Array, totals: Array, offsets: Array, image: Array,
+                    cotangent: Array, stride: Triple, dilation: Triple, groups: int, part: int, parts: int) -> None:
+    """Compute the gradients with respect to weights and bias. Shares are tiles of (tap, channel) by output channels.
 
     ::
 
         out[o, c, k] = sum over n, p of image[n, p*stride + k*dilation, c] * dy[n, p, o]
+        shifts[o]    = sum over n, p of dy[n, p, o]
 
     Args:
         out: out, (O, C / groups, KD, KH, KW).
+        shifts: out, (O,), or of length 0 where there is no bias.
         sums: scratch, as many elements as out, same dtype.
+        totals: scratch, (2, `totals_scratch`) float64, or (2, 0).
         offsets: scratch, `offsets_scratch` int64.
         image: in, the padded image (N, depth, rows, columns, C) of `forward_frame`.
         cotangent: in, dy (N, OD, OH, OW, O).
@@ -343,6 +392,7 @@ def weight_gradient(out: Array, sums: Array, offsets: Array, image: Array, cotan
     grid = cotangent.shape[1], cotangent.shape[2], cotangent.shape[3]
     positions = cotangent.shape[0] * grid[0] * grid[1] * grid[2]
     stretch = stretch_of(positions)
+    totals[:, (lo + tiles - 1) // tiles * width : (hi + tiles - 1) // tiles * width] = 0
     for start in range(0, max(positions, 1), stretch):
         count = min(stretch, positions - start)
         _fill_positions(offsets, position_table, start, count, grid, _image_bytes(image), _moves(image, stride), 0)
@@ -357,7 +407,11 @@ def weight_gradient(out: Array, sums: Array, offsets: Array, image: Array, cotan
                    address(image) + group * depth * size, tables + 8 * (tap_table + first),
                    last - first, tables + 8 * position_table, count,
                    address(cotangent) + (start * outputs + group * columns + panel) * size, outputs * size,
-                   0, wide, start)
+                   0, wide, start, 0)
+            if shifts.shape[0] > 0 and first == 0:
+                place = tile_column * width
+                add_rows(totals[0, place : place + width], totals[1, place : place + width],
+                         pointer(cotangent, start * outputs + group * columns + panel), outputs, count, wide, False)
 
     target = out.reshape(-1)
     for tile in range(lo, hi):
@@ -368,6 +422,10 @@ def weight_gradient(out: Array, sums: Array, offsets: Array, image: Array, cotan
             place = tap % depth * area + tap // depth
             for column in range(wide):
                 target[(group * columns + panel + column) * channels * area + place] = sums[source + column]
+        if shifts.shape[0] > 0 and tile % tiles == 0:
+            for column in range(wide):
+                place = tile // tiles * width + column
+                shifts[group * columns + panel + column] = corrected(totals[0, place], totals[1, place])
 
 
 # ---- Helpers of compiled code ----------------------------------------------------------------------------------------
@@ -456,11 +514,14 @@ def _fill_taps(offsets: Array, at: int, taps: Triple, depth: int, moves: Triple,
 
 
 @njit(error_model="numpy")
-def _convolve(out: Array, offsets: Array, image: Array, packed: Array, bias: Array, groups: int, depth: int,
-              columns: int, grid: Triple, out_begin: Triple, out_step: Triple, begin: Triple,
+def _convolve(out: Array, offsets: Array, tap_table: int, image: Array, packed: Array, bias: Array, tail: int,
+              groups: int, depth: int, columns: int, grid: Triple, out_begin: Triple, out_step: Triple, begin: Triple,
               step: Triple, taps_by_axis: Triple, tap_step: Triple, taps_before: int, all_taps: int, part: int,
               parts: int) -> None:
-    """Convolve a grid of positions in each image, whose taps begin `taps_before` in the packed weights."""
+    """Convolve a grid of positions in each image, whose taps begin `taps_before` in the packed weights.
+
+    The part's table begins at `tap_table` of the offsets.
+    """
     size = out.itemsize
     width = _panel_width(out)
     panels = (columns + width - 1) // width
@@ -470,7 +531,6 @@ def _convolve(out: Array, offsets: Array, image: Array, packed: Array, bias: Arr
     lo, hi = share(blocks * groups * panels, part, parts)
     if lo == hi:
         return
-    tap_table = part * _offsets((all_taps, 1, 1), depth)
     image_table, out_table = tap_table + taps, tap_table + taps + POSITIONS
     origin, out_origin = _moves(image, begin), _moves(out, out_begin)
     _fill_taps(offsets, tap_table, taps_by_axis, depth, _moves(image, tap_step), size)
@@ -490,30 +550,39 @@ def _convolve(out: Array, offsets: Array, image: Array, packed: Array, bias: Arr
         column = group * columns + panel
         weights = address(packed) + (column * all_taps * depth + taps_before * depth * wide) * size
         for start in range(0, max(taps, 1), stretch):
-            shift = address(bias) + column * size if bias.shape[0] > 0 and start + stretch >= taps else 0
+            last = start + stretch >= taps
+            shift = address(bias) + column * size if bias.shape[0] > 0 and last else 0
             _tiles(out, address(out) + column * size, tables + 8 * out_table,
                    address(image) + group * depth * size, tables + 8 * image_table, count,
                    tables + 8 * (tap_table + start), min(stretch, taps - start), weights + start * wide * size,
-                   wide * size, shift, wide, start)
+                   wide * size, shift, wide, start, tail if last else 0)
+        if tail != 0:
+            activation = pointer_at(tail, int64)[3]
+            if activation > RELU:  # the tiles have done everything else
+                row = out.shape[4] * size
+                together = count if out_step == (1, 1, 1) else 1  # positions that lie one behind the other
+                for position in range(0, count, together):
+                    place = address(out) + column * size + offsets[out_table + position]
+                    finish(out, place, 0, 0, activation, together, row, wide)
 
 
 @njit(error_model="numpy")
 def _tiles(like: Array, out: int, out_rows: int, a: int, a_rows: int, count: int, a_columns: int, depth: int, b: int,
-           b_row: int, bias: int, wide: int, again: int) -> None:
+           b_row: int, bias: int, wide: int, again: int, tail: int) -> None:
     """Multiply `count` rows of the gathered left factor by one panel: addresses and strides in bytes."""
     lanes = VECTOR_BYTES // like.itemsize
     for i in range(0, count, TILE_ROWS):
         high = min(TILE_ROWS, count - i)
         c, r = out_rows + 8 * i, a_rows + 8 * i
         if high == TILE_ROWS and wide == TILE_VECTORS * lanes:
-            gathered_full_tile(like, out, a, b, bias, depth, c, r, a_columns, b_row, high, wide, again, 0)
+            gathered_full_tile(like, out, a, b, bias, depth, c, r, a_columns, b_row, high, wide, again, tail)
         elif high == TILE_ROWS and wide == lanes:
-            gathered_full_narrow_tile(like, out, a, b, bias, depth, c, r, a_columns, b_row, high, wide, again, 0)
+            gathered_full_narrow_tile(like, out, a, b, bias, depth, c, r, a_columns, b_row, high, wide, again, tail)
         elif high <= TILE_ROWS // 2 and wide <= lanes:
-            gathered_low_narrow_tile(like, out, a, b, bias, depth, c, r, a_columns, b_row, high, wide, again, 0)
+            gathered_low_narrow_tile(like, out, a, b, bias, depth, c, r, a_columns, b_row, high, wide, again, tail)
         elif high <= TILE_ROWS // 2:
-            gathered_low_tile(like, out, a, b, bias, depth, c, r, a_columns, b_row, high, wide, again, 0)
+            gathered_low_tile(like, out, a, b, bias, depth, c, r, a_columns, b_row, high, wide, again, tail)
         elif wide > lanes:
-            gathered_edge_tile(like, out, a, b, bias, depth, c, r, a_columns, b_row, high, wide, again, 0)
+            gathered_edge_tile(like, out, a, b, bias, depth, c, r, a_columns, b_row, high, wide, again, tail)
         else:
-            gathered_narrow_tile(like, out, a, b, bias, depth, c, r, a_columns, b_row, high, wide, again, 0)
+            gathered_narrow_tile(like, out, a, b, bias, depth, c, r, a_columns, b_row, high, wide, again, tail)

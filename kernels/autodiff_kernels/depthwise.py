@@ -13,7 +13,8 @@ for while this one is summed.
 
 Taps are summed in order (depth, row, column) by FMA from 0, the bias is added last. A weight's gradient is summed over
 stretches of at most `STRETCH` positions, whole rows of one plane or a piece of one row: in each in order (row, column)
-by FMA from 0, then stretch by stretch. So the bits depend on neither parts, tile nor vector width.
+by FMA from 0, then stretch by stretch. So the bits depend on neither parts, tile nor vector width. A bias's gradient,
+the sum of dy, is accumulated as in `accumulate.py` while a stretch is in the cache.
 
 Images are C-contiguous (N, D, H, W, C), float32 or float64. The weights are read as (KD * KH * KW, C);
 `layout.transpose` makes that of (C, 1, KD, KH, KW).
@@ -25,11 +26,14 @@ from typing import Any
 
 import numpy as np
 from numba import njit
+from numba.types import int64
 
+from autodiff_kernels.accumulate import add_rows, corrected
 from autodiff_kernels.depthwise_tiles import ENTRY, GROUP, ROWS, TILE, WIDE, add_sums, write_outputs
+from autodiff_kernels.epilogue import WORDS, finish_here, note
 from autodiff_kernels.lanes import address
 from autodiff_kernels.matmul import STRETCH
-from autodiff_kernels.memory import address_of, pointer, store
+from autodiff_kernels.memory import address_of, pointer, stack, store
 from autodiff_kernels.memory import forward as ahead
 from autodiff_kernels.parts import share
 from autodiff_kernels.taps import inside, taps_at
@@ -48,9 +52,12 @@ def places_scratch(kernel: Triple) -> int:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def convolve(out: Array, places: Array, image: Array, weights: Array, bias: Array, kernel: Triple, stride: Triple,
-             padding: Triple, dilation: Triple, transposed: int, part: int, parts: int) -> None:
+def convolve(out: Array, places: Array, image: Array, weights: Array, bias: Array, residual: Array, scale: Array,
+             activation: int, kernel: Triple, stride: Triple, padding: Triple, dilation: Triple, transposed: int,
+             part: int, parts: int) -> None:
     """Convolve, or compute the gradient with respect to the image (transposed = 1), plus ``bias[c]``.
+
+    An epilogue follows (`epilogue.py`).
 
     Shares are rows of outputs, long ones in pieces.
 
@@ -60,6 +67,9 @@ def convolve(out: Array, places: Array, image: Array, weights: Array, bias: Arra
         image: in, (N, D, H, W, C); transposed, the cotangent.
         weights: in, (KD * KH * KW, C).
         bias: in, (C,), or of length 0 for none.
+        residual: in, flat, lying like `out`, or of length 0 for none.
+        scale: in, one number, or of length 0 for none.
+        activation: one of `epilogue.ACTIVATIONS`, or NONE.
         kernel, stride, padding, dilation: the convolution's.
         transposed: 0 or 1.
     """
@@ -68,6 +78,7 @@ def convolve(out: Array, places: Array, image: Array, weights: Array, bias: Arra
     pixel, line = channels * size, wide * channels * size
     y, x, w = address(out), address(image), address(weights)
     shift = address(bias) if bias.shape[0] else 0
+    tail = note(stack(int64(0), WORDS), y, residual, scale, activation)
     table = pointer(places, part * ENTRY * kernel[0] * kernel[1] * kernel[2])
     entries = address_of(table)
     step, image_step = (stride[2], 1) if transposed else (1, stride[2])
@@ -109,16 +120,19 @@ def convolve(out: Array, places: Array, image: Array, weights: Array, bias: Arra
                 inner = inner_begin <= j and j + TILE <= inner_end
                 write_outputs(out, inner, shared, (y_place, x_place, weight, shift), steps, entries, number, count,
                               column, wide, aheads, channels)
+        finish_here(out, y + (row * columns + begin) * pixel, 1, 0, (end - begin) * channels, tail)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def weight_gradient(out: Array, sums: Array, image: Array, cotangent: Array, stride: Triple, padding: Triple,
-                    dilation: Triple, part: int, parts: int) -> None:
-    """Compute the gradient with respect to the weights. Shares are channels, two registers at a time.
+def weight_gradient(out: Array, shifts: Array, sums: Array, totals: Array, image: Array, cotangent: Array,
+                    stride: Triple, padding: Triple, dilation: Triple, part: int, parts: int) -> None:
+    """Compute the gradients with respect to weights and bias. Shares are channels, two registers at a time.
 
     Args:
         out: out, (C, 1, KD, KH, KW).
+        shifts: out, (C,), or of length 0 where there is no bias.
         sums: scratch, as many elements as out, same dtype.
+        totals: scratch, (2, C + `CHANNELS`) float64, or (2, 0).
         image: in, (N, D, H, W, C).
         cotangent: in, (N, OD, OH, OW, C).
         stride, padding, dilation: the convolution's.
@@ -135,6 +149,7 @@ def weight_gradient(out: Array, sums: Array, image: Array, cotangent: Array, str
     lo, hi = lo * lanes, min(hi * lanes, channels)
     for tap in range(area):
         sums[tap * channels + lo : tap * channels + hi] = 0
+    totals[:, lo:hi] = 0
     apart = stride[2] // dilation[2] if stride[2] in (dilation[2], 2 * dilation[2]) else 0
     each = max(STRETCH // max(columns, 1), 1)  # rows of a stretch
     blocks, pieces = (rows + each - 1) // each, (columns + STRETCH - 1) // STRETCH
@@ -172,10 +187,16 @@ def weight_gradient(out: Array, sums: Array, image: Array, cotangent: Array, str
                             aheads, min(begin + CHANNELS, hi) - begin,
                         )
                         tap += group
+            if shifts.shape[0] > 0:
+                source = pointer(cotangent, ((plane * rows + top) * columns + left) * channels + begin)
+                add_rows(totals[0, begin : begin + CHANNELS], totals[1, begin : begin + CHANNELS], source, channels,
+                         height * count, min(begin + CHANNELS, hi) - begin, False)
     target = out.reshape(-1)
     for c in range(lo, hi):
         for tap in range(area):
             target[c * area + tap] = sums[tap * channels + c]
+    for c in range(lo, min(hi, shifts.shape[0])):
+        shifts[c] = corrected(totals[0, c], totals[1, c])
 
 
 # ---- Which outputs meet the image ------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from numba import njit, types
 from numba.core import cgutils as _cgutils
 from numba.extending import intrinsic as _intrinsic
 
-from autodiff_kernels.cpu import VECTOR_BYTES
+from autodiff_kernels.cpu import VECTOR_BYTES, VECTOR_REGISTERS
 from autodiff_kernels.lanes import Lanes, turns
 from autodiff_kernels.vectors import width, zeros
 
@@ -35,7 +35,7 @@ GROUP = 3  # taps beside one another for which a pixel is loaded once, at most
 ROWS = 3  # of taps whose gradients are summed together
 RUN = 4  # positions beside one another for which a pixel is loaded once for the gradients of a row of taps
 LINE = 64  # bytes of a line of the cache
-WIDE = 2 if VECTOR_BYTES == 64 else 1  # registers of channels: AVX-512 has 32 registers, AVX2 16
+WIDE = VECTOR_REGISTERS // 16  # registers of channels beside one another, for each of which there are `TILE` sums
 
 
 # ---- Outputs ---------------------------------------------------------------------------------------------------------

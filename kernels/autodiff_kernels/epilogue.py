@@ -134,6 +134,20 @@ def finish(
     _compiled(like.itemsize, out, residual, scale, activation, rows, row, columns)
 
 
+@njit(error_model="numpy")
+def finish_block(
+    out: Array, place: int, rows: int, stride: int, columns: int, residual: Array, scale: Array, activation: int
+) -> None:
+    """Do what `finish` does on a block of an array, from its element `place` on; a row lies `stride` elements apart.
+
+    Arrays of length 0 stand for no residual and no scale.
+    """
+    start = place * out.itemsize
+    adds, scales = residual.size > 0, scale.size > 0
+    finish(out, address(out) + start, address(residual) + start if adds else 0, address(scale) if scales else 0,
+           activation, rows, stride * out.itemsize, columns)
+
+
 # An epilogue as one number: the address of these words, or 0 where there is none. Words: addresses of the scale and of
 # the residual (0: none), how many bytes behind the result the residual lies, the activation.
 WORDS = 4
@@ -162,3 +176,12 @@ def finish_row(like: Array, out: int, made: int, count: int, tail: int) -> None:
     residual = out + words[2] if words[1] != 0 else 0
     finish(like, made, residual, words[0], words[3], 1, 0, count)
     copy_block(like, out, 0, made, 0, 1, count)
+
+
+@njit(error_model="numpy")
+def finish_here(like: Array, out: int, rows: int, row: int, columns: int, tail: int) -> None:
+    """Do the steps of the epilogue `tail`, unless it is 0, on rows of its result as they lie there; see `finish`."""
+    if tail != 0:
+        words = pointer_at(tail, int64)
+        residual = out + words[2] if words[1] != 0 else 0
+        finish(like, out, residual, words[0], words[3], rows, row, columns)

@@ -22,12 +22,14 @@ from typing import Any
 import numpy as np
 from numba import njit
 from numba.extending import register_jitable
+from numba.types import int64
 
 from autodiff_kernels import inner
-from autodiff_kernels.cpu import VECTOR_BYTES
+from autodiff_kernels.cpu import L2_BYTES, VECTOR_BYTES
+from autodiff_kernels.epilogue import WORDS, finish_here, note
 from autodiff_kernels.lanes import TILE_VECTORS, address
 from autodiff_kernels.matmul import multiply_panels
-from autodiff_kernels.memory import forward, load, pointer, store
+from autodiff_kernels.memory import forward, load, pointer, stack, store
 from autodiff_kernels.parts import share
 from autodiff_kernels.taps import inside, taps_at
 from autodiff_kernels.vectors import read, width, write, zeros
@@ -35,7 +37,7 @@ from autodiff_kernels.vectors import read, width, write, zeros
 Array = np.ndarray[Any, np.dtype[Any]]
 Pair = tuple[int, int]
 
-PRODUCTS = 2**15  # numbers that the products of a band may have, unless most of its rows are then computed twice
+PRODUCTS = L2_BYTES // 32  # numbers that a band's products may have, unless most of its rows are then computed twice
 BEYOND = 32  # numbers behind weights and products that are read, too: of whole vectors and register tiles
 
 
@@ -75,9 +77,10 @@ def places_scratch(columns: int) -> int:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def data_gradient(out: Array, products: Array, places: Array, dy: Array, weights: Array, bias: Array, kernel: Pair,
-                  stride: Pair, padding: Pair, dilation: Pair, part: int, parts: int) -> None:
-    """Compute the gradient with respect to the image. Shares are bands of rows.
+def data_gradient(out: Array, products: Array, places: Array, dy: Array, weights: Array, bias: Array, residual: Array,
+                  scale: Array, activation: int, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair, part: int,
+                  parts: int) -> None:
+    """Compute the gradient with respect to the image, with an epilogue (`epilogue.py`). Shares are bands of rows.
 
     Args:
         out: out, (N, H, W, C), of any size that the caller wants.
@@ -86,9 +89,13 @@ def data_gradient(out: Array, products: Array, places: Array, dy: Array, weights
         dy: in, the cotangent (N, OH, OW, O).
         weights: in, (O, KH * KW, C) and `BEYOND` numbers more, as one row.
         bias: in, (C,), or of length 0 for none.
+        residual: in, flat, lying like `out`, or of length 0 for none.
+        scale: in, one number, or of length 0 for none.
+        activation: one of `epilogue.ACTIVATIONS`, or NONE.
         kernel, stride, padding, dilation: the convolution's.
     """
     images, rows, columns, channels = out.shape
+    tail = note(stack(int64(0), WORDS), address(out), residual, scale, activation)
     tall, wide, outputs = dy.shape[1:]
     size, panel = out.itemsize, TILE_VECTORS * VECTOR_BYTES
     depth = kernel[0] * kernel[1] * channels
@@ -120,6 +127,7 @@ def data_gradient(out: Array, products: Array, places: Array, dy: Array, weights
             step = move * row + hop * kernel[1] * channels
             line = (n * rows + i) * columns * channels
             _line(out, line, (n * rows + bottom) * columns * channels, sums, start, step, taps, table, bias)
+            finish_here(out, address(out) + line * size, 1, 0, columns * channels, tail)
 
 
 @njit(error_model="numpy")

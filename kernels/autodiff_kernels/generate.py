@@ -1,18 +1,15 @@
-"""Kernels that are written as source files, in the cache folder: one for each scalar formula, or chain of them.
+"""Kernels that are written as source: one for each scalar formula, or chain of them.
 
-Numba caches a function on disk only when it stands in a file, and only when its closure holds no compiled function. So
-the text below is filled in and written out; a person can read the result in `<cache folder>/generated/`.
+A function made by another one would hold compiled functions in its closure, whose names say nothing of what they are.
+So the text below is filled in, and its name says what it is; a person can read it in `<cache folder>/generated/`.
 """
 
 from __future__ import annotations
 
 import functools
 import hashlib
-import importlib.util
 import inspect
-import os
 import sys
-import tempfile
 from collections.abc import Iterable
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -203,19 +200,12 @@ def _import(formula: Any, name: str) -> str:
 
 
 def module(name: str, source: str) -> ModuleType:
-    """Import the module `name` with this source from the cache folder, as `autodiff_kernels.generated.<name>`."""
-    path = cache.folder() / "generated" / f"{name}.py"
-    if not path.exists() or path.read_text() != source:
-        path.parent.mkdir(exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=path.parent, suffix=".tmp", delete=False) as file:
-            file.write(source)
-        os.replace(file.name, path)
-    qualified = f"autodiff_kernels.generated.{name}"
-    spec = importlib.util.spec_from_file_location(qualified, path)
-    assert spec is not None
-    assert spec.loader is not None
-    loaded = importlib.util.module_from_spec(spec)
-    sys.modules[qualified] = loaded
+    """Return the module `autodiff_kernels.generated.<name>` with this source, which is kept to be read."""
+    file = f"generated/{name}.py"
+    if cache.read(file) is None:
+        cache.write(file, source.encode())
+    loaded = ModuleType(f"autodiff_kernels.generated.{name}")
+    sys.modules[loaded.__name__] = loaded
     with cache.importing():
-        spec.loader.exec_module(loaded)
+        exec(compile(source, str(cache.folder() / file), "exec"), vars(loaded))
     return loaded

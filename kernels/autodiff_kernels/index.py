@@ -74,6 +74,17 @@ def write_row(out: Array, x: Array, index: Array) -> int:
     return bad
 
 
+@njit(error_model="numpy")
+def take_row(out: Array, x: Array, index: Array) -> None:
+    """From the last i to the first, move x[index[i]] to out[i] and leave 0; out[i] = 0 where that does not exist."""
+    for i in range(out.shape[0] - 1, -1, -1):
+        k = index[i]
+        out[i] = 0
+        if inside(k, x.shape[0]):
+            out[i] = x[np.uint64(k)]
+            x[np.uint64(k)] = 0
+
+
 # ---- Kernels ---------------------------------------------------------------------------------------------------------
 
 
@@ -281,6 +292,33 @@ def scatter_along(out: Array, status: Array, x: Array, index: Array, part: int, 
                     out[a, k, b] = x[a, i, b]
                 elif status[part] < 0:
                     status[part] = (a * index.shape[1] + i) * B + b
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def scatter_along_grad(out: Array, g: Array, index: Array, part: int, parts: int) -> None:
+    """out[a, i, b] = g[a, index[a, i, b], b] of the last i for a place, 0 of others: the transpose of `scatter_along`.
+
+    From the last i to the first, each takes what is left at its place.
+
+    Args:
+        out: (A, M, B), out; any type. Columns are shared among the parts.
+        g: (A, K, B), in/out; like out: 0 afterwards where something was taken.
+        index: (A, M, B), in; int64. Of a position out of range, out is 0.
+    """
+    A, K, B = g.shape
+    low, high, units = row_share(A, B, part, parts)
+    for a in range(low // units, (high + units - 1) // units):
+        start, stop = columns(a, B, low, high, units)
+        if B == 1:
+            take_row(out[a].reshape(out.shape[1]), g[a].reshape(K), index[a].reshape(out.shape[1]))
+            continue
+        for i in range(out.shape[1] - 1, -1, -1):
+            for b in range(start, stop):
+                k = index[a, i, b]
+                out[a, i, b] = 0
+                if inside(k, K):
+                    out[a, i, b] = g[a, np.uint64(k), b]
+                    g[a, np.uint64(k), b] = 0
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

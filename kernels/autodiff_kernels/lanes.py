@@ -16,14 +16,13 @@ from numba import types
 from numba.core import cgutils as _cgutils
 from numba.extending import intrinsic as _intrinsic
 
-from autodiff_kernels.cpu import VECTOR_BYTES
+from autodiff_kernels.cpu import TILES, VECTOR_BYTES, VECTOR_REGISTERS
 from autodiff_kernels.memory import DistinctNode
 
 cgutils: Any = _cgutils  # partly annotated
 intrinsic: Any = _intrinsic  # its type would still ask compiled code for the typing context
 
-TILE_ROWS = 8 if VECTOR_BYTES == 64 else 6  # AVX-512 has 32 registers, AVX2 16
-TILE_VECTORS = 2
+TILE_ROWS, TILE_VECTORS = TILES[VECTOR_BYTES, VECTOR_REGISTERS]
 RELU = 1  # of the activations of `epilogue` the one that a tile does itself
 DOT_BYTES = 64  # a dot product is summed in this many bytes of lanes, however wide the register
 
@@ -107,6 +106,23 @@ class Lanes:
     def fma(self, x: Any, y: Any, z: Any) -> Any:
         """Return x * y + z, rounded once."""
         return self._call(f"llvm.fma.{self._suffix}", self.vector, x, y, z)
+
+    def times_powers(self, x: Any, n: Any) -> Any:
+        """Return x * 2**n, rounded once, for integral n: an instruction of AVX-512, register by register."""
+        count = 64 // self.itemsize
+        register, mask = ir.VectorType(self.scalar, count), ir.IntType(count)
+        kind = ir.FunctionType(register, [register, register, register, mask, _I32])
+        name = f"llvm.x86.avx512.mask.scalef.p{'s' if self.itemsize == 4 else 'd'}.512"
+        function = cgutils.get_or_insert_function(self.builder.module, kind, name)
+        parts = []
+        for start in range(0, self.count, count):
+            places = ir.Constant(ir.VectorType(_I32, count), list(range(start, start + count)))
+            one, power = (self.builder.shuffle_vector(vector, vector, places) for vector in (x, n))
+            parts.append(self.builder.call(function, [one, power, one, mask(-1), _I32(4)]))  # 4: the current rounding
+        while len(parts) > 1:
+            places = ir.Constant(ir.VectorType(_I32, 2 * parts[0].type.count), list(range(2 * parts[0].type.count)))
+            parts = [self.builder.shuffle_vector(*pair, places) for pair in zip(parts[::2], parts[1::2], strict=True)]
+        return parts[0]
 
     def shuffle(self, x: Any, y: Any, places: list[int]) -> Any:
         """Return the chosen lanes of x (places 0 to count - 1) and y (count to 2 count - 1)."""

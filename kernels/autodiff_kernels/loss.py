@@ -1,8 +1,12 @@
-"""Classification losses of rows (R, K) with class targets; the rows are shared among the parts.
+"""Classification losses of rows (R, K) with classes or class probabilities; the rows are shared among the parts.
 
-A kernel gives each row's loss and weight. PyTorch's reductions of them are: "none" the losses, "sum" their sum, "mean"
-their sum divided by the sum of the weights (NaN if that is 0). A row whose target is `ignore_index` has loss and weight
-0. A target outside 0 ... K - 1 that is not `ignore_index` is reported in `status`, and its row counts as ignored.
+The cross-entropies keep two numbers of the softmax of each row. Their gradients make it again from the logits: that
+takes less time than writing and reading a matrix (`docs/performance-log.md`).
+
+With class targets, a kernel gives each row's loss and weight. PyTorch's reductions of them are: "none" the losses,
+"sum" their sum, "mean" their sum divided by the sum of the weights (NaN if that is 0). A row whose target is
+`ignore_index` has loss and weight 0. A target outside 0 ... K - 1 that is not `ignore_index` is reported in `status`,
+and its row counts as ignored.
 """
 
 from __future__ import annotations
@@ -12,12 +16,12 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from autodiff_kernels.maths import log
-from autodiff_kernels.memory import forward, load, pointer, stack, store
+from autodiff_kernels.maths import exp, log
+from autodiff_kernels.memory import forward, load, pointer, stack
 from autodiff_kernels.parts import share
-from autodiff_kernels.rows import row_exp, row_largest, row_scale, row_total
-from autodiff_kernels.softmax import block_of
-from autodiff_kernels.vectors import read, sum_of, whole, widen, width, write, zeros
+from autodiff_kernels.rows import row_total
+from autodiff_kernels.softmax import block_of, exp_sums, scaled_exp_in
+from autodiff_kernels.vectors import folded, read, sum_of, whole, widen, width, write, zeros
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -34,18 +38,18 @@ def smoothed_in(x: Any, weight: Any, start: int, stop: int, shift: Any, log_sum:
 
 @njit(error_model="numpy", forceinline=True)
 def cross_entropy_grad_in(
-    out: Any, p: Any, weight: Any, start: int, stop: int, scale: Any, uniform: Any, like: Any
+    out: Any, x: Any, weight: Any, start: int, stop: int, room: int, shift: Any, scale: Any, uniform: Any, like: Any
 ) -> None:
-    """Write out = scale p - uniform weight."""
+    """Write out = scale exp(x - shift) - uniform weight."""
     for i in range(start, stop, width(like)):
-        value = read(p, i, like, stop - i, 0) * scale - read(weight, i, like, stop - i, 0) * uniform
-        write(out, i, value, stop - i)
+        value = exp(read(x, i, like, room - i, 0) - shift) * scale
+        write(out, i, value - read(weight, i, like, stop - i, 0) * uniform, room - i)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def cross_entropy(
-    losses: Array, row_weights: Array, probabilities: Array, status: Array, x: Array, target: Array, weight: Array,
-    ignore_index: int, label_smoothing: float, part: int, parts: int,
+    losses: Array, row_weights: Array, shifts: Array, scales: Array, status: Array, x: Array, target: Array,
+    weight: Array, ignore_index: int, label_smoothing: float, part: int, parts: int,
 ) -> None:
     """Write the cross-entropy of logits x and classes t = target[r]; p = softmax(x), s = label_smoothing.
 
@@ -57,7 +61,8 @@ def cross_entropy(
     Args:
         losses: (R,), out; float32 or float64. Sums are accumulated in float64.
         row_weights: (R,), out; like losses.
-        probabilities: (R, K), out; like losses. p, for `cross_entropy_grad`; 0 in rows that are ignored.
+        shifts: (R,), out; like losses. The largest logit of each row; 0 in rows that are ignored.
+        scales: (R,), out; like losses. 1 / sum of exp(x - shift), so that p = exp(x - shift) scale; 0 likewise.
         status: (parts,), out; int64. The first row of each part whose target is out of range, or -1.
         x: (R, K), in; like losses.
         target: (R,), in; int64.
@@ -69,44 +74,31 @@ def cross_entropy(
     narrow = zeros(x, 1, 1)
     low, high = share(R, part, parts)
     status[part] = -1
-    if K == 0:
-        for r in range(low, high):
-            losses[r], row_weights[r] = 0, 0
-            if target[r] != ignore_index and status[part] < 0:
-                status[part] = r
-        return
-    block = block_of(K)
-    shifts, totals = stack(x, 32), stack(np.float64(0), 32)
+    block = block_of(max(K, 1))
+    totals = stack(np.float64(0), 32)
     for start in range(low, high, block):
         stop = min(start + block, high)
-        for r in range(start, stop):
-            store(forward(shifts, r - start), row_largest(pointer(x, r * K), K))
-        for r in range(start, stop):
-            row, p = pointer(x, r * K), pointer(probabilities, r * K)
-            total = row_exp(p, row, K, (high - r) * K, load(forward(shifts, r - start)))
-            store(forward(totals, r - start), total)
+        exp_sums(pointer(shifts, start), totals, x, start, stop)
         for r in range(start, stop):
             t = target[r]
             if t == ignore_index or not 0 <= t < K:
                 if t != ignore_index and status[part] < 0:
                     status[part] = r
-                losses[r], row_weights[r], probabilities[r] = 0, 0, 0
+                losses[r], row_weights[r], shifts[r], scales[r] = 0, 0, 0, 0
                 continue
-            p, shift = pointer(probabilities, r * K), load(forward(shifts, r - start))
-            total = load(forward(totals, r - start))
-            row_scale(p, p, K, (high - r) * K, x.dtype.type(1 / total))
+            total, shift = load(forward(totals, r - start)), np.float64(shifts[r])
             log_sum = log(total)
             loss = weight[t] * (log_sum - (np.float64(x[r, t]) - shift))
             if label_smoothing != 0:
                 smooth = smoothed_in(pointer(x, r * K), pointer(weight, 0), 0, K, shift, log_sum, narrow)
                 loss = (1 - label_smoothing) * loss + label_smoothing / K * smooth
-            losses[r], row_weights[r] = loss, weight[t]
+            losses[r], row_weights[r], scales[r] = loss, weight[t], 1 / total
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def cross_entropy_grad(
-    out: Array, g: Array, probabilities: Array, target: Array, weight: Array, ignore_index: int, label_smoothing: float,
-    part: int, parts: int,
+    out: Array, g: Array, x: Array, shifts: Array, scales: Array, target: Array, weight: Array, ignore_index: int,
+    label_smoothing: float, part: int, parts: int,
 ) -> None:
     """Write the gradient of `cross_entropy` with respect to the logits; t = target[r], s = label_smoothing.
 
@@ -116,7 +108,8 @@ def cross_entropy_grad(
     Args:
         out: (R, K), out; float32 or float64.
         g: (R,), in; the gradient with respect to the losses; like out.
-        probabilities: (R, K), in; p, from `cross_entropy`; like out.
+        x: (R, K), in; the logits; like out.
+        shifts, scales: (R,), in; from `cross_entropy`; like out.
         target: (R,), in; int64. Rows out of range are ignored: `cross_entropy` has reported them.
         weight: (K,), in; like out.
         ignore_index: as for `cross_entropy`.
@@ -134,17 +127,151 @@ def cross_entropy_grad(
         if t == ignore_index or not 0 <= t < K:
             out[r] = 0
             continue
-        row, p, weights = pointer(out, r * K), pointer(probabilities, r * K), pointer(weight, 0)
-        room = (high - r) * K
+        row, logits, weights = pointer(out, r * K), pointer(x, r * K), pointer(weight, 0)
+        room, shift = (high - r) * K, shifts[r]
         hit = (1 - label_smoothing) * weight[t]
-        scale = g[r] * number(hit + smooth_sum)
+        scale = g[r] * number(hit + smooth_sum) * scales[r]
         if label_smoothing == 0:
-            row_scale(row, p, K, room, scale)
+            scaled_exp_in(row, logits, 0, end, room, shift, scale, wide)
+            scaled_exp_in(row, logits, end, K, room, shift, scale, narrow)
         else:
             uniform = g[r] * smooth
-            cross_entropy_grad_in(row, p, weights, 0, end, scale, uniform, wide)
-            cross_entropy_grad_in(row, p, weights, end, K, scale, uniform, narrow)
+            cross_entropy_grad_in(row, logits, weights, 0, end, room, shift, scale, uniform, wide)
+            cross_entropy_grad_in(row, logits, weights, end, K, room, shift, scale, uniform, narrow)
         out[r, t] -= g[r] * number(hit)
+
+
+@njit(error_model="numpy", forceinline=True)
+def label_sums_in(
+    x: Any, labels: Any, weight: Any, start: int, stop: int, shift: Any, kept: Any, even: Any, like: Any
+) -> Any:
+    """Return the sums of q and of q (x - shift) in float64; q = weight (kept label + even)."""
+    total, products = widen(folded(like)), widen(folded(like))
+    for i in range(start, stop, width(like)):
+        left = stop - i
+        wanted = read(weight, i, like, left, 0) * (read(labels, i, like, left, 0) * kept + even)
+        total = total + widen(folded(wanted))
+        products = products + widen(folded(wanted * (read(x, i, like, left, shift) - shift)))
+    return sum_of(total), sum_of(products)
+
+
+@njit(error_model="numpy", forceinline=True)
+def soft_grad_in(
+    out: Any, x: Any, labels: Any, weight: Any, start: int, stop: int, room: int, shift: Any, scale: Any, kept: Any,
+    even: Any, like: Any,
+) -> None:
+    """Write out = scale exp(x - shift) - weight (kept label + even)."""
+    for i in range(start, stop, width(like)):
+        wanted = read(weight, i, like, stop - i, 0) * (read(labels, i, like, room - i, 0) * kept + even)
+        write(out, i, exp(read(x, i, like, room - i, 0) - shift) * scale - wanted, room - i)
+
+
+@njit(error_model="numpy", forceinline=True)
+def label_grad_in(
+    out: Any, x: Any, weight: Any, start: int, stop: int, room: int, shift: Any, log_sum: Any, scale: Any, like: Any
+) -> None:
+    """Write out = scale weight (log_sum - (x - shift))."""
+    for i in range(start, stop, width(like)):
+        below = read(x, i, like, room - i, 0) - shift
+        write(out, i, read(weight, i, like, stop - i, 0) * scale * (log_sum - below), room - i)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def soft_cross_entropy(
+    losses: Array, shifts: Array, scales: Array, sums: Array, x: Array, labels: Array, weight: Array,
+    label_smoothing: float, part: int, parts: int,
+) -> None:
+    """Write the cross-entropy of logits x and class probabilities: losses[r] = -sum over k of q[r, k] log p[r, k].
+
+    p = softmax(x), q[r, k] = weight[k] ((1 - s) labels[r, k] + s / K), s = label_smoothing; 0 log 0 is NaN, as IEEE
+    arithmetic and PyTorch have it.
+
+    Args:
+        losses: (R,), out; float32 or float64. Sums are accumulated in float64.
+        shifts: (R,), out; like losses. The largest logit of each row.
+        scales: (R,), out; like losses. 1 / sum of exp(x - shift).
+        sums: (R,), out; like losses. The sum of q over the classes.
+        x: (R, K), in; like losses.
+        labels: (R, K), in; like losses.
+        weight: (K,), in; like losses.
+        label_smoothing: from 0 to 1, float64.
+    """
+    R, K = x.shape
+    number = x.dtype.type
+    kept, even = number(1 - label_smoothing), number(label_smoothing / K)
+    wide, narrow = zeros(x, 4, 4), zeros(x, 1, 1)
+    end = whole(K, wide)
+    low, high = share(R, part, parts)
+    block = block_of(max(K, 1))
+    totals = stack(np.float64(0), 32)
+    for start in range(low, high, block):
+        stop = min(start + block, high)
+        exp_sums(pointer(shifts, start), totals, x, start, stop)
+        for r in range(start, stop):
+            if K == 0:
+                losses[r], shifts[r], scales[r], sums[r] = 0, 0, 0, 0
+                continue
+            row, wanted, weights = pointer(x, r * K), pointer(labels, r * K), pointer(weight, 0)
+            total, products = label_sums_in(row, wanted, weights, 0, end, shifts[r], kept, even, wide)
+            more, more_products = label_sums_in(row, wanted, weights, end, K, shifts[r], kept, even, narrow)
+            total += more
+            losses[r] = total * log(load(forward(totals, r - start))) - (products + more_products)
+            scales[r], sums[r] = 1 / load(forward(totals, r - start)), total
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def soft_cross_entropy_grad(
+    out: Array, g: Array, x: Array, labels: Array, shifts: Array, scales: Array, sums: Array, weight: Array,
+    label_smoothing: float, part: int, parts: int,
+) -> None:
+    """Write the gradient of `soft_cross_entropy` with respect to the logits: out = g[r] (sums[r] p - q).
+
+    Args:
+        out: (R, K), out; float32 or float64.
+        g: (R,), in; the gradient with respect to the losses; like out.
+        x, labels: (R, K), in; like out.
+        shifts, scales, sums: (R,), in; from `soft_cross_entropy`; like out.
+        weight: (K,), in; like out.
+        label_smoothing: as for `soft_cross_entropy`.
+    """
+    R, K = out.shape
+    number = out.dtype.type
+    wide, narrow = zeros(out, 4, 4), zeros(out, 1, 1)
+    end = whole(K, wide)
+    low, high = share(R, part, parts)
+    for r in range(low, high):
+        row, logits, wanted = pointer(out, r * K), pointer(x, r * K), pointer(labels, r * K)
+        weights, room, shift, scale = pointer(weight, 0), (high - r) * K, shifts[r], g[r] * sums[r] * scales[r]
+        kept, even = g[r] * number(1 - label_smoothing), g[r] * number(label_smoothing / K)
+        soft_grad_in(row, logits, wanted, weights, 0, end, room, shift, scale, kept, even, wide)
+        soft_grad_in(row, logits, wanted, weights, end, K, room, shift, scale, kept, even, narrow)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def soft_cross_entropy_label_grad(
+    out: Array, g: Array, x: Array, shifts: Array, scales: Array, weight: Array, label_smoothing: float, part: int,
+    parts: int,
+) -> None:
+    """Write the gradient of `soft_cross_entropy` with respect to the labels: out = -g[r] (1 - s) weight[k] log p[r, k].
+
+    Args:
+        out: (R, K), out; float32 or float64.
+        g: (R,), in; the gradient with respect to the losses; like out.
+        x: (R, K), in; like out.
+        shifts, scales: (R,), in; from `soft_cross_entropy`; like out.
+        weight: (K,), in; like out.
+        label_smoothing: as for `soft_cross_entropy`.
+    """
+    R, K = out.shape
+    number = out.dtype.type
+    wide, narrow = zeros(out, 4, 4), zeros(out, 1, 1)
+    end = whole(K, wide)
+    low, high = share(R, part, parts)
+    for r in range(low, high):
+        row, logits, weights, room = pointer(out, r * K), pointer(x, r * K), pointer(weight, 0), (high - r) * K
+        log_sum, scale = number(-log(np.float64(scales[r]))), g[r] * number(1 - label_smoothing)
+        label_grad_in(row, logits, weights, 0, end, room, shifts[r], log_sum, scale, wide)
+        label_grad_in(row, logits, weights, end, K, room, shifts[r], log_sum, scale, narrow)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

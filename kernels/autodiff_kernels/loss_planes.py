@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from autodiff_kernels.maths import log
+from autodiff_kernels.maths import exp, log
 from autodiff_kernels.memory import apply, forward, load, pointer, stack, store
 from autodiff_kernels.parts import share
 from autodiff_kernels.rows import row_total
-from autodiff_kernels.softmax_planes import exp_sums, fetch_largest, reciprocals, scaled_in, tile_at
+from autodiff_kernels.softmax_planes import exp_sums, fetch_largest, tile_at
 from autodiff_kernels.vectors import read, select, whole, widen, width, write, zeros
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -37,28 +37,22 @@ def weighted_sums(totals: Any, tile: Any, shifts: Any, weight: Any, K: int, n: i
 
 
 @njit(error_model="numpy", forceinline=True)
-def probabilities_in(out: Any, row: Any, scales: Any, start: int, stop: int, like: Any) -> None:
-    """Write out = row * scale, and 0 where the scale is 0, whatever the row holds."""
-    lanes = width(like)
-    for i in range(start, stop, lanes):
-        scale = read(scales, i, like, lanes, 0)
-        write(out, i, select(scale != 0, read(row, i, like, lanes, 0) * scale, like), stop - i)
-
-
-@njit(error_model="numpy", forceinline=True)
 def cross_entropy_grad_in(
-    out: Any, p: Any, scales: Any, uniforms: Any, weight: Any, start: int, stop: int, like: Any
+    out: Any, x: Any, shifts: Any, scales: Any, factors: Any, uniforms: Any, weight: Any, start: int, stop: int,
+    like: Any,
 ) -> None:
-    """Write out = scale p - uniform weight."""
+    """Write out = factor exp(x - shift) - uniform weight, and 0 where the scale is 0, whatever x holds."""
     lanes = width(like)
     for i in range(start, stop, lanes):
-        value = read(p, i, like, stop - i, 0) * read(scales, i, like, lanes, 0)
-        write(out, i, value - read(uniforms, i, like, lanes, 0) * weight, stop - i)
+        left = stop - i
+        powers = exp(read(x, i, like, left, 0) - read(shifts, i, like, left, 0))
+        value = powers * read(factors, i, like, lanes, 0) - read(uniforms, i, like, lanes, 0) * weight
+        write(out, i, select(read(scales, i, like, left, 0) != 0, value, like), left)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def cross_entropy(
-    losses: Array, weights: Array, probabilities: Array, scratch: Array, status: Array, x: Array, target: Array,
+    losses: Array, weights: Array, shifts: Array, scales: Array, scratch: Array, status: Array, x: Array, target: Array,
     weight: Array, ignore_index: int, label_smoothing: float, part: int, parts: int,
 ) -> None:
     """Write the cross-entropy of logits x and classes t = target[a, b], as `loss.cross_entropy` does for rows.
@@ -66,7 +60,8 @@ def cross_entropy(
     Args:
         losses: (A, B), out; float32 or float64. Sums are accumulated in float64. Tiles are shared among the parts.
         weights: (A, B), out; weight[t]; like losses.
-        probabilities: (A, K, B), out; like losses. The softmax, for `cross_entropy_grad`; 0 where targets are ignored.
+        shifts: (A, B), out; like losses. The largest logits; 0 where targets are ignored.
+        scales: (A, B), out; like losses. 1 / sum of exp(x - shift); 0 likewise.
         scratch: (parts, K, `tile_columns`), scratch; like losses.
         status: (parts,), out; int64. The first flat position of each part whose target is out of range, or -1.
         x: (A, K, B), in; like losses.
@@ -78,57 +73,47 @@ def cross_entropy(
     """
     A, K, B = x.shape
     W = scratch.shape[2]
-    wide, narrow = zeros(x, 4, 4), zeros(x, 1, 1)
     tile, class_weights = pointer(scratch, part * K * W), pointer(weight, 0)
     weight_sum = row_total(class_weights, K)
-    shifts, scales, logits = stack(x, 512), stack(x, 512), stack(x, 512)
+    largest = stack(x, 512)
     totals, log_sums, smooths = stack(np.float64(0), 512), stack(np.float64(0), 512), stack(np.float64(0), 512)
     status[part] = -1
     low, high = share(A * ((B + W - 1) // W), part, parts)
     for unit in range(low, high):
         a, c, n = tile_at(unit, W, B)
-        place, end = a * K * B + c, whole(n, wide)
-        fetch_largest(shifts, tile, pointer(x, place), K, n, W, B)
-        for i in range(n):
-            t = target[a, c + i]
-            if 0 <= t < K:
-                store(forward(logits, i), load(forward(tile, t * W + i)))
+        fetch_largest(largest, tile, pointer(x, a * K * B + c), K, n, W, B)
         if label_smoothing != 0:
-            weighted_sums(smooths, tile, shifts, class_weights, K, n, W)
-        exp_sums(totals, tile, shifts, K, n, W, True)
-        reciprocals(scales, totals, n)
+            weighted_sums(smooths, tile, largest, class_weights, K, n, W)
+        exp_sums(totals, tile, largest, K, n, W, False)
         apply(log, n, (log_sums,), (totals,), ())
         for i in range(n):
             t = target[a, c + i]
             if t == ignore_index or not 0 <= t < K:
                 if t != ignore_index and status[part] < 0:
                     status[part] = a * B + c + i
-                losses[a, c + i], weights[a, c + i] = 0, 0
-                store(forward(scales, i), x.dtype.type(0))
+                losses[a, c + i], weights[a, c + i], shifts[a, c + i], scales[a, c + i] = 0, 0, 0, 0
                 continue
-            log_sum, shift = load(forward(log_sums, i)), np.float64(load(forward(shifts, i)))
-            loss = weight[t] * (log_sum - (load(forward(logits, i)) - shift))
+            log_sum, shift = load(forward(log_sums, i)), load(forward(largest, i))
+            loss = weight[t] * (log_sum - (load(forward(tile, t * W + i)) - np.float64(shift)))
             if label_smoothing != 0:
                 smooth = weight_sum * log_sum - load(forward(smooths, i))
                 loss = (1 - label_smoothing) * loss + label_smoothing / K * smooth
             losses[a, c + i], weights[a, c + i] = loss, weight[t]
-        for k in range(K):
-            p, row = pointer(probabilities, place + k * B), forward(tile, k * W)
-            probabilities_in(p, row, scales, 0, end, wide)
-            probabilities_in(p, row, scales, end, n, narrow)
+            shifts[a, c + i], scales[a, c + i] = shift, 1 / load(forward(totals, i))
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def cross_entropy_grad(
-    out: Array, g: Array, probabilities: Array, target: Array, weight: Array, ignore_index: int, label_smoothing: float,
-    part: int, parts: int,
+    out: Array, g: Array, x: Array, shifts: Array, scales: Array, target: Array, weight: Array, ignore_index: int,
+    label_smoothing: float, part: int, parts: int,
 ) -> None:
     """Write the gradient of `cross_entropy` with respect to the logits, as `loss.cross_entropy_grad` does for rows.
 
     Args:
         out: (A, K, B), out; float32 or float64. Tiles are shared among the parts.
         g: (A, B), in; the gradient with respect to the losses; like out.
-        probabilities: (A, K, B), in; from `cross_entropy`; like out.
+        x: (A, K, B), in; the logits; like out.
+        shifts, scales: (A, B), in; from `cross_entropy`; like out.
         target: (A, B), in; int64. Positions out of range are ignored: `cross_entropy` has reported them.
         weight: (K,), in; like out.
         ignore_index: as for `cross_entropy`.
@@ -139,32 +124,186 @@ def cross_entropy_grad(
     smooth = number(label_smoothing / K)
     smooth_sum = label_smoothing / K * row_total(pointer(weight, 0), K) if label_smoothing != 0 else 0.0
     wide, narrow = zeros(out, 4, 4), zeros(out, 1, 1)
-    scales, uniforms, hits = stack(out, 512), stack(out, 512), stack(out, 512)
+    factors, uniforms, hits = stack(out, 512), stack(out, 512), stack(out, 512)
     low, high = share(A * ((B + COLUMNS - 1) // COLUMNS), part, parts)
     for unit in range(low, high):
         a, c, n = tile_at(unit, COLUMNS, B)
         place, end = a * K * B + c, whole(n, wide)
         for i in range(n):
-            t, scale, uniform, hit = target[a, c + i], number(0), number(0), number(0)
+            t, factor, uniform, hit = target[a, c + i], number(0), number(0), number(0)
             if t != ignore_index and 0 <= t < K:
                 cotangent, share_of_class = g[a, c + i], (1 - label_smoothing) * weight[t]
-                scale, hit = cotangent * number(share_of_class + smooth_sum), cotangent * number(share_of_class)
-                uniform = cotangent * smooth
-            store(forward(scales, i), scale)
+                factor = cotangent * number(share_of_class + smooth_sum) * scales[a, c + i]
+                uniform, hit = cotangent * smooth, cotangent * number(share_of_class)
+            store(forward(factors, i), factor)
             store(forward(uniforms, i), uniform)
             store(forward(hits, i), hit)
+        shift, scale = pointer(shifts, a * B + c), pointer(scales, a * B + c)
         for k in range(K):
-            row, p = pointer(out, place + k * B), pointer(probabilities, place + k * B)
-            if label_smoothing == 0:
-                scaled_in(row, p, scales, 0, end, wide)
-                scaled_in(row, p, scales, end, n, narrow)
-            else:
-                cross_entropy_grad_in(row, p, scales, uniforms, weight[k], 0, end, wide)
-                cross_entropy_grad_in(row, p, scales, uniforms, weight[k], end, n, narrow)
+            row, logits = pointer(out, place + k * B), pointer(x, place + k * B)
+            cross_entropy_grad_in(row, logits, shift, scale, factors, uniforms, weight[k], 0, end, wide)
+            cross_entropy_grad_in(row, logits, shift, scale, factors, uniforms, weight[k], end, n, narrow)
         for i in range(n):
             t = target[a, c + i]
             if t != ignore_index and 0 <= t < K:
                 out[a, t, c + i] -= load(forward(hits, i))
+
+
+@njit(error_model="numpy", forceinline=True)
+def label_sums_in(
+    totals: Any, products: Any, tile: Any, labels: Any, shifts: Any, weight: Any, rows: int, start: int, stop: int,
+    W: int, B: int, kept: Any, even: Any, like: Any,
+) -> None:
+    """Add q and q (tile - shift) of a few rows to the sums of each column; q = weight (kept label + even)."""
+    lanes = width(like)
+    for i in range(start, stop, lanes):
+        total, product, shift = like, like, read(shifts, i, like, lanes, 0)
+        for k in range(rows):
+            wanted = (read(labels, k * B + i, like, stop - i, 0) * kept + even) * load(forward(weight, k))
+            total = total + wanted
+            product = product + wanted * (read(tile, k * W + i, like, lanes, 0) - shift)
+        write(totals, i, read(totals, i, like, lanes, 0) + widen(total), lanes)
+        write(products, i, read(products, i, like, lanes, 0) + widen(product), lanes)
+
+
+@njit(error_model="numpy", forceinline=True)
+def soft_grad_in(
+    out: Any, x: Any, labels: Any, shifts: Any, factors: Any, cotangents: Any, weight: Any, start: int, stop: int,
+    kept: Any, even: Any, like: Any,
+) -> None:
+    """Write out = factor exp(x - shift) - cotangent weight (kept label + even)."""
+    lanes = width(like)
+    for i in range(start, stop, lanes):
+        left = stop - i
+        powers = exp(read(x, i, like, left, 0) - read(shifts, i, like, left, 0))
+        wanted = (read(labels, i, like, left, 0) * kept + even) * weight
+        write(out, i, powers * read(factors, i, like, lanes, 0) - wanted * read(cotangents, i, like, left, 0), left)
+
+
+@njit(error_model="numpy", forceinline=True)
+def label_grad_in(
+    out: Any, x: Any, shifts: Any, log_sums: Any, cotangents: Any, scale: Any, start: int, stop: int, like: Any
+) -> None:
+    """Write out = scale cotangent (log_sum - (x - shift))."""
+    lanes = width(like)
+    for i in range(start, stop, lanes):
+        left = stop - i
+        below = read(x, i, like, left, 0) - read(shifts, i, like, left, 0)
+        value = (read(log_sums, i, like, lanes, 0) - below) * scale
+        write(out, i, value * read(cotangents, i, like, left, 0), left)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def soft_cross_entropy(
+    losses: Array, shifts: Array, scales: Array, sums: Array, scratch: Array, x: Array, labels: Array, weight: Array,
+    label_smoothing: float, part: int, parts: int,
+) -> None:
+    """Write the cross-entropy of logits x and class probabilities, as `loss.soft_cross_entropy` does for rows.
+
+    Args:
+        losses: (A, B), out; float32 or float64. Sums are accumulated in float64. Tiles are shared among the parts.
+        shifts: (A, B), out; like losses. The largest logits.
+        scales: (A, B), out; like losses. 1 / sum of exp(x - shift).
+        sums: (A, B), out; like losses. The sum over the classes of what p is wanted to be, times the weights.
+        scratch: (parts, K, `tile_columns`), scratch; like losses.
+        x: (A, K, B), in; like losses.
+        labels: (A, K, B), in; like losses.
+        weight: (K,), in; like losses.
+        label_smoothing: from 0 to 1, float64.
+    """
+    A, K, B = x.shape
+    W = scratch.shape[2]
+    number = x.dtype.type
+    kept, even = number(1 - label_smoothing), number(label_smoothing / K)
+    wide, narrow = zeros(x, 4, 4), zeros(x, 1, 1)
+    tile, largest = pointer(scratch, part * K * W), stack(x, 512)
+    totals, wanted, products = stack(np.float64(0), 512), stack(np.float64(0), 512), stack(np.float64(0), 512)
+    low, high = share(A * ((B + W - 1) // W), part, parts)
+    for unit in range(low, high):
+        a, c, n = tile_at(unit, W, B)
+        place, end = a * K * B + c, whole(n, wide)
+        fetch_largest(largest, tile, pointer(x, place), K, n, W, B)
+        for i in range(W):
+            store(forward(wanted, i), 0.0)
+            store(forward(products, i), 0.0)
+        for k in range(0, K, 4):
+            rows, row, some = min(4, K - k), forward(tile, k * W), pointer(labels, place + k * B)
+            weights = pointer(weight, k)
+            label_sums_in(wanted, products, row, some, largest, weights, rows, 0, end, W, B, kept, even, wide)
+            label_sums_in(wanted, products, row, some, largest, weights, rows, end, n, W, B, kept, even, narrow)
+        exp_sums(totals, tile, largest, K, n, W, False)
+        for i in range(n):
+            total = load(forward(totals, i))
+            losses[a, c + i] = load(forward(wanted, i)) * log(total) - load(forward(products, i)) if K > 0 else 0.0
+            shifts[a, c + i], scales[a, c + i] = load(forward(largest, i)), 1 / total
+            sums[a, c + i] = load(forward(wanted, i))
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def soft_cross_entropy_grad(
+    out: Array, g: Array, x: Array, labels: Array, shifts: Array, scales: Array, sums: Array, weight: Array,
+    label_smoothing: float, part: int, parts: int,
+) -> None:
+    """Write the gradient of `soft_cross_entropy` with respect to the logits, as for rows.
+
+    Args:
+        out: (A, K, B), out; float32 or float64. Tiles are shared among the parts.
+        g: (A, B), in; the gradient with respect to the losses; like out.
+        x, labels: (A, K, B), in; like out.
+        shifts, scales, sums: (A, B), in; from `soft_cross_entropy`; like out.
+        weight: (K,), in; like out.
+        label_smoothing: as for `soft_cross_entropy`.
+    """
+    A, K, B = out.shape
+    number = out.dtype.type
+    kept, even = number(1 - label_smoothing), number(label_smoothing / K)
+    wide, narrow = zeros(out, 4, 4), zeros(out, 1, 1)
+    factors = stack(out, 512)
+    low, high = share(A * ((B + COLUMNS - 1) // COLUMNS), part, parts)
+    for unit in range(low, high):
+        a, c, n = tile_at(unit, COLUMNS, B)
+        place, position, end = a * K * B + c, a * B + c, whole(n, wide)
+        for i in range(n):
+            store(forward(factors, i), g[a, c + i] * sums[a, c + i] * scales[a, c + i])
+        shift, cotangents = pointer(shifts, position), pointer(g, position)
+        for k in range(K):
+            at, some = place + k * B, weight[k]
+            row, logits, wanted = pointer(out, at), pointer(x, at), pointer(labels, at)
+            soft_grad_in(row, logits, wanted, shift, factors, cotangents, some, 0, end, kept, even, wide)
+            soft_grad_in(row, logits, wanted, shift, factors, cotangents, some, end, n, kept, even, narrow)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def soft_cross_entropy_label_grad(
+    out: Array, g: Array, x: Array, shifts: Array, scales: Array, weight: Array, label_smoothing: float, part: int,
+    parts: int,
+) -> None:
+    """Write the gradient of `soft_cross_entropy` with respect to the labels, as for rows.
+
+    Args:
+        out: (A, K, B), out; float32 or float64. Tiles are shared among the parts.
+        g: (A, B), in; the gradient with respect to the losses; like out.
+        x: (A, K, B), in; like out.
+        shifts, scales: (A, B), in; from `soft_cross_entropy`; like out.
+        weight: (K,), in; like out.
+        label_smoothing: as for `soft_cross_entropy`.
+    """
+    A, K, B = out.shape
+    number = out.dtype.type
+    wide, narrow = zeros(out, 4, 4), zeros(out, 1, 1)
+    log_sums = stack(out, 512)
+    low, high = share(A * ((B + COLUMNS - 1) // COLUMNS), part, parts)
+    for unit in range(low, high):
+        a, c, n = tile_at(unit, COLUMNS, B)
+        place, position, end = a * K * B + c, a * B + c, whole(n, wide)
+        for i in range(n):
+            store(forward(log_sums, i), number(-log(np.float64(scales[a, c + i]))))
+        shift, cotangents = pointer(shifts, position), pointer(g, position)
+        for k in range(K):
+            row, logits = pointer(out, place + k * B), pointer(x, place + k * B)
+            scale = number(1 - label_smoothing) * weight[k]
+            label_grad_in(row, logits, shift, log_sums, cotangents, scale, 0, end, wide)
+            label_grad_in(row, logits, shift, log_sums, cotangents, scale, end, n, narrow)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -20,6 +20,7 @@ from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from autodiff_kernels.cpu import AVX512
 from autodiff_kernels.vectors import Vector, as_vector, joint, lanes_of, select
 
 # ---- Instructions ----------------------------------------------------------------------------------------------------
@@ -130,8 +131,11 @@ def _layout(kind: Any) -> tuple[Any, int, Any, Any]:
     return integer, fraction, integer(one), integer(integers)
 
 
-def _shift_count(integer: Any, fraction: int) -> Any:
-    return integer([fraction] * integer.count if isinstance(integer, ir.VectorType) else fraction)
+def _emit_power_of_two(builder: Any, shifted: Any) -> Any:
+    integer, fraction, one, _ = _layout(shifted.type)
+    places = integer([fraction] * integer.count if isinstance(integer, ir.VectorType) else fraction)
+    exponent = builder.shl(builder.bitcast(shifted, integer), places)
+    return builder.bitcast(builder.add(exponent, one), shifted.type)
 
 
 @intrinsic
@@ -139,11 +143,35 @@ def power_of_two(typing_context: Any, shifted: Any) -> Any:
     """power_of_two(n + INTEGERS): 2**n for the exponents n of normal numbers."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        integer, fraction, one, _ = _layout(arguments[0].type)
-        exponent = builder.shl(builder.bitcast(arguments[0], integer), _shift_count(integer, fraction))
-        return builder.bitcast(builder.add(exponent, one), arguments[0].type)
+        return _emit_power_of_two(builder, arguments[0])
 
     return shifted(shifted), generate
+
+
+def _emit_two_factors(builder: Any, multiply_add: Any, value: Any, n: Any) -> Any:
+    """Multiply by 2**n in two factors: n reaches below and above what one can hold. The first product is exact."""
+    count = getattr(n.type, "count", 0)
+    single = isinstance(n.type.element if count else n.type, ir.FloatType)
+    numbers = 0.5, INTEGERS_SINGLE if single else INTEGERS_DOUBLE
+    one_half, integers = [ir.Constant(n.type, [number] * count if count else number) for number in numbers]
+    half = multiply_add(n, one_half, integers)
+    rest = builder.fadd(builder.fsub(n, builder.fsub(half, integers)), integers)
+    return builder.fmul(builder.fmul(value, _emit_power_of_two(builder, half)), _emit_power_of_two(builder, rest))
+
+
+@intrinsic
+def times_power_of_two(typing_context: Any, value: Any, n: Any) -> Any:
+    """times_power_of_two(value, n): value * 2**n, rounded once, for values near 1 and integral n."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        if not isinstance(value, Vector):
+            return _emit_two_factors(builder, builder.fma, *arguments)
+        lanes = lanes_of(builder, value)
+        if AVX512 and value.count * lanes.itemsize % 64 == 0:
+            return lanes.times_powers(*arguments)
+        return _emit_two_factors(builder, lanes.fma, *arguments)
+
+    return value(value, n), generate
 
 
 @intrinsic
@@ -196,10 +224,7 @@ def exp(x: float) -> float:
     x = select(x < low, low, x)
     x = select(x > high, high, x)
     n, _, value = _reduced_expm1(x)
-    integers = constant(x, INTEGERS_SINGLE, INTEGERS_DOUBLE)
-    half = fma(n, constant(x, 0.5, 0.5), integers)  # 2**n in two factors: n reaches below and above what one can hold
-    rest = n - (half - integers)
-    return (value + constant(x, 1.0, 1.0)) * power_of_two(half) * power_of_two(rest + integers)
+    return times_power_of_two(value + constant(x, 1.0, 1.0), n)
 
 
 # (2**r - 1) / r for |r| <= 1 / 2
@@ -217,13 +242,9 @@ def exp2(x: float) -> float:
     low, high = constant(x, -151.0, -1076.0), constant(x, 129.0, 1025.0)
     x = low if x < low else x
     x = high if x > high else x
-    integers = constant(x, INTEGERS_SINGLE, INTEGERS_DOUBLE)
     n = rint(x)
     r = x - n
-    half = fma(n, T(0.5), integers)
-    rest = n - (half - integers)
-    value = fma(r, polynomial(r, EXP2_SINGLE, EXP2_DOUBLE), T(1))
-    return value * power_of_two(half) * power_of_two(rest + integers)
+    return times_power_of_two(fma(r, polynomial(r, EXP2_SINGLE, EXP2_DOUBLE), T(1)), n)
 
 
 @njit(error_model="numpy", forceinline=True)

@@ -17,7 +17,7 @@ from numba.extending import register_jitable
 from numba.types import int64
 
 from autodiff_kernels import inner
-from autodiff_kernels.cpu import VECTOR_BYTES
+from autodiff_kernels.cpu import L1_BYTES, L2_BYTES, VECTOR_BYTES
 from autodiff_kernels.epilogue import WORDS, finish, finish_row, note
 from autodiff_kernels.lanes import (
     COMBINED_ROWS,
@@ -48,10 +48,11 @@ from autodiff_kernels.parts import share
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
-STRETCH = 384  # products that are summed before the sum is added to the total, at most: `stretch_of`
-BLOCK_ROWS = 20 * TILE_ROWS  # rows of the left factor that are multiplied by one panel after the other
-SMALL = 16384  # bytes of a factor that is not worth packing: it stays in the first-level cache as it is
-KEPT = 2**21  # bytes of packed panels that are kept for the next block of the left factor: a strip of columns
+STRETCH = 384  # products that are summed before the sum is added to the total, at most: `stretch_of`; on any processor
+# Rows of the left factor, each with a line of the cache beside it, that are multiplied by one panel after the other.
+BLOCK_ROWS = max(3 * L2_BYTES // 8 // (4 * STRETCH + 64) // TILE_ROWS, 1) * TILE_ROWS
+SMALL = L1_BYTES // 2  # bytes of a factor that is not worth packing: it stays in the first-level cache as it is
+KEPT = 2 * L2_BYTES  # of packed panels that are kept for the next block of the left factor: a strip of columns
 BAND = 8  # rows of the right factor, columns of the left one, that are packed at a time: they are read along memory
 GROUP = 4  # panels that are packed together where none is kept
 PAGE = 4096  # rows this far apart, or a multiple, share one place in the first-level cache
@@ -83,8 +84,17 @@ def turns(m: int, n: int, k: int, row: int, itemsize: int) -> bool:
 
 @register_jitable(pipeline_class=inner.Compiler)
 def packs_right(m: int, n: int, k: int, column: int, itemsize: int) -> bool:
-    """Tell whether panels of the right factor, whose columns lie `column` elements apart, are packed."""
-    return m > 1 and n > 1 and (column != 1 or (m >= 4 * TILE_ROWS and n * k * itemsize > SMALL))
+    """Tell whether panels of the right factor, whose columns lie `column` elements apart, are packed.
+
+    Where its columns are neighbours and it stays in the second-level cache, its rows are read where they lie: that
+    costs less than to pack them, unless all of them share one place in the first-level cache. A row of a panel lies on
+    a line of the cache more than it fills. For narrow panels, as of AVX2, that is twice the lines: then many rows of
+    the left factor are worth packing for.
+    """
+    far = n * k * itemsize > L2_BYTES or n * itemsize % PAGE == 0
+    twice = TILE_VECTORS * VECTOR_BYTES <= 64 and m >= 16 * TILE_ROWS
+    pays = m >= 8 * TILE_ROWS and n * k * itemsize > SMALL and (far or twice)
+    return m > 1 and n > 1 and (column != 1 or pays)
 
 
 @register_jitable(pipeline_class=inner.Compiler)

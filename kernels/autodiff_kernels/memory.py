@@ -174,6 +174,14 @@ class DistinctNode(ir.MDValue):
         buffer += ("distinct ",)
         super().descr(buffer)
 
+    # llvmlite takes nodes with equal operands for one, and gave a second loop the group of the first.
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    def __hash__(self) -> int:
+        return id(self)
+
 
 def plain(function: Any) -> bool:
     """Return whether a formula, a Python function, is a few instructions: it calls nothing but other plain formulas."""
@@ -182,7 +190,12 @@ def plain(function: Any) -> bool:
     modules = [value for value in values if isinstance(value, ModuleType) and value.__name__.startswith(_OURS)]
     values += [getattr(module, name) for module in modules for name in names if hasattr(module, name)]
     called = [value for value in values if callable(value) and value is not cast and value.__module__.startswith(_OURS)]
-    return all(isinstance(value, Dispatcher) and plain(value.py_func) for value in called)
+    return all(isinstance(value, Dispatcher) and plain(value.py_func) and _inlined(value) for value in called)
+
+
+def _inlined(formula: Dispatcher) -> bool:
+    """Return whether a formula becomes a part of its callers: what does not, has loops and branches, and no vectors."""
+    return bool(formula.targetoptions.get("forceinline"))
 
 
 def independent_turns(builder: Any, count: Any, body: Any, lanes: int = 0) -> None:

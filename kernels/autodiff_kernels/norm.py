@@ -24,12 +24,15 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from autodiff_kernels.epilogue import NONE, finish_block
+from autodiff_kernels.lanes import RELU
 from autodiff_kernels.maths import constant
 from autodiff_kernels.memory import forward, load, pointer, stack, store
 from autodiff_kernels.parts import share
 from autodiff_kernels.rows import (
     add_products_in,
     cotangent_in,
+    in_registers,
     normalised_in,
     reciprocal_root,
     row_dot,
@@ -55,6 +58,7 @@ from autodiff_kernels.vectors import width as lanes
 Array = np.ndarray[Any, np.dtype[Any]]
 
 ROWS = 128  # rows to a partial sum
+BLOCK = 512  # numbers of whole rows that are finished at once
 CHANNELS, UNITS = 64, 4  # of group normalisation: least channels of a chunk; chunks that all samples have at least
 
 
@@ -151,11 +155,29 @@ def reciprocal_std(rstd: Array, variance: Array, eps: float, part: int, parts: i
         rstd[c] = 1 / math.sqrt(variance[c] + eps)
 
 
+@njit(error_model="numpy", forceinline=True)
+def tile_affine(
+    out: Any, x: Any, C: int, rows: int, room: int, mean: Any, rstd: Any, gamma: Any, beta: Any, residual: Any,
+    floor: Any, wide: Any, narrow: Any,
+) -> None:
+    """Write some rows of `batch_norm`, `stepped`."""
+    end = whole(C, wide)
+    for c in range(end + (C - end - 1) // lanes(narrow) * lanes(narrow), end - 1, -lanes(narrow)):
+        scale = read(rstd, c, narrow, C - c, 0) * read(gamma, c, narrow, C - c, 0)
+        centre, shift = read(mean, c, narrow, C - c, 0), read(beta, c, narrow, C - c, 0)
+        strip_affine(out, x, C, rows, c, room, centre, scale, shift, residual, floor)
+    for c in range(0, end, lanes(wide)):
+        scale = read(rstd, c, wide, C - c, 0) * read(gamma, c, wide, C - c, 0)
+        centre, shift = read(mean, c, wide, C - c, 0), read(beta, c, wide, C - c, 0)
+        strip_affine(out, x, C, rows, c, room, centre, scale, shift, residual, floor)
+
+
 @njit(cache=True, nogil=True, error_model="numpy")
 def batch_norm(
-    out: Array, x: Array, mean: Array, rstd: Array, gamma: Array, beta: Array, part: int, parts: int
+    out: Array, x: Array, mean: Array, rstd: Array, gamma: Array, beta: Array, residual: Array, scale: Array,
+    activation: int, part: int, parts: int,
 ) -> None:
-    """out[r, c] = (x[r, c] - mean[c]) rstd[c] gamma[c] + beta[c].
+    """out[r, c] = (x[r, c] - mean[c]) rstd[c] gamma[c] + beta[c], and what follows: ReLU in registers.
 
     Args:
         out: (R, C), out; float32 or float64. Rows are shared among the parts.
@@ -164,31 +186,38 @@ def batch_norm(
         rstd: (C,), in; like out; of this batch or from `reciprocal_std`.
         gamma: (C,), in; like out.
         beta: (C,), in; like out.
+        residual: like out, in; added to the result; or of length 0. What follows is `epilogue`'s.
+        scale: (1,), in; what the result is multiplied by before; or of length 0.
+        activation: in; what comes last.
     """
     R, C = x.shape
     wide, narrow = zeros(x, 4, 4), zeros(x, 1, 1)
-    end = whole(C, wide)
-    centres, rstds, gammas, betas = pointer(mean, 0), pointer(rstd, 0), pointer(gamma, 0), pointer(beta, 0)
+    statistics = pointer(mean, 0), pointer(rstd, 0), pointer(gamma, 0), pointer(beta, 0)
+    simple, floor = in_registers(scale, activation)
     low, high = share(R, part, parts)
     tile = tile_rows(R, C, wide)
     for start in range(low, high, tile):
         rows, room = min(tile, high - start), (high - start) * C
         row, target = pointer(x, start * C), pointer(out, start * C)
-        for c in range(end + (C - end - 1) // lanes(narrow) * lanes(narrow), end - 1, -lanes(narrow)):
-            scale = read(rstds, c, narrow, C - c, 0) * read(gammas, c, narrow, C - c, 0)
-            centre, shift = read(centres, c, narrow, C - c, 0), read(betas, c, narrow, C - c, 0)
-            strip_affine(target, row, C, rows, c, room, centre, scale, shift)
-        for c in range(0, end, lanes(wide)):
-            scale = read(rstds, c, wide, C - c, 0) * read(gammas, c, wide, C - c, 0)
-            centre, shift = read(centres, c, wide, C - c, 0), read(betas, c, wide, C - c, 0)
-            strip_affine(target, row, C, rows, c, room, centre, scale, shift)
+        if simple and residual.size > 0:
+            added = pointer(residual, start * C)
+            tile_affine(target, row, C, rows, room, *statistics, added, floor, wide, narrow)
+        elif simple and activation == RELU:
+            tile_affine(target, row, C, rows, room, *statistics, None, floor, wide, narrow)
+        else:
+            tile_affine(target, row, C, rows, room, *statistics, None, None, wide, narrow)
+            if not simple:
+                finish_block(out, start * C, rows, C, C, residual, scale, activation)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def batch_norm_grad_partial(
-    dgammas: Array, dbetas: Array, g: Array, x: Array, mean: Array, rstd: Array, part: int, parts: int
+    dgammas: Array, dbetas: Array, g: Array, x: Array, mean: Array, rstd: Array, gamma: Array, beta: Array,
+    part: int, parts: int,
 ) -> None:
     """Write each block's sums of g xhat and of g over its rows: with `sum_blocks` the gradients of gamma and beta.
+
+    With a beta g is the gradient with respect to ReLU of the output; what ReLU does not let pass does not count.
 
     Args:
         dgammas: (ceil(R / `ROWS`), C), out; float64. Blocks of `ROWS` rows are shared among the parts.
@@ -197,6 +226,8 @@ def batch_norm_grad_partial(
         x: (R, C), in; like g.
         mean: (C,), in; like g.
         rstd: (C,), in; like g.
+        gamma: (C,), in; like g.
+        beta: (C,), in; like g; of length 0 where no ReLU followed.
     """
     R, C = x.shape
     low, high = share(dgammas.shape[0], part, parts)
@@ -204,15 +235,34 @@ def batch_norm_grad_partial(
         rows, first = min(ROWS, R - block * ROWS), block * ROWS * C
         products, sums = pointer(dgammas, block * C), pointer(dbetas, block * C)
         row, cotangent = pointer(x, first), pointer(g, first)
-        column_products(products, sums, cotangent, row, C, rows, C, pointer(mean, 0), pointer(rstd, 0))
+        centres, scales = pointer(mean, 0), pointer(rstd, 0)
+        if beta.size > 0:
+            column_products(products, sums, cotangent, row, C, rows, C, centres, scales, pointer(gamma, 0),
+                            pointer(beta, 0))
+        else:
+            column_products(products, sums, cotangent, row, C, rows, C, centres, scales, None, None)
+
+
+@njit(error_model="numpy", forceinline=True)
+def tile_grad(
+    out: Any, g: Any, x: Any, C: int, rows: int, room: int, mean: Any, rstd: Any, gamma: Any, beta: Any, dgamma: Any,
+    dbeta: Any, part_of_one: Any, wide: Any, narrow: Any,
+) -> None:
+    """Write some rows of `batch_norm_grad`."""
+    end = whole(C, wide)
+    statistics = mean, rstd, gamma, beta, dgamma, dbeta
+    for c in range(end + (C - end - 1) // lanes(narrow) * lanes(narrow), end - 1, -lanes(narrow)):
+        batch_norm_grad_strip(out, g, x, C, rows, c, room, *statistics, part_of_one, narrow)
+    for c in range(0, end, lanes(wide)):
+        batch_norm_grad_strip(out, g, x, C, rows, c, room, *statistics, part_of_one, wide)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def batch_norm_grad(
-    out: Array, g: Array, x: Array, mean: Array, rstd: Array, gamma: Array, dgamma: Array, dbeta: Array, training: int,
-    part: int, parts: int,
+    out: Array, g: Array, x: Array, mean: Array, rstd: Array, gamma: Array, beta: Array, dgamma: Array, dbeta: Array,
+    training: int, part: int, parts: int,
 ) -> None:
-    """Write the gradient of `batch_norm` with respect to x.
+    """Write the gradient of `batch_norm` with respect to x; with a beta, of its ReLU.
 
     out = gamma rstd g with given statistics; out = gamma rstd (g - dbeta / R - xhat dgamma / R) with the batch's own,
     which depend on x.
@@ -224,6 +274,7 @@ def batch_norm_grad(
         mean: (C,), in; like out.
         rstd: (C,), in; like out.
         gamma: (C,), in; like out.
+        beta: (C,), in; like out; of length 0 where no ReLU followed.
         dgamma: (C,), in; the gradient of gamma; like out.
         dbeta: (C,), in; the gradient of beta; like out.
         training: 1 if mean and rstd are those of x, 0 if they were given.
@@ -231,17 +282,17 @@ def batch_norm_grad(
     R, C = x.shape
     part_of_one = x.dtype.type(training / R)
     wide, narrow = zeros(x, STRIP, STRIP), zeros(x, 1, 1)
-    end = whole(C, wide)
-    statistics = pointer(mean, 0), pointer(rstd, 0), pointer(gamma, 0), pointer(dgamma, 0), pointer(dbeta, 0)
+    statistics, sums = (pointer(mean, 0), pointer(rstd, 0), pointer(gamma, 0)), (pointer(dgamma, 0), pointer(dbeta, 0))
     low, high = share(R, part, parts)
     tile = tile_rows(R, C, wide)
     for start in range(low, high, tile):
         rows, room = min(tile, high - start), (high - start) * C
         row, cotangent, target = pointer(x, start * C), pointer(g, start * C), pointer(out, start * C)
-        for c in range(end + (C - end - 1) // lanes(narrow) * lanes(narrow), end - 1, -lanes(narrow)):
-            batch_norm_grad_strip(target, cotangent, row, C, rows, c, room, *statistics, part_of_one, narrow)
-        for c in range(0, end, lanes(wide)):
-            batch_norm_grad_strip(target, cotangent, row, C, rows, c, room, *statistics, part_of_one, wide)
+        if beta.size > 0:
+            tile_grad(target, cotangent, row, C, rows, room, *statistics, pointer(beta, 0), *sums, part_of_one, wide,
+                      narrow)
+        else:
+            tile_grad(target, cotangent, row, C, rows, room, *statistics, None, *sums, part_of_one, wide, narrow)
 
 
 # ---- Layer normalisation ---------------------------------------------------------------------------------------------
@@ -249,9 +300,10 @@ def batch_norm_grad(
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def layer_norm(
-    out: Array, mean: Array, rstd: Array, x: Array, gamma: Array, beta: Array, eps: float, part: int, parts: int
+    out: Array, mean: Array, rstd: Array, x: Array, gamma: Array, beta: Array, residual: Array, scale: Array,
+    activation: int, eps: float, part: int, parts: int,
 ) -> None:
-    """out[r, k] = (x[r, k] - mean[r]) rstd[r] gamma[k] + beta[k], with the statistics of row r.
+    """out[r, k] = (x[r, k] - mean[r]) rstd[r] gamma[k] + beta[k], with the statistics of row r, and what follows.
 
     Args:
         out: (R, K), out; float32 or float64. Rows are shared among the parts.
@@ -260,19 +312,27 @@ def layer_norm(
         x: (R, K), in; like out.
         gamma: (K,), in; like out.
         beta: (K,), in; like out.
+        residual: like out, in; added to the result; or of length 0. What follows is `epilogue`'s.
+        scale: (1,), in; what the result is multiplied by before; or of length 0.
+        activation: in; what comes last.
         eps: a float.
     """
     R, K = x.shape
     wide, narrow = zeros(x, 4, 4), zeros(x, 1, 1)
     end = whole(K, wide)
     gammas, betas = pointer(gamma, 0), pointer(beta, 0)
+    follows = residual.size > 0 or scale.size > 0 or activation != NONE
     low, high = share(R, part, parts)
+    begin = low
     for r in range(low, high):
         row, target, room = pointer(x, r * K), pointer(out, r * K), (high - r) * K
         centre, deviation = row_moments(row, K)
         mean[r], rstd[r] = centre, reciprocal_root(deviation / K, eps)
         normalised_in(target, row, gammas, betas, 0, end, room, mean[r], rstd[r], wide)
         normalised_in(target, row, gammas, betas, end, K, room, mean[r], rstd[r], narrow)
+        if follows and ((r + 1 - begin) * K >= BLOCK or r + 1 == high):
+            finish_block(out, begin * K, r + 1 - begin, K, K, residual, scale, activation)
+            begin = r + 1
 
 
 @njit(error_model="numpy", forceinline=True)
@@ -336,25 +396,36 @@ def layer_norm_grad(
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def rms_norm(out: Array, rstd: Array, x: Array, gamma: Array, eps: float, part: int, parts: int) -> None:
-    """out[r, k] = x[r, k] rstd[r] gamma[k], rstd[r] = 1 / sqrt(mean over k of x[r, k]^2 + eps).
+def rms_norm(
+    out: Array, rstd: Array, x: Array, gamma: Array, residual: Array, scale: Array, activation: int, eps: float,
+    part: int, parts: int,
+) -> None:
+    """out[r, k] = x[r, k] rstd[r] gamma[k], rstd[r] = 1 / sqrt(mean over k of x[r, k]^2 + eps), and what follows.
 
     Args:
         out: (R, K), out; float32 or float64. Rows are shared among the parts.
         rstd: (R,), out; like out.
         x: (R, K), in; like out.
         gamma: (K,), in; like out.
+        residual: like out, in; added to the result; or of length 0. What follows is `epilogue`'s.
+        scale: (1,), in; what the result is multiplied by before; or of length 0.
+        activation: in; what comes last.
         eps: a float.
     """
     R, K = x.shape
     wide, narrow = zeros(x, 4, 4), zeros(x, 1, 1)
     end, gammas = whole(K, wide), pointer(gamma, 0)
+    follows = residual.size > 0 or scale.size > 0 or activation != NONE
     low, high = share(R, part, parts)
+    begin = low
     for r in range(low, high):
         row, target, room = pointer(x, r * K), pointer(out, r * K), (high - r) * K
         rstd[r] = reciprocal_root(row_dot(row, row, K) / K, eps)
         scaled_in(target, row, gammas, 0, end, room, rstd[r], wide)
         scaled_in(target, row, gammas, end, K, room, rstd[r], narrow)
+        if follows and ((r + 1 - begin) * K >= BLOCK or r + 1 == high):
+            finish_block(out, begin * K, r + 1 - begin, K, K, residual, scale, activation)
+            begin = r + 1
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -405,10 +476,12 @@ def group_chunks(N: int, C: int, G: int) -> Any:
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def group_norm(
-    out: Array, mean: Array, rstd: Array, scratch: Array, x: Array, gamma: Array, beta: Array, eps: float,
-    part: int, parts: int,
+    out: Array, mean: Array, rstd: Array, scratch: Array, x: Array, gamma: Array, beta: Array, residual: Array,
+    scale: Array, activation: int, eps: float, part: int, parts: int,
 ) -> None:
     """out[n, s, c] = (x[n, s, c] - mean[n, i]) rstd[n, i] gamma[c] + beta[c], with the statistics of the group i of c.
+
+    And what follows: ReLU in registers.
 
     Args:
         out: (N, S, C), out; float32 or float64. Chunks of whole groups are shared among the parts.
@@ -418,12 +491,16 @@ def group_norm(
         x: (N, S, C), in; like out.
         gamma: (C,), in; like out.
         beta: (C,), in; like out.
+        residual: like out, in; added to the result; or of length 0. What follows is `epilogue`'s.
+        scale: (1,), in; what the result is multiplied by before; or of length 0.
+        activation: in; what comes last.
         eps: a float.
     """
     N, S, C = x.shape
     G = mean.shape[1]
     width = C // max(G, 1)
     wide, narrow = zeros(x, 4, 4), zeros(x, 1, 1)
+    simple, floor = in_registers(scale, activation)
     groups, chunks = group_chunks(N, C, G)
     low, high = share(N * chunks, part, parts)
     for unit in range(low, high):
@@ -445,16 +522,27 @@ def group_norm(
                 scratch[n, 0, c], scratch[n, 1, c] = mean[n, i], rstd[n, i] * gamma[c]
         count = stop - start
         for c in range(0, count, COLUMNS):
-            group_norm_rows(forward(target, c), forward(row, c), C, S, min(COLUMNS, count - c), forward(centres, c),
-                            forward(scales, c), pointer(beta, start + c), wide, narrow)
+            columns, shifts = min(COLUMNS, count - c), pointer(beta, start + c)
+            to, place, centre, factor = forward(target, c), forward(row, c), forward(centres, c), forward(scales, c)
+            if simple and residual.size > 0:
+                added = pointer(residual, n * S * C + start + c)
+                group_norm_rows(to, place, C, S, columns, centre, factor, shifts, added, floor, wide, narrow)
+            elif simple and activation == RELU:
+                group_norm_rows(to, place, C, S, columns, centre, factor, shifts, None, floor, wide, narrow)
+            else:
+                group_norm_rows(to, place, C, S, columns, centre, factor, shifts, None, None, wide, narrow)
+                if not simple:
+                    finish_block(out, n * S * C + start + c, S, C, columns, residual, scale, activation)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def group_norm_grad(
     out: Array, dgammas: Array, dbetas: Array, scratch: Array, g: Array, x: Array, mean: Array, rstd: Array,
-    gamma: Array, part: int, parts: int,
+    gamma: Array, beta: Array, part: int, parts: int,
 ) -> None:
     """Write the gradient of `group_norm` with respect to x, and each sample's sums of g xhat and of g over its places.
+
+    With a beta it is that of ReLU of the output.
 
     With h = g gamma and means over the group, out = rstd (h - mean(h) - xhat mean(h xhat)). The sums become the
     gradients of gamma and beta by `sum_blocks`.
@@ -469,6 +557,7 @@ def group_norm_grad(
         mean: (N, G), in; like out.
         rstd: (N, G), in; like out.
         gamma: (C,), in; like out.
+        beta: (C,), in; like out; of length 0 where no ReLU followed.
     """
     N, S, C = x.shape
     G = mean.shape[1]
@@ -486,7 +575,11 @@ def group_norm_grad(
         place, count, factors = n * S * C + start, stop - start, pointer(scratch, n * 4 * C + start)
         row, cotangent, target = pointer(x, place), pointer(g, place), pointer(out, place)
         products, sums = pointer(dgammas, n * C + start), pointer(dbetas, n * C + start)
-        column_products(products, sums, cotangent, row, C, S, count, factors, forward(factors, C))
+        if beta.size > 0:
+            column_products(products, sums, cotangent, row, C, S, count, factors, forward(factors, C),
+                            pointer(gamma, start), pointer(beta, start))
+        else:
+            column_products(products, sums, cotangent, row, C, S, count, factors, forward(factors, C), None, None)
         for i in range(first, last):
             total, slope_total = 0.0, 0.0
             for c in range(i * width, (i + 1) * width):
@@ -497,5 +590,9 @@ def group_norm_grad(
                 scratch[n, 0, c], scratch[n, 1, c] = scale * gamma[c], scale * (total / (S * width))
                 scratch[n, 2, c], scratch[n, 3, c] = scale * scale * (slope_total / (S * width)), mean[n, i]
         for c in range(0, count, COLUMNS):
-            group_norm_grad_rows(forward(target, c), forward(cotangent, c), forward(row, c), C, S,
-                                 min(COLUMNS, count - c), forward(factors, c), C, wide, narrow)
+            to, of, at, factor = forward(target, c), forward(cotangent, c), forward(row, c), forward(factors, c)
+            columns = min(COLUMNS, count - c)
+            if beta.size > 0:
+                group_norm_grad_rows(to, of, at, C, S, columns, factor, C, pointer(beta, start + c), wide, narrow)
+            else:
+                group_norm_grad_rows(to, of, at, C, S, columns, factor, C, None, wide, narrow)

@@ -13,6 +13,7 @@ import numpy as np
 from numba import njit
 
 from autodiff_kernels import pool
+from autodiff_kernels.cpu import L2_BYTES
 from autodiff_kernels.layout import transpose
 from autodiff_kernels.memory import address_of, array, pointer, pointer_at
 from autodiff_kernels.parts import share
@@ -20,7 +21,7 @@ from autodiff_kernels.vectors import read, width, write, zeros
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
-TILE = 1 << 18  # bytes: half of a second-level cache
+TILE = L2_BYTES // 4  # bytes of planes that are turned together
 LEAST, MOST = 32, 64  # planes that are turned together: fewer would leave vectors of channels half empty
 
 

@@ -67,6 +67,8 @@ def add_axes(out: Array, scratch: Array, x: Array, squared: bool, part: int, par
         begin, end = columns(a, B, low, high, units)
         for b in range(begin, end, TILE):
             n = min(TILE, end - b)
+            totals[:n] = 0
+            errors[:n] = 0
             add_rows(totals, errors, pointer(x, a * K1 * B + b), B, K1, n, squared)
             target = out[a, b : b + n]
             for i in range(n):

@@ -15,6 +15,7 @@ from typing import Any
 
 from numba import njit
 
+from autodiff_kernels.lanes import RELU
 from autodiff_kernels.maths import constant, exp, fma, root
 from autodiff_kernels.memory import forward, load
 from autodiff_kernels.vectors import (
@@ -172,6 +173,37 @@ def row_moments(x: Any, K: int) -> Any:
 def reciprocal_root(variance: Any, eps: float) -> Any:
     """Return 1 / sqrt(variance + eps); NaN of an infinite variance, as 0 would hide that squares overflowed."""
     return 1 / root(variance + eps) + variance * 0.0
+
+
+@njit(error_model="numpy", forceinline=True)
+def in_registers(scale: Any, activation: int) -> Any:
+    """Return whether what follows a norm is done by `stepped`, or on blocks in the cache; and the floor for it."""
+    return scale.size == 0 and activation <= RELU, 0.0 if activation == RELU else -math.inf
+
+
+@njit(error_model="numpy", forceinline=True)
+def stepped(value: Any, residual: Any, place: int, left: int, floor: Any) -> Any:
+    """Return numbers with what follows them: the residual, from its element `place` on, is added, and then ReLU.
+
+    Either may be None. The floor of ReLU is 0.0; with -inf it changes nothing. Each step rounds, as the operations do.
+    """
+    if residual is not None:
+        value = read(residual, place, value, left, 0) + value
+    if floor is not None:
+        value = select(value < floor, 0.0, value)
+    return value
+
+
+@njit(error_model="numpy", forceinline=True)
+def passing(g: Any, away: Any, scale: Any, shift: Any) -> Any:
+    """Return the cotangent of ``n = away scale + shift`` from that of ReLU(n): 0 where n <= 0, else g.
+
+    The norms compute n in just this way, so its sign is that of the number which ReLU was given. Without a shift, None,
+    there was no ReLU.
+    """
+    if shift is not None:
+        g = select(fma(away, scale, shift) <= 0, 0.0, g)
+    return g
 
 
 @njit(error_model="numpy", forceinline=True)

@@ -1,4 +1,4 @@
-"""Scalar formulas of the incomplete gamma functions and of Hurwitz' zeta function: float64, with sums of any length.
+"""Scalar formulas of the incomplete gamma functions, of Hurwitz' zeta function and of its kin: float64, by sums.
 
 Each operand goes its own way, so there is nothing to vectorise; float32 numbers are computed in float64.
 """
@@ -13,6 +13,7 @@ from numba import njit
 
 from autodiff_kernels import special_coefficients as c
 from autodiff_kernels.maths import constant, polynomial
+from autodiff_kernels.scalar import Number
 
 EPS_SINGLE, EPS_DOUBLE = 2.0**-36, 2.0**-54  # sums end at terms of this share: float32 keeps 24 bits of the result
 LIMIT = 10_000  # terms of a sum; a few hundred are needed
@@ -145,15 +146,27 @@ def gammaincc(a: Any, x: Any) -> float:
 
 
 @njit(error_model="numpy")
+def _inverse_power(q: float, s: float) -> float:
+    """q**-s: by multiplication where s is whole and small, which takes a fraction of the time."""
+    if s <= 8.0 and s == math.floor(s):
+        power = q
+        for _ in range(1, int(s)):
+            power *= q
+        if 1e-300 < power < 1e300:
+            return 1.0 / power
+    return math.pow(q, -s)
+
+
+@njit(error_model="numpy")
 def _zeta_of_positive(s: float, q: float) -> float:
     """The sum of (q + k)**-s: its first terms, and Euler & Maclaurin's formula for the others (DLMF 25.11.5)."""
     total = 0.0
-    for _ in range(12):
-        total += math.pow(q, -s)
-        q += 1.0
+    for k in range(12):
+        total += _inverse_power(q + k, s)
+    q += 12.0
     # q**-s alone would be 0 too soon.
-    total += math.pow(q, 1.0 - s) * (1.0 / (s - 1.0) + 0.5 / q)
-    power = math.pow(q, -s)
+    total += _inverse_power(q, s - 1.0) * (1.0 / (s - 1.0) + 0.5 / q)
+    power = _inverse_power(q, s)
     factor, inverse = s * power / q, 1.0 / (q * q)
     for j in range(c.EULER_MACLAURIN.shape[0]):
         if factor == 0.0:  # the rest is 0, too, where its growth by s overflows
@@ -179,8 +192,19 @@ def zeta(s: Any, q: Any) -> float:
         return math.inf
     if s != math.floor(s):
         return math.nan
-    # r is the first positive one of the numbers q + k; those before it are -(1 - r), -(2 - r), ..., q.
+    # The numbers q + k are q, ..., -(1 + nearest), -nearest, and from there on positive. 1 less the first positive one
+    # is `nearest`, too, but for its last digits: beside a pole these are all it has.
     below = math.ceil(-q)
-    r = q + below
-    negative = _zeta_of_positive(s, 1.0 - r) - _zeta_of_positive(s, 1.0 - r + below)
-    return _zeta_of_positive(s, r) + (negative if s % 2.0 == 0.0 else -negative)
+    nearest = -(q + (below - 1.0))
+    negative = _zeta_of_positive(s, nearest) - _zeta_of_positive(s, nearest + below)
+    return _zeta_of_positive(s, q + below) + (negative if s % 2.0 == 0.0 else -negative)
+
+
+@njit(error_model="numpy")
+def polygamma(x: Any, n: Number) -> float:
+    """The n-th derivative of `digamma`, n > 0: (-1)**(n + 1) n! zeta(n + 1, x) (DLMF 5.15.1 and 25.11.12)."""
+    factorial = 1.0
+    for k in range(2, int(n) + 1):
+        factorial *= k
+    value = factorial * zeta(np.float64(n) + 1.0, x)
+    return -value if int(n) % 2 == 0 else value

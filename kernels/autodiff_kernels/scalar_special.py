@@ -427,8 +427,9 @@ def lgamma(x: Any) -> float:
     far += inverse * polynomial(inverse * inverse, c.LGAMMA_FAR, c.LGAMMA_FAR)
     value = far if large else near
     sine, _ = _sine_of_turns(x)
+    pole = (x < 0.0) & (sine == 0.0)
     value = -log(magnitude(sine) * (1.0 / math.pi)) - value if x < 0.0 else value
-    return math.inf if magnitude(x) == math.inf else value
+    return math.inf if pole | (magnitude(x) == math.inf) else value
 
 
 @njit(error_model="numpy", forceinline=True)

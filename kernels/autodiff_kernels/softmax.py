@@ -16,7 +16,7 @@ from autodiff_kernels.maths import exp, log
 from autodiff_kernels.memory import forward, load, pointer, stack, store
 from autodiff_kernels.parts import share
 from autodiff_kernels.rows import row_dot, row_exp, row_exp_sum, row_largest, row_scale, row_total
-from autodiff_kernels.vectors import read, whole, width, write, zeros
+from autodiff_kernels.vectors import read, select, whole, width, write, zeros
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -30,6 +30,33 @@ BLOCK_ROWS = 32  # the most rows to a block
 def block_of(K: int) -> int:
     """Return how many rows of K numbers are a block."""
     return min(max(BLOCK // K, 1), BLOCK_ROWS)
+
+
+@njit(error_model="numpy", forceinline=True)
+def exp_sums(shifts: Any, totals: Any, x: Array, start: int, stop: int) -> None:
+    """Write the largest number m of the rows from `start` to `stop`, and their sums of exp(x - m) in float64.
+
+    A long row is gone through in stretches that stay in the first-level cache, so that memory is read once: where a
+    stretch has a larger number, the sum so far is scaled (Milakov and Gimelshein, Online normalizer calculation for
+    softmax, 2018). A stretch of -inf adds 0, and NaN wherever it is makes the sum NaN, as inf does.
+    """
+    K = x.shape[1]
+    lowest, zero = x.dtype.type(-math.inf), x.dtype.type(0)
+    for begin in range(0, K, BLOCK):
+        n = min(BLOCK, K - begin)
+        for r in range(start, stop):
+            shift, largest = forward(shifts, r - start), row_largest(pointer(x, r * K + begin), n)
+            if begin == 0:
+                store(shift, largest)
+                store(forward(totals, r - start), 0.0)
+            elif largest > load(shift):
+                scale = exp(np.float64(load(shift)) - np.float64(largest))
+                store(forward(totals, r - start), load(forward(totals, r - start)) * scale)
+                store(shift, largest)
+        for r in range(start, stop):
+            shift = load(forward(shifts, r - start))
+            total = row_exp_sum(pointer(x, r * K + begin), n, select(shift == lowest, zero, shift))
+            store(forward(totals, r - start), load(forward(totals, r - start)) + total)
 
 
 @njit(error_model="numpy", forceinline=True)
@@ -125,17 +152,13 @@ def log_softmax(out: Array, x: Array, part: int, parts: int) -> None:
     if K == 0:
         return
     block = block_of(K)
-    shifts, log_sums = stack(x, 32), stack(x, 32)
+    shifts, totals = stack(x, 32), stack(np.float64(0), 32)
     for start in range(low, high, block):
         stop = min(start + block, high)
-        for r in range(start, stop):
-            store(forward(shifts, r - start), row_largest(pointer(x, r * K), K))
-        for r in range(start, stop):
-            total = row_exp_sum(pointer(x, r * K), K, load(forward(shifts, r - start)))
-            store(forward(log_sums, r - start), x.dtype.type(log(total)))
+        exp_sums(shifts, totals, x, start, stop)
         for r in range(start, stop):
             row, target, room = pointer(x, r * K), pointer(out, r * K), (high - r) * K
-            shift, log_sum = load(forward(shifts, r - start)), load(forward(log_sums, r - start))
+            shift, log_sum = load(forward(shifts, r - start)), x.dtype.type(log(load(forward(totals, r - start))))
             log_softmax_in(target, row, 0, end, room, shift, log_sum, wide)
             log_softmax_in(target, row, end, K, room, shift, log_sum, narrow)
 

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from autodiff_kernels.cpu import L1_BYTES
 from autodiff_kernels.maths import exp, fma, log
 from autodiff_kernels.memory import apply, forward, pointer, stack
 from autodiff_kernels.parts import share
@@ -23,7 +24,7 @@ from autodiff_kernels.vectors import filled, read, rounded, select, whole, widen
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
-TILE = 4096  # numbers to a tile: half of a first-level cache in float32
+TILE = L1_BYTES // 8  # numbers to a tile: half of the first-level cache in float32
 LEAST, MOST = 64, 512  # columns to a tile: whole vectors of every width; what the arrays on the stack hold
 
 

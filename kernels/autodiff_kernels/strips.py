@@ -15,12 +15,13 @@ from typing import Any
 
 from numba import njit
 
-from autodiff_kernels.cpu import VECTOR_BYTES
+from autodiff_kernels.cpu import VECTOR_REGISTERS
 from autodiff_kernels.maths import constant, fma
 from autodiff_kernels.memory import forward, stack
+from autodiff_kernels.rows import passing, stepped
 from autodiff_kernels.vectors import fetch, read, rounded, select, whole, widen, width, write, zeros
 
-STRIP = 4 if VECTOR_BYTES == 64 else 2  # registers to a strip with several sums: AVX2 has few of them
+STRIP = VECTOR_REGISTERS // 8  # registers to a strip with several sums
 TILE_ROWS = 16  # rows whose strips are worked on side by side
 NEAR = 1 << 20  # numbers that stay in the caches
 AHEAD = 32  # rows between those that are summed and those that are asked for
@@ -108,40 +109,62 @@ def column_moments(means: Any, deviations: Any, x: Any, stride: int, rows: int, 
 
 @njit(error_model="numpy", forceinline=True)
 def strip_affine(
-    out: Any, x: Any, stride: int, rows: int, c: int, room: int, centre: Any, scale: Any, shift: Any
+    out: Any, x: Any, stride: int, rows: int, c: int, room: int, centre: Any, scale: Any, shift: Any, residual: Any,
+    floor: Any,
 ) -> None:
-    """Write out = (x - centre) scale + shift in a strip."""
+    """Write out = (x - centre) scale + shift in a strip, `stepped`."""
     for r in range(rows):
         place = r * stride + c
         fetch_strip(x, place, stride, rows, centre)
         fetch_strip(out, place, stride, rows, centre)
-        write(out, place, fma(read(x, place, centre, room - place, 0) - centre, scale, shift), room - place)
+        value = fma(read(x, place, centre, room - place, 0) - centre, scale, shift)
+        write(out, place, stepped(value, residual, place, room - place, floor), room - place)
 
 
 @njit(error_model="numpy", forceinline=True)
 def strip_products(
     products: Any, sums: Any, g: Any, x: Any, stride: int, start: int, stop: int, c: int, left: int, centre: Any,
-    like: Any,
+    scale: Any, shift: Any, like: Any,
 ) -> None:
-    """Add the sums of g (x - centre) and of g over the rows from start to stop; `like` holds zeros."""
+    """Add the sums of g (x - centre) and of g, `passing`, over the rows from start to stop; `like` holds zeros."""
     product, total = read(products, c, like, left, 0), read(sums, c, like, left, 0)
     some_products, some, far = like, like, stride > width(like)
     for r in range(start, stop):
         if far:
             fetch(x, (r + AHEAD) * stride + c, like)
             fetch(g, (r + AHEAD) * stride + c, like)
-        cotangent = read(g, r * stride + c, like, left, 0)
-        some_products = fma(cotangent, read(x, r * stride + c, like, left, 0) - centre, some_products)
+        away = read(x, r * stride + c, like, left, 0) - centre
+        cotangent = passing(read(g, r * stride + c, like, left, 0), away, scale, shift)
+        some_products = fma(cotangent, away, some_products)
         some = some + cotangent
     write(products, c, product + widen(some_products), left)
     write(sums, c, total + widen(some), left)
 
 
 @njit(error_model="numpy", forceinline=True)
-def column_products(
-    products: Any, sums: Any, g: Any, x: Any, stride: int, rows: int, C: int, centres: Any, scales: Any
+def column_products_in(
+    products: Any, sums: Any, g: Any, x: Any, stride: int, start: int, stop: int, c: int, left: int, centres: Any,
+    scales: Any, gammas: Any, betas: Any, like: Any,
 ) -> None:
-    """Write the sums of g (x - centre) scale and of g over each column, in float64."""
+    """Add what `column_products` writes, of one strip over the rows from start to stop, but for the scale."""
+    centre = rounded(read(centres, c, like, left, 0), like)
+    if betas is None:
+        strip_products(products, sums, g, x, stride, start, stop, c, left, centre, None, None, like)
+    else:
+        scale = rounded(read(scales, c, like, left, 0), like) * read(gammas, c, like, left, 0)
+        shift = read(betas, c, like, left, 0)
+        strip_products(products, sums, g, x, stride, start, stop, c, left, centre, scale, shift, like)
+
+
+@njit(error_model="numpy", forceinline=True)
+def column_products(
+    products: Any, sums: Any, g: Any, x: Any, stride: int, rows: int, C: int, centres: Any, scales: Any, gammas: Any,
+    betas: Any,
+) -> None:
+    """Write the sums of g (x - centre) scale and of g over each column, in float64.
+
+    With `betas` g is the cotangent of ReLU((x - centre) scale gamma + beta): where that is 0, it does not count.
+    """
     wide, narrow = zeros(x, STRIP, STRIP), zeros(x, 1, 1)
     end = whole(C, wide)
     for c in range(0, C, width(narrow)):
@@ -150,11 +173,11 @@ def column_products(
     for start in range(0, rows, GROUP):
         stop = min(start + GROUP, rows)
         for c in range(0, end, width(wide)):
-            centre = rounded(read(centres, c, wide, C - c, 0), wide)
-            strip_products(products, sums, g, x, stride, start, stop, c, C - c, centre, wide)
+            column_products_in(products, sums, g, x, stride, start, stop, c, C - c, centres, scales, gammas, betas,
+                               wide)
         for c in range(end, C, width(narrow)):
-            centre = rounded(read(centres, c, narrow, C - c, 0), narrow)
-            strip_products(products, sums, g, x, stride, start, stop, c, C - c, centre, narrow)
+            column_products_in(products, sums, g, x, stride, start, stop, c, C - c, centres, scales, gammas, betas,
+                               narrow)
     for c in range(0, C, width(narrow)):
         scale = widen(read(scales, c, narrow, C - c, 0))
         write(products, c, read(products, c, narrow, C - c, 0) * scale, C - c)
@@ -163,23 +186,28 @@ def column_products(
 @njit(error_model="numpy", forceinline=True)
 def strip_grad(
     out: Any, g: Any, x: Any, stride: int, rows: int, c: int, room: int, centre: Any, factor: Any, slope: Any,
-    shift: Any,
+    shift: Any, beta: Any,
 ) -> None:
-    """Write out = factor g - (slope (x - centre) + shift) in a strip."""
+    """Write out = factor g - (slope (x - centre) + shift) in a strip, g `passing`."""
     for r in range(rows):
         place = r * stride + c
         fetch_strip(x, place, stride, rows, centre)
         fetch_strip(g, place, stride, rows, centre)
         fetch_strip(out, place, stride, rows, centre)
-        through = fma(read(x, place, centre, room - place, 0) - centre, slope, shift)
-        write(out, place, read(g, place, centre, room - place, 0) * factor - through, room - place)
+        away = read(x, place, centre, room - place, 0) - centre
+        cotangent = passing(read(g, place, centre, room - place, 0), away, factor, beta)
+        write(out, place, cotangent * factor - fma(away, slope, shift), room - place)
 
 
 @njit(error_model="numpy", forceinline=True)
 def group_norm_rows(
-    out: Any, x: Any, stride: int, rows: int, n: int, centres: Any, scales: Any, shifts: Any, wide: Any, narrow: Any
+    out: Any, x: Any, stride: int, rows: int, n: int, centres: Any, scales: Any, shifts: Any, residual: Any, floor: Any,
+    wide: Any, narrow: Any,
 ) -> None:
-    """Write out = (x - centre) scale + shift in n columns, `COLUMNS` at most, from factors in float64 and shifts."""
+    """Write out = (x - centre) scale + shift, `stepped`, in n columns, `COLUMNS` at most.
+
+    Centres and scales are float64.
+    """
     centre, scale = stack(x, COLUMNS), stack(x, COLUMNS)
     round_factors(centre, centres, n, narrow)
     round_factors(scale, scales, n, narrow)
@@ -187,16 +215,18 @@ def group_norm_rows(
     for start in range(0, rows, tile):
         row, target, count = forward(x, start * stride), forward(out, start * stride), min(tile, rows - start)
         for c in range(0, end, width(wide)):
-            group_norm_strip(target, row, stride, count, c, n, centre, scale, shifts, wide)
+            group_norm_strip(target, row, stride, count, c, n, centre, scale, shifts, residual, start, floor, wide)
         for c in range(end, n, width(narrow)):
-            group_norm_strip(target, row, stride, count, c, n, centre, scale, shifts, narrow)
+            group_norm_strip(target, row, stride, count, c, n, centre, scale, shifts, residual, start, floor,
+                             narrow)
 
 
 @njit(error_model="numpy", forceinline=True)
 def group_norm_strip(
-    out: Any, x: Any, stride: int, rows: int, c: int, n: int, centres: Any, scales: Any, shifts: Any, like: Any
+    out: Any, x: Any, stride: int, rows: int, c: int, n: int, centres: Any, scales: Any, shifts: Any, residual: Any,
+    start: int, floor: Any, like: Any,
 ) -> None:
-    """Write a strip of `group_norm_rows`; what lies beside its n columns is not written."""
+    """Write a strip of `group_norm_rows`, rows from `start` on; what lies beside its n columns is not written."""
     left, all_there = n - c, width(like)
     centre, scale = read(centres, c, like, all_there, 0), read(scales, c, like, all_there, 0)
     shift = read(shifts, c, like, left, 0)
@@ -204,14 +234,15 @@ def group_norm_strip(
         place = r * stride + c
         fetch_strip(x, place, stride, rows, like)
         fetch_strip(out, place, stride, rows, like)
-        write(out, place, fma(read(x, place, like, left, 0) - centre, scale, shift), left)
+        value = fma(read(x, place, like, left, 0) - centre, scale, shift)
+        write(out, place, stepped(value, residual, start * stride + place, left, floor), left)
 
 
 @njit(error_model="numpy", forceinline=True)
 def group_norm_grad_rows(
-    out: Any, g: Any, x: Any, stride: int, rows: int, n: int, factors: Any, C: int, wide: Any, narrow: Any
+    out: Any, g: Any, x: Any, stride: int, rows: int, n: int, factors: Any, C: int, betas: Any, wide: Any, narrow: Any
 ) -> None:
-    """Write out = factor g - (slope (x - centre) + shift) in n columns, `COLUMNS` at most.
+    """Write out = factor g - (slope (x - centre) + shift), g `passing`, in n columns, `COLUMNS` at most.
 
     `factors` are four rows of C float64: factor, shift, slope, centre.
     """
@@ -225,15 +256,17 @@ def group_norm_grad_rows(
         row, cotangent, target = forward(x, start * stride), forward(g, start * stride), forward(out, start * stride)
         count = min(tile, rows - start)
         for c in range(0, end, width(wide)):
-            group_norm_grad_strip(target, cotangent, row, stride, count, c, n, factor, shift, slope, centre, wide)
+            group_norm_grad_strip(target, cotangent, row, stride, count, c, n, factor, shift, slope, centre, betas,
+                                  wide)
         for c in range(end, n, width(narrow)):
-            group_norm_grad_strip(target, cotangent, row, stride, count, c, n, factor, shift, slope, centre, narrow)
+            group_norm_grad_strip(target, cotangent, row, stride, count, c, n, factor, shift, slope, centre, betas,
+                                  narrow)
 
 
 @njit(error_model="numpy", forceinline=True)
 def group_norm_grad_strip(
     out: Any, g: Any, x: Any, stride: int, rows: int, c: int, n: int, factors: Any, shifts: Any, slopes: Any,
-    centres: Any, like: Any,
+    centres: Any, betas: Any, like: Any,
 ) -> None:
     """Write a strip of `group_norm_grad_rows`; what lies beside its n columns is not written."""
     left, all_there = n - c, width(like)
@@ -244,18 +277,25 @@ def group_norm_grad_strip(
         fetch_strip(x, place, stride, rows, like)
         fetch_strip(g, place, stride, rows, like)
         fetch_strip(out, place, stride, rows, like)
-        through = fma(read(x, place, like, left, 0) - centre, slope, shift)
-        write(out, place, read(g, place, like, left, 0) * factor - through, left)
+        away = read(x, place, like, left, 0) - centre
+        cotangent = read(g, place, like, left, 0)
+        if betas is not None:
+            cotangent = passing(cotangent, away, factor, read(betas, c, like, left, 0))
+        write(out, place, cotangent * factor - fma(away, slope, shift), left)
 
 
 @njit(error_model="numpy", forceinline=True)
 def batch_norm_grad_strip(
-    out: Any, g: Any, x: Any, C: int, rows: int, c: int, room: int, mean: Any, rstd: Any, gamma: Any, dgamma: Any,
-    dbeta: Any, part_of_one: Any, like: Any,
+    out: Any, g: Any, x: Any, C: int, rows: int, c: int, room: int, mean: Any, rstd: Any, gamma: Any, beta: Any,
+    dgamma: Any, dbeta: Any, part_of_one: Any, like: Any,
 ) -> None:
-    """Write a strip of the gradient of `batch_norm`."""
+    """Write a strip of the gradient of `batch_norm`; with `beta`, of its ReLU."""
     left = C - c
     scale, centre = read(rstd, c, like, left, 0), read(mean, c, like, left, 0)
     factor = scale * read(gamma, c, like, left, 0)
     slope = read(dgamma, c, like, left, 0) * scale * part_of_one * factor
-    strip_grad(out, g, x, C, rows, c, room, centre, factor, slope, read(dbeta, c, like, left, 0) * part_of_one * factor)
+    shift = read(dbeta, c, like, left, 0) * part_of_one * factor
+    if beta is None:
+        strip_grad(out, g, x, C, rows, c, room, centre, factor, slope, shift, None)
+    else:
+        strip_grad(out, g, x, C, rows, c, room, centre, factor, slope, shift, read(beta, c, like, left, 0))

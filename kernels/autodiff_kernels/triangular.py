@@ -36,21 +36,19 @@ PANEL_BYTES = TILE_VECTORS * VECTOR_BYTES  # of a row of a panel
 def solve_rows(panel: Any, a: int, row: int, column: int, start: int, stop: int, unit: int, like: Any) -> None:
     """Solve the rows from start to stop of a panel, whose right-hand sides have been freed of the rows before.
 
-    Solved rows stand there with the other sign. The matrix lies at the address a, with strides in bytes.
+    Solved rows stand there with the other sign; `like` is a vector as wide as the panel. The matrix lies at the address
+    a, with strides in bytes.
     """
-    lanes, columns = width(like), TILE_VECTORS * width(like)
+    columns = width(like)
     for r in range(start, stop):
         here = forward(panel, r * columns)
-        first, second = read(here, 0, like, lanes, 0), read(here, lanes, like, lanes, 0)
+        value = read(here, 0, like, columns, 0)
         for k in range(start, r):
             factor, other = load(pointer_at(like, a + r * row + k * column)), forward(panel, k * columns)
-            first = fma(read(other, 0, like, lanes, 0), factor, first)
-            second = fma(read(other, lanes, like, lanes, 0), factor, second)
+            value = fma(read(other, 0, like, columns, 0), factor, value)
         if not unit:
-            diagonal = load(pointer_at(like, a + r * (row + column)))
-            first, second = first / diagonal, second / diagonal
-        write(here, 0, like - first, lanes)
-        write(here, lanes, like - second, lanes)
+            value = value / load(pointer_at(like, a + r * (row + column)))
+        write(here, 0, like - value, columns)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -71,9 +69,8 @@ def solve_triangular(
         unit: 1 to take the diagonal as ones.
     """
     N, n, k = out.shape
-    size, like = out.itemsize, zeros(out, 1, 1)
-    lanes = width(like)
-    columns = TILE_VECTORS * lanes
+    size, like, wide = out.itemsize, zeros(out, 1, 1), zeros(out, TILE_VECTORS, TILE_VECTORS)
+    lanes, columns = width(like), width(wide)
     panels = (k + columns - 1) // columns
     panel = pointer(scratch, part * n * columns)
     target = address_of(panel)
@@ -108,7 +105,7 @@ def solve_triangular(
                 else:
                     edge_tile(out, place, factor, solved, 0, depth, PANEL_BYTES, down, across, PANEL_BYTES,
                               stop - start, columns, 1, 0)
-            solve_rows(panel, at, down, across, start, stop, unit, like)
+            solve_rows(panel, at, down, across, start, stop, unit, wide)
         for r in range(n):
             solution = pointer(out, (i * n + (n - 1 - r if backward else r)) * k + j)
             for v in range(0, columns, lanes):

@@ -121,6 +121,7 @@ _operate(operator.sub, lambda builder, x, y: builder.fsub(x, y))
 _operate(operator.mul, lambda builder, x, y: builder.fmul(x, y))
 _operate(operator.truediv, lambda builder, x, y: builder.fdiv(x, y))
 _operate(operator.lt, lambda builder, x, y: builder.fcmp_ordered("<", x, y), mask=True)
+_operate(operator.le, lambda builder, x, y: builder.fcmp_ordered("<=", x, y), mask=True)
 _operate(operator.gt, lambda builder, x, y: builder.fcmp_ordered(">", x, y), mask=True)
 _operate(operator.ne, lambda builder, x, y: builder.fcmp_unordered("!=", x, y), mask=True)
 
@@ -386,7 +387,7 @@ def product_of(typing_context: Any, vector: Any) -> Any:
 
 @intrinsic
 def largest_of(typing_context: Any, vector: Any) -> Any:
-    """largest_of(vector): the largest lane; NaN does not count."""
+    """largest_of(vector): the largest lane, of lanes that are not NaN."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         def larger(x: Any, y: Any) -> Any:

@@ -19,14 +19,16 @@ kernels; the gradient with respect to the kernels is the transpose of the formul
 Source: Lavin and Gray, Fast Algorithms for Convolutional Neural Networks, CVPR 2016 (arXiv:1509.09308), F(2x2, 3x3).
 
 Sums over channels follow `matmul`; those over tiles go over `gradient_chunks` equal shares of them, in each over blocks
-of `gradient_block` tiles. So the bits depend on neither parts nor vector width. An infinite pixel makes a tile NaN.
+of `gradient_block` tiles. So the bits depend on neither parts nor vector width. An infinite pixel makes a tile NaN. A
+bias's gradient is the sum of dy: of one of the 16 numbers of A dy A', which is the sum of a tile's four; it is
+accumulated as in `accumulate.py`.
 
-Images are C-contiguous (N, H, W, C) and lie in frames of whole tiles: `frame` says how large, and `convolution.pad`
-fills them. The order of calls, each finished by all parts before the next begins:
+Images are C-contiguous (N, H, W, C); of a tile that reaches beyond its image, what lies inside is read. The order of
+calls, each finished by all parts before the next begins:
 
-- forward: pad x, `transform_kernels`, `forward`
-- data gradient: pad dy, `transform_kernels` with turned = 1, `forward`
-- kernel gradient: pad x, `kernel_gradient`, `combine`
+- forward: `transform_kernels`, `forward`
+- data gradient: `transform_kernels` with turned = 1, `forward` of dy
+- kernel gradient: `kernel_gradient`, `combine`
 """
 
 from __future__ import annotations
@@ -36,9 +38,12 @@ from typing import Any
 import numpy as np
 from numba import njit
 from numba.extending import register_jitable
+from numba.types import int64
 
 from autodiff_kernels import inner
-from autodiff_kernels.cpu import VECTOR_BYTES
+from autodiff_kernels.accumulate import add_rows, corrected, two_sum
+from autodiff_kernels.cpu import L2_BYTES, VECTOR_BYTES
+from autodiff_kernels.epilogue import WORDS, finish_here, note
 from autodiff_kernels.lanes import TILE_ROWS, TILE_VECTORS, address, full_tile
 from autodiff_kernels.matmul import multiply, panel_size, stretch_of
 from autodiff_kernels.memory import forward as ahead
@@ -50,6 +55,8 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 BLOCK = 96  # tiles that are transformed together, at most: whole register tiles of any width
 LEAST_BLOCK = 24
+SCRATCH = 2**21  # bytes of a block's transformed tiles and products, unless there are thousands of channels
+GROUP = 1024  # bytes of the channels, and of the outputs, that the kernels' gradient is computed for together
 FEWEST = 256  # tiles of a share, where there are several
 MOST_CHUNKS = 4  # shares of the tiles whose sums in the kernel's gradient are added up one by one
 LARGE = 2**16  # channels times outputs, above which the sums of one share are large enough
@@ -59,23 +66,27 @@ GAP = 16  # elements between planes, and rows read down their columns, so that t
 # ---- Sizes, for the caller -------------------------------------------------------------------------------------------
 
 
-def frame(height: int, width: int) -> tuple[int, int]:
-    """Return the size of the padded image that outputs of this size are computed from.
-
-    >>> frame(8, 7)
-    (10, 10)
-    """
-    return 2 * _tiles(height) + 2, 2 * _tiles(width) + 2
-
-
 def kernels_scratch(channels: int, outputs: int, itemsize: int) -> int:
     """Return how many elements `transform_kernels` writes."""
     return 16 * _kernel_plane(channels, outputs, itemsize)
 
 
-def forward_scratch(channels: int, outputs: int) -> int:
+@register_jitable(pipeline_class=inner.Compiler)
+def forward_block(channels: int, outputs: int, itemsize: int) -> int:
+    """Return how many tiles are transformed together at most: as few as keep the scratch below `SCRATCH` bytes."""
+    return min(BLOCK, max(SCRATCH // (4 * (channels + outputs) * itemsize) // 8 * 8, 8))
+
+
+@register_jitable(pipeline_class=inner.Compiler)
+def rows_together(channels: int, outputs: int, itemsize: int) -> int:
+    """Return how many rows of the 4x4 matrices are worked on together: all that stay in the second-level cache."""
+    return 4 if 16 * BLOCK * (channels + outputs) * itemsize <= L2_BYTES else 1
+
+
+def forward_scratch(channels: int, outputs: int, itemsize: int) -> int:
     """Return how many elements of scratch `forward` needs for each part."""
-    return 16 * (BLOCK * (channels + outputs) + 2 * GAP)
+    block = forward_block(channels, outputs, itemsize)
+    return 4 * rows_together(channels, outputs, itemsize) * (block * (channels + outputs) + 2 * GAP)
 
 
 def gradient_sums(tiles: int, channels: int, outputs: int) -> int:
@@ -85,9 +96,21 @@ def gradient_sums(tiles: int, channels: int, outputs: int) -> int:
 
 def gradient_scratch(channels: int, outputs: int, itemsize: int) -> int:
     """Return how many elements of scratch `kernel_gradient` needs for each part."""
-    lanes = TILE_VECTORS * VECTOR_BYTES // itemsize
-    block = gradient_block(channels, outputs)
-    return 4 * (block * (channels + GAP + (outputs + lanes - 1) // lanes * lanes) + 2 * GAP)
+    group = GROUP // itemsize
+    columns = min(channels, group) + GAP + _whole_panels(min(outputs, group), itemsize)
+    return 4 * (gradient_block(channels, outputs) * columns + 2 * GAP)
+
+
+def gradient_totals(tiles: int, channels: int, outputs: int, itemsize: int) -> tuple[int, int, int]:
+    """Return the shape of the totals that `kernel_gradient` needs for a bias."""
+    return gradient_chunks(tiles, channels, outputs), 2, _whole_panels(outputs, itemsize)
+
+
+@register_jitable(pipeline_class=inner.Compiler)
+def _whole_panels(outputs: int, itemsize: int) -> int:
+    """Return the columns of the panels of so many outputs."""
+    width = TILE_VECTORS * VECTOR_BYTES // itemsize
+    return (outputs + width - 1) // width * width
 
 
 @register_jitable(pipeline_class=inner.Compiler)
@@ -213,59 +236,100 @@ def _kernel_column(taps: Any, at: int, lanes: int, like: Any, half: Any) -> Any:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def forward(out: Array, scratch: Array, image: Array, kernels: Array, bias: Array, part: int, parts: int) -> None:
-    """Convolve: out[n, i, j, o] = sum over c, k, l of image[n, i + k, j + l, c] w[o, c, k, l] + bias[o].
+def forward(out: Array, scratch: Array, image: Array, kernels: Array, bias: Array, residual: Array, scale: Array,
+            activation: int, top: int, left: int, part: int, parts: int) -> None:
+    """Convolve: out[n, i, j, o] = sum over c, k, l of image[n, i + k - top, j + l - left, c] w[o, c, k, l] + bias[o].
 
-    Shares are blocks of tiles.
+    Of many channels, the rows of the 4x4 matrices come one after the other, as A' M adds them up: of a tile four
+    numbers are in scratch, not 16. An epilogue follows (`epilogue.py`). Shares are blocks of tiles.
 
     Args:
         out: out, (N, H, W, O).
         scratch: scratch, `forward_scratch` elements a part; its contents do not matter.
-        image: in, (N, *frame(H, W), C), or larger.
+        image: in, (N, any height, any width, C); it is zero outside.
         kernels: in, from `transform_kernels`.
         bias: in, (O,), or of length 0 for none.
+        residual: in, flat, lying like `out`, or of length 0 for none.
+        scale: in, one number, or of length 0 for none.
+        activation: one of `epilogue.ACTIVATIONS`, or NONE.
+        top, left: how many rows and columns before the image are read.
     """
     images, height, wide, outputs = out.shape
     channels, size = image.shape[3], out.itemsize
-    row, out_row = image.shape[2] * channels, wide * outputs
     rows, columns = _tiles(height), _tiles(wide)
     tiles = images * rows * columns
-    block = min(BLOCK, max(LEAST_BLOCK, tiles // (2 * parts) // LEAST_BLOCK * LEAST_BLOCK))
-    in_plane, out_plane = BLOCK * channels + GAP, BLOCK * outputs + GAP
-    values = part * 16 * (in_plane + out_plane)
-    sums = values + 16 * in_plane
-    x, y, work, shifts = pointer(image, 0), pointer(out, 0), pointer(scratch, 0), pointer(bias, 0)
-    like = zeros(out, 1, 1)
-    lanes, in_end, out_end = width(like), whole(channels, like), whole(outputs, like)
+    most = forward_block(channels, outputs, size)
+    block = min(most, max(LEAST_BLOCK, tiles // (2 * parts) // LEAST_BLOCK * LEAST_BLOCK))
+    step = rows_together(channels, outputs, size)
+    tail = note(stack(int64(0), WORDS), address(out), residual, scale, activation)
+    in_plane, out_plane = most * channels + GAP, most * outputs + GAP
+    values = part * 4 * step * (in_plane + out_plane)
+    sums = values + 4 * step * in_plane
+    place, kernel_row = address(scratch), 4 * _kernel_plane(channels, outputs, size) * size
     lo, hi = share((tiles + block - 1) // block, part, parts)
     for first in range(lo * block, min(hi * block, tiles), block):
         count = min(block, tiles - first)
+        for across in range(0, 4, step):
+            _rows_in(pointer(scratch, values), in_plane, channels, image, 0, channels, top, left, across, across + step,
+                     first, count, rows, columns)
+            _products(out, place + sums * size, out_plane * size, outputs * size, place + values * size,
+                      in_plane * size, channels * size, count, address(kernels) + across * kernel_row, 4 * step,
+                      channels, outputs)
+            if step == 4:  # with known rows, they are added up in registers
+                _rows_out(out, pointer(scratch, sums), out_plane, bias, 0, 4, first, count)
+            else:
+                _rows_out(out, pointer(scratch, sums), out_plane, bias, across, across + 1, first, count)
+        if tail != 0:
+            _finish(out, first, count, tail)
+
+
+@njit(error_model="numpy")
+def _finish(out: Array, first: int, count: int, tail: int) -> None:
+    """Do the epilogue on some tiles: those beside one another are two rows of neighbouring pixels."""
+    _, height, wide, outputs = out.shape
+    rows, columns, size = _tiles(height), _tiles(wide), out.itemsize
+    while count > 0:
         n, i, j = first // columns // rows, first // columns % rows, first % columns
-        for tile in range(count):
-            at = ((n * image.shape[1] + 2 * i) * image.shape[2] + 2 * j) * channels
-            to = values + tile * channels
-            for c in range(0, in_end, lanes):
-                _tile_in(work, to + c, in_plane, x, at + c, row, channels, like, lanes)
-            if in_end < channels:
-                _tile_in(work, to + in_end, in_plane, x, at + in_end, row, channels, like, channels - in_end)
-            n, i, j = _next_tile(n, i, j, rows, columns)
-        _products(out, address(scratch) + sums * size, out_plane * size, outputs * size,
-                  address(scratch) + values * size, in_plane * size, channels * size, count, address(kernels),
-                  channels, outputs)
-        n, i, j = first // columns // rows, first // columns % rows, first % columns
-        for tile in range(count):
-            at = ((n * height + 2 * i) * wide + 2 * j) * outputs
-            source = sums + tile * outputs
-            below, beside = 2 * i + 1 < height, 2 * j + 1 < wide
-            for o in range(0, out_end, lanes):
-                shift = read(shifts, o, like, lanes, 0) if bias.shape[0] > 0 else like
-                _tile_out(y, at + o, out_row, outputs, below, beside, work, source + o, out_plane, shift, lanes)
-            if out_end < outputs:
-                left = outputs - out_end
-                shift = read(shifts, out_end, like, left, 0) if bias.shape[0] > 0 else like
-                _tile_out(y, at + out_end, out_row, outputs, below, beside, work, source + out_end, out_plane, shift,
-                          left)
-            n, i, j = _next_tile(n, i, j, rows, columns)
+        some = min(columns - j, count)
+        at = ((n * height + 2 * i) * wide + 2 * j) * outputs
+        finish_here(out, address(out) + at * size, min(2, height - 2 * i), wide * outputs * size,
+                    min(2 * some, wide - 2 * j) * outputs, tail)
+        first, count = first + some, count - some
+
+
+@njit(error_model="numpy")
+def _rows_in(target: Any, plane: int, step: int, image: Array, begin: int, end: int, top: int, left: int, low: int,
+             high: int, first: int, count: int, rows: int, columns: int) -> None:
+    """Write the rows from low to high of B' d B of some tiles, for the channels from begin to end: four planes each.
+
+    Tiles lie `step` apart in each plane. Of an image's tiles there are `rows` by `columns`.
+    """
+    _, height, wide, channels = image.shape
+    x, like, unit = pointer(image, begin), zeros(image, 1, 1), image.dtype.type(1)
+    lanes, end = width(like), end - begin
+    whole_end = whole(end, like)
+    n, i, j = first // columns // rows, first // columns % rows, first % columns
+    for tile in range(count):
+        line, column = 2 * i - top, 2 * j - left
+        at = ((n * height + line) * wide + column) * channels
+        inside = 0 <= line <= height - 4 and 0 <= column <= wide - 4
+        together = inside and high - low == 4
+        for c in range(0, end if together else 0, lanes):
+            _tile_in(target, tile * step + c, plane, x, at + c, wide * channels, channels, like, end - c)
+        for across in range(high if together else low, high):
+            # Row `across` of B' is one row of pixels plus or minus another.
+            plus, other = (0, 2) if across == 0 else (1, 2) if across == 1 else (2, 1) if across == 2 else (1, 3)
+            sign = unit if across == 1 else -unit
+            to = tile * step + 4 * (across - low) * plane
+            one, two = at + plus * wide * channels, at + other * wide * channels
+            upper, lower = 0 <= line + plus < height, 0 <= line + other < height
+            for c in range(0, whole_end if inside else 0, lanes):
+                _row_in(target, to + c, plane, _four(x, one + c, channels, like, lanes),
+                        _four(x, two + c, channels, like, lanes), sign, lanes)
+            for c in range(whole_end if inside else 0, end, lanes):
+                _row_in(target, to + c, plane, _four_inside(x, one + c, channels, like, end - c, upper, column, wide),
+                        _four_inside(x, two + c, channels, like, end - c, lower, column, wide), sign, end - c)
+        n, i, j = _next_tile(n, i, j, rows, columns)
 
 
 @njit(error_model="numpy", forceinline=True)
@@ -282,15 +346,63 @@ def _tile_in(out: Any, to: int, plane: int, x: Any, at: int, row: int, pixel: in
 
 
 @njit(error_model="numpy", forceinline=True)
+def _row_in(out: Any, to: int, plane: int, one: Any, two: Any, sign: Any, left: int) -> None:
+    """Write one row of B' d B of a tile for a vector of channels, each of the four numbers into its plane."""
+    a, b, c, d = one
+    e, f, g, h = two
+    _write_four(out, to, plane, _pixels(a + e * sign, b + f * sign, c + g * sign, d + h * sign), left)
+
+
+@njit(error_model="numpy", forceinline=True)
+def _four_inside(x: Any, at: int, step: int, like: Any, left: int, exists: bool, column: int, columns: int) -> Any:
+    """Return what `_four` would of four pixels from `column` on; those outside the image are zero and not read."""
+    left = left if exists else 0
+    return (read(x, at, like, left if 0 <= column < columns else 0, 0),
+            read(x, at + step, like, left if -1 <= column < columns - 1 else 0, 0),
+            read(x, at + 2 * step, like, left if -2 <= column < columns - 2 else 0, 0),
+            read(x, at + 3 * step, like, left if -3 <= column < columns - 3 else 0, 0))
+
+
+@njit(error_model="numpy", forceinline=True)
+def _rows_out(out: Array, sums: Any, plane: int, bias: Array, begin: int, end: int, first: int, count: int) -> None:
+    """Add the rows of M from begin to end to A' M A of some tiles, and in the end the bias."""
+    _, height, wide, outputs = out.shape
+    rows, columns = _tiles(height), _tiles(wide)
+    y, shifts, like = pointer(out, 0), pointer(bias, 0), zeros(out, 1, 1)
+    lanes, all_whole, shifted = width(like), whole(outputs, like), bias.shape[0] > 0 and end == 4
+    n, i, j = first // columns // rows, first // columns % rows, first % columns
+    for tile in range(count):
+        at, below, beside = ((n * height + 2 * i) * wide + 2 * j) * outputs, 2 * i + 1 < height, 2 * j + 1 < wide
+        for o in range(0, all_whole, lanes):
+            shift = read(shifts, o, like, lanes, 0) if shifted else like
+            _tile_out(y, at + o, wide * outputs, outputs, below, beside, sums, tile * outputs + o, plane, begin, end,
+                      shift, lanes)
+        if all_whole < outputs:
+            left = outputs - all_whole
+            shift = read(shifts, all_whole, like, left, 0) if shifted else like
+            _tile_out(y, at + all_whole, wide * outputs, outputs, below, beside, sums, tile * outputs + all_whole,
+                      plane, begin, end, shift, left)
+        n, i, j = _next_tile(n, i, j, rows, columns)
+
+
+@njit(error_model="numpy", forceinline=True)
 def _tile_out(y: Any, at: int, row: int, pixel: int, below: bool, beside: bool, sums: Any, source: int, plane: int,
-              shift: Any, left: int) -> None:
-    """Write A' m A + shift for a vector of outputs; of the tile, what lies inside the image."""
-    a0, b0 = _outputs(*_four(sums, source, 4 * plane, shift, left))
-    a1, b1 = _outputs(*_four(sums, source + plane, 4 * plane, shift, left))
-    a2, b2 = _outputs(*_four(sums, source + 2 * plane, 4 * plane, shift, left))
-    a3, b3 = _outputs(*_four(sums, source + 3 * plane, 4 * plane, shift, left))
-    here, right = _outputs(a0, a1, a2, a3)
-    under, corner = _outputs(b0, b1, b2, b3)
+              begin: int, end: int, shift: Any, left: int) -> None:
+    """Add some rows of M to a vector of a tile's outputs, and the shift; of the tile, what lies inside the image."""
+    here = right = under = corner = shift - shift
+    if begin > 0:
+        some = left if beside else 0
+        here, right = read(y, at, shift, left, 0), read(y, at + pixel, shift, some, 0)
+        if below:
+            under, corner = read(y, at + row, shift, left, 0), read(y, at + row + pixel, shift, some, 0)
+    for across in range(begin, end):
+        a, b = _outputs(*_four(sums, source + 4 * (across - begin) * plane, plane, shift, left))
+        if across < 3:
+            here, right = here + a, right + b
+        if across == 1:
+            under, corner = under + a, corner + b
+        elif across > 1:
+            under, corner = under - a, corner - b
     write(y, at, here + shift, left)
     if beside:
         write(y, at + pixel, right + shift, left)
@@ -302,8 +414,8 @@ def _tile_out(y: Any, at: int, row: int, pixel: int, below: bool, beside: bool, 
 
 @njit(error_model="numpy")
 def _products(like: Array, out: int, out_plane: int, out_row: int, a: int, a_plane: int, a_row: int, rows: int, b: int,
-              depth: int, columns: int) -> None:
-    """Multiply 16 matrices a by the panels b; addresses and strides in bytes.
+              planes: int, depth: int, columns: int) -> None:
+    """Multiply matrices a by the panels b; addresses and strides in bytes.
 
     Depths are small, so whole register tiles are called from here, without the choices of `multiply`.
     """
@@ -311,7 +423,7 @@ def _products(like: Array, out: int, out_plane: int, out_row: int, a: int, a_pla
     wide = TILE_VECTORS * (VECTOR_BYTES // size)
     panel, b_plane = panel_size(like, depth) * size, _kernel_plane(depth, columns, size) * size
     stretch = stretch_of(depth)
-    for plane in range(16):
+    for plane in range(planes):
         for column in range(0, columns, wide):
             end = rows // TILE_ROWS * TILE_ROWS if column + wide <= columns else 0
             for start in range(0, depth, stretch):
@@ -328,78 +440,86 @@ def _products(like: Array, out: int, out_plane: int, out_row: int, a: int, a_pla
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def kernel_gradient(sums: Array, scratch: Array, image: Array, cotangent: Array, part: int, parts: int) -> None:
+def kernel_gradient(sums: Array, totals: Array, scratch: Array, image: Array, cotangent: Array, top: int, left: int,
+                    part: int, parts: int) -> None:
     """Write sums of (B' d B) (A dy A') over shares of the tiles, for `combine`. Shares are rows of 4x4 by chunks.
 
     Args:
         sums: out, (`gradient_chunks`, 16, C, O).
+        totals: out, `gradient_totals` float64: sums of dy, and their rounding errors; empty where there is no bias.
         scratch: scratch, `gradient_scratch` elements a part; its contents do not matter.
-        image: in, (N, *frame(H, W), C), or larger.
+        image: in, (N, any height, any width, C); it is zero outside.
         cotangent: in, dy, (N, H, W, O).
+        top, left: how many rows and columns before the image are read.
     """
     images, height, wide, outputs = cotangent.shape
     channels, size = image.shape[3], image.itemsize
-    row, g_row = image.shape[2] * channels, wide * outputs
     rows, columns = _tiles(height), _tiles(wide)
     panel_width = TILE_VECTORS * VECTOR_BYTES // size
-    block = gradient_block(channels, outputs)
-    x_row, panel = channels + GAP, block * panel_width
-    x_plane, g_plane = block * x_row + GAP, (outputs + panel_width - 1) // panel_width * panel + GAP
+    block, group = gradient_block(channels, outputs), GROUP // size
+    x_row, panel = min(channels, group) + GAP, block * panel_width
+    x_plane, g_plane = block * x_row + GAP, block * _whole_panels(min(outputs, group), size) + GAP
     values = part * 4 * (x_plane + g_plane)
     slopes = values + 4 * x_plane
-    x, g, work, place = pointer(image, 0), pointer(cotangent, 0), pointer(scratch, 0), address(scratch)
-    like, unit = zeros(image, 1, 1), image.dtype.type(1)
-    lanes, end_in, register_tiles = width(like), whole(channels, like), (channels + TILE_ROWS - 1) // TILE_ROWS
+    place, plane = address(scratch), channels * outputs
     chunks = gradient_chunks(images * rows * columns, channels, outputs)
     lo, hi = share(4 * chunks, part, parts)
     for item in range(lo, hi):
         chunk, across = item // 4, item % 4
-        # Row `across` of B' is one row of pixels plus or minus another; that of A is upper * y0 + lower * y1.
-        plus, other = (0, 2) if across == 0 else (1, 2) if across == 1 else (2, 1) if across == 2 else (1, 3)
-        sign = unit if across == 1 else -unit
-        upper = unit - unit if across == 3 else unit
-        lower = unit - unit if across == 0 else sign
+        adds = across == 1 and totals.size > 0
+        if adds:
+            totals[chunk] = 0
         begin, end = share(images * rows * columns, chunk, chunks)
-        target = address(sums) + (4 * item * channels * outputs) * size
-        n, i, j = begin // columns // rows, begin // columns % rows, begin % columns
         for first in range(begin, end, block):
             count = min(block, end - first)
-            for tile in range(count):
-                at = ((n * image.shape[1] + 2 * i) * image.shape[2] + 2 * j) * channels
-                one, two, to = at + plus * row, at + other * row, values + tile * x_row
-                for c in range(0, end_in, lanes):
-                    _row_in(work, to + c, x_plane, x, one + c, two + c, channels, sign, like, lanes)
-                if end_in < channels:
-                    _row_in(work, to + end_in, x_plane, x, one + end_in, two + end_in, channels, sign, like,
-                            channels - end_in)
-                at = ((n * height + 2 * i) * wide + 2 * j) * outputs
-                below, beside = 2 * i + 1 < height, 2 * j + 1 < wide
-                for o in range(0, outputs, lanes):
-                    left = outputs - o
-                    to = slopes + o // panel_width * panel + tile * panel_width + o % panel_width
-                    if left >= lanes and below and beside:
-                        _row_of_slopes(work, to, g_plane, g, at + o, g_row, outputs, upper, lower, like, lanes, lanes,
-                                       lanes)
-                    else:
-                        _row_of_slopes(work, to, g_plane, g, at + o, g_row, outputs, upper, lower, like, left,
-                                       left if below else 0, left if beside else 0)
-                n, i, j = _next_tile(n, i, j, rows, columns)
-            for plane in range(4):
-                for column in range(0, outputs, panel_width):
-                    multiply(image, target + (plane * channels * outputs + column) * size,
-                             place + (values + plane * x_plane) * size,
-                             place + (slopes + plane * g_plane + column // panel_width * panel) * size, 0, count,
-                             outputs * size, size, x_row * size, 0, panel_width * size, channels, register_tiles, 0,
-                             register_tiles, min(panel_width, outputs - column), first - begin, 0)
+            for o in range(0, outputs, group):
+                some = min(group, outputs - o)
+                _slopes(pointer(scratch, slopes), g_plane, panel, cotangent, o, o + some, across, first, count)
+                for column in range(o, o + some if adds else o, panel_width):
+                    stop = column + panel_width
+                    add_rows(totals[chunk, 0, column:stop], totals[chunk, 1, column:stop],
+                             pointer(scratch, slopes + g_plane + (column - o) // panel_width * panel), panel_width,
+                             count, min(panel_width, outputs - column), False)
+                for c in range(0, channels, group):
+                    high = min(group, channels - c)
+                    _rows_in(pointer(scratch, values), x_plane, x_row, image, c, c + high, top, left, across,
+                             across + 1, first, count, rows, columns)
+                    tiles = (high + TILE_ROWS - 1) // TILE_ROWS
+                    for column in range(o, o + some, panel_width):
+                        b = slopes + (column - o) // panel_width * panel
+                        for k in range(4):
+                            to = (4 * item + k) * plane + c * outputs + column
+                            multiply(image, address(sums) + to * size, place + (values + k * x_plane) * size,
+                                     place + (b + k * g_plane) * size, 0, count, outputs * size, size, x_row * size, 0,
+                                     panel_width * size, high, tiles, 0, tiles, min(panel_width, outputs - column),
+                                     first - begin, 0)
 
 
-@njit(error_model="numpy", forceinline=True)
-def _row_in(out: Any, to: int, plane: int, x: Any, plus: int, other: int, pixel: int, sign: Any, like: Any,
-            left: int) -> None:
-    """Write one row of B' d B of a tile for a vector of channels, each of the four numbers into its plane."""
-    a, b, c, d = _four(x, plus, pixel, like, left)
-    e, f, g, h = _four(x, other, pixel, like, left)
-    _write_four(out, to, plane, _pixels(a + e * sign, b + f * sign, c + g * sign, d + h * sign), left)
+@njit(error_model="numpy")
+def _slopes(target: Any, plane: int, panel: int, cotangent: Array, begin: int, end: int, across: int, first: int,
+            count: int) -> None:
+    """Write row `across` of A dy A' of some tiles, for the outputs from begin to end: four planes of panels."""
+    _, height, wide, outputs = cotangent.shape
+    rows, columns = _tiles(height), _tiles(wide)
+    g, like, unit = pointer(cotangent, begin), zeros(cotangent, 1, 1), cotangent.dtype.type(1)
+    lanes, panel_width = width(like), TILE_VECTORS * width(like)
+    # Row `across` of A is upper * y0 + lower * y1.
+    upper = unit - unit if across == 3 else unit
+    lower = unit - unit if across == 0 else unit if across == 1 else -unit
+    n, i, j = first // columns // rows, first // columns % rows, first % columns
+    for tile in range(count):
+        at = ((n * height + 2 * i) * wide + 2 * j) * outputs
+        below, beside = 2 * i + 1 < height, 2 * j + 1 < wide
+        for o in range(0, end - begin, lanes):
+            left = end - begin - o
+            to = o // panel_width * panel + tile * panel_width + o % panel_width
+            if left >= lanes and below and beside:
+                _row_of_slopes(target, to, plane, g, at + o, wide * outputs, outputs, upper, lower, like, lanes, lanes,
+                               lanes)
+            else:
+                _row_of_slopes(target, to, plane, g, at + o, wide * outputs, outputs, upper, lower, like, left,
+                               left if below else 0, left if beside else 0)
+        n, i, j = _next_tile(n, i, j, rows, columns)
 
 
 @njit(error_model="numpy", forceinline=True)
@@ -413,12 +533,14 @@ def _row_of_slopes(out: Any, to: int, plane: int, g: Any, at: int, row: int, pix
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def combine(out: Array, sums: Array, part: int, parts: int) -> None:
-    """Write the gradient with respect to the kernels: G' m G of the sums. Shares are channels.
+def combine(out: Array, shifts: Array, sums: Array, totals: Array, part: int, parts: int) -> None:
+    """Write the gradient with respect to the kernels: G' m G of the sums. Shares are channels; one part does the bias.
 
     Args:
         out: out, (O, C, 3, 3).
+        shifts: out, (O,), or of length 0 where there is no bias.
         sums: in, from `kernel_gradient`: as many elements as it has filled.
+        totals: in, from `kernel_gradient`.
     """
     outputs, channels = out.shape[0], out.shape[1]
     source, target, taps = pointer(sums, 0), pointer(out, 0), stack(out, 12 * 64)
@@ -446,6 +568,12 @@ def combine(out: Array, sums: Array, part: int, parts: int) -> None:
             for lane in range(min(lanes, left)):
                 for tap in range(9):
                     store(ahead(target, ((o + lane) * channels + c) * 9 + tap), load(ahead(taps, tap * lanes + lane)))
+    for o in range(shifts.shape[0] if part == parts - 1 else 0):
+        total, lost = 0.0, 0.0
+        for chunk in range(chunks):
+            total, error = two_sum(total, totals[chunk, 0, o])
+            lost += error + totals[chunk, 1, o]
+        shifts[o] = corrected(total, lost)
 
 
 @njit(error_model="numpy", forceinline=True)

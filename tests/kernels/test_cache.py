@@ -1,8 +1,9 @@
-"""The cache folder: what names it, that a second process finds the kernels, and that users' functions keep theirs."""
+"""The cache folder: what names it, what is found there, that it is bounded, and that users' functions keep theirs."""
 
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -12,10 +13,12 @@ from typing import Any
 
 import numba
 import pytest
+from numba.core import dispatcher
 
 import autodiff_kernels
+import autodiff_kernels as kernels
 from autodiff_kernels import cache
-from autodiff_kernels.cpu import VECTOR_BYTES
+from autodiff_kernels.cpu import L1_BYTES, L2_BYTES, VECTOR_BYTES, VECTOR_REGISTERS
 
 
 def run(folder: Path, code: str, **environment: str) -> str:
@@ -81,9 +84,11 @@ def test_the_name_depends_on_sources_versions_and_cpu(monkeypatch: pytest.Monkey
         with monkeypatch.context() as patch:
             patch.setattr(numba.config, setting, "another")
             names.append(cache.version())
-    for width in {16, 32, 64} - {VECTOR_BYTES}:
+    others = {"VECTOR_BYTES": 16 if VECTOR_BYTES > 16 else 32, "VECTOR_REGISTERS": 48 - VECTOR_REGISTERS,
+              "L1_BYTES": 2 * L1_BYTES, "L2_BYTES": 2 * L2_BYTES}  # fmt: skip
+    for variable, value in others.items():
         with monkeypatch.context() as patch:
-            patch.setenv("AUTODIFF_VECTOR_BYTES", str(width))
+            patch.setenv(f"AUTODIFF_{variable}", str(value))
             names.append(cache.version())
     with monkeypatch.context() as patch:
         patch.setattr(numba, "__version__", "0.0")
@@ -101,21 +106,21 @@ def test_the_name_depends_on_sources_versions_and_cpu(monkeypatch: pytest.Monkey
 def test_base_folders(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("AUTODIFF_CACHE_DIR", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
-    assert cache.folder.__wrapped__().parent == tmp_path / "xdg" / "autodiff"
+    assert cache.folders.__wrapped__()[0].parent == tmp_path / "xdg" / "autodiff"
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("USERPROFILE", str(tmp_path / "home"))
-    assert cache.folder.__wrapped__().parent == tmp_path / "home" / ".cache" / "autodiff"
+    assert cache.folders.__wrapped__()[0].parent == tmp_path / "home" / ".cache" / "autodiff"
 
 
 def test_threads_import_one_after_the_other() -> None:
-    before, found, failures = numba.config.CACHE_DIR, [], []
+    before, found, failures = dispatcher.FunctionCache, [], []
 
     def work() -> None:
         try:
             for _ in range(50):
                 with cache.importing():
-                    found.append(numba.config.CACHE_DIR)
+                    found.append(dispatcher.FunctionCache)
                 getattr(autodiff_kernels.elementwise, "negative")  # noqa: B009
         except Exception as error:
             failures.append(error)
@@ -126,14 +131,78 @@ def test_threads_import_one_after_the_other() -> None:
     for thread in threads:
         thread.join()
     assert not failures
-    assert set(found) == {str(cache.folder())}
-    assert before == numba.config.CACHE_DIR
+    assert set(found) == {kernels.kept.choose}
+    assert before is dispatcher.FunctionCache is not kernels.kept.choose
 
 
 def test_unknown_families_are_attribute_errors() -> None:
     package: Any = autodiff_kernels
     with pytest.raises(AttributeError, match="no family 'elementwize'"):
         package.elementwize  # noqa: B018
+
+
+# ---- Folders that cannot be written ----------------------------------------------------------------------------------
+
+USE_ONE = """
+import numpy as np
+import autodiff_kernels as kernels
+x = np.ones(3, np.float32)
+walk = kernels.elementwise.plan((3,), (1,), [((3,), (1,))])
+kernels.elementwise.negative(x, x, walk, 0, 1)
+used = kernels.elementwise.negative
+"""
+USE_TWO = USE_ONE + """
+kernels.elementwise.square(x, x, walk, 0, 1)
+print(x, sum(used.stats.cache_misses.values()), sum(kernels.elementwise.square.stats.cache_misses.values()))
+print(kernels.cache.folder())
+"""
+
+
+def run_read_only(folder: Path, code: str) -> str:
+    """Run code in a process for which the folder, with all that is in it, is read-only."""
+    environment = {**os.environ, "AUTODIFF_CACHE_DIR": str(folder), "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-c", code]
+    if os.geteuid() == 0:  # whom no permission keeps from writing: mount the folder
+        mount = 'mount --bind "$0" "$0" && mount -o remount,bind,ro "$0" && exec "$@"'
+        command = ["unshare", "--mount", "sh", "-c", mount, str(folder), *command]
+        if not shutil.which("unshare") or subprocess.run([*command[:2], "true"], check=False).returncode:
+            pytest.skip("no folder can be made read-only here")
+    else:
+        for path in (folder, *folder.rglob("*")):
+            path.chmod(0o555 if path.is_dir() else 0o444)
+    try:
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    finally:
+        for path in (folder, *folder.rglob("*")):
+            path.chmod(0o755 if path.is_dir() else 0o644)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.skipif(os.name != "posix", reason="permissions and mounts of Unix")
+def test_a_folder_that_cannot_be_written_is_read(tmp_path: Path) -> None:
+    run(tmp_path, USE_ONE)
+    before = sorted((path, path.stat().st_mtime_ns) for path in tmp_path.rglob("*"))
+    result, folder = run_read_only(tmp_path, USE_TWO).splitlines()
+    assert result == "[1. 1. 1.] 0 1"  # one found, one compiled
+    assert not folder.startswith(str(tmp_path))
+    assert not Path(folder).exists()
+    assert before == sorted((path, path.stat().st_mtime_ns) for path in tmp_path.rglob("*"))
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a limit of Unix")
+def test_kernels_run_where_nothing_can_be_written(tmp_path: Path) -> None:
+    limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))\n"
+    assert run(tmp_path, limit + USE_TWO).splitlines()[0] == "[1. 1. 1.] 1 1"
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_a_broken_file_is_compiled_again(tmp_path: Path) -> None:
+    run(tmp_path, USE_ONE)
+    (path,) = tmp_path.rglob("elementwise_negative.*.nbc")
+    path.write_bytes(path.read_bytes()[:1000])
+    count = USE_ONE + "print(sum(used.stats.cache_misses.values()))"
+    assert [run(tmp_path, count), run(tmp_path, count)] == ["1\n", "0\n"]
 
 
 # ---- Bounds, locks, several processes --------------------------------------------------------------------------------
@@ -164,6 +233,47 @@ def test_the_least_recently_used_versions_are_removed(base: Path) -> None:
     assert [version.path.name for version in cache.versions()] == ["newest", "middle"]
     assert len(cache.remove_versions(-1)) == 2
     assert cache.versions() == []
+
+
+def test_the_least_recently_used_files_of_a_version_are_removed(
+    base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cache, "folders", lambda: [base])
+    monkeypatch.setattr(cache, "LIMIT", 250)
+    monkeypatch.setattr(cache, "CHECKED", 0)
+    for age, name in ((60, "b"), (90, "generated/c"), (30, "a")):
+        cache.write(name, bytes(100) if age == 30 else bytes(50))
+        os.utime(base / name, (time.time() - age,) * 2)
+    assert cache.read("b") == bytes(50)  # now it is the most recently used one
+    cache.write("d", bytes(70))
+    assert sorted(path.name for path in base.rglob("*") if path.is_file()) == ["a", "b", "d"]
+    assert cache.read("generated/c") is None
+
+
+TWO_DTYPES = USE_ONE + """
+print("ready", flush=True)
+input()
+for dtype in {}:
+    kernels.elementwise.square(x.astype(dtype), x.astype(dtype), walk, 0, 1)
+print(sum(kernels.elementwise.square.stats.cache_misses.values()))
+"""
+
+
+def test_two_processes_that_compile_one_kernel_for_two_dtypes_keep_both(tmp_path: Path) -> None:
+    run(tmp_path, USE_ONE)
+    environment = {**os.environ, "AUTODIFF_CACHE_DIR": str(tmp_path), "PYTHONPATH": os.pathsep.join(sys.path)}
+    dtypes = ["float32", "float64"]
+    both = [subprocess.Popen([sys.executable, "-c", TWO_DTYPES.format([dtype])], env=environment, text=True,
+                             stdin=subprocess.PIPE, stdout=subprocess.PIPE) for dtype in dtypes]
+    for process in both:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+    for process in both:
+        assert process.stdin is not None
+        process.stdin.write("\n")
+        process.stdin.flush()
+    assert [process.communicate(timeout=300)[0] for process in both] == ["1\n", "1\n"]
+    assert run(tmp_path, TWO_DTYPES.format(dtypes).replace("input()", "")) == "ready\n0\n"
 
 
 def test_what_a_process_uses_is_kept(base: Path) -> None:

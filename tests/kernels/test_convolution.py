@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from autodiff_kernels import convolution
+from autodiff import tensor
+from autodiff.nn import functional
+from autodiff_kernels import convolution, epilogue
 
 FLOATS = [np.float32, np.float64]
 # images, (H, W) or (D, H, W), channels, outputs, (KH, KW) or (KD, KH, KW), stride, padding, dilation, groups
@@ -34,6 +36,11 @@ CASES = [
     (2, (5, 4, 5), 9, 9, (3, 3, 3), (2, 1, 1), (1, 1, 1), (1, 1, 1), 9),
     (3, (4, 3, 3), 7, 33, (1, 1, 1), (1, 1, 1), (0, 0, 0), (1, 1, 1), 1),
 ]
+
+
+def flat(array: Any, like: Any) -> Any:
+    """An operand of an epilogue as kernels take it."""
+    return np.zeros(0, like.dtype) if array is None else array.reshape(-1)
 
 
 class Problem:
@@ -72,49 +79,58 @@ class Problem:
     def offsets(self, parts: int) -> Any:
         return np.full(convolution.offsets_scratch(self.w.shape, self.groups, parts), -1 << 60)
 
-    def forward(self, parts: int, bias: Any) -> Any:
+    def forward(self, parts: int, bias: Any, residual: Any = None, scale: Any = None, activation: int = 0) -> Any:
+        tail = flat(residual, bias), flat(scale, bias), activation
         out = np.full(self.dy.shape, np.nan, self.x.dtype)
         frame = convolution.forward_frame(self.x.shape, self.w.shape, out.shape, self.stride, self.padding,
                                           self.dilation)
         image, packed, offsets = self.framed(self.x, frame, parts), self.packed(0, parts), self.offsets(parts)
         for part in reversed(range(parts)):
-            convolution.forward(out, offsets, image, packed, bias, self.kernel, self.stride, self.dilation,
+            convolution.forward(out, offsets, image, packed, bias, *tail, self.kernel, self.stride, self.dilation,
                                 self.groups, part, parts)
         return out
 
-    def data_gradient(self, parts: int, bias: Any, shape: Any = None) -> Any:
+    def data_gradient(self, parts: int, bias: Any, residual: Any = None, scale: Any = None, activation: int = 0,
+                      shape: Any = None) -> Any:
+        tail = flat(residual, bias), flat(scale, bias), activation
         out = np.full(self.x.shape if shape is None else shape, np.nan, self.x.dtype)
         frame = convolution.data_gradient_frame(self.dy.shape, self.w.shape, out.shape, self.stride, self.padding,
                                                 self.dilation)
         image, packed, offsets = self.framed(self.dy, frame, parts), self.packed(1, parts), self.offsets(parts)
         for part in reversed(range(parts)):
-            convolution.data_gradient(out, offsets, image, packed, bias, frame[0], self.kernel, self.stride,
+            convolution.data_gradient(out, offsets, image, packed, bias, *tail, frame[0], self.kernel, self.stride,
                                       self.padding, self.dilation, self.groups, part, parts)
         return out
 
-    def by_images(self, name: str, bias: Any, shape: Any = None) -> Any:
+    def by_images(self, name: str, bias: Any, residual: Any = None, scale: Any = None, activation: int = 0) -> Any:
         """What a kernel that pads two images at a time makes of parts that are more than there are such pairs."""
         forward, parts = name == "forward", 3
-        image, given = (self.x, self.dy.shape) if forward else (self.dy, self.x.shape if shape is None else shape)
+        image, given = (self.x, self.dy.shape) if forward else (self.dy, self.x.shape)
         padding = () if forward else (self.padding,)
+        tail = flat(residual, bias), flat(scale, bias), activation
         sizes = convolution.forward_frame if forward else convolution.data_gradient_frame
         begin, size = sizes(image.shape, self.w.shape, given, self.stride, self.padding, self.dilation)
         out, frames = (np.full(one, np.nan, image.dtype) for one in (given, (parts, 2, *size, image.shape[4])))
         offsets, packed = self.offsets(parts), self.packed(int(not forward), parts)
         for part in range(parts):
-            getattr(convolution, f"{name}_by_images")(out, offsets, frames, image, packed, bias, begin, self.kernel,
-                                                      self.stride, *padding, self.dilation, self.groups, part, parts)
+            kernel = getattr(convolution, f"{name}_by_images")
+            kernel(out, offsets, frames, image, packed, bias, *tail, begin, self.kernel, self.stride, *padding,
+                   self.dilation, self.groups, part, parts)
         return out
 
-    def weight_gradient(self, parts: int) -> Any:
+    def weight_gradient(self, parts: int, bias: bool = True) -> Any:
+        """The gradients of weight and bias; the latter is empty without `bias`."""
         out, sums = np.full(self.w.shape, np.nan, self.x.dtype), np.full(self.w.size, np.nan, self.x.dtype)
+        shifts = np.full(len(self.w) if bias else 0, np.nan, self.x.dtype)
+        count = convolution.totals_scratch(self.w.shape, self.groups, out.itemsize) if bias else 0
+        totals = np.full((2, count), np.nan)
         frame = convolution.forward_frame(self.x.shape, self.w.shape, self.dy.shape, self.stride, self.padding,
                                           self.dilation)
         image, offsets = self.framed(self.x, frame, parts), self.offsets(parts)
         for part in reversed(range(parts)):
-            convolution.weight_gradient(out, sums, offsets, image, self.dy, self.stride, self.dilation, self.groups,
-                                        part, parts)
-        return out
+            convolution.weight_gradient(out, shifts, sums, totals, offsets, image, self.dy, self.stride, self.dilation,
+                                        self.groups, part, parts)
+        return out, shifts
 
     def reference(self, shape: Any = None) -> Any:
         """The forward result without bias, the data gradient for an image of `shape`, and the weight gradient."""
@@ -140,6 +156,24 @@ class Problem:
         return out, gradient[place], weight_gradient
 
 
+def epilogues(residual: Any) -> Any:
+    """Residuals, scales and activations: what tiles do themselves, and what is done on blocks."""
+    scale = np.array(0.3, residual.dtype)
+    return ((residual, scale, epilogue.RELU), (residual, None, epilogue.TANH), (None, scale, epilogue.NONE),
+            (None, None, epilogue.GELU))
+
+
+def followed(out: Any, residual: Any, scale: Any, activation: int) -> Any:
+    """The steps one after the other, on the whole array."""
+    out = np.ascontiguousarray(out)
+    out = out if scale is None else out * scale
+    out = out if residual is None else residual + out
+    names = {code: name for name, code in epilogue.ACTIVATIONS.items()}
+    if activation == epilogue.NONE:
+        return out
+    return getattr(functional, names[activation])(tensor(out)).numpy()
+
+
 def close(got: Any, want: Any) -> None:
     tolerance = 2e-4 if got.dtype == np.float32 else 1e-12
     np.testing.assert_allclose(got, want, rtol=tolerance, atol=tolerance)
@@ -158,8 +192,17 @@ def test_forward_and_gradients(case: Any, dtype: Any) -> None:
         np.testing.assert_array_equal(plain, run(3, none))
         np.testing.assert_array_equal(plain + bias, run(1, bias))
         np.testing.assert_array_equal(plain + bias, problem.by_images(run.__name__, bias))
-    close(problem.weight_gradient(1), weight_gradient)
-    np.testing.assert_array_equal(problem.weight_gradient(1), problem.weight_gradient(3))
+        residual = np.random.default_rng(1).standard_normal(plain.shape).astype(dtype)
+        for tail in epilogues(residual):
+            finished = followed(plain + bias, *tail)
+            np.testing.assert_array_equal(run(3, bias, *tail), finished)
+            np.testing.assert_array_equal(problem.by_images(run.__name__, bias, *tail), finished)
+    found, shifts = problem.weight_gradient(1)
+    close(found, weight_gradient)
+    close(shifts, problem.dy.astype(np.float64).sum((0, 1, 2, 3)))
+    for again, others in zip((found, shifts), problem.weight_gradient(3), strict=True):
+        np.testing.assert_array_equal(again, others)
+    np.testing.assert_array_equal(problem.weight_gradient(1, bias=False)[0], found)
 
 
 @pytest.mark.parametrize("case", [*CASES[:12], *CASES[-5:]], ids=str)
@@ -168,7 +211,7 @@ def test_transposed_convolution_of_any_output_size(case: Any, extra: Any) -> Non
     problem = Problem(case, np.float64)
     images, *size, channels = problem.x.shape
     shape = (images, *(n + more for n, more in zip(size, extra, strict=True)), channels)
-    close(problem.data_gradient(1, np.zeros(0), shape), problem.reference(shape)[1])
+    close(problem.data_gradient(1, np.zeros(0), shape=shape), problem.reference(shape)[1])
 
 
 def test_one_convolution_is_a_matmul_bit_for_bit() -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from autodiff_kernels import depthwise
 from tests.kernels.run_parts import junk, run_parts
+from tests.kernels.test_convolution import epilogues, flat, followed
 
 FLOATS = [np.float32, np.float64]
 # images, (D, H, W), channels, (KD, KH, KW), stride, padding, dilation
@@ -44,23 +45,27 @@ class Problem:
         self.bias = rng.standard_normal(channels).astype(dtype)
         self.none = np.zeros(0, dtype)
 
-    def convolve(self, image: Any, shape: Any, bias: Any, transposed: int) -> Any:
+    def convolve(self, image: Any, shape: Any, bias: Any, transposed: int, residual: Any = None, scale: Any = None,
+                 activation: int = 0) -> Any:
+        tail = flat(residual, bias), flat(scale, bias), activation
         weights = np.ascontiguousarray(self.w.reshape(len(self.w), -1).T)
         results = []
         for parts in (1, 3):
             places = np.full(parts * depthwise.places_scratch(self.kernel), -1 << 60)
             out = junk(shape, image.dtype)
             for part in reversed(range(parts)):
-                depthwise.convolve(out, places, image, weights, bias, self.kernel, self.stride, self.padding,
-                                   self.dilation, transposed, part, parts)
+                depthwise.convolve(out, places, image, weights, bias, *tail, self.kernel, self.stride,
+                                   self.padding, self.dilation, transposed, part, parts)
             results.append(out)
         assert results[0].tobytes() == results[1].tobytes(), "the number of parts changes the result"
         return results[0]
 
     def weight_gradient(self) -> Any:
-        outputs = junk(self.w.shape, self.w.dtype), junk(self.w.size, self.w.dtype)
+        """The gradients of weight and bias."""
+        outputs = (junk(self.w.shape, self.w.dtype), junk(len(self.w), self.w.dtype), junk(self.w.size, self.w.dtype),
+                   junk((2, len(self.w) + depthwise.CHANNELS), np.float64))
         return run_parts(depthwise.weight_gradient, outputs, self.x, self.dy, self.stride, self.padding,
-                         self.dilation)[0]
+                         self.dilation)[:2]
 
     def reference(self, shape: Any) -> Any:
         """The forward result without bias, the gradient for an image of `shape`, and the weight's."""
@@ -94,7 +99,12 @@ def test_forward_and_gradients(case: Any, dtype: Any) -> None:
         plain = problem.convolve(image, shape, problem.none, transposed)
         close(plain, result)
         np.testing.assert_array_equal(plain + problem.bias, problem.convolve(image, shape, problem.bias, transposed))
-    close(problem.weight_gradient(), want[2])
+        for tail in epilogues(np.random.default_rng(1).standard_normal(shape).astype(dtype)):
+            np.testing.assert_array_equal(problem.convolve(image, shape, problem.bias, transposed, *tail),
+                                          followed(plain + problem.bias, *tail))
+    found, shifts = problem.weight_gradient()
+    close(found, want[2])
+    close(shifts, problem.dy.astype(np.float64).sum((0, 1, 2, 3)))
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)

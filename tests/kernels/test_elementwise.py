@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from llvmlite import ir
 
-from autodiff_kernels import elementwise
+from autodiff_kernels import elementwise, memory, softmax
 
 Array = np.ndarray[Any, np.dtype[Any]]
 FLOATS = [np.float32, np.float64]
@@ -95,6 +96,17 @@ def test_functions_of_two_numbers_are_within_2_ulp(dtype: Any) -> None:
     y = np.where(rng.random(x.size) < 0.5, rng.permutation(x), x * rng.uniform(-3, 3, x.size)).astype(dtype)
     for name, formula in (("atan2", np.arctan2), ("hypot", np.hypot)):
         assert error_in_ulp(run(name, x, y), formula(x.astype(np.longdouble), y.astype(np.longdouble))) <= 2
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_exp_of_registers_has_the_bits_of_exp_of_numbers(dtype: Any) -> None:
+    # The gradient of a log-sum-exp that is 0, of a cotangent that is 1, is exp in registers.
+    x = np.concatenate([magnitudes(dtype, np.random.default_rng(0)), np.linspace(-760, 720, 20_000)]).astype(dtype)
+    x = x[None]
+    out = np.empty_like(x)
+    softmax.logsumexp_grad(out, np.ones(1, dtype), x, np.zeros(1, dtype), 0, 1)
+    np.testing.assert_array_equal(out, run("exp", x))
 
 
 @pytest.mark.parametrize("dtype", FLOATS)
@@ -249,7 +261,7 @@ ELSEWHERE = {"where", "left_shift", "right_shift", "erf"}
 # The operations' samples and docs/accuracy.md measure these.
 SPECIAL = {"i0", "i0e", "i1", "i1e", "bessel_j0", "bessel_j1", "bessel_y0", "bessel_y1", "bessel_k0", "bessel_k0e",
            "bessel_k1", "bessel_k1e", "erfc", "erfcx", "erfinv", "ndtri", "log_ndtr", "gammainc", "gammaincc", "zeta",
-           "lgamma", "digamma", "trigamma"}
+           "lgamma", "digamma", "trigamma", "polygamma"}
 
 
 def arguments(formula: Any) -> list[str]:
@@ -452,6 +464,18 @@ def test_plan_merges_what_every_operand_holds_as_one() -> None:
     channels_last = elementwise.plan((2, 3, 4, 5), (60, 1, 15, 3), [((2, 3, 4, 5), (60, 1, 15, 3))])
     assert channels_last.tolist() == [1, 120, 120, 1, 1]
     assert elementwise.plan((), (), [((), ())]).tolist() == [1, 1, 1, 1, 1]
+
+
+def test_each_loop_names_a_group_of_accesses_of_its_own() -> None:
+    module = ir.Module()
+    name = ir.MetaDataString(module, "llvm.loop.parallel_accesses")
+    first, second = (module.add_metadata([name, memory.DistinctNode(module)]) for _ in range(2))
+    assert first is not second
+
+
+def test_formulas_with_loops_are_not_asked_for_vectors() -> None:
+    assert memory.plain(elementwise.FORMULAS["multiply_add"].py_func)
+    assert not any(memory.plain(elementwise.FORMULAS[name].py_func) for name in ("zeta", "polygamma", "gammainc"))
 
 
 def test_unknown_names_are_attribute_errors() -> None:

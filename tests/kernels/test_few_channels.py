@@ -9,6 +9,7 @@ import pytest
 
 from autodiff_kernels import few_channels
 from tests.kernels.run_parts import junk
+from tests.kernels.test_convolution import epilogues, flat, followed
 
 # images, (H, W), channels, (OH, OW), outputs, kernel, stride, padding, dilation
 CASES = [
@@ -27,7 +28,8 @@ CASES = [
 ]
 
 
-def gradient(case: Any, dy: Any, w: Any, bias: Any) -> Any:
+def gradient(case: Any, dy: Any, w: Any, bias: Any, residual: Any = None, scale: Any = None, activation: int = 0
+             ) -> Any:
     images, size, channels, grid, _, kernel, stride, padding, dilation = case
     weights = np.full(w.size + few_channels.BEYOND, np.nan, w.dtype)
     weights[: w.size] = w.reshape(*w.shape[:2], -1).transpose(0, 2, 1).ravel()
@@ -38,8 +40,8 @@ def gradient(case: Any, dy: Any, w: Any, bias: Any) -> Any:
         places = np.full(parts * few_channels.places_scratch(size[1]), -1 << 60)
         out = junk(shape, dy.dtype)
         for part in reversed(range(parts)):
-            few_channels.data_gradient(out, products, places, dy, weights, bias, kernel, stride, padding, dilation,
-                                       part, parts)
+            few_channels.data_gradient(out, products, places, dy, weights, bias, flat(residual, bias),
+                                       flat(scale, bias), activation, kernel, stride, padding, dilation, part, parts)
         results.append(out)
     assert results[0].tobytes() == results[1].tobytes(), "the number of parts changes the result"
     return results[0]
@@ -67,6 +69,8 @@ def test_gradient(case: Any, dtype: Any) -> None:
     plain = gradient(case, dy, w, bias[:0])
     np.testing.assert_allclose(plain, reference(case, dy, w), rtol=tolerance, atol=tolerance)
     np.testing.assert_array_equal(gradient(case, dy, w, bias), plain + bias)
+    for tail in epilogues(rng.standard_normal(plain.shape).astype(dtype)):
+        np.testing.assert_array_equal(gradient(case, dy, w, bias, *tail), followed(plain + bias, *tail))
 
 
 def test_a_place_does_not_change_the_result() -> None:

@@ -53,6 +53,21 @@ def test_reads_and_sets(dtype: Any, shape: Any) -> None:
         np.testing.assert_array_equal(result, placed(x, full, source))
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_the_gradient_of_what_is_set_goes_to_the_last(dtype: Any, shape: Any) -> None:
+    A, K, B, M = shape
+    g, each = numbers((A, K, B), dtype), rng.integers(0, K, (A, M, B))
+    each[:, M // 2:M // 2 + 1] = -1  # nowhere
+    out, rest = run_parts(index.scatter_along_grad, (junk((A, M, B), dtype), g), each)
+    want, left = np.zeros_like(out), g.copy()
+    for a, i, b in np.ndindex(A, M, B):
+        if each[a, i, b] >= 0 and not (each[a, i + 1:, b] == each[a, i, b]).any():
+            want[a, i, b], left[a, each[a, i, b], b] = g[a, each[a, i, b], b], 0
+    np.testing.assert_array_equal(out, want)
+    np.testing.assert_array_equal(rest, left)
+
+
 @pytest.mark.parametrize("dtype", DTYPES[:3])
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("accumulate", [0, 1])

@@ -37,7 +37,7 @@ def planes(x: Any, shape: Any) -> Any:
 
 def cross_entropy(x: Any, target: Any, weight: Any, smoothing: float) -> Any:
     A, K, B = x.shape
-    outputs = junk((A, B), x.dtype), junk((A, B), x.dtype), junk(x.shape, x.dtype)
+    outputs = tuple(junk((A, B), x.dtype) for _ in range(4))
     scratch = junk((K, softmax_planes.tile_columns(K)), x.dtype)
     return run_parts(
         loss_planes.cross_entropy, outputs, x, target, weight, IGNORED, smoothing, scratch=scratch, status=True
@@ -49,17 +49,47 @@ def cross_entropy(x: Any, target: Any, weight: Any, smoothing: float) -> Any:
 @pytest.mark.parametrize("shape", SHAPES)
 def test_cross_entropy_as_of_rows(dtype: Any, smoothing: float, shape: Any) -> None:
     x, target, weight, g = case(shape, dtype)
-    losses, weights, p, status = cross_entropy(x, target, weight, smoothing)
+    losses, weights, *kept, status = cross_entropy(x, target, weight, smoothing)
     assert status == -1
-    flat = junk(target.size, dtype), junk(target.size, dtype), junk(rows(x).shape, dtype)
+    flat = tuple(junk(target.size, dtype) for _ in range(4))
     arguments = target.reshape(-1), weight, IGNORED, smoothing
     expected = run_parts(loss.cross_entropy, flat, rows(x), *arguments, status=True)
     np.testing.assert_allclose(losses.reshape(-1), expected[0], **close(dtype))
     np.testing.assert_array_equal(weights.reshape(-1), expected[1])
-    np.testing.assert_allclose(p, planes(expected[2], shape), **close(dtype))
-    found = run_parts(loss_planes.cross_entropy_grad, junk(shape, dtype), g, p, target, weight, IGNORED, smoothing)
-    expected = run_parts(loss.cross_entropy_grad, flat[2], g.reshape(-1), rows(p), *arguments)
+    np.testing.assert_array_equal(kept[0].reshape(-1), expected[2])
+    np.testing.assert_allclose(kept[1].reshape(-1), expected[3], **close(dtype))
+    operands = x, *kept, target, weight, IGNORED, smoothing
+    found = run_parts(loss_planes.cross_entropy_grad, junk(shape, dtype), g, *operands)
+    flat = tuple(array.reshape(-1) for array in kept)
+    expected = run_parts(loss.cross_entropy_grad, junk(rows(x).shape, dtype), g.reshape(-1), rows(x), *flat, *arguments)
     np.testing.assert_array_equal(found, planes(expected, shape))
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_soft_cross_entropy_as_of_rows(dtype: Any, smoothing: float, shape: Any) -> None:
+    x, _, weight, g = case(shape, dtype)
+    A, K, B = shape
+    labels = rng.random(shape).astype(dtype)
+    outputs, flat = (tuple(junk(size, dtype) for _ in range(4)) for size in ((A, B), A * B))
+    scratch = junk((K, softmax_planes.tile_columns(K)), dtype)
+    losses, *kept = run_parts(
+        loss_planes.soft_cross_entropy, outputs, x, labels, weight, smoothing, scratch=scratch
+    )
+    expected = run_parts(loss.soft_cross_entropy, flat, rows(x), rows(labels), weight, smoothing)
+    for found, wanted in zip((losses, *kept), expected, strict=True):
+        np.testing.assert_allclose(found.reshape(-1), wanted, **close(dtype))
+    flat = tuple(array.reshape(-1) for array in kept)
+    out, row_out = junk(shape, dtype), junk(rows(x).shape, dtype)
+    found = run_parts(loss_planes.soft_cross_entropy_grad, out, g, x, labels, *kept, weight, smoothing)
+    operands = g.reshape(-1), rows(x), rows(labels), *flat, weight, smoothing
+    expected = run_parts(loss.soft_cross_entropy_grad, row_out, *operands)
+    np.testing.assert_allclose(found, planes(expected, shape), **close(dtype))
+    found = run_parts(loss_planes.soft_cross_entropy_label_grad, out, g, x, *kept[:2], weight, smoothing)
+    operands = g.reshape(-1), rows(x), *flat[:2], weight, smoothing
+    expected = run_parts(loss.soft_cross_entropy_label_grad, row_out, *operands)
+    np.testing.assert_allclose(found, planes(expected, shape), **close(dtype))
 
 
 @pytest.mark.parametrize("dtype", FLOATS)
@@ -98,7 +128,9 @@ def test_large_and_infinite_logits(dtype: Any) -> None:
     logits = np.array([[1e4, -1e4], [-1e4, 1e4], [-inf, 3], [-inf, -inf], [nan, 1]], dtype)
     x = np.ascontiguousarray(np.tile(logits, (5, 1)).T)[None]
     target = np.tile([0, 0, 1, 0, IGNORED], 5)[None]
-    losses, _, p, _ = cross_entropy(x, target, np.ones(2, dtype), 0.0)
+    ones, g = np.ones(2, dtype), np.ones(target.shape, dtype)
+    losses, _, *kept, _ = cross_entropy(x, target, ones, 0.0)
     np.testing.assert_array_equal(losses[0], np.tile(np.array([0, 2e4, 0, nan, 0], dtype), 5))
-    expected = np.array([[1, 0], [0, 1], [0, 1], [nan, nan], [0, 0]], dtype)
-    np.testing.assert_array_equal(p[0].T, np.tile(expected, (5, 1)))
+    out = run_parts(loss_planes.cross_entropy_grad, junk(x.shape, dtype), g, x, *kept, target, ones, IGNORED, 0.0)
+    expected = np.array([[0, 0], [-1, 1], [0, 0], [nan, nan], [0, 0]], dtype)
+    np.testing.assert_array_equal(out[0].T, np.tile(expected, (5, 1)))

@@ -167,8 +167,17 @@ def run_digest(cache, **environment):
                           check=True).stdout.split()
 
 
-def test_bits_do_not_depend_on_the_vector_width_and_the_disk_cache_is_hit(tmp_path):
+OTHERS = {
+    **{f"{width} bytes": {"VECTOR_BYTES": width} for width in (16, 32) if width < VECTOR_BYTES},
+    "16 bytes, 32 registers": {"VECTOR_BYTES": 16, "VECTOR_REGISTERS": 32},
+    "tiny caches": {"L1_BYTES": 4096, "L2_BYTES": 8192},
+    "large caches": {"L1_BYTES": 1 << 20, "L2_BYTES": 1 << 24},
+}
+
+
+def test_bits_do_not_depend_on_registers_and_caches_and_the_disk_cache_is_hit(tmp_path):
     bits, _ = run_digest(tmp_path)
     assert run_digest(tmp_path) == [bits, "1"]
-    for width in {16, 32, 64} - {VECTOR_BYTES}:
-        assert run_digest(tmp_path, AUTODIFF_VECTOR_BYTES=str(width)) == [bits, "0"]
+    for name, numbers in OTHERS.items():
+        environment = {f"AUTODIFF_{variable}": str(value) for variable, value in numbers.items()}
+        assert run_digest(tmp_path, **environment) == [bits, "0"], name

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from autodiff_kernels import convolution, winograd
+from tests.kernels.test_convolution import epilogues, flat, followed
 
 # images, height, width, channels, outputs, zeros above, zeros at the left
 CASES = [
@@ -17,7 +18,7 @@ CASES = [
     (1, 12, 13, 35, 17, 2, 0),
     (5, 30, 31, 4, 6, 1, 1),  # several chunks and several blocks of tiles
     (2, 4, 4, 300, 8, 1, 1),  # more channels than a stretch
-    (1, 3, 5, 260, 300, 1, 1),  # too large for several chunks
+    (1, 3, 5, 260, 300, 1, 1),  # too large for several chunks, and for one group of channels or outputs
 ]
 
 
@@ -33,24 +34,20 @@ class Problem:
         self.dy = rng.standard_normal((images, self.height, self.width, outputs)).astype(dtype)
         self.bias = rng.standard_normal(outputs).astype(dtype)
 
-    def framed(self, image: Any, place: Any, size: Any) -> Any:
-        out = np.full((image.shape[0], 1, *winograd.frame(*size), image.shape[3]), np.nan, image.dtype)
-        convolution.pad(out, image[:, None], (0, *place), 0, 1)
-        return out[:, 0]
-
-    def convolve(self, image: Any, shape: Any, place: Any, turned: int, bias: Any, parts: int) -> Any:
+    def convolve(self, image: Any, shape: Any, place: Any, turned: int, bias: Any, parts: int, residual: Any = None,
+                 scale: Any = None, activation: int = 0) -> Any:
+        tail = flat(residual, bias), flat(scale, bias), activation
         out, channels = np.full(shape, np.nan, image.dtype), image.shape[3]
         kernels = np.full(winograd.kernels_scratch(channels, shape[3], out.itemsize), np.nan, out.dtype)
         for part in range(parts):
             winograd.transform_kernels(kernels, self.w, turned, part, parts)
-        scratch = np.full(parts * winograd.forward_scratch(channels, shape[3]), np.nan, out.dtype)
-        frame = self.framed(image, place, shape[1:3])
+        scratch = np.full(parts * winograd.forward_scratch(channels, shape[3], out.itemsize), np.nan, out.dtype)
         for part in reversed(range(parts)):
-            winograd.forward(out, scratch, frame, kernels, bias, part, parts)
+            winograd.forward(out, scratch, image, kernels, bias, *tail, *place, part, parts)
         return out
 
-    def forward(self, bias: Any, parts: int) -> Any:
-        return self.convolve(self.x, self.dy.shape, self.place, 0, bias, parts)
+    def forward(self, bias: Any, parts: int, *tail: Any) -> Any:
+        return self.convolve(self.x, self.dy.shape, self.place, 0, bias, parts, *tail)
 
     def data_gradient(self, parts: int) -> Any:
         none = np.zeros(0, self.x.dtype)
@@ -61,12 +58,13 @@ class Problem:
         tiles = self.x.shape[0] * ((self.height + 1) // 2) * ((self.width + 1) // 2)
         sums = np.full(winograd.gradient_sums(tiles, channels, outputs), np.nan, out.dtype)
         scratch = np.full(parts * winograd.gradient_scratch(channels, outputs, out.itemsize), np.nan, out.dtype)
-        frame = self.framed(self.x, self.place, (self.height, self.width))
+        shifts = np.full(outputs, np.nan, out.dtype)
+        totals = np.full(winograd.gradient_totals(tiles, channels, outputs, out.itemsize), np.nan)
         for part in reversed(range(parts)):
-            winograd.kernel_gradient(sums, scratch, frame, self.dy, part, parts)
+            winograd.kernel_gradient(sums, totals, scratch, self.x, self.dy, *self.place, part, parts)
         for part in range(parts):
-            winograd.combine(out, sums, part, parts)
-        return out
+            winograd.combine(out, shifts, sums, totals, part, parts)
+        return out, shifts
 
     def reference(self) -> Any:
         """The forward result without bias, the data gradient and the kernel gradient."""
@@ -96,10 +94,15 @@ def test_forward_and_gradients(case: Any, dtype: Any) -> None:
     close(plain, out)
     np.testing.assert_array_equal(plain, problem.forward(np.zeros(0, dtype), 3))
     np.testing.assert_array_equal(plain + problem.bias, problem.forward(problem.bias, 1))
+    for tail in epilogues(np.random.default_rng(1).standard_normal(plain.shape).astype(dtype)):
+        np.testing.assert_array_equal(problem.forward(problem.bias, 3, *tail), followed(plain + problem.bias, *tail))
     close(problem.data_gradient(1), gradient)
     np.testing.assert_array_equal(problem.data_gradient(1), problem.data_gradient(3))
-    close(problem.kernel_gradient(1), kernel_gradient)
-    np.testing.assert_array_equal(problem.kernel_gradient(1), problem.kernel_gradient(3))
+    found, shifts = problem.kernel_gradient(1)
+    close(found, kernel_gradient)
+    close(shifts, problem.dy.astype(np.float64).sum((0, 1, 2)))
+    for one, three in zip((found, shifts), problem.kernel_gradient(3), strict=True):
+        np.testing.assert_array_equal(one, three)
 
 
 @pytest.mark.parametrize("channels", [32, 64, 256])
@@ -107,7 +110,7 @@ def test_the_error_is_at_most_four_times_that_of_the_direct_sum(channels: int) -
     problem = Problem((2, 8, 8, channels, 32, 1, 1), np.float32)
     out, gradient, kernel_gradient = problem.reference()
     direct, none = direct_results(problem), np.zeros(0, np.float32)
-    found = problem.forward(none, 1), problem.data_gradient(1), problem.kernel_gradient(1)
+    found = problem.forward(none, 1), problem.data_gradient(1), problem.kernel_gradient(1)[0]
     for got, other, want in zip(found, direct, (out, gradient, kernel_gradient), strict=True):
         assert np.sqrt(np.mean((got - want) ** 2)) <= 4 * np.sqrt(np.mean((other - want) ** 2))
 
@@ -116,13 +119,14 @@ def direct_results(problem: Problem) -> Any:
     """Return what the kernels of `convolution.py` compute."""
     one, kernel, none = (1, 1, 1), (1, 3, 3), np.zeros(0, np.float32)
     x, w, dy = problem.x[:, None], problem.w[:, :, None], problem.dy[:, None]
-    frame = problem.framed(problem.x, (1, 1), (8, 8))[:, None]
+    frame, cotangent = (np.pad(image, ((0, 0), (0, 0), (1, 1), (1, 1), (0, 0))) for image in (x, dy))
     offsets = np.zeros(convolution.offsets_scratch(w.shape, 1, 1), np.int64)
     packed, out, dx, dw = np.empty(w.size, np.float32), np.empty_like(dy), np.empty_like(x), np.empty_like(w)
     convolution.pack_weights(packed, w, one, one, 1, 0, 0, 1)
-    convolution.forward(out, offsets, frame, packed, none, kernel, one, one, 1, 0, 1)
+    convolution.forward(out, offsets, frame, packed, none, none, none, 0, kernel, one, one, 1, 0, 1)
     convolution.pack_weights(packed, w, one, one, 1, 1, 0, 1)
-    cotangent = problem.framed(problem.dy, (1, 1), (8, 8))[:, None]
-    convolution.data_gradient(dx, offsets, cotangent, packed, none, (0, 1, 1), kernel, one, (0, 1, 1), one, 1, 0, 1)
-    convolution.weight_gradient(dw, np.empty(w.size, np.float32), offsets, frame, dy, one, one, 1, 0, 1)
+    convolution.data_gradient(dx, offsets, cotangent, packed, none, none, none, 0, (0, 1, 1), kernel, one, (0, 1, 1),
+                              one, 1, 0, 1)
+    convolution.weight_gradient(dw, none, np.empty(w.size, np.float32), np.empty((2, 0)), offsets, frame, dy, one, one,
+                                1, 0, 1)
     return out[:, 0], dx[:, 0], dw[:, :, 0]

@@ -571,10 +571,13 @@ poles = np.array([0.0, -0.0, np.inf, np.nan, 1.0, 2.0, 0.3, 7.9, 30.0])
 for name in ("lgamma", "digamma"):
     case(name, poles)
     case(name, np.array([-7.3, -2.5, -0.4, -1.0, -3.0]))
+    case(name, np.array([-1e308, -(2.0**52), -1e-300]))
     case(name, np.array([1, 2, 5]))
 for n in (0, 1, 2, 4):
     case("polygamma", n, np.array([0.3, 0.7, 1.0, 2.5, 9.0, 40.0]))
 case("polygamma", 1, np.array([-7.3, -2.5, -0.4]))
+for n in (2, 5, 12):
+    case("polygamma", n, np.array([-7.3, -2.5, -0.4, -1e-17, -2 + 2.0**-40, 0, -3, -np.inf, np.nan]))
 case("erfinv", np.array([0.0, 0.3, -0.9, 0.99999, -1.0, 1.0, 1.5, np.nan, -1 + 1e-12]))
 case("erfc", np.array([-3.0, 0.2, 0.5, 4.0, 20.0, 26.5]))
 case("special_ndtr", normal(5))
@@ -597,6 +600,7 @@ for name in ("igamma", "igammac"):
     case(name, orders, ends)
     case(name, np.array([-1.0, np.nan, 1, 0, np.inf]), np.array([1.0, 1, np.nan, 0, 2]))
 case("special_zeta", np.array([1.5, 2, 7, 3, 1, 0.5, 2, 2.5]), np.array([0.3, 4, 9, -2.5, 2, 2, -3, -2.5]))
+case("special_zeta", np.array([2.0, 3, 8, 9]), np.array([[-1e-17], [-1 - 2.0**-40], [-7.7]]))
 case("nonzero_static", np.array([[0, 3], [2, 0], [1, 1]]), size=3)
 case("nonzero_static", np.array([[0, 3], [2, 0], [1, 1]]), size=6, fill_value=-7)
 

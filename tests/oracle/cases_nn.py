@@ -97,7 +97,11 @@ for mode, size in (("nearest", (7, 3)), ("nearest-exact", (7, 3)), ("bilinear", 
         case("interpolate", normal(2, 3, 4, 5), scale_factor=1.7, mode=mode, recompute_scale_factor=True)
 case("interpolate", normal(2, 3, 5), 8, mode="linear")
 case("interpolate", normal(2, 3, 5), scale_factor=1.5)
-case("interpolate", normal(1, 2, 3, 4, 3), (4, 3, 5), mode="trilinear")
+for mode in ("nearest", "nearest-exact", "trilinear"):
+    case("interpolate", normal(2, 3, 3, 4, 3), (4, 3, 5), mode=mode)
+    case("interpolate", normal(1, 2, 3, 4, 3), scale_factor=2, mode=mode)
+    case("interpolate", normal(1, 2, 3, 4, 3), scale_factor=(1.7, 0.6, 1.0), mode=mode)
+case("interpolate", normal(1, 2, 3, 4, 3), (4, 1, 5), mode="trilinear", align_corners=True)
 case("pixel_shuffle", normal(2, 8, 3, 2), 2)
 case("pixel_unshuffle", normal(2, 3, 4, 6), 2)
 

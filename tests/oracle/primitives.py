@@ -98,6 +98,15 @@ def gather_grad(g: Any, index: Any, dim: int, size: int) -> Any:
     return out
 
 
+def scatter_grad(g: Any, index: Any, dim: int) -> Any:
+    """What g holds at the place that each element of the index names; 0 for all but the last of those at one place."""
+    last = {(*place[:dim], index[place], *place[dim + 1 :]): place for place in np.ndindex(*index.shape)}
+    out = np.zeros(index.shape)
+    for source, place in last.items():
+        out[place] = g[source]
+    return out
+
+
 # ---- Random draws: the published Philox, and the order of elements that `autodiff_kernels/random.py` describes ----
 
 

@@ -1,4 +1,4 @@
-"""Resizing of sequences and images."""
+"""Resizing of sequences, images and volumes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Upsample(Module):
     Args:
         size: of the output.
         scale_factor: size of the output divided by that of the input; one of both is given.
-        mode: ``"nearest"``, ``"linear"``, ``"bilinear"``, ... as `functional.interpolate` has them.
+        mode: ``"nearest"``, ``"linear"``, ``"bilinear"``, ``"trilinear"``, ... as `functional.interpolate` has them.
         align_corners: let the corners of input and output be the same points.
         recompute_scale_factor: use the factor of the sizes after rounding.
 
