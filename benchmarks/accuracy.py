@@ -257,8 +257,75 @@ def variance(part: int = 1, dtype: Any = np.float32) -> Sum:
     return Sum(ad.tensor(x).var().numpy(), exact, exact)
 
 
+def softmax_gradient(part: int = 1, dtype: Any = np.float32) -> Sum:
+    """Return the gradient of the softmax of rows of 1000; by the sums of the absolute values."""
+    x, g = 3 * _normal(dtype, 512 // part, 1000), _normal(dtype, 512 // part, 1000)[:, ::-1].copy()
+    p, wide = _softmax(_wider(x)), _wider(g)
+    exact = p * (wide - (p * wide).sum(1, keepdims=True))
+    magnitude = p * (abs(wide) + (p * abs(wide)).sum(1, keepdims=True))
+    return Sum(_gradient(lambda t: ad.softmax(t, 1), g, x), exact, magnitude)
+
+
+def cross_entropy_gradient(part: int = 1, dtype: Any = np.float32) -> Sum:
+    """Return the gradient of the cross-entropy of rows of 1000, smoothed by 0.1; by the sum of the absolute values."""
+    x = 3 * _normal(dtype, 512 // part, 1000)
+    labels = np.arange(len(x)) * 7 % 1000
+    got = _gradient(lambda t: F.cross_entropy(t, ad.tensor(labels), reduction="sum", label_smoothing=0.1), None, x)
+    p, wanted = _softmax(_wider(x)), 0.9 * np.eye(1000, dtype=WIDER[x.dtype])[labels] + 0.1 / 1000
+    return Sum(got, p - wanted, p + wanted)
+
+
+def soft_cross_entropy_gradient(part: int = 1, dtype: Any = np.float32) -> Sum:
+    """Return the same with class probabilities; by the same."""
+    x = 3 * _normal(dtype, 512 // part, 1000)
+    labels = np.abs(x[::-1])
+    labels /= labels.sum(1, keepdims=True)
+    got = _gradient(lambda t: F.cross_entropy(t, ad.tensor(labels), reduction="sum"), None, x)
+    p, wanted = _softmax(_wider(x)), _wider(labels)
+    total = wanted.sum(1, keepdims=True)
+    return Sum(got, total * p - wanted, total * p + wanted)
+
+
+def layer_norm_gradient(part: int = 1, dtype: Any = np.float32) -> Sum:
+    """Return the gradient of the layer norm of rows of 768 about 5; by the sum of the absolute values."""
+    x, g = _normal(dtype, 512 // part, 768) + dtype(5), _normal(dtype, 512 // part, 768)[:, ::-1].copy()
+    return _norm_gradient(x, g, _gradient(lambda t: F.layer_norm(t, (768,)), g, x), 1)
+
+
+def batch_norm_gradient(part: int = 1, dtype: Any = np.float32) -> Sum:
+    """Return the gradient of the batch norm of 32 channels about 5; by the sum of the absolute values."""
+    x = _normal(dtype, max(64 // part, 2), 32, 16, 16) + dtype(5)
+    g = _normal(dtype, *x.shape)[:, ::-1].copy()
+    return _norm_gradient(x, g, _gradient(lambda t: F.batch_norm(t, None, None, training=True), g, x), (0, 2, 3))
+
+
+def attention(part: int = 1, dtype: Any = np.float32) -> Sum:
+    """Return attention of 300 targets and sources with 64 features; by the sum of the absolute values."""
+    q, k, v, _ = _attention_operands(dtype, part)
+    p = _softmax(_wider(q) @ _wider(k).swapaxes(-1, -2) / 8)
+    got = F.scaled_dot_product_attention(*map(ad.tensor, (q, k, v))).numpy()
+    return Sum(got, p @ _wider(v), p @ np.abs(_wider(v)))
+
+
+def attention_gradient(part: int = 1, dtype: Any = np.float32) -> Sum:
+    """Return the gradients of queries, keys and values of this attention; by the sum of the absolute values."""
+    q, k, v, g = _attention_operands(dtype, part)
+    got = _gradient(F.scaled_dot_product_attention, g, q, k, v)
+    q, k, v, g = map(_wider, (q, k, v, g))
+    p = _softmax(q @ k.swapaxes(-1, -2) / 8)
+    back = g @ v.swapaxes(-1, -2)
+    slopes = p * (back - (p * back).sum(-1, keepdims=True)) / 8
+    sizes = np.abs(g) @ np.abs(v).swapaxes(-1, -2)
+    slope_sizes = p * (sizes + (p * sizes).sum(-1, keepdims=True)) / 8
+    turned, turned_sizes = slopes.swapaxes(-1, -2), slope_sizes.swapaxes(-1, -2)
+    exact = slopes @ k, turned @ q, p.swapaxes(-1, -2) @ g
+    magnitude = slope_sizes @ np.abs(k), turned_sizes @ np.abs(q), p.swapaxes(-1, -2) @ np.abs(g)
+    return Sum(got, np.concatenate([x.ravel() for x in exact]), np.concatenate([x.ravel() for x in magnitude]))
+
+
 SUMS: tuple[Callable[..., Sum], ...] = (
-    matmul, conv2d, softmax, log_softmax, layer_norm, batch_norm, total, variance,
+    matmul, conv2d, softmax, log_softmax, layer_norm, batch_norm, attention, total, variance, softmax_gradient,
+    cross_entropy_gradient, soft_cross_entropy_gradient, layer_norm_gradient, batch_norm_gradient, attention_gradient,
 )  # fmt: skip
 
 
@@ -270,6 +337,43 @@ def sum_error(measure: Callable[..., Sum], dtype: Any = np.float32, part: int = 
 
 def _normal(dtype: Any, *shape: int) -> Array:
     return np.random.default_rng(2).standard_normal(shape, dtype)
+
+
+def _wider(x: Array) -> Array:
+    return x.astype(WIDER[x.dtype])
+
+
+def _softmax(x: Array) -> Array:
+    powers = np.exp(x - x.max(-1, keepdims=True))
+    return powers / powers.sum(-1, keepdims=True)
+
+
+def _gradient(function: Callable[..., Any], g: Array | None, *operands: Array) -> Array:
+    """Return the gradients of the operands for a cotangent (None: of a number), as they are or, of several, flat."""
+    leaves = [ad.tensor(x, requires_grad=True) for x in operands]
+    found = ad.autograd.grad(function(*leaves), leaves, None if g is None else ad.tensor(g))
+    arrays: list[Array] = [gradient.numpy() for gradient in found]
+    return arrays[0] if len(arrays) == 1 else np.concatenate([x.ravel() for x in arrays])
+
+
+def _attention_operands(dtype: Any, part: int) -> list[Array]:
+    """Return queries, keys, values and a cotangent."""
+    return [np.ascontiguousarray(x) for x in _normal(dtype, 4, max(8 // part, 1), 300, 64)]
+
+
+def _norm_gradient(x: Array, g: Array, got: Array, axes: Any) -> Sum:
+    """Return the gradient of a norm over axes, r (g - mean g - xhat mean(g xhat)), r = 1 / root of the variance."""
+    wide, cotangent = _wider(x), _wider(g)
+    centred = wide - wide.mean(axes, keepdims=True)
+    scale = 1 / np.sqrt(centred.var(axes, keepdims=True) + 1e-5)
+    normal = centred * scale
+
+    def mean(values: Array) -> Array:
+        return values.mean(axes, keepdims=True)
+
+    exact = scale * (cotangent - mean(cotangent) - normal * mean(cotangent * normal))
+    sizes = np.abs(cotangent), np.abs(normal)
+    return Sum(got, exact, scale * (sizes[0] + mean(sizes[0]) + sizes[1] * mean(sizes[0] * sizes[1])))
 
 
 def _standardised(x: Array, got: Array, axes: Any) -> Sum:
@@ -290,7 +394,8 @@ EXTREMES = """
 
 **Softmax, log_softmax, logsumexp, cross-entropy.** Logits of 1e4 and more overflow nothing: the largest one is
 subtracted first. -inf is a share of 0. A row with inf or NaN, and one of -inf alone, becomes NaN; `logsumexp` is inf
-and -inf there (NaN of NaN).
+and -inf there (NaN of NaN). With class probabilities, a logit of -inf makes the loss NaN also where its label is 0
+(0 * inf), as in PyTorch; the gradient is finite.
 
 **Norms** (batch, layer, group, instance, RMS). A channel, row or group of equal numbers has variance 0 and becomes
 exactly 0, before weight and bias (in PyTorch's batch norm it may be the rounding of its mean, divided by the root of
@@ -366,7 +471,7 @@ pole or zero is. A number beside a function of two is the first operand.
     lines.append("""
 ## Operations made of sums
 float32 beside float64, float64 beside long double. The largest error found, in the dtype's spacing at 1 (2**-23,
-2**-52) times what the last column names. Gradients have no rows of their own here.
+2**-52) times what the last column names.
 
 | operation | float32 | float64 | result, and the magnitude that the error is measured by |
 |---|---:|---:|---|""")

@@ -151,7 +151,7 @@ A step loads a row of the right factor, as many registers, and multiplies it by 
 factor; sums, that row and the number must fit into the registers. The first columns are the bare tile, with its
 numbers in the nearest caches. The others are products of matrices in C order (m x n x k) by `matmul`, which has tiles
 of up to {highest} rows in all heights. The chosen shapes, bold, stand in `autodiff_kernels.cpu.TILES`. Bits of
-results do not depend on them.
+results do not depend on them, but for triangular systems.
 
 A multiply-add takes some 4 cycles, and processors begin one, two or (Apple's) four in each: from 4, 8 or 16 sums on
 none waits for another. Loads are the other limit: rows + registers of them for rows x registers multiply-adds. Beyond

@@ -64,6 +64,10 @@ SOFTMAX = {
     "logsumexp of 1e4": Case(row("logsumexp", -1), (LARGE,), 1e4),
     "cross_entropy of 1e4": Case(
         lambda lib, x: lib.nn.functional.cross_entropy(x, lib.tensor([2])), ([LARGE],), 2e4),
+    "cross_entropy of 1e4, labels": Case(
+        lambda lib, x: lib.nn.functional.cross_entropy(x, lib.tensor([[0, 0.5, 0.5]])), ([LARGE],), 1.5e4),
+    "cross_entropy with -inf, labels": Case(
+        lambda lib, x: lib.nn.functional.cross_entropy(x, lib.tensor([[0, 0.5, 0.5]])), ([(-INF, 0, 0)],), NAN),
     "softmax with -inf": Case(row("softmax", -1), ((-INF, 0, 0),), [0, 0.5, 0.5]),
     "log_softmax with -inf": Case(row("log_softmax", -1), ((-INF, 0, 0),), [-INF, -np.log(2), -np.log(2)]),
     "logsumexp of -inf": Case(row("logsumexp", -1), ((-INF, -INF),), -INF),

@@ -125,7 +125,7 @@ class Compiled:
         >>> square = ad.compile(lambda x: (x * x).sum())
         >>> calls = [square(ad.ones(2)), square(ad.ones(2))]
         >>> list(square.stages())
-        ['recorded', 'without_dead', 'without_repeats', 'with_late_writes', 'with_chains']
+        ['recorded', 'without_dead', 'without_repeats', 'with_joined', 'with_late_writes', 'with_chains']
         """
         if not -len(self._recorded) <= number < len(self._recorded):
             raise ValueRangeError("stages", "there is no such recording", got=f"{number} of {len(self._recorded)}",

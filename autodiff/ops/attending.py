@@ -245,22 +245,33 @@ def _grad_infer(*inputs: Spec, **_: Any) -> tuple[Spec, ...]:
     return tuple([Spec.of((*batch, *spec.shape[-2:]), spec.dtype) for spec in inputs[1:4]])
 
 
+def _chunks(inputs: Sequence[Spec]) -> int:
+    return kernels.attention.chunks_of(math.prod(inputs[0].shape[:-2]), inputs[0].shape[-2])  # type: ignore[no-any-return]
+
+
 def _grad_prepare(inputs: Sequence[Spec], outputs: Sequence[Spec], causal: bool, scale: float, dropout: float
                   ) -> Callable[..., None]:
-    arguments, kernel = _arguments(inputs[1:5], causal, scale), kernels.attention.attention_grad
+    arguments, kernel, add_up = (_arguments(inputs[1:5], causal, scale), kernels.attention.attention_grad,
+                                 kernels.attention.attention_grad_sum)
+    chunks = _chunks(inputs)
+    outer, inner, _, *sizes = arguments[:6]
 
     def run(outs: Sequence[Array], ins: Sequence[Array]) -> None:
         g, *operands, key, out, logs = ins
-        kernel(*[array.ravel() for array in outs[:3]], outs[3], g.ravel(), *map(strided.first, operands),
-               out.ravel(), logs, *arguments, *_draw(key, dropout), 0, 1)
+        gradients, work = [array.ravel() for array in outs[:3]], outs[3:]
+        kernel(*gradients, *work, g.ravel(), *map(strided.first, operands), out.ravel(), logs, *arguments,
+               *_draw(key, dropout), chunks, 0, 1)
+        if chunks > 1:
+            add_up(*gradients[1:], work[1], outer * inner, *sizes, chunks, 0, 1)
 
     return run
 
 
-def _grad_scratch(inputs: Sequence[Spec], outputs: Sequence[Spec], **_: Any) -> tuple[EachPart]:
+def _grad_scratch(inputs: Sequence[Spec], outputs: Sequence[Spec], **_: Any) -> tuple[EachPart, Spec]:
     q, k, v = inputs[1:4]
     size = kernels.attention.gradient_scratch(k.shape[-2], q.shape[-1], v.shape[-1], q.dtype.itemsize, 1)
-    return (EachPart(Spec.of((size,), q.dtype)),)
+    partial = (_chunks(inputs) - 1) * (outputs[1].size + outputs[2].size)
+    return EachPart(Spec.of((size,), q.dtype)), Spec.of((partial,), q.dtype)
 
 
 def _grad_twin(g: Any, q: Any, k: Any, v: Any, mask: Any, key: Any, out: Any, logs: Any, causal: bool, scale: float,

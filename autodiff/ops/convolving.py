@@ -126,17 +126,25 @@ def _forward_frame(x: Spec, weight: Shape, out: Shape, stride: Sizes, padding: P
     return found
 
 
-def _scratch(frame: Frame, image: Spec, weight: Shape, groups: int, by_images: bool) -> tuple[Spec | EachPart, ...]:
+def _scratch(frame: Frame, image: Spec, weight: Shape, groups: int, together: int) -> tuple[Spec | EachPart, ...]:
     """Return the specs of the padded image (empty where the image itself will do), of weights and of offsets.
 
-    With `by_images` each part pads some images at a time, if there are enough of them.
+    Each part pads as many images at a time as are worked on `together`, unless that is 0.
     """
     n, channels, *size = image.shape
-    framed = Spec.of((0,) if frame == ((0, 0, 0), triple(tuple(size))) else (n, *frame[1], channels), image.dtype)
-    together = kernels.convolution.images_together(n, frame[1], channels, image.dtype.itemsize)
-    some = EachPart(Spec.of((1, together, *frame[1], channels), image.dtype))
-    return (some if by_images and together and framed.size else framed, Spec.of((math.prod(weight),), image.dtype),
+    framed: Spec | EachPart = Spec.of((n, *frame[1], channels), image.dtype)
+    if frame == ((0, 0, 0), triple(tuple(size))):
+        framed = Spec.of((0,), image.dtype)
+    elif together:
+        framed = EachPart(Spec.of((1, together, *frame[1], channels), image.dtype))
+    return (framed, Spec.of((math.prod(weight),), image.dtype),
             EachPart(Spec.of((kernels.convolution.offsets_scratch(weight, groups, 1),), np.int64)))
+
+
+def _together(frame: Frame, image: Spec) -> int:
+    n, channels = image.shape[:2]
+    together: int = kernels.convolution.images_together(n, frame[1], channels, image.dtype.itemsize)
+    return together
 
 
 def _framed(frame: Array, image: Array, place: Triple) -> Array:
@@ -170,7 +178,7 @@ def _conv_scratch(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], *, groups
     if winograd.fits(x, weight.shape, outputs[0], groups=groups, **geometry):
         return winograd.scratch(x, outputs[0])
     frame = _forward_frame(x, weight.shape, outputs[0].shape, **geometry)
-    return _scratch(frame, x, weight.shape, groups, by_images=True)
+    return _scratch(frame, x, weight.shape, groups, _together(frame, x))
 
 
 def _conv_run(outs: list[Array], ins: list[Array], sizes: tuple[Any, ...] | None, place: Triple, others: Any) -> None:
@@ -299,7 +307,7 @@ def _input_grad_scratch(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], *, 
     if winograd.fits(g, weight.shape, outputs[0], groups=groups, **geometry):
         return winograd.scratch(g, outputs[0])
     frame = _gradient_frame(g, weight.shape, outputs[0].shape, **geometry)
-    return _scratch(frame, g, weight.shape, groups, by_images=True)
+    return _scratch(frame, g, weight.shape, groups, _together(frame, g))
 
 
 def _input_grad_run(outs: list[Array], ins: list[Array], sizes: tuple[Any, ...] | None, steps: tuple[Any, ...],
@@ -383,8 +391,8 @@ def _weight_grad_path(inputs: tuple[Spec, ...], weight: Shape, *, kernel: Sizes,
     if winograd.fits(x, weight, g, groups=groups, **geometry):
         return partial(winograd.run_gradient, place=winograd.place_of(geometry["padding"]))
     frame = _forward_frame(x, weight, g.shape, **geometry)
-    return partial(_weight_grad_run, sizes=(triple(geometry["stride"]), triple(geometry["dilation"]), groups),
-                   place=frame[0])
+    return partial(_weight_grad_run, sizes=(frame[0], triple(geometry["stride"]), triple(geometry["dilation"]), groups),
+                   no_frames=np.empty((0,) * 6, x.dtype))
 
 
 def _weight_grad_scratch(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], *, kernel: Sizes, bias: bool, groups: int,
@@ -398,24 +406,25 @@ def _weight_grad_scratch(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], *,
     if winograd.fits(x, weight, g, groups=groups, **geometry):
         return winograd.gradient_scratch(g, x, bias)
     totals = kernels.convolution.totals_scratch(weight, groups, g.dtype.itemsize) if bias else 0
-    return (*_scratch(_forward_frame(x, weight, g.shape, **geometry), x, weight, groups, by_images=False),
-            Spec.of((2, totals), np.float64))
+    frame, positions = _forward_frame(x, weight, g.shape, **geometry), math.prod(g.shape[2:])
+    together = kernels.convolution.images_summed(x.shape[0], frame[1], positions, x.shape[1], x.dtype.itemsize)
+    return *_scratch(frame, x, weight, groups, together), Spec.of((2, totals), np.float64)
 
 
 def _without_bias(run: Any, outs: list[Array], ins: list[Array]) -> None:
     run([outs[0], no_bias(outs[0].dtype), *outs[1:]], ins)
 
 
-def _weight_grad_run(outs: list[Array], ins: list[Array], sizes: tuple[Any, ...], place: Triple) -> None:
+def _weight_grad_run(outs: list[Array], ins: list[Array], sizes: tuple[Any, ...], no_frames: Array) -> None:
     out, shifts, frame, sums, offsets, totals = outs
     g, x = ins
     if g.size == 0:
         strided.fill_array(out, 0)
         strided.fill_array(shifts, 0)
         return
-    image = _framed(frame, volume(x), place)
-    kernels.convolution.weight_gradient(volume_weight(out), shifts, sums, totals, offsets, image, volume(g), *sizes,
-                                        0, 1)
+    image, frames = (volume(x), frame) if frame.ndim == 6 else (_framed(frame, volume(x), sizes[0]), no_frames)
+    kernels.convolution.weight_gradient(volume_weight(out), shifts, sums, totals, offsets, frames, image, volume(g),
+                                        *sizes, 0, 1)
 
 
 def _weight_grad_vjp(record: Any, h: Any, h_bias: Any = None) -> tuple[Any, Any]:

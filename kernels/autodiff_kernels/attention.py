@@ -28,6 +28,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 TARGETS = 96  # of a block
 SOURCES = 256  # of a block
+UNITS = 4  # into which the work of fewer matrices is divided on the way back
 LINE = 64  # bytes between the rows of a block, beside the row: so that rows do not share a place in the cache
 
 
@@ -58,6 +59,16 @@ def gradient_scratch(sources: int, features: int, columns: int, itemsize: int, p
     rows = TARGETS * (features + columns + 2 * SOURCES + 4 * (LINE // itemsize) + 1)
     return parts * (rows + _panels(features, sources, itemsize) + _panels(columns, sources, itemsize)
                     + _panels(sources, features, itemsize))
+
+
+def chunks_of(matrices: int, targets: int) -> int:
+    """Return into how many chunks `attention_grad` divides the targets of a matrix; the shape alone decides.
+
+    >>> from autodiff_kernels.attention import chunks_of
+    >>> chunks_of(matrices=1, targets=1000), chunks_of(matrices=12, targets=1000), chunks_of(matrices=1, targets=50)
+    (4, 1, 1)
+    """
+    return max(min(-(-UNITS // max(matrices, 1)), -(-targets // TARGETS)), 1)
 
 
 @njit(error_model="numpy", forceinline=True)
@@ -227,25 +238,29 @@ def attention(out: Array, logs: Array, scratch: Array, q: Array, k: Array, v: Ar
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def attention_grad(d_q: Array, d_k: Array, d_v: Array, scratch: Array, g: Array, q: Array, k: Array, v: Array,
-                   mask: Array, out: Array, logs: Array, outer: int, inner: int, targets: int, sources: int,
+def attention_grad(d_q: Array, d_k: Array, d_v: Array, scratch: Array, partial: Array, g: Array, q: Array, k: Array,
+                   v: Array, mask: Array, out: Array, logs: Array, outer: int, inner: int, targets: int, sources: int,
                    features: int, columns: int, scale: float, causal: int,
                    q_outer: int, q_inner: int, q_row: int, k_outer: int, k_inner: int, k_row: int,
                    v_outer: int, v_inner: int, v_row: int, mask_outer: int, mask_inner: int, mask_row: int,
-                   seed: int, draw: int, kept: float, part: int, parts: int) -> None:
+                   seed: int, draw: int, kept: float, chunks: int, part: int, parts: int) -> None:
     """Write the gradients of `attention`: d_q = scale D k, d_k = scale D' q, d_v = (P * F)' g.
 
     P are the weights, F dropout's factors, and D = P * (F * (g v') - the sum of g * out over the columns): that sum is
-    the one of P * F * (g v') over the sources. Shares are whole matrices.
+    the one of P * F * (g v') over the sources. Shares are chunks of matrices: every `chunks`-th block of targets, so
+    that also causal ones are alike. A chunk has its own sums over the targets, which `attention_grad_sum` adds up.
 
     Args:
         d_q: (outer, inner, targets, features), out; float32 or float64.
         d_k: (outer, inner, sources, features), out; like d_q.
         d_v: (outer, inner, sources, columns), out; like d_q.
         scratch: `gradient_scratch` elements; like d_q.
+        partial: (outer inner, chunks - 1, sources, features + columns), out; like d_q: d_k, then d_v, of the chunks
+            behind the first, whose sums are in d_k and d_v themselves.
         g: (outer, inner, targets, columns), in; the gradient with respect to the output; like d_q.
         q, k, v, mask, scale, causal, seed, draw, kept: in, as for `attention`.
         out, logs: in, as `attention` leaves them.
+        chunks: from `chunks_of`.
     """
     size = out.itemsize
     kind = out.dtype.type
@@ -267,17 +282,26 @@ def attention_grad(d_q: Array, d_k: Array, d_v: Array, scratch: Array, g: Array,
     width = TILE_VECTORS * VECTOR_BYTES
     dropping, inverse, held = kept < 1, kind(0) if kept == 0 else kind(1 / kept), -1
     factors, lanes = stack(out, FOUR_LANES), stack(np.uint64(0), LANES)
-    lo, hi = share(outer * inner, part, parts)
-    for matrix in range(lo, hi):
+    lo, hi = share(outer * inner * chunks, part, parts)
+    packed = -1
+    for unit in range(lo, hi):
+        matrix, chunk = unit // chunks, unit % chunks
         p, r = matrix // inner, matrix % inner
-        key, value = address(k) + (p * k_outer + r * k_inner) * size, address(v) + (p * v_outer + r * v_inner) * size
-        pack_panels(out, keys, key, size, k_row * size, features, sources)
-        pack_panels(out, rows, key, k_row * size, size, sources, features)
-        pack_panels(out, values, value, size, v_row * size, columns, sources)
-        to_key, to_value = matrix * sources * features, matrix * sources * columns
-        apply(_constant, sources * features, (pointer(d_k, to_key),), (pointer(d_k, to_key),), (kind(0),))
-        apply(_constant, sources * columns, (pointer(d_v, to_value),), (pointer(d_v, to_value),), (kind(0),))
-        for begin in range(0, targets, TARGETS):
+        if matrix != packed:
+            packed = matrix
+            key = address(k) + (p * k_outer + r * k_inner) * size
+            value = address(v) + (p * v_outer + r * v_inner) * size
+            pack_panels(out, keys, key, size, k_row * size, features, sources)
+            pack_panels(out, rows, key, k_row * size, size, sources, features)
+            pack_panels(out, values, value, size, v_row * size, columns, sources)
+        key_sums = pointer(d_k, matrix * sources * features)
+        value_sums = pointer(d_v, matrix * sources * columns)
+        if chunk > 0:
+            key_sums = pointer(partial, (matrix * (chunks - 1) + chunk - 1) * sources * (features + columns))
+            value_sums = forward(key_sums, sources * features)
+        apply(_constant, sources * features, (key_sums,), (key_sums,), (kind(0),))
+        apply(_constant, sources * columns, (value_sums,), (value_sums,), (kind(0),))
+        for begin in range(chunk * TARGETS, targets, chunks * TARGETS):
             count = min(TARGETS, targets - begin)
             for i in range(count):
                 own_row = (matrix * targets + begin + i) * columns
@@ -315,10 +339,10 @@ def attention_grad(d_q: Array, d_k: Array, d_v: Array, scratch: Array, g: Array,
                     if seen < wide:
                         for rest in (forward(row, seen), forward(slope, seen)):
                             apply(_constant, wide - seen, (rest,), (rest,), (kind(0),))
-                multiply_panels(out, address(d_v) + (to_value + start * columns) * size, columns * size,
+                multiply_panels(out, address_at(value_sums) + start * columns * size, columns * size,
                                 base + weights * size, size, score_row * size, wide, base + upper * size,
                                 column_row * size, width, count, columns, 0, 1)
-                multiply_panels(out, address(d_k) + (to_key + start * features) * size, features * size,
+                multiply_panels(out, address_at(key_sums) + start * features * size, features * size,
                                 base + slopes * size, size, score_row * size, wide, base + query * size,
                                 feature_row * size, width, count, features, 0, 1)
                 multiply_panels(out, goal, features * size, base + slopes * size, score_row * size, size, count,
@@ -326,3 +350,30 @@ def attention_grad(d_q: Array, d_k: Array, d_v: Array, scratch: Array, g: Array,
             for i in range(count):
                 result = pointer(d_q, (matrix * targets + begin + i) * features)
                 apply(_times, features, (result,), (result,), (factor,))
+
+
+@njit(error_model="numpy", forceinline=True)
+def _add_chunks(out: Any, partial: Any, first: int, chunks: int, step: int, begin: int, end: int) -> None:
+    for chunk in range(chunks - 1):
+        target = forward(out, begin)
+        apply(_plus, end - begin, (target,), (target, pointer(partial, first + chunk * step + begin)), ())
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def attention_grad_sum(d_k: Array, d_v: Array, partial: Array, matrices: int, sources: int, features: int, columns: int,
+                       chunks: int, part: int, parts: int) -> None:
+    """Add the sums of the chunks that `attention_grad` left in `partial` to d_k and d_v. Sources are shared.
+
+    Args:
+        d_k: (matrices, sources, features), in/out; float32 or float64.
+        d_v: (matrices, sources, columns), in/out; like d_k.
+        partial: (matrices, chunks - 1, sources, features + columns), in; like d_k.
+    """
+    step = sources * (features + columns)
+    lo, hi = share(sources, part, parts)
+    for matrix in range(matrices):
+        first = matrix * (chunks - 1) * step
+        _add_chunks(pointer(d_k, matrix * sources * features), partial, first, chunks, step, lo * features,
+                    hi * features)
+        _add_chunks(pointer(d_v, matrix * sources * columns), partial, first + sources * features, chunks, step,
+                    lo * columns, hi * columns)

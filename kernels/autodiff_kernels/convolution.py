@@ -19,7 +19,8 @@ the next begins:
   `data_gradient`
 - weight gradient: `pad` x into its frame, `weight_gradient`
 
-`forward_by_images` and `data_gradient_by_images` do the padding, too, some images at a time.
+`forward_by_images` and `data_gradient_by_images`, and `weight_gradient` if it gets frames, do the padding, too, some
+images at a time.
 
 Sums follow `matmul`: stretches of `stretch_of` products (taps by depth, row, column, channel; positions by image,
 depth, row, column), each summed in order by FMA from 0, stretches added in order, the bias added last. The bits do not
@@ -62,6 +63,9 @@ Frame = tuple[Triple, Triple]
 
 FRAMES = L2_BYTES // 4  # bytes of the frames of images that are padded and convolved together
 LEAST_FRAMES = 1 << 21  # bytes of all frames from which that pays: smaller ones stay in the caches anyway
+# Bytes of the frames of images whose products for a weight's gradient are summed together, and of those at most: the
+# same on any processor, as sums depend on them.
+SUMMED, MOST_SUMMED = 1 << 18, 1 << 21
 LEAST_UNITS = 16  # of images convolved together, so that threads get nearly equal shares
 POSITIONS = 96  # positions of a share's unit: whole tiles, enough to use a panel of weights many times
 
@@ -119,6 +123,23 @@ def images_together(images: int, frame: Triple, channels: int, itemsize: int) ->
     """
     each = math.prod(frame) * channels * itemsize
     return min(max(FRAMES // max(each, 1), 1), images // LEAST_UNITS) if images * each > LEAST_FRAMES else 0
+
+
+def images_summed(images: int, frame: Triple, positions: int, channels: int, itemsize: int) -> int:
+    """Return how many images `weight_gradient` frames and sums at a time; 0: all frames are made before.
+
+    Part of the result's definition. They have no fewer positions than a stretch. Each part makes all frames, which does
+    not pay for large images.
+
+    >>> from autodiff_kernels.convolution import images_summed
+    >>> images_summed(128, (1, 34, 34), positions=1024, channels=16, itemsize=4)
+    3
+    >>> images_summed(4, (1, 34, 34), positions=1024, channels=16, itemsize=4)
+    0
+    """
+    each = math.prod(frame) * channels * itemsize
+    together = min(max(SUMMED // max(each, 1), -(-STRETCH // max(positions, 1))), images)
+    return together if images * each > LEAST_FRAMES and together * each <= MOST_SUMMED and 2 * together <= images else 0
 
 
 def offsets_scratch(w_shape: tuple[int, ...], groups: int, parts: int) -> int:
@@ -357,8 +378,9 @@ def data_gradient_by_images(out: Array, offsets: Array, frames: Array, cotangent
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def weight_gradient(out: Array, shifts: Array, sums: Array, totals: Array, offsets: Array, image: Array,
-                    cotangent: Array, stride: Triple, dilation: Triple, groups: int, part: int, parts: int) -> None:
+def weight_gradient(out: Array, shifts: Array, sums: Array, totals: Array, offsets: Array, frames: Array, image: Array,
+                    cotangent: Array, begin: Triple, stride: Triple, dilation: Triple, groups: int, part: int,
+                    parts: int) -> None:
     """Compute the gradients with respect to weights and bias. Shares are tiles of (tap, channel) by output channels.
 
     ::
@@ -372,8 +394,11 @@ def weight_gradient(out: Array, shifts: Array, sums: Array, totals: Array, offse
         sums: scratch, as many elements as out, same dtype.
         totals: scratch, (2, `totals_scratch`) float64, or (2, 0).
         offsets: scratch, `offsets_scratch` int64.
-        image: in, the padded image (N, depth, rows, columns, C) of `forward_frame`.
+        frames: scratch, (parts, `images_summed`, depth, rows, columns, C): so many images are padded and summed at a
+            time, each part pads all; or of length 0.
+        image: in, (N, D, H, W, C); without frames padded, (N, depth, rows, columns, C) of `forward_frame`.
         cotangent: in, dy (N, OD, OH, OW, O).
+        begin: place of the image in its frame.
         stride, dilation: the convolution's.
         groups: number of groups.
     """
@@ -387,31 +412,40 @@ def weight_gradient(out: Array, shifts: Array, sums: Array, totals: Array, offse
         return
     tap_table = part * (2 * taps + STRETCH)
     row_table, position_table = tap_table + taps, tap_table + 2 * taps
-    _fill_taps(offsets, tap_table, (kernel_d, kernel_h, kernel_w), depth, _moves(image, dilation), size)
+    framed = frames.shape[0] > 0
+    images, together = image.shape[0], frames.shape[1] if framed else max(image.shape[0], 1)
     tables = address(offsets)
     grid = cotangent.shape[1], cotangent.shape[2], cotangent.shape[3]
-    positions = cotangent.shape[0] * grid[0] * grid[1] * grid[2]
-    stretch = stretch_of(positions)
+    area_of_image = grid[0] * grid[1] * grid[2]
+    stretch = stretch_of(together * area_of_image)
     totals[:, (lo + tiles - 1) // tiles * width : (hi + tiles - 1) // tiles * width] = 0
-    for start in range(0, max(positions, 1), stretch):
-        count = min(stretch, positions - start)
-        _fill_positions(offsets, position_table, start, count, grid, _image_bytes(image), _moves(image, stride), 0)
-        for tile_column in range(lo // tiles, (hi + tiles - 1) // tiles):
-            group, panel = tile_column // panels, tile_column % panels * width
-            wide = min(width, columns - panel)
-            first = max(lo - tile_column * tiles, 0) * TILE_ROWS
-            last = min(min(hi - tile_column * tiles, tiles) * TILE_ROWS, taps)
-            for tap in range(taps):
-                offsets[row_table + tap] = tap * wide * size
-            _tiles(out, address(sums) + (group * columns + panel) * taps * size, tables + 8 * (row_table + first),
-                   address(image) + group * depth * size, tables + 8 * (tap_table + first),
-                   last - first, tables + 8 * position_table, count,
-                   address(cotangent) + (start * outputs + group * columns + panel) * size, outputs * size,
-                   0, wide, start, 0)
-            if shifts.shape[0] > 0 and first == 0:
-                place = tile_column * width
-                add_rows(totals[0, place : place + width], totals[1, place : place + width],
-                         pointer(cotangent, start * outputs + group * columns + panel), outputs, count, wide, False)
+    for n in range(0, max(images, 1), together):
+        place, some = pointer(image, 0), images
+        if framed:
+            place, some = _frame_images(frames, image, n // together, begin, part)
+        now = array(place, (some,) + (frames.shape[2:] if framed else image.shape[1:]))
+        if n == 0:
+            _fill_taps(offsets, tap_table, (kernel_d, kernel_h, kernel_w), depth, _moves(now, dilation), size)
+        positions = some * area_of_image
+        for start in range(0, max(positions, 1), stretch):
+            count = min(stretch, positions - start)
+            _fill_positions(offsets, position_table, start, count, grid, _image_bytes(now), _moves(now, stride), 0)
+            for tile_column in range(lo // tiles, (hi + tiles - 1) // tiles):
+                group, panel = tile_column // panels, tile_column % panels * width
+                wide = min(width, columns - panel)
+                first = max(lo - tile_column * tiles, 0) * TILE_ROWS
+                last = min(min(hi - tile_column * tiles, tiles) * TILE_ROWS, taps)
+                for tap in range(taps):
+                    offsets[row_table + tap] = tap * wide * size
+                dy = (n * area_of_image + start) * outputs + group * columns + panel
+                _tiles(out, address(sums) + (group * columns + panel) * taps * size, tables + 8 * (row_table + first),
+                       address(now) + group * depth * size, tables + 8 * (tap_table + first), last - first,
+                       tables + 8 * position_table, count, address(cotangent) + dy * size, outputs * size, 0, wide,
+                       n + start, 0)
+                if shifts.shape[0] > 0 and first == 0:
+                    slot = tile_column * width
+                    add_rows(totals[0, slot : slot + width], totals[1, slot : slot + width], pointer(cotangent, dy),
+                             outputs, count, wide, False)
 
     target = out.reshape(-1)
     for tile in range(lo, hi):

@@ -1,9 +1,9 @@
 """What the kernels need to know of this processor: its vector registers and its caches.
 
 Registers decide how many sums a loop holds, caches how much is worked on at a time. Bits of results depend on neither,
-but where a row is summed in lanes of registers (`rows.py`): lengths that are part of a result's definition, as
-`matmul.STRETCH`, are the same on every processor. What is compiled does depend on them, so that each set of these
-numbers has a cache folder of its own.
+but where a row is summed in lanes of registers (`rows.py`) and in blocks as high as a tile (`triangular.py`): lengths
+that are part of a result's definition, as `matmul.STRETCH`, are the same on every processor. What is compiled does
+depend on them, so that each set of these numbers has a cache folder of its own.
 """
 
 from __future__ import annotations

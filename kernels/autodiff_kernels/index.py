@@ -15,7 +15,9 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from autodiff_kernels.memory import apply, pointer
 from autodiff_kernels.parts import columns, row_share, share
+from autodiff_kernels.scalar import copy
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -111,13 +113,10 @@ def take(out: Array, status: Array, x: Array, index: Array, part: int, parts: in
     for unit in range(low, high):
         a, i = unit // M, unit % M
         k = index[i]
-        target = out[a, i]
-        if 0 <= k < x.shape[1]:
-            source = x[a, k]
-            for b in range(B):
-                target[b] = source[b]
+        if inside(k, x.shape[1]):
+            apply(copy, B, (pointer(out, unit * B),), (pointer(x, (a * x.shape[1] + k) * B),), ())
         else:
-            target[:] = 0
+            out[a, i] = 0
             if status[part] < 0:
                 status[part] = i
 

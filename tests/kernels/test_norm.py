@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from run_parts import junk, run_parts
 
-from autodiff_kernels import norm
+from autodiff_kernels import epilogue, norm
 
 FLOATS = [np.float32, np.float64]
 EPS = 1e-5
@@ -21,6 +21,16 @@ def close(dtype: Any, size: Any = 1) -> Any:
 
 def numbers(shape: Any, dtype: Any, mean: float = 0.0) -> Any:
     return (rng.standard_normal(shape) + mean).astype(dtype)
+
+
+def nothing(dtype: Any) -> Any:
+    """Return an array of length 0: no residual, no scale, no ReLU."""
+    return np.empty(0, dtype)
+
+
+def alone(dtype: Any) -> Any:
+    """Return the arguments of a norm that nothing follows: residual, scale and activation."""
+    return nothing(dtype), nothing(dtype), epilogue.NONE
 
 
 def normalised(x: Any, axes: Any) -> Any:
@@ -57,16 +67,15 @@ def test_batch_norm(dtype: Any, R: int, C: int) -> None:
     np.testing.assert_allclose(variance, x.astype(np.float64).var(0), **close(dtype))
     np.testing.assert_allclose(rstd, true_rstd[0], **close(dtype))
     np.testing.assert_allclose(run_parts(norm.reciprocal_std, junk(C, dtype), variance, EPS), rstd, 1e-6)
-    out = run_parts(norm.batch_norm, junk(x.shape, dtype), x, mean, rstd, gamma, beta)
+    out = run_parts(norm.batch_norm, junk(x.shape, dtype), x, mean, rstd, gamma, beta, *alone(dtype))
     np.testing.assert_allclose(out, xhat * gamma + beta, **close(dtype))
     partial = junk((-(-R // norm.ROWS), C), np.float64)
-    dgamma, dbeta = (
-        sum_blocks(blocks, dtype)
-        for blocks in run_parts(norm.batch_norm_grad_partial, (partial, partial), g, x, mean, rstd)
-    )
+    operands = g, x, mean, rstd, gamma, nothing(dtype)
+    blocks = run_parts(norm.batch_norm_grad_partial, (partial, partial), *operands)
+    dgamma, dbeta = (sum_blocks(block, dtype) for block in blocks)
     np.testing.assert_allclose(dgamma, (g * xhat).sum(0), **close(dtype))
     np.testing.assert_allclose(dbeta, g.sum(0, dtype=np.float64), **close(dtype))
-    arguments = junk(x.shape, dtype), g, x, mean, rstd, gamma, dgamma, dbeta
+    arguments = junk(x.shape, dtype), *operands, dgamma, dbeta
     np.testing.assert_allclose(
         run_parts(norm.batch_norm_grad, *arguments, 1), gradient(g * gamma, true_rstd, xhat, 0), **close(dtype, rstd)
     )
@@ -78,7 +87,9 @@ def test_sums_of_a_channel_do_not_depend_on_its_neighbours(dtype: Any) -> None:
     """Rows that fill one strip of registers and longer ones are gone through differently."""
     R, few, C = 150, 5, 300
     x, g, mean, rstd = numbers((R, C), dtype, 3), numbers((R, C), dtype), numbers(C, dtype, 3), numbers(C, dtype)
-    for kernel, arguments in ((norm.batch_norm_partial, (x,)), (norm.batch_norm_grad_partial, (g, x, mean, rstd))):
+    gamma, beta = numbers(C, dtype), numbers(C, dtype)
+    operands = g, x, mean, rstd, gamma, beta
+    for kernel, arguments in ((norm.batch_norm_partial, (x,)), (norm.batch_norm_grad_partial, operands)):
         cut = [np.ascontiguousarray(array[..., :few]) for array in arguments]
         alone, beside = (
             run_parts(kernel, (junk((2, columns), np.float64),) * 2, *operands)
@@ -94,7 +105,8 @@ def test_statistics_far_from_zero() -> None:
     np.testing.assert_allclose(variance, (x - 1e8).var(0), rtol=1e-7)
     x = numbers((3, 1000), np.float32, 1e4)
     outputs = junk(x.shape, x.dtype), junk(3, x.dtype), junk(3, x.dtype)
-    _, _, rstd = run_parts(norm.layer_norm, outputs, x, np.ones(1000, x.dtype), np.zeros(1000, x.dtype), EPS)
+    _, _, rstd = run_parts(norm.layer_norm, outputs, x, np.ones(1000, x.dtype), np.zeros(1000, x.dtype),
+                           *alone(x.dtype), EPS)
     np.testing.assert_allclose(rstd, 1 / np.sqrt(x.astype(np.float64).var(1) + EPS), rtol=1e-6)
 
 
@@ -103,7 +115,7 @@ def test_statistics_far_from_zero() -> None:
 def test_layer_norm(dtype: Any, R: int, K: int) -> None:
     x, g, gamma, beta = numbers((R, K), dtype, 3), numbers((R, K), dtype), numbers(K, dtype), numbers(K, dtype)
     outputs = junk(x.shape, dtype), junk(R, dtype), junk(R, dtype)
-    out, mean, rstd = run_parts(norm.layer_norm, outputs, x, gamma, beta, EPS)
+    out, mean, rstd = run_parts(norm.layer_norm, outputs, x, gamma, beta, *alone(dtype), EPS)
     true_mean, true_rstd, xhat = normalised(x, 1)
     np.testing.assert_allclose(mean, true_mean[:, 0], **close(dtype))
     np.testing.assert_allclose(rstd, true_rstd[:, 0], **close(dtype))
@@ -122,7 +134,7 @@ def test_rms_norm(dtype: Any, R: int, K: int) -> None:
     x, g, gamma = numbers((R, K), dtype, 1), numbers((R, K), dtype), numbers(K, dtype)
     wide = x.astype(np.float64)
     scale = 1 / np.sqrt((wide**2).mean(1, keepdims=True) + EPS)
-    out, rstd = run_parts(norm.rms_norm, (junk(x.shape, dtype), junk(R, dtype)), x, gamma, EPS)
+    out, rstd = run_parts(norm.rms_norm, (junk(x.shape, dtype), junk(R, dtype)), x, gamma, *alone(dtype), EPS)
     np.testing.assert_allclose(rstd, scale[:, 0], **close(dtype))
     np.testing.assert_allclose(out, wide * scale * gamma, **close(dtype))
     h, xhat = g * gamma, wide * scale
@@ -145,7 +157,8 @@ def test_group_norm(dtype: Any, N: int, S: int, C: int, G: int) -> None:
         count = len(outputs)
         return run_parts(lambda *rest: function(*rest[:count], scratch, *rest[count:]), outputs, *arguments)
 
-    out, mean, rstd = kernel(norm.group_norm, (junk(x.shape, dtype), *[junk((N, G), dtype)] * 2), x, gamma, beta, EPS)
+    outputs = junk(x.shape, dtype), junk((N, G), dtype), junk((N, G), dtype)
+    out, mean, rstd = kernel(norm.group_norm, outputs, x, gamma, beta, *alone(dtype), EPS)
     grouped = x.reshape(N, S, G, C // G)
     true_mean, true_rstd, xhat = normalised(grouped, (1, 3))
     np.testing.assert_allclose(mean, true_mean[:, 0, :, 0], **close(dtype))
@@ -154,7 +167,7 @@ def test_group_norm(dtype: Any, N: int, S: int, C: int, G: int) -> None:
     np.testing.assert_allclose(out, xhat_flat * gamma + beta, **close(dtype))
     partial = junk((N, C), np.float64)
     outputs = junk(x.shape, dtype), partial, partial.copy()
-    out, dgammas, dbetas = kernel(norm.group_norm_grad, outputs, g, x, mean, rstd, gamma)
+    out, dgammas, dbetas = kernel(norm.group_norm_grad, outputs, g, x, mean, rstd, gamma, nothing(dtype))
     np.testing.assert_allclose(sum_blocks(dgammas, dtype), (g * xhat_flat).sum((0, 1)), **close(dtype))
     np.testing.assert_allclose(sum_blocks(dbetas, dtype), g.sum((0, 1), dtype=np.float64), **close(dtype))
     expected = gradient((g * gamma).reshape(grouped.shape), true_rstd, xhat, (1, 3)).reshape(x.shape)
@@ -168,7 +181,7 @@ def test_nan_stays_in_its_row_group_and_channel() -> None:
     assert np.isnan(mean).nonzero()[0].tolist() == np.isnan(rstd).nonzero()[0].tolist() == [2]
     one, zero = np.ones(6), np.zeros(6)
     outputs = junk(x.shape, x.dtype), junk(4, x.dtype), junk(4, x.dtype)
-    out, _, _ = run_parts(norm.layer_norm, outputs, x, one, zero, EPS)
+    out, _, _ = run_parts(norm.layer_norm, outputs, x, one, zero, *alone(x.dtype), EPS)
     assert np.isnan(out).all(1).tolist() == np.isnan(out).any(1).tolist() == [False, True, False, False]
 
 
@@ -182,7 +195,7 @@ def test_like_pytorch() -> None:
     (x, g, expected, expected_dx), (gamma, beta) = last, (gamma.numpy(), beta.numpy())
     scratch, statistics, sums = np.empty((2, 4, 6)), np.empty((2, 3)), np.empty((2, 6))
     out, mean, rstd, dgammas, dbetas = np.empty_like(x), statistics, statistics.copy(), sums, sums.copy()
-    norm.group_norm(out, mean, rstd, scratch, x, gamma, beta, EPS, 0, 1)
+    norm.group_norm(out, mean, rstd, scratch, x, gamma, beta, *alone(x.dtype), EPS, 0, 1)
     np.testing.assert_allclose(out, expected, 1e-12, 1e-12)
-    norm.group_norm_grad(out, dgammas, dbetas, scratch, g, x, mean, rstd, gamma, 0, 1)
+    norm.group_norm_grad(out, dgammas, dbetas, scratch, g, x, mean, rstd, gamma, nothing(x.dtype), 0, 1)
     np.testing.assert_allclose(out, expected_dx, 1e-12, 1e-12)
