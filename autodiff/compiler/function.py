@@ -337,8 +337,11 @@ def _signature(value: Any, tensors: list[Tensor]) -> Any:
     kind = type(value)
     if isinstance(value, Tensor):
         shared: tuple[Any, ...] = ()
+        owner = owner_of(value.array)
         for i, other in enumerate(tensors):
-            if other.memory is value.memory or owner_of(other.array) == owner_of(value.array):
+            if other.memory is value.memory or (
+                owner_of(other.array) == owner and np.may_share_memory(other.array, value.array)
+            ):
                 shared = (i, other is value, value.data_ptr() - other.data_ptr())
                 break
         tensors.append(value)

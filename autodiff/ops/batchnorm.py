@@ -25,9 +25,10 @@ import numpy as np
 import autodiff_kernels as kernels
 from autodiff.bind import TensorT, bind, bind_into
 from autodiff.errors import DTypeError, ShapeError
-from autodiff.ops.activation import relu, relu_grad_p
 from autodiff.ops.broadcast import expand
 from autodiff.ops.broadcast import sum as total
+from autodiff.ops.choice import where
+from autodiff.ops.comparison import le
 from autodiff.ops.elementwise import add, lerp_p, mul, spread, sub
 from autodiff.ops.functions import rsqrt
 from autodiff.ops.host import from_array
@@ -316,13 +317,17 @@ batch_norm_grad_p: Primitive = define(
 )
 
 
+def passed(g: Any, normal: Any) -> Any:
+    """Return the gradient of ReLU, from what it was given."""
+    return where(le(normal, 0), 0, g)
+
+
 def _relu_grad_twin(
     g: Any, x: Any, mean: Any, rstd: Any, weight: Any, bias: Any, *, training: bool
 ) -> tuple[Any, ...]:
     shape = channel_shape(x.spec.ndim)
     scaled = mul(sub(x, reshape(mean, shape)), reshape(mul(rstd, weight), shape))
-    passed = bind(relu_grad_p, g, relu(add(scaled, reshape(bias, shape))))
-    return bind(batch_norm_grad_p, passed, x, mean, rstd, weight, training=training)  # type: ignore[no-any-return]
+    return _batch_norm_grad_twin(passed(g, add(scaled, reshape(bias, shape))), x, mean, rstd, weight, training=training)
 
 
 # The gradient of ReLU(batch norm). What ReLU was given is computed again from x: its sign says what passed. So nobody

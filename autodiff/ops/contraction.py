@@ -187,9 +187,10 @@ def added(input: Any, product: Any, beta: float, alpha: float, operation: str) -
 
 def _plus_product(operation: str, input: Any, a: Any, b: Any, ranks: tuple[int, int], beta: float, alpha: float) -> Any:
     """Return ``beta * input + alpha * a @ b``: one operation where nothing is recorded, which would want its parts."""
+    require_tensor(operation, input)
     _require_factors(operation, a, b, ranks)
-    tensors = input, a, b
-    if beta != 0 and MODE.recorder is None and not (MODE.grad and any(x.needs_grad for x in tensors)) and (
+    tensors, plain = (input, a, b), isinstance(alpha, int | float)
+    if beta != 0 and plain and MODE.recorder is None and not (MODE.grad and any(x.needs_grad for x in tensors)) and (
         a.spec.floating and all(x.spec.dtype == a.spec.dtype for x in tensors)
     ):
         first, b = (matvec_p, contiguous(b)) if ranks[1] == 1 else (matmul_p, b)

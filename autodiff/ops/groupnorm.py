@@ -13,7 +13,6 @@ import numpy as np
 import autodiff_kernels as kernels
 from autodiff.bind import TensorT, bind
 from autodiff.errors import DTypeError, ShapeError, ValueRangeError
-from autodiff.ops.activation import relu, relu_grad_p
 from autodiff.ops.batchnorm import (
     affine,
     as_planes,
@@ -28,6 +27,7 @@ from autodiff.ops.batchnorm import (
     in_planes,
     laid_out,
     none,
+    passed,
     require_shape,
     summed,
     with_statistics,
@@ -194,8 +194,7 @@ def _relu_grad_twin(g: Any, x: Any, mean: Any, rstd: Any, weight: Any, bias: Any
     lead = (*shape[:2], *(1,) * (len(shape) - 2))
     normal = mul(sub(reshape(x, shape), reshape(mean, lead)), reshape(rstd, lead))
     result = add(mul(reshape(normal, x.spec.shape), reshape(weight, channels)), reshape(bias, channels))
-    passed = bind(relu_grad_p, g, relu(result))
-    return bind(group_norm_grad_p, passed, x, mean, rstd, weight)  # type: ignore[no-any-return]
+    return _group_norm_grad_twin(passed(g, result), x, mean, rstd, weight)
 
 
 # The gradient of ReLU(group norm), as `batch_norm_relu_grad`.

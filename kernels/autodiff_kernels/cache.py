@@ -56,13 +56,13 @@ def folders() -> list[Path]:
         os.utime(path)  # when it was last used
         with tempfile.TemporaryFile(dir=path):
             pass
-        if new:
-            remove_versions(LIMIT)
-        return [path]
     except OSError:
         with contextlib.suppress(OSError):
             return [path, Path(_temporary_folder().name)]
         return [path]
+    if new:
+        remove_versions(LIMIT)
+    return [path]
 
 
 def folder() -> Path:
@@ -89,7 +89,7 @@ def write(name: str, content: bytes) -> None:
     path = folder() / name
     unfinished = path.with_name(f"{name.rpartition('/')[2]}.{os.getpid()}.{threading.get_ident()}.tmp")
     try:
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         unfinished.write_bytes(content)
         os.replace(unfinished, path)
     except OSError:
@@ -123,7 +123,7 @@ def _files(path: Path) -> Iterator[tuple[float, int, Path]]:
 def base() -> Path:
     """Return the folder that holds one folder for each version."""
     place = os.environ.get("AUTODIFF_CACHE_DIR") or os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    return Path(place) / "autodiff"
+    return Path(place).absolute() / "autodiff"
 
 
 def _hold(path: Path) -> None:
@@ -177,7 +177,8 @@ def remove_versions(keep: int) -> list[Version]:
                 keep -= version.size
                 if keep < 0:
                     shutil.rmtree(version.path, ignore_errors=True)
-                    removed.append(version)
+                    if not version.path.exists():
+                        removed.append(version)
     return removed
 
 
@@ -189,7 +190,7 @@ def _unused(path: Path) -> Iterator[bool]:
         return
     try:
         held = os.open(path, os.O_RDONLY)
-    except FileNotFoundError:
+    except OSError:  # another process has removed it, or another user's are not ours to remove
         yield False
         return
     try:
@@ -218,9 +219,11 @@ def version() -> str:
     from autodiff_kernels.cpu import processor
 
     digest = hashlib.blake2b(digest_size=16)
+    told = numba.config.CPU_NAME, numba.config.CPU_FEATURES  # None where it is not told, and takes the host's
     target = (
-        numba.config.CPU_NAME or llvmlite.binding.get_host_cpu_name(),
-        numba.config.CPU_FEATURES or llvmlite.binding.get_host_cpu_features().flatten(),
+        str(told),
+        llvmlite.binding.get_host_cpu_name(),
+        llvmlite.binding.get_host_cpu_features().flatten(),
         str(processor()),  # globals of the kernels, which are compiled in
         sysconfig.get_config_var("EXT_SUFFIX"),  # Python's version, build and platform
     )

@@ -126,6 +126,3 @@ def _told_by_macos() -> dict[str, int]:
 
 
 VECTOR_BYTES, VECTOR_REGISTERS, L1_BYTES, L2_BYTES = processor()
-# Whether instructions of AVX-512 that LLVM has no portable name for may be used; not where Numba is told otherwise.
-AVX512: bool = (VECTOR_BYTES == 64 and bool(llvm.get_host_cpu_features().get("avx512f"))
-                and "NUMBA_CPU_NAME" not in os.environ and "NUMBA_CPU_FEATURES" not in os.environ)

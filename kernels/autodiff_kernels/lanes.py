@@ -11,8 +11,9 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
+import llvmlite.binding as llvm
 from llvmlite import ir
-from numba import types
+from numba import config, types
 from numba.core import cgutils as _cgutils
 from numba.extending import intrinsic as _intrinsic
 
@@ -27,6 +28,12 @@ RELU = 1  # of the activations of `epilogue` the one that a tile does itself
 DOT_BYTES = 64  # a dot product is summed in this many bytes of lanes, however wide the register
 
 _I32, _I64, _VOID = ir.IntType(32), ir.IntType(64), ir.VoidType()
+
+
+def has_avx512() -> bool:
+    """Return whether instructions that LLVM has no portable name for may be used: not where Numba is told otherwise."""
+    told = config.CPU_NAME is not None or config.CPU_FEATURES is not None
+    return VECTOR_BYTES == 64 and not told and bool(llvm.get_host_cpu_features().get("avx512f"))
 
 
 class Lanes:

@@ -4,9 +4,9 @@ There is no branch, no table and no call into libm, so LLVM turns a loop over th
 step is a correctly rounded IEEE operation (`fma` is written out), so a value does not depend on the lane, or on the
 part, that computes it. float32 computes in float32, float64 in float64.
 
-The polynomials were computed for this file with Remez' exchange algorithm at 50 digits; what each one approximates
-stands beside it. Argument reduction follows J.-M. Muller, "Elementary Functions", 3rd ed., chapter 11. The errors
-stated are the largest that `tests/kernels/test_elementwise.py` allows.
+The polynomials were computed for this file with Remez' exchange algorithm at 50 digits; beside each stands what it
+approximates. Argument reduction follows J.-M. Muller, "Elementary Functions", 3rd ed., chapter 11. The errors stated
+are the largest that `tests/kernels/test_elementwise.py` allows.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from autodiff_kernels.cpu import AVX512
+from autodiff_kernels.lanes import has_avx512
 from autodiff_kernels.vectors import Vector, as_vector, joint, lanes_of, select
 
 # ---- Instructions ----------------------------------------------------------------------------------------------------
@@ -167,9 +167,8 @@ def times_power_of_two(typing_context: Any, value: Any, n: Any) -> Any:
         if not isinstance(value, Vector):
             return _emit_two_factors(builder, builder.fma, *arguments)
         lanes = lanes_of(builder, value)
-        if AVX512 and value.count * lanes.itemsize % 64 == 0:
-            return lanes.times_powers(*arguments)
-        return _emit_two_factors(builder, lanes.fma, *arguments)
+        single = has_avx512() and value.count * lanes.itemsize % 64 == 0
+        return lanes.times_powers(*arguments) if single else _emit_two_factors(builder, lanes.fma, *arguments)
 
     return value(value, n), generate
 

@@ -376,27 +376,30 @@ def _rows_out(out: Array, sums: Any, plane: int, bias: Array, begin: int, end: i
         for o in range(0, all_whole, lanes):
             shift = read(shifts, o, like, lanes, 0) if shifted else like
             _tile_out(y, at + o, wide * outputs, outputs, below, beside, sums, tile * outputs + o, plane, begin, end,
-                      shift, lanes)
+                      shift, like, lanes)
         if all_whole < outputs:
             left = outputs - all_whole
             shift = read(shifts, all_whole, like, left, 0) if shifted else like
             _tile_out(y, at + all_whole, wide * outputs, outputs, below, beside, sums, tile * outputs + all_whole,
-                      plane, begin, end, shift, left)
+                      plane, begin, end, shift, like, left)
         n, i, j = _next_tile(n, i, j, rows, columns)
 
 
 @njit(error_model="numpy", forceinline=True)
 def _tile_out(y: Any, at: int, row: int, pixel: int, below: bool, beside: bool, sums: Any, source: int, plane: int,
-              begin: int, end: int, shift: Any, left: int) -> None:
-    """Add some rows of M to a vector of a tile's outputs, and the shift; of the tile, what lies inside the image."""
-    here = right = under = corner = shift - shift
+              begin: int, end: int, shift: Any, none: Any, left: int) -> None:
+    """Add some rows of M to a vector of a tile's outputs, and the shift; of the tile, what lies inside the image.
+
+    `none` holds zeros.
+    """
+    here = right = under = corner = none
     if begin > 0:
         some = left if beside else 0
-        here, right = read(y, at, shift, left, 0), read(y, at + pixel, shift, some, 0)
+        here, right = read(y, at, none, left, 0), read(y, at + pixel, none, some, 0)
         if below:
-            under, corner = read(y, at + row, shift, left, 0), read(y, at + row + pixel, shift, some, 0)
+            under, corner = read(y, at + row, none, left, 0), read(y, at + row + pixel, none, some, 0)
     for across in range(begin, end):
-        a, b = _outputs(*_four(sums, source + 4 * (across - begin) * plane, plane, shift, left))
+        a, b = _outputs(*_four(sums, source + 4 * (across - begin) * plane, plane, none, left))
         if across < 3:
             here, right = here + a, right + b
         if across == 1:

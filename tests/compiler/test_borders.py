@@ -93,6 +93,15 @@ def test_arguments_on_one_numpy_array() -> None:
         np.testing.assert_array_equal(*memories)
 
 
+def test_parts_of_one_numpy_array_that_lie_apart_are_recorded_once() -> None:
+    numbers = np.arange(400, dtype=np.float32).reshape(100, 4)
+    compiled = ad.compile(lambda x, y: (x * y).sum())
+    for i, j in [(0, 10), (0, 30), (20, 5), (40, 70), (3, 90), (50, 13)]:
+        parts = numbers[i : i + 5], numbers[j : j + 5]
+        assert compiled(*map(ad.from_numpy, parts)).item() == (parts[0] * parts[1]).sum()
+    assert len(compiled.programs) == 1
+
+
 @pytest.mark.parametrize("view", [lambda x: x[0], lambda x: x.t(), lambda x: x.view(-1), lambda x: x.expand(2, 2, 2)])
 def test_views_can_be_returned(view: Callable[[ad.Tensor], ad.Tensor]) -> None:
     w = ad.ones(2, 2, requires_grad=True)

@@ -233,3 +233,7 @@ def test_sums_of_a_tensor_and_a_product_have_the_bits_of_the_steps() -> None:
         for settings in ({}, {"alpha": 0.3}, {"beta": 0.7, "alpha": -2}, {"beta": 0}):
             plain = function(*[x.clone().requires_grad_() for x in tensors], **settings)
             assert function(*tensors, **settings).numpy().tobytes() == plain.detach().numpy().tobytes()
+        alpha = ad.tensor(0.5, requires_grad=True)
+        assert function(*tensors, alpha=alpha).requires_grad  # type: ignore[operator]
+        with pytest.raises(ad.errors.DTypeError, match="not a tensor"):
+            function(2.0, *tensors[1:])  # type: ignore[operator]

@@ -78,12 +78,32 @@ def test_a_folder_that_cannot_be_made_is_replaced_by_a_temporary_one(tmp_path: P
     assert not Path(folder).exists()
 
 
+def test_the_folder_stays_where_it_is_when_the_process_moves(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("AUTODIFF_CACHE_DIR", "here")
+    assert cache.base() == tmp_path / "here" / "autodiff"
+
+
+def test_folders_that_cannot_be_opened_are_left_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("AUTODIFF_CACHE_DIR", str(tmp_path))
+    (tmp_path / "autodiff" / "of another user").mkdir(parents=True)
+
+    def refuse(*_: Any) -> int:
+        raise PermissionError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(cache.os, "open", refuse)
+        assert cache.remove_versions(-1) == []
+    assert (tmp_path / "autodiff" / "of another user").exists()
+
+
 def test_the_name_depends_on_sources_versions_and_cpu(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     names = [cache.version()]
     for setting in ("CPU_NAME", "CPU_FEATURES"):
-        with monkeypatch.context() as patch:
-            patch.setattr(numba.config, setting, "another")
-            names.append(cache.version())
+        for value in ("another", ""):  # an empty text is one, too
+            with monkeypatch.context() as patch:
+                patch.setattr(numba.config, setting, value)
+                names.append(cache.version())
     others = {"VECTOR_BYTES": 16 if VECTOR_BYTES > 16 else 32, "VECTOR_REGISTERS": 48 - VECTOR_REGISTERS,
               "L1_BYTES": 2 * L1_BYTES, "L2_BYTES": 2 * L2_BYTES}  # fmt: skip
     for variable, value in others.items():

@@ -130,3 +130,12 @@ def direct_results(problem: Problem) -> Any:
     convolution.weight_gradient(dw, none, np.empty(w.size, np.float32), np.empty((2, 0)), offsets,
                                 np.empty((0,) * 6, np.float32), frame, dy, (0, 0, 0), one, one, 1, 0, 1)
     return out[:, 0], dx[:, 0], dw[:, :, 0]
+
+
+@pytest.mark.parametrize("channels", [5, 260])  # with four rows of M at a time, and with one
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_a_bias_that_is_not_finite_is_added_to_each_sum(channels: int) -> None:
+    problem = Problem((1, 5, 6, channels, 4 if channels == 5 else 300, 1, 1), np.float32)
+    problem.bias[:3] = np.inf, -np.inf, np.nan
+    plain = problem.forward(np.zeros(0, np.float32), 1)
+    np.testing.assert_array_equal(problem.forward(problem.bias, 1), plain + problem.bias)

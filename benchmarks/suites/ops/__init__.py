@@ -53,6 +53,8 @@ EXCLUDED = {
         cdist_grad pdist_square multilabel_margin_grad cube_grad""",
     "part of scaled_dot_product_attention, lstm, gru, rnn_tanh and rnn_relu": """
         attention lstm_layer gru_layer rnn_tanh_layer rnn_relu_layer""",
+    "what compiled programs make of two gradients: the suite train times it": """
+        batch_norm_relu_grad group_norm_relu_grad""",
     "all that mv runs": "matvec",
     "part of embedding_bag": "bag_owners",
     "part of cross_entropy": "soft_cross_entropy",
