@@ -203,8 +203,8 @@ def zeta(s: Any, q: Any) -> float:
 @njit(error_model="numpy")
 def polygamma(x: Any, n: Number) -> float:
     """The n-th derivative of `digamma`, n > 0: (-1)**(n + 1) n! zeta(n + 1, x) (DLMF 5.15.1 and 25.11.12)."""
-    factorial = 1.0
-    for k in range(2, min(int(n), 171) + 1):  # 171! is infinite
+    factorial, last = 1.0, int(n) if 1.0 < n < 171.0 else 171 if n > 1.0 else 1  # 171! is infinite
+    for k in range(2, last + 1):
         factorial *= k
     value = factorial * zeta(np.float64(n) + 1.0, x)
     return -value if int(n) % 2 == 0 else value
