@@ -148,7 +148,7 @@ def gammaincc(a: Any, x: Any) -> float:
 @njit(error_model="numpy")
 def _inverse_power(q: float, s: float) -> float:
     """q**-s: by multiplication where s is whole and small, which takes a fraction of the time."""
-    if s <= 8.0 and s == math.floor(s):
+    if s <= 8.0 and s == np.floor(s):
         power = q
         for _ in range(1, int(s)):
             power *= q
@@ -188,13 +188,13 @@ def zeta(s: Any, q: Any) -> float:
         return math.pow(q, -s)
     if q > 0.0:
         return _zeta_of_positive(s, q)
-    if q == math.floor(q):
+    if q == np.floor(q):
         return math.inf
-    if s != math.floor(s):
+    if s != np.floor(s):
         return math.nan
     # The numbers q + k are q, ..., -(1 + nearest), -nearest, and from there on positive. 1 less the first positive one
     # is `nearest`, too, but for its last digits: beside a pole these are all it has.
-    below = math.ceil(-q)
+    below = np.ceil(-q)
     nearest = -(q + (below - 1.0))
     negative = _zeta_of_positive(s, nearest) - _zeta_of_positive(s, nearest + below)
     return _zeta_of_positive(s, q + below) + (negative if s % 2.0 == 0.0 else -negative)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from run_parts import junk, run_parts
+from run_parts import junk, require_same, run_parts
 from test_epilogue import steps
 from test_norm import EPS, FLOATS, alone, batch_statistics, nothing, numbers
 
@@ -33,13 +33,6 @@ def parameters(count: int, dtype: Any) -> Any:
     beta[::4] = 0
     beta[::8] = -0.0
     return gamma, beta
-
-
-def require_same(found: Any, expected: Any) -> None:
-    """Require the same bits but for those of a NaN."""
-    for one, other in zip(found, expected, strict=True):
-        np.testing.assert_array_equal(one, other)
-        np.testing.assert_array_equal(np.signbit(one[one == 0]), np.signbit(other[other == 0]))
 
 
 def as_tuple(x: Any) -> Any:
