@@ -268,6 +268,11 @@ class Compiled:
         recorded.signature, recorded.around = signature, around
         recorded.conditions.members = found.members
         recorded.pinned = {i: x for i, x in enumerate(tensors) if id(x) in outside}
+        if not recorded.lies_apart(tensors):
+            self._refuse(RecordingError(
+                "compile", "an argument shares memory with a tensor from outside, and the function changes it",
+                got=", ".join(repr(x.spec) for x in tensors), fix="pass a clone() of the argument"))
+            return result
         apart = len({x.memory for x in tensors}) == len(tensors)
         if not kwargs and apart and all(isinstance(x, Tensor) for x in args):
             recorded.plain = tuple([(type(x), x.spec, x.needs_grad) for x in args])

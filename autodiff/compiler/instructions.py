@@ -81,6 +81,11 @@ class Value:
         self.record: tuple[Record, int] | None = None
         self.place: Record | None = None
 
+    @property
+    def outside(self) -> bool:
+        """Whether it is a tensor from outside, no argument."""
+        return self.leaf is not None and self.number is None and self.region.kind in (Kind.SLOT, Kind.ARGUMENT)
+
 
 class Instruction:
     """An operation on values.
@@ -190,6 +195,7 @@ class Step:
         self._values: dict[Any, Value] = {}
         self._regions: dict[int, Region] = {}
         self._arguments = {id(x): i for i, x in enumerate(arguments)}
+        self._given = {owner_of(x.array) for x in arguments}
         self._copies: dict[Record, Record] = {}
         self.forward = -1
         for number, record in enumerate(tracer.records):
@@ -242,7 +248,7 @@ class Step:
 
     def slots(self) -> list[Any]:
         """Return the leaf tensors outside the function that it reads or writes."""
-        return [x.leaf for x in self._values.values() if x.region.kind is Kind.SLOT and x.leaf is not None]
+        return [x.leaf for x in self._values.values() if x.outside]
 
     def draw(self, key: Value) -> Draw:
         """Return the draw of a key."""
@@ -257,12 +263,13 @@ class Step:
                 "compile", "the function uses a tensor with the history of an earlier call, that no replay could sweep",
                 got=repr(leaf.spec), line=leaf.edge[0].line, fix="keep its detach(), or pass it as an argument",
             )
-        region = self._regions.get(owner_of(leaf.array))
+        owner = owner_of(leaf.array)
+        region = self._regions.get(owner)
         if region is None:
             kind = Kind.CONSTANT if id(leaf) in self._made else Kind.SLOT
-            if id(leaf) in self._arguments:
+            if owner in self._given:
                 kind = Kind.ARGUMENT
-            self._regions[owner_of(leaf.array)] = region = Region(kind, leaf.spec.nbytes, leaf)
+            self._regions[owner] = region = Region(kind, leaf.spec.nbytes, leaf)
         return region
 
     def _add(self, original: Record, before: tuple[Any, ...]) -> None:

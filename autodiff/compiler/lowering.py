@@ -435,6 +435,12 @@ def _array_at(memory: Array, offset: int, spec: Spec) -> Array:
     return np.ndarray(spec.shape, spec.dtype, memory.data, offset, strides)
 
 
+def elsewhere(array: Array) -> Array:
+    """Return an array of the same layout on memory of its own, which holds nothing."""
+    low, high = _range(array)
+    return np.ndarray(array.shape, array.dtype, np.empty(high - low, np.uint8), address_of(array) - low, array.strides)
+
+
 def _range(array: Array) -> tuple[int, int]:
     """Return the addresses from the lowest byte of an array to behind the highest."""
     low, high = np.lib.array_utils.byte_bounds(array)

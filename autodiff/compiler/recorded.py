@@ -15,6 +15,8 @@ import weakref
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from autodiff import reverse
 from autodiff.bind import Cut, next_number
 from autodiff.compiler.backward import has_history, record_backward
@@ -22,7 +24,7 @@ from autodiff.compiler.calls import RecordingError
 from autodiff.compiler.conditions import ZERO, Conditions, Leaf
 from autodiff.compiler.improving import improve
 from autodiff.compiler.instructions import Instruction, Kind, Step, Value, owner_of
-from autodiff.compiler.lowering import Lowered, now
+from autodiff.compiler.lowering import Lowered, elsewhere, now
 from autodiff.compiler.reading import program_of
 from autodiff.compiler.surroundings import unchanged
 from autodiff.compiler.tracer import Tracer
@@ -55,7 +57,7 @@ class _Output:
 
     def __init__(self, tensor: Tensor, value: Value, root: int | None) -> None:
         self.value = value
-        self.known = value.leaf if value.region.kind is Kind.SLOT else None
+        self.known = value.leaf if value.outside else None
         self.moves = value.region.kind is Kind.ARGUMENT
         self.spec = None if value.spec.order is None else value.spec
         self.root = root
@@ -188,7 +190,8 @@ class Recorded:
         self._repeated = tracer.repeated
         self._counts = tracer.counts
         leaves = list(tracer.grads.values())
-        self.conditions = Conditions(tracer, self._step.slots(), read, settings)
+        slots = self._step.slots()
+        self.conditions = Conditions(tracer, slots, read, settings)
         self.fits = self.conditions.hold
         bases = [x.base for x in outputs if x.base is not None]
         grads = [leaf._grad for leaf in leaves]
@@ -201,22 +204,27 @@ class Recorded:
             if known is None or known[1].spec is not value.spec:
                 gradients[id(leaf)] = (leaf, wrap(value.spec.empty()))
         self._gradients = [(Leaf(x, places.get(id(x))), gradients[id(x)][1]) for x, _ in self._step.gradients]
-        self._own = {gradient.memory for _, gradient in self._gradients}
+        self._own = {owner_of(gradient.array) for _, gradient in self._gradients}
         ends = [*[(leaf, None) for leaf in cleared], *self._gradients]
         self._grads = [(leaf.tensor, grad) for leaf, grad in ends if leaf.number is None]
         self._argument_grads = [(leaf.number, grad) for leaf, grad in ends if leaf.number is not None]
         self._hooks = [(number, _hooks_of(tensors[number])) for number, _ in self._argument_grads]
-        self._arrays = [x.array for x in arguments]
+        # That words of a program lie in an argument is told by their addresses: there no other tensor may lie.
+        shared = [any(np.may_share_memory(x.array, slot.array) for slot in slots) for x in arguments]
+        self._arrays = [elsewhere(x.array) if also else x.array for x, also in zip(arguments, shared, strict=True)]
         self._lowered: list[Lowered] = []
         # A constant that is returned belongs to the caller, who may change it.
         self._changing = {id(x): x.array.copy("K") for x in outputs if id(x) in tracer.made}
         self._changing |= {key: before for key, (_, before) in tracer.before.items() if key in tracer.made}
-        self._written = [*self._memories(writes=True), *self._own]
+        self._written = [*self._memories(writes=True), *{gradient.memory for _, gradient in self._gradients}]
         written = {value.region for instruction in self._step.instructions for value in instruction.outputs}
         written_memories = {region.source.memory for region in written if region.kind is Kind.ARGUMENT}
         self._written_arguments = [i for i, x in enumerate(arguments) if x.memory in written_memories]
-        self._slots = {value.region.source.memory for instruction in self._step.instructions
-                       for value in (*instruction.inputs, *instruction.outputs) if value.region.kind is Kind.SLOT}
+        owners = {owner_of(region.source.array) for region in written if region.kind in (Kind.SLOT, Kind.ARGUMENT)}
+        self._apart: dict[int, list[Any]] = {}
+        for array in [x.array for x in slots]:
+            if self._written_arguments or owner_of(array) in owners:
+                self._apart.setdefault(owner_of(array), []).append(array)
         self._relied_on = self._memories(writes=False)
         self._backward = _primitive(lambda record, *cotangents: self.sweep(record, cotangents))
         self._outputs = [_Output(x, value, _place_of(x, roots)) for x, value in
@@ -281,12 +289,12 @@ class Recorded:
             x = args[i]
             if type(x) is not kind or x.spec is not spec or x.needs_grad is not needs_grad:
                 return False
-        memories = {x.memory for x in args}
-        if len(memories) != len(args):
+        owners = {owner_of(x.array) for x in args}
+        # Parts of one NumPy array have an owner in common, but not their memory; they may overlap.
+        if len(owners) != len(args) and (self._written_arguments or len({x.memory for x in args}) != len(args)):
             return False
-        if self._written_arguments and len({owner_of(x.array) for x in args}) != len(args):  # parts of a NumPy array
-            return False
-        return self.accepts(args) if self.pinned or self._hooks else self._slots.isdisjoint(memories)
+        return self.accepts(args) if self.pinned or self._hooks else self._apart.keys().isdisjoint(owners) or (
+            self.lies_apart(args))
 
     def why_not(self, tensors: Sequence[Tensor]) -> str:
         """Return why it does not hold for these arguments, whose signature it has."""
@@ -304,7 +312,12 @@ class Recorded:
         for number, hooks in self._hooks:
             if _hooks_of(tensors[number]) != hooks:
                 return False
-        return self._slots.isdisjoint([x.memory for i, x in enumerate(tensors) if i not in self.pinned])
+        return self.lies_apart(tensors)
+
+    def lies_apart(self, tensors: Sequence[Tensor]) -> bool:
+        """Return whether nothing that the program changes is both in an argument and in another tensor from outside."""
+        return not any(np.may_share_memory(x.array, array) for i, x in enumerate(tensors) if i not in self.pinned
+                       for array in self._apart.get(owner_of(x.array), ()))
 
     def _idle(self) -> Lowered:
         """Return a program whose memory no returned tensor needs, lowered anew where there is none."""
@@ -332,7 +345,7 @@ class Recorded:
         if self._carried:
             everything = (*tensors, *[leaf.now(tensors)._grad for leaf in self._carried])
         own = self._own  # a gradient that the last call has made may lie where this one makes another
-        arguments = [x.array.copy("K") if x.memory in own else x.array for x in everything] if everything else []
+        arguments = [x.array.copy("K") if owner_of(x.array) in own else x.array for x in everything]
         before = [r.states[0].copy() for r in self._repeated]
         contents = [array.copy("K") for array in lowered.exposed(arguments)] if lowered.early else ()
         counts = {generator: generator.state()[1] for generator in self._counts} if self._counts else {}

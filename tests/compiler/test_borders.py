@@ -102,6 +102,60 @@ def test_parts_of_one_numpy_array_that_lie_apart_are_recorded_once() -> None:
     assert len(compiled.programs) == 1
 
 
+@pytest.mark.parametrize("view", [lambda w: w[1:3], lambda w: ad.from_numpy(w.numpy()[1:3])], ids=["view", "numpy"])
+@pytest.mark.parametrize("recorded", [False, True])
+def test_an_argument_on_memory_that_changes(view: Callable[[ad.Tensor], ad.Tensor], recorded: bool) -> None:
+    """Sums of chains are run where they are needed, which would be too late for an argument that changes meanwhile."""
+    w = numbers(1, 2, 3, 4)
+
+    def function(x: ad.Tensor) -> ad.Tensor:
+        before = x * 2
+        w.mul_(0.5)
+        return before + x
+
+    compiled = ad.compile(function)
+    for x in [numbers(1, 2), numbers(3, 4), numbers(5, 6)][: 3 * recorded] + [view(w)] * (not recorded):
+        compiled(x)
+    with pytest.raises(RecordingError, match=r"an argument shares memory with a tensor from outside.*clone\(\)"):
+        compiled(view(w))
+    assert compiled(view(w).clone()).shape == (2,)
+
+
+def test_an_argument_on_memory_that_is_only_read() -> None:
+    """Neighbours are looked up for a part of the data themselves, or for other points."""
+    data = np.arange(12, dtype=np.float32).reshape(6, 2)
+    points = ad.from_numpy(data)
+    compiled = same(lambda x: (x * points[0]).sum() + points[1:3] * 2 + x, *[
+        (x,) for x in [points[2:4], ad.from_numpy(data[1:3]), ad.ones(2, 2), ad.from_numpy(data[4:])] * 2])
+    assert len(compiled.programs) == 1
+
+
+def test_an_outside_tensor_on_the_memory_of_an_argument_can_be_returned() -> None:
+    points = numbers(1, 2, 3, 4)
+    compiled = ad.compile(lambda x: (x * 2, points, points[:2]))
+    for x in [points[1:3], points[1:3], numbers(5, 6)]:
+        double, whole, part = compiled(x)
+        assert double.tolist() == (x * 2).tolist()
+        assert whole is points
+        assert part.tolist() == [1, 2]
+
+
+def test_a_gradient_as_numpy_array_can_be_an_argument() -> None:
+    w = numbers(1, 2).requires_grad_()
+
+    def function(x: ad.Tensor) -> ad.Tensor:
+        w.grad = None
+        y = w * x
+        (y * y).sum().backward()
+        return x + w.grad
+
+    compiled = ad.compile(function)
+    for number in range(5):
+        x = numbers(number, 2) if number < 3 else ad.from_numpy(w.grad.numpy())
+        expected = x + 2 * w.detach() * x * x
+        assert compiled(x).tolist() == expected.tolist()
+
+
 @pytest.mark.parametrize("view", [lambda x: x[0], lambda x: x.t(), lambda x: x.view(-1), lambda x: x.expand(2, 2, 2)])
 def test_views_can_be_returned(view: Callable[[ad.Tensor], ad.Tensor]) -> None:
     w = ad.ones(2, 2, requires_grad=True)
