@@ -142,7 +142,7 @@ class Plan:
         self.alone = self.run = run
         self.threads, self.work, self.parts = 1, 0, get_num_threads()
         if not primitive.view and not primitive.host:
-            threads = threads_for(primitive.cost(inputs, self.specs, **params))
+            threads = threads_for(primitive.cost(inputs, self.specs, **params), largest(self.specs))
             self.threads, self.work, self.run = threads.number, threads.work, threads.run(run)
         scratch = primitive.scratch(inputs, self.specs, **params) if primitive.scratch else ()
         self.scratch_specs = tuple(_for_all(spec, self.parts) for spec in scratch)
@@ -153,6 +153,11 @@ class Plan:
         self.fine = np.full(self.parts, -1)
         self.take_first = self.take[0] if self.single and self.status is None and not primitive.view else None
         self.differentiable = primitive.differentiable and any(spec.floating for spec in self.specs)
+
+
+def largest(outputs: Sequence[Spec]) -> int:
+    """Return the bytes of the largest output."""
+    return max([spec.nbytes for spec in outputs], default=0)
 
 
 def _for_all(scratch: Spec | EachPart, parts: int) -> Spec:

@@ -102,10 +102,14 @@ class Threads(NamedTuple):
         return function if self.number == 1 else partial(kernels.team.run, self.number, self.work, function)
 
 
-def threads_for(cost: Cost) -> Threads:
-    """Return the threads that an operation of this cost should run on."""
+def threads_for(cost: Cost, largest: int = 0) -> Threads:
+    """Return the threads that an operation of this cost should run on; `largest` are the bytes of its largest result.
+
+    All operations with results as large as this run on as many threads as a sum of two such tensors: what one thread
+    has written is in its core's cache, and would have to go to the other core's if the next operation ran otherwise.
+    """
     work = max(cost.flops // FLOPS, cost.bytes // BYTES)
-    return Threads(max(1, min(_number[0], int(work / PART))) if HAS_TEAM else 1, work)
+    return Threads(max(1, min(_number[0], int(max(work, 3 * largest // BYTES) / PART))) if HAS_TEAM else 1, work)
 
 
 HAS_TEAM = os.name == "posix"

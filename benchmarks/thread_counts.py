@@ -18,7 +18,7 @@ from statistics import median
 from typing import Any
 
 import autodiff as ad
-from autodiff import threads
+from autodiff import primitive, threads
 from autodiff.utils.benchmark.timer import duration
 
 SECONDS = 0.01  # of a turn
@@ -32,11 +32,11 @@ def over(*shape: int | None, count: int = 1, grad: bool = False) -> Callable[[in
 
 
 def gradient(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return the function that computes a result and the gradients of its operands."""
+    """Return the function that computes a result and the gradients of its operands; the cotangent is the result."""
 
     def run(*operands: Any) -> Any:
         result = function(*operands)
-        return ad.autograd.grad(result, operands, ad.ones_like(result.detach()))
+        return ad.autograd.grad(result, operands, result.detach())
 
     return run
 
@@ -104,7 +104,7 @@ ROWS: dict[str, tuple[Callable[..., Any], Callable[[int], list[Any]]]] = {
 def widest(function: Callable[..., Any], operands: list[Any]) -> int:
     """Return the most threads that an operation of a call would use."""
     records = ad.record(function, *operands).records
-    return max((threads.threads_for(record.cost).number for record in records
+    return max((threads.threads_for(record.cost, primitive.largest(record.outputs)).number for record in records
                 if not record.primitive.view and not record.primitive.host), default=1)
 
 

@@ -22,7 +22,7 @@ from autodiff.compiler.calls import RecordingError
 from autodiff.compiler.instructions import Instruction, Kind, Step, Value
 from autodiff.compiler.tracer import Draw
 from autodiff.errors import AutodiffError
-from autodiff.primitive import Plan
+from autodiff.primitive import Plan, largest
 from autodiff.slots import Slot, held
 from autodiff.spec import Array, Spec, address_of
 from autodiff.threads import threads_for
@@ -307,9 +307,8 @@ class Lowered:
                 for at, address in enumerate(table.reshape(-1).tolist()):
                     self._note_argument(address, words, at)
         settings = {name: held(x) for name, x in instruction.params.items()}
-        cost = primitive.cost(tuple(x.spec for x in instruction.inputs), tuple(x.spec for x in instruction.outputs),
-                              **settings)
-        threads = threads_for(cost)
+        inputs, outputs = [tuple([x.spec for x in values]) for values in (instruction.inputs, instruction.outputs)]
+        threads = threads_for(primitive.cost(inputs, outputs, **settings), largest(outputs))
         return partial(primitive.run, **params), threads.number, threads.work
 
     def _key(self, value: Value, marked: list[Any]) -> Array:
