@@ -16,7 +16,8 @@ To wake a worker costs the one who wakes it some 25 us. So a launch that finds w
 
 **Who may.** One Python thread at a time has the team. Another one that asks meanwhile runs its kernels alone. Before
 `os.fork()` the team is dissolved, so that no lock is held and no thread is missed in the child; parent and child make
-theirs again when they next need one. It is dissolved at exit, too.
+theirs again when they next need one. It is dissolved at exit, too. Who must have the team, as a fork, waits in a queue,
+and while somebody waits no kernel takes it.
 """
 
 from __future__ import annotations
@@ -211,6 +212,7 @@ _posix: Any = ctypes.CDLL(None)
 # tuple again, without a lock that could stay held.
 _owner: dict[str, tuple[int]] = {}
 _NOBODY = (-1,)  # owns the team once it is closed
+_queue: list[tuple[int]] = []  # threads that wait for the team, the first one first
 _forking: list[tuple[int]] = []  # the owner that a fork made, if any
 _workers: list[ctypes.c_void_p] = []
 _no_more_workers: list[int] = []  # the error with which the system refused one
@@ -223,11 +225,11 @@ def run(parts: int, work: int, function: Callable[..., Result], *arguments: Any)
     """Call the function, and run each kernel that it calls in `parts` parts on the team; return what it returns.
 
     `work` is how many nanoseconds a kernel would take alone, at least. With `ENOUGH` all workers are woken that are
-    needed. Where another thread has the team, or this one has it already (`function` was interrupted, and what came in
+    needed. Where another thread has the team or waits for it, or this one has it already (`function` was interrupted, and what came in
     between computes, too), or the process is ending, kernels run alone: with the same bits.
     """
     me = (threading.get_ident(),)
-    holder = _owner.setdefault("thread", me)
+    holder = _owner.get("thread") if _queue else _owner.setdefault("thread", me)
     if holder is not me:
         return _alone(function, *arguments) if holder == me else function(*arguments)
     try:
@@ -293,8 +295,15 @@ def held() -> Iterator[None]:
 def _wait_for_team() -> tuple[tuple[int], tuple[int]]:
     """Wait until no other thread has the team, and take it; return this thread and who had the team."""
     me = (threading.get_ident(),)
-    while (holder := _owner.setdefault("thread", me)) not in (me, _NOBODY):
-        time.sleep(1e-4)
+    holder = _owner.get("thread")
+    if holder in (me, _NOBODY):
+        return me, holder
+    _queue.append(me)
+    try:
+        while _queue[0] is not me or (holder := _owner.setdefault("thread", me)) not in (me, _NOBODY):
+            time.sleep(1e-4)
+    finally:
+        _queue[:] = [other for other in _queue if other is not me]
     return me, holder
 
 
@@ -321,6 +330,12 @@ def _close() -> None:
     _owner["thread"] = _NOBODY
 
 
+def _begin_in_child() -> None:
+    """Forget the threads that there are in the parent only, and let the team go."""
+    _queue.clear()
+    _give_back()
+
+
 def _give_back() -> None:
     """Let the team go after a fork, unless it was held before."""
     if _forking and _owner.get("thread") is _forking[0]:
@@ -330,5 +345,5 @@ def _give_back() -> None:
 _MUTEX, _CONDITION = ctypes.c_void_p(_address + 8 * MUTEX), ctypes.c_void_p(_address + 8 * CONDITION)
 _posix.pthread_mutex_init(_MUTEX, None)
 _posix.pthread_cond_init(_CONDITION, None)
-os.register_at_fork(before=_take_over, after_in_parent=_give_back, after_in_child=_give_back)
+os.register_at_fork(before=_take_over, after_in_parent=_give_back, after_in_child=_begin_in_child)
 atexit.register(_close)

@@ -150,6 +150,36 @@ def test_many_threads_at_once() -> None:
     assert not failures
 
 
+def test_who_waits_for_the_team_gets_it_next() -> None:
+    """A thread that computes without a pause gives it up and takes it again at once; a fork would wait for ever."""
+    given: list[int] = []
+    stop = threading.Event()
+
+    def compute() -> None:
+        if team.CONTROL[team.OWNER] == threading.get_ident():
+            given.append(1)
+            time.sleep(0.002)
+
+    def work() -> None:
+        while not stop.is_set():
+            team.run(2, WORK, compute)
+
+    busy = threading.Thread(target=work)
+    busy.start()
+    try:
+        for _ in range(10):
+            while not given:
+                time.sleep(1e-3)
+            given.clear()
+            with team.held():
+                assert len(given) <= 2
+                assert team.CONTROL[team.OWNER] == threading.get_ident()
+    finally:
+        stop.set()
+        busy.join()
+    assert not team._queue
+
+
 def sleeping_team(parts: int) -> None:
     """Use the team, then wait until all of its workers sleep."""
     run, _ = product(64, 64, 64)
