@@ -13,7 +13,7 @@ import autodiff_kernels as kernels
 from autodiff.bind import TensorT, bind
 from autodiff.errors import DTypeError, ShapeError
 from autodiff.ops import strided
-from autodiff.ops.broadcast import expand, partial_sums, running_sums, sum_to
+from autodiff.ops.broadcast import column_sums, expand, partial_sums, running_sums, sum_to
 from autodiff.ops.broadcast import sum as total
 from autodiff.ops.elementwise import mul, spread
 from autodiff.ops.promotion import promote
@@ -525,7 +525,7 @@ def _linear_grad_prepare(
     if x is not None and outputs[at[1]].size:
         to_weight = (1, 1, columns, x.shape[-1], rows, 0, 0, 1, columns, 0, 0, *_row_stride(x))
     bias_wanted = len(wanted) == 3 and wanted[2]
-    product, sum_axes, none = _product(g.dtype), kernels.reduce.sum_axes, _NO_BIAS[g.dtype]
+    product, sums, none = _product(g.dtype), column_sums(g.dtype), _NO_BIAS[g.dtype]
     alone = (none, none, none, 0)  # no bias and no epilogue
 
     def run(outs: Sequence[Array], ins: Sequence[Array]) -> None:
@@ -535,7 +535,7 @@ def _linear_grad_prepare(
         if to_weight is not None:
             product(outs[at[1]], scratch, ins[0], ins[1], *alone, *to_weight, 0, 1)
         if bias_wanted:
-            sum_axes(outs[at[2]].reshape(1, columns), outs[-1], ins[0].reshape(1, rows, columns, 1), 0, 1)
+            sums(outs[at[2]], outs[-1], ins[0], 1, rows, columns, 1, 0, 1)
 
     return run
 
