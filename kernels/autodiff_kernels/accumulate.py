@@ -274,11 +274,12 @@ def add_strips(
 
 def single_rows(totals: Array, errors: Array, x: Any, stride: int, rows: int, n: int, squared: bool) -> None:
     """Add rows of float32."""
-    wide, narrow, target = zeros(x, 2, 2), zeros(x, 1, 1), pointer(totals, 0)
-    end, step, far = whole(n, wide), stretch(rows, n, wide), far_apart(stride, rows)
+    broad, wide, narrow, target = zeros(x, 4, 4), zeros(x, 2, 2), zeros(x, 1, 1), pointer(totals, 0)
+    middle, end, step, far = whole(n, broad), whole(n, wide), stretch(rows, n, broad), far_apart(stride, rows)
     for k in range(0, rows, step):
         row, count = forward(x, k * stride), min(step, rows - k)
-        add_strips(target, row, stride, count, 0, end, squared, far, wide)
+        add_strips(target, row, stride, count, 0, middle, squared, far, broad)
+        add_strips(target, row, stride, count, middle, end, squared, far, wide)
         add_strips(target, row, stride, count, end, n, squared, far, narrow)
 
 
