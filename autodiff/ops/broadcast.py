@@ -135,7 +135,7 @@ def reduced_shape(shape: Shape, dims: tuple[int, ...], keepdim: bool) -> Shape:
 def reducible(x: TensorT, dims: tuple[int, ...]) -> TensorT:
     """Return `x`, or a copy laid out so that `reduction_groups` exist."""
     spec: Spec = x.spec  # type: ignore[attr-defined]
-    if spec.contiguous and len(dims) in (1, spec.ndim) or reduction_groups(spec, dims) is not None:
+    if (spec.contiguous and len(dims) in (1, spec.ndim)) or reduction_groups(spec, dims) is not None:
         return x
     x = contiguous(x)
     if reduction_groups(x.spec, dims) is not None:  # type: ignore[attr-defined]

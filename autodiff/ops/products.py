@@ -55,17 +55,16 @@ def _dot_infer(x: Spec, y: Spec) -> Spec:
     return Spec.of((), x.dtype)
 
 
-def _dot_prepare(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...]) -> dict[str, Any]:
+def _dot_prepare(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...]) -> Callable[..., None]:
     (out,), wide, compiled = outputs, partial_sums(inputs[0]).dtype, kernels.entry.compiled
-    return {
-        "multiply": compiled(kernels.reduce.dot_partial, wide, *[spec.dtype for spec in inputs]),
-        "combine": compiled(kernels.reduce.sum_combine, out.dtype, wide),
-    }
+    multiply = compiled(kernels.reduce.dot_partial, wide, *[spec.dtype for spec in inputs])
+    combine = compiled(kernels.reduce.sum_combine, out.dtype, wide)
 
+    def run(outs: Sequence[Array], ins: Sequence[Array]) -> None:
+        multiply(outs[1], *ins, 0, 1)
+        combine(*outs, 0, 1)
 
-def _dot_run(outs: list[Array], ins: list[Array], multiply: Any, combine: Any) -> None:
-    multiply(outs[1], *ins, 0, 1)
-    combine(*outs, 0, 1)
+    return run
 
 
 def _dot_vjp(record: Any, g: Any) -> tuple[Any, Any]:
@@ -76,7 +75,7 @@ dot_p = define(
     "dot",
     infer=_dot_infer,
     prepare=_dot_prepare,
-    run=_dot_run,
+    run=strided.nothing,
     scratch=lambda inputs, outputs: (partial_sums(inputs[0]),),
     vjp=_dot_vjp,
     saves=(Keep(inputs=(1,)), Keep(inputs=(0,))),
