@@ -165,6 +165,23 @@ def test_extremes_of_blocks(dtype: Any, n: int) -> None:
         np.testing.assert_array_equal(run_parts(kernel, partial, x), function.reduceat(x, starts))
 
 
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_an_extreme_is_nan_wherever_one_stands_and_keeps_its_sign(dtype: Any) -> None:
+    x = numbers((83, 83), dtype)
+    np.fill_diagonal(x, np.nan)
+    for kernel in (reduce.max_axes, reduce.min_axes):
+        assert np.isnan(reduced(kernel, junk((83, 1), dtype), x.reshape(83, 1, 1, 83))).all()
+        zeros = np.full((2, 1, 1, 83), -0.0, dtype)
+        assert np.signbit(reduced(kernel, junk((2, 1), dtype), zeros)).all()
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("n", [2, 16, 33, 64, 300])
+def test_rows_summed_by_fours_have_the_bits_of_rows_alone(dtype: Any, n: int) -> None:
+    x = numbers((11, 1, 1, n), dtype)
+    np.testing.assert_array_equal(total(x)[:, 0], [total(row[None])[0, 0] for row in x])
+
+
 @pytest.mark.parametrize("shape", [(2, 0, 3, 1), (2, 3, 2, 0)])
 def test_any_and_all_of_nothing(shape: Any) -> None:
     x, out = np.zeros(shape), junk((2, shape[2]), np.bool_)
