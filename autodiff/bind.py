@@ -41,9 +41,12 @@ def bind(primitive: Primitive, *inputs: Any, **params: Any) -> Any:
     The result requires a gradient, and a record is made, when gradients are recorded, an input requires one and the
     operation has a derivative.
     """
-    if len(inputs) == 2:  # written out: a loop over two would take a tenth of an addition's time
+    if len(inputs) == 2:  # written out: a loop over one or two would take a tenth of a small operation's time
         x, y = inputs
         specs, ins = (x.spec, y.spec), [x.array, y.array]
+    elif len(inputs) == 1:
+        (x,) = inputs
+        specs, ins = (x.spec,), [x.array]  # type: ignore[assignment]
     else:
         specs, ins = tuple(map(_spec, inputs)), list(map(_array, inputs))
     plan = primitive.plans.get((specs, *params.values()) if params else specs) or make_plan(primitive, specs, params)

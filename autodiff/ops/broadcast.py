@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -15,11 +15,11 @@ from autodiff.errors import ShapeError
 from autodiff.ops import strided
 from autodiff.ops.structural import axes, cast_to, contiguous, permute, require_tensor, reshape, shape_argument
 from autodiff.primitive import EachPart, ErrorSample, Sample, define
-from autodiff.spec import Array, Cost, Shape, Spec, moved
+from autodiff.spec import Array, Cost, DType, Shape, Spec, moved
 
 __all__ = ["expand", "sum", "sum_to"]
 
-INT64 = np.dtype(np.int64)
+INT64, FLOAT64 = np.dtype(np.int64), np.dtype(np.float64)
 
 # ---- Expand ----------------------------------------------------------------------------------------------------------
 
@@ -135,7 +135,7 @@ def reduced_shape(shape: Shape, dims: tuple[int, ...], keepdim: bool) -> Shape:
 def reducible(x: TensorT, dims: tuple[int, ...]) -> TensorT:
     """Return `x`, or a copy laid out so that `reduction_groups` exist."""
     spec: Spec = x.spec  # type: ignore[attr-defined]
-    if reduction_groups(spec, dims) is not None:
+    if (spec.contiguous and len(dims) in (1, spec.ndim)) or reduction_groups(spec, dims) is not None:
         return x
     x = contiguous(x)
     if reduction_groups(x.spec, dims) is not None:  # type: ignore[attr-defined]
@@ -156,9 +156,24 @@ def reduction_prepare(
 ) -> dict[str, Any]:
     """Return the grouping of a reduction for its `run`."""
     (x,) = inputs
+    return {"order": None if x.contiguous else x.order, "groups": groups_of(x, dims)}
+
+
+def groups_of(x: Spec, dims: tuple[int, ...]) -> Groups:
+    """Return the grouping of a reduction whose input is reducible."""
     groups = reduction_groups(x, dims)
     assert groups is not None, "the operation's function makes its input reducible"
-    return {"order": None if x.contiguous else x.order, "groups": groups}
+    return groups
+
+
+def reduction(
+    kernel: Any, inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], dims: tuple[int, ...]
+) -> Callable[..., None]:
+    """Return the function that runs a kernel of one output and one input on arrays of these specs."""
+    (x,), (out,) = inputs, outputs
+    sizes = groups_of(x, dims)
+    function = kernels.entry.compiled(kernel, out.dtype, x.dtype)
+    return lambda outs, ins: function(outs[0], ins[0], *sizes, 0, 1)
 
 
 def sum_infer(x: Spec, dims: tuple[int, ...], keepdim: bool) -> Spec:
@@ -166,22 +181,48 @@ def sum_infer(x: Spec, dims: tuple[int, ...], keepdim: bool) -> Spec:
     return Spec.of(reduced_shape(x.shape, dims, keepdim), x.dtype)
 
 
-def sum_run(
-    outs: list[Array], ins: list[Array], order: tuple[int, ...] | None, groups: Groups, squared: bool = False
-) -> None:
-    """Sum in one pass, or, where one number comes out of many, in partial sums over blocks that are then combined."""
-    out, scratch = outs
-    x, of = in_groups(ins[0], order, groups), kernels.reduce
-    if scratch.ndim == 1:
-        (of.square_sum_partial if squared else of.sum_partial)(scratch, x.reshape(-1), 0, 1)
-        of.sum_combine(out.reshape(1), scratch, 0, 1)
-    else:
-        (of.square_sum_axes if squared else of.sum_axes)(out.reshape(groups[0], groups[2]), scratch, x, 0, 1)
+def sum_prepare(
+    inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], dims: tuple[int, ...], keepdim: bool, squared: bool = False
+) -> Callable[..., None]:
+    """Return the function that sums in one pass, or, where one number comes out of many, in blocks first."""
+    (x,), (out,) = inputs, outputs
+    of, compiled, wide = kernels.reduce, kernels.entry.compiled, accumulator(x)
+    if in_blocks(x, out):
+        blocks = compiled(of.square_sum_partial if squared else of.sum_partial, wide, x.dtype)
+        combine = compiled(of.sum_combine, out.dtype, wide)
+
+        def run(outs: Sequence[Array], ins: Sequence[Array]) -> None:
+            blocks(outs[1], ins[0], 0, 1)
+            combine(outs[0], outs[1], 0, 1)
+
+        return run
+    function = compiled(of.square_sum_axes if squared else of.sum_axes, out.dtype, wide, x.dtype)
+    sizes = groups_of(x, dims)
+    if along_rows(sizes):
+        none = np.empty(0, wide)
+        return lambda outs, ins: function(outs[0], none, ins[0], *sizes, 0, 1)
+    return lambda outs, ins: function(outs[0], outs[1], ins[0], *sizes, 0, 1)
 
 
-def sum_scratch(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], **_: Any) -> tuple[Spec | EachPart, ...]:
-    """Return the scratch of a sum: partial sums where one number comes out of many, else columns of running sums."""
-    return (partial_sums(inputs[0]) if in_blocks(inputs[0], outputs[0]) else running_sums(inputs[0]),)
+def sum_scratch(
+    inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], dims: tuple[int, ...], **_: Any
+) -> tuple[Spec | EachPart, ...]:
+    """Return the scratch of a sum: partial sums where one number comes out of many, running sums of columns."""
+    (x,), (out,) = inputs, outputs
+    if in_blocks(x, out):
+        return (partial_sums(x),)
+    return () if along_rows(groups_of(x, dims)) else (running_sums(x),)
+
+
+def along_rows(groups: Groups) -> bool:
+    """Return whether the kernels go along K2, and need no running sums."""
+    return groups[3] != 1
+
+
+def column_sums(dtype: DType) -> Callable[..., None]:
+    """Return ``sums(out, scratch, x, 1, rows, columns, 1, 0, 1)``, which adds up the rows of a float matrix."""
+    function: Callable[..., None] = kernels.entry.compiled(kernels.reduce.sum_axes, dtype, np.float64, dtype)
+    return function
 
 
 def in_blocks(x: Spec, out: Spec) -> bool:
@@ -191,12 +232,17 @@ def in_blocks(x: Spec, out: Spec) -> bool:
 
 def partial_sums(x: Spec) -> Spec:
     """Return the spec of the partial sums that a full reduction of `x` needs."""
-    return Spec.of((-(-x.size // kernels.reduce.BLOCK),), np.float64 if x.floating else np.int64)
+    return Spec.of((-(-x.size // kernels.reduce.BLOCK),), accumulator(x))
 
 
 def running_sums(x: Spec) -> EachPart:
     """Return the spec of the running sums that `sum_axes` and the cumulative sums of `x` need."""
-    return EachPart(Spec.of((1, 2, kernels.reduce.TILE), np.float64 if x.floating else np.int64))
+    return EachPart(Spec.of((1, 2, kernels.reduce.TILE), accumulator(x)))
+
+
+def accumulator(x: Spec) -> DType:
+    """Return the dtype in which numbers of the dtype of `x` are added up."""
+    return FLOAT64 if x.floating else INT64
 
 
 def _sum_samples() -> list[Sample]:
@@ -227,8 +273,8 @@ def _sum_vjp(record: Any, g: Any) -> tuple[Any]:
 sum_p = define(
     "sum",
     infer=sum_infer,
-    run=sum_run,
-    prepare=reduction_prepare,
+    run=strided.nothing,
+    prepare=sum_prepare,
     scratch=sum_scratch,
     vjp=_sum_vjp,
     cost=lambda inputs, outputs, **_: Cost(inputs[0].size, moved(*inputs, *outputs)),

@@ -12,6 +12,7 @@ import numpy as np
 import autodiff_kernels as kernels
 from autodiff.bind import TensorT, bind
 from autodiff.errors import ShapeError
+from autodiff.ops import strided
 from autodiff.ops.broadcast import (
     Groups,
     in_blocks,
@@ -19,6 +20,7 @@ from autodiff.ops.broadcast import (
     partial_sums,
     reduced_shape,
     reducible,
+    reduction,
     reduction_prepare,
 )
 from autodiff.ops.broadcast import sum as total
@@ -109,14 +111,23 @@ def _extreme_infer(name: str, x: Spec, dims: Dims, keepdim: bool) -> Spec:
     return Spec.of(reduced_shape(x.shape, dims, keepdim), x.dtype)
 
 
-def _extreme_run(name: str, outs: list[Array], ins: list[Array], order: Dims | None, groups: Groups) -> None:
-    """Reduce in one pass, or, where one number comes out of many, blocks first."""
-    out, x = outs[0].reshape(groups[0], groups[2]), in_groups(ins[0], order, groups)
-    if len(outs) == 2:
-        partial = outs[1]
-        getattr(kernels.reduce, f"{name}_partial")(partial, x.reshape(-1), 0, 1)
-        x = partial.reshape(1, 1, 1, -1)
-    getattr(kernels.reduce, f"{name}_axes")(out, x, 0, 1)
+def _extreme_prepare(
+    name: str, inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], dims: Dims, keepdim: bool
+) -> Callable[..., None]:
+    """Return the function that reduces in one pass, or, where one number comes out of many, blocks first."""
+    (x,), (out,) = inputs, outputs
+    whole = getattr(kernels.reduce, f"{name}_axes")
+    if not in_blocks(x, out):
+        return reduction(whole, inputs, outputs, dims)
+    compiled, count = kernels.entry.compiled, partial_sums(x).size
+    blocks = compiled(getattr(kernels.reduce, f"{name}_partial"), x.dtype, x.dtype)
+    combine = compiled(whole, x.dtype, x.dtype)
+
+    def run(outs: Sequence[Array], ins: Sequence[Array]) -> None:
+        blocks(outs[1], ins[0], 0, 1)
+        combine(outs[0], outs[1], 1, 1, 1, count, 0, 1)
+
+    return run
 
 
 def _extreme_scratch(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], **_: Any) -> tuple[Spec, ...]:
@@ -174,8 +185,8 @@ def _extreme(name: str, call: Callable[..., Any]) -> Primitive:
     return define(
         name,
         infer=partial(_extreme_infer, name),
-        run=partial(_extreme_run, name[1:]),
-        prepare=reduction_prepare,
+        run=strided.nothing,
+        prepare=partial(_extreme_prepare, name[1:]),
         scratch=_extreme_scratch,
         vjp=_extreme_vjp,
         saves=Keep(inputs=(0,), outputs=(0,)),

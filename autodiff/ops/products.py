@@ -13,7 +13,7 @@ import autodiff_kernels as kernels
 from autodiff.bind import TensorT, bind
 from autodiff.errors import DTypeError, ShapeError
 from autodiff.ops import strided
-from autodiff.ops.broadcast import expand, partial_sums, running_sums, sum_to
+from autodiff.ops.broadcast import column_sums, expand, partial_sums, running_sums, sum_to
 from autodiff.ops.broadcast import sum as total
 from autodiff.ops.elementwise import mul, spread
 from autodiff.ops.promotion import promote
@@ -55,17 +55,16 @@ def _dot_infer(x: Spec, y: Spec) -> Spec:
     return Spec.of((), x.dtype)
 
 
-def _dot_prepare(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...]) -> dict[str, Any]:
+def _dot_prepare(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...]) -> Callable[..., None]:
     (out,), wide, compiled = outputs, partial_sums(inputs[0]).dtype, kernels.entry.compiled
-    return {
-        "multiply": compiled(kernels.reduce.dot_partial, wide, *[spec.dtype for spec in inputs]),
-        "combine": compiled(kernels.reduce.sum_combine, out.dtype, wide),
-    }
+    multiply = compiled(kernels.reduce.dot_partial, wide, *[spec.dtype for spec in inputs])
+    combine = compiled(kernels.reduce.sum_combine, out.dtype, wide)
 
+    def run(outs: Sequence[Array], ins: Sequence[Array]) -> None:
+        multiply(outs[1], *ins, 0, 1)
+        combine(*outs, 0, 1)
 
-def _dot_run(outs: list[Array], ins: list[Array], multiply: Any, combine: Any) -> None:
-    multiply(outs[1], *ins, 0, 1)
-    combine(*outs, 0, 1)
+    return run
 
 
 def _dot_vjp(record: Any, g: Any) -> tuple[Any, Any]:
@@ -76,7 +75,7 @@ dot_p = define(
     "dot",
     infer=_dot_infer,
     prepare=_dot_prepare,
-    run=_dot_run,
+    run=strided.nothing,
     scratch=lambda inputs, outputs: (partial_sums(inputs[0]),),
     vjp=_dot_vjp,
     saves=(Keep(inputs=(1,)), Keep(inputs=(0,))),
@@ -525,7 +524,7 @@ def _linear_grad_prepare(
     if x is not None and outputs[at[1]].size:
         to_weight = (1, 1, columns, x.shape[-1], rows, 0, 0, 1, columns, 0, 0, *_row_stride(x))
     bias_wanted = len(wanted) == 3 and wanted[2]
-    product, sum_axes, none = _product(g.dtype), kernels.reduce.sum_axes, _NO_BIAS[g.dtype]
+    product, sums, none = _product(g.dtype), column_sums(g.dtype), _NO_BIAS[g.dtype]
     alone = (none, none, none, 0)  # no bias and no epilogue
 
     def run(outs: Sequence[Array], ins: Sequence[Array]) -> None:
@@ -535,7 +534,7 @@ def _linear_grad_prepare(
         if to_weight is not None:
             product(outs[at[1]], scratch, ins[0], ins[1], *alone, *to_weight, 0, 1)
         if bias_wanted:
-            sum_axes(outs[at[2]].reshape(1, columns), outs[-1], ins[0].reshape(1, rows, columns, 1), 0, 1)
+            sums(outs[at[2]], outs[-1], ins[0], 1, rows, columns, 1, 0, 1)
 
     return run
 

@@ -5,6 +5,8 @@ A draw is an operation like any other: its input is the key, a tensor that holds
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,7 @@ import numpy as np
 import autodiff_kernels as kernels
 from autodiff.bind import TensorT, bind
 from autodiff.errors import ShapeError, ValueRangeError
+from autodiff.ops import strided
 from autodiff.ops.elementwise import add, mul, spread
 from autodiff.ops.in_place import copy_
 from autodiff.ops.promotion import FLOAT32, INT64
@@ -39,12 +42,16 @@ __all__ = [
 ]
 
 
+_KEY = np.array([3, 5])
+_KEY_SPEC = spec_of(_KEY)
+
+
 def draw_key(generator: Generator | None = None) -> Any:
     """Return the key of the next draw as a tensor of two integers."""
     key = tensor_class[0].__new__(tensor_class[0])
     generator = generator or default_generator
     key.array = generator.next_key()
-    key.spec = spec_of(key.array)
+    key.spec = _KEY_SPEC
     key.memory = Memory()
     if MODE.recorder is not None:
         MODE.recorder.drawn(key, generator)
@@ -56,15 +63,15 @@ def _count(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], **_: Any) -> Cos
     return Cost(10 * outputs[0].size, moved(*outputs))
 
 
-_KEY = np.array([3, 5])
+def _real_prepare(
+    kernel: str, inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], shape: Shape, dtype: DType
+) -> Callable[..., None]:
+    function = kernels.entry.compiled(getattr(kernels.random, kernel), dtype)
 
+    def run(outs: Sequence[Array], ins: Sequence[Array]) -> None:
+        function(outs[0], *ins[0].tolist(), 0, 1)
 
-def _uniform_run(outs: list[Array], ins: list[Array], **_: Any) -> None:
-    kernels.random.uniform(outs[0].reshape(-1), int(ins[0][0]), int(ins[0][1]), 0, 1)
-
-
-def _normal_run(outs: list[Array], ins: list[Array], **_: Any) -> None:
-    kernels.random.normal(outs[0].reshape(-1), int(ins[0][0]), int(ins[0][1]), 0, 1)
+    return run
 
 
 def _bernoulli_run(outs: list[Array], ins: list[Array], p: float, scale: float, **_: Any) -> None:
@@ -82,7 +89,8 @@ def _permutation_run(outs: list[Array], ins: list[Array], n: int) -> None:
 uniform_p = define(
     "random_uniform",
     infer=lambda key, shape, dtype: Spec.of(shape, dtype),
-    run=_uniform_run,
+    run=strided.nothing,
+    prepare=partial(_real_prepare, "uniform"),
     vjp=None,
     cost=_count,
     samples=lambda: [Sample(_KEY, shape=(3, 5), dtype=FLOAT32), Sample(_KEY, shape=(7,), dtype=np.dtype(np.float64))],
@@ -91,7 +99,8 @@ uniform_p = define(
 normal_p = define(
     "random_normal",
     infer=lambda key, shape, dtype: Spec.of(shape, dtype),
-    run=_normal_run,
+    run=strided.nothing,
+    prepare=partial(_real_prepare, "normal"),
     vjp=None,
     cost=_count,
     samples=lambda: [Sample(_KEY, shape=(3, 5), dtype=FLOAT32), Sample(_KEY, shape=(7,), dtype=np.dtype(np.float64))],

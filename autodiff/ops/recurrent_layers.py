@@ -18,7 +18,7 @@ import autodiff_kernels as kernels
 from autodiff.bind import bind
 from autodiff.errors import ShapeError
 from autodiff.ops.activation import relu, relu_grad_p
-from autodiff.ops.broadcast import running_sums
+from autodiff.ops.broadcast import column_sums, running_sums
 from autodiff.ops.broadcast import sum as total
 from autodiff.ops.elementwise import add, mul, spread, square, sub
 from autodiff.ops.functions import sigmoid, tanh
@@ -304,6 +304,7 @@ def _grad_prepare(cell: Cell, inputs: Sequence[Spec], outputs: Sequence[Spec], b
                 for m, n, k, a_row, a_column, b_row, b_column in _grad_products(cell, inputs)]
     wide, hidden, rows = products[2][6:9]
     steps, kernel = _sizes_array(sizes), getattr(kernels.recurrent, cell.kernel + "_grad")
+    add = column_sums(inputs[0].dtype)
 
     def run(outs: Sequence[Array], ins: Sequence[Array]) -> None:
         rest = iter(outs)
@@ -322,7 +323,7 @@ def _grad_prepare(cell: Cell, inputs: Sequence[Spec], outputs: Sequence[Spec], b
                 kernels.matmul.matmul(target.ravel(), scratch, a.ravel(), b.ravel(), *product, 0, 1)
         for target, source in ((d_b_ih, d_gates), (d_b_hh, made[-1])):
             if target is not None and target.size:
-                kernels.reduce.sum_axes(target.reshape(1, wide), sums, source.reshape(1, rows, wide, 1), 0, 1)
+                add(target, sums, source, 1, rows, wide, 1, 0, 1)
 
     return run
 

@@ -13,15 +13,13 @@ from autodiff.bind import TensorT, bind
 from autodiff.errors import DTypeError, ShapeError
 from autodiff.ops import strided
 from autodiff.ops.broadcast import (
-    Groups,
     expand,
-    in_groups,
     reduced_shape,
     reducible,
-    reduction_prepare,
+    reduction,
     sum,
     sum_infer,
-    sum_run,
+    sum_prepare,
     sum_scratch,
 )
 from autodiff.ops.choice import where
@@ -55,17 +53,16 @@ def division(out: Spec) -> Run:
 
 def _mean_prepare(
     inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], dims: tuple[int, ...], keepdim: bool
-) -> dict[str, Any]:
+) -> Run:
     (x,), (out,) = inputs, outputs
     count = number(x.size // out.size if out.size else 1, x.dtype)
-    return {**reduction_prepare(inputs, outputs, dims), "count": count, "divide": division(out)}
+    add, divide = sum_prepare(inputs, outputs, dims, keepdim), division(out)
 
+    def run(outs: Sequence[Array], ins: Sequence[Array]) -> None:
+        add(outs, ins)
+        divide(outs[:1], (outs[0], count))
 
-def _mean_run(
-    outs: list[Array], ins: list[Array], order: tuple[int, ...] | None, groups: Groups, count: Array, divide: Run
-) -> None:
-    sum_run(outs, ins, order, groups)
-    divide(outs[:1], (outs[0], count))
+    return run
 
 
 def _mean_vjp(record: Any, g: Any) -> tuple[Any]:
@@ -98,7 +95,7 @@ def _mean_samples() -> list[Sample]:
 mean_p = define(
     "mean",
     infer=sum_infer,
-    run=_mean_run,
+    run=strided.nothing,
     prepare=_mean_prepare,
     scratch=sum_scratch,
     vjp=_mean_vjp,
@@ -175,8 +172,10 @@ def dimension_errors(*more: Any) -> list[ErrorSample]:
 # ---- prod ------------------------------------------------------------------------------------------------------------
 
 
-def _axes_run(kernel: str, outs: list[Array], ins: list[Array], order: tuple[int, ...] | None, groups: Groups) -> None:
-    getattr(kernels.reduce, kernel)(outs[0].reshape(groups[0], groups[2]), in_groups(ins[0], order, groups), 0, 1)
+def _axes_prepare(
+    kernel: str, inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], dims: tuple[int, ...], keepdim: bool
+) -> Run:
+    return reduction(getattr(kernels.reduce, kernel), inputs, outputs, dims)
 
 
 def _prod_vjp(record: Any, g: Any) -> tuple[Any]:
@@ -214,8 +213,8 @@ def _prod_samples() -> list[Sample]:
 prod_p = define(
     "prod",
     infer=sum_infer,
-    run=partial(_axes_run, "prod_axes"),
-    prepare=reduction_prepare,
+    run=strided.nothing,
+    prepare=partial(_axes_prepare, "prod_axes"),
     vjp=_prod_vjp,
     saves=Keep(inputs=(0,)),
     cost=lambda inputs, outputs, **_: Cost(inputs[0].size, moved(*inputs, *outputs)),
@@ -275,8 +274,8 @@ def _truth(name: str, kernel: str, call: Callable[..., Any]) -> Primitive:
     return define(
         name,
         infer=lambda x, dims, keepdim: Spec.of(reduced_shape(x.shape, dims, keepdim), np.bool_),
-        run=partial(_axes_run, kernel),
-        prepare=reduction_prepare,
+        run=strided.nothing,
+        prepare=partial(_axes_prepare, kernel),
         vjp=None,
         cost=lambda inputs, outputs, **_: Cost(inputs[0].size, moved(*inputs, *outputs)),
         samples=_truth_samples,

@@ -11,14 +11,14 @@ import numpy as np
 
 from autodiff.bind import TensorT, bind
 from autodiff.errors import DTypeError, ShapeError, ValueRangeError
+from autodiff.ops import strided
 from autodiff.ops.broadcast import (
     expand,
     reduced_shape,
     reducible,
-    reduction_prepare,
     sum,
     sum_infer,
-    sum_run,
+    sum_prepare,
     sum_scratch,
 )
 from autodiff.ops.choice import constant_of, where
@@ -91,8 +91,8 @@ def _square_sum_samples() -> list[Sample]:
 square_sum_p = define(
     "square_sum",
     infer=sum_infer,
-    run=partial(sum_run, squared=True),
-    prepare=reduction_prepare,
+    run=strided.nothing,
+    prepare=partial(sum_prepare, squared=True),
     scratch=sum_scratch,
     vjp=_square_sum_vjp,
     saves=X,

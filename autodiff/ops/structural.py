@@ -292,6 +292,9 @@ def axis_index(operation: str, dim: int, ndim: int) -> int:
     return int(dim) % span
 
 
+_ALL = [tuple(range(ndim)) for ndim in range(65)]  # NumPy's arrays have no more dimensions
+
+
 def axes(operation: str, dim: int | Sequence[int] | None, ndim: int) -> tuple[int, ...]:
     """Return dimensions counted from 0 in rising order; None means all.
 
@@ -299,7 +302,7 @@ def axes(operation: str, dim: int | Sequence[int] | None, ndim: int) -> tuple[in
         ShapeError: when one is out of range or stands twice.
     """
     if dim is None:
-        return tuple(range(ndim))
+        return _ALL[ndim]
     if type(dim) is int and -ndim <= dim < ndim:  # by far the most calls, and the test for a sequence takes long
         return (dim % ndim,)
     found = (

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import autodiff_kernels as kernels
+from autodiff.ops.broadcast import column_sums
 from autodiff.ops.images import operands
 from autodiff.primitive import EachPart
 from autodiff.spec import Array, Shape, Spec
@@ -72,7 +73,8 @@ def scratch(product: Product, dtype: Any) -> tuple[EachPart]:
 
 def prepare_gradient(inputs: tuple[Spec, ...], weight: Shape) -> Any:
     """Return what computes the gradients with respect to weight and bias."""
-    return partial(_run_gradient, product=prepare(weight_gradient(inputs[0], weight), operands(inputs, None)))
+    product = prepare(weight_gradient(inputs[0], weight), operands(inputs, None))
+    return partial(_run_gradient, product=product, sums=column_sums(inputs[0].dtype))
 
 
 def gradient_scratch(product: Product, dtype: Any, bias: bool) -> tuple[Spec | EachPart, ...]:
@@ -81,11 +83,11 @@ def gradient_scratch(product: Product, dtype: Any, bias: bool) -> tuple[Spec | E
     return *scratch(product, dtype), totals
 
 
-def _run_gradient(outs: list[Array], ins: list[Array], product: Any) -> None:
+def _run_gradient(outs: list[Array], ins: list[Array], product: Any, sums: Any) -> None:
     out, shifts, work, totals = outs
     product([out, work], ins)
     if shifts.size:
-        kernels.reduce.sum_axes(shifts[None], totals, ins[0].ravel("K").reshape(1, -1, shifts.size, 1), 0, 1)
+        sums(shifts, totals, ins[0], 1, ins[0].size // shifts.size, shifts.size, 1, 0, 1)
 
 
 def _run(outs: list[Array], ins: list[Array], others: Any, sizes: tuple[int, ...]) -> None:

@@ -1,8 +1,9 @@
 """Reductions and running sums.
 
 A reduction sees its input as x (A, K1, B, K2) and removes K1 and K2: neighbouring axes that are both kept, or both
-reduced, count as one. Two loops serve all shapes: with K2 = 1 rows of B numbers are combined column by column;
-otherwise each output combines K1 rows of K2 neighbouring numbers.
+reduced, count as one. Arrays are flat, and the sizes whole numbers, so that a call from Python makes no views. Two
+loops serve all shapes: with K2 = 1 rows of B numbers are combined column by column; otherwise each output combines K1
+rows of K2 neighbouring numbers.
 
 How sums are accumulated stands in `accumulate.py`. A full sum, which several parts work on together, is `sum_partial`
 and `sum_combine`.
@@ -25,6 +26,7 @@ from autodiff_kernels.accumulate import (
     row_extreme,
     row_product,
     row_sum,
+    sum_rows,
     two_sum,
 )
 from autodiff_kernels.memory import forward, pointer, store
@@ -47,12 +49,16 @@ def first_row(unit: int, K1: int, B: int) -> int:
 
 
 @njit(error_model="numpy", forceinline=True)
-def add_axes(out: Array, scratch: Array, x: Array, squared: bool, part: int, parts: int) -> None:
+def add_axes(
+    out: Array, scratch: Array, x: Array, A: int, K1: int, B: int, K2: int, squared: bool, part: int, parts: int
+) -> None:
     """Add up x (A, K1, B, K2), or its squares, to out (A, B) as `sum_axes` does."""
-    A, K1, B, K2 = x.shape
     zero = scratch.dtype.type(0)
     if K2 != 1:
         low, high = share(A * B, part, parts)
+        if K1 == 1:
+            sum_rows(pointer(out, 0), pointer(x, 0), low, high, K2, zero, squared)
+            return
         for unit in range(low, high):
             row = pointer(x, first_row(unit, K1, B) * K2)
             sum_, lost = zero, zero
@@ -61,7 +67,8 @@ def add_axes(out: Array, scratch: Array, x: Array, squared: bool, part: int, par
                 lost += error
             store(pointer(out, unit), corrected(sum_, lost))
         return
-    totals, errors = scratch[part, 0], scratch[part, 1]
+    own = 2 * part * TILE
+    totals, errors = scratch[own : own + TILE], scratch[own + TILE : own + 2 * TILE]
     low, high, units = row_share(A, B, part, parts)
     for a in range(low // units, (high + units - 1) // units):
         begin, end = columns(a, B, low, high, units)
@@ -70,33 +77,40 @@ def add_axes(out: Array, scratch: Array, x: Array, squared: bool, part: int, par
             totals[:n] = 0
             errors[:n] = 0
             add_rows(totals, errors, pointer(x, a * K1 * B + b), B, K1, n, squared)
-            target = out[a, b : b + n]
+            target = out[a * B + b : a * B + b + n]
             for i in range(n):
                 target[i] = corrected(totals[i], errors[i])
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def sum_axes(out: Array, scratch: Array, x: Array, part: int, parts: int) -> None:
+def sum_axes(
+    out: Array, scratch: Array, x: Array, A: int, K1: int, B: int, K2: int, part: int, parts: int
+) -> None:
     """out[a, b] = sum over k1 and k2 of x[a, k1, b, k2]; an empty sum is 0.
 
     Args:
-        out: (A, B), out; the type of x, float64, or int64 for integers and booleans.
-        scratch: (parts, 2, `TILE`); float64 for floats, int64 for integers and booleans: the type that accumulates.
-        x: (A, K1, B, K2), in; any type. Outputs, or tiles of `TILE` columns with K2 = 1, are shared among the parts.
+        out: (A B,), out; the type of x, float64, or int64 for integers and booleans.
+        scratch: (parts 2 `TILE`,), or of any size unless K2 = 1; float64 for floats, int64 for integers and booleans:
+            the type that accumulates.
+        x: (A K1 B K2,), in; any type. Outputs, or tiles of `TILE` columns with K2 = 1, are shared among the parts.
+        A, K1, B, K2: sizes.
     """
-    add_axes(out, scratch, x, False, part, parts)
+    add_axes(out, scratch, x, A, K1, B, K2, False, part, parts)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def square_sum_axes(out: Array, scratch: Array, x: Array, part: int, parts: int) -> None:
+def square_sum_axes(
+    out: Array, scratch: Array, x: Array, A: int, K1: int, B: int, K2: int, part: int, parts: int
+) -> None:
     """out[a, b] = sum over k1 and k2 of x[a, k1, b, k2]^2, squared in their own dtype; an empty sum is 0.
 
     Args:
-        out: (A, B), out; the type of x, or float64.
-        scratch: (parts, 2, `TILE`); float64.
-        x: (A, K1, B, K2), in; float32 or float64. Outputs, or tiles of columns with K2 = 1, are shared among the parts.
+        out: (A B,), out; the type of x, or float64.
+        scratch: (parts 2 `TILE`,), or of any size unless K2 = 1; float64.
+        x: (A K1 B K2,), in; float32 or float64. Outputs, or tiles of columns with K2 = 1, are shared among the parts.
+        A, K1, B, K2: sizes.
     """
-    add_axes(out, scratch, x, True, part, parts)
+    add_axes(out, scratch, x, A, K1, B, K2, True, part, parts)
 
 
 @njit(error_model="numpy", forceinline=True)
@@ -188,14 +202,14 @@ def sum_combine(out: Array, partial: Array, part: int, parts: int) -> None:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def prod_axes(out: Array, x: Array, part: int, parts: int) -> None:
+def prod_axes(out: Array, x: Array, A: int, K1: int, B: int, K2: int, part: int, parts: int) -> None:
     """out[a, b] = product over k1 and k2 of x[a, k1, b, k2]; an empty product is 1.
 
     Args:
-        out: (A, B), out; the type of x, or int64 for integers and booleans. The product is accumulated in it.
-        x: (A, K1, B, K2), in; any type. Outputs, or tiles of `TILE` columns with K2 = 1, are shared among the parts.
+        out: (A B,), out; the type of x, or int64 for integers and booleans. The product is accumulated in it.
+        x: (A K1 B K2,), in; any type. Outputs, or tiles of `TILE` columns with K2 = 1, are shared among the parts.
+        A, K1, B, K2: sizes.
     """
-    A, K1, B, K2 = x.shape
     one = out.dtype.type(1)
     if K2 != 1:
         low, high = share(A * B, part, parts)
@@ -211,7 +225,7 @@ def prod_axes(out: Array, x: Array, part: int, parts: int) -> None:
         begin, end = columns(a, B, low, high, units)
         for b in range(begin, end, TILE):
             width = min(TILE, end - b)
-            target = out[a, b : b + width]
+            target = out[a * B + b : a * B + b + width]
             target[:] = one
             for k in range(K1):
                 row = rows[a * K1 + k, b : b + width]
@@ -220,9 +234,10 @@ def prod_axes(out: Array, x: Array, part: int, parts: int) -> None:
 
 
 @njit(error_model="numpy", forceinline=True)
-def extreme_axes(out: Array, x: Array, largest: bool, part: int, parts: int) -> None:
+def extreme_axes(
+    out: Array, x: Array, A: int, K1: int, B: int, K2: int, largest: bool, part: int, parts: int
+) -> None:
     """Reduce x (A, K1, B, K2) to out (A, B) as `max_axes` and `min_axes` do."""
-    A, K1, B, K2 = x.shape
     if K2 != 1:
         low, high = share(A * B, part, parts)
         for unit in range(low, high):
@@ -242,25 +257,27 @@ def extreme_axes(out: Array, x: Array, largest: bool, part: int, parts: int) -> 
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def max_axes(out: Array, x: Array, part: int, parts: int) -> None:
+def max_axes(out: Array, x: Array, A: int, K1: int, B: int, K2: int, part: int, parts: int) -> None:
     """out[a, b] = maximum over k1 and k2 of x[a, k1, b, k2]; NaN if one of them is.
 
     Args:
-        out: (A, B), out; the type of x.
-        x: (A, K1, B, K2) with K1, K2 >= 1, in; any type. Outputs, or tiles of columns with K2 = 1, are shared.
+        out: (A B,), out; the type of x.
+        x: (A K1 B K2,) with K1, K2 >= 1, in; any type. Outputs, or tiles of columns with K2 = 1, are shared.
+        A, K1, B, K2: sizes.
     """
-    extreme_axes(out, x, True, part, parts)
+    extreme_axes(out, x, A, K1, B, K2, True, part, parts)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def min_axes(out: Array, x: Array, part: int, parts: int) -> None:
+def min_axes(out: Array, x: Array, A: int, K1: int, B: int, K2: int, part: int, parts: int) -> None:
     """out[a, b] = minimum over k1 and k2 of x[a, k1, b, k2]; NaN if one of them is.
 
     Args:
-        out: (A, B), out; the type of x.
-        x: (A, K1, B, K2) with K1, K2 >= 1, in; any type. Outputs, or tiles of columns with K2 = 1, are shared.
+        out: (A B,), out; the type of x.
+        x: (A K1 B K2,) with K1, K2 >= 1, in; any type. Outputs, or tiles of columns with K2 = 1, are shared.
+        A, K1, B, K2: sizes.
     """
-    extreme_axes(out, x, False, part, parts)
+    extreme_axes(out, x, A, K1, B, K2, False, part, parts)
 
 
 @njit(error_model="numpy", forceinline=True)
@@ -353,9 +370,8 @@ def argmin_axes(indices: Array, values: Array, x: Array, part: int, parts: int) 
 
 
 @njit(error_model="numpy")
-def exists_axes(out: Array, x: Array, sought: bool, part: int, parts: int) -> None:
+def exists_axes(out: Array, x: Array, A: int, K1: int, B: int, K2: int, sought: bool, part: int, parts: int) -> None:
     """out[a, b] = `sought` if the truth value of one x[a, k1, b, k2] is `sought`, otherwise not `sought`."""
-    A, K1, B, K2 = x.shape
     if K2 != 1:
         rows = x.reshape((A * K1 * B, K2))
         low, high = share(A * B, part, parts)
@@ -370,7 +386,7 @@ def exists_axes(out: Array, x: Array, sought: bool, part: int, parts: int) -> No
                         break
                 if found:
                     break
-            out[a, b] = found == sought
+            out[unit] = found == sought
         return
     rows = x.reshape((A * K1, B))
     low, high, units = row_share(A, B, part, parts)
@@ -378,7 +394,7 @@ def exists_axes(out: Array, x: Array, sought: bool, part: int, parts: int) -> No
         begin, end = columns(a, B, low, high, units)
         for b in range(begin, end, TILE):
             width = min(TILE, end - b)
-            target = out[a, b : b + width]
+            target = out[a * B + b : a * B + b + width]
             target[:] = not sought
             for k in range(K1):
                 row = rows[a * K1 + k, b : b + width]
@@ -387,25 +403,27 @@ def exists_axes(out: Array, x: Array, sought: bool, part: int, parts: int) -> No
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def any_axes(out: Array, x: Array, part: int, parts: int) -> None:
+def any_axes(out: Array, x: Array, A: int, K1: int, B: int, K2: int, part: int, parts: int) -> None:
     """out[a, b] = whether some x[a, k1, b, k2] is not 0 (NaN is not 0); False for none.
 
     Args:
-        out: (A, B), out; bool.
-        x: (A, K1, B, K2), in; any type. Outputs, or tiles of columns with K2 = 1, are shared among the parts.
+        out: (A B,), out; bool.
+        x: (A K1 B K2,), in; any type. Outputs, or tiles of columns with K2 = 1, are shared among the parts.
+        A, K1, B, K2: sizes.
     """
-    exists_axes(out, x, True, part, parts)
+    exists_axes(out, x, A, K1, B, K2, True, part, parts)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def all_axes(out: Array, x: Array, part: int, parts: int) -> None:
+def all_axes(out: Array, x: Array, A: int, K1: int, B: int, K2: int, part: int, parts: int) -> None:
     """out[a, b] = whether no x[a, k1, b, k2] is 0 (NaN is not 0); True for none.
 
     Args:
-        out: (A, B), out; bool.
-        x: (A, K1, B, K2), in; any type. Outputs, or tiles of columns with K2 = 1, are shared among the parts.
+        out: (A B,), out; bool.
+        x: (A K1 B K2,), in; any type. Outputs, or tiles of columns with K2 = 1, are shared among the parts.
+        A, K1, B, K2: sizes.
     """
-    exists_axes(out, x, False, part, parts)
+    exists_axes(out, x, A, K1, B, K2, False, part, parts)
 
 
 @njit(error_model="numpy")

@@ -156,6 +156,24 @@ def zeros(typing_context: Any, like: Any, single: Any, double: Any) -> Any:
     return kind(like, single, double), generate
 
 
+@intrinsic(prefer_literal=True)
+def zeros_in(typing_context: Any, like: Any, size: Any) -> Any:
+    """zeros_in(like, size): 0 in so many bytes (a literal), of the dtype of `like`, an array or a pointer."""
+    kind = Vector(like.dtype, size.literal_value * 8 // like.dtype.bitwidth)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return lanes_of(builder, kind).zeros
+
+    return kind(like, size), generate
+
+
+@intrinsic
+def half(typing_context: Any, vector: Any) -> Any:
+    """half(vector): 0 in half as many lanes."""
+    kind = Vector(vector.dtype, vector.count // 2)
+    return kind(vector), lambda context, builder, signature, arguments: lanes_of(builder, kind).zeros
+
+
 @intrinsic
 def filled(typing_context: Any, like: Any, value: Any) -> Any:
     """filled(like, value): a vector of the type of `like` with the number in every lane."""
@@ -376,6 +394,26 @@ def sum_of(typing_context: Any, vector: Any) -> Any:
 
 
 @intrinsic
+def sums_of(typing_context: Any, a: Any, b: Any, c: Any, d: Any) -> Any:
+    """sums_of(a, b, c, d): vector of what `sum_of` gives for each of four vectors, in half the work."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        a, b, c, d = (_halves(builder, vector, builder.fadd, 4) for vector in arguments)
+        ab, cd = (_side_by_side(builder, pair, list(range(8))) for pair in ((a, b), (c, d)))
+        for low, high in (([0, 1, 4, 5, 8, 9, 12, 13], [2, 3, 6, 7, 10, 11, 14, 15]), ([0, 2, 4, 6], [1, 3, 5, 7])):
+            both = [_side_by_side(builder, (ab, cd), places) for places in (low, high)]
+            ab = cd = builder.fadd(*both)
+        return ab
+
+    return Vector(a.dtype, 4)(a, b, c, d), generate
+
+
+def _side_by_side(builder: Any, pair: Any, places: list[int]) -> Any:
+    """Emit a vector of the lanes in these places of two vectors, one behind the other."""
+    return builder.shuffle_vector(*pair, ir.Constant(ir.VectorType(_I32, len(places)), places))
+
+
+@intrinsic
 def product_of(typing_context: Any, vector: Any) -> Any:
     """product_of(vector): the product of all lanes, halves by halves."""
 
@@ -396,3 +434,46 @@ def largest_of(typing_context: Any, vector: Any) -> Any:
         return builder.extract_element(_halves(builder, arguments[0], larger, 1), _I32(0))
 
     return vector.dtype(vector), generate
+
+
+@intrinsic
+def broken_lanes(typing_context: Any, vector: Any) -> Any:
+    """broken_lanes(vector): mask of half as many lanes, true where one of the two, half a vector apart, is NaN."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return _halves(builder, arguments[0], lambda x, y: builder.fcmp_unordered("uno", x, y), vector.count // 2)
+
+    return Mask(vector.count // 2)(vector), generate
+
+
+@intrinsic
+def any_of(typing_context: Any, mask: Any) -> Any:
+    """any_of(mask): whether one of its lanes is true."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        bits = ir.IntType(mask.count)
+        return builder.icmp_unsigned("!=", builder.bitcast(arguments[0], bits), bits(0))
+
+    return types.boolean(mask), generate
+
+
+@intrinsic
+def extreme_folded(typing_context: Any, vector: Any, like: Any, largest: Any) -> Any:
+    """extreme_folded(vector, like, largest): the best lanes, halves against halves, as many as `like` has.
+
+    Where `like` is a number, the best of all lanes as a number. No lane is NaN.
+    """
+    count = like.count if isinstance(like, Vector) else 1
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        vector, _, largest = arguments
+
+        def better(x: Any, y: Any) -> Any:
+            found = builder.select(largest, builder.fcmp_ordered(">", x, y), builder.fcmp_ordered("<", x, y))
+            return builder.select(found, x, y)
+
+        best = _halves(builder, vector, better, count)
+        return best if isinstance(like, Vector) else builder.extract_element(best, _I32(0))
+
+    kind = like if isinstance(like, Vector) else vector.dtype
+    return kind(vector, like, types.boolean), generate

@@ -10,6 +10,7 @@ from run_parts import junk, run_parts
 from autodiff_kernels import reduce
 
 SHAPES = [(2, 3, 2, 5), (1, 7, 600, 1), (3, 1, 1, 40), (2, 300, 3, 1), (1, 1, 1, 1), (2, 3, 0, 1), (0, 2, 2, 2)]
+SHAPES += [(3, 1, 3, 83)]
 FLOATS = [np.float32, np.float64]
 rng = np.random.default_rng(0)
 
@@ -22,6 +23,16 @@ def scratch(dtype: Any) -> Any:
     return junk((2, reduce.TILE), accumulator(dtype))
 
 
+def reduced(kernel: Any, out: Any, x: Any, scratch: Any = None) -> Any:
+    """Run a kernel on flat arrays, and return its result in the shape of `out`."""
+
+    def flat(*arguments: Any) -> None:
+        *arrays, part, parts = arguments
+        kernel(*[array.reshape(-1) for array in arrays], *x.shape, part, parts)
+
+    return run_parts(flat, out, x, scratch=scratch)
+
+
 def numbers(shape: Any, dtype: Any = np.float64) -> Any:
     if dtype == np.bool_:
         return rng.random(shape) < 0.7
@@ -30,7 +41,7 @@ def numbers(shape: Any, dtype: Any = np.float64) -> Any:
 
 def total(x: Any) -> Any:
     out = junk((x.shape[0], x.shape[2]), x.dtype if x.dtype.kind == "f" else np.int64)
-    return run_parts(reduce.sum_axes, out, x, scratch=scratch(x.dtype))
+    return reduced(reduce.sum_axes, out, x, scratch=scratch(x.dtype))
 
 
 @pytest.mark.parametrize("dtype", [*FLOATS, np.bool_])
@@ -43,7 +54,7 @@ def test_sum_and_prod(dtype: Any, shape: Any) -> None:
     assert (np.abs(out - wide.sum((1, 3))) <= 2 * eps * np.abs(wide).sum((1, 3))).all()
     if x.dtype.kind == "f":
         x = 1 + x / 50
-    out = run_parts(reduce.prod_axes, junk(out.shape, out.dtype), x)
+    out = reduced(reduce.prod_axes, junk(out.shape, out.dtype), x)
     wide = x.astype(accumulator(dtype))
     np.testing.assert_allclose(out, wide.prod((1, 3)), rtol=1e-4 if dtype == np.float32 else 1e-12)
 
@@ -55,7 +66,7 @@ def test_columns_of_many_rows(dtype: Any, shape: Any) -> None:
     eps = np.finfo(dtype).eps if x.dtype.kind == "f" else 0
     assert (np.abs(total(x) - x.sum((1, 3))) <= 2 * eps * np.abs(x).sum((1, 3))).all()
     out = junk((shape[0], shape[2]), dtype)
-    np.testing.assert_array_equal(run_parts(reduce.max_axes, out, x), x.max((1, 3)))
+    np.testing.assert_array_equal(reduced(reduce.max_axes, out, x), x.max((1, 3)))
 
 
 @pytest.mark.parametrize("dtype", FLOATS)
@@ -63,7 +74,7 @@ def test_columns_of_many_rows(dtype: Any, shape: Any) -> None:
 def test_sums_of_squares_have_the_bits_of_squares_that_are_summed(dtype: Any, shape: Any) -> None:
     x = numbers(shape, dtype)
     out = junk((shape[0], shape[2]), dtype)
-    got = run_parts(reduce.square_sum_axes, out, x, scratch=scratch(x.dtype))
+    got = reduced(reduce.square_sum_axes, out, x, scratch=scratch(x.dtype))
     np.testing.assert_array_equal(got, total(x * x))
 
 
@@ -133,13 +144,13 @@ def test_extremes_any_and_all(dtype: Any, shape: Any) -> None:
     x[x == 1] = 0
     out = junk((shape[0], shape[2]), dtype)
     for kernel, function in ((reduce.max_axes, np.max), (reduce.min_axes, np.min)):
-        np.testing.assert_array_equal(run_parts(kernel, out, x), function(x, (1, 3)))
+        np.testing.assert_array_equal(reduced(kernel, out, x), function(x, (1, 3)))
         if x.dtype.kind == "f" and x.size > 1:
             broken = x.copy()
             broken.ravel()[[0, x.size // 2, -1]] = np.nan
-            np.testing.assert_array_equal(run_parts(kernel, out, broken), function(broken, (1, 3)))
+            np.testing.assert_array_equal(reduced(kernel, out, broken), function(broken, (1, 3)))
     for kernel, function in ((reduce.any_axes, np.any), (reduce.all_axes, np.all)):
-        np.testing.assert_array_equal(run_parts(kernel, junk(out.shape, np.bool_), x), function(x, (1, 3)))
+        np.testing.assert_array_equal(reduced(kernel, junk(out.shape, np.bool_), x), function(x, (1, 3)))
 
 
 @pytest.mark.parametrize("dtype", [*FLOATS, np.int64, np.bool_])
@@ -154,11 +165,28 @@ def test_extremes_of_blocks(dtype: Any, n: int) -> None:
         np.testing.assert_array_equal(run_parts(kernel, partial, x), function.reduceat(x, starts))
 
 
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_an_extreme_is_nan_wherever_one_stands_and_keeps_its_sign(dtype: Any) -> None:
+    x = numbers((83, 83), dtype)
+    np.fill_diagonal(x, np.nan)
+    for kernel in (reduce.max_axes, reduce.min_axes):
+        assert np.isnan(reduced(kernel, junk((83, 1), dtype), x.reshape(83, 1, 1, 83))).all()
+        zeros = np.full((2, 1, 1, 83), -0.0, dtype)
+        assert np.signbit(reduced(kernel, junk((2, 1), dtype), zeros)).all()
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("n", [2, 16, 33, 64, 300])
+def test_rows_summed_by_fours_have_the_bits_of_rows_alone(dtype: Any, n: int) -> None:
+    x = numbers((11, 1, 1, n), dtype)
+    np.testing.assert_array_equal(total(x)[:, 0], [total(row[None])[0, 0] for row in x])
+
+
 @pytest.mark.parametrize("shape", [(2, 0, 3, 1), (2, 3, 2, 0)])
 def test_any_and_all_of_nothing(shape: Any) -> None:
     x, out = np.zeros(shape), junk((2, shape[2]), np.bool_)
-    assert not run_parts(reduce.any_axes, out, x).any()
-    assert run_parts(reduce.all_axes, ~out, x).all()
+    assert not reduced(reduce.any_axes, out, x).any()
+    assert reduced(reduce.all_axes, ~out, x).all()
 
 
 @pytest.mark.parametrize("dtype", [*FLOATS, np.int64])
