@@ -95,7 +95,7 @@ def product_speed(m: int, n: int, k: int) -> float:
 
     def run(times: int) -> None:
         for _ in range(times):
-            matmul.matmul(out, scratch, a, b, none, none, none, 0, 1, 1, m, n, k, 0, 0, k, 1, 0, 0, n, 1, 0, 1)
+            matmul.matmul(out, scratch, none, np.zeros(0), a, b, none, none, none, 0, 1, 1, m, n, k, 0, 0, k, 1, 0, 0, n, 1, 0, 1)
 
     return speed(run, 2 * m * n * k)
 

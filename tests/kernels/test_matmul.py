@@ -36,12 +36,13 @@ def product(a, b, bias=None, parts=1, transpose_a=False, transpose_b=False, resi
     out = memory[: memory.size - 64]
     out[:] = residual.reshape(-1) if in_place else np.nan
     none = np.zeros(0, a.dtype)
+    no_sums = (none, np.zeros(0))
     other = none if residual is None else out if in_place else residual.reshape(-1)
     following = (other, none if scale is None else scale, activation)
     scratch = np.full(matmul_scratch(m, n, k, strides[2], strides[7], itemsize, parts) + 16, np.nan, a.dtype)
     scratch[-16:] = GUARD
     for part in reversed(range(parts)):
-        matmul(out, scratch, *buffers, none if bias is None else bias, *following,
+        matmul(out, scratch, *no_sums, *buffers, none if bias is None else bias, *following,
                outer, inner, m, n, k, *strides, part, parts)
     assert (memory[out.size :] == GUARD).all()
     assert (scratch[-16:] == GUARD).all()
@@ -103,7 +104,7 @@ def test_no_stride_is_one():
     out = np.empty(40 * 40, np.float32)
     scratch = np.empty(matmul_scratch(40, 40, 40, 240, 3, 4, 1), np.float32)
     none = np.zeros(0, np.float32)
-    matmul(out, scratch, wide_a.reshape(-1), wide_b.reshape(-1), none, none, none, 0, 1, 1, 40, 40, 40,
+    matmul(out, scratch, none, np.zeros(0), wide_a.reshape(-1), wide_b.reshape(-1), none, none, none, 0, 1, 1, 40, 40, 40,
            0, 0, 240, 3, 0, 0, 240, 3, 0, 1)
     a, b = (x[::2, ::3] for x in (wide_a, wide_b))
     np.testing.assert_array_equal(out.reshape(40, 40), product(np.ascontiguousarray(a), np.ascontiguousarray(b)))
