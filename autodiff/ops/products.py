@@ -170,7 +170,8 @@ def _matmul_prepare(
     (outer, a_outer, b_outer), (inner, a_inner, b_inner) = batch
     sizes = (outer, inner, a.shape[-2], b.shape[-1], a.shape[-1])
     steps = (a_outer, a_inner, a.strides[-2], a.strides[-1], b_outer, b_inner, b.strides[-2], b.strides[-1])
-    arguments, product, missing, unsummed = (*sizes, *steps, 0, 1), _product(a.dtype), _NO_BIAS[a.dtype], no_sums(a.dtype)
+    arguments, product = (*sizes, *steps, 0, 1), _product(a.dtype)
+    missing, unsummed = _NO_BIAS[a.dtype], no_sums(a.dtype)
     if tail is None:
         alone = (missing, missing, missing, 0, *arguments)
         return lambda outs, ins: product(*outs, *unsummed, *ins, *alone)
@@ -528,10 +529,10 @@ def _linear_grad_prepare(
     to_input = to_weight = None
     if weight is not None and outputs[at[0]].size:
         to_input = (1, 1, rows, weight.shape[-1], columns, 0, 0, columns, 1, 0, 0, *weight.strides[-2:])
-    if x is not None and outputs[at[1]].size:
+    if x is not None:
         to_weight = (1, 1, columns, x.shape[-1], rows, 0, 0, 1, columns, 0, 0, *_row_stride(x))
     bias_wanted = len(wanted) == 3 and wanted[2]
-    product, sum_axes, none, unsummed = _product(g.dtype), kernels.reduce.sum_axes, _NO_BIAS[g.dtype], no_sums(g.dtype)
+    product, sum_axes, none, unsummed = _product(g.dtype), kernels.reduce.sum_axes, no_bias(g.dtype), no_sums(g.dtype)
     alone = (none, none, none, 0)  # no bias and no epilogue
 
     def run(outs: Sequence[Array], ins: Sequence[Array]) -> None:
@@ -563,7 +564,7 @@ def _linear_grad_scratch(
         sizes.append(_scratch_size(rows, weight.shape[-1], columns, columns, weight.strides[1], g.dtype).size)
     if x is not None:
         sizes.append(_scratch_size(columns, x.shape[-1], rows, 1, _row_stride(x)[1], g.dtype).size)
-    totals = EachPart(Spec.of((kernels.matmul.totals_size(columns),), np.float64)) if x is not None and x.shape[-1] else running_sums(g)
+    totals = running_sums(g) if x is None else EachPart(Spec.of((kernels.matmul.totals_size(columns),), np.float64))
     return EachPart(Spec.of((max(sizes),), g.dtype)), totals
 
 
@@ -586,6 +587,8 @@ def _linear_grad_samples() -> list[Sample]:
     return [
         Sample(g, x, weight, wanted=(True, True, True)),
         Sample(g, x, wanted=(False, True)),
+        Sample(spread(-1, 1, 390, 3, dtype=np.float64), spread(-1, 1, 390, 2, dtype=np.float64),
+               wanted=(False, True, True)),
         Sample(g[0].astype(np.float64), weight.astype(np.float64), wanted=(True, False, True)),
     ]
 

@@ -87,7 +87,8 @@ def _run_gradient(outs: list[Array], ins: list[Array], product: Any) -> None:
     product([out, work], ins, sums=(shifts, totals))
 
 
-def _run(outs: list[Array], ins: list[Array], others: Any, sizes: tuple[int, ...], sums: tuple[Array, Array] | None = None) -> None:
+def _run(outs: list[Array], ins: list[Array], others: Any, sizes: tuple[int, ...], sums: tuple[Array, ...] = ()
+         ) -> None:
     out, work = outs
     left, right, result = ins[0].ravel("K"), ins[1].ravel("K"), out.ravel("K")  # as they lie in memory
     kernels.matmul.matmul(result, work, *(sums or no_sums(out.dtype)), left, right, *others(ins), *sizes, 0, 1)

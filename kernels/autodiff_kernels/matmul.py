@@ -325,7 +325,7 @@ def _row(like: Array, out: int, a: int, b: int, bias: int, a_column: int, b_row:
 
 
 def totals_size(m: int) -> int:
-    """Return how many float64 numbers the sums of `matmul` need for each part: totals and errors, each with a register.
+    """Return how many float64 numbers each part needs for the sums of `matmul`: m totals and errors, and a register.
 
     >>> from autodiff_kernels.matmul import totals_size
     >>> totals_size(10)
@@ -438,7 +438,7 @@ def matmul(out: Array, scratch: Array, sums: Array, totals: Array, a: Array, b: 
     b_outer, b_inner, b_row, b_column = b_outer * size, b_inner * size, b_row * size, b_column * size
 
     summed = sums.shape[0] > 0
-    if summed and (m == 1 or n == 1 or k == 1 or turns(m, n, k, 1, size)):  # what follows reads a in another order
+    if summed and (m == 1 or n <= 1 or k == 1 or turns(m, n, k, 1, size)):  # what follows has no stretches
         summed = False
         _add_columns(sums, totals, a, 0, k, k, *share(m, part, parts), part)
 
@@ -525,7 +525,7 @@ def matmul(out: Array, scratch: Array, sums: Array, totals: Array, a: Array, b: 
                         last_panel = min((last + panel_step - 1) // panel_step, strip_end)
                     if first_panel >= last_panel:
                         continue
-                    if summed and first_panel == 0:  # whose tiles say which part adds up what
+                    if summed and first_panel == 0:  # the part that has a tile of this panel adds up the tile's rows
                         rows = end - begin
                         _add_columns(sums, totals, a, start, start + depth, k,
                                      begin + rows * max(first, 0) // blocks, begin + rows * min(last, blocks) // blocks,

@@ -205,7 +205,8 @@ bias = np.empty(0, np.float32)
 
 def run(out=out):
     scratch = np.empty(kernels.matmul.matmul_scratch(n, n, n, n, 1, 4, 3), np.float32)
-    kernels.matmul.matmul(out, scratch, bias, np.empty(0), a, b, bias, bias, bias, 0, 1, 1, n, n, n, 0, 0, n, 1, 0, 0, n, 1, 0, 1)
+    numbers = (0, 1, 1, n, n, n, 0, 0, n, 1, 0, 0, n, 1, 0, 1)
+    kernels.matmul.matmul(out, scratch, bias, np.empty(0), a, b, bias, bias, bias, *numbers)
 
 def same(parts=3):
     mine = np.full_like(out, np.nan)
