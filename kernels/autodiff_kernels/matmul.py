@@ -45,7 +45,8 @@ from autodiff_kernels.lanes import (
     transpose_square,
 )
 from autodiff_kernels.memory import forward, load, pointer, stack, store
-from autodiff_kernels.parts import share
+from autodiff_kernels.parts import columns as columns_of
+from autodiff_kernels.parts import row_share, share
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -440,7 +441,8 @@ def matmul(out: Array, scratch: Array, sums: Array, totals: Array, a: Array, b: 
     summed = sums.shape[0] > 0
     if summed and (m == 1 or n <= 1 or k == 1 or turns(m, n, k, 1, size)):  # what follows has no stretches
         summed = False
-        _add_columns(sums, totals, a, 0, k, k, *share(m, part, parts), part)
+        low, high, units = row_share(1, m, parts - 1 - part, parts)  # of a few products the last part has most
+        _add_columns(sums, totals, a, 0, k, k, *columns_of(0, m, low, high, units), part)
 
     if k > 0 and (m == 1 or n == 1):
         columns = n
