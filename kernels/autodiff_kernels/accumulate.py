@@ -44,7 +44,6 @@ COMPILED = {"error_model": "numpy", "forceinline": True}
 SUM_BYTES = 64  # of the lanes in which a row is summed
 REGISTERS = SUM_BYTES // VECTOR_BYTES  # that hold them
 TILE = 2048  # neighbouring columns that are combined side by side, so that their sums stay in the first-level cache
-NUMBERS = 4096  # of neighbouring rows that are added column by column
 LONG, MANY = 128, 1 << 17  # numbers of a row, and of all rows, from which on the next rows are fetched early
 
 
@@ -199,10 +198,9 @@ def plain_rows(totals: Array, errors: Array, x: Any, stride: int, rows: int, n: 
 def stretch(rows: int, n: int, vector: Any) -> int:
     """Return how many rows of n columns are worked on together.
 
-    Where a row is one vector, all, in registers; of longer rows as many as stay in the first-level cache, so that they
-    are read in the order of memory; at least four.
+    Where a row is one vector, all, in registers; of longer rows four, so that they are read in the order of memory.
     """
-    return max(rows, 1) if n <= width(vector) else max(NUMBERS // n & -4, 4)
+    return max(rows, 1) if n <= width(vector) else 4
 
 
 @njit(error_model="numpy", forceinline=True)
@@ -241,8 +239,7 @@ def add_strips(
 def single_rows(totals: Array, errors: Array, x: Any, stride: int, rows: int, n: int, squared: bool) -> None:
     """Add rows of float32."""
     wide, narrow, target = zeros(x, 2, 2), zeros(x, 1, 1), pointer(totals, 0)
-    end, far = whole(n, wide), far_apart(stride, rows)
-    step = 4 if far else stretch(rows, n, wide)
+    end, step, far = whole(n, wide), stretch(rows, n, wide), far_apart(stride, rows)
     for k in range(0, rows, step):
         row, count = forward(x, k * stride), min(step, rows - k)
         add_strips(target, row, stride, count, 0, end, squared, far, wide)
