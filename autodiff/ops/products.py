@@ -31,6 +31,11 @@ def no_bias(dtype: DType) -> Array:
     return _NO_BIAS[dtype]
 
 
+def no_sums(dtype: DType) -> tuple[Array, Array]:
+    """Return what a product gets where no sums of its left factor's rows are wanted."""
+    return _NO_BIAS[dtype], _NO_BIAS[np.dtype(np.float64)]
+
+
 def require_floats(operation: str, *specs: Spec) -> None:
     """Raise unless all specs have one and the same float dtype.
 
@@ -164,17 +169,19 @@ def _matmul_prepare(
     (outer, a_outer, b_outer), (inner, a_inner, b_inner) = batch
     sizes = (outer, inner, a.shape[-2], b.shape[-1], a.shape[-1])
     steps = (a_outer, a_inner, a.strides[-2], a.strides[-1], b_outer, b_inner, b.strides[-2], b.strides[-1])
-    arguments, product, missing = (*sizes, *steps, 0, 1), _product(a.dtype), _NO_BIAS[a.dtype]
+    arguments, product = (*sizes, *steps, 0, 1), _product(a.dtype)
+    missing, unsummed = _NO_BIAS[a.dtype], no_sums(a.dtype)
     if tail is None:
         alone = (missing, missing, missing, 0, *arguments)
-        return lambda outs, ins: product(*outs, *ins, *alone)
+        return lambda outs, ins: product(*outs, *unsummed, *ins, *alone)
     following = tail.arguments
-    return lambda outs, ins: product(*outs, *ins[:2], missing, *following(ins, missing), *arguments)
+    return lambda outs, ins: product(*outs, *unsummed, *ins[:2], missing, *following(ins, missing), *arguments)
 
 
 def _product(dtype: DType) -> Callable[..., None]:
     """Return the kernel of products. Of the factors it takes the address of the first element only."""
-    return kernels.entry.compiled(kernels.matmul.matmul, *[dtype] * 7)  # type: ignore[no-any-return]
+    return kernels.entry.compiled(  # type: ignore[no-any-return]
+        kernels.matmul.matmul, *[dtype] * 3, np.dtype(np.float64), *[dtype] * 5)
 
 
 def _matmul_empty(outs: Sequence[Array], ins: Sequence[Array]) -> None:
@@ -359,12 +366,12 @@ def _linear_prepare(
         return _linear_empty
     sizes = (1, 1, rows, columns, features, 0, 0, *_row_stride(x), 0, 0, weight.strides[1], weight.strides[0])
     product, missing, shifted = _product(x.dtype), _NO_BIAS[x.dtype], len(inputs) == 3
-    alone = (missing, missing, 0)
+    alone, unsummed = (missing, missing, 0), no_sums(x.dtype)
 
     def run(outs: Sequence[Array], ins: Sequence[Array]) -> None:
         bias = ins[2].ravel() if shifted else missing
         following = alone if tail is None else tail.arguments(ins, missing)
-        product(*outs, ins[x_at], ins[weight_at], bias, *following, *sizes, 0, 1)
+        product(*outs, *unsummed, ins[x_at], ins[weight_at], bias, *following, *sizes, 0, 1)
 
     return run
 
@@ -521,20 +528,21 @@ def _linear_grad_prepare(
     to_input = to_weight = None
     if weight is not None and outputs[at[0]].size:
         to_input = (1, 1, rows, weight.shape[-1], columns, 0, 0, columns, 1, 0, 0, *weight.strides[-2:])
-    if x is not None and outputs[at[1]].size:
+    if x is not None:
         to_weight = (1, 1, columns, x.shape[-1], rows, 0, 0, 1, columns, 0, 0, *_row_stride(x))
     bias_wanted = len(wanted) == 3 and wanted[2]
-    product, sums, none = _product(g.dtype), column_sums(g.dtype), _NO_BIAS[g.dtype]
+    product, add, none, unsummed = _product(g.dtype), column_sums(g.dtype), no_bias(g.dtype), no_sums(g.dtype)
     alone = (none, none, none, 0)  # no bias and no epilogue
 
     def run(outs: Sequence[Array], ins: Sequence[Array]) -> None:
-        scratch = outs[-2]
+        scratch, totals = outs[-2:]
         if to_input is not None:
-            product(outs[at[0]], scratch, ins[0], ins[-1], *alone, *to_input, 0, 1)
+            product(outs[at[0]], scratch, *unsummed, ins[0], ins[-1], *alone, *to_input, 0, 1)
         if to_weight is not None:
-            product(outs[at[1]], scratch, ins[0], ins[1], *alone, *to_weight, 0, 1)
-        if bias_wanted:
-            sums(outs[at[2]], outs[-1], ins[0], 1, rows, columns, 1, 0, 1)
+            sums = (outs[at[2]], totals) if bias_wanted else unsummed
+            product(outs[at[1]], scratch, *sums, ins[0], ins[1], *alone, *to_weight, 0, 1)
+        elif bias_wanted:
+            add(outs[at[2]], totals, ins[0], 1, rows, columns, 1, 0, 1)
 
     return run
 
@@ -555,7 +563,8 @@ def _linear_grad_scratch(
         sizes.append(_scratch_size(rows, weight.shape[-1], columns, columns, weight.strides[1], g.dtype).size)
     if x is not None:
         sizes.append(_scratch_size(columns, x.shape[-1], rows, 1, _row_stride(x)[1], g.dtype).size)
-    return EachPart(Spec.of((max(sizes),), g.dtype)), running_sums(g)
+    totals = running_sums(g) if x is None else EachPart(Spec.of((kernels.matmul.totals_size(columns),), np.float64))
+    return EachPart(Spec.of((max(sizes),), g.dtype)), totals
 
 
 def _linear_grad_twin(*operands: Any, wanted: tuple[bool, ...]) -> tuple[Any, ...]:
@@ -577,6 +586,8 @@ def _linear_grad_samples() -> list[Sample]:
     return [
         Sample(g, x, weight, wanted=(True, True, True)),
         Sample(g, x, wanted=(False, True)),
+        Sample(spread(-1, 1, 390, 3, dtype=np.float64), spread(-1, 1, 390, 2, dtype=np.float64),
+               wanted=(False, True, True)),
         Sample(g[0].astype(np.float64), weight.astype(np.float64), wanted=(True, False, True)),
     ]
 

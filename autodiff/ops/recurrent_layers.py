@@ -24,7 +24,7 @@ from autodiff.ops.elementwise import add, mul, spread, square, sub
 from autodiff.ops.functions import sigmoid, tanh
 from autodiff.ops.host import from_array
 from autodiff.ops.joining import cat, chunk, split, zeros_of
-from autodiff.ops.products import linear, matmul, no_bias, require_floats
+from autodiff.ops.products import linear, matmul, no_bias, no_sums, require_floats
 from autodiff.ops.structural import contiguous, narrow, reshape, transpose
 from autodiff.primitive import EachPart, Keep, Primitive, Sample, define, no_errors
 from autodiff.spec import Array, Cost, Spec, moved
@@ -241,6 +241,7 @@ def _prepare(cell: Cell, inputs: Sequence[Spec], outputs: Sequence[Spec], back: 
     features, (wide, hidden) = inputs[0].shape[-1], inputs[2].shape
     rows, states = sum(sizes), cell.states
     none = no_bias(inputs[0].dtype)
+    unsummed = no_sums(inputs[0].dtype)
     product = (none, none, 0, 1, 1, rows, wide, features, 0, 0, features, 1, 0, 0, 1, features)
     packing = (cell.gates, hidden, hidden, hidden * hidden, 1, hidden)
     steps, kernel = _sizes_array(sizes), getattr(kernels.recurrent, cell.kernel)
@@ -250,7 +251,7 @@ def _prepare(cell: Cell, inputs: Sequence[Spec], outputs: Sequence[Spec], back: 
         *last, scratch, panels = outs[1:]
         out = outs[0].reshape(rows, hidden)
         gates = last[states] if cell.kept else out
-        kernels.matmul.matmul(gates.ravel(), scratch, x.ravel(), w_ih.ravel(), b_ih, *product, 0, 1)
+        kernels.matmul.matmul(gates.ravel(), scratch, *unsummed, x.ravel(), w_ih.ravel(), b_ih, *product, 0, 1)
         kernels.recurrent.pack_panels(panels, w_hh.ravel(), *packing, 0, 1)
         kernel(out, *last, panels, *start, b_hh, steps, *cell.settings, int(back), 0, 1)
 
@@ -299,7 +300,7 @@ def _grad_scratch(cell: Cell, inputs: Sequence[Spec]) -> tuple[Spec | EachPart, 
 
 def _grad_prepare(cell: Cell, inputs: Sequence[Spec], outputs: Sequence[Spec], back: bool, sizes: tuple[int, ...],
                   wanted: tuple[bool, ...]) -> Callable[[Sequence[Array], Sequence[Array]], None]:
-    none = no_bias(inputs[0].dtype)
+    none, unsummed = no_bias(inputs[0].dtype), no_sums(inputs[0].dtype)
     products = [(none, none, none, 0, 1, 1, m, n, k, 0, 0, a_row, a_column, 0, 0, b_row, b_column)
                 for m, n, k, a_row, a_column, b_row, b_column in _grad_products(cell, inputs)]
     wide, hidden, rows = products[2][6:9]
@@ -320,7 +321,7 @@ def _grad_prepare(cell: Cell, inputs: Sequence[Spec], outputs: Sequence[Spec], b
         factors = ((d_gates, w_ih), (d_gates, x), (made[-1], previous))
         for target, (a, b), product in zip((d_x, d_ih, d_hh), factors, products, strict=True):
             if target is not None:
-                kernels.matmul.matmul(target.ravel(), scratch, a.ravel(), b.ravel(), *product, 0, 1)
+                kernels.matmul.matmul(target.ravel(), scratch, *unsummed, a.ravel(), b.ravel(), *product, 0, 1)
         for target, source in ((d_b_ih, d_gates), (d_b_hh, made[-1])):
             if target is not None and target.size:
                 add(target, sums, source, 1, rows, wide, 1, 0, 1)

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import autodiff_kernels as kernels
-from autodiff.ops.broadcast import column_sums
 from autodiff.ops.images import operands
+from autodiff.ops.products import no_sums
 from autodiff.primitive import EachPart
 from autodiff.spec import Array, Shape, Spec
 
@@ -74,23 +74,22 @@ def scratch(product: Product, dtype: Any) -> tuple[EachPart]:
 def prepare_gradient(inputs: tuple[Spec, ...], weight: Shape) -> Any:
     """Return what computes the gradients with respect to weight and bias."""
     product = prepare(weight_gradient(inputs[0], weight), operands(inputs, None))
-    return partial(_run_gradient, product=product, sums=column_sums(inputs[0].dtype))
+    return partial(_run_gradient, product=product)
 
 
 def gradient_scratch(product: Product, dtype: Any, bias: bool) -> tuple[Spec | EachPart, ...]:
     """Return the specs of what the product works on, and of the sums of a bias."""
-    totals = EachPart(Spec.of((1, 2, kernels.reduce.TILE), np.float64)) if bias else Spec.of((0, 2, 0), np.float64)
-    return *scratch(product, dtype), totals
+    totals = kernels.matmul.totals_size(product.m) if bias else 0
+    return *scratch(product, dtype), EachPart(Spec.of((totals,), np.float64))
 
 
-def _run_gradient(outs: list[Array], ins: list[Array], product: Any, sums: Any) -> None:
+def _run_gradient(outs: list[Array], ins: list[Array], product: Any) -> None:
     out, shifts, work, totals = outs
-    product([out, work], ins)
-    if shifts.size:
-        sums(shifts, totals, ins[0], 1, ins[0].size // shifts.size, shifts.size, 1, 0, 1)
+    product([out, work], ins, sums=(shifts, totals))
 
 
-def _run(outs: list[Array], ins: list[Array], others: Any, sizes: tuple[int, ...]) -> None:
+def _run(outs: list[Array], ins: list[Array], others: Any, sizes: tuple[int, ...], sums: tuple[Array, ...] = ()
+         ) -> None:
     out, work = outs
     left, right, result = ins[0].ravel("K"), ins[1].ravel("K"), out.ravel("K")  # as they lie in memory
-    kernels.matmul.matmul(result, work, left, right, *others(ins), *sizes, 0, 1)
+    kernels.matmul.matmul(result, work, *(sums or no_sums(out.dtype)), left, right, *others(ins), *sizes, 0, 1)

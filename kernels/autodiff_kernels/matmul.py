@@ -17,6 +17,7 @@ from numba.extending import register_jitable
 from numba.types import int64
 
 from autodiff_kernels import inner
+from autodiff_kernels.accumulate import TILE, add_rows, corrected
 from autodiff_kernels.cpu import L1_BYTES, L2_BYTES, VECTOR_BYTES
 from autodiff_kernels.epilogue import WORDS, finish, finish_row, note
 from autodiff_kernels.lanes import (
@@ -44,7 +45,8 @@ from autodiff_kernels.lanes import (
     transpose_square,
 )
 from autodiff_kernels.memory import forward, load, pointer, stack, store
-from autodiff_kernels.parts import share
+from autodiff_kernels.parts import columns as columns_of
+from autodiff_kernels.parts import row_share, share
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -323,6 +325,38 @@ def _row(like: Array, out: int, a: int, b: int, bias: int, a_column: int, b_row:
         combine_row(like, out, one, bias, 0, 0, columns, 1)
 
 
+def totals_size(m: int) -> int:
+    """Return how many float64 numbers each part needs for the sums of `matmul`: m totals and errors, and a register.
+
+    >>> from autodiff_kernels.matmul import totals_size
+    >>> totals_size(10)
+    52
+    """
+    return 2 * (m + 16)
+
+
+@njit(error_model="numpy")
+def _add_columns(sums: Array, totals: Array, a: Array, begin: int, end: int, k: int, first: int, last: int, part: int
+                 ) -> None:
+    """Add rows `begin` to `end` of the k rows of a, the left factor turned, to the sums of columns `first` to `last`.
+
+    Rows are added four at a time, those that are left over with the next ones. So the sums are those of
+    `reduce.sum_axes`, however the rows are cut.
+    """
+    m = sums.shape[0]
+    room = m + 16
+    own, errors = totals[2 * part * room :], totals[(2 * part + 1) * room :]
+    if begin == 0:
+        own[first:last] = 0
+        errors[first:last] = 0
+    begin, stop = begin & -4, k if end == k else end & -4
+    for j in range(first, last, TILE):
+        add_rows(own[j:last], errors[j:last], pointer(a, begin * m + j), m, stop - begin, min(TILE, last - j), False)
+    if end == k:
+        for j in range(first, last):
+            sums[j] = corrected(own[j], errors[j])
+
+
 @njit(error_model="numpy")
 def _outer(like: Array, out: int, a: int, b: int, bias: int, inner: int, a_outer: int, a_inner: int, a_row: int,
            b_outer: int, b_inner: int, m: int, n: int, first: int, last: int) -> None:
@@ -366,9 +400,10 @@ def _turned_panel(like: Array, out: int, a: int, b: int, bias: int, a_column: in
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def matmul(out: Array, scratch: Array, a: Array, b: Array, bias: Array, residual: Array, scale: Array, activation: int,
-           outer: int, inner: int, m: int, n: int, k: int, a_outer: int, a_inner: int, a_row: int, a_column: int,
-           b_outer: int, b_inner: int, b_row: int, b_column: int, part: int, parts: int) -> None:
+def matmul(out: Array, scratch: Array, sums: Array, totals: Array, a: Array, b: Array, bias: Array, residual: Array,
+           scale: Array, activation: int, outer: int, inner: int, m: int, n: int, k: int, a_outer: int, a_inner: int,
+           a_row: int, a_column: int, b_outer: int, b_inner: int, b_row: int, b_column: int, part: int, parts: int
+           ) -> None:
     """Compute ``out[p, q] = activation(residual[p, q] + scale * (a[p, q] @ b[p, q] + bias))`` for p < outer, q < inner.
 
     Each element is the sum over k, in order, of stretches of `stretch_of(k)` products, each summed in order by FMA
@@ -380,6 +415,9 @@ def matmul(out: Array, scratch: Array, a: Array, b: Array, bias: Array, residual
     Args:
         out: out, (outer * inner * m * n,), matrices of m rows and n columns in C order; float32 or float64.
         scratch: scratch, `matmul_scratch` elements of the same dtype; its contents do not matter.
+        sums: out, (m,) of the same dtype, the sums of the rows of a, or of length 0. Only of one product
+            (outer = inner = 1) whose left factor is a matrix (k, m) in C order, turned: a_row = 1, a_column = m.
+        totals: scratch, `totals_size` float64 for each part, or of length 0 without sums.
         a: in, an array of that dtype of which only the address of the first element is used: element (i, l) of matrix
             (p, q) lies ``p * a_outer + q * a_inner + i * a_row + l * a_column`` elements further.
         b: in, likewise with ``p * b_outer + q * b_inner + l * b_row + j * b_column``. A stride of 0 broadcasts.
@@ -399,6 +437,12 @@ def matmul(out: Array, scratch: Array, a: Array, b: Array, bias: Array, residual
     packed_block = packed_panel + panel_size * kept * size
     a_outer, a_inner, a_row, a_column = a_outer * size, a_inner * size, a_row * size, a_column * size
     b_outer, b_inner, b_row, b_column = b_outer * size, b_inner * size, b_row * size, b_column * size
+
+    summed = sums.shape[0] > 0
+    if summed and (m == 1 or n <= 1 or k == 1 or turns(m, n, k, 1, size)):  # what follows has no stretches
+        summed = False
+        low, high, units = row_share(1, m, parts - 1 - part, parts)  # of a few products the last part has most
+        _add_columns(sums, totals, a, 0, k, k, *columns_of(0, m, low, high, units), part)
 
     if k > 0 and (m == 1 or n == 1):
         columns = n
@@ -483,6 +527,11 @@ def matmul(out: Array, scratch: Array, a: Array, b: Array, bias: Array, residual
                         last_panel = min((last + panel_step - 1) // panel_step, strip_end)
                     if first_panel >= last_panel:
                         continue
+                    if summed and first_panel == 0:  # the part that has a tile of this panel adds up the tile's rows
+                        rows = end - begin
+                        _add_columns(sums, totals, a, start, start + depth, k,
+                                     begin + rows * max(first, 0) // blocks, begin + rows * min(last, blocks) // blocks,
+                                     part)
                     a_now, a_row_now, a_column_now, a_tile = left + begin * a_row + start * a_column, a_row, a_column, 0
                     if block_size > 0 and a_row == size:
                         pack_tiles(out, packed_block, a_now, a_column, end - begin, depth, blocks)

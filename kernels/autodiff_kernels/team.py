@@ -292,11 +292,11 @@ def held() -> Iterator[None]:
             _owner.clear()
 
 
-def _wait_for_team() -> tuple[tuple[int], tuple[int]]:
+def _wait_for_team() -> tuple[tuple[int], tuple[int, ...]]:
     """Wait until no other thread has the team, and take it; return this thread and who had the team."""
     me = (threading.get_ident(),)
-    holder = _owner.get("thread")
-    if holder in (me, _NOBODY):
+    holder = _owner.get("thread", ())
+    if holder == me or holder is _NOBODY:
         return me, holder
     _queue.append(me)
     try:

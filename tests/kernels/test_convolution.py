@@ -229,8 +229,8 @@ def test_one_convolution_is_a_matmul_bit_for_bit() -> None:
     out = np.empty(2 * 72 * 40, np.float32)
     scratch = np.empty(matmul.matmul_scratch(144, 40, 300, 300, 300, 4, 1), np.float32)
     none = np.empty(0, np.float32)
-    matmul.matmul(out, scratch, problem.x.reshape(-1), problem.w.reshape(-1), problem.bias, none, none, 0, 1, 1, 144,
-                  40, 300, 0, 0, 300, 1, 0, 0, 1, 300, 0, 1)
+    matmul.matmul(out, scratch, none, np.empty(0), problem.x.reshape(-1), problem.w.reshape(-1), problem.bias, none,
+                  none, 0, 1, 1, 144, 40, 300, 0, 0, 300, 1, 0, 0, 1, 300, 0, 1)
     np.testing.assert_array_equal(out.reshape(2, 1, 8, 9, 40), problem.forward(1, problem.bias))
 
 

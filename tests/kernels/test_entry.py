@@ -20,8 +20,8 @@ def test_arrays_of_any_rank_are_seen_as_one_row(shape):
 def test_an_array_with_gaps_is_seen_from_its_first_element_on():
     a, b = np.arange(12, dtype=np.float32).reshape(3, 4).T[1:, ::2], np.ones((2, 5), np.float32)
     out, none = np.full((3, 5), np.nan, np.float32), np.empty(0, np.float32)
-    product = kernels.entry.compiled(kernels.matmul.matmul, *[FLOAT32] * 7)
-    product(out, none, a, b, none, none, none, 0, 1, 1, 3, 5, 2, 0, 0, 1, 8, 0, 0, 5, 1, 0, 1)
+    product = kernels.entry.compiled(kernels.matmul.matmul, *[FLOAT32] * 3, FLOAT64, *[FLOAT32] * 5)
+    product(out, none, none, np.empty(0), a, b, none, none, none, 0, 1, 1, 3, 5, 2, 0, 0, 1, 8, 0, 0, 5, 1, 0, 1)
     np.testing.assert_array_equal(out, a @ b)
 
 

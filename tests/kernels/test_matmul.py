@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from autodiff_kernels import matmul as family
+from autodiff_kernels import reduce
 from autodiff_kernels.cpu import VECTOR_BYTES
 
 matmul, matmul_scratch, STRETCH = family.matmul, family.matmul_scratch, family.STRETCH
@@ -36,12 +37,13 @@ def product(a, b, bias=None, parts=1, transpose_a=False, transpose_b=False, resi
     out = memory[: memory.size - 64]
     out[:] = residual.reshape(-1) if in_place else np.nan
     none = np.zeros(0, a.dtype)
+    no_sums = (none, np.zeros(0))
     other = none if residual is None else out if in_place else residual.reshape(-1)
     following = (other, none if scale is None else scale, activation)
     scratch = np.full(matmul_scratch(m, n, k, strides[2], strides[7], itemsize, parts) + 16, np.nan, a.dtype)
     scratch[-16:] = GUARD
     for part in reversed(range(parts)):
-        matmul(out, scratch, *buffers, none if bias is None else bias, *following,
+        matmul(out, scratch, *no_sums, *buffers, none if bias is None else bias, *following,
                outer, inner, m, n, k, *strides, part, parts)
     assert (memory[out.size :] == GUARD).all()
     assert (scratch[-16:] == GUARD).all()
@@ -103,10 +105,49 @@ def test_no_stride_is_one():
     out = np.empty(40 * 40, np.float32)
     scratch = np.empty(matmul_scratch(40, 40, 40, 240, 3, 4, 1), np.float32)
     none = np.zeros(0, np.float32)
-    matmul(out, scratch, wide_a.reshape(-1), wide_b.reshape(-1), none, none, none, 0, 1, 1, 40, 40, 40,
-           0, 0, 240, 3, 0, 0, 240, 3, 0, 1)
+    matmul(out, scratch, none, np.zeros(0), wide_a.reshape(-1), wide_b.reshape(-1), none, none, none, 0, 1, 1,
+           40, 40, 40, 0, 0, 240, 3, 0, 0, 240, 3, 0, 1)
     a, b = (x[::2, ::3] for x in (wide_a, wide_b))
     np.testing.assert_array_equal(out.reshape(40, 40), product(np.ascontiguousarray(a), np.ascontiguousarray(b)))
+
+
+def product_and_sums(a, b, parts):
+    """a.T @ b and the sums of a's rows by the kernel."""
+    (k, m), n = a.shape, b.shape[1]
+    out, none, room = np.full((m, n), np.nan, a.dtype), np.zeros(0, a.dtype), family.totals_size(m)
+    scratch = np.empty(matmul_scratch(m, n, k, 1, 1, a.itemsize, parts), a.dtype)
+    sums, totals = np.full(m + 16, GUARD, a.dtype), np.full(parts * room + 16, GUARD)
+    for part in reversed(range(parts)):
+        matmul(out.reshape(-1), scratch, sums[:m], totals[: parts * room], a.reshape(-1), b.reshape(-1), none, none,
+               none, 0, 1, 1, m, n, k, 0, 0, 1, m, 0, 0, n, 1, part, parts)
+    assert (sums[m:] == GUARD).all()
+    assert (totals[parts * room :] == GUARD).all()
+    return out, sums[:m]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(("m", "n", "k"), [(1, 5, 7), (5, 1, 7), (7, 40, 1), (70, 70, 1), (9, 0, 5), (9, 33, 0),
+                                           (10, 256, 131), (67, 3, 500), (300, 16, 1003), (700, 300, 777),
+                                           (2100, 5, 390), (31, 1000, 1550)])
+def test_sums_of_the_left_factor_are_those_of_a_reduction(dtype, m, n, k):
+    rng = np.random.default_rng(8)
+    a, b = rng.standard_normal((k, m)).astype(dtype), rng.standard_normal((k, n)).astype(dtype)
+    want = np.empty((1, m), dtype)
+    reduce.sum_axes(want, np.empty((1, 2, reduce.TILE)), a.reshape(1, k, m, 1), 0, 1)
+    for parts in (1, 2, 3, 7):
+        got, sums = product_and_sums(a, b, parts)
+        np.testing.assert_array_equal(got, product(np.ascontiguousarray(a.T), b, transpose_a=True))
+        np.testing.assert_array_equal(sums, want[0])
+    exact = np.abs(a).sum(0, dtype=np.float64)
+    assert (np.abs(sums - a.sum(0, dtype=np.float64)) <= 2 * np.finfo(dtype).eps * exact).all()
+
+
+def test_sums_that_are_not_finite_stay_in_their_columns():
+    a = np.ones((801, 40), np.float32)
+    a[3, 1], a[:2, 2], a[400, 39] = np.inf, (np.inf, -np.inf), np.nan
+    for parts in (1, 3):
+        _, sums = product_and_sums(a, a, parts)
+        np.testing.assert_array_equal(sums, [801, np.inf, np.nan, *[801] * 36, np.nan])
 
 
 def test_not_a_number_stays_in_its_row_and_column():
@@ -156,6 +197,8 @@ for m, n, k in [(9, 35, 300), (1, 130, 40), (50, 1, 40), (16, 16, 16), (210, 140
     for transpose in (False, True):
         a, b = rng.standard_normal((m, k)).astype(np.float32), rng.standard_normal((k, n)).astype(np.float32)
         digest.update(test_matmul.product(a, b, None, 1, transpose, transpose).tobytes())
+    for got in test_matmul.product_and_sums(np.ascontiguousarray(a.T), b, 2):
+        digest.update(got.tobytes())
 print(digest.hexdigest(), test_matmul.matmul.stats.cache_hits.total())
 """
 

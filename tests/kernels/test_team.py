@@ -27,7 +27,7 @@ def product(m: int, n: int, k: int, seed: int = 0) -> tuple[Callable[[], None], 
     out, none = np.full(m * n, np.nan, np.float32), np.empty(0, np.float32)
     scratch = np.empty(kernels.matmul.matmul_scratch(m, n, k, k, 1, 4, MOST_PARTS), np.float32)
     numbers = (0, 1, 1, m, n, k, 0, 0, k, 1, 0, 0, n, 1, 0, 1)
-    return lambda: kernels.matmul.matmul(out, scratch, a, b, none, none, none, *numbers), out
+    return lambda: kernels.matmul.matmul(out, scratch, none, np.empty(0), a, b, none, none, none, *numbers), out
 
 
 def bits(run: Callable[[], None], out: Any, parts: int) -> bytes:
@@ -235,7 +235,8 @@ bias = np.empty(0, np.float32)
 
 def run(out=out):
     scratch = np.empty(kernels.matmul.matmul_scratch(n, n, n, n, 1, 4, 3), np.float32)
-    kernels.matmul.matmul(out, scratch, a, b, bias, bias, bias, 0, 1, 1, n, n, n, 0, 0, n, 1, 0, 0, n, 1, 0, 1)
+    numbers = (0, 1, 1, n, n, n, 0, 0, n, 1, 0, 0, n, 1, 0, 1)
+    kernels.matmul.matmul(out, scratch, bias, np.empty(0), a, b, bias, bias, bias, *numbers)
 
 def same(parts=3):
     mine = np.full_like(out, np.nan)
