@@ -181,6 +181,7 @@ class LBFGS(Optimizer):
             known = known[:, :-1, :-1]
         if not steps:
             return -gradient
+        direction: Tensor
         for n in range(known.shape[1] + 1, len(steps) + 1):  # once, unless the products were not loaded with the rest
             direction, known = ops.lbfgs_direction(gradient, known, changes[:n], steps[:n])
         state["products"] = known
@@ -203,7 +204,7 @@ def _flat(params: list[Tensor]) -> Tensor:
 
 
 def _largest(vector: Tensor) -> float:
-    return max(vector.amax().item(), -vector.amin().item())
+    return max(float(vector.amax().item()), -float(vector.amin().item()))
 
 
 class _Point(NamedTuple):
