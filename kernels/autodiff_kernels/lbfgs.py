@@ -31,16 +31,19 @@ BLOCK = 4096  # numbers of a vector that are worked on while what all vectors me
 
 
 @njit(error_model="numpy", forceinline=True)
-def dots_in(x: Any, following: Any, y: Any, z: Any, start: int, stop: int, like: Any) -> Any:
-    """Return the sums of x * y and of x * z; products and sums in float64."""
-    first, second = widen(like), widen(like)
-    for i in range(start, stop, width(like)):
-        left = stop - i
-        fetch(following, i, like)
-        value = widen(read(x, i, like, left, 0))
-        first = fma(value, widen(read(y, i, like, left, 0)), first)
-        second = fma(value, widen(read(z, i, like, left, 0)), second)
-    return sum_of(first), sum_of(second)
+def row_dots(x: Any, after_x: Any, z: Any, after_z: Any, g: Any, y: Any, n: int) -> Any:
+    """Return the sums of x * g, z * g, x * y and z * y over n numbers; products and sums in float64."""
+    like = zeros(x, 1, 2)
+    xg, zg, xy, zy = widen(like), widen(like), widen(like), widen(like)
+    for i in range(0, n, width(like)):
+        left = n - i
+        fetch(after_x, i, like)
+        fetch(after_z, i, like)
+        first, second = widen(read(x, i, like, left, 0)), widen(read(z, i, like, left, 0))
+        with_g, with_y = widen(read(g, i, like, left, 0)), widen(read(y, i, like, left, 0))
+        xg, zg = fma(first, with_g, xg), fma(second, with_g, zg)
+        xy, zy = fma(first, with_y, xy), fma(second, with_y, zy)
+    return sum_of(xg), sum_of(zg), sum_of(xy), sum_of(zy)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -52,20 +55,19 @@ def products(partial: Array, table: Array, like: Array, part: int, parts: int) -
         table: (2 n + 1,), in; the history, of which v_k is the k-th vector.
         like: (N,) of the history's dtype, float32 or float64 (its elements are not touched).
     """
-    blocks, _, vectors = partial.shape
+    blocks, pairs = partial.shape[0], partial.shape[2] // 2
     low, high = share(blocks, part, parts)
     for b in range(low, high):
         begin = b * BLOCK
         count = min(BLOCK, like.shape[0] - begin)
-        (g,) = pointers_at(table[vectors:], like, begin, 1)
-        (y,) = pointers_at(table[vectors // 2 - 1 :], like, begin, 1)
-        wide, narrow = zeros(g, 2, 4), zeros(g, 1, 1)
-        end = whole(count, wide)
-        for k in range(vectors):
-            v, following = pointers_at(table[k:], like, begin, 2)
-            with_g, with_y = dots_in(v, following, g, y, 0, end, wide)
-            more_g, more_y = dots_in(v, following, g, y, end, count, narrow)
-            partial[b, 0, k], partial[b, 1, k] = with_g + more_g, with_y + more_y
+        (g,) = pointers_at(table[2 * pairs :], like, begin, 1)
+        (newest,) = pointers_at(table[pairs - 1 :], like, begin, 1)
+        for k in range(pairs):
+            y, after_y = pointers_at(table[k:], like, begin, 2)
+            s, after_s = pointers_at(table[pairs + k :], like, begin, 2)
+            (
+                partial[b, 0, k], partial[b, 0, pairs + k], partial[b, 1, k], partial[b, 1, pairs + k]
+            ) = row_dots(y, after_y, s, after_s, g, newest, count)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
