@@ -132,6 +132,75 @@ def test_lbfgs_takes_pytorchs_path(options: dict[str, Any]) -> None:
         np.testing.assert_allclose(one, two, rtol=1e-6)
 
 
+def lbfgs_on_parabola(change: Any = None, dtype: Any = ad.float64) -> Any:
+    """Return where six iterations lead, before the last three of which `change` got the optimizer and its parameter."""
+    w = ad.tensor([[3.0, -2.0], [5.0, 1.0]], requires_grad=True, dtype=dtype)
+    optimizer = ad.optim.LBFGS([w], lr=0.3, max_iter=3, history_size=3)
+
+    def closure() -> Any:
+        optimizer.zero_grad()
+        loss = (w * w * ad.tensor([[1.0, 2.0], [3.0, 4.0]], dtype=ad.float64).to(w.dtype)).sum()
+        loss.backward()
+        return loss
+
+    optimizer.step(closure)
+    if change is not None:
+        change(optimizer, w)
+    optimizer.step(closure)
+    return w.detach().double().numpy()
+
+
+def test_lbfgs_goes_on_from_a_state_without_products() -> None:
+    def forget(optimizer: Any, w: Any) -> None:
+        state = optimizer.state_dict()
+        del state["state"][0]["products"]
+        optimizer.load_state_dict(state)
+
+    np.testing.assert_array_equal(lbfgs_on_parabola(forget), lbfgs_on_parabola())
+
+
+def test_lbfgs_follows_a_parameter_into_another_dtype_and_layout() -> None:
+    def follow(optimizer: Any, w: Any) -> None:
+        w.data = w.detach().double().t().contiguous().t()
+
+    np.testing.assert_allclose(lbfgs_on_parabola(follow, ad.float32), lbfgs_on_parabola(), rtol=1e-4)
+
+
+def test_lbfgs_changes_parameters_of_two_dtypes() -> None:
+    w = [ad.tensor([3.0, -2.0], requires_grad=True, dtype=dtype) for dtype in (ad.float32, ad.float64)]
+    optimizer = ad.optim.LBFGS(w, line_search_fn="strong_wolfe")
+
+    def closure() -> Any:
+        optimizer.zero_grad()
+        loss = ((w[0] - w[1]) ** 2 + (w[0] - 1) ** 2).sum()
+        loss.backward()
+        return loss
+
+    optimizer.step(closure)
+    np.testing.assert_allclose([x.detach().double().numpy() for x in w], 1, atol=1e-4)
+
+
+def test_lbfgs_has_the_same_bits_on_any_number_of_threads() -> None:
+    found = []
+    before = ad.get_num_threads()
+    for threads in (1, 2):
+        ad.set_num_threads(threads)
+        w = ad.tensor(np.sin(np.arange(150_000, dtype=np.float32)), requires_grad=True)
+        scale = ad.linspace(1, 9, 150_000)
+        optimizer = ad.optim.LBFGS([w], lr=0.5, max_iter=6)
+
+        def closure(w: Any = w, scale: Any = scale, optimizer: Any = optimizer) -> Any:
+            optimizer.zero_grad()
+            loss = (w * w * scale).sum()
+            loss.backward()
+            return loss
+
+        optimizer.step(closure)
+        found.append(w.detach().numpy())
+    ad.set_num_threads(before)
+    np.testing.assert_array_equal(*found)
+
+
 def test_lbfgs_needs_two_steps_on_a_parabola() -> None:
     w = ad.tensor([3.0, -2.0, 5.0], requires_grad=True, dtype=ad.float64)
     optimizer = ad.optim.LBFGS([w], max_iter=3, line_search_fn="strong_wolfe")

@@ -76,6 +76,7 @@ from autodiff.ops.triangular import *
 from autodiff.ops.unpooling import *
 from autodiff.ops.update import *
 from autodiff.ops.update_adam import *
+from autodiff.ops.update_lbfgs import *
 from autodiff.ops.vector_products import *
 
 # The operations alone: a star import takes along no file, which could hide a module of the same name (`random`).

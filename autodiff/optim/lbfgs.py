@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from itertools import accumulate
 from typing import Any, NamedTuple
 
 from autodiff import ops
 from autodiff.autograd.modes import enable_grad
-from autodiff.creation import zeros_like
+from autodiff.creation import zeros, zeros_like
 from autodiff.eager import Tensor
 from autodiff.errors import ValueRangeError
 from autodiff.optim.optimizer import Optimizer, check_settings
@@ -42,7 +43,7 @@ class LBFGS(Optimizer):
     optimization", 2006, algorithms 7.4 (direction), 3.5 and 3.6 (line search), with Schmidt's safeguards of minFunc.
 
     State, of the first parameter: ``n_iter`` and ``func_evals`` so far, the last direction, step, gradient and loss,
-    and the pairs.
+    the pairs, and the scalar products among them, from which each direction is computed (see `ops.lbfgs_direction`).
 
     >>> import autodiff as ad
     >>> w = ad.tensor([3.0, -2.0], requires_grad=True)
@@ -137,16 +138,16 @@ class LBFGS(Optimizer):
             state["d"], state["t"] = direction, t
             if slope > -group["tolerance_change"]:
                 break
-            along = _Line(closure, params, direction)
-            if group["line_search_fn"] is not None:
+            along = _Line(closure, params, direction, keep=group["line_search_fn"] is not None)
+            if along.starts:
                 found = _strong_wolfe(along, _Point(0.0, loss, gradient, slope), t, group["tolerance_change"])
                 loss, gradient, t = found.loss, found.gradient, found.t
                 state["t"] = t
                 along.move(t)
-            elif iteration == group["max_iter"]:  # nobody asks for the loss at the last place
-                along.move(t)
             else:
-                loss, gradient = along(t)[1:3]
+                along.move(t)
+                if iteration < group["max_iter"]:  # nobody asks for the loss at the last place
+                    loss, gradient = along.evaluate()
             calls += along.calls
             state["func_evals"] += along.calls
             if (
@@ -165,23 +166,25 @@ class LBFGS(Optimizer):
             return -gradient
         changes, steps, curvatures = state["old_dirs"], state["old_stps"], state["ro"]
         change, step = gradient - state["prev_flat_grad"], state["d"] * state["t"]
+        known = state["products"] if "products" in state else zeros(2, 0, 0, dtype="float64")
         curvature = change.dot(step).item()
         if curvature > 1e-10:
             if len(steps) == history_size:
                 for past in (changes, steps, curvatures):
                     past.pop(0)
+                known = known[:, 1:, 1:]
             changes.append(change)
             steps.append(step)
             curvatures.append(1.0 / curvature)
             state["H_diag"] = curvature / change.dot(change).item()
-        direction: Tensor = -gradient
-        weights: list[Tensor] = []
-        for change, step, ro in zip(reversed(changes), reversed(steps), reversed(curvatures), strict=True):
-            weights.append(step.dot(direction) * ro)
-            direction.addcmul_(change, weights[-1], value=-1)
-        direction.mul_(state["H_diag"])
-        for change, step, ro, weight in zip(changes, steps, curvatures, reversed(weights), strict=True):
-            direction.addcmul_(step, weight - change.dot(direction) * ro)
+        else:  # those of the newest pair are computed with every direction
+            known = known[:, :-1, :-1]
+        if not steps:
+            return -gradient
+        direction: Tensor
+        for n in range(known.shape[1] + 1, len(steps) + 1):  # once, unless the products were not loaded with the rest
+            direction, known = ops.lbfgs_direction(gradient, known, changes[:n], steps[:n])
+        state["products"] = known
         return direction
 
 
@@ -201,7 +204,7 @@ def _flat(params: list[Tensor]) -> Tensor:
 
 
 def _largest(vector: Tensor) -> float:
-    return float(vector.abs().max().item())
+    return max(float(vector.amax().item()), -float(vector.amin().item()))
 
 
 class _Point(NamedTuple):
@@ -216,23 +219,32 @@ class _Point(NamedTuple):
 class _Line:
     """The loss as a function of the distance along a direction."""
 
-    def __init__(self, closure: Callable[[], Any], params: list[Tensor], direction: Tensor) -> None:
+    def __init__(self, closure: Callable[[], Any], params: list[Tensor], direction: Tensor, keep: bool) -> None:
         self.closure, self.params, self.direction, self.calls = closure, params, direction, 0
-        self.starts = [p.detach().clone() for p in params]
+        self.starts = [p.detach().clone() for p in params] if keep else []
+        ends = accumulate(p.numel() for p in params)
+        self.pieces = [
+            direction[end - p.numel() : end].reshape(p.shape).to(p.dtype) for p, end in zip(params, ends, strict=True)
+        ]
 
     def move(self, t: float) -> None:
-        """Set the parameters to the place at `t`."""
-        first = 0
-        for p, start in zip(self.params, self.starts, strict=True):
-            change = self.direction[first : first + p.numel()].reshape(p.shape)
-            p.copy_(start + change * t)
-            first += p.numel()
+        """Set the parameters to the place at `t`; without starts, go on from where they are."""
+        for dtype in {p.dtype for p in self.params}:
+            columns = (
+                [x for p, x in zip(self.params, column, strict=False) if p.dtype == dtype]
+                for column in (self.params, self.starts, self.pieces)
+            )
+            ops.lbfgs_step(*columns, lr=t)
+
+    def evaluate(self) -> tuple[float, Tensor]:
+        """Return loss and gradient where the parameters are."""
+        self.calls += 1
+        loss = float(_call(self.closure))
+        return loss, _flat(self.params)
 
     def __call__(self, t: float) -> _Point:
         self.move(t)
-        self.calls += 1
-        loss = float(_call(self.closure))
-        gradient = _flat(self.params)
+        loss, gradient = self.evaluate()
         return _Point(t, loss, gradient, gradient.dot(self.direction).item())
 
 

@@ -437,3 +437,26 @@ def rprop(
         begin, count = _share(table[row], part, parts)
         p, before, size, g = pointers_at(table[row], like, begin, 4)
         apply(_rprop, count, (p, before, size), (p, before, size, g), numbers)
+
+
+# ---- L-BFGS ----------------------------------------------------------------------------------------------------------
+
+
+@njit(error_model="numpy", forceinline=True)
+def _along(start: float, direction: float, lr: float) -> float:
+    return start + lr * direction
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def lbfgs(table: Array, like: Array, lr: float, part: int, parts: int) -> None:
+    """p = start + lr d: the way along a line, of which the direction d stands in the gradient's place.
+
+    State: start, unused (0) where that is p itself.
+    """
+    for row in range(table.shape[0]):
+        begin, count = _share(table[row], part, parts)
+        p, start, d = pointers_at(table[row], like, begin, 3)
+        if table[row, 1] == 0:
+            apply(_along, count, (p,), (p, d), (like.dtype.type(lr),))
+        else:
+            apply(_along, count, (p,), (start, d), (like.dtype.type(lr),))

@@ -257,3 +257,14 @@ def test_adam_of_late_steps_corrects_in_float64() -> None:
         update.adam(rows, q, 0.1, 0.9, 0.999, 0.0, 0.0, False, False, False, step, 0, 1)
         want = 1 - 0.1 * 0.5 / (1 - 0.9**step) / math.sqrt(0.25 / (1 - 0.999**step))
         np.testing.assert_allclose(q, want, rtol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_lbfgs_goes_along_a_line_from_a_start_or_from_where_it_is(dtype: Any) -> None:
+    rng = np.random.default_rng(0)
+    p, start, d = (rng.standard_normal(1000).astype(dtype) for _ in range(3))
+    for own, parts in ((True, 1), (True, 3), (False, 1), (False, 3)):
+        q = p.copy()
+        for part in range(parts):
+            update.lbfgs(table([[q, None if own else start, d]]), q, 0.25, part, parts)
+        np.testing.assert_array_equal(q, (p if own else start) + dtype(0.25) * d)  # exact: 0.25 * d is not rounded

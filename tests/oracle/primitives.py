@@ -217,3 +217,23 @@ def evenly(x: Any, y: Any) -> Any:
 
 def in_range(input: Any, operation: str, what: str, low: float, high: float, fix: str) -> Any:
     return np.array(not any(x < low or x > high for x in np.ravel(input)))
+
+
+def lbfgs_direction(gradient: Any, known: Any, changes: Any, steps: Any) -> tuple[Any, Any]:
+    """Nocedal & Wright, algorithm 7.4, and the products s_i . y_j and y_i . y_j for i <= j."""
+    direction, factors = -gradient, []
+    for y, s in zip(reversed(changes), reversed(steps), strict=True):
+        factors.append(s @ direction / (s @ y))
+        direction = direction - factors[-1] * y
+    direction = direction * (steps[-1] @ changes[-1]) / (changes[-1] @ changes[-1])
+    for y, s, factor in zip(changes, steps, reversed(factors), strict=True):
+        direction = direction + (factor - y @ direction / (s @ y)) * s
+    return direction, np.triu([np.array(steps) @ np.transpose(changes), np.array(changes) @ np.transpose(changes)])
+
+
+def lbfgs(param: Any, grads: Any, from_start: bool = False, lr: float = 1) -> list[Any]:
+    """Steps along given directions, each from 0 if `from_start`."""
+    found = [param]
+    for grad in grads:
+        found.append((0 if from_start else found[-1]) + lr * grad)
+    return found[1:]
