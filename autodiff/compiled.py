@@ -6,8 +6,10 @@ Where they lie and when they go by themselves is decided in `autodiff_kernels/ca
 from __future__ import annotations
 
 import multiprocessing
+import os
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -34,7 +36,13 @@ def clear() -> None:
     removed = cache.remove_versions(-1)
     print(f"removed {megabytes(sum(version.size for version in removed))} from {cache.base()}")
     for version in cache.versions():
-        print(f"  kept {version.path.name}, which a process uses")
+        reason = "a process uses" if removable(version.path) else "cannot be written"
+        print(f"  kept {version.path.name}, which {reason}")
+
+
+def removable(folder: Path) -> bool:
+    """Return whether this user may remove a folder and what is in it."""
+    return os.access(folder, os.W_OK) and os.access(folder.parent, os.W_OK)
 
 
 def warm(processes: int | None = None) -> None:

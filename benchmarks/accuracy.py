@@ -401,9 +401,9 @@ and -inf there (NaN of NaN). With class probabilities, a logit of -inf makes the
 exactly 0, before weight and bias (in PyTorch's batch norm it may be the rounding of its mean, divided by the root of
 eps); RMS does not subtract a mean. Subnormal numbers are normed as others are; beside eps their variance is nothing.
 Numbers whose squares overflow, in float32 from about 1e19 on, have an infinite variance: all that is normed with them
-becomes NaN. PyTorch has NaN or 0, as size and layout have it. An infinity or NaN makes all that is normed with it NaN,
-and nothing else (in PyTorch's RMS norm an infinity makes the others 0). With given statistics, nothing but its own
-number.
+becomes NaN (but in group norm of one place a channel, which has no variance to take inside a channel). PyTorch has NaN,
+0 or numbers, as size and layout have it. An infinity or NaN makes all that is normed with it NaN, and nothing else (in
+PyTorch's RMS norm an infinity makes the others 0). With given statistics, nothing but its own number.
 
 **Convolution and products** follow IEEE arithmetic: inf * 0 is NaN. In 3x3 convolutions by minimal filtering (above)
 an infinite pixel or NaN spoils its tiles of 2x2 results, no others.

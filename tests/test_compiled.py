@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -49,6 +50,17 @@ def test_clear(base: Path, capsys: pytest.CaptureFixture[str]) -> None:
         f"removed 2.5 MB from {base / 'autodiff'}", "  kept another, which a process uses",
     ]
     assert [path.name for path in (base / "autodiff").iterdir()] == ["another"]
+
+
+def test_clear_what_cannot_be_written(
+    base: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    monkeypatch.setattr(shutil, "rmtree", lambda *_, **__: None)
+    assert main(["cache", "clear"]) == 0
+    first, *lines = capsys.readouterr().out.splitlines()
+    assert first == f"removed 0.0 MB from {base / 'autodiff'}"
+    assert sorted(lines) == sorted(f"  kept {name}, which cannot be written" for name in ("another", cache.version()))
 
 
 WARM = """
