@@ -225,8 +225,8 @@ def run(parts: int, work: int, function: Callable[..., Result], *arguments: Any)
     """Call the function, and run each kernel that it calls in `parts` parts on the team; return what it returns.
 
     `work` is how many nanoseconds a kernel would take alone, at least. With `ENOUGH` all workers are woken that are
-    needed. Where another thread has the team or waits for it, or this one has it already (`function` was interrupted, and what came in
-    between computes, too), or the process is ending, kernels run alone: with the same bits.
+    needed. Where another thread has the team or waits for it, or this one has it already (`function` was interrupted,
+    and what came in between computes, too), or the process is ending, kernels run alone: with the same bits.
     """
     me = (threading.get_ident(),)
     holder = _owner.get("thread") if _queue else _owner.setdefault("thread", me)
