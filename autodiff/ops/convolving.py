@@ -121,7 +121,7 @@ def _conv_infer(x: Spec, weight: Spec, bias: Spec | None = None, *, stride: Size
 
 
 def _forward_frame(x: Spec, weight: Shape, out: Shape, stride: Sizes, padding: Padding, dilation: Sizes) -> Frame:
-    found: Frame = kernels.convolution.forward_frame(_volume_shape(x.shape), _weight_shape(weight), _volume_shape(out),
+    found: Frame = kernels.frames.forward_frame(_volume_shape(x.shape), _weight_shape(weight), _volume_shape(out),
                                                      triple(stride), before(padding), triple(dilation))
     return found
 
@@ -138,12 +138,12 @@ def _scratch(frame: Frame, image: Spec, weight: Shape, groups: int, together: in
     elif together:
         framed = EachPart(Spec.of((1, together, *frame[1], channels), image.dtype))
     return (framed, Spec.of((math.prod(weight),), image.dtype),
-            EachPart(Spec.of((kernels.convolution.offsets_scratch(weight, groups, 1),), np.int64)))
+            EachPart(Spec.of((kernels.frames.offsets_scratch(weight, groups, 1),), np.int64)))
 
 
 def _together(frame: Frame, image: Spec) -> int:
     n, channels = image.shape[:2]
-    together: int = kernels.convolution.images_together(n, frame[1], channels, image.dtype.itemsize)
+    together: int = kernels.frames.images_together(n, frame[1], channels, image.dtype.itemsize)
     return together
 
 
@@ -271,7 +271,7 @@ def _input_grad_infer(g: Spec, weight: Spec, bias: Spec | None = None, *, size: 
 
 
 def _gradient_frame(g: Spec, weight: Shape, out: Shape, stride: Sizes, padding: Padding, dilation: Sizes) -> Frame:
-    found: Frame = kernels.convolution.data_gradient_frame(_volume_shape(g.shape), _weight_shape(weight),
+    found: Frame = kernels.frames.data_gradient_frame(_volume_shape(g.shape), _weight_shape(weight),
                                                            _volume_shape(out), triple(stride), before(padding),
                                                            triple(dilation))
     return found
@@ -405,9 +405,9 @@ def _weight_grad_scratch(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], *,
         return unit_kernels.gradient_scratch(unit_kernels.weight_gradient(g, weight), g.dtype, bias)
     if winograd.fits(x, weight, g, groups=groups, **geometry):
         return winograd.gradient_scratch(g, x, bias)
-    totals = kernels.convolution.totals_scratch(weight, groups, g.dtype.itemsize) if bias else 0
+    totals = kernels.frames.totals_scratch(weight, groups, g.dtype.itemsize) if bias else 0
     frame, positions = _forward_frame(x, weight, g.shape, **geometry), math.prod(g.shape[2:])
-    together = kernels.convolution.images_summed(x.shape[0], frame[1], positions, x.shape[1], x.dtype.itemsize)
+    together = kernels.frames.images_summed(x.shape[0], frame[1], positions, x.shape[1], x.dtype.itemsize)
     return *_scratch(frame, x, weight, groups, together), Spec.of((2, totals), np.float64)
 
 

@@ -10,9 +10,8 @@ All three are one matrix product whose left factor is never built: its element (
 
 where place p and tap k have three coordinates each: depth, row and column. All triples below are in this order.
 
-Zero padding stands in memory: `pad` copies the image into a frame whose size `forward_frame` or `data_gradient_frame`
-gives; where the frame is the image itself the copy is left out. The order of calls, each finished by all parts before
-the next begins:
+Zero padding stands in memory: `pad` copies the image into a frame whose size `frames.py` gives; where the frame is the
+image itself the copy is left out. The order of calls, each finished by all parts before the next begins:
 
 - forward: `pad` x into its frame, `pack_weights`, `forward`
 - data gradient, also transposed convolution's forward: `pad` dy into its frame, `pack_weights` transposed,
@@ -39,7 +38,7 @@ from numba import njit
 from numba.types import int64
 
 from autodiff_kernels.accumulate import add_rows, corrected
-from autodiff_kernels.cpu import L2_BYTES, VECTOR_BYTES
+from autodiff_kernels.cpu import VECTOR_BYTES
 from autodiff_kernels.epilogue import WORDS, finish, note
 from autodiff_kernels.lanes import (
     RELU,
@@ -59,108 +58,8 @@ from autodiff_kernels.parts import share
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Triple = tuple[int, int, int]
-Frame = tuple[Triple, Triple]
 
-FRAMES = L2_BYTES // 4  # bytes of the frames of images that are padded and convolved together
-LEAST_FRAMES = 1 << 21  # bytes of all frames from which that pays: smaller ones stay in the caches anyway
-# Bytes of the frames of images whose products for a weight's gradient are summed together, and of those at most: the
-# same on any processor, as sums depend on them.
-SUMMED, MOST_SUMMED = 1 << 18, 1 << 21
-LEAST_UNITS = 16  # of images convolved together, so that threads get nearly equal shares
 POSITIONS = 96  # positions of a share's unit: whole tiles, enough to use a panel of weights many times
-
-
-# ---- Sizes, for the caller -------------------------------------------------------------------------------------------
-
-
-def forward_frame(x_shape: tuple[int, ...], w_shape: tuple[int, ...], out_shape: tuple[int, ...], stride: Triple,
-                  padding: Triple, dilation: Triple) -> Frame:
-    """Return the place of the image in the zero-padded frame that `forward` and `weight_gradient` read, and its size.
-
-    The size is what the output reaches, so the padding behind the image need not equal that before it.
-    ((0, 0, 0), (D, H, W)) means: use the image.
-
-    >>> from autodiff_kernels.convolution import forward_frame
-    >>> one = (1, 1, 1)
-    >>> forward_frame((8, 1, 5, 5, 3), (4, 3, 1, 3, 3), (8, 1, 5, 5, 4), one, padding=(0, 1, 1), dilation=one)
-    ((0, 1, 1), (1, 7, 7))
-    """
-    size = [(out_shape[axis + 1] - 1) * stride[axis] + (w_shape[axis + 2] - 1) * dilation[axis] + 1
-            for axis in range(3)]  # fmt: skip
-    return _frame(x_shape, padding, (size[0], size[1], size[2]))
-
-
-def data_gradient_frame(dy_shape: tuple[int, ...], w_shape: tuple[int, ...], dx_shape: tuple[int, ...], stride: Triple,
-                        padding: Triple, dilation: Triple) -> Frame:
-    """Return the place of the cotangent in the zero-padded frame that `data_gradient` reads, and its size.
-
-    ((0, 0, 0), (OD, OH, OW)) means: use the cotangent itself.
-
-    >>> from autodiff_kernels.convolution import data_gradient_frame
-    >>> one, two = (1, 1, 1), (1, 2, 2)
-    >>> data_gradient_frame((8, 1, 3, 3, 4), (4, 3, 1, 3, 3), (8, 1, 5, 5, 3), two, padding=(0, 1, 1), dilation=one)
-    ((0, 1, 1), (1, 4, 4))
-    """
-    begin = [max((w_shape[axis + 2] - 1) * dilation[axis] // stride[axis] - padding[axis] // stride[axis], 0)
-             for axis in range(3)]  # fmt: skip
-    size = [(dx_shape[axis + 1] - 1 + padding[axis]) // stride[axis] + begin[axis] + 1 for axis in range(3)]
-    return _frame(dy_shape, (begin[0], begin[1], begin[2]), (size[0], size[1], size[2]))
-
-
-def _frame(shape: tuple[int, ...], begin: Triple, size: Triple) -> Frame:
-    inside = shape[1], shape[2], shape[3]
-    if begin == (0, 0, 0) and all(wanted <= there for wanted, there in zip(size, inside, strict=True)):
-        return begin, inside
-    return begin, size
-
-
-def images_together(images: int, frame: Triple, channels: int, itemsize: int) -> int:
-    """Return how many images `forward_by_images` and `data_gradient_by_images` frame at a time; 0: they do not pay.
-
-    >>> from autodiff_kernels.convolution import images_together
-    >>> images_together(8, (1, 34, 34), channels=16, itemsize=4)
-    0
-    """
-    each = math.prod(frame) * channels * itemsize
-    return min(max(FRAMES // max(each, 1), 1), images // LEAST_UNITS) if images * each > LEAST_FRAMES else 0
-
-
-def images_summed(images: int, frame: Triple, positions: int, channels: int, itemsize: int) -> int:
-    """Return how many images `weight_gradient` frames and sums at a time; 0: all frames are made before.
-
-    Part of the result's definition. They have no fewer positions than a stretch. Each part makes all frames, which does
-    not pay for large images.
-
-    >>> from autodiff_kernels.convolution import images_summed
-    >>> images_summed(128, (1, 34, 34), positions=1024, channels=16, itemsize=4)
-    3
-    >>> images_summed(4, (1, 34, 34), positions=1024, channels=16, itemsize=4)
-    0
-    """
-    each = math.prod(frame) * channels * itemsize
-    together = min(max(SUMMED // max(each, 1), -(-STRETCH // max(positions, 1))), images)
-    return together if images * each > LEAST_FRAMES and together * each <= MOST_SUMMED and 2 * together <= images else 0
-
-
-def offsets_scratch(w_shape: tuple[int, ...], groups: int, parts: int) -> int:
-    """Return how many int64 of scratch `forward`, `data_gradient` and `weight_gradient` need.
-
-    >>> from autodiff_kernels.convolution import offsets_scratch
-    >>> offsets_scratch((4, 3, 1, 3, 3), groups=1, parts=2)
-    912
-    """
-    return parts * (2 * math.prod(w_shape[2:]) * max(w_shape[0] // groups, w_shape[1]) + STRETCH)
-
-
-def totals_scratch(w_shape: tuple[int, ...], groups: int, itemsize: int) -> int:
-    """Return the second size of the totals that `weight_gradient` needs for a bias: whole panels of each group.
-
-    >>> from autodiff_kernels.convolution import totals_scratch
-    >>> totals_scratch((6, 2, 1, 3, 3), groups=3, itemsize=4) >= 6
-    True
-    """
-    width = VECTOR_BYTES // itemsize * TILE_VECTORS
-    return groups * -(-w_shape[0] // groups // width) * width
 
 
 # ---- Kernels ---------------------------------------------------------------------------------------------------------
@@ -248,7 +147,7 @@ def forward(out: Array, offsets: Array, image: Array, packed: Array, bias: Array
     Args:
         out: out, (N, OD, OH, OW, O).
         offsets: scratch, `offsets_scratch` int64.
-        image: in, the padded image (N, depth, rows, columns, C) of `forward_frame`.
+        image: in, the padded image (N, depth, rows, columns, C) of `frames.forward_frame`.
         packed: in, the weights from `pack_weights` (transposed = 0).
         bias: in, (O,), or of length 0 for none.
         residual: in, flat, lying like `out`, or of length 0 for none.
@@ -396,7 +295,7 @@ def weight_gradient(out: Array, shifts: Array, sums: Array, totals: Array, offse
         offsets: scratch, `offsets_scratch` int64.
         frames: scratch, (parts, `images_summed`, depth, rows, columns, C): so many images are padded and summed at a
             time, each part pads all; or of length 0.
-        image: in, (N, D, H, W, C); without frames padded, (N, depth, rows, columns, C) of `forward_frame`.
+        image: in, (N, D, H, W, C); without frames padded, (N, depth, rows, columns, C) of `frames.forward_frame`.
         cotangent: in, dy (N, OD, OH, OW, O).
         begin: place of the image in its frame.
         stride, dilation: the convolution's.

@@ -9,7 +9,7 @@ import pytest
 
 from autodiff import tensor
 from autodiff.nn import functional
-from autodiff_kernels import convolution, epilogue
+from autodiff_kernels import convolution, epilogue, frames
 
 FLOATS = [np.float32, np.float64]
 # images, (H, W) or (D, H, W), channels, outputs, (KH, KW) or (KD, KH, KW), stride, padding, dilation, groups
@@ -77,12 +77,12 @@ class Problem:
         return out
 
     def offsets(self, parts: int) -> Any:
-        return np.full(convolution.offsets_scratch(self.w.shape, self.groups, parts), -1 << 60)
+        return np.full(frames.offsets_scratch(self.w.shape, self.groups, parts), -1 << 60)
 
     def forward(self, parts: int, bias: Any, residual: Any = None, scale: Any = None, activation: int = 0) -> Any:
         tail = flat(residual, bias), flat(scale, bias), activation
         out = np.full(self.dy.shape, np.nan, self.x.dtype)
-        frame = convolution.forward_frame(self.x.shape, self.w.shape, out.shape, self.stride, self.padding,
+        frame = frames.forward_frame(self.x.shape, self.w.shape, out.shape, self.stride, self.padding,
                                           self.dilation)
         image, packed, offsets = self.framed(self.x, frame, parts), self.packed(0, parts), self.offsets(parts)
         for part in reversed(range(parts)):
@@ -94,7 +94,7 @@ class Problem:
                       shape: Any = None) -> Any:
         tail = flat(residual, bias), flat(scale, bias), activation
         out = np.full(self.x.shape if shape is None else shape, np.nan, self.x.dtype)
-        frame = convolution.data_gradient_frame(self.dy.shape, self.w.shape, out.shape, self.stride, self.padding,
+        frame = frames.data_gradient_frame(self.dy.shape, self.w.shape, out.shape, self.stride, self.padding,
                                                 self.dilation)
         image, packed, offsets = self.framed(self.dy, frame, parts), self.packed(1, parts), self.offsets(parts)
         for part in reversed(range(parts)):
@@ -108,13 +108,13 @@ class Problem:
         image, given = (self.x, self.dy.shape) if forward else (self.dy, self.x.shape)
         padding = () if forward else (self.padding,)
         tail = flat(residual, bias), flat(scale, bias), activation
-        sizes = convolution.forward_frame if forward else convolution.data_gradient_frame
+        sizes = frames.forward_frame if forward else frames.data_gradient_frame
         begin, size = sizes(image.shape, self.w.shape, given, self.stride, self.padding, self.dilation)
-        out, frames = (np.full(one, np.nan, image.dtype) for one in (given, (parts, 2, *size, image.shape[4])))
+        out, framed = (np.full(one, np.nan, image.dtype) for one in (given, (parts, 2, *size, image.shape[4])))
         offsets, packed = self.offsets(parts), self.packed(int(not forward), parts)
         for part in range(parts):
             kernel = getattr(convolution, f"{name}_by_images")
-            kernel(out, offsets, frames, image, packed, bias, *tail, begin, self.kernel, self.stride, *padding,
+            kernel(out, offsets, framed, image, packed, bias, *tail, begin, self.kernel, self.stride, *padding,
                    self.dilation, self.groups, part, parts)
         return out
 
@@ -122,15 +122,15 @@ class Problem:
         """The gradients of weight and bias; the latter is empty without `bias`. Some images are padded `together`."""
         out, sums = np.full(self.w.shape, np.nan, self.x.dtype), np.full(self.w.size, np.nan, self.x.dtype)
         shifts = np.full(len(self.w) if bias else 0, np.nan, self.x.dtype)
-        count = convolution.totals_scratch(self.w.shape, self.groups, out.itemsize) if bias else 0
+        count = frames.totals_scratch(self.w.shape, self.groups, out.itemsize) if bias else 0
         totals = np.full((2, count), np.nan)
-        frame = convolution.forward_frame(self.x.shape, self.w.shape, self.dy.shape, self.stride, self.padding,
+        frame = frames.forward_frame(self.x.shape, self.w.shape, self.dy.shape, self.stride, self.padding,
                                           self.dilation)
         image, offsets = self.x if together else self.framed(self.x, frame, parts), self.offsets(parts)
         shape = (parts, together, *frame[1], self.x.shape[4]) if together else (0,) * 6
-        frames = np.full(shape, np.nan, self.x.dtype)
+        framed = np.full(shape, np.nan, self.x.dtype)
         for part in reversed(range(parts)):
-            convolution.weight_gradient(out, shifts, sums, totals, offsets, frames, image, self.dy, frame[0],
+            convolution.weight_gradient(out, shifts, sums, totals, offsets, framed, image, self.dy, frame[0],
                                         self.stride, self.dilation, self.groups, part, parts)
         return out, shifts
 
@@ -237,7 +237,7 @@ def test_one_convolution_is_a_matmul_bit_for_bit() -> None:
 def test_the_frame_is_the_image_itself_where_nothing_is_padded() -> None:
     shapes = (2, 1, 8, 9, 4), (5, 4, 1, 1, 1), (2, 1, 8, 9, 5)
     none, one, whole = (0, 0, 0), (1, 1, 1), ((0, 0, 0), (1, 8, 9))
-    assert convolution.forward_frame(*shapes, one, none, one) == whole
-    assert convolution.data_gradient_frame(shapes[2], shapes[1], shapes[0], one, none, one) == whole
+    assert frames.forward_frame(*shapes, one, none, one) == whole
+    assert frames.data_gradient_frame(shapes[2], shapes[1], shapes[0], one, none, one) == whole
     cut = (2, 1, 8, 9, 4), (5, 4, 1, 3, 3), (2, 1, 3, 4, 5)
-    assert convolution.forward_frame(*cut, (1, 2, 2), none, one) == whole
+    assert frames.forward_frame(*cut, (1, 2, 2), none, one) == whole

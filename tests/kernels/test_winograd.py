@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from autodiff_kernels import convolution, winograd
+from autodiff_kernels import convolution, frames, winograd
 from tests.kernels.test_convolution import epilogues, flat, followed
 
 # images, height, width, channels, outputs, zeros above, zeros at the left
@@ -120,7 +120,7 @@ def direct_results(problem: Problem) -> Any:
     one, kernel, none = (1, 1, 1), (1, 3, 3), np.zeros(0, np.float32)
     x, w, dy = problem.x[:, None], problem.w[:, :, None], problem.dy[:, None]
     frame, cotangent = (np.pad(image, ((0, 0), (0, 0), (1, 1), (1, 1), (0, 0))) for image in (x, dy))
-    offsets = np.zeros(convolution.offsets_scratch(w.shape, 1, 1), np.int64)
+    offsets = np.zeros(frames.offsets_scratch(w.shape, 1, 1), np.int64)
     packed, out, dx, dw = np.empty(w.size, np.float32), np.empty_like(dy), np.empty_like(x), np.empty_like(w)
     convolution.pack_weights(packed, w, one, one, 1, 0, 0, 1)
     convolution.forward(out, offsets, frame, packed, none, none, none, 0, kernel, one, one, 1, 0, 1)
