@@ -10,7 +10,7 @@ import numpy as np
 import autodiff_kernels as kernels
 from autodiff.bind import bind
 from autodiff.errors import ShapeError
-from autodiff.ops.broadcast import running_sums
+from autodiff.ops.broadcast import column_sums, running_sums
 from autodiff.ops.elementwise import spread
 from autodiff.ops.promotion import cast
 from autodiff.ops.structural import contiguous
@@ -59,7 +59,7 @@ def _direction_run(outs: list[Array], ins: list[Array], threads: Threads) -> Non
 def _direction_kernels(outs: list[Array], ins: list[Array]) -> None:
     direction, products, table, partial, running, sums, weights, total = outs
     kernels.lbfgs.products(partial, table, ins[0], 0, 1)
-    kernels.reduce.sum_axes(sums.reshape(1, -1), running, partial.reshape(1, len(partial), -1, 1), 0, 1)
+    column_sums(partial.dtype)(sums, running, partial, 1, len(partial), sums.size, 1, 0, 1)
     kernels.lbfgs.two_loops(weights, products, ins[1], sums, 0, 1)
     kernels.lbfgs.combination(direction, total, table, weights, 0, 1)
 

@@ -132,12 +132,12 @@ def product_and_sums(a, b, parts):
 def test_sums_of_the_left_factor_are_those_of_a_reduction(dtype, m, n, k):
     rng = np.random.default_rng(8)
     a, b = rng.standard_normal((k, m)).astype(dtype), rng.standard_normal((k, n)).astype(dtype)
-    want = np.empty((1, m), dtype)
-    reduce.sum_axes(want, np.empty((1, 2, reduce.TILE)), a.reshape(1, k, m, 1), 0, 1)
+    want = np.empty(m, dtype)
+    reduce.sum_axes(want, np.empty(2 * reduce.TILE), a.reshape(-1), 1, k, m, 1, 0, 1)
     for parts in (1, 2, 3, 7):
         got, sums = product_and_sums(a, b, parts)
         np.testing.assert_array_equal(got, product(np.ascontiguousarray(a.T), b, transpose_a=True))
-        np.testing.assert_array_equal(sums, want[0])
+        np.testing.assert_array_equal(sums, want)
     exact = np.abs(a).sum(0, dtype=np.float64)
     assert (np.abs(sums - a.sum(0, dtype=np.float64)) <= 2 * np.finfo(dtype).eps * exact).all()
 

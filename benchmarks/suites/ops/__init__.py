@@ -72,6 +72,7 @@ EXCLUDED = {
     "part of smooth_l1_loss and huber_loss": "bent_loss",
     "part of binary_cross_entropy_with_logits": "logistic_loss",
     "the check of binary_cross_entropy and gaussian_nll_loss, which time it": "in_range",
+    "parts of a step of L-BFGS, which has no gradients of its own to be timed with": "lbfgs lbfgs_direction",
     "the step of an optimizer: the suite kernels times these": """
         sgd asgd adam nadam radam adamax adagrad rmsprop adadelta rprop""",
 }
