@@ -155,7 +155,7 @@ def test_convolutions_that_pad_some_images_at_a_time_give_the_same_bits(
     try:
         found = []
         for least in (2**40, 0):
-            monkeypatch.setattr(kernels.convolution, "LEAST_FRAMES", least)
+            monkeypatch.setattr(kernels.frames, "LEAST_FRAMES", least)
             for made in plans:
                 made.clear()
             x, weight = (numbers(*shape).requires_grad_() for shape in shapes[:2])
