@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial, update_wrapper
 from io import IOBase
+from itertools import combinations
 from types import FunctionType, ModuleType
 from typing import Any, NamedTuple
 
@@ -273,7 +274,7 @@ class Compiled:
                 "compile", "an argument shares memory with a tensor from outside, and the function changes it",
                 got=", ".join(repr(x.spec) for x in tensors), fix="pass a clone() of the argument"))
             return result
-        apart = len({x.memory for x in tensors}) == len(tensors)
+        apart = not any(np.may_share_memory(x.array, y.array) for x, y in combinations(tensors, 2))
         if not kwargs and apart and all(isinstance(x, Tensor) for x in args):
             recorded.plain = tuple([(type(x), x.spec, x.needs_grad) for x in args])
             recorded.grad, recorded.threads = MODE.grad, get_num_threads()

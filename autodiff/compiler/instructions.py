@@ -82,6 +82,14 @@ class Value:
         self.place: Record | None = None
 
     @property
+    def root(self) -> Value:
+        """The value that it is a view of, through all views; itself if it is none."""
+        value = self
+        while value.source is not None:
+            value = value.source
+        return value
+
+    @property
     def outside(self) -> bool:
         """Whether it is a tensor from outside, no argument."""
         return self.leaf is not None and self.number is None and self.region.kind in (Kind.SLOT, Kind.ARGUMENT)

@@ -120,7 +120,7 @@ def now(value: Value, array: Array, arguments: Sequence[Array]) -> Array:
     """Return the array of a value in this call, `array` when it was lowered: arguments are others each time."""
     if value.number is not None:
         return arguments[value.number]
-    if value.region.kind is not Kind.ARGUMENT or value.source is None or value.view is None:
+    if value.source is None or value.view is None or value.root.number is None:
         return array
     return value.view(now(value.source, array, arguments))
 

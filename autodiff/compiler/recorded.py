@@ -218,7 +218,8 @@ class Recorded:
         self._changing |= {key: before for key, (_, before) in tracer.before.items() if key in tracer.made}
         self._written = [*self._memories(writes=True), *{gradient.memory for _, gradient in self._gradients}]
         written = {value.region for instruction in self._step.instructions for value in instruction.outputs}
-        written_memories = {region.source.memory for region in written if region.kind is Kind.ARGUMENT}
+        roots_written = [value.root for instruction in self._step.instructions for value in instruction.outputs]
+        written_memories = {arguments[root.number].memory for root in roots_written if root.number is not None}
         self._written_arguments = [i for i, x in enumerate(arguments) if x.memory in written_memories]
         owners = {owner_of(region.source.array) for region in written if region.kind in (Kind.SLOT, Kind.ARGUMENT)}
         self._apart: dict[int, list[Any]] = {}
@@ -264,9 +265,9 @@ class Recorded:
         for number, instruction in enumerate(self._step.instructions):
             values = instruction.outputs if writes else instruction.inputs
             if writes or number >= self._step.forward:
-                for value in values:
-                    if value.region.kind is Kind.SLOT:
-                        found[id(value.region.source.memory)] = value.region.source.memory
+                for root in [value.root for value in values]:
+                    if root.outside:
+                        found[id(root.leaf.memory)] = root.leaf.memory
         return list(found.values())
 
     # ---- Replay ------------------------------------------------------------------------------------------------------

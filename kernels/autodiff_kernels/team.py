@@ -16,8 +16,8 @@ To wake a worker costs the one who wakes it some 25 us. So a launch that finds w
 
 **Who may.** One Python thread at a time has the team. Another one that asks meanwhile runs its kernels alone. Before
 `os.fork()` the team is dissolved, so that no lock is held and no thread is missed in the child; parent and child make
-theirs again when they next need one. It is dissolved at exit, too. Who must have the team, as a fork, waits in a queue,
-and while somebody waits no kernel takes it.
+theirs again when they next need one. It is dissolved at exit, too. While somebody waits who must have the team, as a
+fork, no kernel takes it.
 """
 
 from __future__ import annotations
@@ -53,6 +53,7 @@ MUTEX, CONDITION = 6 * LINE, 8 * LINE  # room for the largest pthread_mutex_t an
 # an idle machine. The next operation of an eager program comes after 5 to 30 us.
 LOOK, YIELD = 50_000, 100
 ENOUGH = 100_000  # nanoseconds
+POLL = 1e-4  # seconds between two looks of a thread that waits for the team
 
 _WORD = ir.IntType(64)
 
@@ -212,7 +213,7 @@ _posix: Any = ctypes.CDLL(None)
 # tuple again, without a lock that could stay held.
 _owner: dict[str, tuple[int]] = {}
 _NOBODY = (-1,)  # owns the team once it is closed
-_queue: list[tuple[int]] = []  # threads that wait for the team, the first one first
+_wanted = [0.0]  # until when others leave the team to a thread that waits for it
 _forking: list[tuple[int]] = []  # the owner that a fork made, if any
 _workers: list[ctypes.c_void_p] = []
 _no_more_workers: list[int] = []  # the error with which the system refused one
@@ -229,7 +230,7 @@ def run(parts: int, work: int, function: Callable[..., Result], *arguments: Any)
     and what came in between computes, too), or the process is ending, kernels run alone: with the same bits.
     """
     me = (threading.get_ident(),)
-    holder = _owner.get("thread") if _queue else _owner.setdefault("thread", me)
+    holder = _owner.get("thread") if time.monotonic() < _wanted[0] else _owner.setdefault("thread", me)
     if holder is not me:
         return _alone(function, *arguments) if holder == me else function(*arguments)
     try:
@@ -298,12 +299,11 @@ def _wait_for_team() -> tuple[tuple[int], tuple[int, ...]]:
     holder = _owner.get("thread", ())
     if holder == me or holder is _NOBODY:
         return me, holder
-    _queue.append(me)
-    try:
-        while _queue[0] is not me or (holder := _owner.setdefault("thread", me)) not in (me, _NOBODY):
-            time.sleep(1e-4)
-    finally:
-        _queue[:] = [other for other in _queue if other is not me]
+    if time.monotonic() < _wanted[0]:
+        time.sleep(POLL)  # whoever waited before comes first
+    while (holder := _owner.setdefault("thread", me)) not in (me, _NOBODY):
+        _wanted[0] = time.monotonic() + 100 * POLL  # passes by itself, should this thread be interrupted
+        time.sleep(POLL)
     return me, holder
 
 
@@ -330,12 +330,6 @@ def _close() -> None:
     _owner["thread"] = _NOBODY
 
 
-def _begin_in_child() -> None:
-    """Forget the threads that there are in the parent only, and let the team go."""
-    _queue.clear()
-    _give_back()
-
-
 def _give_back() -> None:
     """Let the team go after a fork, unless it was held before."""
     if _forking and _owner.get("thread") is _forking[0]:
@@ -345,5 +339,5 @@ def _give_back() -> None:
 _MUTEX, _CONDITION = ctypes.c_void_p(_address + 8 * MUTEX), ctypes.c_void_p(_address + 8 * CONDITION)
 _posix.pthread_mutex_init(_MUTEX, None)
 _posix.pthread_cond_init(_CONDITION, None)
-os.register_at_fork(before=_take_over, after_in_parent=_give_back, after_in_child=_begin_in_child)
+os.register_at_fork(before=_take_over, after_in_parent=_give_back, after_in_child=_give_back)
 atexit.register(_close)

@@ -14,7 +14,7 @@ import autodiff as ad
 import autodiff_kernels as kernels
 from autodiff.compiler import fusion
 from autodiff.compiler.calls import RecordingError
-from autodiff.errors import ValueRangeError
+from autodiff.errors import InPlaceError, ValueRangeError
 from tests.compiler.steps import Net, batch
 
 
@@ -138,6 +138,36 @@ def test_an_outside_tensor_on_the_memory_of_an_argument_can_be_returned() -> Non
         assert double.tolist() == (x * 2).tolist()
         assert whole is points
         assert part.tolist() == [1, 2]
+
+
+def test_views_of_an_outside_tensor_on_the_memory_of_an_argument() -> None:
+    points = ad.arange(24.0).reshape(8, 3)
+    compiled = ad.compile(lambda x: (x.sum(), points[2:5], ad.linalg.svd(points[2:5])[1]))
+    for x in [points[:3]] * 4 + [ad.zeros(3, 3)] * 2:
+        total, part, values = compiled(x)
+        assert total.item() == x.sum().item()
+        assert part.tolist() == points[2:5].tolist()
+        np.testing.assert_array_equal(values.numpy(), ad.linalg.svd(points[2:5])[1].numpy())
+
+
+def test_windows_of_a_series_then_tensors_that_lie_apart() -> None:
+    series = np.arange(40, dtype=np.float32)
+    windows = [tuple(map(ad.from_numpy, (series[i : i + 8], series[j : j + 8]))) for i, j in ((0, 1), (1, 2), (2, 3))]
+    apart = [(ad.zeros(8), ad.ones(8)), (ad.from_numpy(series[:8]), ad.from_numpy(series[20:28]))]
+    same(lambda x, y: ((x - y) ** 2).sum(), *windows, *apart, *windows, *apart)
+
+
+def test_a_parameter_on_the_memory_of_an_argument_is_watched() -> None:
+    memory = np.ones(20, np.float32)
+    w, x = ad.from_numpy(memory[10:]).requires_grad_(), ad.from_numpy(memory[:10])
+    compiled = ad.compile(lambda x: (w * w * x).sum())
+    for _ in range(3):
+        compiled(x)
+    loss = compiled(x)
+    with ad.no_grad():
+        w.add_(5)
+    with pytest.raises(InPlaceError):
+        loss.backward()
 
 
 def test_a_gradient_as_numpy_array_can_be_an_argument() -> None:

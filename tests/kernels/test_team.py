@@ -177,7 +177,25 @@ def test_who_waits_for_the_team_gets_it_next() -> None:
     finally:
         stop.set()
         busy.join()
-    assert not team._queue
+
+
+def test_an_interruption_of_who_waits_for_the_team_may_wait_for_it_too() -> None:
+    script("""
+def busy():
+    with team.held():
+        time.sleep(0.5)
+def handle(*_):
+    with team.held():
+        print("held")
+keeper = threading.Thread(target=busy)
+keeper.start()
+time.sleep(0.1)
+signal.signal(signal.SIGALRM, handle)
+signal.setitimer(signal.ITIMER_REAL, 0.1)
+with team.held():
+    print("held")
+keeper.join()
+""")
 
 
 def sleeping_team(parts: int) -> None:
