@@ -262,3 +262,50 @@ def test_a_gradient_that_does_not_fit_is_refused_when_it_is_assigned() -> None:
     with pytest.raises(ad.errors.DTypeError, match="a tensor or None"):
         w.grad = 1.0
     assert w.grad is None
+
+
+def test_lbfgs_can_go_back_to_a_state_and_begin_again() -> None:
+    """Later steps change nothing in a state that was taken; a count of 0 forgets the pairs."""
+    w = ad.tensor([3.0, -2.0, 1.0], requires_grad=True)
+    optimizer = ad.optim.LBFGS([w], history_size=2, max_iter=2, lr=0.3)
+
+    def closure() -> ad.Tensor:
+        optimizer.zero_grad()
+        loss = ((w - 1) ** 2 * ad.tensor([1.0, 5.0, 30.0])).sum() + (w**4).sum()
+        loss.backward()
+        return loss
+
+    for _ in range(4):
+        optimizer.step(closure)
+    state, start, found = optimizer.state_dict(), w.detach().clone(), []
+    for _ in range(2):
+        for _ in range(3):
+            optimizer.step(closure)
+        found.append(w.detach().numpy().tobytes())
+        optimizer.load_state_dict(state)
+        with ad.no_grad():
+            w.copy_(start)
+    assert found[0] == found[1]
+    optimizer.state[w]["n_iter"] = 0
+    optimizer.step(closure)
+    assert len(optimizer.state[w]["old_dirs"]) <= 1
+
+
+def test_lbfgs_refuses_a_pair_whose_exact_curvature_is_negative() -> None:
+    """In float32 the products of a pair may add up to a positive number where they are negative."""
+    rng = np.random.default_rng(0)
+    while True:
+        step = rng.standard_normal(64).astype(np.float32)
+        change = rng.standard_normal(64).astype(np.float32)
+        change -= (step * (float(change @ step.astype(np.float64)) / float(step @ step.astype(np.float64)))).astype(
+            np.float32)
+        if ad.tensor(change).dot(ad.tensor(step)).item() > 1e-10 and float(change.astype(np.float64) @ step) < 0:
+            break
+    w = ad.zeros(64, requires_grad=True)
+    optimizer = ad.optim.LBFGS([w])
+    gradient = ad.tensor(change)
+    state = {"n_iter": 1, "prev_flat_grad": ad.zeros(64), "d": ad.tensor(step), "t": 1.0, "old_dirs": [],
+             "old_stps": [], "ro": [], "H_diag": 1.0}
+    direction = optimizer._direction(state, gradient, 10)
+    assert direction.tolist() == (-gradient).tolist()
+    assert state["old_dirs"] == []

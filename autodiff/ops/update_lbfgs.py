@@ -114,7 +114,7 @@ def lbfgs_direction(gradient: Any, known: Any, changes: Sequence[Any], steps: Se
     """
     gradient = contiguous(gradient)
     history = [contiguous(cast(x, gradient.spec.dtype)) for x in (*changes, *steps)]
-    return bind(lbfgs_direction_p, gradient, known, *history)  # type: ignore[no-any-return]
+    return bind(lbfgs_direction_p, gradient, contiguous(known), *history)  # type: ignore[no-any-return]
 
 
 # ---- Along a line ----------------------------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import accumulate
 from typing import Any, NamedTuple
 
@@ -17,6 +17,7 @@ from autodiff.thread_mode import MODE
 
 _SUFFICIENT, _CURVATURE = 1e-4, 0.9  # the constants of the Wolfe conditions
 _EVALUATIONS = 25  # of a line search
+_LEAST = 1e-10  # curvature of a pair that is kept
 
 
 class LBFGS(Optimizer):
@@ -161,31 +162,35 @@ class LBFGS(Optimizer):
     def _direction(self, state: dict[str, Any], gradient: Tensor, history_size: int) -> Tensor:
         """Return the direction of the next step, after the last one has been entered into the history."""
         state["n_iter"] += 1
+        none = zeros(2, 0, 0, dtype="float64")
         if state["n_iter"] == 1:
-            state.update(old_dirs=[], old_stps=[], ro=[], H_diag=1.0)
+            state.update(old_dirs=[], old_stps=[], ro=[], H_diag=1.0, products=none)
             return -gradient
-        changes, steps, curvatures = state["old_dirs"], state["old_stps"], state["ro"]
+        changes, steps, known = state["old_dirs"], state["old_stps"], state.get("products", none)
         change, step = gradient - state["prev_flat_grad"], state["d"] * state["t"]
-        known = state["products"] if "products" in state else zeros(2, 0, 0, dtype="float64")
-        curvature = change.dot(step).item()
-        if curvature > 1e-10:
-            if len(steps) == history_size:
-                for past in (changes, steps, curvatures):
-                    past.pop(0)
-                known = known[:, 1:, 1:]
-            changes.append(change)
-            steps.append(step)
-            curvatures.append(1.0 / curvature)
-            state["H_diag"] = curvature / change.dot(change).item()
-        else:  # those of the newest pair are computed with every direction
-            known = known[:, :-1, :-1]
+        if change.dot(step).item() > _LEAST:
+            drop = int(len(steps) == history_size)
+            changes_now, steps_now = [*changes[drop:], change], [*steps[drop:], step]
+            direction, products = _along(gradient, known[:, drop:, drop:], changes_now, steps_now)
+            curvature = products[0, -1, -1].item()  # in float64: what the pair is divided by
+            if curvature > _LEAST:
+                state.update(old_dirs=changes_now, old_stps=steps_now, ro=[*state["ro"][drop:], 1.0 / curvature],
+                             H_diag=curvature / products[1, -1, -1].item(), products=products)
+                return direction
         if not steps:
             return -gradient
-        direction: Tensor
-        for n in range(known.shape[1] + 1, len(steps) + 1):  # once, unless the products were not loaded with the rest
-            direction, known = ops.lbfgs_direction(gradient, known, changes[:n], steps[:n])
-        state["products"] = known
+        direction, state["products"] = _along(gradient, known[:, :-1, :-1], changes, steps)
         return direction
+
+
+def _along(
+    gradient: Tensor, known: Tensor, changes: Sequence[Tensor], steps: Sequence[Tensor]
+) -> tuple[Tensor, Tensor]:
+    """Return the direction and the products of all pairs; those of the newest pair are not known yet."""
+    direction = -gradient
+    for n in range(known.shape[1] + 1, len(steps) + 1):  # once, unless the products were not loaded with the rest
+        direction, known = ops.lbfgs_direction(gradient, known, changes[:n], steps[:n])
+    return direction, known
 
 
 def _call(closure: Callable[[], Any]) -> Any:
