@@ -391,8 +391,8 @@ def _weight_grad_path(inputs: tuple[Spec, ...], weight: Shape, *, kernel: Sizes,
     if winograd.fits(x, weight, g, groups=groups, **geometry):
         return partial(winograd.run_gradient, place=winograd.place_of(geometry["padding"]))
     frame = _forward_frame(x, weight, g.shape, **geometry)
-    return partial(_weight_grad_run, sizes=(frame[0], triple(geometry["stride"]), triple(geometry["dilation"]), groups),
-                   no_frames=np.empty((0,) * 6, x.dtype))
+    sizes = *map(triple, (kernel, frame[0], geometry["stride"], geometry["dilation"])), groups
+    return partial(_weight_grad_run, sizes=sizes, no_frames=np.empty((0,) * 6, x.dtype))
 
 
 def _weight_grad_scratch(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], *, kernel: Sizes, bias: bool, groups: int,
@@ -406,9 +406,12 @@ def _weight_grad_scratch(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], *,
     if winograd.fits(x, weight, g, groups=groups, **geometry):
         return winograd.gradient_scratch(g, x, bias)
     totals = kernels.frames.totals_scratch(weight, groups, g.dtype.itemsize) if bias else 0
-    frame, positions = _forward_frame(x, weight, g.shape, **geometry), math.prod(g.shape[2:])
-    together = kernels.frames.images_summed(x.shape[0], frame[1], positions, x.shape[1], x.dtype.itemsize)
-    return *_scratch(frame, x, weight, groups, together), Spec.of((2, totals), np.float64)
+    frame, positions, n = _forward_frame(x, weight, g.shape, **geometry), math.prod(g.shape[2:]), x.shape[0]
+    segments = kernels.frames.segments_summed(n, positions, math.prod(weight))
+    together = kernels.frames.images_summed(n, segments, frame[1], positions, x.shape[1], x.dtype.itemsize)
+    framed, _, offsets = _scratch(frame, x, weight, groups, together)
+    sums = Spec.of((segments, math.prod(weight)), g.dtype)
+    return framed, sums, offsets, Spec.of((segments, 2, totals), np.float64)
 
 
 def _without_bias(run: Any, outs: list[Array], ins: list[Array]) -> None:
@@ -422,9 +425,9 @@ def _weight_grad_run(outs: list[Array], ins: list[Array], sizes: tuple[Any, ...]
         strided.fill_array(out, 0)
         strided.fill_array(shifts, 0)
         return
-    image, frames = (volume(x), frame) if frame.ndim == 6 else (_framed(frame, volume(x), sizes[0]), no_frames)
-    kernels.convolution.weight_gradient(volume_weight(out), shifts, sums, totals, offsets, frames, image, volume(g),
-                                        *sizes, 0, 1)
+    image, frames = (volume(x), frame) if frame.ndim == 6 else (_framed(frame, volume(x), sizes[1]), no_frames)
+    kernels.convolution.weight_gradient(sums, totals, offsets, frames, image, volume(g), *sizes, 0, 1)
+    kernels.convolution.add_segments(volume_weight(out), shifts, sums, totals, sizes[-1], 0, 1)
 
 
 def _weight_grad_vjp(record: Any, h: Any, h_bias: Any = None) -> tuple[Any, Any]:

@@ -16,7 +16,7 @@ image itself the copy is left out. The order of calls, each finished by all part
 - forward: `pad` x into its frame, `pack_weights`, `forward`
 - data gradient, also transposed convolution's forward: `pad` dy into its frame, `pack_weights` transposed,
   `data_gradient`
-- weight gradient: `pad` x into its frame, `weight_gradient`
+- weight gradient: `pad` x into its frame, `weight_gradient`, `add_segments`
 
 `forward_by_images` and `data_gradient_by_images`, and `weight_gradient` if it gets frames, do the padding, too, some
 images at a time.
@@ -25,7 +25,8 @@ Sums follow `matmul`: stretches of `stretch_of` products (taps by depth, row, co
 depth, row, column), each summed in order by FMA from 0, stretches added in order, the bias added last. The bits do not
 depend on parts, tile or vector width. Images are C-contiguous (N, D, H, W, C), weights C-contiguous
 (O, C / groups, KD, KH, KW), float32 or float64. A bias's gradient, the sum of the cotangent over all positions, is
-accumulated as in `accumulate.py`, stretch by stretch while the weight's gradient reads them.
+accumulated as in `accumulate.py`, stretch by stretch while the weight's gradient reads them. The sums of a weight's
+gradient are those of segments of the images (`frames.segments_summed`), added in their order.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ import numpy as np
 from numba import njit
 from numba.types import int64
 
-from autodiff_kernels.accumulate import add_rows, corrected
+from autodiff_kernels.accumulate import add_rows, corrected, two_sum
 from autodiff_kernels.cpu import VECTOR_BYTES
 from autodiff_kernels.epilogue import WORDS, finish, note
 from autodiff_kernels.lanes import (
@@ -187,21 +188,21 @@ def forward_by_images(out: Array, offsets: Array, frames: Array, image: Array, p
     table, together = part * _offsets(kernel, image.shape[4] // groups), frames.shape[1]
     low, high = share((out.shape[0] + together - 1) // together, part, parts)
     for unit in range(low, high):
-        place, count = _frame_images(frames, image, unit, begin, part)
+        count = min(together, image.shape[0] - unit * together)
+        place = _frame_images(frames, image, unit * together, count, begin, part)
         results = array(pointer(out, unit * together * (out.size // out.shape[0])), (count,) + out.shape[1:])
         _forward(results, offsets, table, array(place, (count,) + frames.shape[2:]), packed, bias, tail, kernel, stride,
                  dilation, groups, 0, 1)
 
 
 @njit(error_model="numpy")
-def _frame_images(frames: Array, image: Array, unit: int, begin: Triple, part: int) -> tuple[Any, int]:
-    """Pad a unit of images into the frames of a part; return a pointer to them and how many they are."""
+def _frame_images(frames: Array, image: Array, first: int, count: int, begin: Triple, part: int) -> Any:
+    """Pad `count` images from the `first` on into the frames of a part; return a pointer to them."""
     _, together, depth, rows, columns, channels = frames.shape
-    first, count = unit * together, min(together, image.shape[0] - unit * together)
     place = pointer(frames, part * together * depth * rows * columns * channels)
     pad(array(place, (count, depth, rows, columns, channels)),
         array(pointer(image, first * (image.size // image.shape[0])), (count,) + image.shape[1:]), begin, 0, 1)
-    return place, count
+    return place
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -270,95 +271,122 @@ def data_gradient_by_images(out: Array, offsets: Array, frames: Array, cotangent
     table, together = part * _offsets(kernel, cotangent.shape[4] // groups), frames.shape[1]
     low, high = share((out.shape[0] + together - 1) // together, part, parts)
     for unit in range(low, high):
-        place, count = _frame_images(frames, cotangent, unit, begin, part)
+        count = min(together, cotangent.shape[0] - unit * together)
+        place = _frame_images(frames, cotangent, unit * together, count, begin, part)
         results = array(pointer(out, unit * together * (out.size // out.shape[0])), (count,) + out.shape[1:])
         _data_gradient(results, offsets, table, array(place, (count,) + frames.shape[2:]), packed, bias, tail, begin,
                        kernel, stride, padding, dilation, groups, 0, 1)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def weight_gradient(out: Array, shifts: Array, sums: Array, totals: Array, offsets: Array, frames: Array, image: Array,
-                    cotangent: Array, begin: Triple, stride: Triple, dilation: Triple, groups: int, part: int,
-                    parts: int) -> None:
-    """Compute the gradients with respect to weights and bias. Shares are tiles of (tap, channel) by output channels.
+def weight_gradient(sums: Array, totals: Array, offsets: Array, frames: Array, image: Array, cotangent: Array,
+                    kernel: Triple, begin: Triple, stride: Triple, dilation: Triple, groups: int, part: int, parts: int
+                    ) -> None:
+    """Compute the gradients with respect to weights and bias of each segment of the images.
 
     ::
 
-        out[o, c, k] = sum over n, p of image[n, p*stride + k*dilation, c] * dy[n, p, o]
-        shifts[o]    = sum over n, p of dy[n, p, o]
+        sum over n, p of image[n, p*stride + k*dilation, c] * dy[n, p, o],   sum over n, p of dy[n, p, o]
+
+    Shares are tiles of (tap, channel) by output channels, of all segments.
 
     Args:
-        out: out, (O, C / groups, KD, KH, KW).
-        shifts: out, (O,), or of length 0 where there is no bias.
-        sums: scratch, as many elements as out, same dtype.
-        totals: scratch, (2, `totals_scratch`) float64, or (2, 0).
+        sums: out, (`segments_summed`, O * C / groups * taps), group by group and panel of output channels by panel:
+            rows are (tap, channel), columns output channels.
+        totals: out, (`segments_summed`, 2, `totals_scratch`) float64, the sums of the cotangent and their errors; of
+            length 0 at last where there is no bias.
         offsets: scratch, `offsets_scratch` int64.
         frames: scratch, (parts, `images_summed`, depth, rows, columns, C): so many images are padded and summed at a
-            time, each part pads all; or of length 0.
+            time, each part pads those of its segments; or of length 0.
         image: in, (N, D, H, W, C); without frames padded, (N, depth, rows, columns, C) of `frames.forward_frame`.
         cotangent: in, dy (N, OD, OH, OW, O).
+        kernel: taps.
         begin: place of the image in its frame.
         stride, dilation: the convolution's.
         groups: number of groups.
     """
-    outputs, channels, kernel_d, kernel_h, kernel_w = out.shape
-    depth, columns = _sizes(outputs, channels, groups, 0)
-    size, area = out.itemsize, kernel_d * kernel_h * kernel_w
-    taps, width = area * depth, _panel_width(out)
-    tiles, panels = (taps + TILE_ROWS - 1) // TILE_ROWS, (columns + width - 1) // width
-    lo, hi = share(groups * panels * tiles, part, parts)
-    if lo == hi:
-        return
+    outputs, depth = cotangent.shape[4], image.shape[4] // groups
+    columns, size, taps = outputs // groups, sums.itemsize, kernel[0] * kernel[1] * kernel[2] * depth
+    tiles, panels, width = _tiles_and_panels(sums, taps, columns)
+    units = groups * panels * tiles
     tap_table = part * (2 * taps + STRETCH)
     row_table, position_table = tap_table + taps, tap_table + 2 * taps
-    framed = frames.shape[0] > 0
-    images, together = image.shape[0], frames.shape[1] if framed else max(image.shape[0], 1)
+    framed, images = frames.shape[0] > 0, image.shape[0]
+    each = (images + sums.shape[0] - 1) // sums.shape[0]
+    together = frames.shape[1] if framed else max(each, 1)
     tables = address(offsets)
     grid = cotangent.shape[1], cotangent.shape[2], cotangent.shape[3]
-    area_of_image = grid[0] * grid[1] * grid[2]
-    stretch = stretch_of(together * area_of_image)
-    totals[:, (lo + tiles - 1) // tiles * width : (hi + tiles - 1) // tiles * width] = 0
-    for n in range(0, max(images, 1), together):
-        place, some = pointer(image, 0), images
-        if framed:
-            place, some = _frame_images(frames, image, n // together, begin, part)
-        now = array(place, (some,) + (frames.shape[2:] if framed else image.shape[1:]))
-        if n == 0:
-            _fill_taps(offsets, tap_table, (kernel_d, kernel_h, kernel_w), depth, _moves(now, dilation), size)
-        positions = some * area_of_image
-        for start in range(0, max(positions, 1), stretch):
-            count = min(stretch, positions - start)
-            _fill_positions(offsets, position_table, start, count, grid, _image_bytes(now), _moves(now, stride), 0)
-            for tile_column in range(lo // tiles, (hi + tiles - 1) // tiles):
-                group, panel = tile_column // panels, tile_column % panels * width
-                wide = min(width, columns - panel)
-                first = max(lo - tile_column * tiles, 0) * TILE_ROWS
-                last = min(min(hi - tile_column * tiles, tiles) * TILE_ROWS, taps)
-                for tap in range(taps):
-                    offsets[row_table + tap] = tap * wide * size
-                dy = (n * area_of_image + start) * outputs + group * columns + panel
-                _tiles(out, address(sums) + (group * columns + panel) * taps * size, tables + 8 * (row_table + first),
-                       address(now) + group * depth * size, tables + 8 * (tap_table + first), last - first,
-                       tables + 8 * position_table, count, address(cotangent) + dy * size, outputs * size, 0, wide,
-                       n + start, 0)
-                if shifts.shape[0] > 0 and first == 0:
-                    slot = tile_column * width
-                    add_rows(totals[0, slot : slot + width], totals[1, slot : slot + width], pointer(cotangent, dy),
-                             outputs, count, wide, False)
+    area = grid[0] * grid[1] * grid[2]
+    stretch = stretch_of(together * area)
+    lo, hi = share(sums.shape[0] * units, part, parts)
+    for segment in range(lo // units, (hi + units - 1) // units):
+        low, high = max(lo - segment * units, 0), min(hi - segment * units, units)
+        totals[segment, :, (low + tiles - 1) // tiles * width : (high + tiles - 1) // tiles * width] = 0
+        begins, ends = segment * each, min(segment * each + each, images)
+        for n in range(begins, max(ends, begins + 1), together):
+            some = min(together, ends - n)
+            place = pointer(image, n * (image.size // max(images, 1)))
+            if framed:
+                place = _frame_images(frames, image, n, some, begin, part)
+            now = array(place, (some,) + (frames.shape[2:] if framed else image.shape[1:]))
+            if n == begins:
+                _fill_taps(offsets, tap_table, kernel, depth, _moves(now, dilation), size)
+            for start in range(0, max(some * area, 1), stretch):
+                count, again = min(stretch, some * area - start), n - begins + start
+                _fill_positions(offsets, position_table, start, count, grid, _image_bytes(now), _moves(now, stride), 0)
+                for tile_column in range(low // tiles, (high + tiles - 1) // tiles):
+                    group, panel = tile_column // panels, tile_column % panels * width
+                    wide, column = min(width, columns - panel), group * columns + panel
+                    first = max(low - tile_column * tiles, 0) * TILE_ROWS
+                    last = min(min(high - tile_column * tiles, tiles) * TILE_ROWS, taps)
+                    for tap in range(taps):
+                        offsets[row_table + tap] = tap * wide * size
+                    dy = (n * area + start) * outputs + column
+                    _tiles(sums, address(sums) + (segment * sums.shape[1] + column * taps) * size,
+                           tables + 8 * (row_table + first), address(now) + group * depth * size,
+                           tables + 8 * (tap_table + first), last - first, tables + 8 * position_table, count,
+                           address(cotangent) + dy * size, outputs * size, 0, wide, again, 0)
+                    if totals.shape[2] > 0 and first == 0:
+                        slot = slice(tile_column * width, tile_column * width + width)
+                        add_rows(totals[segment, 0, slot], totals[segment, 1, slot], pointer(cotangent, dy), outputs,
+                                 count, wide, False)
 
-    target = out.reshape(-1)
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def add_segments(out: Array, shifts: Array, sums: Array, totals: Array, groups: int, part: int, parts: int) -> None:
+    """Add what `weight_gradient` has found for each segment of the images, in their order.
+
+    Shares are tiles of (tap, channel) by output channels.
+
+    Args:
+        out: out, (O, C / groups, KD, KH, KW).
+        shifts: out, (O,), or of length 0 where there is no bias.
+        sums, totals: in, as `weight_gradient` leaves them.
+        groups: number of groups.
+    """
+    outputs, depth, kernel_d, kernel_h, kernel_w = out.shape
+    area, columns, segments = kernel_d * kernel_h * kernel_w, outputs // groups, sums.shape[0]
+    taps, target, source = area * depth, out.reshape(-1), sums.reshape(-1)
+    tiles, panels, width = _tiles_and_panels(out, taps, columns)
+    lo, hi = share(groups * panels * tiles, part, parts)
     for tile in range(lo, hi):
         group, panel = tile // tiles // panels, tile // tiles % panels * width
-        wide = min(width, columns - panel)
+        wide, column = min(width, columns - panel), group * columns + panel
         for tap in range(tile % tiles * TILE_ROWS, min((tile % tiles + 1) * TILE_ROWS, taps)):
-            source = (group * columns + panel) * taps + tap * wide
-            place = tap % depth * area + tap // depth
-            for column in range(wide):
-                target[(group * columns + panel + column) * channels * area + place] = sums[source + column]
+            at, place = column * taps + tap * wide, column * taps + tap % depth * area + tap // depth
+            for j in range(wide):
+                total = source[at + j]
+                for segment in range(1, segments):
+                    total += source[segment * sums.shape[1] + at + j]
+                target[place + j * taps] = total
         if shifts.shape[0] > 0 and tile % tiles == 0:
-            for column in range(wide):
-                place = tile // tiles * width + column
-                shifts[group * columns + panel + column] = corrected(totals[0, place], totals[1, place])
+            for j in range(wide):
+                slot = tile // tiles * width + j
+                total, error = totals[0, 0, slot], totals[0, 1, slot]
+                for segment in range(1, segments):
+                    total, lost = two_sum(total, totals[segment, 0, slot])
+                    error += lost + totals[segment, 1, slot]
+                shifts[column + j] = corrected(total, error)
 
 
 # ---- Helpers of compiled code ----------------------------------------------------------------------------------------
@@ -375,6 +403,13 @@ def _sizes(outputs: int, channels: int, groups: int, transposed: int) -> tuple[i
 def _offsets(kernel: Triple, depth: int) -> int:
     """Return how many places `_convolve` tables for one part."""
     return kernel[0] * kernel[1] * kernel[2] * depth + 2 * POSITIONS
+
+
+@njit(error_model="numpy")
+def _tiles_and_panels(like: Array, taps: int, columns: int) -> Triple:
+    """Return of a group's weights: tiles of (tap, channel), panels of columns, and the width of a panel."""
+    width = _panel_width(like)
+    return (taps + TILE_ROWS - 1) // TILE_ROWS, (columns + width - 1) // width, width
 
 
 @njit(error_model="numpy")

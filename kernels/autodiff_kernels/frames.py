@@ -19,6 +19,7 @@ LEAST_FRAMES = 1 << 21  # bytes of all frames from which that pays: smaller ones
 # Bytes of the frames of images whose products for a weight's gradient are summed together, and of those at most: the
 # same on any processor, as sums depend on them.
 SUMMED, MOST_SUMMED = 1 << 18, 1 << 21
+SEGMENTS, SEGMENTED = 16, 1 << 14  # of the images of a weight's gradient; numbers of weights up to which there are any
 LEAST_UNITS = 16  # of images convolved together, so that threads get nearly equal shares
 
 
@@ -74,21 +75,36 @@ def images_together(images: int, frame: Triple, channels: int, itemsize: int) ->
     return min(max(FRAMES // max(each, 1), 1), images // LEAST_UNITS) if images * each > LEAST_FRAMES else 0
 
 
-def images_summed(images: int, frame: Triple, positions: int, channels: int, itemsize: int) -> int:
+def segments_summed(images: int, positions: int, weights: int) -> int:
+    """Return into how many segments `weight_gradient` divides the images, whose sums are added at last.
+
+    Part of the result's definition. A weight of few numbers is one of few tiles: parts that shared those would frame
+    and read the same images, each for itself. A segment has no fewer positions than a stretch.
+
+    >>> from autodiff_kernels.frames import segments_summed
+    >>> segments_summed(128, positions=1024, weights=16 * 27), segments_summed(128, positions=1024, weights=64 * 576)
+    (16, 1)
+    """
+    each = max(-(-images // SEGMENTS), -(-STRETCH // max(positions, 1))) if weights <= SEGMENTED else images
+    return max(-(-images // max(each, 1)), 1)
+
+
+def images_summed(images: int, segments: int, frame: Triple, positions: int, channels: int, itemsize: int) -> int:
     """Return how many images `weight_gradient` frames and sums at a time; 0: all frames are made before.
 
-    Part of the result's definition. They have no fewer positions than a stretch. Each part makes all frames, which does
-    not pay for large images.
+    Part of the result's definition. They have no fewer positions than a stretch. Where there is but one segment, each
+    part makes all frames, which does not pay for few or large images.
 
     >>> from autodiff_kernels.frames import images_summed
-    >>> images_summed(128, (1, 34, 34), positions=1024, channels=16, itemsize=4)
+    >>> images_summed(128, 1, (1, 34, 34), positions=1024, channels=16, itemsize=4)
     3
-    >>> images_summed(4, (1, 34, 34), positions=1024, channels=16, itemsize=4)
+    >>> images_summed(4, 1, (1, 34, 34), positions=1024, channels=16, itemsize=4)
     0
     """
     each = math.prod(frame) * channels * itemsize
-    together = min(max(SUMMED // max(each, 1), -(-STRETCH // max(positions, 1))), images)
-    return together if images * each > LEAST_FRAMES and together * each <= MOST_SUMMED and 2 * together <= images else 0
+    together = min(max(SUMMED // max(each, 1), -(-STRETCH // max(positions, 1))), -(-images // segments))
+    pays = segments > 1 or (images * each > LEAST_FRAMES and 2 * together <= images)
+    return together if pays and together * each <= MOST_SUMMED else 0
 
 
 def offsets_scratch(w_shape: tuple[int, ...], groups: int, parts: int) -> int:

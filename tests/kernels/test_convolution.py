@@ -118,20 +118,22 @@ class Problem:
                    self.dilation, self.groups, part, parts)
         return out
 
-    def weight_gradient(self, parts: int, bias: bool = True, together: int = 0) -> Any:
+    def weight_gradient(self, parts: int, bias: bool = True, together: int = 0, segments: int = 1) -> Any:
         """The gradients of weight and bias; the latter is empty without `bias`. Some images are padded `together`."""
-        out, sums = np.full(self.w.shape, np.nan, self.x.dtype), np.full(self.w.size, np.nan, self.x.dtype)
+        out, sums = (np.full(shape, np.nan, self.x.dtype) for shape in (self.w.shape, (segments, self.w.size)))
         shifts = np.full(len(self.w) if bias else 0, np.nan, self.x.dtype)
         count = frames.totals_scratch(self.w.shape, self.groups, out.itemsize) if bias else 0
-        totals = np.full((2, count), np.nan)
+        totals = np.full((segments, 2, count), np.nan)
         frame = frames.forward_frame(self.x.shape, self.w.shape, self.dy.shape, self.stride, self.padding,
                                           self.dilation)
         image, offsets = self.x if together else self.framed(self.x, frame, parts), self.offsets(parts)
         shape = (parts, together, *frame[1], self.x.shape[4]) if together else (0,) * 6
         framed = np.full(shape, np.nan, self.x.dtype)
         for part in reversed(range(parts)):
-            convolution.weight_gradient(out, shifts, sums, totals, offsets, framed, image, self.dy, frame[0],
+            convolution.weight_gradient(sums, totals, offsets, framed, image, self.dy, self.kernel, frame[0],
                                         self.stride, self.dilation, self.groups, part, parts)
+        for part in reversed(range(parts)):
+            convolution.add_segments(out, shifts, sums, totals, self.groups, part, parts)
         return out, shifts
 
     def reference(self, shape: Any = None) -> Any:
@@ -205,12 +207,13 @@ def test_forward_and_gradients(case: Any, dtype: Any) -> None:
     for again, others in zip((found, shifts), problem.weight_gradient(3), strict=True):
         np.testing.assert_array_equal(again, others)
     np.testing.assert_array_equal(problem.weight_gradient(1, bias=False)[0], found)
-    for together in (1, 2):
-        some, also = problem.weight_gradient(1, together=together), problem.weight_gradient(3, together=together)
+    images = max(len(problem.x), 1)
+    for together, segments in (1, 1), (2, 1), (0, images), (1, images), (1, -(-images // 2)):
+        some = problem.weight_gradient(1, True, together, segments)
         close(some[0], weight_gradient)
         close(some[1], shifts)
-        np.testing.assert_array_equal(some[0], also[0])
-        np.testing.assert_array_equal(some[1], also[1])
+        for again, others in zip(some, problem.weight_gradient(3, True, together, segments), strict=True):
+            np.testing.assert_array_equal(again, others)
 
 
 @pytest.mark.parametrize("case", [*CASES[:12], *CASES[-5:]], ids=str)

@@ -127,8 +127,10 @@ def direct_results(problem: Problem) -> Any:
     convolution.pack_weights(packed, w, one, one, 1, 1, 0, 1)
     convolution.data_gradient(dx, offsets, cotangent, packed, none, none, none, 0, (0, 1, 1), kernel, one, (0, 1, 1),
                               one, 1, 0, 1)
-    convolution.weight_gradient(dw, none, np.empty(w.size, np.float32), np.empty((2, 0)), offsets,
-                                np.empty((0,) * 6, np.float32), frame, dy, (0, 0, 0), one, one, 1, 0, 1)
+    sums, totals = np.empty((1, w.size), np.float32), np.empty((1, 2, 0))
+    convolution.weight_gradient(sums, totals, offsets, np.empty((0,) * 6, np.float32), frame, dy, kernel, (0, 0, 0),
+                                one, one, 1, 0, 1)
+    convolution.add_segments(dw, none, sums, totals, 1, 0, 1)
     return out[:, 0], dx[:, 0], dw[:, :, 0]
 
 
