@@ -385,7 +385,7 @@ def _weight_grad_path(inputs: tuple[Spec, ...], weight: Shape, *, kernel: Sizes,
                       **geometry: Any) -> Any:
     g, x = inputs
     if depthwise.fits(weight, groups):
-        return depthwise.prepare_gradient(**geometry)
+        return depthwise.prepare_gradient(kernel, **geometry)
     if unit_kernels.fits(weight, groups=groups, **geometry):
         return unit_kernels.prepare_gradient(inputs, weight)
     if winograd.fits(x, weight, g, groups=groups, **geometry):
@@ -400,7 +400,7 @@ def _weight_grad_scratch(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], *,
     g, x = inputs
     weight = outputs[0].shape
     if depthwise.fits(weight, groups):
-        return depthwise.gradient_scratch(outputs[0], bias)
+        return depthwise.gradient_scratch(outputs[0], g, bias)
     if unit_kernels.fits(weight, groups=groups, **geometry):
         return unit_kernels.gradient_scratch(unit_kernels.weight_gradient(g, weight), g.dtype, bias)
     if winograd.fits(x, weight, g, groups=groups, **geometry):

@@ -46,19 +46,21 @@ def _run(outs: list[Array], ins: list[Array], others: Any, kernel: Triple, strid
                                dilation, transposed, 0, 1)
 
 
-def prepare_gradient(stride: Any, padding: Any, dilation: Any) -> Any:
+def prepare_gradient(kernel: Any, stride: Any, padding: Any, dilation: Any) -> Any:
     """Return what computes the gradients with respect to weight and bias."""
-    return partial(_run_gradient, stride=triple(stride), padding=before(padding), dilation=triple(dilation))
+    return partial(_run_gradient, sizes=(triple(kernel), triple(stride), before(padding), triple(dilation)))
 
 
-def gradient_scratch(weight: Spec, bias: bool) -> tuple[Spec | EachPart, ...]:
-    """Return the specs of the sums, and of those of a bias."""
+def gradient_scratch(weight: Spec, g: Spec, bias: bool) -> tuple[Spec | EachPart, ...]:
+    """Return the specs of the sums of each segment of the images, and of those of a bias."""
     totals = weight.shape[0] + kernels.depthwise.CHANNELS if bias else 0
-    return Spec.of((weight.size,), weight.dtype), Spec.of((2, totals), np.float64)
+    segments = kernels.frames.segments_summed(g.shape[0], math.prod(g.shape[2:]), weight.size)
+    return (Spec.of((segments, math.prod(weight.shape[2:]), weight.shape[0]), weight.dtype),
+            Spec.of((segments, 2, totals), np.float64))
 
 
-def _run_gradient(outs: list[Array], ins: list[Array], stride: Triple, padding: Triple, dilation: Triple) -> None:
+def _run_gradient(outs: list[Array], ins: list[Array], sizes: tuple[Triple, ...]) -> None:
     out, shifts, sums, totals = outs
     g, x = ins
-    kernels.depthwise.weight_gradient(volume_weight(out), shifts, sums, totals, volume(x), volume(g), stride, padding,
-                                      dilation, 0, 1)
+    kernels.depthwise.weight_gradient(sums, totals, volume(x), volume(g), *sizes, 0, 1)
+    kernels.depthwise.add_segments(volume_weight(out), shifts, sums, totals, 0, 1)

@@ -68,6 +68,16 @@ def corrected(total: Any, error: Any) -> Any:
     return select(error != error, total, total + error)
 
 
+@njit(error_model="numpy", forceinline=True)
+def corrected_sum(totals: Any, column: int) -> Any:
+    """Return the sum of a column of the totals of some segments (segments, 2, columns), with its errors."""
+    total, error = totals[0, 0, column], totals[0, 1, column]
+    for segment in range(1, totals.shape[0]):
+        total, lost = two_sum(total, totals[segment, 0, column])
+        error += lost + totals[segment, 1, column]
+    return corrected(total, error)
+
+
 # ---- Rows ------------------------------------------------------------------------------------------------------------
 
 

@@ -38,7 +38,7 @@ import numpy as np
 from numba import njit
 from numba.types import int64
 
-from autodiff_kernels.accumulate import add_rows, corrected, two_sum
+from autodiff_kernels.accumulate import add_rows, corrected_sum
 from autodiff_kernels.cpu import VECTOR_BYTES
 from autodiff_kernels.epilogue import WORDS, finish, note
 from autodiff_kernels.lanes import (
@@ -381,12 +381,7 @@ def add_segments(out: Array, shifts: Array, sums: Array, totals: Array, groups: 
                 target[place + j * taps] = total
         if shifts.shape[0] > 0 and tile % tiles == 0:
             for j in range(wide):
-                slot = tile // tiles * width + j
-                total, error = totals[0, 0, slot], totals[0, 1, slot]
-                for segment in range(1, segments):
-                    total, lost = two_sum(total, totals[segment, 0, slot])
-                    error += lost + totals[segment, 1, slot]
-                shifts[column + j] = corrected(total, error)
+                shifts[column + j] = corrected_sum(totals, tile // tiles * width + j)
 
 
 # ---- Helpers of compiled code ----------------------------------------------------------------------------------------

@@ -13,8 +13,9 @@ for while this one is summed.
 
 Taps are summed in order (depth, row, column) by FMA from 0, the bias is added last. A weight's gradient is summed over
 stretches of at most `STRETCH` positions, whole rows of one plane or a piece of one row: in each in order (row, column)
-by FMA from 0, then stretch by stretch. So the bits depend on neither parts, tile nor vector width. A bias's gradient,
-the sum of dy, is accumulated as in `accumulate.py` while a stretch is in the cache.
+by FMA from 0, then stretch by stretch, at last by segments of the images (`frames.segments_summed`), which parts share.
+So the bits depend on neither parts, tile nor vector width. A bias's gradient, the sum of dy, is accumulated as in
+`accumulate.py` while a stretch is in the cache.
 
 Images are C-contiguous (N, D, H, W, C), float32 or float64. The weights are read as (KD * KH * KW, C);
 `layout.transpose` makes that of (C, 1, KD, KH, KW).
@@ -28,7 +29,7 @@ import numpy as np
 from numba import njit
 from numba.types import int64
 
-from autodiff_kernels.accumulate import add_rows, corrected
+from autodiff_kernels.accumulate import add_rows, corrected_sum
 from autodiff_kernels.depthwise_tiles import ENTRY, GROUP, ROWS, TILE, WIDE, add_sums, write_outputs
 from autodiff_kernels.epilogue import WORDS, finish_here, note
 from autodiff_kernels.lanes import address
@@ -124,36 +125,46 @@ def convolve(out: Array, places: Array, image: Array, weights: Array, bias: Arra
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def weight_gradient(out: Array, shifts: Array, sums: Array, totals: Array, image: Array, cotangent: Array,
-                    stride: Triple, padding: Triple, dilation: Triple, part: int, parts: int) -> None:
-    """Compute the gradients with respect to weights and bias. Shares are channels, two registers at a time.
+def weight_gradient(sums: Array, totals: Array, image: Array, cotangent: Array, kernel: Triple, stride: Triple,
+                    padding: Triple, dilation: Triple, part: int, parts: int) -> None:
+    """Compute the gradients with respect to weights and bias of each segment of the images.
+
+    Shares are channels, two registers at a time, of all segments.
 
     Args:
-        out: out, (C, 1, KD, KH, KW).
-        shifts: out, (C,), or of length 0 where there is no bias.
-        sums: scratch, as many elements as out, same dtype.
-        totals: scratch, (2, C + `CHANNELS`) float64, or (2, 0).
+        sums: out, (`frames.segments_summed`, KD * KH * KW, C).
+        totals: out, (`frames.segments_summed`, 2, C + `CHANNELS`) float64, the sums of the cotangent and their errors;
+            of length 0 at last where there is no bias.
         image: in, (N, D, H, W, C).
         cotangent: in, (N, OD, OH, OW, C).
+        kernel: taps.
         stride, padding, dilation: the convolution's.
     """
-    channels, _, kernel_d, kernel_h, kernel_w = out.shape
-    images, depth, rows, columns = cotangent.shape[:4]
-    area, size = kernel_d * kernel_h * kernel_w, image.shape[3]
-    line = size * channels
-    item = out.itemsize
+    images, channels, segments = image.shape[0], image.shape[4], sums.shape[0]
+    lanes = width(zeros(sums, WIDE, WIDE))
+    units, each = (channels + lanes - 1) // lanes, (images + segments - 1) // segments
+    first, last = share(segments * units, part, parts)
+    for segment in range(first // units, (last + units - 1) // units):
+        lo, hi = max(first - segment * units, 0) * lanes, min((last - segment * units) * lanes, channels)
+        _segment(sums[segment], totals[segment], image, cotangent, kernel, stride, padding, dilation, segment * each,
+                 min(segment * each + each, images), lo, hi)
+
+
+@njit(error_model="numpy")
+def _segment(sums: Array, totals: Array, image: Array, cotangent: Array, kernel: Triple, stride: Triple,
+             padding: Triple, dilation: Triple, begins: int, ends: int, lo: int, hi: int) -> None:
+    """Compute the gradients of the channels from lo to hi of some images."""
+    kernel_d, kernel_h, kernel_w = kernel
+    depth, rows, columns, channels = cotangent.shape[1:]
+    size, item = image.shape[3], sums.itemsize
     pixel, line = channels * item, size * channels * item
     s, x, dy = address(sums), address(image), address(cotangent)
-    lanes = width(zeros(out, WIDE, WIDE))
-    lo, hi = share((channels + lanes - 1) // lanes, part, parts)
-    lo, hi = lo * lanes, min(hi * lanes, channels)
-    for tap in range(area):
-        sums[tap * channels + lo : tap * channels + hi] = 0
+    sums[:, lo:hi] = 0
     totals[:, lo:hi] = 0
     apart = stride[2] // dilation[2] if stride[2] in (dilation[2], 2 * dilation[2]) else 0
     each = max(STRETCH // max(columns, 1), 1)  # rows of a stretch
     blocks, pieces = (rows + each - 1) // each, (columns + STRETCH - 1) // STRETCH
-    for unit in range(images * depth * blocks * pieces):
+    for unit in range(begins * depth * blocks * pieces, ends * depth * blocks * pieces):
         plane, top, left = unit // pieces // blocks, unit // pieces % blocks * each, unit % pieces * STRETCH
         height, count = min(each, rows - top), min(STRETCH, columns - left)
         n, k = plane // depth, plane % depth
@@ -177,7 +188,7 @@ def weight_gradient(out: Array, shifts: Array, sums: Array, totals: Array, image
                         last = min((size - 1 - column - (group - 1) * dilation[2]) // stride[2] + 1, count)
                         target = s + ((a * kernel_h + b) * kernel_w + tap) * pixel
                         add_sums(
-                            out, apart if group > 1 else 1,
+                            sums, apart if group > 1 else 1,
                             (target + begin * item, source + column * pixel + begin * item, factors + begin * item),
                             (group, kernel_h - b),
                             (kernel_w * pixel, pixel, stride[1] * line, dilation[1] * line, near * pixel,
@@ -187,16 +198,32 @@ def weight_gradient(out: Array, shifts: Array, sums: Array, totals: Array, image
                             aheads, min(begin + CHANNELS, hi) - begin,
                         )
                         tap += group
-            if shifts.shape[0] > 0:
+            if totals.shape[1] > 0:
                 source = pointer(cotangent, ((plane * rows + top) * columns + left) * channels + begin)
                 add_rows(totals[0, begin : begin + CHANNELS], totals[1, begin : begin + CHANNELS], source, channels,
                          height * count, min(begin + CHANNELS, hi) - begin, False)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def add_segments(out: Array, shifts: Array, sums: Array, totals: Array, part: int, parts: int) -> None:
+    """Add what `weight_gradient` has found for each segment of the images, in their order. Shares are channels.
+
+    Args:
+        out: out, (C, 1, KD, KH, KW).
+        shifts: out, (C,), or of length 0 where there is no bias.
+        sums, totals: in, as `weight_gradient` leaves them.
+    """
+    segments, area, channels = sums.shape
     target = out.reshape(-1)
+    lo, hi = share(channels, part, parts)
     for c in range(lo, hi):
         for tap in range(area):
-            target[c * area + tap] = sums[tap * channels + c]
-    for c in range(lo, min(hi, shifts.shape[0])):
-        shifts[c] = corrected(totals[0, c], totals[1, c])
+            total = sums[0, tap, c]
+            for segment in range(1, segments):
+                total += sums[segment, tap, c]
+            target[c * area + tap] = total
+        if shifts.shape[0] > 0:
+            shifts[c] = corrected_sum(totals, c)
 
 
 # ---- Which outputs meet the image ------------------------------------------------------------------------------------

@@ -60,12 +60,15 @@ class Problem:
         assert results[0].tobytes() == results[1].tobytes(), "the number of parts changes the result"
         return results[0]
 
-    def weight_gradient(self) -> Any:
+    def weight_gradient(self, segments: int = 1) -> Any:
         """The gradients of weight and bias."""
-        outputs = (junk(self.w.shape, self.w.dtype), junk(len(self.w), self.w.dtype), junk(self.w.size, self.w.dtype),
-                   junk((2, len(self.w) + depthwise.CHANNELS), np.float64))
-        return run_parts(depthwise.weight_gradient, outputs, self.x, self.dy, self.stride, self.padding,
-                         self.dilation)[:2]
+        channels = len(self.w)
+        sums = (junk((segments, self.w.size // channels, channels), self.w.dtype),
+                junk((segments, 2, channels + depthwise.CHANNELS), np.float64))
+        found = run_parts(depthwise.weight_gradient, sums, self.x, self.dy, self.kernel, self.stride, self.padding,
+                          self.dilation)
+        out = junk(self.w.shape, self.w.dtype), junk(channels, self.w.dtype)
+        return run_parts(depthwise.add_segments, out, *found)
 
     def reference(self, shape: Any) -> Any:
         """The forward result without bias, the gradient for an image of `shape`, and the weight's."""
@@ -102,9 +105,10 @@ def test_forward_and_gradients(case: Any, dtype: Any) -> None:
         for tail in epilogues(np.random.default_rng(1).standard_normal(shape).astype(dtype)):
             np.testing.assert_array_equal(problem.convolve(image, shape, problem.bias, transposed, *tail),
                                           followed(plain + problem.bias, *tail))
-    found, shifts = problem.weight_gradient()
-    close(found, want[2])
-    close(shifts, problem.dy.astype(np.float64).sum((0, 1, 2, 3)))
+    for segments in (1, max(len(problem.x), 1)):
+        found, shifts = problem.weight_gradient(segments)
+        close(found, want[2])
+        close(shifts, problem.dy.astype(np.float64).sum((0, 1, 2, 3)))
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
