@@ -12,7 +12,7 @@ read it. Taps outside the image are left out, so no padded copy is made. What th
 for while this one is summed.
 
 Taps are summed in order (depth, row, column) by FMA from 0, the bias is added last. A weight's gradient is summed over
-stretches of at most `STRETCH` positions, whole rows of one plane or a piece of one row: in each in order (row, column)
+stretches of at most `POSITIONS` positions, whole rows of one plane or a piece of one row: in each in order (row, column)
 by FMA from 0, then stretch by stretch, at last by segments of the images (`frames.segments_summed`), which parts share.
 So the bits depend on neither parts, tile nor vector width. A bias's gradient, the sum of dy, is accumulated as in
 `accumulate.py` while a stretch is in the cache.
@@ -33,7 +33,6 @@ from autodiff_kernels.accumulate import add_rows, corrected_sum
 from autodiff_kernels.depthwise_tiles import ENTRY, GROUP, ROWS, TILE, WIDE, add_sums, write_outputs
 from autodiff_kernels.epilogue import WORDS, finish_here, note
 from autodiff_kernels.lanes import address
-from autodiff_kernels.matmul import STRETCH
 from autodiff_kernels.memory import address_of, pointer, stack, store
 from autodiff_kernels.memory import forward as ahead
 from autodiff_kernels.parts import share
@@ -43,6 +42,9 @@ from autodiff_kernels.vectors import width, zeros
 Array = np.ndarray[Any, np.dtype[Any]]
 Triple = tuple[int, int, int]
 
+# Of a weight's gradient that are summed before the sum is added to the total: so few that the rows which they read, and
+# those that come next, stay in the second-level cache.
+POSITIONS = 128
 COLUMNS = 64  # of a share's unit, which is a row of outputs or a piece of one
 CHANNELS = 64  # whose gradients are summed over a stretch, one after the other, while it stays in the cache
 
@@ -162,14 +164,16 @@ def _segment(sums: Array, totals: Array, image: Array, cotangent: Array, kernel:
     sums[:, lo:hi] = 0
     totals[:, lo:hi] = 0
     apart = stride[2] // dilation[2] if stride[2] in (dilation[2], 2 * dilation[2]) else 0
-    each = max(STRETCH // max(columns, 1), 1)  # rows of a stretch
-    blocks, pieces = (rows + each - 1) // each, (columns + STRETCH - 1) // STRETCH
+    each = max(POSITIONS // max(columns, 1), 1)  # rows of a stretch
+    blocks, pieces = (rows + each - 1) // each, (columns + POSITIONS - 1) // POSITIONS
     for unit in range(begins * depth * blocks * pieces, ends * depth * blocks * pieces):
-        plane, top, left = unit // pieces // blocks, unit // pieces % blocks * each, unit % pieces * STRETCH
-        height, count = min(each, rows - top), min(STRETCH, columns - left)
+        plane, top, left = unit // pieces // blocks, unit // pieces % blocks * each, unit % pieces * POSITIONS
+        height, count = min(each, rows - top), min(POSITIONS, columns - left)
         n, k = plane // depth, plane % depth
         factors = dy + ((plane * rows + top) * columns + left) * pixel
-        aheads = height * stride[1] * line, height * columns * pixel
+        # The rows of the image that the next stretch reads, and this one does not, begin behind those of this one's taps.
+        fresh = max(height * stride[1] + (kernel_h - 1) * dilation[1] + 1 - stride[1], 0)
+        aheads = fresh * line, height * columns * pixel
         for begin in range(lo, hi, CHANNELS):
             for a in range(kernel_d):
                 at = k * stride[0] + a * dilation[0] - padding[0]

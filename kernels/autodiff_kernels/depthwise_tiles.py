@@ -195,9 +195,10 @@ def _sums(stride: int, registers: int, masked: bool) -> Any:
                         for t in range(RUN):
                             place = add(cotangents, add(dy_ahead, mul(dy_step, _I64(t))))
                             lanes.prefetch(add(place, _I64(line)), far=True)
-                        for i in range(RUN * stride):
-                            place = add(pixels[0], add(x_ahead, mul(x_step, _I64(i))))
-                            lanes.prefetch(add(place, _I64(line)), far=True)
+                        for pixel in pixels[:stride]:
+                            for i in range(RUN * stride):
+                                place = add(pixel, add(x_ahead, mul(x_step, _I64(i))))
+                                lanes.prefetch(add(place, _I64(line)), far=True)
                     for r in range(ROWS):
                         with builder.if_then(exists[r]):
                             for i in range((RUN - 1) * stride + group):
