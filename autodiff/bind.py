@@ -397,11 +397,11 @@ def make_record(
     if mode.recorder is not None:
         record.operands = tuple(map(mode.recorder.operand, inputs))
     if mask is None:
-        record.mask = (False,) * len(inputs)
+        record.tracked = (False,) * len(inputs)
         record.keep = NOTHING
         record.saved = ()
     else:
-        record.mask = mask
+        record.tracked = mask
         keep = primitive.keeps.get(mask)
         record.keep = keep = primitive.keep(mask) if keep is None else keep
         saved = []

@@ -45,7 +45,7 @@ class Record:
         params: its parameters.
         edges: where each input's gradient goes: ``(record, output index)``, a leaf tensor, or None.
         operands: what each input is, gradient or not: the same as `edges`, except while a function is being recorded.
-        mask: which inputs a gradient is wanted for.
+        tracked: which inputs require a gradient.
         inputs: specs of the inputs.
         outputs: specs of the outputs.
         keep: which inputs and outputs are saved.
@@ -69,7 +69,6 @@ class Record:
         "hooks",
         "inputs",
         "keep",
-        "mask",
         "number",
         "offset",
         "operands",
@@ -80,6 +79,7 @@ class Record:
         "saved",
         "scope",
         "step",
+        "tracked",
     )
 
     number: int
@@ -87,7 +87,7 @@ class Record:
     params: dict[str, Any]
     edges: tuple[Any, ...]
     operands: tuple[Any, ...]
-    mask: tuple[bool, ...]
+    tracked: tuple[bool, ...]
     inputs: tuple[Spec, ...]
     outputs: tuple[Spec, ...]
     keep: Keep
@@ -99,6 +99,11 @@ class Record:
     scope: str
     phase: str
     hooks: dict[int, list[Any]] | None
+
+    @property
+    def mask(self) -> tuple[bool, ...]:
+        """Which inputs a gradient is wanted for: all tracked ones, or those on the way to what a sweep looks for."""
+        return self.tracked if MODE.wanted is None or MODE.origin is not self else MODE.wanted
 
     @property
     def name(self) -> str:
@@ -124,7 +129,7 @@ class Record:
         """Return the saved input at `position` as a tensor, with its history while gradients are recorded."""
         place = self.keep.inputs.index(position)
         tensor = self._restore(place, self.inputs[position], position)
-        if MODE.grad and self.mask[position]:
+        if MODE.grad and self.tracked[position]:
             tensor.edge = self.edges[position]
             tensor.needs_grad = True
         if MODE.recorder is not None:

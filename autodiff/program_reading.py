@@ -181,7 +181,7 @@ class _Parser:
         record.primitive, record.params, record.phase = primitive, params, self.phase
         record.operands = record.edges = tuple(operand for operand, _ in operands)
         record.inputs, record.outputs = tuple(spec for _, spec in operands), tuple(outputs)
-        record.mask, record.keep, record.saved, record.hooks = (False,) * len(operands), NOTHING, None, None
+        record.tracked, record.keep, record.saved, record.hooks = (False,) * len(operands), NOTHING, None, None
         place = _place_in(line)
         record.scope, record.code, record.offset = _module_and_line(line, place)
         record.called, record.step = None, 0

@@ -115,9 +115,9 @@ def sweep(
     for output, cotangent in zip(outputs, cotangents, strict=True):
         deliver(output if output.edge is None else output.edge, cotangent, (cotangent,))
     tape = reachable(list(pending))
-    useful = _leading_to(tape, targets) if targets is not None else None
+    ways = _leading_to(tape, targets) if targets is not None else None
 
-    grad, origin, phase, anomaly = mode.grad, mode.origin, mode.phase, mode.anomaly
+    grad, origin, wanted_before, phase, anomaly = mode.grad, mode.origin, mode.wanted, mode.phase, mode.anomaly
     mode.grad = create_graph
     mode.phase = "backward"
     try:
@@ -126,7 +126,7 @@ def sweep(
             slots = pending.pop(record, None)
             if slots is None:
                 continue
-            mode.origin = record
+            mode.origin, mode.wanted = record, None
             if record.hooks is not None:
                 slots = _run_hooks(record, slots)
             if recorder is not None:
@@ -135,15 +135,18 @@ def sweep(
                 for index, cotangent in enumerate(slots):
                     if cotangent is not None and (record, index) in wanted:
                         wanted[record, index] = cotangent
-            if useful is not None and record not in useful:
-                continue
+            mask = record.tracked
+            if ways is not None:
+                if record not in ways:
+                    continue
+                mode.wanted = mask = ways[record]
             if in_place and record.primitive is slice_p and joins_part(record, slots[0]):
                 continue
             vjp = record.primitive.vjp
             gradients = vjp(record, *slots) if vjp is not None else through_twin(record, slots)
             if anomaly:
                 _refuse_nan(record, slots, gradients)
-            for edge, needed, gradient in zip(record.edges, record.mask, gradients, strict=True):
+            for edge, needed, gradient in zip(record.edges, mask, gradients, strict=True):
                 if needed and gradient is not None:
                     if type(edge) is tuple and edge[0] not in pending and len(edge[0].outputs) == 1:
                         pending[edge[0]] = [gradient]  # what `deliver` does in by far the most cases
@@ -165,7 +168,7 @@ def sweep(
                 accumulate(leaves[key], gradient, owned[key] and not create_graph)
             return []
     finally:
-        mode.grad, mode.origin, mode.phase = grad, origin, phase
+        mode.grad, mode.origin, mode.wanted, mode.phase = grad, origin, wanted_before, phase
     return [wanted[t.edge] if type(t.edge) is tuple else arrived.get(id(t if t.edge is None else t.edge))
             for t in targets]
 
@@ -177,17 +180,19 @@ def _tell(recorder: Recorder, gradients: Sequence[tuple[Any, Any]]) -> None:
             recorder.arrived(edge, gradient)
 
 
-def _leading_to(tape: list[Record], targets: Sequence[Any]) -> set[Record]:
-    """Return the records whose gradients some target needs."""
+def _leading_to(tape: list[Record], targets: Sequence[Any]) -> dict[Record, tuple[bool, ...]]:
+    """Return the records whose gradients some target needs, and which of their inputs lead to one."""
     leaves = {id(t if t.edge is None else t.edge) for t in targets if type(t.edge) is not tuple}
     edges = {target.edge for target in targets if type(target.edge) is tuple}
-    useful: set[Record] = set()
+    ways: dict[Record, tuple[bool, ...]] = {}
     for record in tape:
-        for edge, needed in zip(record.edges, record.mask, strict=True):
-            if needed and (edge[0] in useful or edge in edges if type(edge) is tuple else id(edge) in leaves):
-                useful.add(record)
-                break
-    return useful
+        mask = tuple([
+            tracked and (edge[0] in ways or edge in edges if type(edge) is tuple else id(edge) in leaves)
+            for edge, tracked in zip(record.edges, record.tracked, strict=True)
+        ])  # fmt: skip
+        if True in mask:
+            ways[record] = mask
+    return ways
 
 
 def _refuse_nan(record: Record, slots: Sequence[Any], gradients: Sequence[Any]) -> None:

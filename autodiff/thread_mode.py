@@ -13,6 +13,7 @@ class Mode(threading.local):
         grad: whether operations on tensors that require gradients are recorded.
         recorder: collects every record, gradients or not, while a function is being recorded; None otherwise.
         origin: the record whose vjp runs now; records made by it carry its line.
+        wanted: which of its inputs' gradients are wanted; None: of all that are tracked.
         scope: path of the module that runs now.
         phase: ``"forward"``, ``"backward"`` or ``"update"``.
         anomaly: whether the backward pass looks for NaN.
@@ -21,6 +22,7 @@ class Mode(threading.local):
     grad: bool = True
     recorder: Any = None
     origin: Any = None
+    wanted: tuple[bool, ...] | None = None
     scope: str = ""
     phase: str = "forward"
     anomaly: bool = False

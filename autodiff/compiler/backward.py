@@ -60,7 +60,7 @@ def _leaves_of(roots: Sequence[Tensor]) -> dict[int, Tensor]:
     """Return the leaves that results lead back to, by id, in the order in which a sweep comes to them."""
     leaves: dict[int, Tensor] = {}
     for record in reversed(reachable([x.edge[0] for x in roots])):
-        for edge, needed in zip(record.edges, record.mask, strict=True):
+        for edge, needed in zip(record.edges, record.tracked, strict=True):
             if needed and isinstance(edge, Tensor):
                 leaves.setdefault(id(edge), edge)
     return leaves

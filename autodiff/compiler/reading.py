@@ -95,7 +95,7 @@ class _Reader:
         record.operands = tuple(operands)
         record.inputs = tuple([value.spec for value in inputs])
         record.outputs = tuple([value.spec for value in outputs])
-        record.mask, record.keep = (False,) * len(operands), NOTHING
+        record.tracked, record.keep = (False,) * len(operands), NOTHING
         self.records.append(record)
         self.likes.append(like)
         self.numbers.append(None)

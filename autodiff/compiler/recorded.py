@@ -451,7 +451,7 @@ class Recorded:
         record.edges = record.operands = tuple([x if x.edge is None else x.edge for x in actual])
         record.inputs = tuple([x.spec for x in actual])
         record.outputs = tuple(self._roots)
-        record.mask = (True,) * len(actual)
+        record.tracked = (True,) * len(actual)
         record.keep = NOTHING
         record.saved = _SOMETHING
         record.hooks = None

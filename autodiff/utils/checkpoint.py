@@ -297,4 +297,4 @@ def _records_since(start: int, result: Any) -> list[Record]:
 
 
 def _signature(record: Record) -> tuple[Any, ...]:
-    return record.name, record.inputs, record.outputs, record.mask
+    return record.name, record.inputs, record.outputs, record.tracked

@@ -12,10 +12,10 @@ read it. Taps outside the image are left out, so no padded copy is made. What th
 for while this one is summed.
 
 Taps are summed in order (depth, row, column) by FMA from 0, the bias is added last. A weight's gradient is summed over
-stretches of at most `POSITIONS` positions, whole rows of one plane or a piece of one row: in each in order (row, column)
-by FMA from 0, then stretch by stretch, at last by segments of the images (`frames.segments_summed`), which parts share.
-So the bits depend on neither parts, tile nor vector width. A bias's gradient, the sum of dy, is accumulated as in
-`accumulate.py` while a stretch is in the cache.
+stretches of at most `POSITIONS` positions, whole rows of one plane or a piece of one row: in each in order (row,
+column) by FMA from 0, then stretch by stretch, at last by segments of the images (`frames.segments_summed`), which
+parts share. So the bits depend on neither parts, tile nor vector width. A bias's gradient, the sum of dy, is
+accumulated as in `accumulate.py` while a stretch is in the cache.
 
 Images are C-contiguous (N, D, H, W, C), float32 or float64. The weights are read as (KD * KH * KW, C);
 `layout.transpose` makes that of (C, 1, KD, KH, KW).
@@ -171,7 +171,7 @@ def _segment(sums: Array, totals: Array, image: Array, cotangent: Array, kernel:
         height, count = min(each, rows - top), min(POSITIONS, columns - left)
         n, k = plane // depth, plane % depth
         factors = dy + ((plane * rows + top) * columns + left) * pixel
-        # The rows of the image that the next stretch reads, and this one does not, begin behind those of this one's taps.
+        # The rows of the image that the next stretch reads, and this one does not, begin behind those of the taps.
         fresh = max(height * stride[1] + (kernel_h - 1) * dilation[1] + 1 - stride[1], 0)
         aheads = fresh * line, height * columns * pixel
         for begin in range(lo, hi, CHANNELS):
