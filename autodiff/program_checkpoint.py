@@ -75,7 +75,7 @@ def checkpointed(program: Program, modules: Collection[str]) -> Program:
         operands = tuple([now(operand) for operand in record.operands])
         if second or operands != record.operands:
             new = Record()
-            for name in ("number", "primitive", "params", "mask", "inputs", "outputs", "keep", "code", "offset",
+            for name in ("number", "primitive", "params", "tracked", "inputs", "outputs", "keep", "code", "offset",
                          "called", "step", "scope", "phase"):
                 setattr(new, name, getattr(record, name))
             new.operands = new.edges = operands

@@ -243,9 +243,9 @@ def _sum_infer(g: Spec, index: Spec, dim: int, padding: int, size: int) -> Spec:
 def _sum_run(outs: list[Array], ins: list[Array], dim: int, padding: int, size: int) -> None:
     out, status = outs
     g, index = ins
+    strided.fill_array(out, 0)
     a, k, b = blocks(out.shape, dim)
-    kernels.index.take_grad(out.reshape(a, k, b), status, g.reshape(a, index.size, b), index.reshape(-1), 0, padding, 0,
-                            1)
+    kernels.index.take_grad(out.reshape(a, k, b), status, g.reshape(a, index.size, b), index.reshape(-1), padding, 0, 1)
 
 
 def _sum_status(position: int, ins: list[Array], dim: int, padding: int, size: int) -> PositionError:
@@ -371,8 +371,8 @@ def _index_add_run(outs: list[Array], ins: list[Array], dim: int) -> None:
     (out, status), (x, index, source) = outs, ins
     strided.copy_array(out, x)
     a, k, b = blocks(out.shape, dim)
-    kernels.index.take_grad(out.reshape(a, k, b), status, source.reshape(a, index.size, b), index.reshape(-1), 1, -1,
-                               0, 1)
+    kernels.index.take_grad(out.reshape(a, k, b), status, source.reshape(a, index.size, b), index.reshape(-1), -1, 0,
+                            1)
 
 
 def _index_add_vjp(record: Any, g: Any) -> tuple[Any, None, Any]:

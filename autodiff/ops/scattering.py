@@ -98,8 +98,9 @@ gather_p = define(
 
 def _gather_grad_run(outs: list[Array], ins: list[Array], shapes: tuple[tuple[int, int, int], ...]) -> None:
     (out, status), (g, index) = outs, ins
+    strided.fill_array(out, 0)
     kernels.index.scatter_add_along(out.reshape(shapes[0]), status, g.reshape(shapes[1]), index.reshape(shapes[2]), 0,
-                                    0, 1)
+                                    1)
 
 
 def _gather_grad_vjp(record: Any, h: Any) -> tuple[Any, None]:

@@ -123,16 +123,15 @@ def take(out: Array, status: Array, x: Array, index: Array, part: int, parts: in
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def take_grad(
-    out: Array, status: Array, g: Array, index: Array, accumulate: int, padding_index: int, part: int, parts: int
+    out: Array, status: Array, g: Array, index: Array, padding_index: int, part: int, parts: int
 ) -> None:
-    """out[a, k, b] = sum of g[a, i, b] over the i with index[i] = k: the transpose of `take`, and `index_add`.
+    """out[a, k, b] += sum of g[a, i, b] over the i with index[i] = k: the transpose of `take`, and `index_add`.
 
     Args:
-        out: (A, K, B), out, or in/out if `accumulate` is 1; any type that adds. Columns are shared among the parts.
+        out: (A, K, B), in/out; any type that adds. Columns are shared among the parts.
         status: (parts,), out; int64. The first i of each part whose position is out of range, or -1.
         g: (A, M, B), in; like out.
         index: (M,), in; int64.
-        accumulate: 0 if out starts from zeros, 1 if from what it holds.
         padding_index: a position that receives nothing (that of an embedding's padding), or -1.
     """
     A, K, B = out.shape
@@ -141,16 +140,10 @@ def take_grad(
     for a in range(low // units, (high + units - 1) // units):
         start, stop = columns(a, B, low, high, units)
         if B == 1:
-            target = out[a].reshape(K)
-            if not accumulate:
-                target[:] = 0
-            bad = add_row(target, g[a].reshape(g.shape[1]), index, padding_index)
+            bad = add_row(out[a].reshape(K), g[a].reshape(g.shape[1]), index, padding_index)
             if bad >= 0 and status[part] < 0:
                 status[part] = bad
             continue
-        if not accumulate:
-            for k in range(K):
-                out[a, k, start:stop] = 0
         for i in range(index.shape[0]):
             k = index[i]
             if k == padding_index and k >= 0:
@@ -226,17 +219,14 @@ def gather_along(out: Array, status: Array, x: Array, index: Array, part: int, p
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def scatter_add_along(
-    out: Array, status: Array, g: Array, index: Array, accumulate: int, part: int, parts: int
-) -> None:
-    """out[a, k, b] = sum of g[a, i, b] over the i with index[a, i, b] = k: the transpose of `gather_along`.
+def scatter_add_along(out: Array, status: Array, g: Array, index: Array, part: int, parts: int) -> None:
+    """out[a, k, b] += sum of g[a, i, b] over the i with index[a, i, b] = k: the transpose of `gather_along`.
 
     Args:
-        out: (A, K, B), out, or in/out if `accumulate` is 1; any type that adds. Columns are shared among the parts.
+        out: (A, K, B), in/out; any type that adds. Columns are shared among the parts.
         status: (parts,), out; int64. The first flat place in index of each part that is out of range, or -1.
         g: (A, M, B), in; like out.
         index: (A, M, B), in; int64.
-        accumulate: 0 if out starts from zeros, 1 if from what it holds.
     """
     A, K, B = out.shape
     status[part] = -1
@@ -244,17 +234,10 @@ def scatter_add_along(
     for a in range(low // units, (high + units - 1) // units):
         start, stop = columns(a, B, low, high, units)
         if B == 1:
-            target = out[a].reshape(K)
-            if not accumulate:
-                target[:] = 0
-            bad = add_row(target, g[a].reshape(g.shape[1]), index[a].reshape(g.shape[1]), -1)
+            bad = add_row(out[a].reshape(K), g[a].reshape(g.shape[1]), index[a].reshape(g.shape[1]), -1)
             if bad >= 0 and status[part] < 0:
                 status[part] = a * g.shape[1] + bad
             continue
-        if not accumulate:
-            for k in range(K):
-                for b in range(start, stop):
-                    out[a, k, b] = 0
         for i in range(index.shape[1]):
             for b in range(start, stop):
                 k = index[a, i, b]
