@@ -109,7 +109,7 @@ def test_a_position_out_of_range_is_reported(bad: int) -> None:
     assert not result[each == bad].any()
     good = np.where(each == bad, 0, each)
     result, _ = run_parts(index.scatter_add_along, x, source, each, status=True)
-    np.testing.assert_array_equal(result, added(np.zeros_like(x), good, np.where(each == bad, 0, source)))
+    np.testing.assert_array_equal(result, added(x, good, np.where(each == bad, 0, source)))
 
 
 @pytest.mark.parametrize("K", [1, 10, 3000])
