@@ -36,6 +36,7 @@ from autodiff_kernels.rows import row_dot
 Array = np.ndarray[Any, np.dtype[Any]]
 
 BLOCK = 4096  # numbers to a partial sum of a full reduction
+SCANNED = 4  # rows whose running sums are added up side by side
 ALONE = 1 << 17  # numbers that are too few for several parts
 
 
@@ -426,6 +427,12 @@ def all_axes(out: Array, x: Array, A: int, K1: int, B: int, K2: int, part: int, 
     exists_axes(out, x, A, K1, B, K2, False, part, parts)
 
 
+@njit(error_model="numpy", forceinline=True)
+def joined(x: Any, y: Any, product: bool) -> Any:
+    """Return the product, or the sum, of two numbers."""
+    return x * y if product else x + y
+
+
 @njit(error_model="numpy")
 def scan(out: Array, scratch: Array, x: Array, product: bool, reverse: int, part: int, parts: int) -> None:
     """Add up, or multiply, x (A, K, B) along K as `cumsum` and `cumprod` do."""
@@ -433,12 +440,22 @@ def scan(out: Array, scratch: Array, x: Array, product: bool, reverse: int, part
     start = scratch.dtype.type(product)
     if B == 1:
         low, high = share(A, part, parts)
-        for a in range(low, high):
+        # One addition waits for the one before, but not for those of other rows; of integers it takes a single cycle.
+        floats = scratch.dtype.type(0.5) > 0
+        alone = low + (high - low) % SCANNED if floats else high
+        for a in range(low, alone):
             last = start
             for step in range(K):
                 k = K - 1 - step if reverse else step
-                last = last * x[a, k, 0] if product else last + x[a, k, 0]
+                last = joined(last, x[a, k, 0], product)
                 out[a, k, 0] = last
+        for a in range(alone, high, SCANNED):
+            last0, last1, last2, last3 = start, start, start, start
+            for step in range(K):
+                k = K - 1 - step if reverse else step
+                last0, last1 = joined(last0, x[a, k, 0], product), joined(last1, x[a + 1, k, 0], product)
+                last2, last3 = joined(last2, x[a + 2, k, 0], product), joined(last3, x[a + 3, k, 0], product)
+                out[a, k, 0], out[a + 1, k, 0], out[a + 2, k, 0], out[a + 3, k, 0] = last0, last1, last2, last3
         return
     running = scratch[part, 0]
     low, high, units = row_share(A, B, part, parts)
@@ -451,7 +468,7 @@ def scan(out: Array, scratch: Array, x: Array, product: bool, reverse: int, part
                 k = K - 1 - step if reverse else step
                 row, target = x[a, k, b : b + width], out[a, k, b : b + width]
                 for i in range(width):
-                    running[i] = running[i] * row[i] if product else running[i] + row[i]
+                    running[i] = joined(running[i], row[i], product)
                     target[i] = running[i]
 
 

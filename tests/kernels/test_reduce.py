@@ -204,7 +204,7 @@ def test_positions_of_extremes(dtype: Any, shape: Any) -> None:
 
 
 @pytest.mark.parametrize("dtype", [*FLOATS, np.int64])
-@pytest.mark.parametrize("shape", [(3, 50, 1), (2, 9, 600), (2, 0, 3), (1, 1, 1)])
+@pytest.mark.parametrize("shape", [(3, 50, 1), (14, 7, 1), (2, 9, 600), (2, 0, 3), (1, 1, 1)])
 def test_running_sums_and_products(dtype: Any, shape: Any) -> None:
     x = numbers(shape, dtype)
     wide = x.astype(accumulator(dtype))
