@@ -212,6 +212,18 @@ def test_gradients_at_kinks_are_pytorchs() -> None:
         np.testing.assert_allclose(ours.grad.numpy(), theirs.grad.numpy(), rtol=1e-5, atol=1e-6, err_msg=name)
 
 
+@pytest.mark.parametrize("name", ["relu", "leaky_relu", "elu", "selu", "celu", "softplus", "silu", "gelu", "hardtanh"])
+def test_second_derivatives_at_kinks_are_pytorchs(name: str) -> None:
+    torch = pytest.importorskip("torch")
+    found = []
+    for library, functions in ((ad, ops), (torch, torch.nn.functional)):
+        x = library.tensor([-3.0, -1.0, -0.5, 0.0, 0.5, 1.0, 3.0], requires_grad=True)
+        (first,) = library.autograd.grad(getattr(functions, name)(x).sum(), x, create_graph=True)
+        (second,) = library.autograd.grad((first + 0 * x).sum(), x)
+        found.append(second.numpy())
+    np.testing.assert_allclose(*found, rtol=1e-5, atol=1e-6)
+
+
 def test_gradients_are_zero_and_not_missing_where_they_are_so_in_pytorch() -> None:
     torch = pytest.importorskip("torch")
     x = [[1.0, 0.0], [2.0, -1.0]]

@@ -13,7 +13,7 @@ import numpy as np
 from autodiff.bind import TensorT, bind
 from autodiff.errors import DTypeError, ShapeError, ValueRangeError
 from autodiff.ops.choice import clamp, where
-from autodiff.ops.comparison import gt, le, logical_and, lt
+from autodiff.ops.comparison import ge, gt, le, logical_and, lt
 from autodiff.ops.elementwise import OUT, X, abs, add, div, fit, mul, pointwise, square, sub
 from autodiff.ops.functions import erf, exp, function, sigmoid, tanh
 from autodiff.ops.in_place import in_place, through, unary
@@ -250,14 +250,16 @@ elu_p = pointwise("elu", vjp=_elu_vjp, saves=Keep(inputs=(0, 1)), kinds="f", flo
                                    Sample(np.array([200, -200], np.float32))],
                   call=lambda *a, **k: elu(*a, **k))
 elu_grad_p: Primitive = pointwise(
-    "elu_grad", vjp=None, twin=lambda g, x, alpha: mul(g, where(gt(x, 0), 1, mul(alpha, exp(clamp(x, max=0))))),
-    flops=12,
+    "elu_grad", vjp=None, flops=12,
+    twin=lambda g, x, alpha: mul(g, where(gt(x, 0), 1, mul(alpha, exp(where(ge(x, 0), 0, x))))),
     samples=lambda: [Sample(spread(-2, 2, 3, 4), spread(-2, 2, 3, 4)[::-1], spread(0.5, 1, 1).reshape(()))],
 )
 
 
 def elu(input: TensorT, alpha: float = 1.0, inplace: bool = False) -> TensorT:
     """Return `input` where it is positive, else ``alpha * (exp(input) - 1)``.
+
+    At 0 the gradient is alpha, the limit from below, and the second derivative 0, that from above, as PyTorch's.
 
     Source: Clevert, Unterthiner & Hochreiter 2016,
     "Fast and accurate deep network learning by exponential linear units".

@@ -123,6 +123,9 @@ def unary(operation: Primitive | Callable[..., Any]) -> Callable[[TensorT], Tens
 def copy_(input: TensorT, src: Any, non_blocking: bool = False) -> TensorT:
     """Copy `src`, broadcast and converted, into `input`, and return it; the gradient goes to `src`.
 
+    If `src` requires no gradient, `input` does not any more either: it holds constants. (In PyTorch it still would, and
+    hand on zeros.) So it is with all that overwrites a whole tensor: `fill_`, `zero_`, ``x[:] = 0``, `normal_`.
+
     Raises:
         ShapeError: if `src` cannot be expanded to the shape of `input`.
         InPlaceError: for a leaf that requires a gradient, while gradients are recorded.

@@ -9,11 +9,12 @@ import numpy as np
 
 import autodiff_kernels as kernels
 from autodiff.bind import bind
-from autodiff.errors import ShapeError
+from autodiff.errors import DTypeError, ShapeError
 from autodiff.ops.broadcast import column_sums, running_sums
 from autodiff.ops.elementwise import spread
+from autodiff.ops.products import require_floats
 from autodiff.ops.promotion import cast
-from autodiff.ops.structural import contiguous
+from autodiff.ops.structural import contiguous, require_tensor
 from autodiff.ops.update import define_step, path, step
 from autodiff.primitive import EachPart, ErrorSample, Sample, define
 from autodiff.slots import number
@@ -78,7 +79,8 @@ def _direction_samples() -> list[Sample]:
 def _direction_errors() -> list[ErrorSample]:
     x, none = np.ones(3, np.float32), np.zeros((2, 0, 0))
     return [ErrorSample(Sample(x, none, [x], [x[:2]]), ShapeError, "the history does not fit the gradient"),
-            ErrorSample(Sample(x, none, [x, x], [x, x]), ShapeError, r"the newest; expected \(2, 1, 1\)")]
+            ErrorSample(Sample(x, none, [x, x], [x, x]), ShapeError, r"the newest; expected \(2, 1, 1\)"),
+            ErrorSample(Sample(np.arange(3), none, [x], [x]), DTypeError, "int64")]
 
 
 lbfgs_direction_p = define(
@@ -101,7 +103,7 @@ def lbfgs_direction(gradient: Any, known: Any, changes: Sequence[Any], steps: Se
 
     Args:
         gradient: (N,).
-        known: (2, n - 1, n - 1), float64, dense: what this function returned for the pairs without the newest.
+        known: (2, n - 1, n - 1), float64: what this function returned for the pairs without the newest.
         changes: the last n changes of the gradient y, (N,) each, the newest last; one at least.
         steps: the n changes of the parameters s.
 
@@ -110,11 +112,14 @@ def lbfgs_direction(gradient: Any, known: Any, changes: Sequence[Any], steps: Se
         the pairs i <= j the products s_i . y_j and y_i . y_j, 0 where i > j.
 
     Raises:
-        ShapeError: if sizes or dtypes differ.
+        ShapeError: if sizes differ.
+        DTypeError: if the gradient does not hold floats.
     """
+    require_tensor("lbfgs_direction", gradient)
+    require_floats("lbfgs_direction", gradient.spec)
     gradient = contiguous(gradient)
     history = [contiguous(cast(x, gradient.spec.dtype)) for x in (*changes, *steps)]
-    return bind(lbfgs_direction_p, gradient, contiguous(known), *history)  # type: ignore[no-any-return]
+    return bind(lbfgs_direction_p, gradient, contiguous(cast(known, np.dtype(np.float64))), *history)  # type: ignore[no-any-return]
 
 
 # ---- Along a line ----------------------------------------------------------------------------------------------------

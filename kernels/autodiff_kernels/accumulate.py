@@ -98,8 +98,12 @@ def four_vectors(x: Any, stride: int, i: int, like: Any, left: int, squared: boo
 
 @njit(error_model="numpy", forceinline=True)
 def single_sums(x: Any, n: int, squared: bool) -> Any:
-    """Return the sums, in float64, of every eighth one of n float32 numbers, or of their squares."""
-    like = zeros_in(x, STREAM_BYTES)  # half the lanes
+    """Return lanes whose sum is that of n float32 numbers, or of their squares, in float64.
+
+    They are those of `SUM_BYTES`, in two halves: half a register of float32 widens to a whole one of float64, and is
+    read as such, while of a whole register the upper half would have to be moved down.
+    """
+    like = zeros_in(x, STREAM_BYTES)
     lanes, low, high = width(like), widen(like), widen(like)
     end = n & -8 * lanes
     for i in range(0, end, 8 * lanes):

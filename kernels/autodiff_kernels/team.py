@@ -230,10 +230,11 @@ def run(parts: int, work: int, function: Callable[..., Result], *arguments: Any)
     and what came in between computes, too), or the process is ending, kernels run alone: with the same bits.
     """
     me = (threading.get_ident(),)
-    holder = _owner.get("thread") if time.monotonic() < _wanted[0] else _owner.setdefault("thread", me)
-    if holder is not me:
-        return _alone(function, *arguments) if holder == me else function(*arguments)
+    holder: Any = None
     try:
+        holder = _owner.get("thread", ()) if time.monotonic() < _wanted[0] else _owner.setdefault("thread", me)
+        if holder is not me:
+            return _alone(function, *arguments) if holder == me else function(*arguments)
         while len(_workers) < parts - 1 and not _no_more_workers:
             _start_worker()
         _words[PARTS] = parts
@@ -241,8 +242,10 @@ def run(parts: int, work: int, function: Callable[..., Result], *arguments: Any)
         _words[OWNER] = me[0]
         return function(*arguments)
     finally:
-        _words[OWNER] = 0
-        _owner.clear()
+        # An interrupt comes in where something has been called: behind `setdefault`, then not before `clear` is done.
+        if holder is me or (holder is None and {"thread": None, **_owner}["thread"] is me):
+            _words[OWNER] = 0
+            _owner.clear()
 
 
 def _alone(function: Callable[..., Result], *arguments: Any) -> Result:
@@ -282,35 +285,37 @@ _FAULTS = {signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL}  # must 
 @contextlib.contextmanager
 def held() -> Iterator[None]:
     """Have this thread's kernels launched while this is entered; it waits until no other thread has the team."""
-    me, holder = _wait_for_team()
-    before = _words[OWNER]
-    _words[OWNER] = me[0]
+    me = (threading.get_ident(),)
+    holder, before = None, 0
     try:
+        holder = _wait_for_team(me)
+        before = _words[OWNER]
+        _words[OWNER] = me[0]
         yield
-    finally:
-        _words[OWNER] = before
-        if holder is me:
+    finally:  # as in `run`
+        if holder is not None:
+            _words[OWNER] = before
+        if holder is me or (holder is None and {"thread": None, **_owner}["thread"] is me):
             _owner.clear()
 
 
-def _wait_for_team() -> tuple[tuple[int], tuple[int, ...]]:
-    """Wait until no other thread has the team, and take it; return this thread and who had the team."""
-    me = (threading.get_ident(),)
+def _wait_for_team(me: tuple[int]) -> tuple[int, ...]:
+    """Wait until no other thread has the team, and take it for `me`, this thread; return who has it now."""
     holder = _owner.get("thread", ())
     if holder == me or holder is _NOBODY:
-        return me, holder
+        return holder
     if time.monotonic() < _wanted[0]:
         time.sleep(POLL)  # whoever waited before comes first
     while (holder := _owner.setdefault("thread", me)) not in (me, _NOBODY):
         _wanted[0] = time.monotonic() + 100 * POLL  # passes by itself, should this thread be interrupted
         time.sleep(POLL)
-    return me, holder
+    return holder
 
 
 def _take_over() -> None:
     """Wait until no other thread has the team, take it, and dissolve it."""
-    me, holder = _wait_for_team()
-    _forking[:] = [me] if holder is me else []
+    me = (threading.get_ident(),)
+    _forking[:] = [me] if _wait_for_team(me) is me else []
     _words[STOP] = 1
     try:
         _posix.pthread_mutex_lock(_MUTEX)

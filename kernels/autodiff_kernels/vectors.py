@@ -169,7 +169,7 @@ def zeros_in(typing_context: Any, like: Any, size: Any) -> Any:
 
 @intrinsic
 def half(typing_context: Any, vector: Any) -> Any:
-    """half(vector): 0 in half as many lanes."""
+    """half(vector): a vector of zeros with half as many lanes."""
     kind = Vector(vector.dtype, vector.count // 2)
     return kind(vector), lambda context, builder, signature, arguments: lanes_of(builder, kind).zeros
 
@@ -395,7 +395,10 @@ def sum_of(typing_context: Any, vector: Any) -> Any:
 
 @intrinsic
 def sums_of(typing_context: Any, a: Any, b: Any, c: Any, d: Any) -> Any:
-    """sums_of(a, b, c, d): vector of what `sum_of` gives for each of four vectors, in half the work."""
+    """sums_of(a, b, c, d): a vector of the four sums that `sum_of` gives, bit for bit.
+
+    Once four lanes of each are left, two vectors are added up in one: half the instructions.
+    """
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         a, b, c, d = (_halves(builder, vector, builder.fadd, 4) for vector in arguments)
@@ -459,9 +462,9 @@ def any_of(typing_context: Any, mask: Any) -> Any:
 
 @intrinsic
 def extreme_folded(typing_context: Any, vector: Any, like: Any, largest: Any) -> Any:
-    """extreme_folded(vector, like, largest): the best lanes, halves against halves, as many as `like` has.
+    """extreme_folded(vector, like, largest): the better ones of its two halves, again and again, as many as `like` has.
 
-    Where `like` is a number, the best of all lanes as a number. No lane is NaN.
+    Where `like` is a number, the best of all lanes as a number. `largest`: larger is better. No lane is NaN.
     """
     count = like.count if isinstance(like, Vector) else 1
 

@@ -366,6 +366,25 @@ print(caught, team.workers())
     assert said == "50 (2, 2)\n"
 
 
+class Interrupted(dict[str, Any]):
+    """Who has the team; who takes it is interrupted before it knows."""
+
+    def setdefault(self, key: str, default: Any = None) -> Any:
+        super().setdefault(key, default)
+        raise KeyboardInterrupt
+
+
+def test_an_interrupt_right_behind_the_taking_of_the_team_gives_it_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    team = kernels.team
+    monkeypatch.setattr(team, "_owner", Interrupted())
+    with pytest.raises(KeyboardInterrupt):
+        team.run(2, WORK, len, "")
+    assert not team._owner
+    with pytest.raises(KeyboardInterrupt), team.held():
+        pass
+    assert not team._owner
+
+
 def test_every_kernel_has_a_door() -> None:
     """Also those whose file was imported by another kernel's file."""
     code = """
