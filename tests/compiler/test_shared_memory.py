@@ -181,6 +181,32 @@ def test_a_gradient_that_is_also_found_outside() -> None:
     assert run(compiled=True) == run(compiled=False)
 
 
+@pytest.mark.parametrize("clear", [False, True])
+def test_the_gradient_of_a_parameter_that_has_changed_in_place(clear: bool) -> None:
+    """It is still that parameter's, read anew and set."""
+
+    def run(compiled: bool) -> list[Any]:
+        w, seen = numbers(1, 2).requires_grad_(), []
+
+        def step(x: ad.Tensor) -> ad.Tensor:
+            with ad.no_grad():
+                w.mul_(0.5)
+            before = (w.grad * x).sum()
+            if clear:
+                w.grad = None
+            return _backward(w, x) + before
+
+        call = ad.compile(step) if compiled else step
+        w.grad = numbers(3, 4)
+        for number in range(8):
+            if number == 4:
+                w.grad = numbers(7, 8)
+            seen.append([x.tolist() for x in (call(numbers(number, 2)), w, w.grad)])
+        return seen
+
+    assert run(compiled=True) == run(compiled=False)
+
+
 def test_a_backward_pass_that_needs_a_gradient_of_an_earlier_call() -> None:
     w, v = numbers(1, 2).requires_grad_(), numbers(3, 4).requires_grad_()
 
