@@ -18,9 +18,9 @@ from autodiff.compiler.calls import RecordingError
 from autodiff.compiler.conditions import Members
 from autodiff.compiler.explaining import explanation
 from autodiff.compiler.generators import KINDS
-from autodiff.compiler.instructions import owner_of
 from autodiff.compiler.measuring import measured
 from autodiff.compiler.recorded import Recorded, other_grad_mode
+from autodiff.compiler.sharing import owner_of
 from autodiff.compiler.surroundings import Content, Global, Surroundings, all_unchanged, assignment, identity, unchanged
 from autodiff.eager import Tensor
 from autodiff.errors import ValueRangeError
@@ -269,6 +269,7 @@ class Compiled:
         recorded.signature, recorded.around = signature, around
         recorded.conditions.members = found.members
         recorded.pinned = {i: x for i, x in enumerate(tensors) if id(x) in outside}
+        recorded.conditions.pin(outside)
         if not recorded.lies_apart(tensors):
             self._refuse(RecordingError(
                 "compile", "an argument shares memory with a tensor from outside, and the function changes it",
@@ -348,8 +349,7 @@ def _signature(value: Any, tensors: list[Tensor]) -> Any:
             if other.memory is value.memory or (
                 owner_of(other.array) == owner and np.may_share_memory(other.array, value.array)
             ):
-                shared = (i, other is value, value.data_ptr() - other.data_ptr())
-                break
+                shared = (*shared, i, other is value, value.data_ptr() - other.data_ptr())
         tensors.append(value)
         return (value.spec, value.needs_grad, shared)
     if isinstance(value, tuple | list):

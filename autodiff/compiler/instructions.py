@@ -13,6 +13,7 @@ from typing import Any
 
 from autodiff.bind import plan_for
 from autodiff.compiler.calls import PythonCall, RecordingError
+from autodiff.compiler.sharing import owner_of
 from autodiff.compiler.tracer import Draw, Tracer
 from autodiff.primitive import Primitive
 from autodiff.program import Program, Record
@@ -255,8 +256,15 @@ class Step:
         self._copies.clear()
 
     def slots(self) -> list[Any]:
-        """Return the leaf tensors outside the function that it reads or writes."""
+        """Return the leaf tensors outside the function that it uses, and the bases of arguments that it changes."""
         return [x.leaf for x in self._values.values() if x.outside]
+
+    def around(self) -> list[Any]:
+        """Return the leaf tensors outside the function that its instructions read or write, or that it returns."""
+        used = [*self.results, *[value for value in self.found if value is not None]]
+        for instruction in self.instructions:
+            used += (*instruction.inputs, *instruction.outputs)
+        return list({id(root.leaf): root.leaf for root in [value.root for value in used] if root.outside}.values())
 
     def draw(self, key: Value) -> Draw:
         """Return the draw of a key."""
@@ -319,14 +327,6 @@ class Step:
 
     def _copied(self, operand: Any) -> Any:
         return (self._copies[operand[0]], operand[1]) if type(operand) is tuple else operand
-
-
-def owner_of(array: Array) -> int:
-    """Return a number for the memory of an array, the same for all arrays on it."""
-    owner: Any = array
-    while getattr(owner, "base", None) is not None:
-        owner = owner.base
-    return id(owner)
 
 
 class _Part:

@@ -20,6 +20,7 @@ from autodiff.bind import plan_for
 from autodiff.compiler import arena
 from autodiff.compiler.calls import RecordingError
 from autodiff.compiler.instructions import Instruction, Kind, Step, Value
+from autodiff.compiler.sharing import byte_range
 from autodiff.compiler.tracer import Draw
 from autodiff.errors import AutodiffError
 from autodiff.primitive import Plan, largest
@@ -170,7 +171,7 @@ class Lowered:
         self._step = step
         self._changing = changing
         self._arguments = arguments
-        self._ranges = [_range(array) for array in arguments]
+        self._ranges = [byte_range(array) for array in arguments]
         self._blocks: list[Array] = []
         self._rows: list[list[int]] = []
         self._kept: list[Any] = []
@@ -432,15 +433,3 @@ class Lowered:
 def _array_at(memory: Array, offset: int, spec: Spec) -> Array:
     strides = tuple(stride * spec.dtype.itemsize for stride in spec.strides)
     return np.ndarray(spec.shape, spec.dtype, memory.data, offset, strides)
-
-
-def elsewhere(array: Array) -> Array:
-    """Return an array of the same layout on memory of its own, which holds nothing."""
-    low, high = _range(array)
-    return np.ndarray(array.shape, array.dtype, np.empty(high - low, np.uint8), address_of(array) - low, array.strides)
-
-
-def _range(array: Array) -> tuple[int, int]:
-    """Return the addresses from the lowest byte of an array to behind the highest."""
-    low, high = np.lib.array_utils.byte_bounds(array)
-    return int(low), int(high) if array.size else int(low)

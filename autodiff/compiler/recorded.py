@@ -23,9 +23,10 @@ from autodiff.compiler.backward import has_history, record_backward
 from autodiff.compiler.calls import RecordingError
 from autodiff.compiler.conditions import ZERO, Conditions, Leaf
 from autodiff.compiler.improving import improve
-from autodiff.compiler.instructions import Instruction, Kind, Step, Value, owner_of
-from autodiff.compiler.lowering import Lowered, elsewhere, now
+from autodiff.compiler.instructions import Instruction, Kind, Step, Value
+from autodiff.compiler.lowering import Lowered, now
 from autodiff.compiler.reading import program_of
+from autodiff.compiler.sharing import elsewhere, overlap, owner_of, put_aside
 from autodiff.compiler.surroundings import unchanged
 from autodiff.compiler.tracer import Tracer
 from autodiff.eager import Tensor, wrap
@@ -164,6 +165,7 @@ class Recorded:
             if x._grad is not None and type(operand) is tuple:
                 raise RecordingError("compile", "a tensor that is returned has a .grad, which no replay would give it",
                                      fix="return the gradient, too", line=operand[0].line)
+            del operand  # a record keeps alive what its history holds: escapes are looked for below
         inside = set(tracer.records)
         roots = [x for x in outputs if has_history(x)]
         if roots and tracer.argument_hooked:
@@ -176,10 +178,9 @@ class Recorded:
         del inside, grads
         places = {id(x): i for i, x in enumerate(tensors)}
         self._targets = [Leaf(x, places.get(id(x))) for x in targets]
-        read = [(Leaf(tracer.grads[key], places.get(key)), None if grad is None else grad.spec)
-                for key, grad in tracer.read.items()]
-        self._carried = [leaf for leaf, spec in read if spec is not None]
-        carried = [tracer.read[id(leaf.tensor)] for leaf in self._carried]
+        read = [(Leaf(tracer.grads[key], places.get(key)), grad) for key, grad in tracer.read.items()]
+        self._carried = [leaf for leaf, grad in read if grad is not None]
+        carried = [grad for _, grad in read if grad is not None]
         arguments = [*tensors, *carried, *cotangents]
         self._first_cotangent = len(tensors) + len(carried)
         self._step = Step(tracer, arguments, outputs, found, forward, names)
@@ -190,8 +191,7 @@ class Recorded:
         self._repeated = tracer.repeated
         self._counts = tracer.counts
         leaves = list(tracer.grads.values())
-        slots = self._step.slots()
-        self.conditions = Conditions(tracer, slots, read, settings)
+        self.conditions = Conditions(tracer, self._step.slots(), tensors, read, settings)
         self.fits = self.conditions.hold
         bases = [x.base for x in outputs if x.base is not None]
         grads = [leaf._grad for leaf in leaves]
@@ -199,32 +199,35 @@ class Recorded:
         del bases, grads
         made = {id(leaf) for leaf, _ in self._step.gradients}
         cleared = [Leaf(x, places.get(id(x))) for x in leaves if x._grad is None and id(x) not in made]
+        around = self._step.around()
+        owners = {owner_of(x.array) for x in around}
         for leaf, value in self._step.gradients:
             known = gradients.get(id(leaf))
-            if known is None or known[1].spec is not value.spec:
+            if known is None or known[1].spec is not value.spec or owner_of(known[1].array) in owners:
                 gradients[id(leaf)] = (leaf, wrap(value.spec.empty()))
         self._gradients = [(Leaf(x, places.get(id(x))), gradients[id(x)][1]) for x, _ in self._step.gradients]
-        self._own = {owner_of(gradient.array) for _, gradient in self._gradients}
+        self._own = {owner_of(gradient.array): gradient.array for _, gradient in self._gradients}
         ends = [*[(leaf, None) for leaf in cleared], *self._gradients]
         self._grads = [(leaf.tensor, grad) for leaf, grad in ends if leaf.number is None]
         self._argument_grads = [(leaf.number, grad) for leaf, grad in ends if leaf.number is not None]
         self._hooks = [(number, _hooks_of(tensors[number])) for number, _ in self._argument_grads]
         # That words of a program lie in an argument is told by their addresses: there no other tensor may lie.
-        shared = [any(np.may_share_memory(x.array, slot.array) for slot in slots) for x in arguments]
+        others = [x.array for x in (*around, *[gradient for _, gradient in self._gradients])]
+        shared = [any(np.may_share_memory(x.array, other) for other in others) for x in arguments]
         self._arrays = [elsewhere(x.array) if also else x.array for x, also in zip(arguments, shared, strict=True)]
         self._lowered: list[Lowered] = []
         # A constant that is returned belongs to the caller, who may change it.
         self._changing = {id(x): x.array.copy("K") for x in outputs if id(x) in tracer.made}
         self._changing |= {key: before for key, (_, before) in tracer.before.items() if key in tracer.made}
-        self._written = [*self._memories(writes=True), *{gradient.memory for _, gradient in self._gradients}]
+        self._written = self._memories(writes=True)
         written = {value.region for instruction in self._step.instructions for value in instruction.outputs}
         roots_written = [value.root for instruction in self._step.instructions for value in instruction.outputs]
         written_memories = {arguments[root.number].memory for root in roots_written if root.number is not None}
         self._written_arguments = [i for i, x in enumerate(arguments) if x.memory in written_memories]
-        owners = {owner_of(region.source.array) for region in written if region.kind in (Kind.SLOT, Kind.ARGUMENT)}
+        changing = {owner_of(region.source.array) for region in written if region.kind in (Kind.SLOT, Kind.ARGUMENT)}
         self._apart: dict[int, list[Any]] = {}
-        for array in [x.array for x in slots]:
-            if self._written_arguments or owner_of(array) in owners:
+        for array in [x.array for x in around]:
+            if self._written_arguments or owner_of(array) in changing:
                 self._apart.setdefault(owner_of(array), []).append(array)
         self._relied_on = self._memories(writes=False)
         self._backward = _primitive(lambda record, *cotangents: self.sweep(record, cotangents))
@@ -268,6 +271,10 @@ class Recorded:
                 for root in [value.root for value in values]:
                     if root.outside:
                         found[id(root.leaf.memory)] = root.leaf.memory
+                    elif root.region.kind is Kind.GRADIENT:
+                        found.update({id(grad.memory): grad.memory for (_, value), (_, grad) in
+                                      zip(self._step.gradients, self._gradients, strict=True)
+                                      if value.region is root.region})
         return list(found.values())
 
     # ---- Replay ------------------------------------------------------------------------------------------------------
@@ -290,6 +297,9 @@ class Recorded:
             x = args[i]
             if type(x) is not kind or x.spec is not spec or x.needs_grad is not needs_grad:
                 return False
+        if not (self._apart or self._written_arguments):  # where they lie does not matter
+            one_each = len(args) < 2 or len({x.memory for x in args}) == len(args)
+            return one_each and (not (self.pinned or self._hooks) or self.accepts(args))
         owners = {owner_of(x.array) for x in args}
         # Parts of one NumPy array have an owner in common, but not their memory; they may overlap.
         if len(owners) != len(args) and (self._written_arguments or len({x.memory for x in args}) != len(args)):
@@ -317,7 +327,7 @@ class Recorded:
 
     def lies_apart(self, tensors: Sequence[Tensor]) -> bool:
         """Return whether nothing that the program changes is both in an argument and in another tensor from outside."""
-        return not any(np.may_share_memory(x.array, array) for i, x in enumerate(tensors) if i not in self.pinned
+        return not any(overlap(x.array, array) for i, x in enumerate(tensors) if i not in self.pinned
                        for array in self._apart.get(owner_of(x.array), ()))
 
     def _idle(self) -> Lowered:
@@ -345,8 +355,9 @@ class Recorded:
         everything = tensors
         if self._carried:
             everything = (*tensors, *[leaf.now(tensors)._grad for leaf in self._carried])
-        own = self._own  # a gradient that the last call has made may lie where this one makes another
-        arguments = [x.array.copy("K") if owner_of(x.array) in own else x.array for x in everything]
+        arguments = [x.array for x in everything]
+        # Where this call makes a gradient, an earlier one may have made an argument of this one.
+        aside = put_aside(arguments, self._own) if self._own else {}
         before = [r.states[0].copy() for r in self._repeated]
         contents = [array.copy("K") for array in lowered.exposed(arguments)] if lowered.early else ()
         counts = {generator: generator.state()[1] for generator in self._counts} if self._counts else {}
@@ -376,6 +387,8 @@ class Recorded:
                         state.update({name: numbers[name] for name in r.names})
                 for array, content in zip(lowered.exposed(arguments), contents, strict=True):
                     array[...] = content
+                for owner, content in aside.items():
+                    self._own[owner][...] = content
         if not done:
             return False, None
         for r in self._repeated:
@@ -391,6 +404,7 @@ class Recorded:
         for number in self._written_arguments:
             everything[number].memory.version += 1
         if interrupted:
+            self._give_back(aside, tensors)
             raise KeyboardInterrupt
         record = None
         if self._roots:
@@ -398,12 +412,24 @@ class Recorded:
             lowered.user, lowered.arguments = weakref.ref(record), arguments
             lowered.tensors = [(x, x.memory.version) for x in tensors]
             lowered.versions = [memory.version for memory in self._relied_on]
-        if type(self._result) is _Output:
-            return True, self._made(self._result, lowered, everything, record)
-        made = [self._made(output, lowered, everything, record) for output in self._outputs]
-        return True, _rebuilt(self._result, iter(made))
+        made = [self._made(output, lowered, everything, arguments, record) for output in self._outputs]
+        if aside:
+            self._give_back(aside, tensors)
+        return True, made[0] if type(self._result) is _Output else _rebuilt(self._result, iter(made))
 
-    def _made(self, output: _Output, lowered: Lowered, tensors: Sequence[Tensor], record: Record | None) -> Tensor:
+    def _give_back(self, aside: Mapping[int, Array], tensors: Sequence[Tensor]) -> None:
+        """Give the place where this call has made a gradient back to what lay there, and the leaf another tensor."""
+        for leaf, gradient in self._gradients:
+            content = aside.get(owner_of(gradient.array))
+            if content is not None:
+                leaf.now(tensors)._grad = wrap(gradient.array.copy("K"), gradient.spec)
+                gradient.array[...] = content
+                gradient.memory.version += 1
+
+    def _made(
+        self, output: _Output, lowered: Lowered, tensors: Sequence[Tensor], arguments: Sequence[Array],
+        record: Record | None,
+    ) -> Tensor:  # fmt: skip
         """Return a result: a copy, or the argument or outside tensor that it is."""
         value = output.value
         if value.number is not None:
@@ -412,7 +438,7 @@ class Recorded:
             return output.known  # type: ignore[no-any-return]
         array = lowered.arrays[value]
         if output.moves:
-            array = now(value, array, [x.array for x in tensors])
+            array = now(value, array, arguments)
         result = wrap(array.copy("K"), output.spec)
         if output.root is not None:
             result.edge = (record, output.root)
@@ -478,9 +504,10 @@ class Recorded:
         changed = [m for m, version in zip(self._relied_on, lowered.versions, strict=True) if m.version != version]
         changed += [x.memory for x, version in lowered.tensors if x.memory.version != version]
         if changed:
+            line = changed[0].changed
             raise InPlaceError("backward", "a tensor that the backward pass needs has changed since the call",
-                               got=f"a change at {changed[0].changed}", line=record.line,
-                               fix="run backward before the optimizer's step")
+                               got="a change " + (f"at {line}" if line else "by another call"), line=record.line,
+                               fix="run backward before the optimizer's step and before the next call")
         arrays = []
         for spec, cotangent in zip(self._roots, cotangents, strict=True):
             if cotangent is None:

@@ -138,7 +138,7 @@ class Tracer(PythonTracer):
 
     def grad_read(self, leaf: Any) -> None:
         """Note that a `.grad` is looked at: one that the function did not set itself comes from outside."""
-        if id(leaf) not in self.grads and id(leaf) not in self.made and type(self.operand(leaf)) is not tuple:
+        if id(leaf) not in self.grads and id(leaf) not in self.made and not self._made_here(leaf):
             self.grads[id(leaf)] = leaf
             self.read[id(leaf)] = leaf._grad
         run = self._hook
@@ -157,8 +157,8 @@ class Tracer(PythonTracer):
             RecordingError: if that is the gradient of an argument that something outside has made.
         """
         self._take_part()
-        if type(self.operand(leaf)) is tuple:
-            return  # of a tensor that the function made, and that nobody finds afterwards
+        if self._made_here(leaf):
+            return  # nobody finds it afterwards
         if id(leaf) in self.cut:
             self.refuse(RecordingError(
                 "compile", "a backward pass inside the function would have to go on outside, behind an argument",
@@ -166,6 +166,11 @@ class Tracer(PythonTracer):
             ))
         if id(leaf) not in self.made:
             self.grads.setdefault(id(leaf), leaf)
+
+    def _made_here(self, leaf: Any) -> bool:
+        """Return whether the function made a tensor; one from outside that it has changed in place is still that."""
+        operand = self.operand(leaf)
+        return type(operand) is tuple and self._root(operand) is not leaf
 
     def settings(self, source: dict[str, Any], names: Sequence[str] | None = None, **renamed: str) -> dict[str, Any]:
         """Return the numbers of `source` as slots; the other settings must stay as they are."""

@@ -119,3 +119,18 @@ def test_optimizers(optimizer: str) -> None:
 ])  # fmt: skip
 def test_optimizers_with_settings(optimizer: str, settings: dict[str, Any]) -> None:
     compare(mlp.tiny_torch_like, 20, optimizer, **settings)
+
+
+@pytest.mark.parametrize("name", ["silu", "mish", "softplus", "gelu", "logsigmoid"])
+def test_higher_derivatives_through_operations_that_have_only_a_twin(name: str) -> None:
+    def third(x: ad.Tensor) -> ad.Tensor:
+        y = getattr(ad.nn.functional, name)(x)
+        for order in range(3):
+            (y,) = ad.autograd.grad((y * y).sum(), [x], create_graph=order < 2)
+        return y
+
+    compiled = ad.compile(third)
+    for number in range(4):
+        x = (ad.arange(6.0) / 4 - number / 2).requires_grad_()
+        assert compiled(x).tolist() == third(x).tolist()
+    assert len(compiled.programs) == 1
