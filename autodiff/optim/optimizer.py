@@ -167,9 +167,12 @@ class Optimizer:
                     self.initialise(p, state, group)
         keys = list(zip(map(_dtype, params), map(itemgetter(*progress), states), strict=True))
         recorder = MODE.recorder
-        for key in dict.fromkeys(keys):
-            together = [other == key for other in keys]
-            chosen, its, own = (list(compress(column, together)) for column in (params, grads, states))
+        distinct = dict.fromkeys(keys)
+        for key in distinct:
+            batch: tuple[list[Any], ...] = params, grads, states
+            if len(distinct) > 1:
+                batch = tuple(list(compress(column, [other == key for other in keys])) for column in batch)
+            chosen, its, own = batch
             if recorder is not None:
                 self._name_slots(chosen, own, group)
                 recorder.repeat(partial(self.advance, own, group), partial(self.conclude, own, group), own, progress)

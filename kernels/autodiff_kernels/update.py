@@ -38,15 +38,17 @@ def _share(row: Array, part: int, parts: int) -> tuple[int, int]:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def follow(table: Array, part: int, parts: int) -> None:
-    """Replace addresses by the words that lie there: table[i] = the int64 at table[i].
+def follow(words: Array, pointers: int, offset: int, part: int, parts: int) -> None:
+    """Read a word of each of several objects: words[i] = the int64 `offset` bytes behind where pointers[i] leads.
 
     Args:
-        table: (n,), in/out; int64. Elements are shared among the parts.
+        words: (n,), out; int64. Elements are shared among the parts.
+        pointers: address of n addresses.
+        offset: in bytes.
     """
-    low, high = share(table.shape[0], part, parts)
+    low, high = share(words.shape[0], part, parts)
     for i in range(low, high):
-        table[i] = load(pointer_at(table[i], np.int64))
+        words[i] = load(pointer_at(load(pointer_at(pointers + 8 * i, np.int64)) + offset, np.int64))
 
 
 # ---- SGD -------------------------------------------------------------------------------------------------------------
