@@ -54,7 +54,8 @@ def test_clip_grad_norm_of_one_tensor_of_none_and_of_nan() -> None:
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_gradients_clipped_together_have_the_bits_of_one_after_the_other(dtype: Any) -> None:
-    gradients = [ad.tensor(numbers(*shape).astype(dtype)) for shape in ((), (1,), (0, 3), (7, 5), (131_077,), (70_001,))]
+    shapes: list[tuple[int, ...]] = [(), (1,), (0, 3), (7, 5), (131_077,), (70_001,)]
+    gradients = [ad.tensor(numbers(*shape).astype(dtype)) for shape in shapes]
     gradients.append(ad.tensor(numbers(2, 3, 4, 4).astype(dtype)).contiguous(memory_format=ad.channels_last))
     parameters = [nn.Parameter(ad.zeros_like(gradient)) for gradient in gradients]
     norm = ad.linalg.vector_norm(ad.stack([ad.linalg.vector_norm(gradient) for gradient in gradients]))

@@ -52,7 +52,7 @@ def follow(words: Array, pointers: int, offset: int, part: int, parts: int) -> N
         words[i] = load(pointer_at(load(pointer_at(pointers + 8 * i, np.int64)) + offset, np.int64))
 
 
-# ---- Clipping ---------------------------------------------------------------------------------------------------------
+# ---- Clipping --------------------------------------------------------------------------------------------------------
 # The tables of these two have two columns: the address of a tensor, and its number of elements.
 
 

@@ -36,20 +36,20 @@ def _updating() -> Iterator[None]:
         MODE.phase = phase
 
 
-# ---- All gradients by one call of a kernel, where operations one by one would take longer than their kernels -----------
+# ---- All gradients by one call of a kernel: operations one by one would take longer than their kernels --------------
 
 
 def _alike(tensors: Sequence[Tensor]) -> bool:
     """Return whether tensors are floats of one dtype without gaps, and nobody records what is done to each."""
     specs = [x.spec for x in tensors]
     return (MODE.recorder is None and len({spec.dtype for spec in specs}) == 1 and specs[0].floating
-            and all([spec.order is not None for spec in specs]))  # fmt: skip
+            and None not in [spec.order for spec in specs])  # fmt: skip
 
 
 def _writable(tensors: Sequence[Tensor]) -> bool:
     """Return whether each tensor has memory of its own and may change in place; `bind_into` says what is wrong."""
     memories = {id(x.memory) for x in tensors}
-    return len(memories) == len(tensors) and all([x.array.flags.writeable and not x.copied_view for x in tensors])
+    return len(memories) == len(tensors) and all(x.array.flags.writeable and not x.copied_view for x in tensors)
 
 
 def _table(tensors: Sequence[Tensor], sizes: Sequence[int]) -> Array:
