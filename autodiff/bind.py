@@ -6,7 +6,7 @@ plan (worked out once for given specs) -> take output arrays -> run the kernel -
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from itertools import count
 from operator import attrgetter, call
@@ -196,14 +196,19 @@ def bind_update(
     """
     settings = {name: held(x) for name, x in params.items()}
     threads.run(partial(primitive.run, **settings))(list(map(_array, written)), list(map(_array, read)))
-    line = here()
-    for memory in map(_memory, written):
-        memory.version += 1
-        memory.changed = line
+    note_changes(written)
     if MODE.recorder is not None:
         inputs = (*written, *read)
         record = make_record(primitive, inputs, params, tuple(map(_spec, inputs)), tuple(map(_spec, written)), None, ())
         MODE.recorder.add(record, written, record.operands[: len(written)])
+
+
+def note_changes(tensors: Iterable[Any]) -> None:
+    """Raise the versions of tensors that have changed in place, and note the user's line."""
+    line = here()
+    for memory in map(_memory, tensors):
+        memory.version += 1
+        memory.changed = line
 
 
 def share_memory(view: Any, source: Any, tracked: bool) -> None:

@@ -210,10 +210,13 @@ def address_of(array: Array) -> int:
 
 
 def addresses_of(arrays: Sequence[Array]) -> Array:
-    """Return where the first elements of arrays lie, as `address_of` does for one."""
-    words = np.fromiter(map(id, arrays), np.int64, len(arrays))
-    words += _HEAD
-    kernels.update.follow(words, 0, 1)
+    """Return where the first elements of arrays lie, as `address_of` does for one.
+
+    The items of a tuple stand behind its own fields, as words with the places of the objects (`PyTupleObject`).
+    """
+    held = tuple(arrays)
+    words = np.empty(len(held), np.int64)
+    kernels.update.follow(words, id(held) + tuple.__basicsize__, _HEAD, 0, 1)
     return words
 
 

@@ -52,6 +52,55 @@ def test_clip_grad_norm_of_one_tensor_of_none_and_of_nan() -> None:
         nn.utils.clip_grad_norm_(parameters, 1.0, error_if_nonfinite=True)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_gradients_clipped_together_have_the_bits_of_one_after_the_other(dtype: Any) -> None:
+    shapes: list[tuple[int, ...]] = [(), (1,), (0, 3), (7, 5), (131_077,), (70_001,)]
+    gradients = [ad.tensor(numbers(*shape).astype(dtype)) for shape in shapes]
+    gradients.append(ad.tensor(numbers(2, 3, 4, 4).astype(dtype)).contiguous(memory_format=ad.channels_last))
+    parameters = [nn.Parameter(ad.zeros_like(gradient)) for gradient in gradients]
+    norm = ad.linalg.vector_norm(ad.stack([ad.linalg.vector_norm(gradient) for gradient in gradients]))
+    factor = (1.0 / (norm + 1e-6)).clamp(max=1.0)
+    threads = ad.get_num_threads()
+    for number in (1, 2):
+        ad.set_num_threads(number)
+        try:
+            for parameter, gradient in zip(parameters, gradients, strict=True):
+                parameter.grad = gradient.clone()
+            assert nn.utils.clip_grad_norm_(parameters, 1.0).numpy().tobytes() == norm.numpy().tobytes()
+        finally:
+            ad.set_num_threads(threads)
+        for parameter, gradient in zip(parameters, gradients, strict=True):
+            assert parameter.grad.numpy().tobytes() == (gradient * factor).numpy().tobytes()
+
+
+def test_gradients_that_share_memory_or_a_dtype_are_clipped_as_one_after_the_other() -> None:
+    shared = ad.tensor([3.0, 4.0])
+    parameters = [nn.Parameter(ad.zeros(2)) for _ in range(2)]
+    for parameter in parameters:
+        parameter.grad = shared
+    nn.utils.clip_grads_with_norm_(parameters, 1.0, ad.tensor(2.0))
+    np.testing.assert_allclose(shared.numpy(), [0.75, 1.0], rtol=1e-5)
+    wide = nn.Parameter(ad.zeros(2, dtype=ad.float64))
+    wide.grad = ad.tensor([6.0, 8.0], dtype=ad.float64)
+    parameters[0].grad = ad.tensor([0.0, 0.0])
+    assert nn.utils.clip_grad_norm_([parameters[0], wide], 5.0).item() == 10
+    np.testing.assert_allclose(wide.grad.numpy(), [3, 4], rtol=1e-5)
+
+
+def test_clipping_is_a_change_in_place() -> None:
+    w = ad.ones(2, requires_grad=True)
+    parameters = with_gradients(np.array([3.0, 4.0], np.float32), np.array([1.0], np.float32))
+    loss = (w * parameters[0].grad).sum()
+    nn.utils.clip_grad_norm_(parameters, 1.0)
+    with pytest.raises(RuntimeError, match="test_nn_utils"):
+        loss.backward()
+    fixed = np.array([1.0], np.float32)
+    fixed.flags.writeable = False
+    parameters[1].grad = ad.from_numpy(fixed)
+    with pytest.raises(RuntimeError, match="read-only"):
+        nn.utils.clip_grad_norm_(parameters, 1.0)
+
+
 def test_clip_grad_value() -> None:
     parameters = with_gradients(np.array([-3.0, 0.5, 2.0], np.float32))
     nn.utils.clip_grad_value_([*parameters, nn.Parameter(ad.zeros(2))], 1)

@@ -66,6 +66,31 @@ def test_a_setting_that_needs_memory_is_switched_on_between_steps(name: str, swi
     assert np.isfinite(w.detach().numpy()).all()
 
 
+def test_parameters_that_step_together_or_not_take_the_steps_they_take_alone() -> None:
+    def parameter(number: int) -> Any:
+        dtype = ad.float64 if number == 2 else ad.float32
+        return (ad.arange(4, dtype=dtype) - number).reshape(2, 2).requires_grad_()
+
+    def gradient(number: int, step: int) -> Any:
+        if (step, number) in ((0, 1), (2, 0)):
+            return None  # it begins a step later, or misses one
+        given = (ad.arange(4, dtype=ad.float64 if number == 2 else ad.float32) * 0.1 * (number + step)).reshape(2, 2)
+        return given.t() if step == 3 and number == 3 else given
+
+    def walk(numbers: list[int]) -> list[bytes]:
+        params = [parameter(number) for number in numbers]
+        optimizer = ad.optim.Adam(params, lr=0.1, weight_decay=0.1)
+        for step in range(5):
+            for p, number in zip(params, numbers, strict=True):
+                p.grad = gradient(number, step)
+                if step == 2:  # another array
+                    p.data = p.detach().clone()
+            optimizer.step()
+        return [p.detach().numpy().tobytes() for p in params]
+
+    assert walk([0, 1, 2, 3]) == [walk([number])[0] for number in range(4)]
+
+
 def test_optimizers_do_not_change_each_others_slots() -> None:
     w = ad.ones(2, requires_grad=True)
     w.grad = ad.ones(2)

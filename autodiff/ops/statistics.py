@@ -103,6 +103,12 @@ square_sum_p = define(
 )
 
 
+def square_sum(x: Any, dims: tuple[int, ...] | None = None, keepdim: bool = False) -> Any:
+    """Return ``sum(square(x))`` over dimensions, all by default."""
+    dims = tuple(range(x.spec.ndim)) if dims is None else dims
+    return bind(square_sum_p, reducible(x, dims), dims=dims, keepdim=bool(keepdim))
+
+
 # ---- Variance --------------------------------------------------------------------------------------------------------
 
 
@@ -326,7 +332,7 @@ def vector_norm(
         raise ShapeError("vector_norm", "no numbers have no norm of this order", expected="a finite order from 0 on",
                          got=f"{ord} for {values.spec.shape}")
     if ord == 2:
-        return root(bind(square_sum_p, reducible(values, dims), dims=dims, keepdim=bool(keepdim)))  # type: ignore[no-any-return]
+        return root(square_sum(values, dims, keepdim))  # type: ignore[no-any-return]
     if ord == 0:
         return sum(constant_of(values, cast_to(ne(values, 0), values.spec.dtype)), dims, keepdim)  # type: ignore[no-any-return]
     magnitudes = abs(values)

@@ -7,7 +7,8 @@ from its settings and the step count inside the kernel.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import lru_cache, partial
+from itertools import chain
 from operator import attrgetter
 from typing import Any
 
@@ -46,20 +47,29 @@ def step(
     Raises:
         ShapeError: if a parameter has gaps in memory or a gradient another shape.
     """
-    specs = list(map(_spec, params))
-    if list(map(_spec, grads)) != specs or None in map(_order, specs):
+    specs = tuple(map(_spec, params))
+    sizes, nbytes, dense = _layout(specs)
+    if not dense or tuple(map(_spec, grads)) != specs:
         grads = [_fitting(p, grad) for p, grad in zip(params, grads, strict=True)]
+    for state in states:
+        if state and tuple(map(_spec, state)) != specs:
+            for p, x in zip(params, state, strict=True):
+                _follow(p, x)
     columns = [params, *states, grads]
+    addresses = iter(addresses_of(list(map(_array, chain.from_iterable(columns)))).reshape(-1, len(params)))
     table = np.zeros((len(params), len(columns) + 1), np.int64)
     for i, column in enumerate(columns):
         if column:
-            if list(map(_spec, column)) != specs:
-                for p, state in zip(params, column, strict=True):
-                    _follow(p, state)
-            table[:, i] = addresses_of(list(map(_array, column)))
-    table[:, -1] = list(map(_size, specs))
-    threads = threads_for(Cost(0, sum(map(_nbytes, specs)) * (2 * len(columns) - 1)))
-    bind_update(primitive, [t for column in columns[:-1] for t in column], grads, threads, table=table, **settings)
+            table[:, i] = next(addresses)
+    table[:, -1] = sizes
+    threads = threads_for(Cost(0, nbytes * (2 * len(columns) - 1)))
+    bind_update(primitive, list(chain.from_iterable(columns[:-1])), grads, threads, table=table, **settings)
+
+
+@lru_cache(64)
+def _layout(specs: tuple[Spec, ...]) -> tuple[Array, int, bool]:
+    """Return the sizes of parameters, the bytes of all together, and whether none has gaps."""
+    return np.array(list(map(_size, specs))), sum(map(_nbytes, specs)), None not in map(_order, specs)
 
 
 def _fitting(p: Any, grad: Any) -> Any:

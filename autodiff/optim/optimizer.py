@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable, Mapping
 from copy import deepcopy
 from functools import partial
+from itertools import compress
+from operator import attrgetter, itemgetter
 from typing import Any
 
 from autodiff.autograd.modes import enable_grad
-from autodiff.eager import Tensor, wrap
+from autodiff.eager import Tensor, grads_of, wrap
 from autodiff.errors import AutodiffError, DTypeError, ValueRangeError
 from autodiff.slots import CHANGES, Settings
 from autodiff.thread_mode import MODE
+
+_dtype = attrgetter("spec.dtype")
 
 
 class OptimizerStateError(AutodiffError):
@@ -149,27 +153,32 @@ class Optimizer:
 
     def _step_group(self, group: dict[str, Any]) -> None:
         """Bring the state of a group's parameters into being and update those that have gradients, dtype by dtype."""
-        batches: dict[tuple[Any, ...], list[tuple[Tensor, Tensor, dict[str, Any]]]] = {}
-        needed = {"step", *self.used(group), *self.numbers}
-        for p in group["params"]:
-            grad = p.grad
-            if grad is None:
-                continue
-            state = self.state[p]
-            if not needed.issubset(state):  # at first, and when a setting that needs a slot is switched on later
-                self.initialise(p, state, group)
-            key = (p.spec.dtype.char, state["step"], *map(state.__getitem__, self.numbers))
-            batches.setdefault(key, []).append((p, grad, state))
+        grads = grads_of(group["params"])
+        params = [p for p, grad in zip(group["params"], grads, strict=True) if grad is not None]
+        grads = [grad for grad in grads if grad is not None]
+        states = list(map(self.state.__getitem__, params))
+        progress = ("step", *self.numbers)
+        needed = (*progress, *self.used(group))
+        try:
+            deque(map(itemgetter(*needed), states), 0)
+        except KeyError:  # at first, and when a setting that needs a slot is switched on later
+            for p, state in zip(params, states, strict=True):
+                if not state.keys() >= set(needed):
+                    self.initialise(p, state, group)
+        keys = list(zip(map(_dtype, params), map(itemgetter(*progress), states), strict=True))
         recorder = MODE.recorder
-        for batch in batches.values():
-            params, grads, states = map(list, zip(*batch, strict=True))
+        distinct = dict.fromkeys(keys)
+        for key in distinct:
+            batch: tuple[list[Any], ...] = params, grads, states
+            if len(distinct) > 1:
+                batch = tuple(list(compress(column, [other == key for other in keys])) for column in batch)
+            chosen, its, own = batch
             if recorder is not None:
-                self._name_slots(params, states, group)
-                recorder.repeat(partial(self.advance, states, group), partial(self.conclude, states, group), states,
-                                ("step", *self.numbers))  # fmt: skip
-            self.advance(states, group)
-            self.update(params, grads, states, group)
-            self.conclude(states, group)
+                self._name_slots(chosen, own, group)
+                recorder.repeat(partial(self.advance, own, group), partial(self.conclude, own, group), own, progress)
+            self.advance(own, group)
+            self.update(chosen, its, own, group)
+            self.conclude(own, group)
 
     def _name_slots(self, params: list[Tensor], states: list[dict[str, Any]], group: dict[str, Any]) -> None:
         """Let the tensors of the states carry names, for graphs and errors."""

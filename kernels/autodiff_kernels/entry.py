@@ -133,11 +133,11 @@ def compiled(kernel: Any, *dtypes: Any) -> Callable[..., None]:
     >>> import numpy as np
     >>> import autodiff_kernels as kernels
     >>> follow = kernels.entry.compiled(kernels.update.follow, np.dtype(np.int64))
-    >>> word = np.array([42])
-    >>> places = np.array([[word.ctypes.data]])
-    >>> follow(places, 0, 1)
-    >>> places
-    array([[42]])
+    >>> words, objects = np.zeros((1, 2), np.int64), np.array([41, 42])
+    >>> pointers = objects.ctypes.data + 8 * np.arange(2)
+    >>> follow(words, pointers.ctypes.data, 0, 0, 1)
+    >>> words
+    array([[41, 42]])
     """
     open_doors()
     arrays = [types.Array(from_dtype(dtype), 1, "C") for dtype in dtypes]

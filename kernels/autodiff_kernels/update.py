@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from autodiff_kernels.accumulate import row_sum
 from autodiff_kernels.maths import root
 from autodiff_kernels.memory import apply, load, pointer_at, pointers_at
 from autodiff_kernels.parts import share, share_of_elements
@@ -38,15 +39,54 @@ def _share(row: Array, part: int, parts: int) -> tuple[int, int]:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def follow(table: Array, part: int, parts: int) -> None:
-    """Replace addresses by the words that lie there: table[i] = the int64 at table[i].
+def follow(words: Array, pointers: int, offset: int, part: int, parts: int) -> None:
+    """Read a word of each of several objects: words[i] = the int64 `offset` bytes behind where pointers[i] leads.
 
     Args:
-        table: (n,), in/out; int64. Elements are shared among the parts.
+        words: (n,), out; int64. Elements are shared among the parts.
+        pointers: address of n addresses.
+        offset: in bytes.
+    """
+    low, high = share(words.shape[0], part, parts)
+    for i in range(low, high):
+        words[i] = load(pointer_at(load(pointer_at(pointers + 8 * i, np.int64)) + offset, np.int64))
+
+
+# ---- Clipping --------------------------------------------------------------------------------------------------------
+# The tables of these two have two columns: the address of a tensor, and its number of elements.
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def square_sums(sums: Array, table: Array, part: int, parts: int) -> None:
+    """sums[i] = sum of the squares of the i-th tensor, as `reduce.square_sum_axes` adds them up.
+
+    Args:
+        sums: (tensors,), out; the dtype of the tensors. Shared among the parts.
+        table: (tensors, 2), in; int64.
     """
     low, high = share(table.shape[0], part, parts)
-    for i in range(low, high):
-        table[i] = load(pointer_at(table[i], np.int64))
+    for row in range(low, high):
+        (x,) = pointers_at(table[row], sums, 0, 1)
+        sums[row] = row_sum(x, table[row, 1], 0.0, True)
+
+
+@njit(error_model="numpy", forceinline=True)
+def _scaled(x: float, factor: float) -> float:
+    return x * factor
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def scale(table: Array, factor: Array, part: int, parts: int) -> None:
+    """Multiply all tensors by factor[0], in place.
+
+    Args:
+        table: (tensors, 2), in; int64.
+        factor: (1,), in; the dtype of the tensors.
+    """
+    for row in range(table.shape[0]):
+        begin, count = _share(table[row], part, parts)
+        (x,) = pointers_at(table[row], factor, begin, 1)
+        apply(_scaled, count, (x,), (x,), (factor[0],))
 
 
 # ---- SGD -------------------------------------------------------------------------------------------------------------

@@ -268,3 +268,28 @@ def test_lbfgs_goes_along_a_line_from_a_start_or_from_where_it_is(dtype: Any) ->
         for part in range(parts):
             update.lbfgs(table([[q, None if own else start, d]]), q, 0.25, part, parts)
         np.testing.assert_array_equal(q, (p if own else start) + dtype(0.25) * d)  # exact: 0.25 * d is not rounded
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("parts", [1, 3])
+def test_sums_of_squares_and_scaling_of_many_tensors(dtype: Any, parts: int) -> None:
+    rng = np.random.default_rng(0)
+    tensors = [rng.standard_normal(n).astype(dtype) for n in (0, *LENGTHS)]
+    sums, rows, factor = np.empty(len(tensors), dtype), table([[x] for x in tensors]), np.array([0.3], dtype)
+    before = [x.copy() for x in tensors]
+    for part in range(parts):
+        update.square_sums(sums, rows, part, parts)
+    for part in range(parts):
+        update.scale(rows, factor, part, parts)
+    exact = [(x.astype(np.float64) ** 2).sum() for x in before]
+    np.testing.assert_allclose(sums, exact, rtol=1e-6 if dtype == np.float32 else 1e-14)
+    for x, old in zip(tensors, before, strict=True):
+        np.testing.assert_array_equal(x, old * factor)
+
+
+def test_words_are_read_behind_pointers() -> None:
+    objects, words = np.arange(12).reshape(4, 3), np.zeros(4, np.int64)
+    pointers = objects.ctypes.data + objects.strides[0] * np.array([2, 0, 3, 1])
+    for part in range(3):
+        update.follow(words, pointers.ctypes.data, 8, part, 3)
+    assert words.tolist() == [7, 1, 10, 4]

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
+import numpy as np
+
+import autodiff_kernels as kernels
 from autodiff import ops
 from autodiff.autograd.modes import no_grad
+from autodiff.bind import note_changes
 from autodiff.creation import zeros
-from autodiff.eager import Tensor
+from autodiff.eager import Tensor, grads_of, wrap
 from autodiff.errors import GradientError
-from autodiff.ops.statistics import vector_norm
+from autodiff.ops.promotion import cast
+from autodiff.ops.statistics import root, square_sum, vector_norm
+from autodiff.spec import Array, Cost, addresses_of
 from autodiff.thread_mode import MODE
+from autodiff.threads import threads_for
 
 
 def _listed(parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
@@ -27,6 +34,53 @@ def _updating() -> Iterator[None]:
         yield
     finally:
         MODE.phase = phase
+
+
+# ---- All gradients by one call of a kernel: operations one by one would take longer than their kernels --------------
+
+
+def _alike(tensors: Sequence[Tensor]) -> bool:
+    """Return whether tensors are floats of one dtype without gaps, and nobody records what is done to each."""
+    specs = [x.spec for x in tensors]
+    return (MODE.recorder is None and len({spec.dtype for spec in specs}) == 1 and specs[0].floating
+            and None not in [spec.order for spec in specs])  # fmt: skip
+
+
+def _writable(tensors: Sequence[Tensor]) -> bool:
+    """Return whether each tensor has memory of its own and may change in place; `bind_into` says what is wrong."""
+    memories = {id(x.memory) for x in tensors}
+    return len(memories) == len(tensors) and all(x.array.flags.writeable and not x.copied_view for x in tensors)
+
+
+def _table(tensors: Sequence[Tensor], sizes: Sequence[int]) -> Array:
+    """Return where tensors lie, and how many elements of each a kernel works on."""
+    table = np.empty((len(tensors), 2), np.int64)
+    table[:, 0] = addresses_of([x.array for x in tensors])
+    table[:, 1] = sizes
+    return table
+
+
+def _square_sums(tensors: Sequence[Tensor]) -> Array:
+    """Return the sum of the squares of each tensor, with the bits of one after the other."""
+    sums = np.empty(len(tensors), tensors[0].spec.dtype)
+    sizes = [x.spec.size if x.spec.size <= kernels.reduce.ALONE else 0 for x in tensors]
+    threads = threads_for(Cost(2 * sum(sizes), sums.itemsize * sum(sizes)))
+    threads.run(kernels.update.square_sums)(sums, _table(tensors, sizes), 0, 1)
+    for i, x in enumerate(tensors):
+        if x.spec.size > kernels.reduce.ALONE:  # several threads work on it
+            sums[i] = square_sum(x).array
+    return sums
+
+
+def _scale(tensors: Sequence[Tensor], factor: Tensor) -> None:
+    """Multiply tensors in place by a tensor without dimensions."""
+    sizes = [x.spec.size for x in tensors]
+    threads = threads_for(Cost(sum(sizes), 2 * factor.spec.nbytes * sum(sizes)))
+    threads.run(kernels.update.scale)(_table(tensors, sizes), factor.array.reshape(1), 0, 1)
+    note_changes(tensors)
+
+
+# ---- What users call -------------------------------------------------------------------------------------------------
 
 
 @no_grad()
@@ -54,8 +108,12 @@ def get_total_norm(
     if not found:
         return zeros(())
     p = float(norm_type)
-    norms = [vector_norm(x, p) for x in found]
-    total = norms[0] if len(norms) == 1 else vector_norm(ops.stack(norms), p)
+    if len(found) == 1:
+        total = vector_norm(found[0], p)
+    elif p == 2 and _alike(found):
+        total = vector_norm(root(wrap(_square_sums(found))), p)
+    else:
+        total = vector_norm(ops.stack([vector_norm(x, p) for x in found]), p)
     if error_if_nonfinite and not math.isfinite(total.item()):
         raise GradientError("get_total_norm", "the norm of the gradients is not finite", expected="a finite norm",
                             got=str(total.item()), fix="lower the learning rate, or pass error_if_nonfinite=False")
@@ -83,9 +141,12 @@ def clip_grads_with_norm_(
     tensor([0.6000, 0.8000])
     """
     factor = ops.clamp(ops.div(float(max_norm), ops.add(total_norm, 1e-6)), max=1.0)
-    for parameter in _listed(parameters):
-        if parameter.grad is not None:
-            parameter.grad.mul_(factor)
+    grads = [grad for grad in grads_of(_listed(parameters)) if grad is not None]
+    if _alike(grads) and _writable(grads):
+        _scale(grads, cast(factor, grads[0].spec.dtype))
+    else:
+        for grad in grads:
+            grad.mul_(factor)
 
 
 @no_grad()
@@ -114,8 +175,8 @@ def clip_grad_norm_(
     >>> ad.nn.utils.clip_grad_norm_([x], 1.0), x.grad
     (tensor(5.), tensor([0.6000, 0.8000]))
     """
-    found = [parameter for parameter in _listed(parameters) if parameter.grad is not None]
-    total = get_total_norm([parameter.grad for parameter in found], norm_type, error_if_nonfinite)
+    found = _listed(parameters)
+    total = get_total_norm([grad for grad in grads_of(found) if grad is not None], norm_type, error_if_nonfinite)
     clip_grads_with_norm_(found, max_norm, total)
     return total
 
