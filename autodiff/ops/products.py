@@ -369,7 +369,7 @@ def _linear_prepare(
     alone, unsummed = (missing, missing, 0), no_sums(x.dtype)
 
     def run(outs: Sequence[Array], ins: Sequence[Array]) -> None:
-        bias = ins[2].ravel() if shifted else missing
+        bias = ins[2] if shifted else missing
         following = alone if tail is None else tail.arguments(ins, missing)
         product(*outs, *unsummed, ins[x_at], ins[weight_at], bias, *following, *sizes, 0, 1)
 
@@ -464,7 +464,7 @@ def linear(input: TensorT, weight: TensorT, bias: TensorT | None = None) -> Tens
     require_tensor("linear", x)
     if x.spec.ndim != 2:
         x = contiguous(x)
-    return bind(linear_p, x, weight) if bias is None else bind(linear_p, x, weight, bias)  # type: ignore[no-any-return]
+    return bind(linear_p, x, weight, *(() if bias is None else (contiguous(bias),)))  # type: ignore[no-any-return]
 
 
 def _matvec_vjp(record: Any, g: Any) -> tuple[Any, ...]:

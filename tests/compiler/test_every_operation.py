@@ -95,3 +95,19 @@ def test_a_replay_gives_the_bits_of_the_operation(operation: Operation, sample: 
     found = compiled(*other)
     assert bits(found) == expected
     assert bits(other) == before or operation.name.endswith("_")
+
+
+@pytest.mark.parametrize("name", ["linear", "layer_norm", "conv1d"])
+def test_a_replay_reads_a_bias_with_gaps_anew(name: str) -> None:
+    def function(x: ad.Tensor, table: ad.Tensor) -> ad.Tensor:
+        weight, bias = ad.eye(2), table[:, 1]
+        if name == "layer_norm":
+            return ad.nn.functional.layer_norm(x, (2,), table[:, 0], bias)
+        if name == "conv1d":
+            return ad.nn.functional.conv1d(x.reshape(2, 2, 1), weight.reshape(2, 2, 1), bias)
+        return ad.nn.functional.linear(x, weight, bias)
+
+    compiled = ad.compile(function)
+    for number in range(4):
+        x, table = ad.arange(4.0).reshape(2, 2), ad.arange(4.0).reshape(2, 2) + number
+        assert compiled(x, table).tolist() == function(x, table).tolist()
