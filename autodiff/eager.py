@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from operator import attrgetter
 from typing import Any, SupportsIndex
 from weakref import ref
@@ -204,7 +204,7 @@ class Tensor(Methods, Conversions):
         gradient: Tensor | None = None,
         retain_graph: bool | None = None,
         create_graph: bool = False,
-        inputs: Sequence[Tensor] | None = None,
+        inputs: Tensor | Iterable[Tensor] | None = None,
     ) -> None:
         """Propagate back from this tensor and add to the `.grad` of the leaves that it depends on.
 
@@ -212,7 +212,7 @@ class Tensor(Methods, Conversions):
             gradient: cotangent of this tensor, of its shape; 1 by default, for a tensor of one element.
             retain_graph: keep the saved tensors, so that `backward` can run again.
             create_graph: record the backward pass, so that the gradients can be differentiated.
-            inputs: leaves to collect gradients for; all that are reached by default.
+            inputs: tensor or tensors to collect gradients for; all leaves that are reached by default.
 
         Raises:
             GradientError: if nothing here requires a gradient, if `gradient` is missing for several elements, or if
@@ -227,13 +227,8 @@ class Tensor(Methods, Conversions):
         """
         seed = cotangent_of(self, gradient, "backward")
         keep = create_graph if retain_graph is None else retain_graph
-        if inputs is None:
-            reverse.sweep((self,), (seed,), None, create_graph=create_graph, retain_graph=keep)
-            return
-        found = reverse.sweep((self,), (seed,), inputs, create_graph=create_graph, retain_graph=keep)
-        for leaf, gradient_found in zip(inputs, found, strict=True):
-            if gradient_found is not None:
-                reverse.accumulate(leaf, gradient_found, False)
+        targets = (inputs,) if isinstance(inputs, Tensor) else inputs
+        reverse.backward((self,), (seed,), targets, create_graph=create_graph, retain_graph=keep)
 
     def detach(self) -> Tensor:
         """Return a tensor on the same memory that is cut off from this one's history."""

@@ -6,7 +6,7 @@ twin all come through `sweep`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -171,6 +171,18 @@ def sweep(
         mode.grad, mode.origin, mode.wanted, mode.phase = grad, origin, wanted_before, phase
     return [wanted[t.edge] if type(t.edge) is tuple else arrived.get(id(t if t.edge is None else t.edge))
             for t in targets]
+
+
+def backward(
+    outputs: Sequence[Any], cotangents: Sequence[Any], inputs: Iterable[Any] | None, *,
+    create_graph: bool, retain_graph: bool,
+) -> None:  # fmt: skip
+    """Sweep as above, and add the gradients of `inputs`, each once, to their `.grad`; None: of all leaves reached."""
+    targets = None if inputs is None else tuple(dict.fromkeys(inputs))
+    found = sweep(outputs, cotangents, targets, create_graph=create_graph, retain_graph=retain_graph)
+    for target, gradient in zip(targets or (), found, strict=True):
+        if gradient is not None:
+            accumulate(target, gradient, False)
 
 
 def _tell(recorder: Recorder, gradients: Sequence[tuple[Any, Any]]) -> None:

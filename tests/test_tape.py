@@ -143,6 +143,16 @@ def test_only_the_way_to_the_inputs_is_swept() -> None:
     assert w.grad is None
 
 
+def test_backward_adds_to_each_of_its_inputs_once() -> None:
+    w = ad.tensor([3.0, 4.0], requires_grad=True)
+    for backward in (ad.Tensor.backward, ad.autograd.backward):
+        for inputs in (lambda x: x, lambda x: [x, x], lambda x: iter([x, x])):
+            x = ad.tensor([1.0, 2.0], requires_grad=True)
+            backward((x * x * w).sum(), inputs=inputs(x))
+            assert x.grad.tolist() == [6, 16]
+    assert w.grad is None
+
+
 def test_only_the_gradients_on_that_way_are_computed() -> None:
     x, w = ad.ones(2, 3, requires_grad=True), ad.ones(3, 4, requires_grad=True)
     names = [record.name for record in ad.record(lambda: ad.autograd.grad((x @ w).sum(), x))]

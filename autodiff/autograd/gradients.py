@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from autodiff import reverse
@@ -88,7 +88,7 @@ def backward(
     grad_tensors: Any = None,
     retain_graph: bool | None = None,
     create_graph: bool = False,
-    inputs: Tensor | Sequence[Tensor] | None = None,
+    inputs: Tensor | Iterable[Tensor] | None = None,
 ) -> None:
     """Propagate back from several tensors at once into the `.grad` of the leaves; see `Tensor.backward`.
 
@@ -97,7 +97,7 @@ def backward(
         grad_tensors: cotangent of each, of its shape; 1 by default for tensors of one element.
         retain_graph: keep the saved tensors for another pass.
         create_graph: record this pass.
-        inputs: leaves to collect gradients for; all by default.
+        inputs: tensor or tensors to collect gradients for; all leaves that are reached by default.
 
     Raises:
         GradientError: if a tensor requires no gradient or has several elements and no cotangent.
@@ -110,10 +110,7 @@ def backward(
     """
     roots = _sequence(tensors)
     keep = create_graph if retain_graph is None else retain_graph
-    targets = None if inputs is None else _sequence(inputs)
-    found = reverse.sweep(
+    targets = (inputs,) if isinstance(inputs, Tensor) else inputs
+    reverse.backward(
         roots, _seeds(roots, grad_tensors, "backward"), targets, create_graph=create_graph, retain_graph=keep
     )
-    for leaf, gradient in zip(targets or (), found, strict=True):
-        if gradient is not None:
-            reverse.accumulate(leaf, gradient, False)
