@@ -10,6 +10,7 @@ import pytest
 
 import autodiff as ad
 from autodiff import nn
+from autodiff.errors import ShapeError
 from autodiff.nn.utils import rnn
 
 HAS_TORCH = importlib.util.find_spec("torch") is not None
@@ -99,6 +100,12 @@ def test_clipping_is_a_change_in_place() -> None:
     parameters[1].grad = ad.from_numpy(fixed)
     with pytest.raises(RuntimeError, match="read-only"):
         nn.utils.clip_grad_norm_(parameters, 1.0)
+
+
+def test_gradients_are_clipped_by_one_norm() -> None:
+    parameters = with_gradients(np.array([3.0, 4.0], np.float32))
+    with pytest.raises(ShapeError, match=r"not one number; expected \(\); got \(2,\)"):
+        nn.utils.clip_grads_with_norm_(parameters, 1.0, ad.ones(2))
 
 
 def test_clip_grad_value() -> None:

@@ -14,7 +14,7 @@ from autodiff.autograd.modes import no_grad
 from autodiff.bind import note_changes
 from autodiff.creation import zeros
 from autodiff.eager import Tensor, grads_of, wrap
-from autodiff.errors import GradientError
+from autodiff.errors import GradientError, ShapeError
 from autodiff.ops.promotion import cast
 from autodiff.ops.statistics import root, square_sum, vector_norm
 from autodiff.spec import Array, Cost, addresses_of
@@ -133,6 +133,9 @@ def clip_grads_with_norm_(
         total_norm: the norm that they have, from `get_total_norm`.
         foreach: accepted for PyTorch's sake.
 
+    Raises:
+        ShapeError: unless the norm is one number.
+
     >>> import autodiff as ad
     >>> x = ad.zeros(2, requires_grad=True)
     >>> x.grad = ad.tensor([3.0, 4.0])
@@ -140,6 +143,9 @@ def clip_grads_with_norm_(
     >>> x.grad
     tensor([0.6000, 0.8000])
     """
+    if total_norm.spec.size != 1:
+        raise ShapeError("clip_grads_with_norm_", "the norm of all gradients is not one number", expected="()",
+                         got=str(total_norm.spec.shape), fix="pass what get_total_norm returns")
     factor = ops.clamp(ops.div(float(max_norm), ops.add(total_norm, 1e-6)), max=1.0)
     grads = [grad for grad in grads_of(_listed(parameters)) if grad is not None]
     if _alike(grads) and _writable(grads):
