@@ -169,15 +169,16 @@ class Optimizer:
         recorder = MODE.recorder
         distinct = dict.fromkeys(keys)
         for key in distinct:
-            batch: tuple[list[Any], ...] = params, grads, states
+            columns: list[list[Any]] = [params, grads, states]
             if len(distinct) > 1:
-                batch = tuple(list(compress(column, [other == key for other in keys])) for column in batch)
-            chosen, its, own = batch
+                alike = [other == key for other in keys]
+                columns = [list(compress(column, alike)) for column in columns]
+            some, gradients, own = columns
             if recorder is not None:
-                self._name_slots(chosen, own, group)
+                self._name_slots(some, own, group)
                 recorder.repeat(partial(self.advance, own, group), partial(self.conclude, own, group), own, progress)
             self.advance(own, group)
-            self.update(chosen, its, own, group)
+            self.update(some, gradients, own, group)
             self.conclude(own, group)
 
     def _name_slots(self, params: list[Tensor], states: list[dict[str, Any]], group: dict[str, Any]) -> None:
