@@ -79,7 +79,7 @@ def segments_summed(images: int, positions: int, weights: int) -> int:
     """Return into how many segments `weight_gradient` divides the images, whose sums are added at last.
 
     Part of the result's definition. A weight of few numbers is one of few tiles: parts that shared those would frame
-    and read the same images, each for itself. A segment has no fewer positions than a stretch.
+    and read the same images, each for itself. All segments but the last have half a stretch of positions or more.
 
     >>> from autodiff_kernels.frames import segments_summed
     >>> segments_summed(128, positions=1024, weights=16 * 27), segments_summed(128, positions=1024, weights=64 * 576)
