@@ -230,3 +230,16 @@ def test_a_pixel_makes_no_more_than_its_tiles_nan_in_minimal_filtering(value: fl
     out = ad.nn.functional.conv2d(ad.tensor(x), ad.ones(32, 32, 3, 3)).numpy()
     assert not np.isfinite(out[:, :, 0, 0]).any()
     assert np.count_nonzero(out[:, :, 2:]) == np.count_nonzero(out[:, :, :, 2:]) == 0
+
+
+@pytest.mark.parametrize(
+    ("norm", "shape"),
+    [(lambda x: ad.nn.functional.layer_norm(x, (0,)), (3, 0)),
+     (lambda x: ad.nn.functional.rms_norm(x, (0,)), (3, 0)),
+     (lambda x: ad.nn.functional.group_norm(x, 2), (3, 4, 0))],
+)  # fmt: skip
+def test_norms_of_nothing_have_second_derivatives_of_nothing(norm: Any, shape: tuple[int, ...]) -> None:
+    x = ad.zeros(shape, requires_grad=True)
+    (first,) = ad.autograd.grad(norm(x).sum(), x, create_graph=True)
+    (second,) = ad.autograd.grad(first.sum(), x)
+    assert first.shape == second.shape == shape

@@ -84,6 +84,14 @@ MISTAKES: list[tuple[str, Callable[[], Any], type[Exception], str]] = [
     ("channels", lambda: nn.Conv2d(3, 2.0, 3), TypeError, r"\[Conv2d\] out_channels is no integer; .* got 2.0"),
     ("num_features", lambda: nn.BatchNorm2d(3)(ad.ones(1, 4, 2, 2)), ValueError,
      r"\[BatchNorm2d\] .* num_features; expected 3 in dimension 1; got 4 .*make the layer with num_features=4"),
+    ("a model to optimize", lambda: ad.optim.SGD(nn.Linear(2, 2)), TypeError,
+     r"\[SGD\] .* iterable of tensors; got a Linear; .*model.parameters\(\)"),
+    ("layers to optimize", lambda: ad.optim.SGD(nn.Sequential(nn.ReLU())), TypeError, r"\[SGD\] .*got ReLU; .*model.parameters\(\)"),
+    ("a learning rate as text", lambda: ad.optim.AdamW([W], lr="1e-3"), TypeError, r"\[AdamW\] 'lr' is no number; got '1e-3'; write float"),
+    ("a model to clip", lambda: nn.utils.clip_grad_norm_(nn.Linear(2, 2), 1), TypeError,
+     r"\[clip_grad_norm_\] .*got a Linear; pass .*model.parameters\(\)"),
+    ("layers to clip", lambda: nn.utils.clip_grad_value_(nn.Sequential(nn.ReLU()), 1), TypeError, r"got a ReLU; pass"),
+    ("targets of NumPy", lambda: F.cross_entropy(X, np.zeros(2, np.int64)), TypeError, r"got ndarray; wrap them with autodiff.tensor"),
     ("one value per channel", lambda: nn.BatchNorm1d(3)(ad.ones(1, 3)), ValueError, r"\[batch_norm\] "),
 ]
 

@@ -91,7 +91,7 @@ def _group_norm_vjp(record: Any, g: Any, g_mean: Any, g_rstd: Any) -> tuple[Any,
     if record.mask[0] and not (g_mean is None and g_rstd is None):
         shape = _grouped(x.spec, record.params["groups"])
         lead = (*shape[:2], *(1,) * (len(shape) - 2))
-        size = math.prod(shape[2:])
+        size = max(1, math.prod(shape[2:]))  # images of no places, too
         terms = [
             None if g_mean is None else expand(reshape(mul(g_mean, 1 / size), lead), shape),
             None if g_rstd is None else mul(sub(reshape(x, shape), reshape(mean, lead)),

@@ -91,7 +91,7 @@ def _layer_norm_vjp(record: Any, g: Any, g_mean: Any, g_rstd: Any) -> tuple[Any,
         gx, g_weight, g_bias = bind(layer_norm_grad_p, contiguous(g), x, mean, rstd, weight)
     if record.mask[0]:
         lead = (*mean.spec.shape, *(1,) * weight.spec.ndim)
-        size = weight.spec.size
+        size = max(1, weight.spec.size)  # rows of no features, too
         gx = with_statistics(
             gx,
             None if g_mean is None else expand(reshape(mul(g_mean, 1 / size), lead), x.spec.shape),
@@ -242,7 +242,8 @@ def _rms_norm_vjp(record: Any, g: Any, g_rstd: Any) -> tuple[Any, ...]:
         gx, g_weight = bind(rms_norm_grad_p, contiguous(g), x, rstd, weight)
     if record.mask[0] and g_rstd is not None:
         lead = (*rstd.spec.shape, *(1,) * weight.spec.ndim)
-        gx = with_statistics(gx, mul(x, reshape(mul(mul(g_rstd, cube(rstd)), -1 / weight.spec.size), lead)))
+        size = max(1, weight.spec.size)  # rows of no features, too
+        gx = with_statistics(gx, mul(x, reshape(mul(mul(g_rstd, cube(rstd)), -1 / size), lead)))
     return gx, g_weight
 
 
