@@ -243,3 +243,21 @@ def test_norms_of_nothing_have_second_derivatives_of_nothing(norm: Any, shape: t
     (first,) = ad.autograd.grad(norm(x).sum(), x, create_graph=True)
     (second,) = ad.autograd.grad(first.sum(), x)
     assert first.shape == second.shape == shape
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_gradient_of_sinc_near_0_is_that_of_its_parabola(dtype: Any) -> None:
+    near = np.array([0, 1e-40, -1e-20, 1e-8, 1e-5, -1e-4], dtype)
+    x = ad.tensor(near, requires_grad=True)
+    (first,) = ad.autograd.grad(ad.sinc(x).sum(), x, create_graph=True)
+    (second,) = ad.autograd.grad(first.sum(), x)
+    np.testing.assert_allclose(first.detach().numpy(), -np.pi**2 / 3 * near, rtol=1e-6, atol=TINY)
+    np.testing.assert_allclose(second.numpy(), np.full(6, -np.pi**2 / 3), rtol=1e-6)
+
+
+def test_the_gradient_of_an_inverse_square_at_its_ends() -> None:
+    x = ad.tensor([0.0, -0.0, INF, -INF, 1e20], requires_grad=True)
+    y = x**-2
+    y.sum().backward()
+    np.testing.assert_array_equal(y.detach().numpy(), np.array([INF, INF, 0, 0, 1e-40], np.float32))
+    np.testing.assert_array_equal(x.grad.numpy(), np.array([-INF, INF, 0, 0, 0], np.float32))

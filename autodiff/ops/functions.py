@@ -77,7 +77,7 @@ cube_grad_p: Primitive = pointwise("cube_grad", vjp=None, twin=lambda g, x: mul(
 
 # As in PyTorch, these exponents are computed without a logarithm.
 _EXACT: dict[float, Callable[[Any], Any]] = {
-    1.0: clone, 2.0: square, 3.0: lambda x: bind(cube_p, x), -1.0: reciprocal, -2.0: lambda x: reciprocal(square(x)),
+    1.0: clone, 2.0: square, 3.0: lambda x: bind(cube_p, x), -1.0: reciprocal, -2.0: lambda x: square(reciprocal(x)),
     0.5: lambda x: sqrt(x), -0.5: lambda x: rsqrt(x),
 }
 
