@@ -261,3 +261,13 @@ def test_the_gradient_of_an_inverse_square_at_its_ends() -> None:
     y.sum().backward()
     np.testing.assert_array_equal(y.detach().numpy(), np.array([INF, INF, 0, 0, 1e-40], np.float32))
     np.testing.assert_array_equal(x.grad.numpy(), np.array([-INF, INF, 0, 0, 0], np.float32))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_gradients_of_an_angle_at_the_origin_are_0(dtype: Any) -> None:
+    y, x = (ad.tensor(np.array(values, dtype), requires_grad=True) for values in ([0, -0.0, 0, 3], [0, 0, 2, 4]))
+    first = ad.autograd.grad(ad.atan2(y, x).sum(), [y, x], create_graph=True)
+    np.testing.assert_allclose(first[0].detach().numpy(), [0, 0, 0.5, 0.16], rtol=1e-6)
+    np.testing.assert_allclose(first[1].detach().numpy(), [0, 0, 0, -0.12], rtol=1e-6)
+    second = ad.autograd.grad((first[0] + first[1]).sum(), [y, x])
+    assert all(bool(g.isfinite().all()) for g in second)
