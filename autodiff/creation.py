@@ -543,12 +543,16 @@ def multinomial(
         int64, (num_samples,) or (rows, num_samples).
 
     Raises:
+        ShapeError: for another number of dimensions.
         ValueRangeError: for negative weights, a row without weight, or more draws than weights without replacement.
 
     >>> import autodiff as ad
     >>> ad.multinomial(ad.tensor([0.0, 1.0, 0.0]), 2, replacement=True)
     tensor([1, 1])
     """
+    if input.ndim not in (1, 2):
+        raise ShapeError("multinomial", "the weights are neither a row nor rows", expected="(n,) or (rows, n)",
+                         got=str(input.shape))
     weights = np.atleast_2d(values(input).astype(np.float64))
     if not (weights >= 0).all() or not np.isfinite(weights).all() or not (weights.sum(-1) > 0).all():
         raise ValueRangeError("multinomial", "weights must be finite, not negative, and not all zero in a row")

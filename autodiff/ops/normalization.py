@@ -30,7 +30,7 @@ from autodiff.ops.broadcast import sum as total
 from autodiff.ops.elementwise import mul, spread, sub
 from autodiff.ops.products import require_floats
 from autodiff.ops.reduce import mean as mean_of
-from autodiff.ops.structural import contiguous, reshape
+from autodiff.ops.structural import contiguous, require_tensor, reshape
 from autodiff.primitive import ErrorSample, Keep, Primitive, Sample, Tail, define, no_errors
 from autodiff.spec import Array, Shape, Spec
 
@@ -54,6 +54,7 @@ def _last_dimensions(operation: str, x: Any, shape: Sequence[int] | int, **value
     Raises:
         ShapeError: unless the input ends in it, and weight and bias have it.
     """
+    require_tensor(operation, x)
     wanted = tuple(int(n) for n in shape) if isinstance(shape, Sequence) else (int(shape),)
     found: Shape = x.spec.shape
     if not wanted or found[len(found) - len(wanted):] != wanted:
@@ -61,6 +62,7 @@ def _last_dimensions(operation: str, x: Any, shape: Sequence[int] | int, **value
                          expected=f"(..., {', '.join(map(str, wanted))})", got=str(found))
     for name, value in values.items():
         if value is not None:
+            require_tensor(operation, value, name)
             require_shape(operation, name, value.spec, wanted)
     return wanted
 

@@ -13,7 +13,7 @@ import numpy as np
 
 import autodiff_kernels as kernels
 from autodiff.bind import TensorT, bind
-from autodiff.errors import ShapeError, ValueRangeError
+from autodiff.errors import DTypeError, ShapeError, ValueRangeError
 from autodiff.ops import strided
 from autodiff.ops.elementwise import add, mul, spread
 from autodiff.ops.in_place import copy_
@@ -296,6 +296,9 @@ def _identity_samples() -> list[Sample]:
 
 def _dropped(x: Any, p: float, shape: Shape) -> Any:
     """Return `x` times a mask of `shape` that is 0 with probability `p` and 1 / (1 - p) otherwise."""
+    if not x.spec.floating:
+        raise DTypeError("dropout", "integers cannot be divided by the share that is kept",
+                         expected="float32 or float64", got=x.spec.dtype.name, fix="convert the input with x.float()")
     scale = 0.0 if p == 1 else 1 / (1 - p)
     mask = random_bernoulli(shape, 1 - p, scale, x.spec.dtype)
     return mul(x, mask)

@@ -78,6 +78,9 @@ class Optimizer:
             DTypeError: for something that is no leaf tensor.
         """
         name = type(self).__name__
+        if "params" not in param_group:
+            raise ValueRangeError(name, "a group has no parameters", expected="the key 'params'",
+                                  got=", ".join(map(repr, param_group)))
         given = param_group["params"]
         params = [given] if isinstance(given, Tensor) else [p[1] if isinstance(p, tuple) else p for p in given]
         known = {id(p) for group in self.param_groups for p in group["params"]}
