@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from tqdm import tqdm
 
 from autodiff_kernels import cache
 
@@ -66,7 +67,8 @@ def warm(processes: int | None = None) -> None:
     before = kernels_on_disk()
     # A fresh interpreter each: nothing of this one's threads or locks is inherited.
     with multiprocessing.get_context("spawn").Pool(processes or get_num_threads()) as pool:
-        for _ in pool.imap_unordered(run_samples, list(OPERATIONS)):
+        done = pool.imap_unordered(run_samples, list(OPERATIONS))
+        for _ in tqdm(done, "compiling", len(OPERATIONS), unit=" operations", disable=None):
             pass
     print(f"{cache.folder()}: {kernels_on_disk() - before} kernels compiled in {time.perf_counter() - start:.0f} s, "
           f"{before} were there")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,6 +14,8 @@ from autodiff.devices import check_device
 from autodiff.eager import FLOAT32, SUPPORTED, Tensor, wrap
 from autodiff.errors import DTypeError, ShapeError, ValueRangeError
 from autodiff.ops.host import values
+from autodiff.ops.random import check_deviation
+from autodiff.ops.ranges import require_range
 from autodiff.ops.structural import copy_p, shape_argument
 from autodiff.random import Generator, default_generator
 from autodiff.source import here
@@ -427,6 +430,9 @@ def randint(
 def randperm(n: int, *, generator: Generator | None = None, dtype: Any = None, device: Any = None) -> Tensor:
     """Return the numbers 0 to n - 1 in random order.
 
+    Raises:
+        ValueRangeError: if `n` is negative.
+
     >>> import autodiff as ad
     >>> sorted(ad.randperm(3).tolist())
     [0, 1, 2]
@@ -488,11 +494,18 @@ def normal(
 ) -> Tensor:
     """Return normal draws with the given means and standard deviations, numbers (then with `size`) or tensors.
 
+    Raises:
+        ValueRangeError: for a negative standard deviation.
+
     >>> import autodiff as ad
     >>> ad.normal(0.0, 1.0, (2, 3)).shape
     (2, 3)
     """
     check_device(device)
+    if isinstance(std, Tensor):
+        require_range("normal", "a standard deviation is", std, 0, math.inf)
+    else:
+        check_deviation("normal", std)
     if size is None:
         size = (ops.add(mean, std) if isinstance(mean, Tensor) else ops.add(std, mean)).shape
     draws = ops.random_normal(_sizes("normal", tuple(size)), dtype=dtype_of(dtype), generator=generator)
@@ -503,10 +516,14 @@ def normal(
 def bernoulli(input: Tensor, *, generator: Generator | None = None) -> Tensor:
     """Return draws that are 1 with the probabilities `input` and 0 otherwise, of its shape and dtype.
 
+    Raises:
+        ValueRangeError: if `input` leaves [0, 1].
+
     >>> import autodiff as ad
     >>> ad.bernoulli(ad.tensor([0.0, 1.0]))
     tensor([0., 1.])
     """
+    require_range("bernoulli", "a probability is", input, 0, 1, "pass probabilities, sigmoid(logits)")
     draws = ops.random_uniform(input.shape, dtype=input.dtype, generator=generator)
     below: Tensor = ops.lt(draws, input.detach()).to(input.dtype)
     return below
@@ -526,12 +543,16 @@ def multinomial(
         int64, (num_samples,) or (rows, num_samples).
 
     Raises:
+        ShapeError: for another number of dimensions.
         ValueRangeError: for negative weights, a row without weight, or more draws than weights without replacement.
 
     >>> import autodiff as ad
     >>> ad.multinomial(ad.tensor([0.0, 1.0, 0.0]), 2, replacement=True)
     tensor([1, 1])
     """
+    if input.ndim not in (1, 2):
+        raise ShapeError("multinomial", "the weights are neither a row nor rows", expected="(n,) or (rows, n)",
+                         got=str(input.shape))
     weights = np.atleast_2d(values(input).astype(np.float64))
     if not (weights >= 0).all() or not np.isfinite(weights).all() or not (weights.sum(-1) > 0).all():
         raise ValueRangeError("multinomial", "weights must be finite, not negative, and not all zero in a row")

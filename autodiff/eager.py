@@ -217,6 +217,7 @@ class Tensor(Methods, Conversions):
         Raises:
             GradientError: if nothing here requires a gradient, if `gradient` is missing for several elements, or if
                 saved tensors were freed by an earlier backward.
+            DTypeError: for something that is no tensor.
             InPlaceError: if a saved tensor was changed in place.
 
         >>> import autodiff as ad
@@ -226,8 +227,8 @@ class Tensor(Methods, Conversions):
         tensor(6.)
         """
         seed = cotangent_of(self, gradient, "backward")
+        targets = None if inputs is None else tensors_of("backward", "an input", inputs)
         keep = create_graph if retain_graph is None else retain_graph
-        targets = (inputs,) if isinstance(inputs, Tensor) else inputs
         reverse.backward((self,), (seed,), targets, create_graph=create_graph, retain_graph=keep)
 
     def detach(self) -> Tensor:
@@ -257,23 +258,27 @@ class Tensor(Methods, Conversions):
         """
         if not self.requires_grad:
             raise GradientError("register_hook", "the tensor requires no gradient, so the hook would never run")
+        return self._hooked(self._gradient_hooks(), hook)
+
+    def _gradient_hooks(self) -> list[Any]:
         if type(self.edge) is not tuple:
             if self.hooks is None:
                 self.hooks = []
-            hooks = self.hooks
+            hooks: list[Any] = self.hooks
         else:
             record, index = self.edge
             if record.hooks is None:
                 record.hooks = {}
             hooks = record.hooks.setdefault(index, [])
-        return self._hooked(hooks, hook)
+        return hooks
 
     def _hooked(self, hooks: list[Any], hook: Callable[..., Any]) -> HookHandle:
         if MODE.recorder is not None:
             MODE.recorder.hook_registered(self)
         if self.watched:
             CHANGES.note(self, f"{self.name or 'a tensor'} was given a hook")
-        hooks.append(hook)
+        last = sum(isinstance(other, _Keeper) for other in hooks)  # they keep what other hooks have made of a gradient
+        hooks.insert(len(hooks) if isinstance(hook, _Keeper) else len(hooks) - last, hook)
         return HookHandle(hooks, hook, self)
 
     def register_post_accumulate_grad_hook(self, hook: Callable[[Tensor], None]) -> HookHandle:
@@ -283,17 +288,11 @@ class Tensor(Methods, Conversions):
         return self._hooked(self.accumulate_hooks, hook)
 
     def retain_grad(self) -> None:
-        """Keep the gradient of this tensor in `.grad` although it is no leaf."""
+        """Keep the gradient of this tensor, as its hooks leave it, in `.grad` although it is no leaf."""
         if self.is_leaf:
             return
-        owner = ref(self)
-
-        def keep(gradient: Tensor) -> None:
-            tensor = owner()
-            if tensor is not None:
-                tensor.grad = gradient if tensor.grad is None else ops.add(tensor.grad, gradient)
-
-        self.register_hook(keep)
+        if not any(isinstance(hook, _Keeper) and hook.owner() is self for hook in self._gradient_hooks()):
+            self.register_hook(_Keeper(self))
 
     # ---- Python and NumPy --------------------------------------------------------------------------------------------
 
@@ -474,12 +473,38 @@ def wrap(array: Array, spec: Spec | None = None, memory: Memory | None = None, c
     return tensor
 
 
+class _Keeper:
+    """The hook of `retain_grad`."""
+
+    def __init__(self, tensor: Tensor) -> None:
+        self.owner = ref(tensor)
+
+    def __call__(self, gradient: Tensor) -> None:
+        tensor = self.owner()
+        if tensor is not None:
+            tensor.grad = gradient if tensor.grad is None else ops.add(tensor.grad, gradient)
+
+
+def tensors_of(operation: str, what: str, given: Any) -> tuple[Tensor, ...]:
+    """Return a tensor, or those of an iterable, such as the parameters of a model, as a tuple.
+
+    Raises:
+        DTypeError: for something that is no tensor.
+    """
+    found = (given,) if isinstance(given, Tensor) or not isinstance(given, Iterable) else tuple(given)
+    for x in found:
+        if not isinstance(x, Tensor):
+            raise DTypeError(operation, f"{what} is no tensor", expected="a tensor, or tensors", got=type(x).__name__)
+    return found
+
+
 def cotangent_of(output: Tensor, gradient: Tensor | None, operation: str) -> Tensor:
     """Check what a backward pass starts from, and return its cotangent.
 
     Raises:
         GradientError: if `output` requires no gradient, or has several elements and no `gradient` is given.
         ShapeError: if `gradient` has another shape.
+        DTypeError: if `gradient` is no tensor.
     """
     if not output.requires_grad:
         why = f"; {output.cut.reason} at {output.cut.line}" if output.cut else ""
@@ -499,6 +524,9 @@ def cotangent_of(output: Tensor, gradient: Tensor | None, operation: str) -> Ten
                 fix="reduce it first (loss.mean()), or pass gradient=, a tensor of its shape",
             )
         return wrap(np.ones(output.spec.shape, output.spec.dtype))
+    if not isinstance(gradient, Tensor):
+        raise DTypeError(operation, "the cotangent is no tensor", expected="a tensor", got=type(gradient).__name__,
+                         fix="wrap it with autodiff.tensor(...)")
     if gradient.spec.shape != output.spec.shape:
         raise ShapeError(
             operation,

@@ -6,7 +6,7 @@ twin all come through `sweep`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -174,7 +174,7 @@ def sweep(
 
 
 def backward(
-    outputs: Sequence[Any], cotangents: Sequence[Any], inputs: Iterable[Any] | None, *,
+    outputs: Sequence[Any], cotangents: Sequence[Any], inputs: Sequence[Any] | None, *,
     create_graph: bool, retain_graph: bool,
 ) -> None:  # fmt: skip
     """Sweep as above, and add the gradients of `inputs`, each once, to their `.grad`; None: of all leaves reached."""

@@ -104,6 +104,22 @@ def test_in_place_draws() -> None:
     assert set(np.unique(x.bernoulli_(0.5).numpy())) == {0.0, 1.0}
 
 
+def test_what_is_no_distribution_is_refused() -> None:
+    x = ad.ones(3)
+    for wrong, pattern in [
+        (lambda: x.uniform_(2, 1), "expected a <= b; got a 2, b 1"),
+        (lambda: x.normal_(0, -1), "expected std >= 0; got -1"),
+        (lambda: x.bernoulli_(1.5), "expected 0 <= p <= 1; got 1.5"),
+        (lambda: ad.normal(0, -1.0, (2,)), "expected std >= 0; got -1"),
+        (lambda: ad.normal(0, ad.tensor([1.0, -2.0])), r"expected 0 to inf; got -2 at \[1\]"),
+        (lambda: ad.bernoulli(ad.tensor([0.5, 2.0])), r"expected 0 to 1; got 2 at \[1\]"),
+        (lambda: ad.randperm(-1), "expected n >= 0; got -1"),
+    ]:
+        with pytest.raises(ValueRangeError, match=pattern):
+            wrong()
+    assert x.tolist() == [1, 1, 1]
+
+
 def test_draws_from_further_distributions() -> None:
     ad.manual_seed(3)
     x = ad.empty(N)

@@ -230,3 +230,44 @@ def test_a_pixel_makes_no_more_than_its_tiles_nan_in_minimal_filtering(value: fl
     out = ad.nn.functional.conv2d(ad.tensor(x), ad.ones(32, 32, 3, 3)).numpy()
     assert not np.isfinite(out[:, :, 0, 0]).any()
     assert np.count_nonzero(out[:, :, 2:]) == np.count_nonzero(out[:, :, :, 2:]) == 0
+
+
+@pytest.mark.parametrize(
+    ("norm", "shape"),
+    [(lambda x: ad.nn.functional.layer_norm(x, (0,)), (3, 0)),
+     (lambda x: ad.nn.functional.rms_norm(x, (0,)), (3, 0)),
+     (lambda x: ad.nn.functional.group_norm(x, 2), (3, 4, 0))],
+)  # fmt: skip
+def test_norms_of_nothing_have_second_derivatives_of_nothing(norm: Any, shape: tuple[int, ...]) -> None:
+    x = ad.zeros(shape, requires_grad=True)
+    (first,) = ad.autograd.grad(norm(x).sum(), x, create_graph=True)
+    (second,) = ad.autograd.grad(first.sum(), x)
+    assert first.shape == second.shape == shape
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_gradient_of_sinc_near_0_is_that_of_its_parabola(dtype: Any) -> None:
+    near = np.array([0, 1e-40, -1e-20, 1e-8, 1e-5, -1e-4], dtype)
+    x = ad.tensor(near, requires_grad=True)
+    (first,) = ad.autograd.grad(ad.sinc(x).sum(), x, create_graph=True)
+    (second,) = ad.autograd.grad(first.sum(), x)
+    np.testing.assert_allclose(first.detach().numpy(), -np.pi**2 / 3 * near, rtol=1e-6, atol=TINY)
+    np.testing.assert_allclose(second.numpy(), np.full(6, -np.pi**2 / 3), rtol=1e-6)
+
+
+def test_the_gradient_of_an_inverse_square_at_its_ends() -> None:
+    x = ad.tensor([0.0, -0.0, INF, -INF, 1e20], requires_grad=True)
+    y = x**-2
+    y.sum().backward()
+    np.testing.assert_array_equal(y.detach().numpy(), np.array([INF, INF, 0, 0, 1e-40], np.float32))
+    np.testing.assert_array_equal(x.grad.numpy(), np.array([-INF, INF, 0, 0, 0], np.float32))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_gradients_of_an_angle_at_the_origin_are_0(dtype: Any) -> None:
+    y, x = (ad.tensor(np.array(values, dtype), requires_grad=True) for values in ([0, -0.0, 0, 3], [0, 0, 2, 4]))
+    first = ad.autograd.grad(ad.atan2(y, x).sum(), [y, x], create_graph=True)
+    np.testing.assert_allclose(first[0].detach().numpy(), [0, 0, 0.5, 0.16], rtol=1e-6)
+    np.testing.assert_allclose(first[1].detach().numpy(), [0, 0, 0, -0.12], rtol=1e-6)
+    second = ad.autograd.grad((first[0] + first[1]).sum(), [y, x])
+    assert all(bool(g.isfinite().all()) for g in second)

@@ -43,6 +43,12 @@ def test_clip_grad_norm(p: float, limit: float) -> None:
     assert parameters[2].grad is None
 
 
+@pytest.mark.parametrize("count", [1, 3])
+def test_the_norm_of_order_0_counts_tensors_as_in_pytorch(count: int) -> None:
+    tensors = [ad.tensor([3.0, 4.0]), ad.tensor([0.0, 1.0]), ad.zeros(5)][:count]
+    assert nn.utils.get_total_norm(tensors, 0).item() == min(count, 2)
+
+
 def test_clip_grad_norm_of_one_tensor_of_none_and_of_nan() -> None:
     (parameter,) = with_gradients(np.array([3.0, 4.0], np.float32))
     assert nn.utils.clip_grad_norm_(parameter, 10).item() == 5

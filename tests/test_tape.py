@@ -277,6 +277,45 @@ def test_retain_grad_keeps_the_gradient_of_a_result() -> None:
     assert y.grad.tolist() == [6.0, 6.0]
 
 
+def test_retain_grad_keeps_what_hooks_leave_of_a_gradient_once() -> None:
+    x = ad.ones(2, requires_grad=True)
+    y = x * 3
+    y.retain_grad()
+    y.retain_grad()
+    y.register_hook(lambda g: g * 10)
+    (y * 2).sum().backward()
+    assert y.grad.tolist() == [20.0, 20.0]
+    assert x.grad.tolist() == [60.0, 60.0]
+
+
+def test_the_parameters_of_a_model_are_inputs_as_they_are() -> None:
+    model = ad.nn.Linear(3, 2)
+    loss = (model(ad.ones(4, 3)) ** 2).sum()
+    found = ad.autograd.grad(loss, model.parameters(), retain_graph=True)
+    assert [g.shape for g in found] == [(2, 3), (2,)]
+    loss.backward(inputs=model.parameters(), retain_graph=True)
+    assert all(ad.equal(p.grad, g) for p, g in zip(model.parameters(), found, strict=True))
+    model.zero_grad()
+    ad.autograd.backward(loss, inputs=model.parameters(), retain_graph=True)
+    assert all(ad.equal(p.grad, g) for p, g in zip(model.parameters(), found, strict=True))
+    model.zero_grad()
+    loss.backward(inputs=model.bias)
+    assert ad.equal(model.bias.grad, found[1])
+    assert model.weight.grad is None
+
+
+def test_what_is_no_tensor_has_no_gradient() -> None:
+    x = ad.ones(2, requires_grad=True)
+    for wrong, pattern in [
+        (lambda: ad.autograd.grad(x.sum(), ad.nn.Linear(2, 2)), r"\[grad\] an input is no tensor; .* got Linear"),
+        (lambda: ad.autograd.grad(2.0, x), r"\[grad\] an output is no tensor; .* got float"),
+        (lambda: x.sum().backward(inputs=[1]), r"\[backward\] an input is no tensor; .* got int"),
+        (lambda: x.backward(np.ones(2)), r"\[backward\] the cotangent is no tensor; .* got ndarray; wrap it"),
+    ]:
+        with pytest.raises(TypeError, match=pattern):
+            wrong()
+
+
 def test_detach_and_requires_grad() -> None:
     x = ad.ones(2, requires_grad=True)
     y = (x * 2).detach()

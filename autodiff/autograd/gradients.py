@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 from autodiff import reverse
-from autodiff.eager import Tensor, cotangent_of, wrap
+from autodiff.eager import Tensor, cotangent_of, tensors_of, wrap
 from autodiff.errors import GradientError
 
 
-def _sequence(x: Any) -> tuple[Any, ...]:
-    return tuple(x) if isinstance(x, list | tuple) else (x,)
-
-
 def _seeds(outputs: tuple[Tensor, ...], cotangents: Any, operation: str) -> list[Tensor]:
-    given = (None,) * len(outputs) if cotangents is None else _sequence(cotangents)
+    if cotangents is None:
+        cotangents = (None,) * len(outputs)
+    given = cotangents if isinstance(cotangents, list | tuple) else (cotangents,)
     if len(given) != len(outputs):
         raise GradientError(
             operation, "there must be one cotangent for each output", expected=str(len(outputs)), got=str(len(given))
@@ -24,8 +22,8 @@ def _seeds(outputs: tuple[Tensor, ...], cotangents: Any, operation: str) -> list
 
 
 def grad(
-    outputs: Tensor | Sequence[Tensor],
-    inputs: Tensor | Sequence[Tensor],
+    outputs: Tensor | Iterable[Tensor],
+    inputs: Tensor | Iterable[Tensor],
     grad_outputs: Any = None,
     retain_graph: bool | None = None,
     create_graph: bool = False,
@@ -50,6 +48,7 @@ def grad(
 
     Raises:
         GradientError: if an output requires no gradient, or an input does not require one or is not reached.
+        DTypeError: for something that is no tensor.
 
     >>> import autodiff as ad
     >>> x = ad.tensor(2.0, requires_grad=True)
@@ -58,7 +57,7 @@ def grad(
     >>> first.item(), second.item()
     (12.0, 12.0)
     """
-    roots, targets = _sequence(outputs), _sequence(inputs)
+    roots, targets = tensors_of("grad", "an output", outputs), tensors_of("grad", "an input", inputs)
     for position, target in enumerate(targets):
         if not target.requires_grad:
             raise GradientError(
@@ -84,7 +83,7 @@ def grad(
 
 
 def backward(
-    tensors: Tensor | Sequence[Tensor],
+    tensors: Tensor | Iterable[Tensor],
     grad_tensors: Any = None,
     retain_graph: bool | None = None,
     create_graph: bool = False,
@@ -101,6 +100,7 @@ def backward(
 
     Raises:
         GradientError: if a tensor requires no gradient or has several elements and no cotangent.
+        DTypeError: for something that is no tensor.
 
     >>> import autodiff as ad
     >>> x = ad.tensor(2.0, requires_grad=True)
@@ -108,9 +108,9 @@ def backward(
     >>> x.grad
     tensor(7.)
     """
-    roots = _sequence(tensors)
+    roots = tensors_of("backward", "an output", tensors)
     keep = create_graph if retain_graph is None else retain_graph
-    targets = (inputs,) if isinstance(inputs, Tensor) else inputs
+    targets = None if inputs is None else tensors_of("backward", "an input", inputs)
     reverse.backward(
         roots, _seeds(roots, grad_tensors, "backward"), targets, create_graph=create_graph, retain_graph=keep
     )

@@ -46,6 +46,7 @@ from autodiff.ops.matrix_functions import *
 from autodiff.ops.matrix_powers import *
 from autodiff.ops.noisy import *
 from autodiff.ops.normalization import *
+from autodiff.ops.padding import *
 from autodiff.ops.pairwise import *
 from autodiff.ops.patches import *
 from autodiff.ops.picking import *

@@ -22,9 +22,9 @@ from autodiff.ops.functions import exp, logaddexp
 from autodiff.ops.host import from_array, values
 from autodiff.ops.joining import stack, unbind, zeros_of
 from autodiff.ops.loss import check_reduction, reduced
+from autodiff.ops.padding import pad
 from autodiff.ops.probability import logsumexp
 from autodiff.ops.promotion import INT64, cast, constant, is_tensor
-from autodiff.ops.rearranging import pad
 from autodiff.ops.scattering import gather, scatter_add
 from autodiff.ops.shaping import shape_of, unsqueeze
 from autodiff.ops.structural import contiguous, narrow, require_tensor, reshape, select

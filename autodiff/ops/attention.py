@@ -73,6 +73,8 @@ def _errors() -> list[ErrorSample]:
 
 def _check(query: Any, key: Any, value: Any) -> None:
     operation = "scaled_dot_product_attention"
+    for name, x in (("query", query), ("key", key), ("value", value)):
+        require_tensor(operation, x, name)
     q, k, v = (x.spec.shape for x in (query, key, value))
     if min(len(q), len(k), len(v)) < 2:
         raise ShapeError(operation, "query, key and value need at least two dimensions",

@@ -34,7 +34,7 @@ from autodiff.ops.functions import rsqrt
 from autodiff.ops.host import from_array
 from autodiff.ops.products import require_floats
 from autodiff.ops.promotion import constant
-from autodiff.ops.structural import contiguous, ordered, reshape
+from autodiff.ops.structural import contiguous, ordered, require_tensor, reshape
 from autodiff.primitive import ErrorSample, Joined, Keep, Primitive, Sample, Tail, define, no_errors
 from autodiff.spec import Array, Cost, DType, Shape, Spec, channels_last_order, moved
 from autodiff.thread_mode import MODE
@@ -452,6 +452,10 @@ def batch_norm(input: TensorT, running_mean: TensorT | None = None, running_var:
             [ 1.0000]])
     """
     x: Any = input
+    require_tensor("batch_norm", x)
+    for name, value in (("weight", weight), ("bias", bias)):
+        if value is not None:
+            require_tensor("batch_norm", value, name)
     if x.spec.ndim >= 2:
         x = laid_out(x)
     scale, shift = affine(x, weight, bias, x.spec.shape[1:2])

@@ -52,7 +52,7 @@ from autodiff.ops.images import (
     volume_weight,
 )
 from autodiff.ops.products import matmul, no_bias, require_floats
-from autodiff.ops.structural import contiguous, reshape, slice_grad_p, slice_p, transpose
+from autodiff.ops.structural import contiguous, require_tensor, reshape, slice_grad_p, slice_p, transpose
 from autodiff.primitive import EachPart, ErrorSample, Keep, Primitive, Sample, Tail, define, no_errors
 from autodiff.spec import Array, Cost, Shape, Spec, moved
 
@@ -229,6 +229,7 @@ def _conv_padding(operation: str, padding: Any, kernel: Shape, stride: Sizes, di
 
 def as_weight(operation: str, weight: Any, rank: int) -> Any:
     """Return a weight with `rank` spatial dimensions C-contiguous, that of a line with height 1."""
+    require_tensor(operation, weight, "weight")
     shape: Shape = weight.spec.shape
     if len(shape) != rank + 2:
         raise ShapeError(operation, "the weight has the wrong number of dimensions",
@@ -246,6 +247,8 @@ def convolve(rank: int, input: Any, weight: Any, bias: Any = None, stride: Any =
                         for name, value in (("stride", stride), ("dilation", dilation)))
     padding = _conv_padding(operation, padding, weight.spec.shape[2:], stride, dilation, rank)
     (groups,) = numbers(operation, "groups", groups, 1)
+    if bias is not None:
+        require_tensor(operation, bias, "bias")
     inputs = (x, weight) if bias is None else (x, weight, contiguous(bias))
     primitive = FAMILIES[weight.spec.ndim][0]
     out = bind(primitive, *inputs, stride=stride, padding=padding, dilation=dilation, groups=groups, rank=rank)

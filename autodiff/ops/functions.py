@@ -77,7 +77,7 @@ cube_grad_p: Primitive = pointwise("cube_grad", vjp=None, twin=lambda g, x: mul(
 
 # As in PyTorch, these exponents are computed without a logarithm.
 _EXACT: dict[float, Callable[[Any], Any]] = {
-    1.0: clone, 2.0: square, 3.0: lambda x: bind(cube_p, x), -1.0: reciprocal, -2.0: lambda x: reciprocal(square(x)),
+    1.0: clone, 2.0: square, 3.0: lambda x: bind(cube_p, x), -1.0: reciprocal, -2.0: lambda x: square(reciprocal(x)),
     0.5: lambda x: sqrt(x), -0.5: lambda x: rsqrt(x),
 }
 
@@ -487,17 +487,24 @@ def _atan2_grad_samples() -> list[Sample]:
             Sample(spread(-2, 2, 3, 4), y, x, np.full((), -1, np.float32))]
 
 
+def _atan2_grad_twin(g: Any, a: Any, b: Any, sign: Any) -> Any:
+    squares = add(square(a), square(b))
+    return mul(mul(g, sign), div(a, where(eq(squares, 0), 1, squares)))
+
+
 atan2_p = pointwise("atan2", vjp=_atan2_vjp, saves=Keep(inputs=(0, 1)), flops=20, call=lambda *a: atan2(*a),
                     errors=binary_errors,
                     samples=lambda: [*binary_samples(-3, 3), Sample(np.array([1, -1]), np.array([0, 2]))])
 atan2_grad_p: Primitive = pointwise(
     "atan2_grad", vjp=None, flops=6, samples=_atan2_grad_samples,
-    twin=lambda g, a, b, sign: mul(mul(g, sign), div(a, add(square(a), square(b)))),
+    twin=_atan2_grad_twin,
 )
 
 
 def atan2(input: TensorT, other: TensorT) -> TensorT:
     """Return the angles of the points (other, input), in radians from -pi to pi; broadcast.
+
+    The gradient at (0, 0) is 0.
 
     Args:
         input: ordinates.

@@ -38,7 +38,7 @@ from autodiff.ops.broadcast import sum as total
 from autodiff.ops.elementwise import add, mul, reciprocal, spread, square, sub
 from autodiff.ops.products import require_floats
 from autodiff.ops.reduce import mean as mean_of
-from autodiff.ops.structural import ordered, reshape
+from autodiff.ops.structural import ordered, require_tensor, reshape
 from autodiff.primitive import ErrorSample, Joined, Keep, Primitive, Sample, Tail, composed, define, no_errors
 from autodiff.spec import Array, Shape, Spec, channels_last_order
 
@@ -91,7 +91,7 @@ def _group_norm_vjp(record: Any, g: Any, g_mean: Any, g_rstd: Any) -> tuple[Any,
     if record.mask[0] and not (g_mean is None and g_rstd is None):
         shape = _grouped(x.spec, record.params["groups"])
         lead = (*shape[:2], *(1,) * (len(shape) - 2))
-        size = math.prod(shape[2:])
+        size = max(1, math.prod(shape[2:]))  # images of no places, too
         terms = [
             None if g_mean is None else expand(reshape(mul(g_mean, 1 / size), lead), shape),
             None if g_rstd is None else mul(sub(reshape(x, shape), reshape(mean, lead)),
@@ -216,6 +216,7 @@ group_norm_relu_grad_p: Primitive = define(
 
 def _by_groups(operation: str, x: Any, groups: int, weight: Any, bias: Any, eps: float) -> Any:
     """Normalise by groups of channels; return the output and the statistics."""
+    require_tensor(operation, x)
     shape: Shape = x.spec.shape
     if len(shape) < 2:
         raise ShapeError(operation, "the input has no channels", expected="(N, C, ...)", got=str(shape))
@@ -226,6 +227,7 @@ def _by_groups(operation: str, x: Any, groups: int, weight: Any, bias: Any, eps:
                          expected=f"a multiple of num_groups={groups}", got=f"{shape[1]} (input {shape})")
     for name, value in (("weight", weight), ("bias", bias)):
         if value is not None:
+            require_tensor(operation, value, name)
             require_shape(operation, name, value.spec, shape[1:2])
     x = laid_out(x)
     return bind(group_norm_p, x, *affine(x, weight, bias, shape[1:2]), groups=groups, eps=float(eps))
@@ -312,6 +314,7 @@ def instance_norm(input: TensorT, running_mean: TensorT | None = None, running_v
     """
     if not use_input_stats:
         return batch_norm(input, running_mean, running_var, weight, bias, False, momentum, eps)
+    require_tensor("instance_norm", input)
     shape: Shape = input.spec.shape  # type: ignore[attr-defined]
     places = math.prod(shape[2:])
     if places < 2:

@@ -66,7 +66,7 @@ def class_arguments(operation: str, x: Any, target: Any, weight: Any, reduction:
             "class targets are not integers",
             expected="an integer tensor of class numbers",
             got=target.spec.dtype.name if is_tensor(target) else type(target).__name__,
-            fix="convert them with target.long()",
+            fix="convert them with target.long()" if is_tensor(target) else "wrap them with autodiff.tensor(...)",
         )
     if target.spec.shape != wanted:
         remedy = ""

@@ -30,7 +30,7 @@ from autodiff.ops.broadcast import sum as total
 from autodiff.ops.elementwise import mul, spread, sub
 from autodiff.ops.products import require_floats
 from autodiff.ops.reduce import mean as mean_of
-from autodiff.ops.structural import contiguous, reshape
+from autodiff.ops.structural import contiguous, require_tensor, reshape
 from autodiff.primitive import ErrorSample, Keep, Primitive, Sample, Tail, define, no_errors
 from autodiff.spec import Array, Shape, Spec
 
@@ -54,6 +54,7 @@ def _last_dimensions(operation: str, x: Any, shape: Sequence[int] | int, **value
     Raises:
         ShapeError: unless the input ends in it, and weight and bias have it.
     """
+    require_tensor(operation, x)
     wanted = tuple(int(n) for n in shape) if isinstance(shape, Sequence) else (int(shape),)
     found: Shape = x.spec.shape
     if not wanted or found[len(found) - len(wanted):] != wanted:
@@ -61,6 +62,7 @@ def _last_dimensions(operation: str, x: Any, shape: Sequence[int] | int, **value
                          expected=f"(..., {', '.join(map(str, wanted))})", got=str(found))
     for name, value in values.items():
         if value is not None:
+            require_tensor(operation, value, name)
             require_shape(operation, name, value.spec, wanted)
     return wanted
 
@@ -91,7 +93,7 @@ def _layer_norm_vjp(record: Any, g: Any, g_mean: Any, g_rstd: Any) -> tuple[Any,
         gx, g_weight, g_bias = bind(layer_norm_grad_p, contiguous(g), x, mean, rstd, weight)
     if record.mask[0]:
         lead = (*mean.spec.shape, *(1,) * weight.spec.ndim)
-        size = weight.spec.size
+        size = max(1, weight.spec.size)  # rows of no features, too
         gx = with_statistics(
             gx,
             None if g_mean is None else expand(reshape(mul(g_mean, 1 / size), lead), x.spec.shape),
@@ -242,7 +244,8 @@ def _rms_norm_vjp(record: Any, g: Any, g_rstd: Any) -> tuple[Any, ...]:
         gx, g_weight = bind(rms_norm_grad_p, contiguous(g), x, rstd, weight)
     if record.mask[0] and g_rstd is not None:
         lead = (*rstd.spec.shape, *(1,) * weight.spec.ndim)
-        gx = with_statistics(gx, mul(x, reshape(mul(mul(g_rstd, cube(rstd)), -1 / weight.spec.size), lead)))
+        size = max(1, weight.spec.size)  # rows of no features, too
+        gx = with_statistics(gx, mul(x, reshape(mul(mul(g_rstd, cube(rstd)), -1 / size), lead)))
     return gx, g_weight
 
 

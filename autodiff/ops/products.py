@@ -462,6 +462,9 @@ def linear(input: TensorT, weight: TensorT, bias: TensorT | None = None) -> Tens
     """
     x: Any = input
     require_tensor("linear", x)
+    require_tensor("linear", weight, "weight")
+    if bias is not None:
+        require_tensor("linear", bias, "bias")
     if x.spec.ndim != 2:
         x = contiguous(x)
     return bind(linear_p, x, weight, *(() if bias is None else (contiguous(bias),)))  # type: ignore[no-any-return]

@@ -13,7 +13,7 @@ import numpy as np
 
 import autodiff_kernels as kernels
 from autodiff.bind import TensorT, bind
-from autodiff.errors import ShapeError, ValueRangeError
+from autodiff.errors import DTypeError, ShapeError, ValueRangeError
 from autodiff.ops import strided
 from autodiff.ops.elementwise import add, mul, spread
 from autodiff.ops.in_place import copy_
@@ -197,59 +197,20 @@ def random_integers(shape: Shape, low: int, high: int, generator: Generator | No
 def random_permutation(n: int, generator: Generator | None = None) -> Any:
     """Return the numbers 0 to n - 1 in random order, int64.
 
+    Raises:
+        ValueRangeError: if `n` is negative.
+
     >>> import autodiff as ad
     >>> sorted(ad.ops.random_permutation(4).tolist())
     [0, 1, 2, 3]
     """
+    if n < 0:
+        raise ValueRangeError("randperm", "there are no permutations of fewer than 0 numbers", expected="n >= 0",
+                              got=str(n))
     return bind(permutation_p, draw_key(generator), n=int(n))
 
 
-def uniform_(input: TensorT, a: float = 0, b: float = 1, *, generator: Generator | None = None) -> TensorT:
-    """Fill `input` with draws from the uniform distribution on [a, b), and return it.
-
-    Raises:
-        InPlaceError: for a leaf that requires a gradient, while gradients are recorded.
-
-    >>> import autodiff as ad
-    >>> bool((ad.empty(9).uniform_(1, 2) >= 1).all())
-    True
-    """
-    spec: Spec = input.spec  # type: ignore[attr-defined]
-    return copy_(input, random_uniform(spec.shape, a, b, spec.dtype, generator))
-
-
-def normal_(input: TensorT, mean: float = 0, std: float = 1, *, generator: Generator | None = None) -> TensorT:
-    """Fill `input` with draws from a normal distribution, and return it.
-
-    Raises:
-        InPlaceError: for a leaf that requires a gradient, while gradients are recorded.
-
-    >>> import autodiff as ad
-    >>> ad.empty(2).normal_(3, 0)
-    tensor([3., 3.])
-    """
-    spec: Spec = input.spec  # type: ignore[attr-defined]
-    return copy_(input, random_normal(spec.shape, mean, std, spec.dtype, generator))
-
-
-def bernoulli_(input: TensorT, p: float = 0.5, *, generator: Generator | None = None) -> TensorT:
-    """Fill `input` with ones, with probability `p`, and zeros, and return it.
-
-    Raises:
-        InPlaceError: for a leaf that requires a gradient, while gradients are recorded.
-
-    >>> import autodiff as ad
-    >>> ad.empty(2).bernoulli_(1.0)
-    tensor([1., 1.])
-    """
-    spec: Spec = input.spec  # type: ignore[attr-defined]
-    return copy_(input, random_bernoulli(spec.shape, p, 1, spec.dtype, generator))
-
-
-# ---- Dropout ---------------------------------------------------------------------------------------------------------
-
-
-def check_probability(operation: str, p: float) -> None:
+def check_probability(operation: str, p: float, what: str = "of dropping") -> None:
     """Raise unless `p` is a probability.
 
     Raises:
@@ -257,8 +218,71 @@ def check_probability(operation: str, p: float) -> None:
     """
     if not 0 <= p <= 1:
         raise ValueRangeError(
-            operation, "the probability of dropping is outside its range", expected="0 <= p <= 1", got=str(p)
+            operation, f"the probability {what} is outside its range", expected="0 <= p <= 1", got=str(p)
         )
+
+
+def check_deviation(operation: str, std: float) -> None:
+    """Raise unless `std` is a standard deviation.
+
+    Raises:
+        ValueRangeError: names the operation and the number.
+    """
+    if not std >= 0:
+        raise ValueRangeError(operation, "the standard deviation is outside its range", expected="std >= 0",
+                              got=str(std))
+
+
+def uniform_(input: TensorT, a: float = 0, b: float = 1, *, generator: Generator | None = None) -> TensorT:
+    """Fill `input` with draws from the uniform distribution on [a, b), and return it.
+
+    Raises:
+        ValueRangeError: unless ``a <= b``.
+        InPlaceError: for a leaf that requires a gradient, while gradients are recorded.
+
+    >>> import autodiff as ad
+    >>> bool((ad.empty(9).uniform_(1, 2) >= 1).all())
+    True
+    """
+    spec: Spec = input.spec  # type: ignore[attr-defined]
+    if not a <= b:
+        raise ValueRangeError("uniform_", "the range is empty", expected="a <= b", got=f"a {a}, b {b}")
+    return copy_(input, random_uniform(spec.shape, a, b, spec.dtype, generator))
+
+
+def normal_(input: TensorT, mean: float = 0, std: float = 1, *, generator: Generator | None = None) -> TensorT:
+    """Fill `input` with draws from a normal distribution, and return it.
+
+    Raises:
+        ValueRangeError: unless ``std >= 0``.
+        InPlaceError: for a leaf that requires a gradient, while gradients are recorded.
+
+    >>> import autodiff as ad
+    >>> ad.empty(2).normal_(3, 0)
+    tensor([3., 3.])
+    """
+    spec: Spec = input.spec  # type: ignore[attr-defined]
+    check_deviation("normal_", std)
+    return copy_(input, random_normal(spec.shape, mean, std, spec.dtype, generator))
+
+
+def bernoulli_(input: TensorT, p: float = 0.5, *, generator: Generator | None = None) -> TensorT:
+    """Fill `input` with ones, with probability `p`, and zeros, and return it.
+
+    Raises:
+        ValueRangeError: unless ``0 <= p <= 1``.
+        InPlaceError: for a leaf that requires a gradient, while gradients are recorded.
+
+    >>> import autodiff as ad
+    >>> ad.empty(2).bernoulli_(1.0)
+    tensor([1., 1.])
+    """
+    spec: Spec = input.spec  # type: ignore[attr-defined]
+    check_probability("bernoulli_", p, "of a one")
+    return copy_(input, random_bernoulli(spec.shape, p, 1, spec.dtype, generator))
+
+
+# ---- Dropout ---------------------------------------------------------------------------------------------------------
 
 
 def _dropout_errors() -> list[ErrorSample]:
@@ -272,6 +296,9 @@ def _identity_samples() -> list[Sample]:
 
 def _dropped(x: Any, p: float, shape: Shape) -> Any:
     """Return `x` times a mask of `shape` that is 0 with probability `p` and 1 / (1 - p) otherwise."""
+    if not x.spec.floating:
+        raise DTypeError("dropout", "integers cannot be divided by the share that is kept",
+                         expected="float32 or float64", got=x.spec.dtype.name, fix="convert the input with x.float()")
     scale = 0.0 if p == 1 else 1 / (1 - p)
     mask = random_bernoulli(shape, 1 - p, scale, x.spec.dtype)
     return mul(x, mask)

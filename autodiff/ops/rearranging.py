@@ -1,6 +1,6 @@
-"""Elements turned, repeated, padded and seen through sliding windows.
+"""Elements turned, repeated and seen through sliding windows.
 
-A dual pair: tensor_unfold and tensor_unfold_grad. flip and constant padding are their own duals.
+A dual pair: tensor_unfold and tensor_unfold_grad. flip is its own dual.
 """
 
 from __future__ import annotations
@@ -14,28 +14,26 @@ import numpy as np
 
 import autodiff_kernels as kernels
 from autodiff.bind import TensorT, bind
-from autodiff.errors import ShapeError, ValueRangeError
+from autodiff.errors import ShapeError
 from autodiff.ops import strided
 from autodiff.ops.broadcast import expand
 from autodiff.ops.elementwise import add, mul, spread
 from autodiff.ops.functions import sigmoid
-from autodiff.ops.joining import cat, copied, split, zeros_of
+from autodiff.ops.joining import copied, split, zeros_of
 from autodiff.ops.shaping import flatten, missing_dimension, shape_of
 from autodiff.ops.structural import (
     axes,
     axis_index,
     copy_p,
-    narrow,
     reshape,
     select,
     shape_argument,
     slice_grad_p,
-    slice_p,
 )
 from autodiff.primitive import ErrorSample, Sample, composed, define, no_errors
 from autodiff.spec import Array, Cost, Shape, Spec, moved
 
-__all__ = ["flip", "fliplr", "flipud", "glu", "pad", "repeat", "roll", "tensor_unfold", "tile"]
+__all__ = ["flip", "fliplr", "flipud", "glu", "repeat", "roll", "tensor_unfold", "tile"]
 
 # ---- flip and roll ---------------------------------------------------------------------------------------------------
 
@@ -258,150 +256,6 @@ def tile(input: TensorT, *repeats: Any, dims: Any = None) -> TensorT:
     """
     counts = shape_argument(repeats if dims is None else (dims,))
     return repeat(input, (1,) * (len(shape_of(input)) - len(counts)) + counts)
-
-
-# ---- pad -------------------------------------------------------------------------------------------------------------
-
-# One (before, after) a dimension; a negative number takes places away.
-Widths = tuple[tuple[int, int], ...]
-
-
-def _pad_infer(x: Spec, widths: Widths, value: float) -> Spec:
-    return x.like(tuple([n + before + after for n, (before, after) in zip(x.shape, widths, strict=True)]))
-
-
-def _pad_prepare(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], widths: Widths, value: float) -> dict[str, Any]:
-    inside, source = [], []
-    for n, (before, after) in zip(inputs[0].shape, widths, strict=True):
-        first, last = max(-before, 0), n - max(-after, 0)
-        source.append(slice(first, max(last, first)))
-        inside.append(slice(max(before, 0), max(before, 0) + max(last - first, 0)))
-    return {"inside": (*inside, ...), "source": (*source, ...), "value": value}
-
-
-def _pad_run(outs: list[Array], ins: list[Array], inside: Any, source: Any, value: float) -> None:
-    strided.fill_array(outs[0], value)
-    strided.copy_array(outs[0][inside], ins[0][source])
-
-
-def _pad_vjp(record: Any, g: Any) -> tuple[Any]:
-    widths = tuple([(-before, -after) for before, after in record.params["widths"]])
-    return (bind(pad_p, g, widths=widths, value=0.0),)
-
-
-def _pad_samples() -> list[Sample]:
-    x = spread(-1, 1, 2, 3, 4)
-    image = spread(-1, 1, 2, 3, 4, 2).transpose(0, 3, 1, 2)
-    borders = [Sample(y, widths, mode) for mode in ("reflect", "replicate", "circular")
-               for y, widths in ((x, (2, 1)), (image, (1, 2, 2, 0)), (x[..., ::2], (0, 1)))]
-    return [Sample(x, (1, 2)), Sample(x, (1, 0, 0, 2), "constant", 3.5), Sample(image, (1, 1, 2, 1)),
-            Sample(x, (-1, 2, 1, -1)),
-            Sample(x, (0, 0)), Sample(x, (1, 1, 1, 1, 1, 1), value=-np.inf, gradient=False),
-            Sample(x[:, :0], (0, 0, 1, 1)),
-            Sample(x.astype(np.float64), (1, 1)), Sample(np.arange(3), (1, 0), value=7), Sample(x, ()), *borders,
-            Sample(image, (3, 3, 2, 2), "circular"), Sample(x, (3, 0, 2, 1, 1, 0), "reflect")]
-
-
-def _pad_errors() -> list[ErrorSample]:
-    x = np.ones((2, 3), np.float32)
-    return [ErrorSample(Sample(x, (1,)), ShapeError, "pairs of numbers"),
-            ErrorSample(Sample(x, (1,) * 6), ShapeError, "more pairs"),
-            ErrorSample(Sample(x, (1, 1), "mirror"), ValueRangeError, "'constant', 'reflect'.*got 'mirror'"),
-            ErrorSample(Sample(x, (3, 0), "reflect"), ShapeError, "at most 2; got 3 and 0"),
-            ErrorSample(Sample(x, (0, 4), "circular"), ShapeError, "at most 3; got 0 and 4"),
-            ErrorSample(Sample(x[:, :0], (1, 0), "replicate"), ShapeError, "empty"),
-            ErrorSample(Sample(x, (-2, -2)), ShapeError, "less than nothing")]
-
-
-pad_p = define(
-    "pad",
-    infer=_pad_infer,
-    run=_pad_run,
-    prepare=_pad_prepare,
-    vjp=_pad_vjp,
-    cost=copied,
-    samples=_pad_samples,
-    errors=_pad_errors,
-    call=lambda *arguments, **keywords: pad(*arguments, **keywords),
-)
-
-
-def pad(input: TensorT, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> TensorT:
-    """Return `input` with places added at the ends of its last dimensions.
-
-    Args:
-        input: any shape and dtype.
-        pad: (before, after) of the last dimension, then of the one before it, and so on. A negative number takes
-            places away.
-        mode: what the new places hold: ``"constant"``: `value`; ``"reflect"``: what lies mirrored at the outermost
-            element; ``"replicate"``: the outermost element; ``"circular"``: what lies at the other end.
-        value: for ``"constant"``; 0 by default.
-
-    Raises:
-        ShapeError: if `pad` has an odd length or more pairs than dimensions, if nothing would be left of a dimension,
-            or if a dimension is too small for the mode.
-        ValueRangeError: for another mode.
-
-    >>> import autodiff as ad
-    >>> ad.nn.functional.pad(ad.tensor([1, 2, 3]), (2, 1), mode="reflect")
-    tensor([3, 2, 1, 2, 3, 2])
-    """
-    shape = shape_of(input, "pad")
-    if len(pad) % 2 or len(pad) > 2 * len(shape):
-        what = "there are more pairs than dimensions" if len(pad) % 2 == 0 else "the widths are no pairs of numbers"
-        raise ShapeError("pad", what, expected=f"(before, after) for at most {len(shape)} dimensions",
-                         got=str(tuple(pad)))
-    if mode not in _BORDERS:
-        raise ValueRangeError("pad", "this mode does not exist", expected=", ".join(map(repr, _BORDERS)),
-                              got=repr(mode))
-    pairs = [(int(pad[i]), int(pad[i + 1])) for i in range(0, len(pad), 2)]
-    widths = ((0, 0),) * (len(shape) - len(pairs)) + tuple(reversed(pairs))
-    for n, (before, after) in zip(shape, widths, strict=True):
-        if n + min(before, 0) + min(after, 0) < 0 or n + before + after < 0:
-            raise ShapeError("pad", "the negative widths would leave less than nothing",
-                             expected=f"at most {n} places taken away",
-                             got=f"{before} and {after}")
-    if mode == "constant":
-        return bind(pad_p, input, widths=widths, value=float(value or 0))  # type: ignore[no-any-return]
-    x = input
-    for axis in reversed(range(len(shape))):
-        before, after = widths[axis]
-        x = narrow(x, axis, max(-before, 0), shape[axis] + min(before, 0) + min(after, 0)) if min(before,
-                                                                                                  after) < 0 else x
-        if max(before, after) > 0:
-            x = _bordered(x, axis, max(before, 0), max(after, 0), mode)
-    return x
-
-
-# How far each mode can reach into a dimension of n places.
-_BORDERS = {"constant": None, "reflect": lambda n: n - 1, "replicate": None, "circular": lambda n: n}
-
-
-def _bordered(x: Any, axis: int, before: int, after: int, mode: str) -> Any:
-    """Return `x` joined with what stands before and after it."""
-    n = shape_of(x)[axis]
-    reach = _BORDERS[mode]
-    if n == 0:
-        raise ShapeError("pad", f"dimension {axis} is empty, so mode {mode!r} has nothing to repeat")
-    if reach is not None and max(before, after) > reach(n):
-        raise ShapeError("pad", f"dimension {axis} has too few places for mode {mode!r}",
-                         expected=f"at most {reach(n)}",
-                         got=f"{before} and {after}")
-    if mode == "reflect":
-        ends = (before, before, -1), (n - 2, after, -1)
-    elif mode == "circular":
-        ends = (n - before, before, 1), (0, after, 1)
-    else:
-        ends = (0, 1, 1), (n - 1, 1, 1)
-    parts = []
-    for end, width in zip(ends, (before, after), strict=True):
-        if width:
-            index = tuple([end if i == axis else (0, size, 1) for i, size in enumerate(shape_of(x))])
-            part = bind(slice_p, x, index=index)
-            if mode == "replicate":
-                part = expand(part, tuple([width if i == axis else size for i, size in enumerate(shape_of(x))]))
-            parts.append(part)
-    return cat([*parts[:1], x, *parts[1:]] if before else [x, *parts], axis)
 
 
 # ---- Sliding windows -------------------------------------------------------------------------------------------------

@@ -27,7 +27,7 @@ from autodiff.ops.images import (
     separable,
 )
 from autodiff.ops.products import require_floats
-from autodiff.ops.structural import permute, reshape
+from autodiff.ops.structural import permute, require_tensor, reshape
 from autodiff.primitive import OPERATIONS, ErrorSample, Primitive, Sample, composed, define, no_errors
 from autodiff.spec import Array, Cost, DType, Shape, Spec, moved
 
@@ -274,6 +274,7 @@ def interpolate(input: TensorT, size: int | tuple[int, ...] | None = None,
         raise ValueRangeError("interpolate", "antialias is not supported", got="antialias=True",
                               fix="use adaptive_avg_pool2d to shrink")
     ranks, aligns = _MODES[mode]
+    require_tensor("interpolate", input)
     shape: Shape = input.spec.shape  # type: ignore[attr-defined]
     rank = len(shape) - 2
     if rank not in ranks:

@@ -19,7 +19,7 @@ from autodiff.ops.host import from_array
 from autodiff.ops.promotion import INT64, real
 from autodiff.ops.samples import spread
 from autodiff.ops.shaping import movedim, unsqueeze
-from autodiff.ops.structural import axis_index, cast_to, contiguous
+from autodiff.ops.structural import axis_index, cast_to, contiguous, require_tensor
 from autodiff.primitive import ErrorSample, Keep, Primitive, Sample, define
 from autodiff.spec import Array, Cost, Spec, moved
 
@@ -111,6 +111,7 @@ def cumsum(input: TensorT, dim: int, *, dtype: Any = None) -> TensorT:
     >>> ad.cumsum(ad.tensor([1.0, 2.0, 3.0]), 0)
     tensor([1., 3., 6.])
     """
+    require_tensor("cumsum", input)
     axis = axis_index("cumsum", dim, input.spec.ndim)  # type: ignore[attr-defined]
     return bind(cumsum_p, _scanned(input, dtype), dim=axis, reverse=False)  # type: ignore[no-any-return]
 
@@ -153,6 +154,7 @@ def cumprod(input: TensorT, dim: int, *, dtype: Any = None) -> TensorT:
     >>> ad.cumprod(ad.tensor([1.0, 2.0, 3.0]), 0)
     tensor([1., 2., 6.])
     """
+    require_tensor("cumprod", input)
     axis = axis_index("cumprod", dim, input.spec.ndim)  # type: ignore[attr-defined]
     return bind(cumprod_p, _scanned(input, dtype), dim=axis)  # type: ignore[no-any-return]
 
@@ -234,6 +236,7 @@ def logcumsumexp(input: TensorT, dim: int) -> TensorT:
     >>> ad.logcumsumexp(ad.tensor([0.0, 0.0, 500.0]), 0)
     tensor([  0.0000,   0.6931, 500.0000])
     """
+    require_tensor("logcumsumexp", input)
     axis = axis_index("logcumsumexp", dim, input.spec.ndim)  # type: ignore[attr-defined]
     return bind(logcumsumexp_p, contiguous(real("logcumsumexp", input)), dim=axis)  # type: ignore[no-any-return]
 

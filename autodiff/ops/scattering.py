@@ -19,9 +19,9 @@ from autodiff.ops.broadcast import expand
 from autodiff.ops.choice import where
 from autodiff.ops.elementwise import add, spread
 from autodiff.ops.joining import zeros_of
+from autodiff.ops.padding import pad
 from autodiff.ops.picking import INDEX, blocks, outside, require_index
 from autodiff.ops.promotion import constant, is_tensor
-from autodiff.ops.rearranging import pad
 from autodiff.ops.shaping import flatten, missing_dimension, shape_of
 from autodiff.ops.structural import axis_index, contiguous, narrow, reshape
 from autodiff.primitive import ErrorSample, Sample, composed, define, no_errors

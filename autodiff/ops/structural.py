@@ -24,14 +24,14 @@ from autodiff.spec import Array, DType, Shape, Spec, contiguous_strides
 __all__ = ["alias", "cast_to", "clone", "contiguous", "copied", "narrow", "permute", "reshape", "select", "transpose"]
 
 
-def require_tensor(operation: str, x: Any) -> None:
+def require_tensor(operation: str, x: Any, name: str = "input") -> None:
     """Raise unless `x` is a tensor.
 
     Raises:
-        DTypeError: names the type.
+        DTypeError: names the argument and its type.
     """
     if not isinstance(x, tensor_class[0]):
-        raise DTypeError(operation, "the input is not a tensor", expected="a tensor", got=type(x).__name__,
+        raise DTypeError(operation, f"the {name} is not a tensor", expected="a tensor", got=type(x).__name__,
                          fix="wrap it with autodiff.tensor(...)")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from copy import deepcopy
 from functools import partial
 from itertools import compress
@@ -53,11 +53,11 @@ class Optimizer:
         self.defaults = defaults
         self.state: dict[Tensor, dict[str, Any]] = defaultdict(dict)
         self.param_groups: list[dict[str, Any]] = []
-        if isinstance(params, Tensor):
+        if isinstance(params, Tensor) or not isinstance(params, Iterable):
             raise DTypeError(
                 type(self).__name__,
                 "the parameters must be an iterable of tensors",
-                got="a tensor",
+                got="a tensor" if isinstance(params, Tensor) else f"a {type(params).__name__}",
                 fix="write [tensor], or model.parameters()",
             )
         given = list(params)
@@ -78,12 +78,16 @@ class Optimizer:
             DTypeError: for something that is no leaf tensor.
         """
         name = type(self).__name__
+        if "params" not in param_group:
+            raise ValueRangeError(name, "a group has no parameters", expected="the key 'params'",
+                                  got=", ".join(map(repr, param_group)))
         given = param_group["params"]
         params = [given] if isinstance(given, Tensor) else [p[1] if isinstance(p, tuple) else p for p in given]
         known = {id(p) for group in self.param_groups for p in group["params"]}
         for p in params:
             if not isinstance(p, Tensor):
-                raise DTypeError(name, "only tensors can be optimized", got=type(p).__name__)
+                raise DTypeError(name, "only tensors can be optimized", got=type(p).__name__,
+                                 fix="pass the parameters: model.parameters()")
             if not p.is_leaf:
                 raise DTypeError(
                     name,
@@ -304,9 +308,12 @@ def check_settings(name: str, **ranges: tuple[float, float, float]) -> None:
     """Raise for the first setting outside its range; each is given as ``(value, least, below)``.
 
     Raises:
+        DTypeError: names the setting that is no number.
         ValueRangeError: names the setting, its range and its value.
     """
     for setting, (value, least, below) in ranges.items():
+        if isinstance(value, str):  # YAML reads 1e-3 as one
+            raise DTypeError(name, f"'{setting}' is no number", got=repr(value), fix=f"write float({setting})")
         if not least <= value < below:
             raise ValueRangeError(
                 name,

@@ -126,6 +126,17 @@ def store(typing_context: Any, address: Any, value: Any) -> Any:
     return types.void(address, value), generate
 
 
+@intrinsic
+def copy(typing_context: Any, target: Any, source: Any, count: Any) -> Any:
+    """copy(target, source, count): write so many elements to where no others of them are read, by libc's memcpy."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        cgutils.raw_memcpy(builder, *arguments, context.get_abi_sizeof(context.get_data_type(source.dtype)))
+        return context.get_dummy_value()
+
+    return types.void(target, source, types.intp), generate
+
+
 def read(context: Any, builder: Any, kind: Any, place: Any) -> tuple[Any, Any]:
     """Emit the load of an element through a pointer of type `kind`; return the value and the instruction."""
     access = builder.load(place)

@@ -235,8 +235,10 @@ def logit_grad(g: float, x: float) -> float:
 
 @njit(error_model="numpy", forceinline=True)
 def atan2_grad(g: float, a: float, b: float, sign: Number) -> float:
-    """sign g a / (a**2 + b**2): the gradient of atan2(y, x) by y for (x, y, 1), by x for (y, x, -1)."""
-    return sign * g * a / fma(a, a, b * b)
+    """sign g a / (a**2 + b**2): the gradient of atan2(y, x) by y for (x, y, 1), by x for (y, x, -1); 0 at (0, 0)."""
+    T = type(g)
+    squares = fma(a, a, b * b)
+    return sign * g * (a / (T(1) if squares == T(0) else squares))
 
 
 @njit(error_model="numpy", forceinline=True)

@@ -50,6 +50,21 @@ def test_a_second_process_compiles_nothing(tmp_path: Path) -> None:
     assert not list(folder.rglob("*.tmp"))
 
 
+def test_whoever_waits_at_a_terminal_is_told_why_once(tmp_path: Path) -> None:
+    terminal = """
+import io, sys
+from autodiff_kernels import kept
+class Terminal(io.StringIO):
+    isatty = lambda self: True
+sys.stderr, kept.PATIENCE = Terminal(), {patience}
+"""
+    said = "print(sys.stderr.getvalue().count('compiling kernels'))"
+    for patience, times in ((1e9, 0), (0, 1), (0, 0)):
+        if times:
+            shutil.rmtree(tmp_path / "autodiff")
+        assert run(tmp_path, terminal.format(patience=patience) + USE_KERNELS + said).splitlines()[-1] == str(times)
+
+
 def test_users_functions_keep_their_folder(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from . import indexing
+from . import indexing, structural
 
 
 def _slices(index: Any) -> Any:
@@ -36,6 +36,14 @@ def slice_grad(g: Any, index: Any, shape: Any) -> Any:
     places, _ = _slices(index)
     out[places] = np.reshape(g, out[places].shape)
     return out
+
+
+def pad_grad(g: Any, widths: Any, mode: str) -> Any:
+    """Each element of g added to the place that `pad` takes it from, by padding the numbers of the places."""
+    shape = [n - before - after for n, (before, after) in zip(g.shape, widths, strict=True)]
+    numbers = np.arange(1, 1 + np.prod(shape, dtype=int)).reshape(shape)
+    places = structural.pad(numbers, [n for ends in reversed(widths) for n in ends], mode)
+    return np.bincount(places.ravel().astype(int), g.ravel(), numbers.size + 1)[1:].reshape(shape)
 
 
 def window(x: Any, shape: Any, strides: Any, offset: int) -> Any:

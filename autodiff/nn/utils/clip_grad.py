@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from autodiff.autograd.modes import no_grad
 from autodiff.bind import note_changes
 from autodiff.creation import zeros
 from autodiff.eager import Tensor, grads_of, wrap
-from autodiff.errors import GradientError, ShapeError
+from autodiff.errors import DTypeError, GradientError, ShapeError
 from autodiff.ops.promotion import cast
 from autodiff.ops.statistics import root, square_sum, vector_norm
 from autodiff.spec import Array, Cost, addresses_of
@@ -22,8 +23,18 @@ from autodiff.thread_mode import MODE
 from autodiff.threads import threads_for
 
 
-def _listed(parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
-    return [parameters] if isinstance(parameters, Tensor) else list(parameters)
+def _listed(operation: str, tensors: Any) -> list[Tensor]:
+    """Return the tensors as a list.
+
+    Raises:
+        DTypeError: for anything else, such as a module.
+    """
+    found = [tensors] if isinstance(tensors, Tensor) else list(tensors) if isinstance(tensors, Iterable) else [tensors]
+    for x in found:
+        if not isinstance(x, Tensor):
+            raise DTypeError(operation, "this is no tensor, nor several", expected="a tensor, or tensors",
+                             got=f"a {type(x).__name__}", fix="pass the parameters: model.parameters()")
+    return found
 
 
 @contextmanager
@@ -89,7 +100,7 @@ def get_total_norm(
     tensors: Tensor | Iterable[Tensor], norm_type: float = 2.0, error_if_nonfinite: bool = False,
     foreach: bool | None = None,
 ) -> Tensor:
-    """Return the norm of all elements of all tensors, as if they were one vector.
+    """Return the norm of the norms of all tensors: that of all their elements, unless `norm_type` is 0.
 
     Args:
         tensors: any number of any shape.
@@ -98,17 +109,18 @@ def get_total_norm(
         foreach: accepted for PyTorch's sake.
 
     Raises:
+        DTypeError: for anything but tensors.
         GradientError: if the norm is not finite and `error_if_nonfinite` says so.
 
     >>> import autodiff as ad
     >>> ad.nn.utils.get_total_norm([ad.tensor([3.0]), ad.tensor([[4.0]])])
     tensor(5.)
     """
-    found = _listed(tensors)
+    found = _listed("get_total_norm", tensors)
     if not found:
         return zeros(())
     p = float(norm_type)
-    if len(found) == 1:
+    if len(found) == 1 and p != 0:
         total = vector_norm(found[0], p)
     elif p == 2 and _alike(found):
         total = vector_norm(root(wrap(_square_sums(found))), p)
@@ -134,6 +146,7 @@ def clip_grads_with_norm_(
         foreach: accepted for PyTorch's sake.
 
     Raises:
+        DTypeError: for anything but tensors.
         ShapeError: unless the norm is one number.
 
     >>> import autodiff as ad
@@ -147,7 +160,7 @@ def clip_grads_with_norm_(
         raise ShapeError("clip_grads_with_norm_", "the norm of all gradients is not one number", expected="()",
                          got=str(total_norm.spec.shape), fix="pass what get_total_norm returns")
     factor = ops.clamp(ops.div(float(max_norm), ops.add(total_norm, 1e-6)), max=1.0)
-    grads = [grad for grad in grads_of(_listed(parameters)) if grad is not None]
+    grads = [grad for grad in grads_of(_listed("clip_grads_with_norm_", parameters)) if grad is not None]
     if _alike(grads) and _writable(grads):
         _scale(grads, cast(factor, grads[0].spec.dtype))
     else:
@@ -171,6 +184,7 @@ def clip_grad_norm_(
         foreach: accepted for PyTorch's sake.
 
     Raises:
+        DTypeError: for anything but tensors.
         GradientError: if the norm is not finite and `error_if_nonfinite` says so.
 
     Source: Pascanu, Mikolov and Bengio, "On the difficulty of training recurrent neural networks", 2013.
@@ -181,7 +195,7 @@ def clip_grad_norm_(
     >>> ad.nn.utils.clip_grad_norm_([x], 1.0), x.grad
     (tensor(5.), tensor([0.6000, 0.8000]))
     """
-    found = _listed(parameters)
+    found = _listed("clip_grad_norm_", parameters)
     total = get_total_norm([grad for grad in grads_of(found) if grad is not None], norm_type, error_if_nonfinite)
     clip_grads_with_norm_(found, max_norm, total)
     return total
@@ -197,6 +211,9 @@ def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float, f
         clip_value: the limit.
         foreach: accepted for PyTorch's sake.
 
+    Raises:
+        DTypeError: for anything but tensors.
+
     >>> import autodiff as ad
     >>> x = ad.zeros(2, requires_grad=True)
     >>> x.grad = ad.tensor([-3.0, 0.5])
@@ -204,6 +221,6 @@ def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float, f
     >>> x.grad
     tensor([-1.0000,  0.5000])
     """
-    for parameter in _listed(parameters):
+    for parameter in _listed("clip_grad_value_", parameters):
         if parameter.grad is not None:
             parameter.grad.clamp_(-float(clip_value), float(clip_value))
