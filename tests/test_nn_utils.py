@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 from typing import Any
 
 import numpy as np
@@ -92,6 +93,19 @@ def test_gradients_that_share_memory_or_a_dtype_are_clipped_as_one_after_the_oth
     parameters[0].grad = ad.tensor([0.0, 0.0])
     assert nn.utils.clip_grad_norm_([parameters[0], wide], 5.0).item() == 10
     np.testing.assert_allclose(wide.grad.numpy(), [3, 4], rtol=1e-5)
+
+
+def test_gradients_on_parts_of_one_array_are_clipped_one_after_the_other_where_they_overlap() -> None:
+    lying = np.arange(6, dtype=np.float32)
+    parts = [ad.from_numpy(lying[a:b]) for a, b in ((3, 6), (0, 3), (2, 4))]
+    clip_grad = sys.modules["autodiff.nn.utils.clip_grad"]
+    assert clip_grad._writable(parts[:2])
+    assert not clip_grad._writable(parts)
+    parameters = [nn.Parameter(ad.zeros(part.shape)) for part in parts]
+    for parameter, part in zip(parameters, parts, strict=True):
+        parameter.grad = part
+    nn.utils.clip_grads_with_norm_(parameters, 1.0, ad.tensor(2.0))
+    np.testing.assert_allclose(lying, np.arange(6) * [0.5, 0.5, 0.25, 0.25, 0.5, 0.5], rtol=1e-5)
 
 
 def test_clipping_is_a_change_in_place() -> None:

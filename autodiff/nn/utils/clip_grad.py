@@ -58,9 +58,16 @@ def _alike(tensors: Sequence[Tensor]) -> bool:
 
 
 def _writable(tensors: Sequence[Tensor]) -> bool:
-    """Return whether each tensor has memory of its own and may change in place; `bind_into` says what is wrong."""
-    memories = {id(x.memory) for x in tensors}
-    return len(memories) == len(tensors) and all(x.array.flags.writeable and not x.copied_view for x in tensors)
+    """Return whether each tensor without gaps has a place of its own and may change there.
+
+    `bind_into` says what is wrong. Tensors may lie on parts of one NumPy array, which several threads must not scale.
+    """
+    if any(x.copied_view or not x.array.flags.writeable for x in tensors):
+        return False
+    starts = addresses_of([x.array for x in tensors])
+    ends = starts + [x.spec.nbytes for x in tensors]
+    order = np.argsort(starts)
+    return bool((starts[order][1:] >= ends[order][:-1]).all())
 
 
 def _table(tensors: Sequence[Tensor], sizes: Sequence[int]) -> Array:

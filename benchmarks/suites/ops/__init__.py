@@ -50,7 +50,7 @@ EXCLUDED = {
         acosh_grad atanh_grad atan2_grad hypot_grad logaddexp_grad logit_grad nan_to_num_grad hardtanh_grad
         threshold_grad mish_grad hardsigmoid_grad hardswish_grad shrink_grad softsign_grad bent_loss_grad
         logistic_loss_grad linalg_cofactors matrix_exp_grad ctc_loss_grad image_sample_input_grad image_sample_grid_grad
-        cdist_grad pdist_square multilabel_margin_grad cube_grad""",
+        cdist_grad pdist_square multilabel_margin_grad cube_grad pad_grad""",
     "part of scaled_dot_product_attention, lstm, gru, rnn_tanh and rnn_relu": """
         attention lstm_layer gru_layer rnn_tanh_layer rnn_relu_layer""",
     "what compiled programs make of two gradients: the suite train times it": """
