@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
+from autodiff.compiler.instructions import Instruction
 from autodiff.compiler.recorded import Recorded
 from autodiff.program import Program, Record
 from autodiff.program_columns import shares_of_roofline, text_of
@@ -16,8 +18,17 @@ def explanation(recorded: Recorded) -> list[str]:
     """Return lines: what is replayed, what Python runs of it, what the passes did, and what loses most of the time."""
     (_, first), *others = [(name, len(instructions)) for name, instructions in recorded.stages.items()]
     passes = f"passes: {first} instructions at first, " + ", ".join(f"{size} {name}" for name, size in others)
-    lines = [*recorded.describe(), passes]
+    lines = [*recorded.describe(), passes, *_joined(next(reversed(recorded.stages.values())))]
     return lines if recorded.measured is None else [*lines, *_losses(recorded.measured)]
+
+
+def _joined(instructions: Sequence[Instruction]) -> list[str]:
+    """Return which operations have become one instruction, the most frequent ones first."""
+    kinds = Counter(_names([part.record for part in x.parts]) for x in instructions if x.parts)
+    named = [text + (f" ({count} times)" if count > 1 else "") for text, count in kinds.most_common(MOST)]
+    if len(kinds) > MOST:
+        named.append(f"and {len(kinds) - MOST} other kinds")
+    return ["one instruction each: " + "; ".join(named)] if named else []
 
 
 def _losses(program: Program) -> list[str]:
@@ -38,8 +49,11 @@ def _losses(program: Program) -> list[str]:
 
 def _called(record: Record, parts: Sequence[Record]) -> str:
     """Return the operation, what it is fused of, its module and the user's line."""
-    text = record.name
-    if parts:
-        names = [part.name for part in parts]
-        text += f" of {', '.join(names[:MOST])}" + (f" and {len(names) - MOST} more" if len(names) > MOST else "")
+    text = record.name + (f" of {_names(parts)}" if parts else "")
     return text + (f" in {record.scope}" if record.scope else "") + (f" at {record.line}" if record.line else "")
+
+
+def _names(parts: Sequence[Record]) -> str:
+    """Return the names of operations, the first ones of many."""
+    names = [part.name for part in parts]
+    return " + ".join(names[:MOST]) + (f" and {len(names) - MOST} more" if len(names) > MOST else "")

@@ -231,6 +231,7 @@ def test_explain_names_what_python_runs_what_passes_did_and_what_loses() -> None
     assert re.search(r"run by Python:\n +linalg_inv at .*test_compile.py:\d+ in step", before)
     numbers = [int(n) for n in re.findall(r"\d+", before[before.index("passes:") :])]
     assert numbers[0] > numbers[-1]  # the chain
+    assert re.search(r"one instruction each: mul \+ add \+ relu$", before, re.MULTILINE)
     assert "roofline" not in before
     ad.measure(step, x)
     after = step.explain()
