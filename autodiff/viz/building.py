@@ -309,7 +309,8 @@ class _Builder:
         node.record = record
         node.order = int(id[1:].partition("_")[0])
         if parts:
-            node.details.append(text_of_parts([part.name for part in parts]))
+            names = [part.name for part in parts]
+            node.details.append(f"then {text_of_parts(names[1:])}" if name == names[0] else text_of_parts(names))
         elif name.rstrip("_") != record.name:
             node.details.append(record.name)
         layout = text_of_layout(record)
@@ -594,6 +595,11 @@ def _calls_around(path: Sequence[str], modules: Sequence[int | None], made: Name
 
 
 def _name_for_user(record: Record, made: Named | None, again: Sequence[str]) -> str:
-    """Return the name of an operation: that of the function that the user has called, where it is that alone."""
+    """Return the name of an operation: that of the function that the user has called, where it is that alone.
+
+    Of an operation that is followed by others in one kernel it is that of the first.
+    """
+    if record.name == "followed":
+        return str(record.params["first"][0])
     calls = record.phase == "forward" or (again and all(again))
     return made.call.name if made is not None and made.alone and calls else record.name

@@ -217,7 +217,10 @@ def test_a_picture_shows_the_parts() -> None:
     model = net(nn.ReLU()).requires_grad_(False)
     compiled = same_bits(model.forward, ad.randn(33, 23))
     assert "linear" in ad.viz.draw(compiled, unfold=True).source
-    assert "followed" in ad.viz.draw(compiled).source
+    source = ad.viz.draw(compiled).source
+    assert "<B>linear</B>" in source
+    assert ">then relu<" in source
+    assert "<B>followed</B>" not in source
 
 
 def test_arrays_that_end_at_a_page_without_access() -> None:
