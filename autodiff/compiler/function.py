@@ -329,6 +329,7 @@ class Compiled:
         recorded: the first recording
         program 0: ...
           passes: 4 instructions at first, ..., 2 with_chains
+          one instruction each: mul + add + relu
         """
         lines = [f"recorded: {reason}" for reason in self._reasons]
         if self._gave_up:
