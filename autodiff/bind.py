@@ -61,24 +61,28 @@ def bind(primitive: Primitive, *inputs: Any, **params: Any) -> Any:
         tensor.spec = specs_out[0]
         tensor.memory = _new(Memory)
         results = [tensor]
+    elif primitive.view:
+        source: Any = inputs[0]
+        outs = plan.run(source.array)
+        specs_out = plan.view_specs  # type: ignore[assignment]
+        if specs_out is None:
+            specs_out = plan.view_specs = tuple(map(spec_of, outs))
+        results = []
+        for array, spec in zip(outs, specs_out):
+            tensor = _new(tensor_class[0])
+            tensor.array = array
+            tensor.spec = spec
+            share_memory(tensor, source, mode.grad)
+            results.append(tensor)
     else:
-        if primitive.view:
-            outs = plan.run(ins[0])
-            if plan.view_specs is None:
-                plan.view_specs = tuple(map(spec_of, outs))
-            specs_out = plan.view_specs
-        else:
-            outs = run_plan(plan, ins, params)
-            specs_out = plan.specs
+        outs = run_plan(plan, ins, params)
+        specs_out = plan.specs
         results = []
         for array, spec in zip(outs, specs_out):  # without strict: scratch follows the outputs
             tensor = _new(tensor_class[0])
             tensor.array = array
             tensor.spec = spec
-            if primitive.view:
-                share_memory(tensor, inputs[0], mode.grad)
-            else:
-                tensor.memory = _new(Memory)
+            tensor.memory = _new(Memory)
             results.append(tensor)
 
     needed = False

@@ -36,13 +36,16 @@ def _expand_infer(x: Spec, shape: Shape) -> Spec:
     return Spec.of(shape, x.dtype)
 
 
-def _expand_run(array: Array, shape: Shape) -> list[Array]:
+def _expand_prepare(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], shape: Shape) -> dict[str, Any]:
+    """Return the result's shape and its strides in bytes."""
+    x = inputs[0]
+    lead = len(shape) - x.ndim
+    grown = [0 if have != want else step for have, want, step in zip(x.shape, shape[lead:], x.strides, strict=True)]
+    return {"shape": shape, "strides": tuple([step * x.dtype.itemsize for step in (*(0,) * lead, *grown)])}
+
+
+def _expand_run(array: Array, shape: Shape, strides: Shape) -> list[Array]:
     # np.broadcast_to marks its result read-only, which is another type to Numba: every kernel would compile again.
-    lead = len(shape) - array.ndim
-    grown = (
-        0 if have != want else step for have, want, step in zip(array.shape, shape[lead:], array.strides, strict=True)
-    )
-    strides = (*(0,) * lead, *grown)
     if array.flags.c_contiguous:  # five times as fast
         return [np.ndarray(shape, array.dtype, array, 0, strides)]
     return [np.lib.stride_tricks.as_strided(array, shape, strides)]
@@ -51,6 +54,7 @@ def _expand_run(array: Array, shape: Shape) -> list[Array]:
 expand_p = define(
     "expand",
     infer=_expand_infer,
+    prepare=_expand_prepare,
     run=_expand_run,
     vjp=lambda record, g: (sum_to(g, record.inputs[0].shape),),
     cost=strided.free,

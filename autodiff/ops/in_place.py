@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from autodiff.bind import TensorT, bind_into, refresh
+from autodiff.bind import TensorT, bind, bind_into, refresh
 from autodiff.errors import DTypeError, ShapeError
 from autodiff.ops import choice, comparison, elementwise, functions
-from autodiff.ops.broadcast import expand
+from autodiff.ops.broadcast import expand_p
 from autodiff.ops.promotion import WEAKER, cast, constant, is_tensor, result_dtype
 from autodiff.ops.structural import clone, copy_p, require_tensor
 from autodiff.primitive import Primitive
@@ -137,7 +137,7 @@ def copy_(input: TensorT, src: Any, non_blocking: bool = False) -> TensorT:
     require_tensor("copy_", src)
     spec = input.spec  # type: ignore[attr-defined]
     try:
-        source = src if src.spec.shape == spec.shape else expand(src, spec.shape)
+        source = src if src.spec.shape == spec.shape else bind(expand_p, src, shape=spec.shape)
     except ShapeError:
         raise ShapeError("copy_", "the value does not fit where it is written", got=str(src.spec.shape),
                          expected=f"a shape that broadcasts to {spec.shape}") from None

@@ -56,15 +56,19 @@ def parse(shape: Shape, index: Any) -> Parts:
     """
     if type(index) is int and shape:
         return Parts((_place(index, shape, 0), *[(0, n, 1) for n in shape[1:]]), None, ())
+    if type(index) is slice and shape:
+        entry = _range(index, shape[0])
+        return Parts(None if entry == (0, shape[0], 1) else (entry, *[(0, n, 1) for n in shape[1:]]), None, ())
     items = index if type(index) is tuple else (index,)
-    items = tuple([item if type(item) in _PLAIN else _normal(item) for item in items])
-    used = 0
-    ellipses = 0
+    used = ellipses = 0
+    if not _PLAIN.issuperset(map(type, items)):
+        items = tuple([item if type(item) in _PLAIN else _normal(item) for item in items])
+        used = sum([item.spec.ndim - 1 for item in items if is_tensor(item) and item.spec.dtype.kind == "b"])
     for item in items:
         if item is Ellipsis:
             ellipses += 1
-        elif item is not None and type(item) is not bool:
-            used += item.spec.ndim if is_tensor(item) and item.spec.dtype.kind == "b" else 1
+        elif item is not None and item is not True and item is not False:
+            used += 1
     if used > len(shape):
         raise PositionError("getitem", "there are more indices than dimensions", expected=f"at most {len(shape)}",
                             got=str(used))
@@ -109,7 +113,7 @@ def parse(shape: Shape, index: Any) -> Parts:
                  tuple(arrays) if any(a is not None for a in arrays) else ())
 
 
-_PLAIN = (int, slice, type(None), type(Ellipsis), bool)
+_PLAIN = frozenset((int, slice, type(None), type(Ellipsis), bool))
 
 
 def _normal(item: Any) -> Any:
@@ -147,14 +151,16 @@ def _place(item: int, shape: Shape, axis: int) -> int:
 
 def _range(item: slice, n: int) -> tuple[int, int, int]:
     """Return (start, count, step) of a slice of n places."""
+    if item.start is None and item.stop is None and item.step is None:
+        return 0, n, 1
     try:
         start, stop, step = item.indices(n)
     except (TypeError, ValueError):
         raise DTypeError("getitem", "the bounds of a slice are integers, its step is not 0", got=str(item)) from None
     if step < 0:
         raise ValueRangeError("getitem", "the step of a slice must be positive", got=str(step), fix="use flip(x, dim)")
-    count = max(0, -((start - stop) // step))
-    return (start, count, step) if count else (0, 0, 1)
+    count = stop - start if step == 1 else -((start - stop) // step)
+    return (start, count, step) if count > 0 else (0, 0, 1)
 
 
 def _columns(mask: Any, shape: Shape, axis: int) -> list[Any]:

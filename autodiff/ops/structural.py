@@ -422,7 +422,8 @@ def sliced_shape(index: Index) -> Shape:
 slice_p: Primitive = define(
     "slice",
     infer=lambda x, index: Spec.of(sliced_shape(index), x.dtype),
-    run=lambda array, index: [array[(*_as_slices(index), ...)]],
+    prepare=lambda inputs, outputs, index: {"slices": (*_as_slices(index), ...)},
+    run=lambda array, slices: [array[slices]],
     vjp=lambda record, g: (bind(slice_grad_p, g, index=record.params["index"], shape=record.inputs[0].shape),),
     cost=strided.free,
     view=True,
