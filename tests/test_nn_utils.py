@@ -75,10 +75,13 @@ def test_gradients_clipped_together_have_the_bits_of_one_after_the_other(dtype: 
             for parameter, gradient in zip(parameters, gradients, strict=True):
                 parameter.grad = gradient.clone()
             assert nn.utils.clip_grad_norm_(parameters, 1.0).numpy().tobytes() == norm.numpy().tobytes()
+            scaled = [parameter.grad.clone() for parameter in parameters]
+            nn.utils.clip_grad_value_(parameters, 1e-4)
         finally:
             ad.set_num_threads(threads)
-        for parameter, gradient in zip(parameters, gradients, strict=True):
-            assert parameter.grad.numpy().tobytes() == (gradient * factor).numpy().tobytes()
+        for parameter, before, gradient in zip(parameters, scaled, gradients, strict=True):
+            assert before.numpy().tobytes() == (gradient * factor).numpy().tobytes()
+            assert parameter.grad.numpy().tobytes() == before.clamp(-1e-4, 1e-4).numpy().tobytes()
 
 
 def test_gradients_that_share_memory_or_a_dtype_are_clipped_as_one_after_the_other() -> None:
@@ -111,10 +114,11 @@ def test_gradients_on_parts_of_one_array_are_clipped_one_after_the_other_where_t
 def test_clipping_is_a_change_in_place() -> None:
     w = ad.ones(2, requires_grad=True)
     parameters = with_gradients(np.array([3.0, 4.0], np.float32), np.array([1.0], np.float32))
-    loss = (w * parameters[0].grad).sum()
-    nn.utils.clip_grad_norm_(parameters, 1.0)
-    with pytest.raises(RuntimeError, match="test_nn_utils"):
-        loss.backward()
+    for clip in (nn.utils.clip_grad_norm_, nn.utils.clip_grad_value_):
+        loss = (w * parameters[0].grad).sum()
+        clip(parameters, 1.0)
+        with pytest.raises(RuntimeError, match="test_nn_utils"):
+            loss.backward()
     fixed = np.array([1.0], np.float32)
     fixed.flags.writeable = False
     parameters[1].grad = ad.from_numpy(fixed)
@@ -129,9 +133,9 @@ def test_gradients_are_clipped_by_one_norm() -> None:
 
 
 def test_clip_grad_value() -> None:
-    parameters = with_gradients(np.array([-3.0, 0.5, 2.0], np.float32))
+    parameters = with_gradients(np.array([-3.0, 0.5, 2.0, np.nan, -np.inf], np.float32))
     nn.utils.clip_grad_value_([*parameters, nn.Parameter(ad.zeros(2))], 1)
-    assert parameters[0].grad.tolist() == [-1, 0.5, 1]
+    np.testing.assert_array_equal(parameters[0].grad.numpy(), [-1, 0.5, 1, np.nan, -1])
 
 
 def test_parameters_to_vector_and_back() -> None:

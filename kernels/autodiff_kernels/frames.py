@@ -18,7 +18,7 @@ FRAMES = L2_BYTES // 4  # bytes of the frames of images that are padded and conv
 LEAST_FRAMES = 1 << 21  # bytes of all frames from which that pays: smaller ones stay in the caches anyway
 # Bytes of the frames of images whose products for a weight's gradient are summed together, and of those at most: the
 # same on any processor, as sums depend on them.
-SUMMED, MOST_SUMMED = 1 << 18, 1 << 21
+SUMMED, MOST_SUMMED = 1 << 19, 1 << 21
 SEGMENTS, SEGMENTED = 16, 1 << 14  # of the images of a weight's gradient; numbers of weights up to which there are any
 LEAST_UNITS = 16  # of images convolved together, so that threads get nearly equal shares
 

@@ -89,6 +89,20 @@ def scale(table: Array, factor: Array, part: int, parts: int) -> None:
         apply(_scaled, count, (x,), (x,), (factor[0],))
 
 
+@njit(cache=True, nogil=True, error_model="numpy")
+def limit(table: Array, bounds: Array, part: int, parts: int) -> None:
+    """Limit the elements of all tensors to the range from bounds[0] to bounds[1], in place; NaN stays.
+
+    Args:
+        table: (tensors, 2), in; int64.
+        bounds: (2,), in; the dtype of the tensors.
+    """
+    for row in range(table.shape[0]):
+        begin, count = _share(table[row], part, parts)
+        (x,) = pointers_at(table[row], bounds, begin, 1)
+        apply(clamp, count, (x,), (x,), (bounds[0], bounds[1]))
+
+
 # ---- SGD -------------------------------------------------------------------------------------------------------------
 
 

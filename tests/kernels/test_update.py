@@ -272,7 +272,7 @@ def test_lbfgs_goes_along_a_line_from_a_start_or_from_where_it_is(dtype: Any) ->
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("parts", [1, 3])
-def test_sums_of_squares_and_scaling_of_many_tensors(dtype: Any, parts: int) -> None:
+def test_sums_of_squares_scaling_and_limits_of_many_tensors(dtype: Any, parts: int) -> None:
     rng = np.random.default_rng(0)
     tensors = [rng.standard_normal(n).astype(dtype) for n in (0, *LENGTHS)]
     sums, rows, factor = np.empty(len(tensors), dtype), table([[x] for x in tensors]), np.array([0.3], dtype)
@@ -285,6 +285,12 @@ def test_sums_of_squares_and_scaling_of_many_tensors(dtype: Any, parts: int) -> 
     np.testing.assert_allclose(sums, exact, rtol=1e-6 if dtype == np.float32 else 1e-14)
     for x, old in zip(tensors, before, strict=True):
         np.testing.assert_array_equal(x, old * factor)
+        x[-1:] = np.nan
+    for part in range(parts):
+        update.limit(rows, np.array([-0.1, 0.2], dtype), part, parts)
+    for x, old in zip(tensors, before, strict=True):
+        np.testing.assert_array_equal(x[:-1], np.clip(old * factor, dtype(-0.1), dtype(0.2))[:-1])
+        assert np.isnan(x[-1:]).all()
 
 
 def test_words_are_read_behind_pointers() -> None:

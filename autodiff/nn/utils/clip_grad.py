@@ -37,6 +37,11 @@ def _listed(operation: str, tensors: Any) -> list[Tensor]:
     return found
 
 
+def _gradients(operation: str, parameters: Any) -> list[Tensor]:
+    """Return the gradients that the parameters have."""
+    return [grad for grad in grads_of(_listed(operation, parameters)) if grad is not None]
+
+
 @contextmanager
 def _updating() -> Iterator[None]:
     """Let operations belong to the update, which they prepare, instead of the forward pass."""
@@ -90,11 +95,11 @@ def _square_sums(tensors: Sequence[Tensor]) -> Array:
     return sums
 
 
-def _scale(tensors: Sequence[Tensor], factor: Tensor) -> None:
-    """Multiply tensors in place by a tensor without dimensions."""
+def _change(kernel: Any, tensors: Sequence[Tensor], numbers: Array) -> None:
+    """Change tensors in place by a kernel that takes numbers of their dtype."""
     sizes = [x.spec.size for x in tensors]
-    threads = threads_for(Cost(sum(sizes), 2 * factor.spec.nbytes * sum(sizes)))
-    threads.run(kernels.update.scale)(_table(tensors, sizes), factor.array.reshape(1), 0, 1)
+    threads = threads_for(Cost(sum(sizes), 2 * numbers.itemsize * sum(sizes)))
+    threads.run(kernel)(_table(tensors, sizes), numbers, 0, 1)
     note_changes(tensors)
 
 
@@ -167,9 +172,9 @@ def clip_grads_with_norm_(
         raise ShapeError("clip_grads_with_norm_", "the norm of all gradients is not one number", expected="()",
                          got=str(total_norm.spec.shape), fix="pass what get_total_norm returns")
     factor = ops.clamp(ops.div(float(max_norm), ops.add(total_norm, 1e-6)), max=1.0)
-    grads = [grad for grad in grads_of(_listed("clip_grads_with_norm_", parameters)) if grad is not None]
+    grads = _gradients("clip_grads_with_norm_", parameters)
     if _alike(grads) and _writable(grads):
-        _scale(grads, cast(factor, grads[0].spec.dtype))
+        _change(kernels.update.scale, grads, cast(factor, grads[0].spec.dtype).array.reshape(1))
     else:
         for grad in grads:
             grad.mul_(factor)
@@ -203,7 +208,7 @@ def clip_grad_norm_(
     (tensor(5.), tensor([0.6000, 0.8000]))
     """
     found = _listed("clip_grad_norm_", parameters)
-    total = get_total_norm([grad for grad in grads_of(found) if grad is not None], norm_type, error_if_nonfinite)
+    total = get_total_norm(_gradients("clip_grad_norm_", found), norm_type, error_if_nonfinite)
     clip_grads_with_norm_(found, max_norm, total)
     return total
 
@@ -228,6 +233,10 @@ def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float, f
     >>> x.grad
     tensor([-1.0000,  0.5000])
     """
-    for parameter in _listed("clip_grad_value_", parameters):
-        if parameter.grad is not None:
-            parameter.grad.clamp_(-float(clip_value), float(clip_value))
+    limit = float(clip_value)
+    grads = _gradients("clip_grad_value_", parameters)
+    if _alike(grads) and _writable(grads):
+        _change(kernels.update.limit, grads, np.array([-limit, limit], grads[0].spec.dtype))
+    else:
+        for grad in grads:
+            grad.clamp_(-limit, limit)
