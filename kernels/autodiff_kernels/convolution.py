@@ -39,7 +39,7 @@ from numba import njit
 from numba.types import int64
 
 from autodiff_kernels.accumulate import add_rows, corrected_sum
-from autodiff_kernels.cpu import VECTOR_BYTES, VECTOR_REGISTERS
+from autodiff_kernels.cpu import VECTOR_BYTES
 from autodiff_kernels.epilogue import WORDS, finish, note
 from autodiff_kernels.lanes import (
     RELU,
@@ -47,17 +47,16 @@ from autodiff_kernels.lanes import (
     TILE_VECTORS,
     address,
     gathered_edge_tile,
-    gathered_eights_tile,
     gathered_full_narrow_tile,
     gathered_full_tile,
     gathered_low_narrow_tile,
     gathered_low_tile,
     gathered_narrow_tile,
-    gathered_nines_tile,
 )
 from autodiff_kernels.matmul import STRETCH, stretch_of
 from autodiff_kernels.memory import array, pointer, pointer_at, stack
 from autodiff_kernels.parts import share
+from autodiff_kernels.tall_tile import FITS, RUNS, in_runs, tile_of_eights, tile_of_nines
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Triple = tuple[int, int, int]
@@ -319,7 +318,7 @@ def weight_gradient(sums: Array, totals: Array, offsets: Array, frames: Array, i
     tables = address(offsets)
     grid = cotangent.shape[1], cotangent.shape[2], cotangent.shape[3]
     area = grid[0] * grid[1] * grid[2]
-    stretch = stretch_of(together * area)
+    stretch, pace = stretch_of(together * area), _image_bytes(image) // max(area, 1)
     lo, hi = share(sums.shape[0] * units, part, parts)
     for segment in range(lo // units, (hi + units - 1) // units):
         low, high = max(lo - segment * units, 0), min(hi - segment * units, units)
@@ -347,7 +346,8 @@ def weight_gradient(sums: Array, totals: Array, offsets: Array, frames: Array, i
                     _tap_tiles(sums, address(sums) + (segment * sums.shape[1] + column * taps) * size,
                            tables + 8 * (row_table + first), address(now) + group * depth * size,
                            tables + 8 * (tap_table + first), last - first, tables + 8 * position_table, count,
-                           address(cotangent) + dy * size, outputs * size, wide, again)
+                           address(cotangent) + dy * size, outputs * size, wide, again,
+                           address(image) + ((n + some) * area + start) * pace, pace)
                     if totals.shape[2] > 0 and first == 0:
                         slot = slice(tile_column * width, tile_column * width + width)
                         add_rows(totals[segment, 0, slot], totals[segment, 1, slot], pointer(cotangent, dy), outputs,
@@ -555,33 +555,20 @@ def _tiles(like: Array, out: int, out_rows: int, a: int, a_rows: int, count: int
 
 @njit(error_model="numpy")
 def _tap_tiles(like: Array, out: int, out_rows: int, a: int, a_rows: int, count: int, a_columns: int, depth: int,
-               b: int, b_row: int, wide: int, again: int) -> None:
-    """Do what `_tiles` does for a weight's gradient, where neighbouring rows mostly lie one number behind the other.
-
-    Where a panel is one vector wide, 24 rows (27 of a 3x3 kernel on three channels) need no more registers for sums
-    than a usual tile has, and read the right factor and the place of a column a third as often.
-    """
+               b: int, b_row: int, wide: int, again: int, ahead: int, ahead_row: int) -> None:
+    """Do what `_tiles` does for a weight's gradient, by tall tiles where they fit, and fetch what is read next."""
     lanes, size, rows, done = VECTOR_BYTES // like.itemsize, like.itemsize, pointer_at(a_rows, int64), 0
-    while VECTOR_REGISTERS >= 32 and wide <= lanes and done + 24 <= count:
+    while FITS and wide <= lanes and done + RUNS * 8 <= count:
         c, r = out_rows + 8 * done, a_rows + 8 * done
-        if _in_runs(rows, done, 8, size):
-            gathered_eights_tile(like, out, a, b, 0, depth, c, r, a_columns, b_row, 24, wide, again, 0)
-            done += 24
-        elif done + 27 <= count and _in_runs(rows, done, 9, size):
-            gathered_nines_tile(like, out, a, b, 0, depth, c, r, a_columns, b_row, 27, wide, again, 0)
-            done += 27
+        if in_runs(rows, done, 8, size):
+            tile_of_eights(like, out, a, b, depth, c, r, a_columns, b_row, wide, again, ahead, ahead_row)
+            done += RUNS * 8
+        elif done + RUNS * 9 <= count and in_runs(rows, done, 9, size):
+            tile_of_nines(like, out, a, b, depth, c, r, a_columns, b_row, wide, again, ahead, ahead_row)
+            done += RUNS * 9
         else:
             break
+        ahead, ahead_row = b, b_row  # fetched: from now on what is there anyway
     if done < count:
         _tiles(like, out, out_rows + 8 * done, a, a_rows + 8 * done, count - done, a_columns, depth, b, b_row, 0, wide,
                again, 0)
-
-
-@njit(error_model="numpy")
-def _in_runs(places: Any, first: int, run: int, size: int) -> bool:
-    """Return whether three times `run` places from the `first` on rise by `size`."""
-    for start in range(first, first + 3 * run, run):
-        for i in range(start, start + run - 1):
-            if places[i + 1] != places[i] + size:
-                return False
-    return True

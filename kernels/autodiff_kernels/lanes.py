@@ -271,7 +271,7 @@ def turns(builder: Any, count: Any) -> Iterator[Any]:
     body.terminator.set_metadata("llvm.loop", DistinctNode(builder.module, (hint,), names_itself=True))
 
 
-def _opaque(builder: Any, value: Any) -> Any:
+def opaque(builder: Any, value: Any) -> Any:
     """Return the value, but let LLVM know nothing of where it comes from.
 
     In a loop as tight as a tile's, LLVM's rearranging of addresses costs more than it saves. From equally spaced ones
@@ -312,7 +312,7 @@ def follow(builder: Any, lanes: Lanes, tail: Any, sums: dict[Any, Any], targets:
         change(positive)
 
 
-def _tile(rows: int, vectors: int, masked: bool, gathered: bool = False, run: int = 1) -> Any:
+def _tile(rows: int, vectors: int, masked: bool, gathered: bool = False) -> Any:
     """Return an intrinsic that computes a tile of `rows` rows and `vectors` registers of a product, held in registers.
 
     The intrinsic's arguments (like, out, a, b, bias, depth, out_row, a_row, a_column, b_row, height, width, again,
@@ -327,8 +327,6 @@ def _tile(rows: int, vectors: int, masked: bool, gathered: bool = False, run: in
       once more, which writes the same values to the same place (all is read before anything is written).
     - gathered: out_row, a_row and a_column are addresses of int64 tables that hold the place in bytes of each row of
       out, row of a, and column of a, instead of strides.
-    - run: so many rows of a gathered `a` lie one number behind the other, and only the first of them is looked up: a
-      processor has fewer registers for addresses than a tile that is one vector wide could have rows.
     """
 
     def tile(typing_context: Any, like: Any, out: Any, a: Any, b: Any, bias: Any, depth: Any, out_row: Any, a_row: Any,
@@ -360,20 +358,20 @@ def _tile(rows: int, vectors: int, masked: bool, gathered: bool = False, run: in
                 with builder.if_then(builder.icmp_signed("!=", residual, _I64(0))):
                     for i, v in cells:
                         lanes.prefetch(vector_at(add(add(out, distance), place(out_row, i)), v), far=True)
-            a_rows = [_opaque(builder, add(a, place(a_row, i))) for i in range(0, rows, run)]
+            a_rows = [opaque(builder, add(a, place(a_row, i))) for i in range(rows)]
             a_now, b_now = cgutils.alloca_once_value(builder, _I64(0)), cgutils.alloca_once_value(builder, b)
             with turns(builder, depth) as index:
                 column = entry(a_column, index) if gathered else builder.load(a_now)
                 panel = [lanes.load(vector_at(builder.load(b_now), v), masks[v]) for v in range(vectors)]
                 for i in range(rows):
-                    x = lanes.load_broadcast(add(add(a_rows[i // run], column), _I64(i % run * lanes.itemsize)))
+                    x = lanes.load_broadcast(add(a_rows[i], column))
                     for v in range(vectors):
                         builder.store(lanes.fma(x, panel[v], builder.load(sums[i, v])), sums[i, v])
                 if not gathered:
-                    builder.store(_opaque(builder, add(column, a_column)), a_now)
+                    builder.store(opaque(builder, add(column, a_column)), a_now)
                 builder.store(add(builder.load(b_now), b_row), b_now)
 
-            out = _opaque(builder, out)  # or twelve addresses, found before the loop, would be kept in memory meanwhile
+            out = opaque(builder, out)  # or twelve addresses, found before the loop, would be kept in memory meanwhile
             targets = {(i, v): vector_at(add(out, place(out_row, i)), v) for i, v in cells}
             with builder.if_then(builder.icmp_signed("!=", again, _I64(0))):
                 for cell in cells:
@@ -407,8 +405,6 @@ gathered_narrow_tile = _tile(TILE_ROWS, 1, masked=True, gathered=True)
 gathered_low_tile = _tile(TILE_ROWS // 2, TILE_VECTORS, masked=True, gathered=True)
 gathered_low_narrow_tile = _tile(TILE_ROWS // 2, 1, masked=True, gathered=True)
 gathered_full_narrow_tile = _tile(TILE_ROWS, 1, masked=False, gathered=True)
-gathered_eights_tile = _tile(24, 1, masked=True, gathered=True, run=8)
-gathered_nines_tile = _tile(27, 1, masked=True, gathered=True, run=9)
 
 
 # ---- One row times a matrix: bound by memory, so each number of the matrix is read once, along its rows --------------
