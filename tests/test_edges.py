@@ -227,6 +227,20 @@ def rows_and_columns(most: int = 5) -> list[tuple[int, int]]:
     return [pair for length in LENGTHS for count in [next(counts)] for pair in ((count, length), (length, count))]
 
 
+def test_expanded_tensors_are_copied_row_by_row() -> None:
+    cases = [((rows, 1), (rows, length)) for rows in (15, 16, 33) for length in (63, 64, 64 + LANES, 257)]
+    cases += [((2, 1, 9, 1), (2, 1, 9, 77)), ((3, 7, 1, 1), (3, 7, 8, 9)), ((4, 1, 8, 1), (4, 5, 8, 70))]
+    for dtype in (np.float32, np.float64):
+        arrays = [draw(*shape, dtype=dtype) for shape, _ in cases]
+        calls = [lambda x=x, full=full: [ad.tensor(x).expand(full).clone().numpy()]
+                 for x, (_, full) in zip(arrays, cases, strict=True)]
+        calls += [lambda x=x: [ad.tensor(x)[..., None, None].expand(*x.shape, 9, 9)
+                               .contiguous(memory_format=ad.channels_last).numpy()] for x in (draw(4, 5, dtype=dtype),)]
+        arrays.append(draw(4, 5, dtype=dtype)[..., None, None])
+        for (found,), x in zip(everywhere(calls), arrays, strict=True):
+            np.testing.assert_array_equal(found, np.broadcast_to(x, found.shape))
+
+
 @pytest.mark.parametrize("dim", [0, 1])
 def test_softmax_and_its_kin(dim: int) -> None:
     def powers(x: Any) -> Any:

@@ -61,9 +61,28 @@ def transposition(source: Spec, target: Spec) -> tuple[int, int, int] | None:
     return None
 
 
+def repetition(source: Spec, target: Spec) -> tuple[int, int] | None:
+    """Return the shape (R, N) of `target` in memory if `source` is R numbers side by side, each of which fills a row.
+
+    None where it is not, or where there is nothing to gain.
+    """
+    if target.order is None or not source.floating or source.dtype is not target.dtype:
+        return None
+    kept = [axis for axis in target.order if source.shape[axis] > 1]
+    count = 1
+    while kept and source.strides[kept[-1]] == 0:
+        count *= source.shape[kept.pop()]
+    rows = tuple(source.shape[axis] for axis in kept)
+    dense = tuple(source.strides[axis] for axis in kept) == contiguous_strides(rows)
+    return (math.prod(rows), count) if dense and count >= 64 and math.prod(rows) >= 16 else None
+
+
 def _copy_prepare(inputs: tuple[Spec, ...], outputs: tuple[Spec, ...], **_: Any) -> Callable[..., None]:
     (x,), (out,) = inputs, outputs
-    shape = transposition(x, out)
+    shape, rows = transposition(x, out), repetition(x, out)
+    if rows is not None:
+        assert out.order is not None
+        return partial(_repeat_run, order=out.order, shape=rows)
     if shape is None:
         return strided.prepare(inputs, outputs, "copy")
     assert x.order is not None
@@ -76,6 +95,12 @@ def _transpose_run(
 ) -> None:
     b, i, j = shape
     kernels.layout.transpose(outs[0].transpose(after).reshape(b, j, i), ins[0].transpose(before).reshape(shape), 0, 1)
+
+
+def _repeat_run(outs: list[Array], ins: list[Array], order: Shape, shape: tuple[int, int]) -> None:
+    source = ins[0].transpose(order)
+    numbers = source[tuple([slice(None) if step else 0 for step in source.strides])].reshape(shape[0])
+    kernels.layout.repeat(outs[0].transpose(order).reshape(shape), numbers, 0, 1)
 
 
 def _copy_samples() -> list[Sample]:

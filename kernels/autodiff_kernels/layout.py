@@ -1,4 +1,4 @@
-"""Changes of layout: matrices transposed by squares that fit into registers."""
+"""Changes of layout: matrices transposed by squares that fit into registers, and numbers repeated into rows."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numba import njit
 from autodiff_kernels.lanes import address, transpose_square
 from autodiff_kernels.memory import address_of, pointer, stack
 from autodiff_kernels.parts import share
-from autodiff_kernels.vectors import read, width, write, zeros
+from autodiff_kernels.vectors import filled, read, width, write, zeros
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -80,3 +80,20 @@ def transpose(out: Array, x: Array, part: int, parts: int) -> None:
                         transpose_square(x, t, R * size, s, C * size, side, side)
                         s += column if along else row
                         t += R * size * side if along else column
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def repeat(out: Array, x: Array, part: int, parts: int) -> None:
+    """out[r, i] = x[r].
+
+    Args:
+        out: (R, N), out; float32 or float64. Rows are shared among the parts.
+        x: (R,), in; like out.
+    """
+    R, N = out.shape
+    row = zeros(x, 1, 1)
+    low, high = share(R, part, parts)
+    for r in range(low, high):
+        target, value = pointer(out, r * N), filled(row, x[r])
+        for i in range(0, N, width(row)):
+            write(target, i, value, N - i)

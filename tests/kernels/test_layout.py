@@ -16,3 +16,11 @@ def test_transpose(dtype: Any, shape: Any) -> None:
     x = np.random.default_rng(0).standard_normal(shape).astype(dtype)
     out = run_parts(layout.transpose, junk((shape[0], shape[2], shape[1]), dtype), x)
     np.testing.assert_array_equal(out, x.transpose(0, 2, 1))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("shape", [(5, 33), (1, 1), (7, 16), (0, 4), (3, 0), (2, 300)])
+def test_repeat(dtype: Any, shape: Any) -> None:
+    x = np.random.default_rng(0).standard_normal(shape[0]).astype(dtype)
+    out = run_parts(layout.repeat, junk(shape, dtype), x)
+    np.testing.assert_array_equal(out, np.broadcast_to(x[:, None], shape))
