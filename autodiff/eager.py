@@ -228,6 +228,9 @@ class Tensor(Methods, Conversions):
         """
         seed = cotangent_of(self, gradient, "backward")
         targets = None if inputs is None else tensors_of("backward", "an input", inputs)
+        if targets is not None and not targets:
+            raise GradientError("backward", "inputs is empty", expected="at least one tensor",
+                                fix="leave inputs out to get the gradients of all leaves")
         keep = create_graph if retain_graph is None else retain_graph
         reverse.backward((self,), (seed,), targets, create_graph=create_graph, retain_graph=keep)
 

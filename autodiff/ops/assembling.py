@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from autodiff.arguments import integer
 from autodiff.bind import TensorT, bind
 from autodiff.errors import DTypeError, ShapeError, ValueRangeError
 from autodiff.ops import strided
@@ -115,6 +116,7 @@ def rot90(input: TensorT, k: int = 1, dims: Sequence[int] = (0, 1)) -> TensorT:
         raise ShapeError("rot90", "a plane has two dimensions", expected="two dimensions", got=str(tuple(dims)))
     axes("rot90", dims, ndim)
     first, second = (axis % ndim for axis in dims)
+    k = integer("rot90", "k", k)
     if k % 4 == 0:
         return clone(input)
     if k % 4 == 2:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 import autodiff_kernels as kernels
+from autodiff.arguments import integer, number
 from autodiff.bind import TensorT, bind
 from autodiff.errors import DTypeError, ShapeError, ValueRangeError
 from autodiff.ops import strided
@@ -189,9 +190,10 @@ def random_integers(shape: Shape, low: int, high: int, generator: Generator | No
     >>> ad.ops.random_integers((2,), 4, 5)
     tensor([4, 4])
     """
+    low, high = integer("randint", "low", low), integer("randint", "high", high)
     if high <= low:
         raise ValueRangeError("randint", "the range is empty", expected="low < high", got=f"low {low}, high {high}")
-    return bind(integers_p, draw_key(generator), shape=shape, low=int(low), high=int(high))
+    return bind(integers_p, draw_key(generator), shape=shape, low=low, high=high)
 
 
 def random_permutation(n: int, generator: Generator | None = None) -> Any:
@@ -204,10 +206,11 @@ def random_permutation(n: int, generator: Generator | None = None) -> Any:
     >>> sorted(ad.ops.random_permutation(4).tolist())
     [0, 1, 2, 3]
     """
+    n = integer("randperm", "n", n)
     if n < 0:
         raise ValueRangeError("randperm", "there are no permutations of fewer than 0 numbers", expected="n >= 0",
                               got=str(n))
-    return bind(permutation_p, draw_key(generator), n=int(n))
+    return bind(permutation_p, draw_key(generator), n=n)
 
 
 def check_probability(operation: str, p: float, what: str = "of dropping") -> None:
@@ -216,7 +219,7 @@ def check_probability(operation: str, p: float, what: str = "of dropping") -> No
     Raises:
         ValueRangeError: names the operation and the number.
     """
-    if not 0 <= p <= 1:
+    if not 0 <= number(operation, "p", p) <= 1:
         raise ValueRangeError(
             operation, f"the probability {what} is outside its range", expected="0 <= p <= 1", got=str(p)
         )

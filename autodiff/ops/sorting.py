@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 import autodiff_kernels as kernels
+from autodiff.arguments import integer
 from autodiff.bind import TensorT, bind
 from autodiff.errors import DTypeError, ShapeError, ValueRangeError
 from autodiff.ops.elementwise import spread
@@ -201,7 +202,7 @@ def topk(input: TensorT, k: int, dim: int = -1, largest: bool = True, sorted: bo
     tensor([0, 2])
     """
     axis = axis_index("topk", dim, len(shape_of(input, "topk")))
-    places = _places(topk_places_p, input, axis, k=int(k), largest=bool(largest))
+    places = _places(topk_places_p, input, axis, k=integer("topk", "k", k), largest=bool(largest))
     return ValuesAndIndices(gather(input, axis, places), places)
 
 
@@ -255,7 +256,7 @@ def kthvalue(input: TensorT, k: int, dim: int = -1, keepdim: bool = False) -> Va
     tensor(2.)
     """
     axis = axis_index("kthvalue", dim, len(shape_of(input, "kthvalue")))
-    return _ranked(input, axis, _places(kth_place_p, input, axis, rank=int(k) - 1), keepdim)
+    return _ranked(input, axis, _places(kth_place_p, input, axis, rank=integer("kthvalue", "k", k) - 1), keepdim)
 
 
 def _ranked(x: Any, axis: int, place: Any, keepdim: bool) -> ValuesAndIndices:

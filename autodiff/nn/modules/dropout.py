@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from autodiff.arguments import number
 from autodiff.eager import Tensor
 from autodiff.nn import functional as F
 from autodiff.nn.module import Module
@@ -11,6 +12,7 @@ from autodiff.nn.modules.common import require
 class _Dropout(Module):
     def __init__(self, p: float = 0.5, inplace: bool = False) -> None:
         super().__init__()
+        p = number(type(self).__name__, "p", p)
         require(type(self).__name__, 0 <= p <= 1, "the probability of dropping is outside 0 to 1", p)
         self.p = p
         self.inplace = inplace
