@@ -59,6 +59,6 @@ def number(operation: str, name: str, value: Any) -> float:
     >>> number("dropout", "p", 1)
     1.0
     """
-    if isinstance(value, str | bytes) or not hasattr(value, "__float__") and not hasattr(value, "__index__"):
+    if isinstance(value, str | bytes) or (not hasattr(value, "__float__") and not hasattr(value, "__index__")):
         raise DTypeError(operation, f"{name} is no number", expected="a number", got=repr(value))
     return float(value)

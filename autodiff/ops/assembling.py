@@ -105,6 +105,7 @@ def rot90(input: TensorT, k: int = 1, dims: Sequence[int] = (0, 1)) -> TensorT:
 
     Raises:
         ShapeError: unless these are two dimensions of the tensor.
+        DTypeError: if `k` is no integer.
 
     >>> import autodiff as ad
     >>> ad.rot90(ad.tensor([[1, 2], [3, 4]]))

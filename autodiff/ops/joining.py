@@ -220,6 +220,7 @@ def split(tensor: TensorT, split_size_or_sections: int | Sequence[int], dim: int
 
     Raises:
         ShapeError: if the dimension does not exist or the sizes do not add up.
+        DTypeError: if a size is no integer.
 
     >>> import autodiff as ad
     >>> ad.split(ad.arange(5), 2)
@@ -271,6 +272,7 @@ def chunk(input: TensorT, chunks: int, dim: int = 0) -> tuple[TensorT, ...]:
 
     Raises:
         ShapeError: if the dimension does not exist, or `chunks` is not positive.
+        DTypeError: if `chunks` is no integer.
 
     >>> import autodiff as ad
     >>> ad.chunk(ad.arange(5), 2)
@@ -302,6 +304,7 @@ def tensor_split(input: TensorT, indices_or_sections: int | Sequence[int], dim: 
 
     Raises:
         ShapeError: if the dimension does not exist, or the number of parts is not positive.
+        DTypeError: if that number, or a place, is no integer.
 
     >>> import autodiff as ad
     >>> ad.tensor_split(ad.arange(5), (1, 3))

@@ -171,6 +171,7 @@ def roll(input: TensorT, shifts: int | Sequence[int], dims: int | Sequence[int] 
 
     Raises:
         ShapeError: if a dimension does not exist, or there are more or fewer shifts than dimensions.
+        DTypeError: if a shift or a dimension is no integer.
 
     >>> import autodiff as ad
     >>> ad.roll(ad.tensor([1, 2, 3]), 1)

@@ -196,6 +196,7 @@ def topk(input: TensorT, k: int, dim: int = -1, largest: bool = True, sorted: bo
 
     Raises:
         ShapeError: if the dimension does not exist or has fewer than k places.
+        DTypeError: if `k` is no integer.
 
     >>> import autodiff as ad
     >>> ad.topk(ad.tensor([3.0, 1.0, 2.0]), 2).indices
@@ -250,6 +251,7 @@ def kthvalue(input: TensorT, k: int, dim: int = -1, keepdim: bool = False) -> Va
 
     Raises:
         ShapeError: if the dimension does not exist or has fewer than k places.
+        DTypeError: if `k` is no integer.
 
     >>> import autodiff as ad
     >>> ad.kthvalue(ad.tensor([3.0, 1.0, 2.0]), 2).values

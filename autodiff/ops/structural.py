@@ -460,6 +460,7 @@ def narrow(x: TensorT, dim: int, start: int, length: int) -> TensorT:
 
     Raises:
         ShapeError: if the range leaves the tensor.
+        DTypeError: if `dim`, `start` or `length` is no integer.
 
     >>> import autodiff as ad
     >>> ad.narrow(ad.arange(5), 0, 1, 3)
@@ -482,6 +483,7 @@ def select(x: TensorT, dim: int, index: int) -> TensorT:
 
     Raises:
         ShapeError: if the place does not exist.
+        DTypeError: if `dim` or `index` is no integer.
 
     >>> import autodiff as ad
     >>> ad.select(ad.tensor([[1, 2], [3, 4]]), 1, -1)

@@ -6,8 +6,8 @@ import math
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-from autodiff.arguments import number
 from autodiff import ops
+from autodiff.arguments import number
 from autodiff.creation import zeros
 from autodiff.eager import Tensor
 from autodiff.errors import DTypeError
@@ -49,10 +49,10 @@ class RNNBase(Module):
         super().__init__()
         name = type(self).__name__
         counts(name, input_size=input_size, hidden_size=hidden_size, num_layers=num_layers)
-        dropout = number(name, "dropout", dropout)
         require(name, hidden_size > 0, "hidden_size must be positive", hidden_size)
         require(name, num_layers > 0, "num_layers must be positive", num_layers)
-        require(name, 0 <= dropout <= 1, "the probability of dropping is outside 0 to 1", dropout)
+        require(name, 0 <= number(name, "dropout", dropout) <= 1, "the probability of dropping is outside 0 to 1",
+                dropout)
         require(name, proj_size == 0, "projections are not supported", proj_size)
         self.mode = mode
         self.input_size = input_size
