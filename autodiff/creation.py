@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from autodiff import ops
+from autodiff.arguments import integer, integers
 from autodiff.bind import Cut, bind
 from autodiff.devices import check_device
 from autodiff.eager import FLOAT32, SUPPORTED, Tensor, wrap
@@ -327,7 +328,7 @@ def linspace(
     tensor([0.0000, 0.5000, 1.0000])
     """
     check_device(device)
-    result = wrap(np.linspace(float(start), float(end), int(steps)).astype(dtype_of(dtype)))
+    result = wrap(np.linspace(float(start), float(end), integer("linspace", "steps", steps)).astype(dtype_of(dtype)))
     return result.requires_grad_() if requires_grad else result
 
 
@@ -348,7 +349,8 @@ def logspace(
     tensor([  1.,  10., 100.])
     """
     check_device(device)
-    result = wrap(np.logspace(float(start), float(end), int(steps), base=base).astype(dtype_of(dtype)))
+    count = integer("logspace", "steps", steps)
+    result = wrap(np.logspace(float(start), float(end), count, base=base).astype(dtype_of(dtype)))
     return result.requires_grad_() if requires_grad else result
 
 
@@ -361,7 +363,9 @@ def eye(n: int, m: int | None = None, *, dtype: Any = None, device: Any = None, 
             [0., 1.]])
     """
     check_device(device)
-    result = wrap(np.eye(n, m, dtype=dtype_of(dtype)))
+    rows = integer("eye", "n", n)
+    columns = rows if m is None else integer("eye", "m", m)
+    result = wrap(np.eye(rows, columns, dtype=dtype_of(dtype)))
     return result.requires_grad_() if requires_grad else result
 
 
@@ -422,7 +426,7 @@ def randint(
         high, size = None, high
     if high is None:
         low, high = 0, low
-    result: Tensor = ops.random_integers(_sizes("randint", tuple(size)), low, high, generator)
+    result: Tensor = ops.random_integers(_sizes("randint", integers("randint", "size", size)), low, high, generator)
     result = result if dtype is None else ops.cast_to(result, dtype_of(dtype))
     return result.requires_grad_() if requires_grad else result
 
@@ -553,6 +557,7 @@ def multinomial(
     if input.ndim not in (1, 2):
         raise ShapeError("multinomial", "the weights are neither a row nor rows", expected="(n,) or (rows, n)",
                          got=str(input.shape))
+    num_samples = integer("multinomial", "num_samples", num_samples)
     weights = np.atleast_2d(values(input).astype(np.float64))
     if not (weights >= 0).all() or not np.isfinite(weights).all() or not (weights.sum(-1) > 0).all():
         raise ValueRangeError("multinomial", "weights must be finite, not negative, and not all zero in a row")

@@ -215,8 +215,8 @@ class Tensor(Methods, Conversions):
             inputs: tensor or tensors to collect gradients for; all leaves that are reached by default.
 
         Raises:
-            GradientError: if nothing here requires a gradient, if `gradient` is missing for several elements, or if
-                saved tensors were freed by an earlier backward.
+            GradientError: if nothing here requires a gradient, if `gradient` is missing for several elements, if
+                `inputs` is empty, or if saved tensors were freed by an earlier backward.
             DTypeError: for something that is no tensor.
             InPlaceError: if a saved tensor was changed in place.
 

@@ -177,7 +177,14 @@ def backward(
     outputs: Sequence[Any], cotangents: Sequence[Any], inputs: Sequence[Any] | None, *,
     create_graph: bool, retain_graph: bool,
 ) -> None:  # fmt: skip
-    """Sweep as above, and add the gradients of `inputs`, each once, to their `.grad`; None: of all leaves reached."""
+    """Sweep as above, and add the gradients of `inputs`, each once, to their `.grad`; None: of all leaves reached.
+
+    Raises:
+        GradientError: if there are no inputs.
+    """
+    if inputs is not None and not inputs:
+        raise GradientError("backward", "inputs is empty", expected="at least one tensor",
+                            fix="leave inputs out to get the gradients of all leaves")
     targets = None if inputs is None else tuple(dict.fromkeys(inputs))
     found = sweep(outputs, cotangents, targets, create_graph=create_graph, retain_graph=retain_graph)
     for target, gradient in zip(targets or (), found, strict=True):

@@ -23,8 +23,8 @@ SOURCES = {"autodiff": ROOT / "autodiff", "autodiff_kernels": ROOT / "kernels" /
 FLOOR_OF_NAME = {
     name: floor
     for floor, names in {
-        1: "errors config slots spec random roofline source thread_mode threads allocation dtypes devices cuda "
-        "backends",
+        1: "arguments errors config slots spec random roofline source thread_mode threads allocation dtypes devices "
+        "cuda backends",
         2: "machine primitive program program_text program_reading program_diff program_memory program_columns "
         "program_checkpoint program_scopes program_calls program_recorder bind",
         3: "ops",

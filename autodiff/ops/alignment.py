@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 import autodiff_kernels as kernels
+from autodiff.arguments import integer
 from autodiff.bind import TensorT, bind
 from autodiff.errors import AutodiffError, DTypeError, PositionError, ShapeError, ValueRangeError
 from autodiff.ops.broadcast import expand
@@ -319,6 +320,7 @@ def ctc_loss(log_probs: TensorT, targets: TensorT, input_lengths: Any, target_le
     single = len(shape) == 2
     x = unsqueeze(x, 1) if single else x
     _, count, classes = x.spec.shape
+    blank = integer(operation, "blank", blank)
     if not 0 <= blank < classes:
         raise ValueRangeError(operation, "the blank is no class", expected=f"0 to {classes - 1}", got=str(blank))
     labels: Any = targets
@@ -329,7 +331,7 @@ def ctc_loss(log_probs: TensorT, targets: TensorT, input_lengths: Any, target_le
                          got=str(labels.spec.shape))
     lasts = _lengths("input_lengths", input_lengths, count, single)
     lengths = _lengths("target_lengths", target_lengths, count, single)
-    losses, _ = bind(ctc_loss_p, contiguous(x), contiguous(cast(labels, INT64)), lasts, lengths, blank=int(blank))
+    losses, _ = bind(ctc_loss_p, contiguous(x), contiguous(cast(labels, INT64)), lasts, lengths, blank=blank)
     if zero_infinity:
         losses = where(eq(losses, math.inf), 0.0, losses)
     if reduction == "mean":

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from autodiff.arguments import integer
 from autodiff.bind import TensorT, bind
 from autodiff.errors import DTypeError, ShapeError, ValueRangeError
 from autodiff.ops import strided
@@ -104,6 +105,7 @@ def rot90(input: TensorT, k: int = 1, dims: Sequence[int] = (0, 1)) -> TensorT:
 
     Raises:
         ShapeError: unless these are two dimensions of the tensor.
+        DTypeError: if `k` is no integer.
 
     >>> import autodiff as ad
     >>> ad.rot90(ad.tensor([[1, 2], [3, 4]]))
@@ -115,6 +117,7 @@ def rot90(input: TensorT, k: int = 1, dims: Sequence[int] = (0, 1)) -> TensorT:
         raise ShapeError("rot90", "a plane has two dimensions", expected="two dimensions", got=str(tuple(dims)))
     axes("rot90", dims, ndim)
     first, second = (axis % ndim for axis in dims)
+    k = integer("rot90", "k", k)
     if k % 4 == 0:
         return clone(input)
     if k % 4 == 2:
@@ -186,11 +189,10 @@ def combinations(input: TensorT, r: int = 2, with_replacement: bool = False) -> 
     shape = shape_of(input, "combinations")
     if len(shape) != 1:
         raise ShapeError("combinations", "the input is no vector", expected="one dimension", got=str(shape))
-    if not isinstance(r, int | np.integer):
-        raise DTypeError("combinations", "the number of elements is no integer", got=repr(r))
+    r = integer("combinations", "the number of elements", r)
     if r < 0:
         raise ValueRangeError("combinations", "the number of elements is negative", expected="0 or more", got=str(r))
-    places = _choices(shape[0], int(r), 0 if with_replacement else 1)
+    places = _choices(shape[0], r, 0 if with_replacement else 1)
     chosen = index_select(input, 0, from_array(places.reshape(-1)))
     return reshape(chosen, places.shape) if r else chosen
 

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from autodiff.arguments import integer
 from autodiff.bind import TensorT, bind
 from autodiff.errors import DTypeError, ShapeError, ValueRangeError
 from autodiff.ops.broadcast import expand
@@ -92,7 +93,7 @@ def bincount(input: TensorT, weights: Any = None, minlength: int = 0) -> TensorT
             raise ShapeError("bincount", "there is not one weight for each element", expected=str(shape),
                              got=str(shape_of(weights)))
         weights = weights if weights.spec.dtype == np.float32 else cast(weights, np.dtype(np.float64))
-    bins = max(int(numbers.max()) + 1 if numbers.size else 0, int(minlength))
+    bins = max(int(numbers.max()) + 1 if numbers.size else 0, integer("bincount", "minlength", minlength))
     try:
         np.empty(bins, np.int64)  # asks for memory without touching it
     except (MemoryError, OverflowError, ValueError):

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from autodiff.arguments import integer
 from autodiff.bind import TensorT, bind
 from autodiff.errors import ShapeError
 from autodiff.ops import strided
@@ -124,7 +125,7 @@ def diagonal(input: TensorT, offset: int = 0, dim1: int = 0, dim2: int = 1) -> T
     tensor([1, 4])
     """
     first, second = _two_dimensions("diagonal", dim1, dim2, len(shape_of(input)))
-    result: TensorT = bind(diagonal_p, input, offset=int(offset), dim1=first, dim2=second)
+    result: TensorT = bind(diagonal_p, input, offset=integer("diagonal", "offset", offset), dim1=first, dim2=second)
     return result
 
 
@@ -190,7 +191,7 @@ def diag(input: TensorT, diagonal: int = 0) -> TensorT:
     if len(shape) != 2:
         raise ShapeError("diag", "this is no vector or matrix", expected="a vector or a matrix", got=str(shape),
                          fix="use diagonal(x, offset, dim1, dim2)")
-    result: TensorT = bind(diagonal_p, input, offset=int(diagonal), dim1=0, dim2=1)
+    result: TensorT = bind(diagonal_p, input, offset=integer("diag", "diagonal", diagonal), dim1=0, dim2=1)
     return result
 
 
@@ -264,7 +265,7 @@ def tril(input: TensorT, diagonal: int = 0) -> TensorT:
     """
     x: Any = input
     rows, columns = _matrix("tril", x)
-    return where(_triangle(rows, columns, int(diagonal)), x, constant(0, x.spec.dtype))  # type: ignore[no-any-return]
+    return where(_triangle(rows, columns, integer("tril", "diagonal", diagonal)), x, constant(0, x.spec.dtype))  # type: ignore[no-any-return]
 
 
 @composed(samples=_triangle_samples, errors=_triangle_errors)
@@ -285,7 +286,7 @@ def triu(input: TensorT, diagonal: int = 0) -> TensorT:
     """
     x: Any = input
     rows, columns = _matrix("triu", x)
-    below = _triangle(rows, columns, int(diagonal) - 1)
+    below = _triangle(rows, columns, integer("triu", "diagonal", diagonal) - 1)
     return where(below, constant(0, x.spec.dtype), x)  # type: ignore[no-any-return]
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 import autodiff_kernels as kernels
+from autodiff.arguments import integer
 from autodiff.bind import TensorT, bind
 from autodiff.errors import DTypeError, ShapeError, ValueRangeError
 from autodiff.ops.batchnorm import (
@@ -258,7 +259,8 @@ def group_norm(input: TensorT, num_groups: int, weight: TensorT | None = None, b
     >>> ad.nn.functional.group_norm(ad.tensor([[1.0, 3.0, 0.0, 4.0]]), 2)
     tensor([[-1.0000,  1.0000, -1.0000,  1.0000]])
     """
-    out: TensorT = _by_groups("group_norm", input, int(num_groups), weight, bias, eps)[0]
+    groups = integer("group_norm", "num_groups", num_groups)
+    out: TensorT = _by_groups("group_norm", input, groups, weight, bias, eps)[0]
     return out
 
 

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from autodiff.arguments import integer
 from autodiff.bind import TensorT, bind, bind_into
 from autodiff.errors import DTypeError, PositionError, ShapeError, ValueRangeError
 from autodiff.ops.broadcast import expand
@@ -501,7 +502,8 @@ def nonzero_static(input: Any, *, size: int, fill_value: int = -1) -> Any:
     require_tensor("nonzero_static", input)
     if size < 0:
         raise ValueRangeError("nonzero_static", "the size is negative", expected="0 or more", got=str(size))
-    return bind(nonzero_static_p, input, size=int(size), fill_value=int(fill_value))
+    return bind(nonzero_static_p, input, size=integer("nonzero_static", "size", size),
+                fill_value=integer("nonzero_static", "fill_value", fill_value))
 
 
 def _true_places(operation: str, input: Any, mask: Any) -> tuple[Any, Any]:

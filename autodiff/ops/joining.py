@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from autodiff.arguments import integer, integers, several
 from autodiff.bind import TensorT, bind
 from autodiff.errors import DTypeError, ShapeError
 from autodiff.ops import strided
@@ -219,19 +220,20 @@ def split(tensor: TensorT, split_size_or_sections: int | Sequence[int], dim: int
 
     Raises:
         ShapeError: if the dimension does not exist or the sizes do not add up.
+        DTypeError: if a size is no integer.
 
     >>> import autodiff as ad
     >>> ad.split(ad.arange(5), 2)
     (tensor([0, 1]), tensor([2, 3]), tensor([4]))
     """
     length, axis = _cut("split", tensor, dim)
-    if isinstance(split_size_or_sections, int):
-        size = split_size_or_sections
+    if not several(split_size_or_sections):
+        size = integer("split", "split_size_or_sections", split_size_or_sections)
         if size < 0 or (size == 0 and length):
             raise ShapeError("split", "pieces need a positive size", got=str(size))
         sizes = tuple([min(size, length - at) for at in range(0, length, size or 1)]) or (0,)
     else:
-        sizes = tuple([int(n) for n in split_size_or_sections])
+        sizes = integers("split", "split_size_or_sections", split_size_or_sections)
         if sum(sizes) != length or min(sizes, default=0) < 0:
             raise ShapeError("split", f"the sizes do not cut dimension {axis}",
                              expected=f"sizes that add up to {length}", got=str(sizes))
@@ -270,12 +272,14 @@ def chunk(input: TensorT, chunks: int, dim: int = 0) -> tuple[TensorT, ...]:
 
     Raises:
         ShapeError: if the dimension does not exist, or `chunks` is not positive.
+        DTypeError: if `chunks` is no integer.
 
     >>> import autodiff as ad
     >>> ad.chunk(ad.arange(5), 2)
     (tensor([0, 1, 2]), tensor([3, 4]))
     """
     length, axis = _cut("chunk", input, dim)
+    chunks = integer("chunk", "chunks", chunks)
     if chunks < 1:
         raise ShapeError("chunk", "chunks is no positive number", got=str(chunks))
     if length == 0:
@@ -300,18 +304,20 @@ def tensor_split(input: TensorT, indices_or_sections: int | Sequence[int], dim: 
 
     Raises:
         ShapeError: if the dimension does not exist, or the number of parts is not positive.
+        DTypeError: if that number, or a place, is no integer.
 
     >>> import autodiff as ad
     >>> ad.tensor_split(ad.arange(5), (1, 3))
     (tensor([0]), tensor([1, 2]), tensor([3, 4]))
     """
     length, axis = _cut("tensor_split", input, dim)
-    if isinstance(indices_or_sections, int):
-        parts = indices_or_sections
+    if not several(indices_or_sections):
+        parts = integer("tensor_split", "indices_or_sections", indices_or_sections)
         if parts < 1:
             raise ShapeError("tensor_split", "the number of parts is no positive number", got=str(parts))
         return split(input, [length // parts + (i < length % parts) for i in range(parts)], axis)
-    edges = [slice(None, int(at)).indices(length)[1] for at in indices_or_sections]
+    edges = [slice(None, at).indices(length)[1]
+             for at in integers("tensor_split", "indices_or_sections", indices_or_sections)]
     starts, stops = [0, *edges], [*edges, length]
     return tuple([narrow(input, axis, start, max(stop - start, 0)) for start, stop in zip(starts, stops, strict=True)])
 

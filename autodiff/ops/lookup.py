@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 import autodiff_kernels as kernels
+from autodiff.arguments import integer, integers
 from autodiff.bind import TensorT, bind
 from autodiff.errors import DTypeError, PositionError, ShapeError, ValueRangeError
 from autodiff.ops.broadcast import expand
@@ -86,7 +87,8 @@ def repeat_interleave(input: TensorT, repeats: Any, dim: int | None = None, *,
         return repeat_interleave(flatten(input), repeats, 0)
     shape = shape_of(input, "repeat_interleave")
     axis = axis_index("repeat_interleave", dim, len(shape))
-    counts = values(repeats).reshape(-1) if is_tensor(repeats) else np.array([repeats])
+    counts = (values(repeats).reshape(-1) if is_tensor(repeats)
+              else np.array(integers("repeat_interleave", "repeats", repeats)))
     if counts.size not in (1, shape[axis]):
         raise ShapeError("repeat_interleave", "repeats has another length than the dimension",
                          expected=f"one number, or {shape[axis]}", got=str(counts.size))
@@ -203,7 +205,7 @@ def one_hot(tensor: Any, num_classes: int = -1) -> Any:
             [1, 0, 0]])
     """
     index = require_index("one_hot", tensor)
-    classes = int(num_classes)
+    classes = integer("one_hot", "num_classes", num_classes)
     if classes == -1:
         classes = int(values(index).max(initial=-1)) + 1
     if classes < 1:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 import autodiff_kernels as kernels
+from autodiff.arguments import integer
 from autodiff.bind import TensorT, bind
 from autodiff.errors import DTypeError, GradientError, PositionError, ShapeError, ValueRangeError
 from autodiff.ops import strided
@@ -395,7 +396,8 @@ def nll_loss(
     """
     require_logits("nll_loss", input)
     x, y, weights = class_arguments("nll_loss", input, target, weight, reduction)
-    return bind(nll_loss_p, x, y, weights, ignore_index=int(ignore_index), reduction=reduction)[0]  # type: ignore[no-any-return]
+    ignored = integer("nll_loss", "ignore_index", ignore_index)
+    return bind(nll_loss_p, x, y, weights, ignore_index=ignored, reduction=reduction)[0]  # type: ignore[no-any-return]
 
 
 def _nll_grad_infer(

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from autodiff.arguments import integer
 from autodiff.bind import TensorT, bind
 from autodiff.errors import ValueRangeError
 from autodiff.ops.broadcast import expand
@@ -208,7 +209,8 @@ def cross_entropy(
     if is_tensor(y) and y.spec.floating and y.spec.shape == x.spec.shape and y.spec.shape:
         return soft_cross_entropy(x, y, weight, reduction, float(label_smoothing))  # type: ignore[no-any-return]
     x, y, weights = class_arguments("cross_entropy", x, y, weight, reduction)
-    params = {"ignore_index": int(ignore_index), "label_smoothing": float(label_smoothing), "reduction": reduction}
+    params = {"ignore_index": integer("cross_entropy", "ignore_index", ignore_index),
+              "label_smoothing": float(label_smoothing), "reduction": reduction}
     return bind(cross_entropy_p, x, y, weights, **params)[0]  # type: ignore[no-any-return]
 
 

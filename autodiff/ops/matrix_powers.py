@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from autodiff.arguments import integer
 from autodiff.bind import TensorT, bind
 from autodiff.errors import DTypeError, ShapeError, ValueRangeError
 from autodiff.ops.broadcast import sum
@@ -55,8 +56,7 @@ def matrix_power(input: TensorT, n: int) -> TensorT:
     """
     require_tensor("matrix_power", input)
     x: Any = input
-    if not isinstance(n, int | np.integer):
-        raise DTypeError("matrix_power", "the exponent is no integer", got=repr(n))
+    n = integer("matrix_power", "the exponent", n)
     require_matrices("matrix_power", x.spec, floats=n < 0)
     if n == 0:
         return constant_of(x, identity(x, x.spec.shape[-1]))  # type: ignore[no-any-return]

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 import autodiff_kernels as kernels
+from autodiff.arguments import integers
 from autodiff.bind import TensorT, bind
 from autodiff.errors import DTypeError, ShapeError
 from autodiff.ops.batchnorm import (
@@ -55,7 +56,7 @@ def _last_dimensions(operation: str, x: Any, shape: Sequence[int] | int, **value
         ShapeError: unless the input ends in it, and weight and bias have it.
     """
     require_tensor(operation, x)
-    wanted = tuple(int(n) for n in shape) if isinstance(shape, Sequence) else (int(shape),)
+    wanted = integers(operation, "normalized_shape", shape)
     found: Shape = x.spec.shape
     if not wanted or found[len(found) - len(wanted):] != wanted:
         raise ShapeError(operation, "the input does not end in normalized_shape",

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import autodiff_kernels as kernels
+from autodiff.arguments import integers
 from autodiff.bind import TensorT, bind
 from autodiff.errors import ShapeError, ValueRangeError
 from autodiff.ops import strided
@@ -204,7 +205,8 @@ def pad(input: TensorT, pad: Sequence[int], mode: str = "constant", value: float
     if mode not in _REACH:
         raise ValueRangeError("pad", "this mode does not exist", expected=", ".join(map(repr, _REACH)),
                               got=repr(mode))
-    pairs = [(int(pad[i]), int(pad[i + 1])) for i in range(0, len(pad), 2)]
+    edges = integers("pad", "pad", pad)
+    pairs = list(zip(edges[::2], edges[1::2], strict=True))
     widths = ((0, 0),) * (len(shape) - len(pairs)) + tuple(reversed(pairs))
     for axis, (n, (before, after)) in enumerate(zip(shape, widths, strict=True)):
         left, added = n + min(before, 0) + min(after, 0), max(before, after)

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 import autodiff_kernels as kernels
+from autodiff.arguments import integer
 from autodiff.bind import TensorT, bind
 from autodiff.errors import DTypeError, ShapeError, ValueRangeError
 from autodiff.ops.elementwise import mul, spread
@@ -542,7 +543,7 @@ def avg_pool2d(input: TensorT, kernel_size: int | Pair, stride: int | Pair | Non
     if divisor_override == 0:
         raise ValueRangeError("avg_pool2d", "divisor_override is zero", expected="another number, or None", got="0")
     return average(2, input, kernel_size, stride, padding, ceil_mode, count_include_pad,  # type: ignore[no-any-return]
-                   0 if divisor_override is None else int(divisor_override))
+                   0 if divisor_override is None else integer("avg_pool2d", "divisor_override", divisor_override))
 
 
 @composed(samples=lambda: _avg_samples(1), errors=lambda: [

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from autodiff.arguments import integer
 from autodiff.bind import TensorT
 from autodiff.errors import DTypeError, ShapeError, ValueRangeError
 from autodiff.ops.adaptive import (
@@ -154,7 +155,7 @@ def avg_pool3d(input: TensorT, kernel_size: int | Triple, stride: int | Triple |
         raise ValueRangeError("avg_pool3d", "divisor_override is zero", expected="another number, or None", got="0")
     passes = Passes(x)
     kernel, step, border = given.values()
-    divisors = (0, 0) if divisor_override is None else (1, int(divisor_override))
+    divisors = (0, 0) if divisor_override is None else (1, integer("avg_pool3d", "divisor_override", divisor_override))
     planes = average(2, passes.planes(), kernel[1:], step[1:], border[1:], ceil_mode, count_include_pad, divisors[0])
     lines = passes.lines(planes)
     means = average(1, lines, kernel[0], step[0], border[0], ceil_mode, count_include_pad, divisors[1])

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 import autodiff_kernels as kernels
+from autodiff.arguments import integer, number
 from autodiff.bind import TensorT, bind
 from autodiff.errors import DTypeError, ShapeError, ValueRangeError
 from autodiff.ops import strided
@@ -47,9 +48,16 @@ _KEY_SPEC = spec_of(_KEY)
 
 
 def draw_key(generator: Generator | None = None) -> Any:
-    """Return the key of the next draw as a tensor of two integers."""
-    key = tensor_class[0].__new__(tensor_class[0])
+    """Return the key of the next draw as a tensor of two integers.
+
+    Raises:
+        DTypeError: if `generator` is none.
+    """
     generator = generator or default_generator
+    if not isinstance(generator, Generator):
+        raise DTypeError("generator", "this is no generator of random numbers", expected="autodiff.Generator()",
+                         got=repr(generator))
+    key = tensor_class[0].__new__(tensor_class[0])
     key.array = generator.next_key()
     key.spec = _KEY_SPEC
     key.memory = Memory()
@@ -189,9 +197,10 @@ def random_integers(shape: Shape, low: int, high: int, generator: Generator | No
     >>> ad.ops.random_integers((2,), 4, 5)
     tensor([4, 4])
     """
+    low, high = integer("randint", "low", low), integer("randint", "high", high)
     if high <= low:
         raise ValueRangeError("randint", "the range is empty", expected="low < high", got=f"low {low}, high {high}")
-    return bind(integers_p, draw_key(generator), shape=shape, low=int(low), high=int(high))
+    return bind(integers_p, draw_key(generator), shape=shape, low=low, high=high)
 
 
 def random_permutation(n: int, generator: Generator | None = None) -> Any:
@@ -204,10 +213,11 @@ def random_permutation(n: int, generator: Generator | None = None) -> Any:
     >>> sorted(ad.ops.random_permutation(4).tolist())
     [0, 1, 2, 3]
     """
+    n = integer("randperm", "n", n)
     if n < 0:
         raise ValueRangeError("randperm", "there are no permutations of fewer than 0 numbers", expected="n >= 0",
                               got=str(n))
-    return bind(permutation_p, draw_key(generator), n=int(n))
+    return bind(permutation_p, draw_key(generator), n=n)
 
 
 def check_probability(operation: str, p: float, what: str = "of dropping") -> None:
@@ -216,7 +226,7 @@ def check_probability(operation: str, p: float, what: str = "of dropping") -> No
     Raises:
         ValueRangeError: names the operation and the number.
     """
-    if not 0 <= p <= 1:
+    if not 0 <= number(operation, "p", p) <= 1:
         raise ValueRangeError(
             operation, f"the probability {what} is outside its range", expected="0 <= p <= 1", got=str(p)
         )

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 import autodiff_kernels as kernels
+from autodiff.arguments import integers
 from autodiff.bind import TensorT, bind
 from autodiff.errors import ShapeError
 from autodiff.ops import strided
@@ -170,14 +171,15 @@ def roll(input: TensorT, shifts: int | Sequence[int], dims: int | Sequence[int] 
 
     Raises:
         ShapeError: if a dimension does not exist, or there are more or fewer shifts than dimensions.
+        DTypeError: if a shift or a dimension is no integer.
 
     >>> import autodiff as ad
     >>> ad.roll(ad.tensor([1, 2, 3]), 1)
     tensor([3, 1, 2])
     """
     shape = shape_of(input, "roll")
-    steps = (shifts,) if isinstance(shifts, int) else tuple(shifts)
-    listed = () if dims is None else (dims,) if isinstance(dims, int) else tuple(dims)
+    steps = integers("roll", "shifts", shifts)
+    listed = () if dims is None else integers("roll", "dims", dims)
     if len(steps) != max(len(listed), 1):
         raise ShapeError("roll", "there is not one shift a dimension", got=f"shifts {shifts}, dims {dims}")
     if not listed:
@@ -185,7 +187,7 @@ def roll(input: TensorT, shifts: int | Sequence[int], dims: int | Sequence[int] 
     backs = [0] * len(shape)
     for step, dim in zip(steps, listed, strict=True):
         axis = axis_index("roll", dim, len(shape))
-        backs[axis] = (backs[axis] - int(step)) % max(shape[axis], 1)
+        backs[axis] = (backs[axis] - step) % max(shape[axis], 1)
     return bind(roll_p, input, backs=tuple(backs))  # type: ignore[no-any-return]
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from autodiff.arguments import integers
 from autodiff.bind import TensorT
 from autodiff.errors import DTypeError, ShapeError, ValueRangeError
 from autodiff.ops import strided
@@ -188,7 +189,7 @@ def unflatten(input: TensorT, dim: int, sizes: Sequence[int]) -> TensorT:
     """
     shape = shape_of(input, "unflatten")
     axis = axis_index("unflatten", dim, len(shape))
-    split = resolve_shape("unflatten", shape[axis] if shape else 1, tuple(sizes))
+    split = resolve_shape("unflatten", shape[axis] if shape else 1, integers("unflatten", "sizes", sizes))
     return reshape(input, (*shape[:axis], *split, *shape[axis + 1:]))
 
 
@@ -315,9 +316,8 @@ def movedim(input: TensorT, source: int | Sequence[int], destination: int | Sequ
     (3, 4, 2)
     """
     ndim = len(shape_of(input, "movedim"))
-    sources = [axis_index("movedim", d, ndim) for d in ((source,) if isinstance(source, int) else source)]
-    targets = [axis_index("movedim", d,
-                          ndim) for d in ((destination,) if isinstance(destination, int) else destination)]
+    sources = [axis_index("movedim", d, ndim) for d in integers("movedim", "source", source)]
+    targets = [axis_index("movedim", d, ndim) for d in integers("movedim", "destination", destination)]
     if len(sources) != len(targets):
         raise ShapeError("movedim", "source and destination need as many dimensions", got=f"{source} and {destination}")
     if len(set(sources)) != len(sources) or len(set(targets)) != len(targets):

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 import autodiff_kernels as kernels
+from autodiff.arguments import integer
 from autodiff.bind import TensorT, bind
 from autodiff.errors import DTypeError, ShapeError, ValueRangeError
 from autodiff.ops.elementwise import spread
@@ -195,13 +196,14 @@ def topk(input: TensorT, k: int, dim: int = -1, largest: bool = True, sorted: bo
 
     Raises:
         ShapeError: if the dimension does not exist or has fewer than k places.
+        DTypeError: if `k` is no integer.
 
     >>> import autodiff as ad
     >>> ad.topk(ad.tensor([3.0, 1.0, 2.0]), 2).indices
     tensor([0, 2])
     """
     axis = axis_index("topk", dim, len(shape_of(input, "topk")))
-    places = _places(topk_places_p, input, axis, k=int(k), largest=bool(largest))
+    places = _places(topk_places_p, input, axis, k=integer("topk", "k", k), largest=bool(largest))
     return ValuesAndIndices(gather(input, axis, places), places)
 
 
@@ -249,13 +251,14 @@ def kthvalue(input: TensorT, k: int, dim: int = -1, keepdim: bool = False) -> Va
 
     Raises:
         ShapeError: if the dimension does not exist or has fewer than k places.
+        DTypeError: if `k` is no integer.
 
     >>> import autodiff as ad
     >>> ad.kthvalue(ad.tensor([3.0, 1.0, 2.0]), 2).values
     tensor(2.)
     """
     axis = axis_index("kthvalue", dim, len(shape_of(input, "kthvalue")))
-    return _ranked(input, axis, _places(kth_place_p, input, axis, rank=int(k) - 1), keepdim)
+    return _ranked(input, axis, _places(kth_place_p, input, axis, rank=integer("kthvalue", "k", k) - 1), keepdim)
 
 
 def _ranked(x: Any, axis: int, place: Any, keepdim: bool) -> ValuesAndIndices:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from autodiff.arguments import integer
 from autodiff.bind import TensorT, bind
 from autodiff.errors import DTypeError, GradientError, ValueRangeError
 from autodiff.ops.broadcast import sum as total
@@ -109,8 +110,7 @@ def polygamma(n: int, input: TensorT) -> TensorT:
     tensor([1.6449])
     """
     x = real("polygamma", input)
-    if not isinstance(n, int | np.integer):
-        raise DTypeError("polygamma", "the order is no integer", got=repr(n))
+    n = integer("polygamma", "the order", n)
     if n < 0:
         raise ValueRangeError("polygamma", "the order is negative", expected="0 or more", got=str(n))
     if n > 169:
@@ -118,7 +118,7 @@ def polygamma(n: int, input: TensorT) -> TensorT:
                               expected="at most 169", got=str(n))
     if n < 2:
         return bind(trigamma_p if n else digamma_p, x)  # type: ignore[no-any-return]
-    return bind(polygamma_p, x, constant(int(n), x.spec.dtype))  # type: ignore[no-any-return]
+    return bind(polygamma_p, x, constant(n, x.spec.dtype))  # type: ignore[no-any-return]
 
 
 @composed(samples=lambda: [Sample(spread(2.2, 9, 3, 4), 3), Sample(spread(0.2, 9, 5), 1), Sample(spread(2.2, 9, 5), 4),
@@ -144,11 +144,10 @@ def mvlgamma(input: TensorT, p: int) -> TensorT:
     tensor([0.4516, 3.5651])
     """
     x: Any = real("mvlgamma", input)
-    if not isinstance(p, int | np.integer):
-        raise DTypeError("mvlgamma", "the number of dimensions is no integer", got=repr(p))
+    p = integer("mvlgamma", "the number of dimensions", p)
     if p < 1:
         raise ValueRangeError("mvlgamma", "the number of dimensions is too small", expected="1 or more", got=str(p))
-    halves = from_array(np.arange(int(p)).astype(x.spec.dtype) / 2)
+    halves = from_array(np.arange(p).astype(x.spec.dtype) / 2)
     return add(total(lgamma(sub(unsqueeze(x, -1), halves)), -1), p * (p - 1) / 4 * math.log(math.pi))  # type: ignore[no-any-return]
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 import autodiff_kernels as kernels
+from autodiff.arguments import integer
 from autodiff.bind import TensorT, bind
 from autodiff.errors import DTypeError, ShapeError
 from autodiff.ops import strided
@@ -485,6 +486,7 @@ def narrow(x: TensorT, dim: int, start: int, length: int) -> TensorT:
 
     Raises:
         ShapeError: if the range leaves the tensor.
+        DTypeError: if `dim`, `start` or `length` is no integer.
 
     >>> import autodiff as ad
     >>> ad.narrow(ad.arange(5), 0, 1, 3)
@@ -493,6 +495,7 @@ def narrow(x: TensorT, dim: int, start: int, length: int) -> TensorT:
     require_tensor("narrow", x)
     shape: Shape = x.spec.shape  # type: ignore[attr-defined]
     axis = axis_index("narrow", dim, len(shape))
+    start, length = integer("narrow", "start", start), integer("narrow", "length", length)
     start = start + shape[axis] if start < 0 else start
     if not 0 <= start <= start + length <= shape[axis]:
         raise ShapeError("narrow", "the range leaves the tensor", got=f"start {start}, length {length}",
@@ -506,6 +509,7 @@ def select(x: TensorT, dim: int, index: int) -> TensorT:
 
     Raises:
         ShapeError: if the place does not exist.
+        DTypeError: if `dim` or `index` is no integer.
 
     >>> import autodiff as ad
     >>> ad.select(ad.tensor([[1, 2], [3, 4]]), 1, -1)
@@ -513,7 +517,7 @@ def select(x: TensorT, dim: int, index: int) -> TensorT:
     """
     require_tensor("select", x)
     shape: Shape = x.spec.shape  # type: ignore[attr-defined]
-    axis = axis_index("select", dim, len(shape))
+    axis, index = axis_index("select", dim, len(shape)), integer("select", "index", index)
     if not -shape[axis] <= index < shape[axis]:
         raise ShapeError("select", "the place does not exist", expected=f"{-shape[axis]} to {shape[axis] - 1}",
                          got=str(index))

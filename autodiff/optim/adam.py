@@ -7,11 +7,12 @@ from typing import Any
 
 from autodiff import ops
 from autodiff.ops.update_adam import nadam_momentum
-from autodiff.optim.optimizer import Optimizer, check_settings
+from autodiff.optim.optimizer import Optimizer, check_pair, check_settings
 
 
 def _check(name: str, lr: float, betas: tuple[float, float], eps: float, weight_decay: float) -> None:
-    """Raise for the first of the settings that all have in common which is outside its range."""
+    """Raise for the first of the settings that all have in common which is wrong."""
+    check_pair(name, betas=betas)
     check_settings(
         name,
         lr=(lr, 0, math.inf),

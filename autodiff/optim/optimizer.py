@@ -10,6 +10,7 @@ from itertools import compress
 from operator import attrgetter, itemgetter
 from typing import Any
 
+from autodiff.arguments import several
 from autodiff.autograd.modes import enable_grad
 from autodiff.eager import Tensor, grads_of, wrap
 from autodiff.errors import AutodiffError, DTypeError, ValueRangeError
@@ -302,6 +303,17 @@ class Optimizer:
             lines.append(f"Parameter Group {number}")
             lines += [f"    {key}: {value}" for key, value in sorted(group.items()) if key != "params"]
         return "\n".join([*lines, ")"])
+
+
+def check_pair(name: str, **pairs: tuple[float, float]) -> None:
+    """Raise for the first setting that is not two numbers.
+
+    Raises:
+        DTypeError: names the setting.
+    """
+    for setting, value in pairs.items():
+        if not several(value) or len(value) != 2:
+            raise DTypeError(name, f"'{setting}' is no pair of numbers", expected="two numbers", got=repr(value))
 
 
 def check_settings(name: str, **ranges: tuple[float, float, float]) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from autodiff import ops
 from autodiff.errors import ValueRangeError
-from autodiff.optim.optimizer import Optimizer, check_settings
+from autodiff.optim.optimizer import Optimizer, check_pair, check_settings
 
 
 class Rprop(Optimizer):
@@ -56,6 +56,7 @@ class Rprop(Optimizer):
         differentiable: bool = False,
     ) -> None:
         check_settings("Rprop", lr=(lr, 0, float("inf")))
+        check_pair("Rprop", etas=etas, step_sizes=step_sizes)
         if not 0 < etas[0] < 1 < etas[1]:
             raise ValueRangeError(
                 "Rprop", "'etas' are outside their range", expected="0 < etas[0] < 1 < etas[1]", got=str(etas)

@@ -97,7 +97,7 @@ def images_summed(images: int, segments: int, frame: Triple, positions: int, cha
 
     >>> from autodiff_kernels.frames import images_summed
     >>> images_summed(128, 1, (1, 34, 34), positions=1024, channels=16, itemsize=4)
-    3
+    7
     >>> images_summed(4, 1, (1, 34, 34), positions=1024, channels=16, itemsize=4)
     0
     """

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
-from autodiff.errors import DTypeError, ShapeError, ValueRangeError
+from autodiff.arguments import integer
+from autodiff.errors import ShapeError, ValueRangeError
 
 Size = Any  # an integer, or a sequence of them
 
@@ -51,6 +50,4 @@ def counts(operation: str, **numbers: Any) -> None:
     >>> counts("Linear", in_features=3)
     """
     for name, number in numbers.items():
-        if not isinstance(number, int | np.integer):
-            raise DTypeError(operation, f"{name} is no integer", expected="an integer", got=repr(number))
-        require(operation, int(number) >= 0, f"{name} is negative", number)
+        require(operation, integer(operation, name, number) >= 0, f"{name} is negative", number)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from autodiff.arguments import number
 from autodiff.eager import Tensor
 from autodiff.nn import functional as F
 from autodiff.nn.module import Module
@@ -11,7 +12,8 @@ from autodiff.nn.modules.common import require
 class _Dropout(Module):
     def __init__(self, p: float = 0.5, inplace: bool = False) -> None:
         super().__init__()
-        require(type(self).__name__, 0 <= p <= 1, "the probability of dropping is outside 0 to 1", p)
+        name = type(self).__name__
+        require(name, 0 <= number(name, "p", p) <= 1, "the probability of dropping is outside 0 to 1", p)
         self.p = p
         self.inplace = inplace
 

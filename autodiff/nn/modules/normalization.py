@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from autodiff.arguments import integer, integers
 from autodiff.eager import Tensor
 from autodiff.nn import functional as F
 from autodiff.nn import init
@@ -14,7 +15,7 @@ from autodiff.nn.parameter import Parameter, uninitialised
 
 
 def _shape(normalized_shape: int | Sequence[int]) -> tuple[int, ...]:
-    return (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
+    return integers("LayerNorm", "normalized_shape", normalized_shape)
 
 
 class LayerNorm(Module):
@@ -151,6 +152,7 @@ class GroupNorm(Module):
         dtype: Any = None, *, bias: bool = True,
     ) -> None:
         super().__init__()
+        num_groups = integer("GroupNorm", "num_groups", num_groups)
         require("GroupNorm", num_channels % num_groups == 0, f"num_channels is no multiple of num_groups={num_groups}",
                 num_channels)
         self.num_groups = num_groups

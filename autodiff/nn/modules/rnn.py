@@ -7,12 +7,13 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 from autodiff import ops
+from autodiff.arguments import number
 from autodiff.creation import zeros
 from autodiff.eager import Tensor
 from autodiff.errors import DTypeError
 from autodiff.nn import init
 from autodiff.nn.module import Module
-from autodiff.nn.modules.common import require
+from autodiff.nn.modules.common import counts, require
 from autodiff.nn.parameter import Parameter, uninitialised
 from autodiff.nn.utils.rnn import PackedSequence
 
@@ -47,9 +48,11 @@ class RNNBase(Module):
     ) -> None:
         super().__init__()
         name = type(self).__name__
+        counts(name, input_size=input_size, hidden_size=hidden_size, num_layers=num_layers)
         require(name, hidden_size > 0, "hidden_size must be positive", hidden_size)
         require(name, num_layers > 0, "num_layers must be positive", num_layers)
-        require(name, 0 <= dropout <= 1, "the probability of dropping is outside 0 to 1", dropout)
+        require(name, 0 <= number(name, "dropout", dropout) <= 1, "the probability of dropping is outside 0 to 1",
+                dropout)
         require(name, proj_size == 0, "projections are not supported", proj_size)
         self.mode = mode
         self.input_size = input_size

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from autodiff.arguments import number
 from autodiff.eager import Tensor
 from autodiff.nn import functional as F
 from autodiff.nn.module import Module
@@ -31,8 +32,8 @@ class Upsample(Module):
         super().__init__()
         self.size = size
         if scale_factor is not None:
-            scale_factor = tuple(map(float, scale_factor)) if isinstance(scale_factor,
-                                                                         tuple | list) else float(scale_factor)
+            scale_factor = (tuple(map(float, scale_factor)) if isinstance(scale_factor, tuple | list)
+                            else number("Upsample", "scale_factor", scale_factor))
         self.scale_factor = scale_factor
         self.mode = mode
         self.align_corners = align_corners

@@ -11,6 +11,7 @@ import numpy as np
 
 import autodiff_kernels as kernels
 from autodiff import ops
+from autodiff.arguments import number
 from autodiff.autograd.modes import no_grad
 from autodiff.bind import note_changes
 from autodiff.creation import zeros
@@ -171,7 +172,8 @@ def clip_grads_with_norm_(
     if total_norm.spec.size != 1:
         raise ShapeError("clip_grads_with_norm_", "the norm of all gradients is not one number", expected="()",
                          got=str(total_norm.spec.shape), fix="pass what get_total_norm returns")
-    factor = ops.clamp(ops.div(float(max_norm), ops.add(total_norm, 1e-6)), max=1.0)
+    most = number("clip_grads_with_norm_", "max_norm", max_norm)
+    factor = ops.clamp(ops.div(most, ops.add(total_norm, 1e-6)), max=1.0)
     grads = _gradients("clip_grads_with_norm_", parameters)
     if _alike(grads) and _writable(grads):
         _change(kernels.update.scale, grads, cast(factor, grads[0].spec.dtype).array.reshape(1))
@@ -233,7 +235,7 @@ def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float, f
     >>> x.grad
     tensor([-1.0000,  0.5000])
     """
-    limit = float(clip_value)
+    limit = number("clip_grad_value_", "clip_value", clip_value)
     grads = _gradients("clip_grad_value_", parameters)
     if _alike(grads) and _writable(grads):
         _change(kernels.update.limit, grads, np.array([-limit, limit], grads[0].spec.dtype))

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from autodiff.arguments import integer
 from autodiff.optim.lr_scheduler.base import LRScheduler, one_a_group
 from autodiff.optim.optimizer import Optimizer
 
@@ -75,7 +76,7 @@ class StepLR(LRScheduler):
     """
 
     def __init__(self, optimizer: Optimizer, step_size: int, gamma: float = 0.1, last_epoch: int = -1) -> None:
-        self.step_size, self.gamma = step_size, gamma
+        self.step_size, self.gamma = integer("StepLR", "step_size", step_size), gamma
         super().__init__(optimizer, last_epoch)
 
     def factor(self, epoch: int) -> float:
