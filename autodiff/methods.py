@@ -238,16 +238,27 @@ class Methods:
     # ---- Comparisons, logic and bits ---------------------------------------------------------------------------------
 
     eq = ops.eq
+    eq_ = ops.eq_
     ne = ops.ne
+    ne_ = ops.ne_
     lt = ops.lt
+    lt_ = ops.lt_
     le = ops.le
+    le_ = ops.le_
     gt = ops.gt
+    gt_ = ops.gt_
     ge = ops.ge
+    ge_ = ops.ge_
     greater = ops.greater
+    greater_ = ops.greater_
     greater_equal = ops.greater_equal
+    greater_equal_ = ops.greater_equal_
     less = ops.less
+    less_ = ops.less_
     less_equal = ops.less_equal
+    less_equal_ = ops.less_equal_
     not_equal = ops.not_equal
+    not_equal_ = ops.not_equal_
     equal = ops.equal
     isclose = ops.isclose
     allclose = ops.allclose
@@ -259,9 +270,13 @@ class Methods:
     isreal = ops.isreal
     signbit = ops.signbit
     logical_and = ops.logical_and
+    logical_and_ = ops.logical_and_
     logical_or = ops.logical_or
+    logical_or_ = ops.logical_or_
     logical_xor = ops.logical_xor
+    logical_xor_ = ops.logical_xor_
     logical_not = ops.logical_not
+    logical_not_ = ops.logical_not_
     bitwise_and = ops.bitwise_and
     bitwise_and_ = ops.bitwise_and_
     bitwise_or = ops.bitwise_or
@@ -298,6 +313,7 @@ class Methods:
     geometric_ = ops.geometric_
     log_normal_ = ops.log_normal_
     normal_ = ops.normal_
+    random_ = ops.random_
     uniform_ = ops.uniform_
 
     # ---- Shape -------------------------------------------------------------------------------------------------------

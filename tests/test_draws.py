@@ -104,6 +104,20 @@ def test_in_place_draws() -> None:
     assert set(np.unique(x.bernoulli_(0.5).numpy())) == {0.0, 1.0}
 
 
+def test_integers_are_drawn_in_place() -> None:
+    ad.manual_seed(5)
+    assert set(ad.empty(N).random_(-1, 2).tolist()) == {-1, 0, 1}
+    assert set(ad.empty(N, dtype=ad.int32).random_(3).tolist()) == {0, 1, 2}
+    assert set(ad.empty(N, dtype=ad.bool).random_().tolist()) == {False, True}
+    for dtype, most in ((ad.uint8, 255), (ad.int64, 2**63 - 1), (ad.float32, 2**24), (ad.float64, 2**53)):
+        x = ad.empty(N, dtype=dtype).random_()
+        assert 0 <= x.min().item() <= 0.01 * most
+        assert 0.99 * most <= x.max().item() <= most
+    for empty in (lambda: x.random_(0), lambda: x.random_(2, 2)):
+        with pytest.raises(ValueRangeError, match="the range is empty"):
+            empty()
+
+
 def test_what_is_no_distribution_is_refused() -> None:
     x = ad.ones(3)
     for wrong, pattern in [

@@ -10,7 +10,7 @@ import pytest
 import autodiff as ad
 from autodiff import ops
 from autodiff.errors import DTypeError, GradientError, InPlaceError, ShapeError, ValueRangeError
-from autodiff.ops import in_place
+from autodiff.ops import in_place, in_place_comparison
 
 UNARY = [
     name for name in in_place.__all__
@@ -60,6 +60,17 @@ def test_equals_the_form_out_of_place(name: str, arguments: Any, keywords: Any, 
     method = getattr(ad.tensor(X, dtype=dtype), name)
     with ad.no_grad():
         np.testing.assert_allclose(method(*others, **options).numpy(), results[0][0], rtol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [ad.float32, ad.float64, ad.int64, ad.uint8, ad.bool])
+@pytest.mark.parametrize("name", in_place_comparison.__all__)
+def test_comparisons_and_logic_write_ones_and_zeros(name: str, dtype: Any) -> None:
+    x, y = ad.tensor([0, 1, 2, 3]).to(dtype), ad.tensor([0, 2, 1, 3]).to(dtype)
+    others = () if name == "logical_not_" else (y,)
+    expected = getattr(ops, name[:-1])(x, *others)
+    found = getattr(x, name)(*others)
+    assert found is x
+    assert (x.dtype, x.tolist()) == (dtype, expected.to(dtype).tolist())
 
 
 def test_both_operands_may_be_the_same_tensor() -> None:

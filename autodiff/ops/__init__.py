@@ -32,6 +32,7 @@ from autodiff.ops.fused import *
 from autodiff.ops.grids import *
 from autodiff.ops.groupnorm import *
 from autodiff.ops.in_place import *
+from autodiff.ops.in_place_comparison import *
 from autodiff.ops.in_place_indexing import *
 from autodiff.ops.indexing import *
 from autodiff.ops.joining import *

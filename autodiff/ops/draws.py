@@ -13,13 +13,15 @@ from autodiff.ops.choice import clamp_min
 from autodiff.ops.elementwise import add, ceil, div, mul, neg, sub
 from autodiff.ops.functions import exp, log, tan
 from autodiff.ops.in_place import copy_
-from autodiff.ops.promotion import FLOAT32
-from autodiff.ops.random import random_normal, random_uniform
+from autodiff.ops.promotion import BOOL, FLOAT32
+from autodiff.ops.random import random_integers, random_normal, random_uniform
 from autodiff.ops.structural import require_tensor
 from autodiff.random import Generator
-from autodiff.spec import DType, Shape
+from autodiff.spec import DType, Shape, Spec
 
-__all__ = ["cauchy_", "exponential_", "geometric_", "log_normal_"]
+__all__ = ["cauchy_", "exponential_", "geometric_", "log_normal_", "random_"]
+
+_MOST = {BOOL: 2, FLOAT32: 2**24 + 1, np.dtype(np.float64): 2**53 + 1}  # what `random_` draws below, of each dtype
 
 
 def exponential_draws(shape: Shape, dtype: DType, generator: Generator | None = None) -> Any:
@@ -108,3 +110,29 @@ def cauchy_(input: TensorT, median: float = 0, sigma: float = 1, *, generator: G
     shape, dtype = _target("cauchy_", input, sigma > 0, "sigma", sigma)
     angle = mul(sub(random_uniform(shape, dtype=dtype, generator=generator), 0.5), math.pi)
     return copy_(input, add(mul(tan(angle), sigma), median))
+
+
+def random_(
+    input: TensorT, low: int | None = None, high: int | None = None, *, generator: Generator | None = None
+) -> TensorT:
+    """Fill `input` with even draws of the integers low, ..., high - 1, and return it; ``x.random_(n)``: below n.
+
+    Without numbers, they are those from 0 that the dtype holds: up to the largest integer, 1 of bools, or ``2**24`` of
+    float32 and ``2**53`` of float64, below which floats hold every integer.
+
+    Raises:
+        ValueRangeError: if the range is empty.
+        DTypeError: if a bound is no integer.
+        InPlaceError: for a leaf that requires a gradient, while gradients are recorded.
+
+    >>> import autodiff as ad
+    >>> ad.empty(3).random_(5, 6)
+    tensor([5., 5., 5.])
+    """
+    require_tensor("random_", input)
+    spec: Spec = input.spec  # type: ignore[attr-defined]
+    if low is None:
+        low, high = 0, _MOST.get(spec.dtype) or min(int(np.iinfo(spec.dtype).max), 2**63 - 2) + 1
+    elif high is None:
+        low, high = 0, low
+    return copy_(input, random_integers(spec.shape, low, high, generator))

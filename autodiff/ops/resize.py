@@ -14,6 +14,7 @@ import numpy as np
 import autodiff_kernels as kernels
 from autodiff.bind import TensorT, bind
 from autodiff.errors import DTypeError, ShapeError, ValueRangeError
+from autodiff.ops.adaptive import adaptive_avg_pool1d, adaptive_avg_pool2d
 from autodiff.ops.elementwise import spread
 from autodiff.ops.images import (
     Pair,
@@ -26,6 +27,7 @@ from autodiff.ops.images import (
     numbers,
     separable,
 )
+from autodiff.ops.pooling3d import adaptive_avg_pool3d
 from autodiff.ops.products import require_floats
 from autodiff.ops.structural import permute, require_tensor, reshape
 from autodiff.primitive import OPERATIONS, ErrorSample, Primitive, Sample, composed, define, no_errors
@@ -139,24 +141,42 @@ _define("resize_bilinear_grad", _bilinear_grad_run, _bilinear_grad_twin, _biline
 # ---- interpolate -----------------------------------------------------------------------------------------------------
 
 
+def _cubic(d: Any, a: float) -> Any:
+    """Return the weight of cubic interpolation at distances d: Keys (1981), equation 4."""
+    near = ((a + 2) * d - (a + 3)) * d * d + 1
+    far = ((a * d - 5 * a) * d + 8 * a) * d - 4 * a
+    return np.where(d <= 1, near, np.where(d < 2, far, 0))
+
+
 def _cubic_weights(size: int, count: int, scale: float, align_corners: bool) -> Array:
-    """Return the matrix (count, size) of cubic interpolation: Keys (1981), equation 4, with a = -0.75."""
-    weights, a = np.zeros((count, size)), -0.75
+    """Return the matrix (count, size) of cubic interpolation."""
+    weights = np.zeros((count, size))
     for i in range(count):
         position = i * scale if align_corners else (i + 0.5) * scale - 0.5
         for place in range(math.floor(position) - 1, math.floor(position) + 3):
-            d = abs(position - place)
-            near = ((a + 2) * d - (a + 3)) * d * d + 1
-            far = ((a * d - 5 * a) * d + 8 * a) * d - 4 * a
-            weights[i, min(max(place, 0), size - 1)] += near if d <= 1 else far if d < 2 else 0
+            weights[i, min(max(place, 0), size - 1)] += _cubic(abs(position - place), a=-0.75)
     return weights
+
+
+def _smooth_weights(size: int, count: int, scale: float, cubic: bool) -> Array:
+    """Return the matrix (count, size) that averages what a place covers: by the mode's kernel, made wider by the scale.
+
+    So details smaller than a pixel of the result do not turn into others. The cubic kernel has a = -0.5.
+    """
+    centres = (np.arange(count)[:, None] + 0.5) * scale
+    distances = np.abs(np.arange(size) + 0.5 - centres) / max(scale, 1)
+    weights = _cubic(distances, a=-0.5) if cubic else np.maximum(1 - distances, 0)
+    return weights / weights.sum(1, keepdims=True)  # type: ignore[no-any-return]
 
 
 # For each mode: for how many spatial dimensions, and whether align_corners means anything to it.
 _MODES: dict[str, tuple[tuple[int, ...], bool]] = {
     "nearest": ((1, 2, 3), False), "nearest-exact": ((1, 2, 3), False),
     "linear": ((1,), True), "bilinear": ((2,), True), "trilinear": ((3,), True), "bicubic": ((2,), True),
+    "area": ((1, 2, 3), False),
 }
+_SMOOTH = "bilinear", "bicubic"  # modes with antialias
+_AREAS = {1: adaptive_avg_pool1d, 2: adaptive_avg_pool2d, 3: adaptive_avg_pool3d}
 _LAYOUT = {1: "(N, C, L)", 2: "(N, C, H, W)", 3: "(N, C, D, H, W)"}
 _LINEAR = "linear", "bilinear", "trilinear"
 
@@ -212,7 +232,11 @@ def _interpolate_samples() -> list[Sample]:
             Sample(x[:, ::2, ::-1], (1, 4), mode=mode, align_corners=True), Sample(x, None, 0.6, mode),
             Sample(x, None, 0.6, mode, recompute_scale_factor=True), Sample(x.astype(np.float64), (6, 7), mode=mode),
         ]
+        samples += [Sample(x, (2, 7), mode=mode, antialias=True), Sample(x, (2, 3), None, mode, True, antialias=True),
+                    Sample(x.astype(np.float64), None, (0.4, 1.5), mode, antialias=True)]
     solid = spread(-1, 1, 2, 3, 2, 4, 3)
+    samples += [Sample(x, (2, 7), mode="area"), Sample(line, None, 0.5, "area"), Sample(solid, (1, 3, 2), mode="area"),
+                Sample(x.astype(np.float64), None, (0.5, 2), "area"), Sample(x[:0], 3, mode="area")]
     for mode in ("nearest", "nearest-exact", "trilinear"):
         samples += [Sample(solid, (3, 2, 5), mode=mode), Sample(solid, None, (2, 0.5, 1.7), mode),
                     Sample(solid.astype(np.float64), 3, mode=mode), Sample(solid[:0], 2, mode=mode)]
@@ -234,7 +258,7 @@ def _interpolate_errors() -> list[ErrorSample]:
         ErrorSample(Sample(x, None, (2, 3, 4)), ShapeError, "scale_factor has the wrong length"),
         ErrorSample(Sample(x, 2, recompute_scale_factor=True), DTypeError, "recompute_scale_factor needs scale_factor"),
         ErrorSample(Sample(x.astype(np.int64), 2, mode="bilinear"), DTypeError, "one float dtype"),
-        ErrorSample(Sample(x, 2, mode="bilinear", antialias=True), ValueRangeError, "antialias is not supported"),
+        ErrorSample(Sample(x, 2, mode="area", antialias=True), ValueRangeError, "no antialias; expected bilinear"),
         ErrorSample(Sample(x[..., :0], 2), ShapeError, "the input has no places"),
     ]
 
@@ -250,14 +274,14 @@ def interpolate(input: TensorT, size: int | tuple[int, ...] | None = None,
         input: (N, C, H, W), (N, C, D, H, W) or (N, C, L).
         size: output size; one number, or one a spatial dimension.
         scale_factor: output size as a multiple of the input's, rounded down; either this or `size` is given.
-        mode: ``"nearest"``, ``"nearest-exact"``, ``"linear"`` (lines), ``"bilinear"`` or ``"bicubic"`` (images),
-            ``"trilinear"`` (volumes).
+        mode: ``"nearest"``, ``"nearest-exact"``, ``"area"`` (means, as in adaptive average pooling), ``"linear"``
+            (lines), ``"bilinear"`` or ``"bicubic"`` (images), ``"trilinear"`` (volumes).
         align_corners: for the last four: whether the centres of the corner pixels coincide (else the images' edges).
         recompute_scale_factor: compute positions from the rounded sizes instead of from `scale_factor`.
-        antialias: not supported.
+        antialias: let each pixel of a smaller result average all that it covers; for bilinear and bicubic.
 
     Returns:
-        (N, C, *size), channels-last in memory.
+        (N, C, *size), channels-last in memory; laid out like `input` for ``"area"``.
 
     Raises:
         ShapeError: if the input has another number of dimensions than the mode works on.
@@ -270,9 +294,9 @@ def interpolate(input: TensorT, size: int | tuple[int, ...] | None = None,
     """
     if mode not in _MODES:
         raise ValueRangeError("interpolate", "unknown mode", expected=" ".join(_MODES), got=repr(mode))
-    if antialias:
-        raise ValueRangeError("interpolate", "antialias is not supported", got="antialias=True",
-                              fix="use adaptive_avg_pool2d to shrink")
+    if antialias and mode not in _SMOOTH:
+        raise ValueRangeError("interpolate", "this mode has no antialias", expected=" or ".join(_SMOOTH),
+                              got=repr(mode))
     ranks, aligns = _MODES[mode]
     require_tensor("interpolate", input)
     shape: Shape = input.spec.shape  # type: ignore[attr-defined]
@@ -285,6 +309,8 @@ def interpolate(input: TensorT, size: int | tuple[int, ...] | None = None,
     if 0 in shape[2:]:
         raise ShapeError("interpolate", "the input has no places", expected="sizes of at least 1", got=str(shape))
     sizes, scales = _sizes(shape[2:], size, scale_factor, bool(align_corners), recompute_scale_factor)
+    if mode == "area":
+        return _AREAS[rank](input, sizes)
     if mode in _EXACT:
         # PyTorch ignores scale_factor where the size stays, and in the nearest mode where it doubles.
         scales = tuple(_EXACT[mode].get(m / n, scale) for n, m, scale in zip(shape[2:], sizes, scales, strict=True))
@@ -292,6 +318,8 @@ def interpolate(input: TensorT, size: int | tuple[int, ...] | None = None,
     if mode != "nearest":
         require_floats("interpolate", x.spec)
     align = bool(align_corners)
+    if antialias:
+        return separable(x, *[_smooth_weights(shape[2 + i], sizes[i], scales[i], mode == "bicubic") for i in range(2)])  # type: ignore[no-any-return]
     if rank == 2:
         return _resized_image(x, mode, sizes, scales, align)  # type: ignore[no-any-return]
     if rank == 1:

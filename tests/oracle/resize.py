@@ -33,9 +33,25 @@ def _taps(place: int, length: int, scale: float, mode: str, align_corners: bool)
     return [(low, 1 - (position - low)), (min(low + 1, length - 1), position - low)]
 
 
-def _cubic(distance: float) -> float:
-    """Keys 1981, equation 4, with a = -0.75."""
-    a, d = -0.75, abs(distance)
+def _smooth_taps(place: int, length: int, scale: float, mode: str) -> list[tuple[int, float]]:
+    """The same with antialias: the kernel is as wide as an output pixel, and weights add up to 1."""
+    centre, width = (place + 0.5) * scale, max(scale, 1.0)
+    weights = []
+    for tap in range(length):
+        d = (tap + 0.5 - centre) / width
+        weights.append(_cubic(d, -0.5) if mode == "bicubic" else max(1 - abs(d), 0.0))
+    return [(tap, weight / sum(weights)) for tap, weight in enumerate(weights)]
+
+
+def _area_taps(place: int, length: int, count: int) -> list[tuple[int, float]]:
+    """All positions that an output position covers, at least in part, count alike."""
+    first, stop = place * length // count, -((place + 1) * length // -count)
+    return [(tap, 1 / (stop - first)) for tap in range(first, stop)]
+
+
+def _cubic(distance: float, a: float = -0.75) -> float:
+    """Keys 1981, equation 4."""
+    d = abs(distance)
     if d <= 1:
         return (a + 2) * d**3 - (a + 3) * d**2 + 1
     return a * d**3 - 5 * a * d**2 + 8 * a * d - 4 * a if d < 2 else 0.0
@@ -48,8 +64,9 @@ def interpolate(
     mode: str = "nearest",
     align_corners: bool | None = None,
     recompute_scale_factor: bool | None = None,
+    antialias: bool = False,
 ) -> Array:
-    """Modes: nearest, nearest-exact, linear, bilinear, trilinear, bicubic; each works along one axis after another."""
+    """Modes: nearest, nearest-exact, area, linear, bilinear, trilinear, bicubic; each works axis after axis."""
     out = array(input)
     rank = out.ndim - 2
     factors = None if scale_factor is None else numbers(scale_factor, rank)
@@ -66,7 +83,15 @@ def interpolate(
         else:
             scale = length / n
         rows = np.moveaxis(out, 2 + axis, 0)
-        made = [sum(w * rows[i] for i, w in _taps(p, length, scale, mode, bool(align_corners))) for p in range(n)]
+        made = []
+        for place in range(n):
+            if mode == "area":
+                taps = _area_taps(place, length, n)
+            elif antialias:
+                taps = _smooth_taps(place, length, scale, mode)
+            else:
+                taps = _taps(place, length, scale, mode, bool(align_corners))
+            made.append(sum(w * rows[i] for i, w in taps))
         out = np.moveaxis(np.stack(made), 0, 2 + axis)
     return out.astype(array(input).dtype)
 
