@@ -176,7 +176,7 @@ _MODES: dict[str, tuple[tuple[int, ...], bool]] = {
     "area": ((1, 2, 3), False),
 }
 _SMOOTH = "bilinear", "bicubic"  # modes with antialias
-_AREAS = {1: adaptive_avg_pool1d, 2: adaptive_avg_pool2d, 3: adaptive_avg_pool3d}
+_AREAS: dict[int, Any] = {1: adaptive_avg_pool1d, 2: adaptive_avg_pool2d, 3: adaptive_avg_pool3d}
 _LAYOUT = {1: "(N, C, L)", 2: "(N, C, H, W)", 3: "(N, C, D, H, W)"}
 _LINEAR = "linear", "bilinear", "trilinear"
 
@@ -310,7 +310,7 @@ def interpolate(input: TensorT, size: int | tuple[int, ...] | None = None,
         raise ShapeError("interpolate", "the input has no places", expected="sizes of at least 1", got=str(shape))
     sizes, scales = _sizes(shape[2:], size, scale_factor, bool(align_corners), recompute_scale_factor)
     if mode == "area":
-        return _AREAS[rank](input, sizes)
+        return _AREAS[rank](input, sizes)  # type: ignore[no-any-return]
     if mode in _EXACT:
         # PyTorch ignores scale_factor where the size stays, and in the nearest mode where it doubles.
         scales = tuple(_EXACT[mode].get(m / n, scale) for n, m, scale in zip(shape[2:], sizes, scales, strict=True))
