@@ -281,7 +281,7 @@ def interpolate(input: TensorT, size: int | tuple[int, ...] | None = None,
         antialias: let each pixel of a smaller result average all that it covers; for bilinear and bicubic.
 
     Returns:
-        (N, C, *size), channels-last in memory; laid out like `input` for ``"area"``.
+        (N, C, *size); in memory channels-last, but for ``"nearest-exact"``, ``"bicubic"`` and with `antialias`.
 
     Raises:
         ShapeError: if the input has another number of dimensions than the mode works on.
